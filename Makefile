@@ -1,0 +1,57 @@
+# Every target is one line that CI and people call alike; `make` alone prints them.
+.DEFAULT_GOAL := help
+.PHONY: up down status logs restart reset demo test check bench soak lock help
+
+SETUP := deploy/local/setup.sh
+STACK := .venv/bin/python -m deploy.local
+LOCK  := .venv/bin/uv pip compile pyproject.toml --no-emit-index-url --generate-hashes --universal --python-version 3.11
+
+up: ## Set up this machine, start the whole stack, load demo data, print where everything is
+	@$(SETUP)
+	@$(STACK) up
+
+down: ## Stop the stack; its data stay
+	@$(STACK) down
+
+status: ## Show every program, its ports and whether it is ready
+	@$(STACK) status
+
+logs: ## Follow the logs of one service or server: make logs s=records
+	@$(STACK) logs $(s)
+
+restart: ## Restart the processes of one service, or of all services: make restart s=records
+	@$(STACK) restart $(s)
+
+reset: ## Stop the stack and delete its data
+	@$(STACK) reset
+
+demo: ## Play the main job through the public HTTP door and a Kafka subscriber
+	@$(STACK) demo
+
+test: ## Run all tests against their own copy of the stack: make test a='-k history'
+	@$(SETUP)
+	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
+
+check: ## Format, lint, types, import rules, contracts
+	@$(SETUP) --venv
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy --strict kit contracts services deploy bench tests
+	.venv/bin/lint-imports
+	.venv/bin/python -m contracts check
+
+bench: ## Measure what everything costs, beside its ceiling, on its own copy of the stack
+	@$(SETUP)
+	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench $(a)
+
+soak: ## Run under load for a long time and watch memory and lag
+	@$(SETUP)
+	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench soak $(a)
+
+lock: ## Resolve the hashed locks anew from pyproject.toml
+	@$(SETUP) --venv
+	$(LOCK) --extra local --extra dev -o requirements/dev.txt
+	$(LOCK) -o requirements/run.txt
+
+help: ## Print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

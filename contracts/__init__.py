@@ -1,0 +1,12 @@
+"""Vocabulary between services: one module per producer, data only (`python -m contracts write|check`)."""
+
+from contracts import identity, notify, records
+from kit.events import EventData
+
+EVENTS: tuple[type[EventData], ...] = (
+    identity.PractitionerChanged,
+    identity.CertificateChanged,
+    identity.CodeRequested,
+    records.RecordChanged,
+    notify.MessageChanged,
+)

@@ -1,0 +1,59 @@
+"""Events of identity: who a person is, the digital certificate, the request to send a code."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kit.events import EventData
+
+CODE_CONTEXT = "identity.code.requested.v1"
+CONTACT_CONTEXT = "identity.certificate.changed.v1"
+
+
+class PractitionerChanged(EventData):
+    """A person was registered or their card was read again. No document number, address or portrait."""
+
+    TYPE: ClassVar[str] = "identity.practitioner.changed.v1"
+    TOPIC: ClassVar[str] = "identity.changes"
+    SUBJECT: ClassVar[str] = "practitioner_id"
+
+    name: str
+    sex: Literal["male", "female", "unknown"]
+    birth_year: int
+    document_type: str
+
+
+class CertificateChanged(EventData):
+    """A digital certificate was issued, bound to another phone, or revoked."""
+
+    TYPE: ClassVar[str] = "identity.certificate.changed.v1"
+    TOPIC: ClassVar[str] = "identity.changes"
+    SUBJECT: ClassVar[str] = "certificate_id"
+
+    certificate_id: str
+    certificate_no: str
+    state: Literal["active", "revoked"]
+    contact: str | None = Field(description="the phone, sealed for notify; null when revoked")
+
+
+class CodeRequested(EventData):
+    """Send this code to this phone, or not at all after `send_before`."""
+
+    TYPE: ClassVar[str] = "identity.code.requested.v1"
+    TOPIC: ClassVar[str] = "identity.messages"
+    SUBJECT: ClassVar[str] = "challenge_id"
+
+    challenge_id: str
+    purpose: Literal["login_code"]
+    message: str = Field(description="a CodeMessage as JSON, sealed for notify")
+    send_before: datetime
+
+
+class CodeMessage(BaseModel):
+    """What is sealed inside `CodeRequested.message`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phone: str
+    code: str

@@ -1,0 +1,20 @@
+"""Events of notify: what became of a message."""
+
+from typing import ClassVar, Literal
+
+from kit.events import EventData
+
+
+class MessageChanged(EventData):
+    """A message reached another state. Neither phone nor text."""
+
+    TYPE: ClassVar[str] = "notify.message.changed.v1"
+    TOPIC: ClassVar[str] = "notify.changes"
+    SUBJECT: ClassVar[str] = "message_id"
+
+    message_id: str
+    purpose: str
+    about: str
+    state: Literal["queued", "sent", "delivered", "failed", "expired"]
+    provider: str | None
+    attempts: int

@@ -1,0 +1,99 @@
+"""`python -m deploy.local COMMAND`: what the Makefile calls."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.local import demo as demo_play
+from deploy.local import lifecycle
+from deploy.local.lifecycle import StackError, console
+from deploy.local.secrets import secrets_of
+from deploy.local.stack import Stack
+from deploy.local.stackfile import description
+from deploy.local.status import print_addresses, print_status
+from deploy.local.throwaway import run_with_stack
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Name = Annotated[str, typer.Option("--name", help="Which copy of the stack: dev, test, bench, or a name of yours.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Its data folder, where it is not the usual one.")]
+
+
+@app.command()
+def up(name: Name = "dev", data: Data = None) -> None:
+    """Start the stack, wait until it is ready, load the demo data."""
+    stack = Stack.named(name, data)
+    lifecycle.up(stack)
+    print_addresses(stack)
+
+
+@app.command()
+def down(name: Name = "dev", data: Data = None) -> None:
+    """Stop the stack; its data stay."""
+    lifecycle.down(Stack.named(name, data))
+
+
+@app.command()
+def reset(name: Name = "dev", data: Data = None) -> None:
+    """Stop the stack and delete its data."""
+    lifecycle.reset(Stack.named(name, data))
+
+
+@app.command()
+def restart(service: Annotated[str | None, typer.Argument()] = None, name: Name = "dev", data: Data = None) -> None:
+    """Restart the processes of one service, or of all."""
+    lifecycle.restart(Stack.named(name, data), service)
+
+
+@app.command()
+def status(name: Name = "dev", data: Data = None) -> None:
+    """Show every program, its ports and whether it is ready."""
+    if not print_status(Stack.named(name, data)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(program: Annotated[str | None, typer.Argument()] = None, name: Name = "dev", data: Data = None) -> None:
+    """Follow the logs of a service or server, or of all."""
+    stack = Stack.named(name, data)
+    files = sorted(str(path) for path in stack.logs.glob(f"{program or ''}*.log"))
+    if not files:
+        raise StackError(f"no log of {program or 'anything'} in {stack.logs}")
+    os.execvp("tail", ["tail", "-n", "40", "-F", *files])
+
+
+@app.command()
+def demo(name: Name = "dev", data: Data = None) -> None:
+    """Play the main job through the public HTTP door and a Kafka subscriber."""
+    stack = Stack.named(name, data)
+    if not stack.stackfile.exists():
+        raise StackError("the stack is not up: run `make up` first")
+    if not asyncio.run(demo_play.play(description(stack, secrets_of(stack)))):
+        raise typer.Exit(1)
+
+
+@app.command("run-with-stack")
+def with_stack(
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
+    name: Name = "test",
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP_STACK", help="Leave the stack after a failure.")] = False,
+) -> None:
+    """Run a command with a copy of the stack of its own; STACK_FILE tells it where that is."""
+    raise typer.Exit(run_with_stack(Stack.named(name), command, keep=keep))
+
+
+def main() -> None:
+    try:
+        app()
+    except (StackError, TimeoutError, RuntimeError, subprocess.CalledProcessError) as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Loads the demo people and the demo person's file; where they are there already nothing changes."""
+
+import asyncio
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy.local.environment import environment_of
+from deploy.local.portal import Portal
+from deploy.local.samples import RECORDS, demo_card
+from deploy.local.secrets import Secrets, StaffLogin
+from deploy.local.stack import ROOT, Stack
+from deploy.local.stackfile import CLIENT_ID, CLIENT_SCOPES, DOCUMENT_NUMBER, PHONE, description
+
+
+class DemoDataError(Exception):
+    """What the identity command line said when it did not do as told."""
+
+
+async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
+    """Staff and client by identity's command line, everything else through the public door."""
+    environment = environment_of(stack, secrets, "identity", "api")
+    await asyncio.gather(
+        _staff(environment, secrets.clerk, "clerk"),
+        _staff(environment, secrets.admin, "admin"),
+        _staff(environment, secrets.operator, "operator"),
+        _client(environment, secrets.client_secret),
+    )
+    async with Portal.opened(description(stack, secrets)) as portal:
+        await _demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))
+
+
+async def _staff(environment: dict[str, str], login: StaffLogin, role: str) -> None:
+    words = ("staff", login.username, "--roles", role)
+    await _identity(environment, words, {"password": login.password, "totp_secret": login.totp_secret})
+
+
+async def _client(environment: dict[str, str], secret: str) -> None:
+    words = ("client", CLIENT_ID, "--scopes", " ".join(CLIENT_SCOPES))
+    await _identity(environment, words, {"client_secret": secret})
+
+
+async def _identity(environment: dict[str, str], words: tuple[str, ...], secret: dict[str, str]) -> None:
+    """`python -m services.identity …`; what is secret goes in by standard input, never by argument."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.identity", *words),
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate(json.dumps(secret).encode())
+    if process.returncode != 0:
+        raise DemoDataError(f"services.identity {' '.join(words[:2])}: {output.decode(errors='replace')}")
+
+
+async def _demo_person(portal: Portal, client: str) -> None:
+    practitioner_id = await portal.find(client, DOCUMENT_NUMBER)
+    if practitioner_id is None:
+        practitioner_id = await portal.register(client, demo_card())
+    present = await portal.records_of(client, practitioner_id)
+    missing = [(kind, data) for kind, data in RECORDS if not _is_among(present, kind, data)]
+    if missing:
+        await portal.issue_certificate(client, practitioner_id, PHONE)
+        token = await _log_in(portal)
+        for kind, data in missing:
+            await portal.add_record(token, kind, data)
+
+
+async def _log_in(portal: Portal) -> str:
+    since = datetime.now(UTC)
+    challenge = await portal.request_code(DOCUMENT_NUMBER, PHONE, await portal.solved_captcha())
+    code = await portal.code_in_inbox(PHONE, since)
+    return await portal.open_session(challenge["challenge_id"], code)
+
+
+def _is_among(records: list[dict[str, Any]], kind: str, data: dict[str, Any]) -> bool:
+    return any(
+        record["kind"] == kind and all(record["data"].get(field) == value for field, value in data.items())
+        for record in records
+    )

@@ -1,0 +1,111 @@
+"""The environment of each of our processes: the settings that a deployment elsewhere would give them too."""
+
+import json
+
+from deploy.local.ports import HOST
+from deploy.local.secrets import SealKeys, Secrets
+from deploy.local.stack import Stack
+
+ROLES = ("api", "worker")
+PARTITIONS = 6
+SMS_SDK_APP_ID = "1400000001"
+SMS_SIGN_NAME = "上海建筑业"
+SMS_LOGIN_CODE_TEMPLATE = "1000001"
+
+Environment = dict[str, str]
+
+
+def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
+    """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
+    own = {"identity": _identity, "notify": _notify}.get(service)
+    return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
+
+
+def topics_environment(stack: Stack) -> Environment:
+    """What `python -m kit.topics` needs."""
+    return {"KAFKA__SERVERS": kafka_servers(stack), "KAFKA__PARTITIONS": str(PARTITIONS)}
+
+
+def kafka_servers(stack: Stack) -> str:
+    return f"{HOST}:{stack.ports.kafka}"
+
+
+def mongo_url(stack: Stack) -> str:
+    return f"mongodb://{HOST}:{stack.ports.mongo}/?replicaSet=rs0"
+
+
+def redis_url(stack: Stack) -> str:
+    return f"redis://{HOST}:{stack.ports.redis}/0"
+
+
+def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
+    """What `python -m deploy.local.sms_operator` needs: the account that notify uses."""
+    return {
+        "SMS_OPERATOR_PORT": str(stack.ports.sms_operator),
+        "SMS_OPERATOR_DATA": str(stack.servers / "sms-operator"),
+        "SMS_OPERATOR_TENCENT": json.dumps(
+            {
+                "secret_id": secrets.sms_secret_id,
+                "secret_key": secrets.sms_secret_key,
+                "sdk_app_id": SMS_SDK_APP_ID,
+                "sign_name": SMS_SIGN_NAME,
+            }
+        ),
+    }
+
+
+def _shared(stack: Stack) -> Environment:
+    identity = stack.ports.services["identity"].api
+    return topics_environment(stack) | {
+        "ENVIRONMENT": "local",
+        "MONGO__URL": mongo_url(stack),
+        "KAFKA__SESSION_TIMEOUT_MS": "6000",
+        "REDIS__URL": redis_url(stack),
+        "TOKENS__JWKS_URL": f"http://{HOST}:{identity}/api/identity/.well-known/jwks.json",
+        "TOKENS__ISSUER": "practitioner-portal",
+        "TOKENS__AUDIENCE": f"practitioner-portal-{stack.name}",
+    }
+
+
+def _process(stack: Stack, service: str, role: str) -> Environment:
+    ports = stack.ports.services[service]
+    internal = ports.internal if role == "api" else ports.worker
+    return {"HTTP__HOST": HOST, "HTTP__PORT": str(ports.api), "INTERNAL__PORT": str(internal)}
+
+
+def _identity(stack: Stack, secrets: Secrets) -> Environment:
+    return {
+        "SIGNING__KEYS": json.dumps(secrets.signing_keys),
+        **_seal(secrets.identity_seal),
+        **_bus(secrets.bus),
+        "CODES__HMAC_KEY": secrets.codes_key,
+        **_limits(stack),
+    }
+
+
+def _notify(stack: Stack, secrets: Secrets) -> Environment:
+    return {
+        **_seal(secrets.notify_seal),
+        **_bus(secrets.bus),
+        "TENCENT__ENDPOINT": f"{HOST}:{stack.ports.sms_operator}",
+        "TENCENT__PROTOCOL": "http",
+        "TENCENT__SECRET_ID": secrets.sms_secret_id,
+        "TENCENT__SECRET_KEY": secrets.sms_secret_key,
+        "TENCENT__SDK_APP_ID": SMS_SDK_APP_ID,
+        "TENCENT__SIGN_NAME": SMS_SIGN_NAME,
+        "TENCENT__LOGIN_CODE_TEMPLATE": SMS_LOGIN_CODE_TEMPLATE,
+        "TENCENT__REGION": "ap-shanghai",
+    }
+
+
+def _seal(seal: SealKeys) -> Environment:
+    return {"SEAL__KEYS": json.dumps(seal.keys), "SEAL__CURRENT": seal.current, "SEAL__INDEX_KEY": seal.index_key}
+
+
+def _bus(bus: SealKeys) -> Environment:
+    return {"BUS__KEYS": json.dumps(bus.keys), "BUS__CURRENT": bus.current}
+
+
+def _limits(stack: Stack) -> Environment:
+    """Everything in a test comes from one address; all other limits stay as they are everywhere."""
+    return {} if stack.name == "dev" else {"LIMITS__PER_ADDRESS_PER_MINUTE": "100000"}

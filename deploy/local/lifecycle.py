@@ -1,0 +1,153 @@
+"""Brings one copy of the stack up and down, in the order in which its parts need each other."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+from rich.console import Console
+
+from deploy.local.demo_data import DemoDataError, load_demo_data
+from deploy.local.environment import topics_environment
+from deploy.local.portal import UnexpectedAnswer
+from deploy.local.programs import SERVERS, service_programs, write_configuration
+from deploy.local.readiness import Check, NotReady, port_is_taken, server_checks, service_checks, wait_for
+from deploy.local.secrets import Secrets, secrets_of
+from deploy.local.servers import prepare_servers
+from deploy.local.stack import ROOT, Stack
+from deploy.local.stackfile import write_stackfile
+from deploy.local.supervisor import Supervisor
+
+SERVERS_READY_WITHIN = 60
+SERVICES_READY_WITHIN = 60
+_LINES_SHOWN = 25
+
+console = Console(stderr=True, highlight=False)
+
+
+class StackError(Exception):
+    """Why the stack could not be brought up: a sentence for the person at the terminal."""
+
+
+def up(stack: Stack) -> None:
+    """Starts what does not run, waits until all is ready, loads the demo data, writes stack.json."""
+    stack.make_folders()
+    stack.stackfile.unlink(missing_ok=True)
+    secrets = secrets_of(stack)
+    _start_supervisor(stack, secrets)
+    _start(stack, SERVERS, server_checks(stack), SERVERS_READY_WITHIN)
+    _create_topics(stack)
+    _start(stack, service_programs(), service_checks(stack), SERVICES_READY_WITHIN)
+    _load_demo_data(stack, secrets)
+    write_stackfile(stack, secrets)
+
+
+def down(stack: Stack) -> None:
+    """Stops our processes before the servers that they stand on; the data stay."""
+    stack.stackfile.unlink(missing_ok=True)
+    supervisor = Supervisor(stack)
+    if not supervisor.runs():
+        return
+    supervisor.stop("gateway", *service_programs())
+    supervisor.stop(*SERVERS)
+    supervisor.shut_down()
+
+
+def reset(stack: Stack) -> None:
+    """Stops and deletes the data, keys and logs; what setup fetched (Kafka's libraries) stays."""
+    down(stack)
+    own = (stack.servers, stack.logs, stack.environments, stack.secrets, stack.supervisor_config, stack.supervisor_pid)
+    for path in own:
+        _delete(path)
+    if stack.socket.parent != stack.data:
+        _delete(stack.socket.parent)
+
+
+def restart(stack: Stack, service: str | None) -> None:
+    """Restarts our processes (all, or one service's) so that they run the code as it is now."""
+    names = [name for name in service_programs() if service is None or name.startswith(f"{service}-")]
+    checks = [check for check in service_checks(stack) if check.name in names]
+    if not names:
+        raise StackError(f"there is no service {service}")
+    Supervisor(stack).stop(*names)
+    _start(stack, names, checks, SERVICES_READY_WITHIN)
+
+
+def _start_supervisor(stack: Stack, secrets: Secrets) -> None:
+    """Leaves a running supervisor alone unless what it should run has changed."""
+    supervisor = Supervisor(stack)
+    changed = write_configuration(stack, secrets)
+    if supervisor.runs() and changed:
+        console.print("the configuration has changed: stopping what runs")
+        down(stack)
+    if not supervisor.runs():
+        _require_free_ports(stack)
+        prepare_servers(stack)
+        supervisor.start_daemon()
+
+
+def _require_free_ports(stack: Stack) -> None:
+    taken = [f"{port} (wanted by {use})" for port, use in sorted(stack.ports.by_use().items()) if port_is_taken(port)]
+    if taken:
+        raise StackError(f"another program listens on port {', '.join(taken)}; stop it and try again")
+
+
+def _start(stack: Stack, programs: Sequence[str], checks: list[Check], seconds: float) -> None:
+    """Starts programs and waits for them; says of each one when it is ready."""
+    began = time.monotonic()
+    Supervisor(stack).start(*programs)
+
+    def ready(name: str) -> None:
+        console.print(f"  {name:16} ready after {time.monotonic() - began:4.1f} s")
+
+    try:
+        asyncio.run(wait_for(checks, seconds, ready))
+    except NotReady as error:
+        for name in error.names:
+            _print_end_of_log(stack, name)
+        raise StackError(str(error)) from error
+
+
+def _create_topics(stack: Stack) -> None:
+    command = [sys.executable, "-m", "kit.topics", "apply"]
+    with _timed("topics"):
+        result = subprocess.run(
+            command, cwd=ROOT, env=os.environ | topics_environment(stack), capture_output=True, text=True, check=False
+        )
+    if result.returncode != 0:
+        raise StackError(f"the topics could not be created:\n{result.stdout}{result.stderr}")
+
+
+def _load_demo_data(stack: Stack, secrets: Secrets) -> None:
+    try:
+        with _timed("demo data"):
+            asyncio.run(load_demo_data(stack, secrets))
+    except (DemoDataError, UnexpectedAnswer, TimeoutError, httpx2.HTTPError) as error:
+        raise StackError(f"the demo data could not be loaded: {error or type(error).__name__}") from error
+
+
+def _print_end_of_log(stack: Stack, program: str) -> None:
+    path = stack.logs / f"{program}.log"
+    lines = path.read_text(errors="replace").splitlines()[-_LINES_SHOWN:] if path.exists() else []
+    console.print(f"\n[bold]{program}[/bold], the end of {path}:")
+    console.print("\n".join(lines) or "(nothing)", markup=False)
+
+
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    console.print(f"  {name:16} done after  {time.monotonic() - began:4.1f} s")
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

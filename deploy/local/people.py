@@ -1,0 +1,66 @@
+"""Made-up people with valid documents, as a card reader would send them."""
+
+import base64
+import random
+from datetime import date, timedelta
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_CHARACTERS = "10X98765432"
+_SHANGHAI_DISTRICTS = {"310101": "黄浦区", "310104": "徐汇区", "310106": "静安区", "310115": "浦东新区"}
+_SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+_GIVEN_NAMES = "建国建华志强秀英丽娜海燕文博晓东雪梅永康明轩"
+
+
+def resident_id(district: str, birth: date, sequence: int) -> str:
+    """A resident identity number with its check character (GB 11643); an odd sequence is a man's."""
+    digits = f"{district}{birth:%Y%m%d}{sequence:03d}"
+    total = sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=True))
+    return digits + _CHECK_CHARACTERS[total % 11]
+
+
+def card(*, number: str, name: str, ethnicity: str, address: str, authority: str) -> dict[str, Any]:
+    """The body of `POST /api/identity/practitioners` for a resident identity card read at a window."""
+    return {
+        "source": "card_reader",
+        "document_type": "resident_id",
+        "document_number": number,
+        "name": name,
+        "sex": "male" if int(number[16]) % 2 else "female",
+        "ethnicity": ethnicity,
+        "birth_date": f"{number[6:10]}-{number[10:12]}-{number[12:14]}",
+        "address": address,
+        "authority": authority,
+        "valid_from": "2020-01-15",
+        "valid_to": "2040-01-15",
+        "long_term": False,
+        "portrait": portrait(),
+        "reader": {"device_id": "window-1"},
+    }
+
+
+def random_card() -> dict[str, Any]:
+    """Somebody new, of working age."""
+    code, district = random.choice(list(_SHANGHAI_DISTRICTS.items()))
+    birth = date(1965, 1, 1) + timedelta(days=random.randrange(40 * 365))
+    return card(
+        number=resident_id(code, birth, random.randrange(1, 1000)),
+        name=random.choice(_SURNAMES) + "".join(random.sample(_GIVEN_NAMES, 2)),
+        ethnicity="汉",
+        address=f"上海市{district}示例路{random.randrange(1, 999)}号",
+        authority=f"上海市公安局{district.removesuffix('区').removesuffix('新')}分局",
+    )
+
+
+def random_phone() -> str:
+    return f"139{random.randrange(10**8):08d}"
+
+
+def portrait() -> str:
+    """A plain grey JPEG of the size a card's photograph has, in base64."""
+    buffer = BytesIO()
+    Image.new("RGB", (102, 126), (190, 195, 200)).save(buffer, "JPEG")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,130 @@
+"""The public HTTP door as demo data and the demo use it: every call checks the answer it expects."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Self
+
+import httpx2
+import pyotp
+from redis.asyncio import Redis
+
+CODE_ARRIVES_WITHIN = 30
+
+_CODE = re.compile(r"动态密码为(\d{6})")
+
+
+class UnexpectedAnswer(Exception):
+    """Another status than the call must have."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        request = response.request
+        super().__init__(f"{request.method} {request.url} answered {response.status_code}: {response.text[:500]}")
+        self.status = response.status_code
+        self.retry_after = float(response.headers.get("Retry-After", 0))
+
+
+class Portal:
+    """A caller of the gateway; `facts` are those of stack.json."""
+
+    def __init__(self, facts: dict[str, Any], http: httpx2.AsyncClient, redis: Redis) -> None:
+        self._facts = facts
+        self._http = http
+        self._redis = redis
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, facts: dict[str, Any]) -> AsyncIterator[Self]:
+        async with (
+            httpx2.AsyncClient(base_url=facts["gateway"], timeout=15) as http,
+            Redis.from_url(facts["redis"], decode_responses=True) as redis,
+        ):
+            yield cls(facts, http, redis)
+
+    async def call(
+        self, method: str, path: str, *, expect: tuple[int, ...], token: str | None = None, **request: Any
+    ) -> httpx2.Response:
+        """One request; raises UnexpectedAnswer for a status that is not in `expect`."""
+        headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
+        response = await self._http.request(method, path, headers=headers, **request)
+        if response.status_code not in expect:
+            raise UnexpectedAnswer(response)
+        return response
+
+    async def client_token(self, client_id: str, client_secret: str) -> str:
+        form = {"grant_type": "client_credentials"}
+        login = (client_id, client_secret)
+        answer = await self.call("POST", "/api/identity/oauth/token", expect=(200,), data=form, auth=login)
+        return str(answer.json()["access_token"])
+
+    async def staff_token(self, username: str, password: str, totp_secret: str) -> str:
+        body = {"username": username, "password": password, "totp": pyotp.TOTP(totp_secret).now()}
+        answer = await self.call("POST", "/api/identity/staff/sessions", expect=(200, 201), json=body)
+        return str(answer.json()["access_token"])
+
+    async def find(self, token: str, document_number: str) -> str | None:
+        """The practitioner's id, or None when nobody has this resident identity card."""
+        body = {"document_type": "resident_id", "document_number": document_number}
+        path = "/api/identity/practitioners/lookup"
+        answer = await self.call("POST", path, expect=(200, 404), token=token, json=body)
+        return str(answer.json()["practitioner_id"]) if answer.status_code == 200 else None
+
+    async def register(self, token: str, card: dict[str, Any]) -> str:
+        path = "/api/identity/practitioners"
+        answer = await self.call("POST", path, expect=(200, 201), token=token, json=card)
+        return str(answer.json()["practitioner_id"])
+
+    async def issue_certificate(self, token: str, practitioner_id: str, phone: str) -> dict[str, Any]:
+        """The new certificate, or the problem that says that one is active already."""
+        path = f"/api/identity/practitioners/{practitioner_id}/certificate"
+        answer = await self.call("POST", path, expect=(201, 409), token=token, json={"phone": phone})
+        return dict(answer.json())
+
+    async def solved_captcha(self) -> dict[str, str]:
+        """A captcha with its answer, which only a local stack gives away (in Redis)."""
+        captcha = (await self.call("POST", "/api/identity/captchas", expect=(201,))).json()
+        answer = await self._redis.get(f"identity:captcha:{captcha['captcha_id']}")
+        return {"captcha_id": captcha["captcha_id"], "captcha_answer": str(answer)}
+
+    async def request_code(self, document_number: str, phone: str, captcha: dict[str, str]) -> dict[str, Any]:
+        body = {"document_number": document_number, "phone": phone, **captcha}
+        return dict((await self.call("POST", "/api/identity/login/codes", expect=(202,), json=body)).json())
+
+    async def code_in_inbox(self, phone: str, since: datetime) -> str:
+        """The code of the newest message that arrived after `since`."""
+        async with asyncio.timeout(CODE_ARRIVES_WITHIN):
+            while True:
+                if code := await self._newest_code(phone, since):
+                    return code
+                await asyncio.sleep(0.05)
+
+    async def _newest_code(self, phone: str, since: datetime) -> str | None:
+        messages = (await self._http.get(f"{self._facts['sms_inbox']}/inbox.json", params={"phone": phone})).json()
+        fresh = [m for m in messages if datetime.fromisoformat(m["at"]) >= since]
+        found = _CODE.search(fresh[-1]["text"]) if fresh else None
+        return found[1] if found else None
+
+    async def open_session(self, challenge_id: str, code: str) -> str:
+        body = {"challenge_id": challenge_id, "code": code}
+        answer = await self.call("POST", "/api/identity/login/sessions", expect=(201,), json=body)
+        return str(answer.json()["access_token"])
+
+    async def records_of(self, token: str, practitioner_id: str) -> list[dict[str, Any]]:
+        """All of a person's records."""
+        records: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            query = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
+            path = f"/api/records/practitioners/{practitioner_id}/records"
+            page = (await self.call("GET", path, expect=(200,), token=token, params=query)).json()
+            records += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return records
+
+    async def add_record(self, token: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+        path = "/api/records/practitioners/me/records"
+        body = {"kind": kind, "data": data}
+        return dict((await self.call("POST", path, expect=(201,), token=token, json=body)).json())

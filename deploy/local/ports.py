@@ -1,0 +1,67 @@
+"""The port plan: which copy of the stack listens where."""
+
+from dataclasses import dataclass
+from typing import Self
+from zlib import crc32
+
+HOST = "127.0.0.1"
+SERVICES = ("identity", "records", "notify")
+
+_BASES = {"dev": 18000, "test": 19000, "bench": 20000}
+_GATEWAYS = {"dev": 8080}
+
+
+@dataclass(frozen=True)
+class ServicePorts:
+    """`api` is public through the gateway; the other two carry health and metrics of the two processes."""
+
+    api: int
+    internal: int
+    worker: int
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every port of one copy of the stack; all of them on the loopback address."""
+
+    gateway: int
+    kafka: int
+    kafka_controller: int
+    mongo: int
+    redis: int
+    sms_operator: int
+    services: dict[str, ServicePorts]
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """The plan for a stack's name: `dev`, `test`, `bench`, or any other (a range derived from the name)."""
+        base = _BASES.get(name) or 21000 + crc32(name.encode()) % 100 * 100
+        return cls(
+            gateway=_GATEWAYS.get(name, base + 80),
+            kafka=base + 1,
+            kafka_controller=base + 2,
+            mongo=base + 3,
+            redis=base + 4,
+            sms_operator=base + 5,
+            services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
+        )
+
+    def by_use(self) -> dict[int, str]:
+        """Each port with the name of the program that listens there."""
+        servers = {
+            self.gateway: "gateway",
+            self.kafka: "kafka",
+            self.kafka_controller: "kafka",
+            self.mongo: "mongo",
+            self.redis: "redis",
+            self.sms_operator: "sms-operator",
+        }
+        for service, ports in self.services.items():
+            servers |= {ports.api: f"{service}-api", ports.internal: f"{service}-api"}
+            servers |= {ports.worker: f"{service}-worker"}
+        return servers
+
+
+def _service_ports(base: int, place: int) -> ServicePorts:
+    first = base + place * 10
+    return ServicePorts(api=first, internal=first + 1, worker=first + 2)

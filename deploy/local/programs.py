@@ -1,0 +1,133 @@
+"""The table of programs that make up the stack, and the supervisor's configuration written from it."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+
+from deploy.local import servers
+from deploy.local.environment import ROLES, Environment, environment_of, sms_operator_environment
+from deploy.local.ports import SERVICES
+from deploy.local.secrets import Secrets, write_private
+from deploy.local.stack import ROOT, Stack
+
+SERVERS = ("kafka", "mongo", "redis", "sms-operator", "gateway")
+
+# Higher stops first: the door, then our processes, then what they stand on.
+_GATEWAY, _SERVICE, _SERVER = 30, 20, 10
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process to keep alive. `patience` is how many seconds it may take to stop by itself."""
+
+    name: str
+    command: list[str]
+    priority: int
+    environment: Environment = field(default_factory=dict)
+    patience: int = 15
+
+
+def programs_of(stack: Stack, secrets: Secrets) -> list[Program]:
+    """Every program of the stack."""
+    return [*_servers(stack, secrets), *_services(stack, secrets)]
+
+
+def service_programs() -> list[str]:
+    return [f"{service}-{role}" for service in SERVICES for role in ROLES]
+
+
+def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
+    operator = [sys.executable, "-m", "deploy.local.sms_operator"]
+    return [
+        Program("kafka", servers.kafka_command(stack), _SERVER, patience=20),
+        Program("mongo", servers.mongo_command(stack), _SERVER),
+        Program("redis", servers.redis_command(stack), _SERVER),
+        Program("sms-operator", operator, _SERVER, sms_operator_environment(stack, secrets)),
+        Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
+    ]
+
+
+def _services(stack: Stack, secrets: Secrets) -> list[Program]:
+    return [
+        Program(
+            f"{service}-{role}",
+            [sys.executable, "-m", f"services.{service}", role],
+            _SERVICE,
+            environment_of(stack, secrets, service, role),
+        )
+        for service in SERVICES
+        for role in ROLES
+    ]
+
+
+def write_configuration(stack: Stack, secrets: Secrets) -> bool:
+    """Writes what the supervisor reads; true when it differs from what was there."""
+    programs = programs_of(stack, secrets)
+    text = "\n".join([_daemon(stack), *(_section(stack, program) for program in programs)])
+    path = stack.supervisor_config
+    changed = not path.exists() or path.read_text() != text
+    write_private(path, text)
+    for program in programs:
+        write_private(stack.environments / f"{program.name}.json", json.dumps(program.environment, indent=1))
+    return changed
+
+
+def _daemon(stack: Stack) -> str:
+    return f"""\
+; the servers' own configuration: {servers.configuration_digest()}
+[unix_http_server]
+file={_plain(str(stack.socket))}
+chmod=0700
+
+[supervisord]
+logfile={_plain(str(stack.logs / "supervisord.log"))}
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={_plain(str(stack.supervisor_pid))}
+directory={_plain(str(ROOT))}
+nodaemon=false
+silent=true
+minfds=8192
+umask=077
+
+[supervisorctl]
+serverurl=unix://{_plain(str(stack.socket))}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+
+def _section(stack: Stack, program: Program) -> str:
+    return f"""\
+[program:{program.name}]
+command={_plain(" ".join(_quoted(word) for word in program.command))}
+environment={_plain(_variables(program.environment | {"PYTHONUNBUFFERED": "1"}))}
+priority={program.priority}
+autostart=false
+autorestart=true
+startsecs=1
+startretries=1000000
+stopwaitsecs={program.patience}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={_plain(str(stack.logs / program.name))}.log
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=2
+"""
+
+
+def _variables(environment: Environment) -> str:
+    return ",".join(f"{name}={_quoted(value)}" for name, value in environment.items())
+
+
+def _quoted(text: str) -> str:
+    """Supervisor's syntax has no escape for a quote: nothing that we configure contains one."""
+    if "'" in text or "\n" in text:
+        raise ValueError("a supervised program's words and settings can't hold a single quote or a line break")
+    return f"'{text}'"
+
+
+def _plain(text: str) -> str:
+    """Supervisor expands `%` everywhere and takes ` ;` for a comment."""
+    return text.replace("%", "%%")

@@ -1,0 +1,146 @@
+"""When a server or process is really ready: it answers what it will be asked, an open port is not enough."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx2
+from aiokafka.client import AIOKafkaClient
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+from redis.asyncio import Redis
+
+from deploy.local.environment import kafka_servers, redis_url
+from deploy.local.ports import HOST
+from deploy.local.stack import Stack
+
+_PAUSE = 0.1
+_NOT_YET_INITIATED = 94
+
+# A client that finds no broker complains at every try: here that is expected.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Check:
+    """`probe` returns whether the program called `name` is ready; an error means not yet."""
+
+    name: str
+    probe: Callable[[], Awaitable[bool]]
+
+
+class NotReady(Exception):
+    """Which programs were not ready in time."""
+
+    def __init__(self, names: list[str], seconds: float) -> None:
+        super().__init__(f"not ready after {seconds:.0f} s: {', '.join(names)}")
+        self.names = names
+
+
+def server_checks(stack: Stack) -> list[Check]:
+    operator = f"http://{HOST}:{stack.ports.sms_operator}/inbox.json"
+    return [
+        Check("kafka", lambda: kafka_is_ready(stack)),
+        Check("mongo", lambda: mongo_is_ready(stack)),
+        Check("redis", lambda: redis_is_ready(stack)),
+        Check("sms-operator", lambda: answers_ok(operator)),
+        Check("gateway", lambda: answers(f"http://{HOST}:{stack.ports.gateway}/")),
+    ]
+
+
+def service_checks(stack: Stack) -> list[Check]:
+    return [
+        Check(f"{service}-{role}", lambda port=port: answers_ok(f"http://{HOST}:{port}/readyz"))  # type: ignore[misc]
+        for service, ports in stack.ports.services.items()
+        for role, port in (("api", ports.internal), ("worker", ports.worker))
+    ]
+
+
+async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str], None]) -> None:
+    """Waits side by side until every probe says yes; raises NotReady with the names that did not."""
+    late: list[str] = []
+
+    async def wait(check: Check) -> None:
+        deadline = time.monotonic() + seconds
+        while not await says_yes(check):
+            if time.monotonic() > deadline:
+                late.append(check.name)
+                return
+            await asyncio.sleep(_PAUSE)
+        on_ready(check.name)
+
+    await asyncio.gather(*(wait(check) for check in checks))
+    if late:
+        raise NotReady(sorted(late), seconds)
+
+
+async def says_yes(check: Check) -> bool:
+    try:
+        async with asyncio.timeout(5):
+            return await check.probe()
+    except Exception:  # whatever a client raises while its server is away
+        return False
+
+
+async def kafka_is_ready(stack: Stack) -> bool:
+    """The broker answers with metadata that name itself."""
+    client = AIOKafkaClient(bootstrap_servers=kafka_servers(stack), request_timeout_ms=2000)
+    try:
+        await client.bootstrap()
+        return bool(client.cluster.brokers())
+    finally:
+        await client.close()
+
+
+async def mongo_is_ready(stack: Stack) -> bool:
+    """A primary; starts the one-member replica set where there is none yet."""
+    address = f"mongodb://{HOST}:{stack.ports.mongo}/?directConnection=true"
+    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
+        address, serverSelectionTimeoutMS=1000, timeoutMS=3000
+    )
+    async with client:
+        try:
+            status = await client.admin.command("replSetGetStatus")
+        except OperationFailure as error:
+            if error.code == _NOT_YET_INITIATED:
+                await _initiate(client, stack)
+            return False
+        except PyMongoError:
+            return False
+        return bool(status["myState"] == 1)
+
+
+async def _initiate(client: AsyncMongoClient[dict[str, object]], stack: Stack) -> None:
+    members = [{"_id": 0, "host": f"{HOST}:{stack.ports.mongo}"}]
+    await client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+
+
+async def redis_is_ready(stack: Stack) -> bool:
+    """Also false while it still reads its append-only file."""
+    async with Redis.from_url(redis_url(stack), socket_timeout=1) as client:
+        return bool(await client.ping())
+
+
+async def answers(url: str) -> bool:
+    async with httpx2.AsyncClient(timeout=2) as client:
+        await client.get(url)
+    return True
+
+
+async def answers_ok(url: str) -> bool:
+    async with httpx2.AsyncClient(timeout=3) as client:
+        return (await client.get(url)).status_code == 200
+
+
+def port_is_taken(port: int) -> bool:
+    """Whether somebody listens there already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,93 @@
+"""The keys and passwords of one copy of the stack: made once, at random, kept in its data folder only."""
+
+import base64
+import secrets
+from pathlib import Path
+from typing import Any, Self
+
+import pyotp
+from joserfc.jwk import OKPKey
+from pydantic import BaseModel
+
+from deploy.local.stack import Stack
+
+
+class SealKeys(BaseModel):
+    """AES-256 keys by id, the id that seals, and the key of the blind index."""
+
+    keys: dict[str, str]
+    current: str
+    index_key: str
+
+    @classmethod
+    def generate(cls) -> Self:
+        return cls(keys={"k1": random_key()}, current="k1", index_key=random_key())
+
+
+class StaffLogin(BaseModel):
+    username: str
+    password: str
+    totp_secret: str
+
+    @classmethod
+    def generate(cls, username: str) -> Self:
+        return cls(username=username, password=secrets.token_urlsafe(12), totp_secret=pyotp.random_base32())
+
+
+class Secrets(BaseModel):
+    """Everything that must not be in the repository."""
+
+    signing_keys: list[dict[str, Any]]
+    identity_seal: SealKeys
+    notify_seal: SealKeys
+    bus: SealKeys
+    codes_key: str
+    sms_secret_id: str
+    sms_secret_key: str
+    clerk: StaffLogin
+    admin: StaffLogin
+    operator: StaffLogin
+    client_secret: str
+
+    @classmethod
+    def generate(cls) -> Self:
+        return cls(
+            signing_keys=[signing_key()],
+            identity_seal=SealKeys.generate(),
+            notify_seal=SealKeys.generate(),
+            bus=SealKeys.generate(),
+            codes_key=random_key(),
+            sms_secret_id="AKID" + secrets.token_hex(16),
+            sms_secret_key=secrets.token_hex(16),
+            clerk=StaffLogin.generate("demo-clerk"),
+            admin=StaffLogin.generate("demo-admin"),
+            operator=StaffLogin.generate("demo-operator"),
+            client_secret=secrets.token_urlsafe(32),
+        )
+
+
+def random_key() -> str:
+    """32 random bytes in base64."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def signing_key() -> dict[str, Any]:
+    """A private Ed25519 key as JWK."""
+    key = OKPKey.generate_key("Ed25519", {"kid": secrets.token_hex(4), "use": "sig"}, private=True)
+    return dict(key.as_dict(private=True))
+
+
+def secrets_of(stack: Stack) -> Secrets:
+    """The stack's secrets; the first call makes them."""
+    if not stack.secrets.exists():
+        write_private(stack.secrets, Secrets.generate().model_dump_json(indent=1))
+    return Secrets.model_validate_json(stack.secrets.read_text())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner may read; whoever reads it sees the old text or the new one."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Puts on this machine what the local stack needs; done already, it takes well under a second.
+#   setup.sh          everything: system packages, Python packages, Kafka
+#   setup.sh --venv   only the Python packages (enough for `make check`)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+KAFKA_HOME=.local/kafka
+PYTHON_STAMP=.venv/installed-lock
+KAFKA_STAMP=$KAFKA_HOME/installed-pom
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+python_is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+    local name
+    for name in ${PYTHON:-} python3 python3.11 python3.12 python3.13 python3.14; do
+        if command -v "$name" >/dev/null && python_is_new_enough "$name"; then echo "$name"; return; fi
+    done
+}
+
+java_is_new_enough() {
+    local version
+    version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+    [[ ${version:-0} -ge 17 ]]
+}
+
+# One Debian package a line for whatever is missing.
+missing_packages() {
+    local python
+    python=$(find_python)
+    [[ -n $python ]] || echo python3
+    "${python:-false}" -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
+    [[ ${1:-} == --venv ]] && return
+    java_is_new_enough || echo openjdk-17-jre-headless
+    command -v mvn >/dev/null || echo maven
+    command -v redis-server >/dev/null || echo redis-server
+    # the mongod from the wheel links against it
+    ldconfig -p | grep -q 'libcurl\.so\.4 ' || echo libcurl4
+}
+
+may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
+
+# A package must not start a server of its own here: policy-rc.d forbids it for as long as we install.
+apt_install() {
+    local policy=/usr/sbin/policy-rc.d
+    export DEBIAN_FRONTEND=noninteractive
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    apt-get install -y -q --no-install-recommends "$@" >&2 || { apt-get update -q >&2 && apt-get install -y -q --no-install-recommends "$@" >&2; }
+}
+
+# Newer Debians have no Java 17: any Java from 17 on will do.
+replace_unavailable_java() {
+    if [[ " $* " == *" openjdk-17-jre-headless "* ]] && ! apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
+        apt-get update -q >&2
+        apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 || set -- "${@/openjdk-17-jre-headless/default-jre-headless}"
+    fi
+    printf '%s\n' "$@"
+}
+
+system_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages "${1:-}")
+    [[ ${#missing[@]} == 0 ]] && return
+    may_install || fail "please install these packages (names are Debian's; Java may be any version from 17 on, Python from 3.11 on): ${missing[*]}"
+    say "installing ${missing[*]}"
+    mapfile -t missing < <(replace_unavailable_java "${missing[@]}")
+    apt_install "${missing[@]}"
+    mapfile -t missing < <(missing_packages "${1:-}")
+    [[ ${#missing[@]} == 0 ]] || fail "still missing after installing: ${missing[*]} (Java must be 17 or newer, Python 3.11 or newer)"
+}
+
+# uv does not read pip's configuration: hand it the index that this machine's pip uses, where there is one.
+use_pips_index() {
+    local index
+    index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}
+    [[ -z $index ]] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+}
+
+# Joined by && throughout: bash ignores `set -e` in a function whose result is asked for.
+install_python_packages() {
+    say "installing the Python packages"
+    { .venv/bin/python -c 'import pip' 2>/dev/null || "$(find_python)" -m venv --clear .venv; } &&
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt &&
+        use_pips_index &&
+        UV_HTTP_TIMEOUT=180 .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes \
+            requirements/dev.txt requirements/uv.txt &&
+        fingerprint_python >$PYTHON_STAMP
+}
+
+fingerprint_python() { cat requirements/dev.txt requirements/uv.txt | sha256sum; .venv/bin/python --version; }
+
+python_packages() {
+    [[ -f $PYTHON_STAMP ]] && [[ $(fingerprint_python 2>/dev/null) == "$(cat $PYTHON_STAMP)" ]] && return
+    install_python_packages
+}
+
+fingerprint_kafka() { sha256sum deploy/local/kafka/pom.xml; }
+
+kafka() {
+    [[ -f $KAFKA_STAMP ]] && [[ $(fingerprint_kafka) == "$(cat $KAFKA_STAMP)" ]] && return
+    say "fetching Kafka"
+    rm -rf $KAFKA_HOME/libs
+    mkdir -p $KAFKA_HOME &&
+        mvn -q -B -f deploy/local/kafka/pom.xml -Dstyle.color=never dependency:copy-dependencies \
+            -DoutputDirectory="$PWD/$KAFKA_HOME/libs" >&2 &&
+        fingerprint_kafka >$KAFKA_STAMP
+}
+
+# `make up` and `make test` may be called at the same moment.
+one_at_a_time() {
+    mkdir -p .local
+    exec 9>.local/setup.lock
+    flock 9
+}
+
+main() {
+    one_at_a_time
+    system_packages "${1:-}"
+    if [[ ${1:-} == --venv ]]; then
+        python_packages || fail "the Python packages could not be installed"
+        return
+    fi
+    local fetching
+    kafka &
+    fetching=$!
+    python_packages || { kill $fetching 2>/dev/null || true; fail "the Python packages could not be installed"; }
+    wait $fetching || fail "Kafka could not be fetched"
+}
+
+main "$@"

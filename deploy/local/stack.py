@@ -1,0 +1,83 @@
+"""What one copy of the stack is: its name, its folders, its ports."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from deploy.local.ports import Ports
+
+ROOT = Path(__file__).parents[2]
+KAFKA_LIBS = ROOT / ".local" / "kafka" / "libs"
+
+# A unix socket's address holds 108 bytes, and supervisord appends its process id while it binds.
+_LONGEST_SOCKET = 90
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One copy of the stack. Its data folder holds everything it writes."""
+
+    name: str
+    data: Path
+    ports: Ports
+
+    @classmethod
+    def named(cls, name: str, data: Path | None = None) -> Self:
+        """The developer's stack lives in `.local`, any other in a temporary folder of its own."""
+        folder = data or (ROOT / ".local" if name == "dev" else temporary_folder(name))
+        return cls(name=name, data=folder.resolve(), ports=Ports.of(name))
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
+
+    @property
+    def servers(self) -> Path:
+        """One folder for each server: its data and its configuration."""
+        return self.data / "servers"
+
+    @property
+    def stackfile(self) -> Path:
+        return self.data / "stack.json"
+
+    @property
+    def secrets(self) -> Path:
+        return self.data / "secrets.json"
+
+    @property
+    def environments(self) -> Path:
+        """One JSON file for each of our processes: the settings it was started with."""
+        return self.data / "environment"
+
+    @property
+    def supervisor_config(self) -> Path:
+        return self.data / "supervisord.conf"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        return self.data / "supervisord.pid"
+
+    @property
+    def socket(self) -> Path:
+        inside = self.data / "supervisor.sock"
+        if len(os.fsencode(inside)) <= _LONGEST_SOCKET:
+            return inside
+        return temporary_folder(f"{self.name}-{_digest(str(self.data))}") / "supervisor.sock"
+
+    def make_folders(self) -> None:
+        for folder in (self.data, self.logs, self.servers, self.environments, self.socket.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.stat().st_uid != os.getuid():
+                raise RuntimeError(f"{folder} belongs to another user")
+
+
+def temporary_folder(name: str) -> Path:
+    """A folder of this clone and this user: short, and the same at every call."""
+    return Path(tempfile.gettempdir()) / f"portal-{name}-{os.getuid()}-{_digest(str(ROOT))}"
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,57 @@
+"""`stack.json`: where everything of a running stack is, for tests, demos and people."""
+
+import json
+from typing import Any
+
+from deploy.local.environment import kafka_servers, mongo_url, redis_url
+from deploy.local.ports import HOST
+from deploy.local.secrets import Secrets, StaffLogin, write_private
+from deploy.local.stack import Stack
+
+CLIENT_ID = "demo-qualification"
+CLIENT_SCOPES = ("practitioners:lookup", "intake", "certificates:issue", "records:read", "changes:read")
+DOCUMENT_NUMBER = "310101199003071230"
+PHONE = "13800005678"
+
+
+def write_stackfile(stack: Stack, secrets: Secrets) -> None:
+    """Written last: whoever finds the file finds a stack that is ready."""
+    write_private(stack.stackfile, json.dumps(description(stack, secrets), ensure_ascii=False, indent=2) + "\n")
+
+
+def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
+    """Web addresses are URLs; `kafka` is host:port as Kafka clients want it."""
+    return {
+        "name": stack.name,
+        "gateway": _url(stack.ports.gateway),
+        "kafka": kafka_servers(stack),
+        "mongo": mongo_url(stack),
+        "redis": redis_url(stack),
+        "sms_inbox": _url(stack.ports.sms_operator),
+        "services": {
+            name: {"api": _url(ports.api), "internal": _url(ports.internal), "worker": _url(ports.worker)}
+            for name, ports in stack.ports.services.items()
+        },
+        "demo": _demo(secrets),
+        "data": str(stack.data),
+        "environments": str(stack.environments),
+        "supervisor": {"socket": str(stack.socket), "config": str(stack.supervisor_config)},
+    }
+
+
+def _demo(secrets: Secrets) -> dict[str, Any]:
+    return {
+        "practitioner": {"document_number": DOCUMENT_NUMBER, "phone": PHONE},
+        "clerk": _login(secrets.clerk),
+        "admin": _login(secrets.admin),
+        "operator": _login(secrets.operator),
+        "client": {"client_id": CLIENT_ID, "client_secret": secrets.client_secret, "scopes": list(CLIENT_SCOPES)},
+    }
+
+
+def _login(staff: StaffLogin) -> dict[str, str]:
+    return staff.model_dump()
+
+
+def _url(port: int) -> str:
+    return f"http://{HOST}:{port}"

@@ -1,0 +1,65 @@
+"""What a person sees of a stack: a table of its programs, and where to go when it is up."""
+
+import asyncio
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.readiness import Check, says_yes, server_checks, service_checks
+from deploy.local.secrets import secrets_of
+from deploy.local.stack import Stack
+from deploy.local.stackfile import description
+from deploy.local.supervisor import Supervisor
+
+console = Console(highlight=False)
+
+
+def print_status(stack: Stack) -> bool:
+    """True when every program runs and is ready."""
+    programs = Supervisor(stack).programs()
+    if not programs:
+        console.print(f"the stack {stack.name!r} is down")
+        return False
+    ready = asyncio.run(_ask([*server_checks(stack), *service_checks(stack)]))
+    table = Table("program", "state", "pid", "up for", "ports", "ready", box=None)
+    for program in programs:
+        table.add_row(*_row(stack, program, ready))
+    console.print(table)
+    return all(ready.values())
+
+
+def print_addresses(stack: Stack) -> None:
+    """The addresses, and a demo person, clerk and client to try them with."""
+    facts = description(stack, secrets_of(stack))
+    demo = facts["demo"]
+    gateway = facts["gateway"]
+    lines = {
+        "gateway": f"{gateway}  (/api/identity, /api/records, /api/notify)",
+        "API pages": f"{gateway}/api/identity/docs  {gateway}/api/records/docs",
+        "SMS inbox": facts["sms_inbox"],
+        "Kafka": facts["kafka"],
+        "MongoDB": facts["mongo"],
+        "Redis": facts["redis"],
+        "practitioner": "{document_number}, phone {phone}".format(**demo["practitioner"]),
+        "clerk": "{username}, password {password}, TOTP secret {totp_secret}".format(**demo["clerk"]),
+        "API client": "{client_id}, secret {client_secret}".format(**demo["client"]),
+        "all of it": stack.stackfile,
+    }
+    for name, value in lines.items():
+        # never broken into lines: a person copies from here
+        console.print(f"{name:13} {value}", soft_wrap=True)
+
+
+async def _ask(checks: list[Check]) -> dict[str, bool]:
+    answers = await asyncio.gather(*(says_yes(check) for check in checks))
+    return {check.name: answer for check, answer in zip(checks, answers, strict=True)}
+
+
+def _row(stack: Stack, program: dict[str, Any], ready: dict[str, bool]) -> list[str]:
+    name, runs = program["name"], program["statename"] == "RUNNING"
+    ports = " ".join(str(port) for port, use in sorted(stack.ports.by_use().items()) if use == name)
+    age = f"{time.time() - program['start']:.0f} s" if runs else ""
+    mark = "[green]yes[/green]" if ready.get(name) else "[red]no[/red]"
+    return [name, program["statename"].lower(), str(program["pid"] or ""), age, ports, mark]

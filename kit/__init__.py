@@ -1,0 +1,1 @@
+"""Mechanism: what every service needs and what knows nothing of this field."""

@@ -1,0 +1,132 @@
+"""Redis: the only importer of its client. Short-lived values and rate limits; nothing here that may not be lost."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Self, TypedDict, TypeVar, cast
+
+import limits
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import StorageError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from kit.errors import TooManyRequests, Unavailable
+from kit.settings import RedisSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """At most `amount` in each window of `seconds`."""
+
+    amount: int
+    seconds: int
+
+    @property
+    def item(self) -> limits.RateLimitItem:
+        """The same rule as the limits library says it."""
+        return limits.RateLimitItemPerSecond(self.amount, self.seconds)
+
+
+class Cache:
+    """Values with a lifetime, under keys that begin with the service's name; `Unavailable` when Redis is away."""
+
+    def __init__(self, redis: Redis, service: str) -> None:
+        self._redis, self._service = redis, service
+
+    async def put(self, key: str, value: str, seconds: int) -> None:
+        """Keep `value` for `seconds`."""
+        await _guarded(self._redis.set(self._key(key), value, ex=seconds))
+
+    async def get(self, key: str) -> str | None:
+        """The value, or None."""
+        return cast(str | None, await _guarded(self._redis.get(self._key(key))))
+
+    async def take(self, key: str) -> str | None:
+        """The value, gone from now on: of many who take at once, one gets it."""
+        return cast(str | None, await _guarded(self._redis.getdel(self._key(key))))
+
+    async def swap(self, key: str, old: str, new: str, seconds: int) -> bool:
+        """Put `new` in place of `old`; False when it is not `old` any more. Of many who swap at once, one succeeds."""
+        script = (
+            "if redis.call('GET',KEYS[1])==ARGV[1] then redis.call('SET',KEYS[1],ARGV[2],'EX',ARGV[3]) return 1 end"
+        )
+        swapped = self._redis.eval(script, 1, self._key(key), old, new, str(seconds))
+        return bool(await _guarded(cast(Awaitable[object], swapped)))
+
+    async def drop(self, *keys: str) -> None:
+        """Forget the values."""
+        await _guarded(self._redis.delete(*map(self._key, keys)))
+
+    async def ping(self) -> None:
+        """A readiness check."""
+        await _guarded(cast(Awaitable[object], self._redis.ping()))
+
+    def _key(self, key: str) -> str:
+        return f"{self._service}:{key}"
+
+
+class RateLimits:
+    """Counts hits in Redis; fails closed (`Unavailable`) when Redis is away."""
+
+    def __init__(self, storage: RedisStorage, service: str) -> None:
+        self._limiter, self._service = FixedWindowRateLimiter(storage), service
+
+    async def hit(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
+        """Count one hit on every rule. Raises 429 with `sentence` when one is over; then the others are not counted."""
+        for rule in rules:
+            if not await self._counted(self._limiter.test, rule, key):
+                raise TooManyRequests(await self._wait(rule, key), sentence)
+        for rule in rules:
+            if not await self._counted(self._limiter.hit, rule, key):  # others were quicker since the test
+                raise TooManyRequests(await self._wait(rule, key), sentence)
+
+    async def _counted(self, count: Callable[..., Awaitable[bool]], rule: Rule, key: Sequence[str]) -> bool:
+        return await _guarded(count(rule.item, self._service, *key))
+
+    async def _wait(self, rule: Rule, key: Sequence[str]) -> int:
+        window = await _guarded(self._limiter.get_window_stats(rule.item, self._service, *key))
+        return max(1, round(window.reset_time - time.time()))
+
+
+async def _guarded(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except (RedisError, StorageError, OSError, TimeoutError) as error:
+        raise Unavailable("Redis") from error
+
+
+class Waits(TypedDict):
+    """The time-outs both clients take, in seconds."""
+
+    socket_timeout: float
+    socket_connect_timeout: float
+
+
+class RedisServer:
+    """`async with RedisServer(settings, "identity") as server: server.cache, server.limits`."""
+
+    def __init__(self, settings: RedisSettings, service: str) -> None:
+        self._url = settings.url.get_secret_value()
+        self._timeout = settings.timeout_seconds
+        self._service = service
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Connects lazily: opening never fails."""
+        waits = Waits(socket_timeout=self._timeout, socket_connect_timeout=self._timeout)
+        redis = Redis.from_url(self._url, decode_responses=True, retry=Retry(NoBackoff(), 1), **waits)
+        self._stack.push_async_callback(redis.aclose)
+        storage = RedisStorage(f"async+{self._url}", wrap_exceptions=True, implementation="redispy", **waits)
+        self.cache, self.limits = Cache(redis, self._service), RateLimits(storage, self._service)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._stack.aclose()

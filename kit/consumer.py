@@ -1,0 +1,212 @@
+"""The consumer: order kept per key, retry while the world is away, dead letters with a limit (design §2.5)."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import stamina
+from pydantic import ValidationError
+
+from kit import kafka, log, metrics
+from kit.deadletter import dead_topic, letter_headers, letter_id, replay_topic
+from kit.errors import Reject, Unavailable
+from kit.events import Event, decode
+from kit.health import Standstill
+from kit.kafka import Partition, Record
+from kit.settings import KafkaSettings
+
+Handler = Callable[[Event], Awaitable[None]]
+"""Handles one event, idempotently. Raises `Unavailable` (try again), `Reject` or a pydantic error (dead letter)."""
+
+BATCH = 500
+CONCURRENCY = 32
+POLL_MS = 200
+BUSY_POLL_MS = 20  # a partition whose batch is done meanwhile waits this long at most
+UNEXPECTED_TRIES = 3
+MEASURE_SECONDS = 2.0
+
+logger = log.get(__name__)
+
+
+class TooManyDeadLetters(Exception):
+    """The consumer stopped: a bad deployment must not drain a topic into the dead letters."""
+
+
+@dataclass
+class DeadLetterLimit:
+    """Stops after `in_a_row`, or when more than `share` of the last `window` events died."""
+
+    in_a_row: int = 20
+    share: float = 0.05
+    window: int = 1_000
+    _last: deque[bool] = field(default_factory=deque)
+    _row: int = 0
+
+    def note(self, died: list[bool]) -> None:
+        """Count a batch in the order of its offsets. Raises `TooManyDeadLetters`."""
+        for one in died:
+            self._row = self._row + 1 if one else 0
+            self._last.append(one)
+            if len(self._last) > self.window:
+                self._last.popleft()
+            if one and (self._row >= self.in_a_row or sum(self._last) > self.share * self.window):
+                raise TooManyDeadLetters(f"{self._row} in a row, {sum(self._last)} of the last {self.window}")
+
+
+class Consumer:
+    """A group's member: topics, and a table from event type to handler. Types that are not in it are passed over."""
+
+    def __init__(
+        self,
+        group: str,
+        topics: list[str],
+        handlers: Mapping[str, Handler],
+        settings: KafkaSettings,
+        instance: str,
+        limit: DeadLetterLimit | None = None,
+    ) -> None:
+        self.group = self._group = group
+        self._topics, self._handlers = [*topics, replay_topic(group)], handlers
+        self._settings, self._limit = settings, limit or DeadLetterLimit()
+        self._member = kafka.Consumer(settings, group, instance)
+        self._letters = kafka.Producer(settings)
+        self._busy: dict[Partition, asyncio.Task[None]] = {}
+        self._paused: set[Partition] = set()
+        self._room = asyncio.Semaphore(CONCURRENCY)
+        self.standstill = Standstill(f"group {group}", settings.stall_seconds)
+
+    async def run(self) -> None:
+        """Consume until cancelled; any error of the client or too many dead letters ends it."""
+        try:
+            await self._letters.start()
+            await self._member.start(self._topics, self)
+            while True:
+                await self._step()
+        finally:
+            await self._drop(set(self._busy))
+            await self._member.close()
+            await self._letters.close()
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """New partitions begin where their group committed last."""
+        self._paused.clear()
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """What is under way stops; what was not committed is the next owner's."""
+        await self._drop(partitions)
+
+    async def _step(self) -> None:
+        await self._collect()
+        free = self._member.assignment() - self._busy.keys()
+        if not free and self._busy:
+            await asyncio.wait(self._busy.values(), timeout=1, return_when=asyncio.FIRST_COMPLETED)
+            await self._collect()
+            free = self._member.assignment() - self._busy.keys()
+        if not free:
+            self._pause_all()  # a paused member that polls keeps its partitions, a silent one loses them
+        for partition, records in (
+            await self._member.poll(free, BUSY_POLL_MS if self._busy else POLL_MS, BATCH)
+        ).items():
+            self._busy[partition] = asyncio.create_task(self._handle_batch(partition, records))
+
+    def _pause_all(self) -> None:
+        self._paused = self._member.assignment()
+        self._member.pause(self._paused)
+
+    async def _collect(self) -> None:
+        for partition in [partition for partition, task in self._busy.items() if task.done()]:
+            self._busy.pop(partition).result()
+        for partition in self._paused & self._member.assignment() - self._busy.keys():
+            self._member.resume(partition)
+            self._paused.discard(partition)
+
+    async def _drop(self, partitions: set[Partition]) -> None:
+        tasks = [self._busy.pop(partition) for partition in partitions & self._busy.keys()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _handle_batch(self, partition: Partition, records: list[Record]) -> None:
+        """Handle, then bury what died, then commit. Over the limit nothing is buried: the batch stays where it is."""
+        by_key: dict[bytes | None, list[Record]] = {}
+        for record in records:
+            by_key.setdefault(record.key, []).append(record)
+        causes: dict[int, str] = {}
+        with metrics.consumer_seconds.labels(self._group).time():
+            async with asyncio.TaskGroup() as group:
+                for run in by_key.values():
+                    group.create_task(self._handle_run(run, causes))
+        self._limit.note([record.offset in causes for record in records])
+        for record in records:
+            if record.offset in causes:
+                await self._bury(record, causes[record.offset])
+        await self._member.commit(partition, records[-1].offset + 1)
+
+    async def _handle_run(self, run: list[Record], causes: dict[int, str]) -> None:
+        async with self._room:
+            for record in run:
+                try:
+                    outcome = await self._handle(record)
+                except Exception as error:
+                    outcome, causes[record.offset] = "dead", describe(error)
+                metrics.consumer_events.labels(self._group, outcome).inc()
+
+    async def _handle(self, record: Record) -> str:
+        event = decode(record.headers, record.value)
+        handler = self._handlers.get(event.type)
+        if handler is None:
+            return "ignored"
+        async for attempt in stamina.retry_context(on=_Patience(self._group), attempts=None, timeout=None, wait_max=10):
+            with attempt:
+                await handler(event)
+        return "done"
+
+    async def _bury(self, record: Record, cause: str) -> None:
+        logger.error("dead letter", group=self._group, letter=letter_id(record), cause=cause)
+        headers = letter_headers(record, self._group, cause)
+        async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=10):
+            with attempt:
+                await self._letters.send(dead_topic(self._group), letter_id(record).encode(), record.value, headers)
+        metrics.dead_letters.labels(self._group).inc()
+
+    async def watch(self) -> None:
+        """Measure for ever what waits: the lag gauges and the standstill check."""
+        while True:
+            try:
+                await self._measure()
+            except Exception as error:  # no broker: what was measured last stands, and time runs on
+                logger.warning("lag not measured", group=self._group, error=repr(error))
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _measure(self) -> None:
+        lags = await self._member.lags()
+        for partition, (_, lag) in lags.items():
+            metrics.consumer_lag.labels(self._group, partition.topic, partition.partition).set(lag)
+        waiting = bool(self._busy) or any(lag for _, lag in lags.values())
+        done = [position for position, _ in lags.values()], [id(task) for task in self._busy.values()]
+        self.standstill.observe(done, waiting)
+
+
+@dataclass
+class _Patience:
+    """What is tried again: an error of the world always, one of the message never, an unexpected one three times."""
+
+    group: str
+    tries: int = 0
+
+    def __call__(self, error: Exception) -> bool:
+        if isinstance(error, Unavailable):
+            metrics.consumer_retries.labels(self.group).inc()
+            return True
+        self.tries += 1
+        return not isinstance(error, Reject | ValidationError) and self.tries < UNEXPECTED_TRIES
+
+
+def describe(error: Exception) -> str:
+    """The cause for the dead letter's header: what is wrong and where, never the value."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        return f"{error.title}: {'.'.join(map(str, first['loc']))}: {first['type']}"
+    return f"{type(error).__name__}: {error}" if isinstance(error, Reject) else type(error).__name__

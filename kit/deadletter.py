@@ -1,0 +1,145 @@
+"""Dead letters: `python -m kit.deadletter list|show|replay|drop GROUP`, on the group's real topics.
+
+A letter stands in the compacted topic `<group>.dead` under its own id (`topic/partition/offset` of where it came
+from), bytes unchanged, with the cause in `dead_*` headers. Replaying copies it to `<group>.replay`, which only that
+group reads; replaying and dropping then end the letter with a tombstone.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kit import kafka
+from kit.kafka import Record
+from kit.settings import KafkaSettings
+from kit.topics import ToolSettings
+
+PREFIX = "dead_"
+KEY_HEADER = "dead_key"
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
+
+
+def dead_topic(group: str) -> str:
+    """Where the group's dead letters lie."""
+    return f"{group}.dead"
+
+
+def replay_topic(group: str) -> str:
+    """Where replayed letters go; the group reads it beside its own topics."""
+    return f"{group}.replay"
+
+
+def letter_id(record: Record) -> str:
+    """The id of the letter that `record` becomes; the same record buried twice is one letter."""
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, bytes]]:
+    """The record's own headers and why it died. A replayed record that dies again keeps only the newest cause."""
+    own = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+    facts = {
+        "group": group,
+        "cause": cause,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+    dead = [(f"{PREFIX}{name}", str(value).encode(errors="replace")) for name, value in facts.items()]
+    return [*own, *dead, *([(KEY_HEADER, record.key)] if record.key is not None else [])]
+
+
+async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
+    """The letters that wait, by id."""
+    found: dict[str, Record] = {}
+
+    def take(record: Record) -> None:
+        key = record.key.decode()
+        found.pop(key, None)
+        if record.value is not None or record.headers:
+            found[key] = record
+
+    await kafka.read_all(settings, dead_topic(group), take)
+    return found
+
+
+async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
+    """Give the letters to the group that failed, once more. Returns the ids that were done."""
+    async with _chosen(settings, group, ids) as (producer, chosen):
+        for identity, letter in chosen.items():
+            headers = dict(letter.headers)
+            own = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
+            await producer.send(replay_topic(group), headers.get(KEY_HEADER), letter.value, own)
+            await producer.send(dead_topic(group), identity.encode(), None, [])
+        return list(chosen)
+
+
+async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
+    """End the letters without handling them. Returns the ids that were done."""
+    async with _chosen(settings, group, ids) as (producer, chosen):
+        for identity in chosen:
+            await producer.send(dead_topic(group), identity.encode(), None, [])
+        return list(chosen)
+
+
+@asynccontextmanager
+async def _chosen(
+    settings: KafkaSettings, group: str, ids: Sequence[str]
+) -> AsyncIterator[tuple[kafka.Producer, dict[str, Record]]]:
+    waiting = await letters(settings, group)
+    unknown = [] if "all" in ids else [identity for identity in ids if identity not in waiting]
+    if unknown:
+        raise typer.BadParameter(f"no such letter in {dead_topic(group)}: {', '.join(unknown)}")
+    producer = kafka.Producer(settings)
+    await producer.start()
+    try:
+        yield producer, waiting if "all" in ids else {identity: waiting[identity] for identity in ids}
+    finally:
+        await producer.close()
+
+
+def _settings() -> KafkaSettings:
+    return ToolSettings().kafka
+
+
+@app.command("list")
+def list_letters(group: str) -> None:
+    """Show the letters that wait and why they died."""
+    table = Table("id", "type", "event", "cause")
+    for identity, letter in asyncio.run(letters(_settings(), group)).items():
+        headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+        table.add_row(identity, headers.get("ce_type", "?"), headers.get("ce_id", "?"), headers["dead_cause"])
+    Console().print(table)
+
+
+@app.command()
+def show(group: str, identity: str) -> None:
+    """Show one letter whole: headers and value."""
+    letter = asyncio.run(letters(_settings(), group)).get(identity)
+    if letter is None:
+        raise typer.BadParameter(f"no such letter in {dead_topic(group)}: {identity}")
+    headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+    typer.echo(json.dumps(headers, indent=2, ensure_ascii=False))
+    typer.echo((letter.value or b"").decode(errors="replace"))
+
+
+@app.command("replay")
+def replay_command(group: str, ids: Ids) -> None:
+    """Give letters to the group that failed, once more."""
+    typer.echo(f"replayed {len(asyncio.run(replay(_settings(), group, ids)))}")
+
+
+@app.command("drop")
+def drop_command(group: str, ids: Ids) -> None:
+    """End letters without handling them."""
+    typer.echo(f"dropped {len(asyncio.run(drop(_settings(), group, ids)))}")
+
+
+if __name__ == "__main__":
+    app()

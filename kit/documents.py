@@ -1,0 +1,77 @@
+"""A version = one document: who changed what and when stands in the document itself."""
+
+from datetime import datetime
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class FieldChange(BaseModel):
+    """One field of one version: `old` is null in the version that created it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    old: JsonValue = None
+    new: JsonValue = None
+
+
+class Entry(BaseModel):
+    """One version in a document's history."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    at: datetime
+    by: str
+    action: str
+    changes: list[FieldChange]
+
+
+class Document(BaseModel):
+    """A versioned document; subclasses add their fields. Never updated in place: `following` gives the next version."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = frozenset(
+        {"id", "version", "action", "changed", "created_at", "updated_at", "history"}
+    )
+
+    id: str = Field(alias="_id")
+    version: int
+    action: str  # what made this version …
+    changed: list[str]  # … and which fields it changed: the last entry of the history, for who doesn't read it
+    created_at: datetime
+    updated_at: datetime
+    history: list[Entry] = []
+
+    @classmethod
+    def first(cls, *, at: datetime, by: str, action: str, **fields: object) -> Self:
+        """Version 1. `fields` are the subclass's own; its history says that `by` created all of them."""
+        blank = {"version": 0, "action": "", "changed": [], "created_at": at, "updated_at": at}
+        draft = cls.model_validate({**fields, **blank})
+        return draft._become(draft, {}, at, by, action)
+
+    def following(self, *, at: datetime, by: str, action: str, **fields: object) -> Self:
+        """The next version with `fields` replaced; its history says which of them differ."""
+        return self._become(self.model_copy(update=fields), self.facts(), at, by, action)
+
+    def _become(self, draft: Self, before: dict[str, JsonValue], at: datetime, by: str, action: str) -> Self:
+        changes = differences(before, draft.facts())
+        entry = Entry.model_construct(version=self.version + 1, at=at, by=by, action=action, changes=changes)
+        made = {"action": action, "changed": [change.field for change in changes], "updated_at": at}
+        return draft.model_copy(update={**made, "version": entry.version, "history": [*self.history, entry]})
+
+    def facts(self) -> dict[str, JsonValue]:
+        """The fields whose changes the history shows, as JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.BOOKKEEPING))
+
+
+def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[FieldChange]:
+    """The fields in which two states differ."""
+    names = dict.fromkeys([*old, *new])
+    return [
+        FieldChange.model_construct(field=name, old=old.get(name), new=new.get(name))
+        for name in names
+        if old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,177 @@
+"""Errors with a meaning: raised anywhere, rendered once as application/problem+json (RFC 9457)."""
+
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi_problem.error import Problem
+from fastapi_problem.handler import add_exception_handler, new_exception_handler
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette_problem.handler import ExceptionHandler
+
+from kit import log
+
+logger = log.get(__name__)
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field: `field` is a path like `data.school`, `message` a Chinese sentence."""
+
+    field: str
+    code: str
+    message: str
+
+
+class AppError(Problem):
+    """A refusal with a stable English `code` and a Chinese sentence for the page."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **extras: object
+    ) -> None:
+        super().__init__(
+            HTTPStatus(status).phrase,
+            type_=code,
+            detail=detail,
+            status=status,
+            headers=dict(headers or {}),
+            code=code,
+            **extras,
+        )
+
+    @property
+    def code(self) -> str:
+        """The stable English name of the error."""
+        return self.type
+
+
+class NotFound(AppError):
+    """Unknown, deleted, or not the caller's: the answer is the same."""
+
+    def __init__(self, code: str = "not_found", detail: str = "没有找到，可能已被删除") -> None:
+        super().__init__(404, code, detail)
+
+
+class Unavailable(AppError):
+    """An error of the world: a server that is needed is away. Worth trying again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(503, "unavailable", "系统繁忙，请稍后再试", headers={"Retry-After": "2"})
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} is away"
+
+
+class TooManyRequests(AppError):
+    """A limit was reached; `retry_after` in seconds."""
+
+    def __init__(self, retry_after: int, detail: str) -> None:
+        super().__init__(429, "too_many_requests", detail, headers={"Retry-After": str(retry_after)})
+
+
+class InvalidFields(AppError):
+    """422 with one entry per field."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__(
+            422, "invalid_fields", "填写的内容有误，请按提示修改", errors=[error.model_dump() for error in errors]
+        )
+
+    @classmethod
+    def one(cls, field: str, code: str, message: str) -> "InvalidFields":
+        """For a rule that concerns one field."""
+        return cls([FieldError(field=field, code=code, message=message)])
+
+    @classmethod
+    def of(cls, error: ValidationError, prefix: str = "") -> "InvalidFields":
+        """From pydantic's own error; nothing of the input is repeated."""
+        return cls(field_errors(error.errors(include_url=False, include_input=False), prefix))
+
+
+class Reject(Exception):
+    """An error of the message: no retry can mend it, it goes to the dead letters."""
+
+
+# pydantic's error type → (our code, Chinese sentence); the sentence may name the limit
+SENTENCES: dict[str, tuple[str, str]] = {
+    "missing": ("required", "必填"),
+    "extra_forbidden": ("unknown_field", "不支持的字段"),
+    "string_too_long": ("too_long", "最多{max_length}个字"),
+    "string_too_short": ("required", "必填"),
+    "too_long": ("too_long", "最多{max_length}项"),
+    "string_unicode": ("character_not_allowed", "含有不能使用的字符，请删除后重新输入"),
+    "json_invalid": ("json_invalid", "请求内容不是有效的 JSON"),
+    "literal_error": ("not_a_choice", "请选择列表中的值"),
+    "enum": ("not_a_choice", "请选择列表中的值"),
+    "date_from_datetime_parsing": ("date_invalid", "请填写正确的日期，例如 2014-03-01"),
+    "date_parsing": ("date_invalid", "请填写正确的日期，例如 2014-03-01"),
+    "date_type": ("date_invalid", "请填写正确的日期，例如 2014-03-01"),
+    "greater_than_equal": ("out_of_range", "不能小于{ge}"),
+    "less_than_equal": ("out_of_range", "不能大于{le}"),
+}
+PLACES = ("body", "query", "path", "header")
+
+
+def field_errors(errors: Iterable[ErrorDetails], prefix: str = "") -> list[FieldError]:
+    """Translate pydantic's errors; ours (`PydanticCustomError`) carry code and sentence already."""
+    return [_field_error(error, prefix) for error in errors]
+
+
+def _field_error(error: ErrorDetails, prefix: str) -> FieldError:
+    place = [str(part) for part in error["loc"]]
+    path = [prefix, *(place[1:] if place and place[0] in PLACES else place)]
+    ours = any("\u4e00" <= letter <= "\u9fff" for letter in error["msg"])
+    code, sentence = (error["type"], error["msg"]) if ours else SENTENCES.get(error["type"], ("invalid", "格式不正确"))
+    message = sentence if ours else sentence.format_map(error.get("ctx", {}))
+    return FieldError(field=".".join(filter(None, path)), code=code, message=message)
+
+
+STATUS_SENTENCES = {
+    400: ("bad_request", "请求内容无法识别"),
+    401: ("unauthorized", "请先登录"),
+    404: ("not_found", "没有找到，可能已被删除"),
+    405: ("method_not_allowed", "不支持此操作"),
+    413: ("body_too_large", "提交的内容过大"),
+    415: ("unsupported_media_type", "不支持的内容类型"),
+}
+
+
+def _from_http(_handler: ExceptionHandler, _request: Request, error: Exception) -> Problem:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code, detail = STATUS_SENTENCES.get(status, ("bad_request", "请求无法处理"))
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return AppError(status, code, detail, headers=headers)
+
+
+def _from_validation(_handler: ExceptionHandler, _request: Request, error: Exception) -> Problem:
+    errors = error.errors() if isinstance(error, RequestValidationError | ValidationError) else []
+    return InvalidFields(field_errors(errors))
+
+
+def _from_anything(_handler: ExceptionHandler, _request: Request, error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RecursionError | UnicodeDecodeError):  # what json.loads raises for hostile bodies
+        return AppError(400, *STATUS_SENTENCES[400])
+    logger.error("request failed", exc_info=error)
+    return AppError(500, "internal_error", "系统出错，请稍后再试")
+
+
+def install(app: FastAPI) -> None:
+    """Render every error of `app` as problem+json; 5xx bodies say nothing of the inside."""
+    handlers: dict[type[Exception], Callable[[ExceptionHandler, Request, Exception], Problem]] = {
+        RequestValidationError: _from_validation,
+        HTTPException: _from_http,
+        Exception: _from_anything,
+    }
+    handler = new_exception_handler(
+        handlers=handlers,
+        http_exception_handler=_from_http,
+        request_validation_handler=_from_validation,
+    )
+    add_exception_handler(app, handler, generic_swagger_defaults=False)
+    for hostile in (RecursionError, UnicodeDecodeError):
+        app.add_exception_handler(hostile, handler)

@@ -1,0 +1,183 @@
+"""The HTTP door of a service: one way to make the app, know the caller, page, and guard a version."""
+
+import base64
+import re
+import time
+from collections.abc import Callable
+from typing import Annotated, Generic, TypeVar
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
+from fastapi.routing import APIRoute
+from prometheus_fastapi_instrumentator import Instrumentator, metrics
+from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kit import errors, log
+from kit.auth import Caller, TokenVerifier, Unauthorized
+from kit.errors import AppError
+from kit.ids import new_id
+from kit.settings import ServiceSettings
+
+logger = log.get("access")
+REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+Id = Annotated[str, Path(pattern=UUID_PATTERN)]
+PersonId = Annotated[str, Path(pattern=rf"{UUID_PATTERN}|^me$", description="a practitioner's id, or `me`")]
+T = TypeVar("T")
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+class In(BaseModel):
+    """A request body: fields that the call doesn't know are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Out, Generic[T]):
+    """A list, and the cursor of its next page."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+def create_app(
+    name: str, title: str, settings: ServiceSettings, verifier: TokenVerifier, router: APIRouter, service: object
+) -> FastAPI:
+    """The app of a service: errors as problem+json, request ids, access log, metrics, limits.
+
+    Routes find `service` in `request.app.state.service`.
+    """
+    local = settings.environment == "local"
+    app = FastAPI(
+        title=title,
+        openapi_url=f"/api/{name}/openapi.json",
+        docs_url=f"/api/{name}/docs" if local else None,
+        redoc_url=None,
+        max_body_size=settings.http.max_body_bytes,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.verifier, app.state.service = verifier, service
+    app.include_router(router)
+    errors.install(app)
+    Instrumentator(excluded_handlers=["openapi"], should_group_status_codes=False).add(
+        metrics.latency(buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5))
+    ).instrument(app)
+    app.add_middleware(RequestContext)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+class RequestContext:
+    """Gives each request an id, answers it in `X-Request-Id`, and writes the access log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request_id = _request_id(scope)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status, started = 500, time.perf_counter()
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            route = scope.get("route")
+            logger.info(
+                "request",
+                method=scope["method"],
+                route=getattr(route, "path", "-"),
+                status=status,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+            )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.match(value.decode("latin-1")):
+            return str(value.decode("latin-1"))
+    return new_id()
+
+
+def _add_headers(headers: MutableHeaders, request_id: str) -> None:
+    headers["X-Request-Id"] = request_id
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Cache-Control", "no-store")
+
+
+def bearer_token(request: Request) -> str:
+    """The token of the Authorization header. Raises `Unauthorized`."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized
+    return token.strip()
+
+
+async def _caller(request: Request) -> Caller:
+    verifier: TokenVerifier = request.app.state.verifier
+    caller = await verifier.verify(bearer_token(request))
+    structlog.contextvars.bind_contextvars(caller=caller.label)
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+def client_address(request: Request) -> str:
+    """The address the gateway saw (uvicorn reads X-Forwarded-For from trusted proxies only)."""
+    return request.client.host if request.client else "unknown"
+
+
+def etag(version: int) -> str:
+    """A document's version as an entity tag (RFC 9110 §8.8.3)."""
+    return f'"{version}"'
+
+
+def expected_version(if_match: Annotated[str | None, Header()] = None) -> int:
+    """The version in `If-Match`. Raises 428 without the header, 400 when it isn't one of our entity tags."""
+    if if_match is None:
+        raise AppError(428, "precondition_required", "请先读取最新内容再修改（缺少 If-Match）")
+    match = re.fullmatch(r'"(\d{1,9})"', if_match.strip())
+    if match is None:
+        raise AppError(400, "if_match_invalid", "If-Match 的格式不正确")
+    return int(match[1])
+
+
+ExpectedVersion = Annotated[int, Depends(expected_version)]
+
+
+def encode_cursor(*parts: str) -> str:
+    """An opaque cursor for `next_cursor`."""
+    return base64.urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, read: Callable[[list[str]], T]) -> T | None:
+    """Read a cursor with `read`, which raises ValueError for a wrong one. Raises 422 `cursor_invalid`."""
+    if cursor is None:
+        return None
+    try:
+        return read(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("\n"))
+    except ValueError as error:
+        raise errors.InvalidFields.one("cursor", "cursor_invalid", "翻页标记无效，请从第一页重新开始") from error

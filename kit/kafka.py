@@ -1,0 +1,291 @@
+"""Kafka: the only importer of aiokafka. Thin: what the publisher, the consumers and the tools need, nothing more."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol, cast
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import ConsumerRecord as Record
+from aiokafka import TopicPartition as Partition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, ProducerFenced, TopicAlreadyExistsError, for_code
+from aiokafka.structs import OffsetAndMetadata
+
+from kit import log
+from kit.errors import Unavailable
+from kit.events import Outgoing
+from kit.settings import KafkaSettings
+
+__all__ = ["Consumer", "Fenced", "KafkaError", "Partition", "Producer", "Record", "TransactionalProducer"]
+
+logger = log.get(__name__)
+
+# while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s (design §2)
+aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
+MAX_BATCH_BYTES = 900 * 1024  # below the topics' max.message.bytes
+CLOSE_SECONDS = 3
+Fenced = ProducerFenced
+
+
+class TransactionalProducer:
+    """Events and position in one transaction: both or neither. After any error it must be thrown away."""
+
+    def __init__(self, settings: KafkaSettings, group: str) -> None:
+        self._settings, self._group = settings, group
+        self._shard = Partition(group, 0)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.servers,
+            transactional_id=f"{group}.0",
+            transaction_timeout_ms=10_000,
+            retry_backoff_ms=3,
+            max_batch_size=MAX_BATCH_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Fence whoever led before and end what it left open."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            await self._producer.start()
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            return len(await self._producer.partitions_for(topic))
+
+    async def commit(self, records: Iterable[Outgoing], count: int, position: str) -> None:
+        """Write the records and the position (a running count and a text) in one transaction.
+
+        An error leaves the transaction open, for the next producer to end: aborting may hang as the call before did.
+        """
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            await self._producer.begin_transaction()
+            acknowledged = await self._send(records)
+            offset = {self._shard: OffsetAndMetadata(count, position)}
+            await self._producer.send_offsets_to_transaction(offset, self._group)
+            await asyncio.gather(*acknowledged)
+            await self._producer.commit_transaction()
+
+    async def _send(self, records: Iterable[Outgoing]) -> list[Awaitable[object]]:
+        by_partition: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        for record in records:
+            by_partition[record.topic, record.partition].append(record)
+        return [future for run in by_partition.values() for future in await self._send_run(run)]
+
+    async def _send_run(self, run: Sequence[Outgoing]) -> list[Awaitable[object]]:
+        futures, batch = [], self._producer.create_batch()
+        for record in run:
+            full = batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is None
+            if full:
+                futures.append(await self._producer.send_batch(batch, record.topic, partition=record.partition))
+                batch = self._producer.create_batch()
+                batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
+        futures.append(await self._producer.send_batch(batch, run[0].topic, partition=run[0].partition))
+        return futures
+
+    async def discard(self) -> None:
+        """Cut it off at once. Its own `stop` flushes first, and a zombie that retries would fence its successor."""
+        sending = self._producer._sender.sender_task
+        if sending is not None:
+            sending.cancel()
+        await self._producer.client.close()
+        if sending is not None:
+            await asyncio.wait([sending], timeout=CLOSE_SECONDS)
+        self._producer._closed = True
+
+
+class Producer:
+    """An idempotent producer for single records that must arrive: dead letters, replays."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer = AIOKafkaProducer(bootstrap_servers=settings.servers, enable_idempotence=True)
+
+    async def start(self) -> None:
+        """Connect."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            await self._producer.start()
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        partition: int | None = None,
+    ) -> None:
+        """Write one record and wait for all replicas' yes. Raises `Unavailable`."""
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                await self._producer.send_and_wait(topic, value, key=key, headers=list(headers), partition=partition)
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable("Kafka") from error
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await _close(self._producer)
+
+
+class Rebalance(Protocol):
+    """Told when partitions come and before they go."""
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """These are ours now."""
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """These are somebody else's as soon as this returns."""
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    def __init__(self, rebalance: Rebalance) -> None:
+        self._rebalance = rebalance
+
+    async def on_partitions_assigned(self, assigned: Iterable[Partition]) -> None:
+        await self._rebalance.assigned(set(assigned))
+
+    async def on_partitions_revoked(self, revoked: Iterable[Partition]) -> None:
+        await self._rebalance.revoked(set(revoked))
+
+
+class Consumer:
+    """A member of a group: reads committed records from the beginning, commits only what it is told."""
+
+    def __init__(self, settings: KafkaSettings, group: str, instance: str, session_ms: int | None = None) -> None:
+        self._settings = settings
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.servers,
+            group_id=group,
+            group_instance_id=f"{group}.{instance}",
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            session_timeout_ms=session_ms or settings.session_timeout_ms,
+            heartbeat_interval_ms=min(3_000, (session_ms or settings.session_timeout_ms) // 4),
+            rebalance_timeout_ms=60_000,
+            fetch_max_wait_ms=100,
+        )
+
+    async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:
+        """Join the group."""
+        self._consumer.subscribe(topics, listener=_Listener(rebalance))
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            await self._consumer.start()
+
+    async def poll(self, partitions: Iterable[Partition], wait_ms: int, most: int) -> Mapping[Partition, list[Record]]:
+        """Records of these partitions; also what keeps the membership alive."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            return cast(
+                Mapping[Partition, list[Record]],
+                await self._consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=most),
+            )
+
+    async def commit(self, partition: Partition, offset: int) -> None:
+        """Everything before `offset` is done."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            await self._consumer.commit({partition: offset})
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more from these for now."""
+        self._consumer.pause(*partitions)
+
+    def resume(self, partition: Partition) -> None:
+        """Fetch again."""
+        self._consumer.resume(partition)
+
+    def assignment(self) -> set[Partition]:
+        """The partitions that are ours."""
+        return set(self._consumer.assignment())
+
+    async def lags(self) -> dict[Partition, tuple[int, int]]:
+        """By partition of ours: the next offset to read, and how many committed records wait behind it."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            ends = await self._consumer.end_offsets(self.assignment())
+            positions = {partition: await self._consumer.position(partition) for partition in ends}
+        return {partition: (at, max(0, ends[partition] - at)) for partition, at in positions.items()}
+
+    async def close(self) -> None:
+        """Leave the group."""
+        await _close(self._consumer)
+
+
+async def _close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.stop()
+    except Exception:
+        logger.warning("a Kafka client did not close", exc_info=True)
+
+
+class Admin:
+    """Topics and groups' positions."""
+
+    def __init__(self, client: AIOKafkaAdminClient) -> None:
+        self._client = client
+
+    async def position(self, group: str) -> tuple[int, str]:
+        """The count and text that the publisher `group` stored last; (0, "") when there is none."""
+        found = (await self._client.list_consumer_group_offsets(group)).get(Partition(group, 0))
+        return (0, "") if found is None or found.offset < 0 else (found.offset, found.metadata or "")
+
+    async def topics(self) -> dict[str, int]:
+        """Partition counts by topic."""
+        described = await self._client.describe_topics()
+        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+    async def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
+        """Create a topic; False when it is there already."""
+        topic = NewTopic(name, partitions, replication, topic_configs=dict(config))
+        response = await self._client.create_topics([topic])
+        code = response.topic_errors[0][1]
+        if for_code(code) is TopicAlreadyExistsError:
+            return False
+        if code:
+            raise for_code(code)(response.topic_errors[0][2])
+        return True
+
+    async def configure(self, name: str, config: Mapping[str, str]) -> None:
+        """Set a topic's configuration."""
+        await self._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config))])
+
+
+@asynccontextmanager
+async def admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
+    """Open a client for topics and positions. Raises `Unavailable` when no broker answers."""
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=10_000)
+    try:
+        async with asyncio.timeout(settings.call_timeout_seconds):
+            await client.start()
+    except (KafkaError, TimeoutError) as error:
+        await client.close()
+        raise Unavailable("Kafka") from error
+    try:
+        yield Admin(client)
+    finally:
+        await client.close()
+
+
+async def ping(settings: KafkaSettings) -> None:
+    """A readiness check: a broker answers. Raises `Unavailable`."""
+    async with admin(settings):
+        return
+
+
+async def read_all(settings: KafkaSettings, topic: str, take: Callable[[Record], None]) -> None:
+    """Show every committed record of a topic, from the beginning to where it ends now."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        partitions = [Partition(topic, number) for number in await consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    take(record)
+    finally:
+        await consumer.stop()

@@ -1,0 +1,24 @@
+"""The catalogue of metrics: every name that dashboards and alerts use (those of requests come from kit.http)."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+publisher_events = Counter("publisher_events_total", "Events published", ["service"])
+publisher_leads = Gauge("publisher_leads", "1 while this process publishes", ["service"])
+publisher_lag_events = Gauge("publisher_lag_events", "Changes in the database that are not on Kafka yet", ["service"])
+publisher_lag_seconds = Gauge("publisher_lag_seconds", "Age of the oldest change that is not on Kafka yet", ["service"])
+publisher_restarts = Counter("publisher_restarts_total", "Times that publishing ended by an error", ["service"])
+publisher_snapshots = Counter("publisher_snapshots_total", "Snapshots begun because the position was gone", ["service"])
+publisher_stubs = Counter("publisher_stubs_total", "Changes that could not be turned into an event", ["service"])
+
+consumer_lag = Gauge("consumer_lag_events", "Events not handled yet", ["group", "topic", "partition"])
+consumer_events = Counter("consumer_events_total", "Events by outcome: done, ignored, dead", ["group", "outcome"])
+consumer_retries = Counter("consumer_retries_total", "Waits for a server that is away", ["group"])
+consumer_seconds = Histogram(
+    "consumer_batch_seconds", "Time to handle one batch", ["group"], buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60)
+)
+dead_letters = Counter("dead_letters_total", "Events sent to the dead letters", ["group"])
+
+sms_messages = Counter("sms_messages_total", "Messages that reached a state", ["purpose", "state", "provider"])
+sms_seconds = Histogram("sms_accepted_seconds", "From request to the operator's yes", ["purpose"])
+logins = Counter("logins_total", "Codes: asked, right, wrong, expired, limited", ["outcome"])
+captchas = Counter("captchas_total", "Captchas: made, right, wrong", ["outcome"])

@@ -1,0 +1,293 @@
+"""MongoDB: the only importer of its drivers. Versioned documents, projections, and the change stream."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
+
+import bson
+from bson import json_util
+from bson.codec_options import CodecOptions
+from bson.timestamp import Timestamp
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from kit.documents import Document
+from kit.errors import AppError, Unavailable
+from kit.settings import MongoSettings
+
+Fields = Mapping[str, object]
+Index = IndexModel
+ClusterTime = Timestamp
+Database = AsyncIOMotorDatabase[dict[str, object]]
+D = TypeVar("D", bound=Document)
+
+MAX_DOCUMENT_BYTES = 256 * 1024
+POSITION_GONE = {260, 280, 286}  # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost
+UNREAD = ("fullDocument.history", "documentKey", "clusterTime", "wallTime", "collectionUUID", "ns.db")
+CODECS: CodecOptions[dict[str, object]] = CodecOptions(tz_aware=True)
+
+
+class Duplicate(Exception):
+    """A document with the same unique key is there already."""
+
+
+class Conflict(Exception):
+    """Another write was quicker: read again and decide again."""
+
+
+class PositionGone(Exception):
+    """The change stream can't go on from there: the oplog has moved on."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours: `Duplicate`, or `Unavailable` when the server is away."""
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise Duplicate from error
+    except (
+        ConnectionFailure,
+        AutoReconnect,
+        NetworkTimeout,
+        ExecutionTimeout,
+        WTimeoutError,
+        WriteConcernError,
+    ) as error:
+        raise Unavailable("MongoDB") from error
+    except PyMongoError as error:
+        if error.timeout:
+            raise Unavailable("MongoDB") from error
+        raise
+
+
+@asynccontextmanager
+async def connect(settings: MongoSettings, service: str) -> AsyncIterator[Database]:
+    """The service's database: writes are majority and journaled, reads come from the primary. Opening never fails."""
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(
+        settings.url.get_secret_value(),
+        serverSelectionTimeoutMS=settings.timeout_ms,
+        timeoutMS=settings.timeout_ms,
+        maxPoolSize=settings.pool_size,
+        appname=service,
+        tz_aware=True,
+    )
+    try:
+        yield client.get_database(
+            settings.database or service,
+            write_concern=WriteConcern(w="majority", j=True),
+            read_concern=ReadConcern("local"),
+        )
+    finally:
+        client.close()
+
+
+async def ping(database: Database) -> None:
+    """A readiness check: there is a primary."""
+    with translated():
+        await database.command("ping")
+
+
+class Collection(Generic[D]):
+    """Versioned documents of one kind: inserted whole, replaced whole, never updated in place."""
+
+    def __init__(self, database: Database, name: str, model: type[D], indexes: Sequence[IndexModel] = ()) -> None:
+        self._collection, self._model, self._missing = database[name], model, list(indexes)
+
+    async def prepare(self) -> None:
+        """Create the indexes once; a readiness check."""
+        if self._missing:
+            with translated():
+                await self._collection.create_indexes(self._missing)
+            self._missing = []
+
+    async def get(self, document_id: str) -> D | None:
+        """The current version with its history, or None."""
+        return await self.find_one({"_id": document_id})
+
+    async def find_one(self, query: Fields) -> D | None:
+        """The first match with its history, or None."""
+        with translated():
+            found = await self._collection.find_one(query)
+        return None if found is None else self._model.model_validate(found)
+
+    async def find(self, query: Fields, *, sort: Sequence[tuple[str, int]], limit: int) -> list[D]:
+        """The matches without their histories."""
+        with translated():
+            cursor = self._collection.find(query, {"history": False}, sort=list(sort), limit=limit, batch_size=limit)
+            found = await cursor.to_list(limit)
+        return [self._model.model_validate(document) for document in found]
+
+    async def insert(self, document: D) -> None:
+        """Write version 1. Raises `Duplicate`."""
+        with translated():
+            await self._collection.insert_one(_stored(document))
+
+    async def replace(self, document: D) -> None:
+        """Write the next version in place of the one it was made from. Raises `Conflict` when that isn't current."""
+        guard = {"_id": document.id, "version": document.version - 1}
+        with translated():
+            result = await self._collection.replace_one(guard, _stored(document))
+        if result.matched_count == 0:
+            raise Conflict
+
+
+def _stored(document: Document) -> dict[str, object]:
+    stored = document.model_dump(by_alias=True)
+    if len(bson.encode(stored)) > MAX_DOCUMENT_BYTES:
+        raise AppError(409, "document_full", "此记录的修改次数已达上限，请联系受理窗口")
+    return stored
+
+
+class Projection:
+    """What a consumer keeps of another service's documents: older never beats newer, twice is once."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._collection = database[name]
+
+    async def put(self, document_id: str, version: int, fields: Fields) -> None:
+        """Keep `fields` unless this version or a newer one is there already."""
+        older = {"_id": document_id, "version": {"$lt": version}}
+        try:
+            with translated():
+                await self._collection.replace_one(older, {"version": version, **fields}, upsert=True)
+        except Duplicate:
+            return  # a newer version is there: the upsert met its _id
+
+    async def get(self, document_id: str) -> Fields | None:
+        """What was kept, or None."""
+        with translated():
+            return await self._collection.find_one({"_id": document_id})
+
+
+@dataclass(frozen=True)
+class Changes:
+    """One batch of the change stream: the documents as (collection, version after the change), and where to go on."""
+
+    documents: list[tuple[str, dict[str, object]]]
+    token: Mapping[str, object]
+
+
+class ChangeStream:
+    """The inserts and replaces of a database (without histories), in batches by the server's own commands (design §2).
+
+    Raises `PositionGone` when `token` has left the oplog.
+    """
+
+    def __init__(self, database: Database, collections: Sequence[str], batch: int, wait_ms: int = 500) -> None:
+        self._database, self._collections = database, list(collections)
+        self._batch, self._wait_ms = batch, wait_ms
+        self._session: AsyncIOMotorClientSession | None = None
+        self._cursor = 0
+
+    async def open(self, *, token: Mapping[str, object] | None = None, time: ClusterTime | None = None) -> None:
+        """Start after `token`, or at the cluster time `time`."""
+        start: dict[str, object] = {"resumeAfter": token} if token else {"startAtOperationTime": time}
+        match = {"operationType": {"$in": ["insert", "replace"]}, "ns.coll": {"$in": self._collections}}
+        pipeline = [{"$changeStream": start}, {"$match": match}, {"$project": dict.fromkeys(UNREAD, 0)}]
+        with _translated_position():
+            self._session = await self._database.client.start_session()
+            opened = await self._database.command(
+                {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": 0}}, session=self._session
+            )
+        self._cursor = opened["cursor"]["id"]
+
+    async def next(self) -> Changes:
+        """The next batch; empty after `wait_ms` without a change."""
+        more = {
+            "getMore": bson.Int64(self._cursor), "collection": "$cmd.aggregate",
+            "batchSize": self._batch, "maxTimeMS": self._wait_ms,
+        }  # fmt: skip
+        with _translated_position():
+            reply = await self._database.command(more, session=self._session, codec_options=CODECS)
+        cursor = cast(dict[str, Any], reply["cursor"])
+        if not cursor["id"]:
+            raise PositionGone("the stream was closed by the server")
+        changes = cursor["nextBatch"]
+        documents = [(change["ns"]["coll"], change["fullDocument"]) for change in changes]
+        return Changes(documents, cursor["postBatchResumeToken"])
+
+    async def close(self) -> None:
+        """Let the server forget the cursor."""
+        if self._session is not None:
+            await self._session.end_session()
+
+
+@contextmanager
+def _translated_position() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except OperationFailure as error:
+        if error.code in POSITION_GONE or "resume token was not found" in str(error):
+            raise PositionGone(str(error.code)) from error
+        raise
+
+
+def token_time(token: Mapping[str, object]) -> Timestamp:
+    """The cluster time inside a resume token: its key string begins with 0x82 and the time, big-endian."""
+    raw = bytes.fromhex(str(token["_data"])[:18])
+    return Timestamp(int.from_bytes(raw[1:5], "big"), int.from_bytes(raw[5:9], "big"))
+
+
+async def cluster_time(database: Database) -> Timestamp:
+    """A time right behind the newest operation: a stream opened at it sees everything later, and nothing earlier."""
+    with translated():
+        reply = await database.command("ping")
+    newest = cast(Timestamp, reply["operationTime"])
+    return Timestamp(newest.time, newest.inc + 1)
+
+
+async def page(database: Database, collection: str, after: str | None, size: int) -> list[dict[str, object]]:
+    """`size` documents without history in order of `_id`, behind `after`: the steps of a snapshot."""
+    query = {} if after is None else {"_id": {"$gt": after}}
+    with translated():
+        cursor = database[collection].find(
+            query, {"history": False}, sort=[("_id", ASCENDING)], limit=size, batch_size=size
+        )
+        return await cursor.to_list(size)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Changes behind a point of the oplog: how many (counted up to a limit) and the wall time of the first."""
+
+    events: int
+    oldest: float | None
+
+
+async def backlog(database: Database, collections: Sequence[str], since: Timestamp, limit: int = 100_000) -> Backlog:
+    """Count what the oplog holds behind `since`. Needs read access to `local.oplog.rs`."""
+    names = [f"{database.name}.{name}" for name in collections]
+    query = {"ts": {"$gt": since}, "ns": {"$in": names}, "op": {"$in": ["i", "u"]}}
+    oplog = database.client["local"]["oplog.rs"]
+    with translated():
+        first = await oplog.find_one(query, {"wall": 1})
+        if first is None:
+            return Backlog(0, None)
+        return Backlog(await oplog.count_documents(query, limit=limit), cast(datetime, first["wall"]).timestamp())
+
+
+def position_to_json(position: Fields) -> str:
+    """Extended JSON: resume tokens and cluster times survive it."""
+    return json_util.dumps(position)
+
+
+def position_from_json(text: str) -> dict[str, object]:
+    """What `position_to_json` wrote."""
+    return cast(dict[str, object], json_util.loads(text))

@@ -1,0 +1,177 @@
+"""Run a service's api or worker (`python -m services.<name> api|worker`): settings, logs, signals, supervision."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, Literal, TypeVar
+
+import typer
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from kit import health, kafka, log
+from kit.consumer import Consumer
+from kit.health import Check
+from kit.publisher import Publisher
+from kit.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+Part = Callable[[], Awaitable[None]]
+logger = log.get(__name__)
+WATCHDOG_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Api:
+    """What an api process serves, and what it needs to be ready."""
+
+    app: FastAPI
+    checks: Mapping[str, Check]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker process runs, and what it needs to be ready."""
+
+    publisher: Publisher | None
+    consumers: Sequence[Consumer]
+    checks: Mapping[str, Check]
+
+
+@dataclass(frozen=True)
+class Service(Generic[S]):
+    """A service: its name, its settings, and how its processes are put together (wiring)."""
+
+    name: str
+    settings: type[S]
+    api: Callable[[S], AbstractAsyncContextManager[Api]]
+    worker: Callable[[S], AbstractAsyncContextManager[Worker]]
+    commands: Mapping[str, Callable[..., None]] = field(default_factory=dict)
+
+
+def main(service: Service[S]) -> None:
+    """The command line of a service."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    @app.command(help="serve the public API")
+    def api() -> None:
+        run(service, "api")
+
+    @app.command(help="run consumers and publisher")
+    def worker() -> None:
+        run(service, "worker")
+
+    for name, command in service.commands.items():
+        app.command(name)(command)
+    app()
+
+
+def run(service: Service[S], process: Literal["api", "worker"]) -> None:
+    """Run one process until a signal ends it; exits non-zero when a part of it failed."""
+    settings = service.settings()
+    _tune()
+    log.configure(service.name, process, settings.log_level)
+    serve = _api(service, settings) if process == "api" else _worker(service, settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(serve)
+        except Exception as error:
+            logger.critical("process failed", exc_info=error)
+            sys.exit(1)
+
+
+def _tune() -> None:
+    """Measured with the publisher: full collections over long-lived objects, and waits of the driver's threads for the
+    interpreter while the event loop is busy, cost a third of the throughput.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    sys.setswitchinterval(0.0005)
+
+
+async def _api(service: Service[S], settings: S) -> None:
+    async with service.api(settings) as api:
+        public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
+        internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
+        await _until_signal([public, internal], [])
+
+
+async def _worker(service: Service[S], settings: S) -> None:
+    async with service.worker(settings) as worker:
+        checks = {**worker.checks, "kafka": partial(kafka.ping, settings.kafka), **_progress(worker)}
+        internal = _server(health.application(checks), settings.internal.host, settings.internal.port)
+        await _until_signal([internal], list(_parts(worker)))
+
+
+def _server(app: ASGIApp, host: str, port: int, proxies: str = "") -> uvicorn.Server:
+    config = uvicorn.Config(
+        app, host, port, access_log=False, log_config=None, server_header=False, date_header=False,
+        proxy_headers=bool(proxies), forwarded_allow_ips=proxies or None, timeout_graceful_shutdown=10,
+        lifespan="off", ws="none",
+    )  # fmt: skip
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """Signals are this module's business: uvicorn would raise them again before anything is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]) -> None:
+    """Serve until SIGTERM or SIGINT; a part that ends or fails ends the process."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(_forever(part)) for part in parts]
+        for server in servers:
+            group.create_task(server.serve())
+        await stop.wait()
+        for server in servers:
+            server.should_exit = True
+        for task in running:
+            task.cancel()
+
+
+async def _forever(part: Part) -> None:
+    await part()
+    raise RuntimeError(f"{part} ended")
+
+
+def _progress(worker: Worker) -> dict[str, Check]:
+    checks: dict[str, Check] = {consumer.group: consumer.standstill.check for consumer in worker.consumers}
+    return checks | ({"publisher": worker.publisher.standstill.check} if worker.publisher else {})
+
+
+def _parts(worker: Worker) -> Iterator[Part]:
+    yield partial(_watchdog, _progress(worker))
+    if worker.publisher:
+        yield from (worker.publisher.run, worker.publisher.watch)
+    for consumer in worker.consumers:
+        yield from (consumer.run, consumer.watch)
+
+
+async def _watchdog(checks: Mapping[str, Check]) -> None:
+    """A part that stands still and does not recover by itself ends the process: its supervisor starts a new one."""
+    red = 0.0
+    while True:
+        await asyncio.sleep(WATCHDOG_SECONDS)
+        try:
+            for check in checks.values():
+                await check()
+            red = 0.0
+        except RuntimeError:
+            red += WATCHDOG_SECONDS
+            if red > 60:
+                raise

@@ -1,0 +1,170 @@
+"""The publisher: turns each new version of a service's documents into an event, exactly once (design §2).
+
+Leadership is Kafka's own group assignment; events and the stream's position go into one transaction; any error ends
+publishing, and after a pause it starts over with a new producer.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+
+from kit import kafka, log, metrics
+from kit.events import NewEvent, Outgoing, PublicationFailed, encode
+from kit.feed import BATCH, Batch, Feed, Position, ahead, waiting
+from kit.health import Standstill
+from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
+from kit.mongo import Database, cluster_time
+from kit.settings import KafkaSettings
+
+Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
+"""document (as stored, the version just written) → the events it means"""
+
+IDLE_COMMIT_SECONDS = 30.0
+PAUSE_SECONDS = 0.003  # the broker is still completing the transaction; let the next one gather
+RESTART_SECONDS = 0.5
+SESSION_MS = 6_000  # of the leadership group: how long a standby waits for a leader that died
+PROBE_SECONDS = 5.0
+
+logger = log.get(__name__)
+
+
+class WrongPartitionCount(Exception):
+    """The topic has another partition count than configured: order per person would break."""
+
+
+class Publisher:
+    """Publishes a service's database; run as many as wanted, one leads."""
+
+    def __init__(
+        self,
+        service: str,
+        database: Database,
+        publications: Mapping[str, Publication],
+        settings: KafkaSettings,
+        instance: str,
+    ) -> None:
+        self._service, self._database, self._publications = service, database, publications
+        self._settings, self._instance = settings, instance
+        self._group = f"{service}.publisher"
+        self._feed = Feed(service, database, list(publications))
+        self._leading: asyncio.Task[None] | None = None
+        self.standstill = Standstill("publishing", settings.stall_seconds)
+
+    async def run(self) -> None:
+        """Stand by, and publish while Kafka says that this process leads. Fenced: somebody else leads; join anew."""
+        while True:
+            try:
+                await self._be_member()
+            except Fenced:
+                logger.warning("fenced: another publisher leads")
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def _be_member(self) -> None:
+        member = Consumer(self._settings, self._group, self._instance, SESSION_MS)
+        try:
+            await member.start([self._group], self)
+            while True:
+                await member.poll([], 1_000, 1)  # nothing is ever there; the call keeps the membership alive
+                if self._leading and self._leading.done():
+                    self._leading.result()
+        finally:
+            await self.revoked(set())
+            await member.close()
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """Kafka gave us the one partition: lead."""
+        if partitions and self._leading is None:
+            self._leading = asyncio.create_task(self._keep_publishing())
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """Stand down."""
+        if self._leading:
+            self._leading.cancel()
+            await asyncio.wait([self._leading])
+            self._leading = None
+
+    async def _keep_publishing(self) -> None:
+        while True:
+            try:
+                await self._publish()
+            except (Fenced, WrongPartitionCount):
+                raise
+            except Exception as error:
+                metrics.publisher_restarts.labels(self._service).inc()
+                logger.warning("publishing ended, starts over", error=repr(error))
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _publish(self) -> None:
+        producer = TransactionalProducer(self._settings, self._group)
+        leads = metrics.publisher_leads.labels(self._service)
+        try:
+            await producer.start()
+            await self._check_partitions(producer)
+            position = await self._position()
+            logger.info("publishing", published=position.count)
+            leads.set(1)
+            await self._follow(producer, position)
+        finally:
+            leads.set(0)
+            await producer.discard()
+
+    async def _check_partitions(self, producer: TransactionalProducer) -> None:
+        found = await producer.partitions(f"{self._service}.changes")
+        if found != self._settings.partitions:
+            raise WrongPartitionCount(
+                f"{self._service}.changes has {found}, configured are {self._settings.partitions}"
+            )
+
+    async def _follow(self, producer: TransactionalProducer, position: Position) -> None:
+        """Three stages at once: read the next batch but one, encode the next one, commit this one."""
+        clock = asyncio.get_running_loop().time
+        committed = clock()
+        events = metrics.publisher_events.labels(self._service)
+        async for records, reached in ahead(self._encoded(ahead(self._feed.batches(position)))):
+            if records or clock() - committed > IDLE_COMMIT_SECONDS:
+                await producer.commit(records, reached.count, reached.text())
+                committed = clock()
+                events.inc(len(records))
+                if len(records) < BATCH:
+                    await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _encoded(
+        self, batches: AsyncGenerator[Batch, None]
+    ) -> AsyncGenerator[tuple[list[Outgoing], Position], None]:
+        async for batch in batches:
+            yield [record for item in batch.documents for record in self._encode(*item)], batch.position
+
+    def _encode(self, collection: str, document: Mapping[str, object]) -> list[Outgoing]:
+        source, partitions = f"/{self._service}", self._settings.partitions
+        try:
+            return [encode(event, source, partitions) for event in self._publications[collection](document)]
+        except Exception:
+            metrics.publisher_stubs.labels(self._service).inc()
+            logger.exception("a version could not be turned into an event", collection=collection, id=document["_id"])
+            return [encode(_failed(document), source, partitions, f"{self._service}.changes")]
+
+    async def watch(self) -> None:
+        """Measure for ever what waits: the lag gauges and the standstill check."""
+        while True:
+            try:
+                await self._probe()
+            except Exception as error:
+                logger.warning("lag not measured", error=repr(error))
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _probe(self) -> None:
+        position = await self._position()
+        behind = await waiting(self._database, list(self._publications), position)
+        now = (await cluster_time(self._database)).time
+        metrics.publisher_lag_events.labels(self._service).set(behind.events)
+        metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - behind.oldest) if behind.oldest else 0)
+        self.standstill.observe(position, waiting=behind.events > 0)
+
+    async def _position(self) -> Position:
+        async with kafka.admin(self._settings) as admin:
+            return Position.read(*await admin.position(self._group))
+
+
+def _failed(document: Mapping[str, object]) -> NewEvent:
+    identity = str(document["_id"])
+    person = document.get("practitioner_id", identity)
+    return PublicationFailed.of(document, document_id=identity, practitioner_id=person, action="failed", changed=[])

@@ -1,0 +1,98 @@
+"""Settings: read once at start from the environment (`MONGO__URL=…`) or from files in a secrets directory."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class HttpSettings(BaseModel):
+    """Where the public API of a service listens (behind the gateway)."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_body_bytes: int = 1024 * 1024
+    timeout_seconds: float = 30
+    trusted_proxies: str = "127.0.0.1"
+
+
+class InternalSettings(BaseModel):
+    """Where a process shows health and metrics; never routed by the gateway."""
+
+    host: str = "127.0.0.1"
+    port: int = 9000
+
+
+class MongoSettings(BaseModel):
+    """The service's database; its name is the service's name."""
+
+    url: SecretStr
+    database: str = ""
+    timeout_ms: int = 5_000
+    pool_size: int = 50
+
+
+class KafkaSettings(BaseModel):
+    """The broker, and the limits that all clients share."""
+
+    servers: str
+    partitions: int = 24
+    session_timeout_ms: int = 45_000
+    call_timeout_seconds: float = 15
+    stall_seconds: float = 60
+
+
+class RedisSettings(BaseModel):
+    """Sessions, rate limits, captcha answers."""
+
+    url: SecretStr
+    timeout_seconds: float = 0.5
+
+
+class TokenSettings(BaseModel):
+    """How access tokens are checked."""
+
+    issuer: str
+    audience: str
+    jwks_url: str
+
+
+def _strong(key: bytes) -> bytes:
+    if len(key) != 32 or len(set(key)) < 12:
+        raise ValueError("a key is 32 random bytes in base64: openssl rand -base64 32")
+    return key
+
+
+Key = Annotated[Base64Bytes, AfterValidator(_strong)]
+
+
+class KeyRing(BaseModel):
+    """Keys by id; `current` seals, all of them open."""
+
+    keys: dict[str, Key] = Field(repr=False)
+    current: str
+
+
+class SealSettings(KeyRing):
+    """Keys at rest: the ring seals fields, the index key makes blind indexes."""
+
+    index_key: Key = Field(repr=False)
+
+
+class ServiceSettings(BaseSettings):
+    """What every service reads; its own settings add to it."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, frozen=True
+    )
+
+    environment: Literal["local", "staging", "production"] = "production"
+    instance: str = Field(default_factory=lambda: os.environ.get("HOSTNAME", "0"))
+    log_level: str = "INFO"
+    http: HttpSettings = HttpSettings()
+    internal: InternalSettings = InternalSettings()
+    mongo: MongoSettings
+    kafka: KafkaSettings
+    redis: RedisSettings
+    tokens: TokenSettings

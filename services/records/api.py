@@ -1,0 +1,202 @@
+"""Routes of records: translate between HTTP and the service, decide nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import Field, JsonValue
+
+from contracts.records import Attachment, Source
+from kit.documents import Entry
+from kit.errors import AppError, NotFound
+from kit.http import CallerDep, ExpectedVersion, Id, In, Limit, Out, Page, PersonId, decode_cursor, encode_cursor, etag
+from services.records.code_tables import CODE_TABLES, Code, codes
+from services.records.domain import FieldDescription, Kind, MaintainedBy
+from services.records.kinds import KINDS
+from services.records.service import RecordService, VersionConflict
+from services.records.store import Cursor, Data, Record
+
+PUBLIC = {"Cache-Control": "public, max-age=300"}
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+
+
+class KindOut(Out):
+    """A kind of record and what a form needs to know of it."""
+
+    name: str
+    title: str
+    maintained_by: MaintainedBy
+    attachment: bool
+    fields: list[FieldDescription]
+
+    @classmethod
+    def of(cls, kind: Kind) -> "KindOut":
+        """From the table of kinds."""
+        return cls(
+            name=kind.name,
+            title=kind.title,
+            maintained_by=kind.maintained_by,
+            attachment=kind.attachment,
+            fields=kind.fields(),
+        )
+
+
+class RecordOut(Out):
+    """A record as its owner sees it."""
+
+    record_id: str
+    practitioner_id: str
+    kind: str
+    version: int
+    data: Data
+    attachment: Attachment | None
+    source: Source | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, record: Record) -> "RecordOut":
+        """From the document."""
+        return cls.model_construct(
+            record_id=record.id,
+            practitioner_id=record.practitioner_id,
+            kind=record.kind,
+            version=record.version,
+            data=record.data,
+            attachment=record.attachment,
+            source=record.source,
+            created_at=record.created_at,
+            updated_at=record.updated_at,
+        )
+
+
+class NewRecord(In):
+    """What a record is made from; `data` as the kind's schema says."""
+
+    kind: str = Field(max_length=50)
+    data: dict[str, JsonValue]
+
+
+class RecordChange(In):
+    """The whole new data."""
+
+    data: dict[str, JsonValue]
+
+
+def _read_cursor(parts: list[str]) -> Cursor:
+    created_at, record_id = parts
+    return datetime.fromisoformat(created_at), record_id
+
+
+def _conflict(conflict: VersionConflict) -> AppError:
+    current = RecordOut.of(conflict.current).model_dump(mode="json")
+    return AppError(412, "version_conflict", "该记录已被修改，请核对最新内容后再操作", current=current)
+
+
+async def _service(request: Request) -> RecordService:
+    return cast(RecordService, request.app.state.service)
+
+
+ServiceDep = Annotated[RecordService, Depends(_service)]
+KIND_PAGE = Page[KindOut](items=[KindOut.of(kind) for kind in KINDS.values()])
+router = APIRouter(prefix="/api/records")
+
+
+@router.get("/kinds")
+async def list_kinds(response: Response) -> Page[KindOut]:
+    """The kinds of record, in the order of the guide's menu."""
+    response.headers.update(PUBLIC)
+    return KIND_PAGE
+
+
+@router.get("/kinds/{kind}/schema")
+async def get_schema(kind: str, response: Response) -> Mapping[str, object]:
+    """The JSON Schema (2020-12) of a kind's data."""
+    if kind not in KINDS:
+        raise NotFound
+    response.headers.update(PUBLIC)
+    return KINDS[kind].schema()
+
+
+@router.get("/code-tables/{name}")
+async def list_codes(name: str, response: Response) -> Page[Code]:
+    """The terms of a code table."""
+    if name not in CODE_TABLES:
+        raise NotFound
+    response.headers.update(PUBLIC)
+    return Page(items=list(codes(name)))
+
+
+@router.get("/practitioners/{practitioner_id}/records")
+async def list_records(
+    service: ServiceDep,
+    caller: CallerDep,
+    practitioner_id: PersonId,
+    kind: str | None = None,
+    cursor: str | None = None,
+    limit: Limit = 50,
+) -> Page[RecordOut]:
+    """A person's records, newest first."""
+    after = decode_cursor(cursor, _read_cursor)
+    records, following = await service.page(caller, practitioner_id, kind, after, limit)
+    next_cursor = encode_cursor(following[0].isoformat(), following[1]) if following else None
+    return Page(items=[RecordOut.of(record) for record in records], next_cursor=next_cursor)
+
+
+@router.post("/practitioners/{practitioner_id}/records", status_code=201)
+async def create_record(
+    service: ServiceDep,
+    caller: CallerDep,
+    practitioner_id: PersonId,
+    body: NewRecord,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> RecordOut:
+    """A new record of the person's own."""
+    record = await service.create(caller, practitioner_id, body.kind, body.data, idempotency_key)
+    response.headers["Location"] = f"/api/records/records/{record.id}"
+    response.headers["ETag"] = etag(record.version)
+    return RecordOut.of(record)
+
+
+@router.get("/records/{record_id}")
+async def get_record(service: ServiceDep, caller: CallerDep, record_id: Id, response: Response) -> RecordOut:
+    """A record; its version is the ETag."""
+    record = await service.get(caller, record_id)
+    response.headers["ETag"] = etag(record.version)
+    return RecordOut.of(record)
+
+
+@router.put("/records/{record_id}")
+async def change_record(
+    service: ServiceDep,
+    caller: CallerDep,
+    record_id: Id,
+    body: RecordChange,
+    version: ExpectedVersion,
+    response: Response,
+) -> RecordOut:
+    """Replace a record's data; `If-Match` names the version that is replaced."""
+    try:
+        record = await service.change(caller, record_id, version, body.data)
+    except VersionConflict as conflict:
+        raise _conflict(conflict) from conflict
+    response.headers["ETag"] = etag(record.version)
+    return RecordOut.of(record)
+
+
+@router.delete("/records/{record_id}", status_code=204)
+async def delete_record(service: ServiceDep, caller: CallerDep, record_id: Id, version: ExpectedVersion) -> None:
+    """Delete a record; `If-Match` names the version that is deleted."""
+    try:
+        await service.delete(caller, record_id, version)
+    except VersionConflict as conflict:
+        raise _conflict(conflict) from conflict
+
+
+@router.get("/records/{record_id}/history")
+async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id) -> Page[Entry]:
+    """Every version of a record: when, by whom, what changed."""
+    record = await service.get(caller, record_id)
+    return Page(items=record.history)

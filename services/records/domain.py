@@ -1,0 +1,161 @@
+"""The rules of records that are true without I/O: what a kind is, and what its data must satisfy."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal, LiteralString
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+EARLIEST_DAY = date(1900, 1, 1)
+
+FieldType = Literal["text", "name", "date", "term", "terms"]
+MaintainedBy = Literal["practitioner", "source"]
+
+
+class RecordData(BaseModel):
+    """What every kind's data has in common: known fields only, never changed in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _blank_is_absent(cls, value: object, info: ValidationInfo) -> object:
+        # A form sends an optional field that was left empty as "".
+        field = cls.model_fields[info.field_name or ""]
+        blank = isinstance(value, str) and not value.strip()
+        return field.get_default(call_default_factory=True) if blank and not field.is_required() else value
+
+
+def _day_from_text(value: object) -> date:
+    # ISO 8601 knows other spellings (20140301, 2014-W09-6), and pydantic takes numbers for timestamps: one form only.
+    try:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("date_invalid", "请填写真实存在的日期，格式如 2014-03-01")
+
+
+def _plausible(value: date) -> date:
+    if value < EARLIEST_DAY:
+        raise PydanticCustomError("date_too_early", "日期不能早于 1900-01-01，请检查年份")
+    return value
+
+
+def _not_in_future(value: date, info: ValidationInfo) -> date:
+    if value > _today(info):
+        raise PydanticCustomError("date_in_future", "日期不能晚于今天，请检查后重新填写")
+    return value
+
+
+def _today(info: ValidationInfo) -> date:
+    # Without a context the caller forgot the clock: that must surface, not pass as valid data.
+    if not info.context:
+        raise RuntimeError("record data is validated by parse_data, which says what day it is")
+    today: date = info.context["today"]
+    return today
+
+
+Day = Annotated[date, BeforeValidator(_day_from_text), AfterValidator(_plausible)]
+"""A calendar day, written YYYY-MM-DD."""
+
+PastDay = Annotated[Day, AfterValidator(_not_in_future)]
+"""A day on which something has already happened: issued, approved, decided."""
+
+
+def not_before(earlier: str, title: str) -> AfterValidator:
+    """Demand that this day is the day of field `earlier` (declared above it) or later."""
+    return _ordered(earlier, title, operator.ge, "不能早于{title}，请检查这两个日期")
+
+
+def after(earlier: str, title: str) -> AfterValidator:
+    """Demand that this day is later than the day of field `earlier` (declared above it)."""
+    return _ordered(earlier, title, operator.gt, "必须晚于{title}，请检查这两个日期")
+
+
+def _ordered(
+    earlier: str, title: str, in_order: Callable[[date, date], bool], message: LiteralString
+) -> AfterValidator:
+    def check(value: date, info: ValidationInfo) -> date:
+        # The earlier day is absent when it was left out or is wrong itself, which is reported at its own field.
+        first = info.data.get(earlier)
+        if first is not None and not in_order(value, first):
+            raise PydanticCustomError("date_order", message, {"title": title})
+        return value
+
+    return AfterValidator(check)
+
+
+@dataclass(frozen=True)
+class FieldDescription:
+    """What a form or an API client needs to know of one field."""
+
+    name: str
+    title: str
+    type: FieldType
+    required: bool
+    code_table: str | None
+    max_length: int | None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of record: its name, the shape of its data, and who may write it."""
+
+    name: str
+    data: type[RecordData]
+    maintained_by: MaintainedBy
+    attachment: bool
+
+    @property
+    def title(self) -> str:
+        """The kind's name in the guide's menu, given once, on the model."""
+        return self.data.model_config["title"] or self.name
+
+    def schema(self) -> dict[str, object]:
+        """Return the JSON Schema of the kind's data."""
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **self.data.model_json_schema()}
+
+    def fields(self) -> list[FieldDescription]:
+        """Describe the fields in the order of the form; read from the schema, so the two cannot differ."""
+        schema = self.data.model_json_schema()
+        required = schema.get("required", [])
+        return [_describe(name, prop, name in required) for name, prop in schema["properties"].items()]
+
+
+def _describe(name: str, prop: dict[str, Any], required: bool) -> FieldDescription:
+    value = _value_schema(prop)
+    return FieldDescription(
+        name=name,
+        title=prop["title"],
+        type=_field_type(prop, value),
+        required=required,
+        code_table=value.get("x-code-table"),
+        max_length=value.get("maxLength"),
+    )
+
+
+def _value_schema(prop: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one value, without "or null" and without the list around it."""
+    if "items" in prop:
+        return dict(prop["items"])
+    return next((each for each in prop.get("anyOf", []) if each.get("type") != "null"), prop)
+
+
+def _field_type(prop: dict[str, Any], value: dict[str, Any]) -> FieldType:
+    if "items" in prop:
+        return "terms"
+    if "x-code-table" in value:
+        return "term"
+    if value.get("format") == "date":
+        return "date"
+    return "name" if value.get("x-type") == "name" else "text"
+
+
+def parse_data(kind: Kind, raw: Mapping[str, object], today: date) -> RecordData:
+    """Return the checked data of a record; pydantic's ValidationError names every field that is wrong, at once."""
+    return kind.data.model_validate(raw, context={"today": today})

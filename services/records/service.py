@@ -1,0 +1,127 @@
+"""What can be done with records; the only place that decides and writes."""
+
+import hashlib
+from collections.abc import Mapping
+
+import orjson
+from pydantic import ValidationError
+
+from kit.auth import Caller
+from kit.clock import Clock, shanghai_date
+from kit.errors import AppError, InvalidFields, NotFound
+from kit.ids import derived_id, new_id
+from kit.mongo import Conflict, Duplicate
+from services.records.domain import Kind, parse_data
+from services.records.kinds import KINDS
+from services.records.store import Cursor, Data, Record, Records
+
+
+class VersionConflict(Exception):
+    """The caller's version is not the current one, which is `current`."""
+
+    def __init__(self, current: Record) -> None:
+        super().__init__(current.id)
+        self.current = current
+
+
+class RecordService:
+    """A practitioner's records: the person keeps their own, and sees nobody else's."""
+
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records, self._clock = records, clock
+
+    async def page(
+        self, caller: Caller, person: str, kind: str | None, after: Cursor | None, limit: int
+    ) -> tuple[list[Record], Cursor | None]:
+        """A page of a person's records, newest first, and where the next one begins."""
+        owner = caller.own(person)
+        if kind:
+            _known(kind)
+        found = await self._records.of_person(owner, kind, after, limit + 1)
+        items = found[:limit]
+        return items, (items[-1].created_at, items[-1].id) if len(found) > limit else None
+
+    async def create(
+        self, caller: Caller, person: str, kind: str, raw: Mapping[str, object], key: str | None
+    ) -> Record:
+        """A new record; the same request with the same key again gets the same answer. Raises 409 for another one."""
+        owner = caller.own(person)
+        data = self._data(_writable(kind), raw)
+        record = Record.first(
+            at=self._clock.now(),
+            by=caller.label,
+            action="created",
+            id=derived_id("record", owner, key) if key else new_id(),
+            practitioner_id=owner,
+            kind=kind,
+            data=data,
+            request=_fingerprint(kind, raw),
+        )
+        try:
+            await self._records.insert(record)
+        except Duplicate:
+            return await self._answered_before(record)
+        return record
+
+    async def _answered_before(self, record: Record) -> Record:
+        first = await self._records.any_state(record.id)
+        if first is None or first.request != record.request:
+            raise AppError(409, "idempotency_conflict", "同一个 Idempotency-Key 已用于内容不同的请求")
+        return first.as_created()
+
+    async def get(self, caller: Caller, record_id: str) -> Record:
+        """The current version. Raises `NotFound`: unknown, deleted, not the caller's."""
+        record = await self._records.get(record_id)
+        if record is None:
+            raise NotFound
+        caller.own(record.practitioner_id)
+        return record
+
+    async def change(self, caller: Caller, record_id: str, version: int, raw: Mapping[str, object]) -> Record:
+        """Replace the data; the same data again makes no new version. Raises `VersionConflict`."""
+        record = await self._current(caller, record_id, version)
+        data = self._data(KINDS[record.kind], raw)
+        return record if data == record.data else await self._write(caller, record, "changed", data=data)
+
+    async def delete(self, caller: Caller, record_id: str, version: int) -> None:
+        """Delete the record (a version too). Raises `VersionConflict`."""
+        record = await self._current(caller, record_id, version)
+        await self._write(caller, record, "deleted", state="deleted")
+
+    async def _current(self, caller: Caller, record_id: str, version: int) -> Record:
+        record = await self.get(caller, record_id)
+        _writable(record.kind)
+        if record.version != version:
+            raise VersionConflict(record)
+        return record
+
+    async def _write(self, caller: Caller, record: Record, action: str, **fields: object) -> Record:
+        following = record.following(at=self._clock.now(), by=caller.label, action=action, **fields)
+        try:
+            await self._records.replace(following)
+        except Conflict:
+            raise VersionConflict(await self.get(caller, record.id)) from None
+        return following
+
+    def _data(self, kind: Kind, raw: Mapping[str, object]) -> Data:
+        try:
+            return parse_data(kind, raw, shanghai_date(self._clock.now())).model_dump(mode="json")
+        except ValidationError as error:
+            raise InvalidFields.of(error, "data") from error
+
+
+def _known(kind: str) -> Kind:
+    if kind not in KINDS:
+        raise InvalidFields.one("kind", "unknown_kind", "没有这种记录类型")
+    return KINDS[kind]
+
+
+def _writable(name: str) -> Kind:
+    kind = _known(name)
+    if kind.maintained_by != "practitioner":
+        raise AppError(403, "read_only_kind", f"{kind.title}由主管部门的系统提供，不能自行填写或修改")
+    return kind
+
+
+def _fingerprint(kind: str, raw: Mapping[str, object]) -> str:
+    return hashlib.sha256(orjson.dumps([kind, raw], option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,66 @@
+"""The collection `records`: one document a record, its versions in its own history."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import JsonValue
+
+from contracts.records import Attachment, Source, Value
+from kit.documents import Document
+from kit.mongo import Collection, Database, Index
+
+COLLECTION = "records"
+Data = dict[str, Value]
+Cursor = tuple[datetime, str]
+
+
+class Record(Document):
+    """A record of one kind; `request` is the hash of the request that created it (idempotency)."""
+
+    practitioner_id: str
+    kind: str
+    state: Literal["active", "deleted"] = "active"
+    data: Data
+    attachment: Attachment | None = None
+    source: Source | None = None
+    request: str
+
+    def facts(self) -> dict[str, JsonValue]:
+        """The data's own fields, and the state around them."""
+        rest = self.model_dump(mode="json", include={"state", "attachment", "source"})
+        return {**self.data, **rest}
+
+    def as_created(self) -> "Record":
+        """Version 1, told from the history: what the request that created the record was answered."""
+        created = self.history[0]
+        values = {change.field: change.new for change in created.changes}
+        data = {name: values.get(name) for name in self.data}
+        first = {"version": 1, "state": "active", "data": data, "attachment": None, "updated_at": created.at}
+        return self.model_copy(update=first)
+
+
+class Records:
+    """Queries over records; a deleted record is only found by `any_state`."""
+
+    def __init__(self, database: Database) -> None:
+        by_person = Index([("practitioner_id", 1), ("created_at", -1), ("_id", -1)])
+        self._collection = Collection(database, COLLECTION, Record, [by_person])
+        self.prepare = self._collection.prepare
+        self.insert = self._collection.insert
+        self.replace = self._collection.replace
+        self.any_state = self._collection.get
+
+    async def get(self, record_id: str) -> Record | None:
+        """The record with its history, unless it is deleted."""
+        return await self._collection.find_one({"_id": record_id, "state": "active"})
+
+    async def of_person(self, practitioner_id: str, kind: str | None, after: Cursor | None, limit: int) -> list[Record]:
+        """A person's records, newest first, beginning behind `after`; without their histories."""
+        query: dict[str, object] = {"practitioner_id": practitioner_id, "state": "active"}
+        if kind:
+            query["kind"] = kind
+        if after:
+            created_at, record_id = after
+            older = {"created_at": {"$lt": created_at}}
+            query["$or"] = [older, {"created_at": created_at, "_id": {"$lt": record_id}}]
+        return await self._collection.find(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)

@@ -1,0 +1,41 @@
+"""The one place where records' concrete things meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from kit import mongo
+from kit.auth import TokenVerifier, jwks_over_http
+from kit.clock import SystemClock
+from kit.http import create_app
+from kit.process import Api, Service, Worker
+from kit.publisher import Publisher
+from services.records.api import router
+from services.records.publications import PUBLICATIONS
+from services.records.service import RecordService
+from services.records.settings import Settings
+from services.records.store import Records
+
+NAME = "records"
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """The HTTP API."""
+    clock = SystemClock()
+    async with mongo.connect(settings.mongo, NAME) as database:
+        records = Records(database)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
+        app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, clock))
+        yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": records.prepare})
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Worker]:
+    """The publisher."""
+    async with mongo.connect(settings.mongo, NAME) as database:
+        publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
+        yield Worker(publisher, [], {"mongo": partial(mongo.ping, database)})
+
+
+SERVICE = Service(NAME, Settings, api, worker)
