@@ -4,6 +4,7 @@ import base64
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 import structlog
@@ -171,6 +172,12 @@ ExpectedVersion = Annotated[int, Depends(expected_version)]
 def encode_cursor(*parts: str) -> str:
     """An opaque cursor for `next_cursor`."""
     return base64.urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
+
+
+def read_time_cursor(parts: list[str]) -> tuple[datetime, str]:
+    """The cursor of a list that is sorted by time and id. Raises ValueError."""
+    at, identity = parts
+    return datetime.fromisoformat(at), identity
 
 
 def decode_cursor(cursor: str | None, read: Callable[[list[str]], T]) -> T | None:

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 from deploy.local.environment import environment_of
 from deploy.local.portal import Portal
@@ -28,8 +27,11 @@ async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
         _staff(environment, secrets.operator, "operator"),
         _client(environment, secrets.client_secret),
     )
-    async with Portal.opened(description(stack, secrets)) as portal:
-        await _demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))
+    loaded = stack.data / "demo-person-loaded"
+    if not loaded.exists():
+        async with Portal.opened(description(stack, secrets)) as portal:
+            await _demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))
+        loaded.touch()
 
 
 async def _staff(environment: dict[str, str], login: StaffLogin, role: str) -> None:
@@ -59,16 +61,13 @@ async def _identity(environment: dict[str, str], words: tuple[str, ...], secret:
 
 
 async def _demo_person(portal: Portal, client: str) -> None:
+    if await portal.find(client, DOCUMENT_NUMBER) is None:
+        await portal.register(client, demo_card())
     practitioner_id = await portal.find(client, DOCUMENT_NUMBER)
-    if practitioner_id is None:
-        practitioner_id = await portal.register(client, demo_card())
-    present = await portal.records_of(client, practitioner_id)
-    missing = [(kind, data) for kind, data in RECORDS if not _is_among(present, kind, data)]
-    if missing:
-        await portal.issue_certificate(client, practitioner_id, PHONE)
-        token = await _log_in(portal)
-        for kind, data in missing:
-            await portal.add_record(token, kind, data)
+    await portal.issue_certificate(client, str(practitioner_id), PHONE)
+    token = await _log_in(portal)
+    for number, (kind, data) in enumerate(RECORDS):
+        await portal.add_record(token, kind, data, key=f"demo-{number}")
 
 
 async def _log_in(portal: Portal) -> str:
@@ -76,10 +75,3 @@ async def _log_in(portal: Portal) -> str:
     challenge = await portal.request_code(DOCUMENT_NUMBER, PHONE, await portal.solved_captcha())
     code = await portal.code_in_inbox(PHONE, since)
     return await portal.open_session(challenge["challenge_id"], code)
-
-
-def _is_among(records: list[dict[str, Any]], kind: str, data: dict[str, Any]) -> bool:
-    return any(
-        record["kind"] == kind and all(record["data"].get(field) == value for field, value in data.items())
-        for record in records
-    )

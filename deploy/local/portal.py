@@ -111,20 +111,8 @@ class Portal:
         answer = await self.call("POST", "/api/identity/login/sessions", expect=(201,), json=body)
         return str(answer.json()["access_token"])
 
-    async def records_of(self, token: str, practitioner_id: str) -> list[dict[str, Any]]:
-        """All of a person's records."""
-        records: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            query = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
-            path = f"/api/records/practitioners/{practitioner_id}/records"
-            page = (await self.call("GET", path, expect=(200,), token=token, params=query)).json()
-            records += page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return records
-
-    async def add_record(self, token: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
-        path = "/api/records/practitioners/me/records"
-        body = {"kind": kind, "data": data}
-        return dict((await self.call("POST", path, expect=(201,), token=token, json=body)).json())
+    async def add_record(self, token: str, kind: str, data: dict[str, Any], key: str = "") -> dict[str, Any]:
+        """With a key the record is added once, however often it is called."""
+        path, body = "/api/records/practitioners/me/records", {"kind": kind, "data": data}
+        headers = {"Idempotency-Key": key} if key else {}
+        return dict((await self.call("POST", path, expect=(201,), token=token, json=body, headers=headers)).json())

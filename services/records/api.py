@@ -10,12 +10,25 @@ from pydantic import Field, JsonValue
 from contracts.records import Attachment, Source
 from kit.documents import Entry
 from kit.errors import AppError, NotFound
-from kit.http import CallerDep, ExpectedVersion, Id, In, Limit, Out, Page, PersonId, decode_cursor, encode_cursor, etag
+from kit.http import (
+    CallerDep,
+    ExpectedVersion,
+    Id,
+    In,
+    Limit,
+    Out,
+    Page,
+    PersonId,
+    decode_cursor,
+    encode_cursor,
+    etag,
+    read_time_cursor,
+)
 from services.records.code_tables import CODE_TABLES, Code, codes
 from services.records.domain import FieldDescription, Kind, MaintainedBy
 from services.records.kinds import KINDS
 from services.records.service import RecordService, VersionConflict
-from services.records.store import Cursor, Data, Record
+from services.records.store import Data, Record
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
@@ -84,11 +97,6 @@ class RecordChange(In):
     data: dict[str, JsonValue]
 
 
-def _read_cursor(parts: list[str]) -> Cursor:
-    created_at, record_id = parts
-    return datetime.fromisoformat(created_at), record_id
-
-
 def _conflict(conflict: VersionConflict) -> AppError:
     current = RecordOut.of(conflict.current).model_dump(mode="json")
     return AppError(412, "version_conflict", "该记录已被修改，请核对最新内容后再操作", current=current)
@@ -138,7 +146,7 @@ async def list_records(
     limit: Limit = 50,
 ) -> Page[RecordOut]:
     """A person's records, newest first."""
-    after = decode_cursor(cursor, _read_cursor)
+    after = decode_cursor(cursor, read_time_cursor)
     records, following = await service.page(caller, practitioner_id, kind, after, limit)
     next_cursor = encode_cursor(following[0].isoformat(), following[1]) if following else None
     return Page(items=[RecordOut.of(record) for record in records], next_cursor=next_cursor)

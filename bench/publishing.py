@@ -1,0 +1,100 @@
+"""Row 1, the measured process: publish a backlog with kit.publisher, or the same records with a bare producer."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaProducer
+
+from bench.processes import Answer, answer
+from bench.stack import Stack
+from contracts.records import RecordChanged
+from kit import kafka, metrics
+from kit.events import NewEvent, Outgoing, encode
+from kit.kafka import MAX_BATCH_BYTES
+from kit.process import tune
+from kit.publisher import Publication, Publisher
+from services.records.store import COLLECTION
+
+SERVICE = "bench"
+TOPIC = f"{SERVICE}.changes"
+BATCH = 500
+
+
+class BenchChanged(RecordChanged):
+    """What records publishes, on a topic of our own."""
+
+    TOPIC: ClassVar[str] = TOPIC
+
+
+def changed(document: Mapping[str, object]) -> list[NewEvent]:
+    """As services.records.publications does."""
+    return [BenchChanged.of(document, record_id=document["_id"])]
+
+
+PUBLICATIONS: dict[str, Publication] = {COLLECTION: changed}
+
+
+async def work(how: str, count: int) -> Answer:
+    tune()
+    stack = Stack.running()
+    return await (_publish(stack, count) if how == "ours" else _send(stack, count))
+
+
+async def _publish(stack: Stack, count: int) -> Answer:
+    """From the first batch on Kafka to the last: what starting costs is not counted."""
+    events = metrics.publisher_events.labels(SERVICE)._value
+    async with stack.database(SERVICE) as database:
+        publisher = Publisher(SERVICE, database, PUBLICATIONS, stack.kafka, "bench")
+        running = asyncio.create_task(publisher.run())
+        while not (first := events.get()):
+            await asyncio.sleep(0.001)
+        began, used = time.perf_counter(), time.process_time()
+        while events.get() < count:
+            await asyncio.sleep(0.005)
+        took = _answer(count - first, began, used)
+        running.cancel()
+        await asyncio.wait([running])
+    return took
+
+
+async def _send(stack: Stack, count: int) -> Answer:
+    """The least that a transactional producer can do, with the retry pauses that kit.kafka found to be best."""
+    records = await _records(stack, count)
+    gc.collect()
+    gc.freeze()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=stack.kafka.servers, transactional_id="bench.bare", retry_backoff_ms=3,
+        max_batch_size=MAX_BATCH_BYTES,
+    )  # fmt: skip
+    await producer.start()
+    began, used = time.perf_counter(), time.process_time()
+    for start in range(0, count, BATCH):
+        async with producer.transaction():
+            for each in records[start : start + BATCH]:
+                await producer.send(
+                    each.topic, each.value, key=each.key, partition=each.partition, headers=each.headers
+                )
+    took = _answer(count, began, used)
+    await producer.stop()
+    return took
+
+
+async def _records(stack: Stack, count: int) -> list[Outgoing]:
+    async with stack.database(SERVICE) as database:
+        cursor = database[COLLECTION].find({}, {"history": False}, sort=[("$natural", -1)], limit=count)
+        found = await cursor.to_list(count)
+    return [encode(changed(document)[0], f"/{SERVICE}", stack.kafka.partitions) for document in reversed(found)]
+
+
+def _answer(count: float, began: float, used: float) -> Answer:
+    seconds, cpu, count = time.perf_counter() - began, time.process_time() - used, count or 1
+    return {"per_second": count / seconds, "cpu_us": cpu / count * 1e6}
+
+
+if __name__ == "__main__":
+    assert aiokafka.producer.sender.BACKOFF_OVERRIDE and kafka  # kit.kafka set it for both
+    answer(work)

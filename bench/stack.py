@@ -1,0 +1,61 @@
+"""The stack to be measured: its addresses, the settings its processes were started with, tokens for its doors."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import OKPKey
+
+from kit import mongo
+from kit.auth import Caller, TokenIssuer
+from kit.clock import SystemClock
+from kit.mongo import Database
+from kit.settings import KafkaSettings, MongoSettings, TokenSettings
+
+TOKEN_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Stack:
+    """As `stack.json` describes it."""
+
+    file: dict[str, Any]
+
+    @classmethod
+    def running(cls) -> "Stack":
+        """The one that STACK_FILE names."""
+        return cls(json.loads(Path(os.environ["STACK_FILE"]).read_text()))
+
+    def environment(self, process: str) -> dict[str, str]:
+        """The settings of a process like `records-api`."""
+        path = Path(self.file["environments"]) / f"{process}.json"
+        return dict(json.loads(path.read_text()))
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """As the services have them."""
+        settings = self.environment("records-worker")
+        return KafkaSettings(servers=self.file["kafka"], partitions=int(settings["KAFKA__PARTITIONS"]))
+
+    @asynccontextmanager
+    async def database(self, name: str) -> AsyncIterator[Database]:
+        """A database with the services' own settings (majority, journaled)."""
+        async with mongo.connect(MongoSettings(url=self.file["mongo"]), name) as database:
+            yield database
+
+    def token(self, person: str) -> str:
+        """A practitioner's access token, signed as identity signs it: no login is needed."""
+        return self._issuer.issue(Caller(subject=person, kind="practitioner"))
+
+    @cached_property
+    def _issuer(self) -> TokenIssuer:
+        identity = self.environment("identity-api")
+        keys = [OKPKey.import_key(key) for key in json.loads(identity["SIGNING__KEYS"])]
+        names = ("issuer", "audience", "jwks_url")
+        settings = TokenSettings(**{name: identity[f"TOKENS__{name.upper()}"] for name in names})
+        return TokenIssuer(keys, settings, SystemClock(), TOKEN_SECONDS)

@@ -1,0 +1,6 @@
+"""`python -m services.identity api|worker|staff|client`."""
+
+from kit.process import main
+from services.identity.wiring import SERVICE
+
+main(SERVICE)

@@ -1,0 +1,378 @@
+"""Routes of identity: translate between HTTP and the services, decide nothing."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Literal, cast
+
+from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
+from joserfc.jwk import KeySetSerialization
+from pydantic import Field, ValidationError
+
+from kit.auth import TokenIssuer
+from kit.clock import Clock, shanghai_date
+from kit.errors import AppError, InvalidFields
+from kit.http import CallerDep, Id, In, Out, PersonId, client_address
+from services.identity.accounts import AccountService
+from services.identity.captchas import Captchas
+from services.identity.domain import ChallengeState, DocumentNumber, Phone, Registration, Sex
+from services.identity.login import LoginService
+from services.identity.service import IdentityService
+from services.identity.sessions import Sessions, Tokens
+from services.identity.store import Certificate, Challenge, Practitioner
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes call."""
+
+    identity: IdentityService
+    captchas: Captchas
+    login: LoginService
+    sessions: Sessions
+    accounts: AccountService
+    issuer: TokenIssuer
+    clock: Clock
+
+
+async def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.service)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+Device = Annotated[str, Header(alias="user-agent", max_length=400)]
+router = APIRouter(prefix="/api/identity")
+
+
+class CaptchaOut(Out):
+    """A captcha to be solved; `image` is a PNG data URI."""
+
+    captcha_id: str
+    image: str
+    audio_url: str | None = None
+    expires_at: datetime
+
+
+class CodeIn(In):
+    """Who asks for a code."""
+
+    document_number: DocumentNumber
+    phone: Phone
+    captcha_id: str = Field(max_length=64)
+    captcha_answer: str = Field(max_length=16)
+
+
+class CodeOut(Out):
+    """A code is on its way."""
+
+    challenge_id: str
+    phone_hint: str
+    expires_at: datetime
+    resend_at: datetime
+
+
+class CodeState(Out):
+    """Where the code is."""
+
+    state: ChallengeState
+    tries_left: int
+    resend_at: datetime
+    expires_at: datetime
+
+
+class SessionIn(In):
+    """The code as received."""
+
+    challenge_id: str = Field(max_length=64)
+    code: str = Field(pattern=r"^\d{6}$")
+
+
+class StaffSessionIn(In):
+    """Two factors of a member of staff."""
+
+    username: str = Field(min_length=1, max_length=64)
+    password: str = Field(min_length=1, max_length=256)
+    totp: str = Field(pattern=r"^\d{6}$")
+
+
+class RefreshIn(In):
+    """The newest refresh token."""
+
+    refresh_token: str = Field(max_length=200)
+
+
+class TokensOut(Out):
+    """A pair of tokens."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
+    expires_in: int
+    refresh_token: str
+
+
+class SessionOut(TokensOut):
+    """A practitioner's session."""
+
+    practitioner_id: str
+
+
+class StaffSessionOut(TokensOut):
+    """A session of staff."""
+
+    roles: list[str]
+
+
+class ClientTokenOut(Out):
+    """A client's access token (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
+    expires_in: int
+    scope: str
+
+
+class PractitionerOut(Out):
+    """Basic information (guide §5.1)."""
+
+    practitioner_id: str
+    document_type: str
+    document_number: str
+    name: str
+    name_latin: str | None
+    sex: Sex
+    ethnicity: str | None
+    nationality: str | None
+    birth_date: date
+    address: str | None
+    authority: str | None
+    valid_from: date | None
+    valid_to: date | None
+    long_term: bool
+    updated_at: datetime
+
+
+class RegisteredOut(Out):
+    """A registered person, as a window needs to know of them."""
+
+    practitioner_id: str
+    name: str
+    document_type: str
+    version: int
+    updated_at: datetime
+
+
+class PersonOut(Out):
+    """A person found by their document."""
+
+    practitioner_id: str
+
+
+class LookupIn(In):
+    """A document."""
+
+    document_type: str = Field(max_length=50)
+    document_number: DocumentNumber
+
+
+class PhoneIn(In):
+    """The phone to bind."""
+
+    phone: Phone
+
+
+class CertificateOut(Out):
+    """A digital certificate."""
+
+    certificate_no: str
+    phone_hint: str
+    state: Literal["active", "revoked"]
+
+
+def _tokens(tokens: Tokens) -> dict[str, str | int]:
+    return {
+        "access_token": tokens.access_token, "expires_in": tokens.expires_in, "refresh_token": tokens.refresh_token,
+    }  # fmt: skip
+
+
+def _code(login: LoginService, challenge: Challenge) -> CodeOut:
+    return CodeOut(
+        challenge_id=challenge.id,
+        phone_hint=challenge.phone_hint,
+        expires_at=challenge.expires_at,
+        resend_at=login.resend_at(challenge),
+    )
+
+
+def _certificate(certificate: Certificate) -> CertificateOut:
+    return CertificateOut.model_validate(certificate, from_attributes=True)
+
+
+def _registered(person: Practitioner) -> RegisteredOut:
+    return RegisteredOut.model_validate(
+        {"practitioner_id": person.id, **person.model_dump(include={"name", "document_type", "version", "updated_at"})}
+    )
+
+
+@router.post("/captchas", status_code=201)
+async def make_captcha(
+    services: ServicesDep, request: Request, scale: Annotated[int, Query(ge=1, le=4)] = 1
+) -> CaptchaOut:
+    """A captcha; `scale=2` magnifies it."""
+    await services.login.admit(client_address(request))
+    captcha = await services.captchas.make(scale)
+    return CaptchaOut(captcha_id=captcha.id, image=captcha.image, expires_at=captcha.expires_at)
+
+
+@router.post("/login/codes", status_code=202)
+async def request_code(services: ServicesDep, request: Request, body: CodeIn) -> CodeOut:
+    """Send a code to the phone of the certificate."""
+    challenge = await services.login.request_code(
+        body.document_number, body.phone, body.captcha_id, body.captcha_answer, client_address(request)
+    )
+    return _code(services.login, challenge)
+
+
+@router.get("/login/codes/{challenge_id}")
+async def get_code(services: ServicesDep, challenge_id: Id) -> CodeState:
+    """Where is my code."""
+    challenge = await services.login.look(challenge_id)
+    return CodeState(
+        state=services.login.state(challenge),
+        tries_left=challenge.tries_left,
+        resend_at=services.login.resend_at(challenge),
+        expires_at=challenge.expires_at,
+    )
+
+
+@router.post("/login/codes/{challenge_id}/resend", status_code=202)
+async def resend_code(services: ServicesDep, request: Request, challenge_id: Id) -> CodeOut:
+    """The same valid code again."""
+    return _code(services.login, await services.login.resend(challenge_id, client_address(request)))
+
+
+@router.post("/login/sessions", status_code=201)
+async def log_in(services: ServicesDep, request: Request, body: SessionIn, user_agent: Device = "") -> SessionOut:
+    """Log in with the code."""
+    address = client_address(request)
+    tokens, practitioner_id = await services.login.log_in(body.challenge_id, body.code, address, user_agent)
+    return SessionOut.model_validate({**_tokens(tokens), "practitioner_id": practitioner_id})
+
+
+@router.post("/tokens/refresh")
+async def refresh(services: ServicesDep, request: Request, body: RefreshIn) -> TokensOut:
+    """The next pair of tokens; a refresh token works once."""
+    await services.login.admit(client_address(request))
+    return TokensOut.model_validate(_tokens(await services.sessions.refresh(body.refresh_token)))
+
+
+@router.delete("/sessions/current", status_code=204)
+async def log_out(services: ServicesDep, caller: CallerDep) -> None:
+    """End the session of this token."""
+    await services.sessions.end(caller.session)
+
+
+@router.post("/staff/sessions", status_code=201)
+async def log_in_staff(
+    services: ServicesDep, request: Request, body: StaffSessionIn, user_agent: Device = ""
+) -> StaffSessionOut:
+    """Log in as clerk, admin or operator."""
+    tokens, roles = await services.accounts.log_in(
+        body.username, body.password, body.totp, client_address(request), user_agent
+    )
+    return StaffSessionOut.model_validate({**_tokens(tokens), "roles": roles})
+
+
+@router.post("/oauth/token")
+async def client_token(
+    services: ServicesDep,
+    request: Request,
+    grant_type: Annotated[Literal["client_credentials"], Form()],
+    scope: Annotated[str, Form(max_length=1000)] = "",
+) -> ClientTokenOut:
+    """An access token for an API client (client credentials, HTTP basic)."""
+    client_id, secret = _basic(request)
+    token, seconds, scopes = await services.accounts.client_token(client_id, secret, scope)
+    return ClientTokenOut(access_token=token, expires_in=seconds, scope=" ".join(scopes))
+
+
+def _basic(request: Request) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    try:
+        client_id, found, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        found = ""
+    if scheme.lower() != "basic" or not found:
+        raise AppError(
+            401, "invalid_client", "缺少客户端认证信息", headers={"WWW-Authenticate": "Basic"}, error="invalid_client"
+        )
+    return client_id, secret
+
+
+@router.get("/.well-known/jwks.json")
+async def keys(services: ServicesDep, response: Response) -> KeySetSerialization:
+    """The keys that sign access tokens."""
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return services.issuer.public_keys()
+
+
+@router.post("/practitioners", status_code=201)
+async def register(
+    services: ServicesDep, caller: CallerDep, body: dict[str, object], response: Response
+) -> RegisteredOut:
+    """Register a person from a card or by hand; 200 when their document is known (a new version)."""
+    try:
+        given = Registration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
+    except ValidationError as error:
+        raise InvalidFields.of(error) from error
+    person, new = await services.identity.register(caller, given)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/api/identity/practitioners/{person.id}"
+    return _registered(person)
+
+
+@router.post("/practitioners/lookup")
+async def lookup(services: ServicesDep, caller: CallerDep, body: LookupIn) -> PersonOut:
+    """Find a person by their document."""
+    found = await services.identity.lookup(caller, body.document_type, body.document_number)
+    return PersonOut(practitioner_id=found)
+
+
+@router.get("/practitioners/{practitioner_id}")
+async def get_practitioner(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
+    """A person's own basic information."""
+    person = await services.identity.get(caller, practitioner_id)
+    number, address = services.identity.opened(person)
+    opened = {"practitioner_id": person.id, "document_number": number, "address": address}
+    return PractitionerOut.model_validate({**person.model_dump(), **opened})
+
+
+@router.get("/practitioners/{practitioner_id}/portrait", response_class=Response)
+async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+    """A person's own portrait as JPEG."""
+    picture = await services.identity.portrait(caller, practitioner_id)
+    return Response(
+        picture, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="portrait.jpg"'}
+    )
+
+
+@router.post("/practitioners/{practitioner_id}/certificate", status_code=201)
+async def issue_certificate(
+    services: ServicesDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn
+) -> CertificateOut:
+    """Issue the digital certificate: self-service is open from now on."""
+    return _certificate(await services.identity.issue_certificate(caller, practitioner_id, body.phone))
+
+
+@router.put("/practitioners/{practitioner_id}/certificate")
+async def rebind_certificate(
+    services: ServicesDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn
+) -> CertificateOut:
+    """Bind another phone."""
+    return _certificate(await services.identity.rebind_certificate(caller, practitioner_id, body.phone))
+
+
+@router.delete("/practitioners/{practitioner_id}/certificate", status_code=204)
+async def revoke_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> None:
+    """Revoke the certificate."""
+    await services.identity.revoke_certificate(caller, practitioner_id)
