@@ -7,7 +7,6 @@ from datetime import date, datetime
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
-from joserfc.jwk import KeySetSerialization
 from pydantic import Field, ValidationError
 
 from kit.auth import TokenIssuer
@@ -130,6 +129,12 @@ class ClientTokenOut(Out):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
     expires_in: int
     scope: str
+
+
+class KeysOut(Out):
+    """A JWKS document (RFC 7517)."""
+
+    keys: list[dict[str, str]]
 
 
 class PractitionerOut(Out):
@@ -310,10 +315,10 @@ def _basic(request: Request) -> tuple[str, str]:
 
 
 @router.get("/.well-known/jwks.json")
-async def keys(services: ServicesDep, response: Response) -> KeySetSerialization:
+async def keys(services: ServicesDep, response: Response) -> KeysOut:
     """The keys that sign access tokens."""
     response.headers["Cache-Control"] = "public, max-age=60"
-    return services.issuer.public_keys()
+    return KeysOut.model_validate(services.issuer.public_keys())
 
 
 @router.post("/practitioners", status_code=201)

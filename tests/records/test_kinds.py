@@ -14,41 +14,85 @@ TODAY = date(2014, 4, 1)
 Row = dict[str, Any]
 
 EDUCATION: Row = {
-    **{"school": "11", "level": "博士后", "length": "12", "major": "13", "principal": "14"},
-    **{"start": "2014-03-01", "end": "2014-03-12", "certificate_no": "15", "issued_on": "2014-03-25"},
+    "school": "11",
+    "level": "博士后",
+    "length": "12",
+    "major": "13",
+    "principal": "14",
+    "start": "2014-03-01",
+    "end": "2014-03-12",
+    "certificate_no": "15",
+    "issued_on": "2014-03-25",
     "registration_no": "16",
 }
 DEGREE: Row = {
-    **{"school": "1", "degree": "无学位", "degree_name": "2", "major": "3", "committee_chair": "4"},
-    **{"certificate_no": "5", "issued_on": "2013-12-01"},
+    "school": "1",
+    "degree": "无学位",
+    "degree_name": "2",
+    "major": "3",
+    "committee_chair": "4",
+    "certificate_no": "5",
+    "issued_on": "2013-12-01",
 }
 TITLE: Row = {
-    **{"title": "讲师", "major": "11", "committee": "12", "approved_on": "2014-03-24", "review_no": "13"},
-    **{"certificate_no": "14", "issuing_authority": "15", "seal_unit": "16"},
+    "title": "讲师",
+    "major": "11",
+    "committee": "12",
+    "approved_on": "2014-03-24",
+    "review_no": "13",
+    "certificate_no": "14",
+    "issuing_authority": "15",
+    "seal_unit": "16",
 }
 REGISTRATION: Row = {
-    **{"category": "一级注册建造师", "certificate_no": "00234634", "specialities": ["建筑", "市政公用"]},
-    **{"valid_until": "2016-03-01", "issued_on": "2013-03-01", "status": "正常"},
+    "category": "一级注册建造师",
+    "certificate_no": "00234634",
+    "specialities": ["建筑", "市政公用"],
+    "valid_until": "2016-03-01",
+    "issued_on": "2013-03-01",
+    "status": "正常",
 }
 SKILL: Row = {
-    **{"name": "12", "trade": "抹灰", "level": "中级", "certificate_no": "13", "issued_on": "2014-03-19"},
-    **{"valid_from": "2014-03-01", "valid_to": "2014-03-18", "issuing_authority": "14"},
+    "name": "12",
+    "trade": "抹灰",
+    "level": "中级",
+    "certificate_no": "13",
+    "issued_on": "2014-03-19",
+    "valid_from": "2014-03-01",
+    "valid_to": "2014-03-18",
+    "issuing_authority": "14",
 }
 WORK: Row = {
-    **{"employer": "1", "start": "2014-03-04", "end": None, "field": "2", "position": "3"},
+    "employer": "1",
+    "start": "2014-03-04",
+    "end": None,
+    "field": "2",
+    "position": "3",
     "title": "相当于技术员",
 }
 PROJECT: Row = {
-    **{"project_no": "1402PD0001", "project_name": "某住宅楼", "contract_type": "施工总包"},
-    **{"position": "项目经理", "speciality": "建筑"},
+    "project_no": "1402PD0001",
+    "project_name": "某住宅楼",
+    "contract_type": "施工总包",
+    "position": "项目经理",
+    "speciality": "建筑",
 }
 CREDIT: Row = {
-    **{"nature": "bad", "subject": "未按图施工", "authority": "市建设委员会"},
-    **{"decided_on": "2014-01-10", "published_until": "2014-07-10"},
+    "nature": "bad",
+    "subject": "未按图施工",
+    "authority": "市建设委员会",
+    "decided_on": "2014-01-10",
+    "published_until": "2014-07-10",
 }
 EXAMPLES = {
-    **{"education": EDUCATION, "degree": DEGREE, "title": TITLE, "registration": REGISTRATION},
-    **{"skill_certificate": SKILL, "work_experience": WORK, "project": PROJECT, "credit": CREDIT},
+    "education": EDUCATION,
+    "degree": DEGREE,
+    "title": TITLE,
+    "registration": REGISTRATION,
+    "skill_certificate": SKILL,
+    "work_experience": WORK,
+    "project": PROJECT,
+    "credit": CREDIT,
 }
 TEST1 = dict.fromkeys(("school", "length", "major", "principal", "certificate_no", "registration_no"), "test1")
 GUIDE_ROWS = [

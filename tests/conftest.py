@@ -1,0 +1,52 @@
+"""What tests share: the stack of real servers, people at its door, a small service of a test's own."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from kit.auth import TokenIssuer
+from tests.support.people import Person
+from tests.support.processes import Processes
+from tests.support.stack import RunningStack
+from tests.support.things import Things, own_things
+from tests.support.tokens import stack_issuer
+
+
+@pytest.fixture(scope="session")
+def stack() -> RunningStack:
+    return RunningStack.from_environment()
+
+
+@pytest.fixture(scope="session")
+def issuer(stack: RunningStack) -> TokenIssuer:
+    return stack_issuer(stack)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def gateway(stack: RunningStack) -> AsyncIterator[httpx2.AsyncClient]:
+    limits = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=2)
+    async with httpx2.AsyncClient(base_url=stack.gateway, timeout=20, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture
+def new_person(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> Callable[[], Person]:
+    return lambda: Person(gateway, issuer)
+
+
+@pytest.fixture
+def person(new_person: Callable[[], Person]) -> Person:
+    return new_person()
+
+
+@pytest.fixture
+def processes(stack: RunningStack) -> Processes:
+    return Processes(stack)
+
+
+@pytest_asyncio.fixture
+async def things(stack: RunningStack) -> AsyncIterator[Things]:
+    async with own_things(stack) as made:
+        yield made

@@ -1,0 +1,126 @@
+"""What must hold after any fault (reliability.md §2): every acknowledged version told once, in order, and to the end."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+Version = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An event at its place in the topic."""
+
+    partition: int
+    offset: int
+    id: str
+    version: int
+
+
+@dataclass
+class Evidence:
+    """What a run left behind, about its own documents only.
+
+    `acknowledged`: versions that were answered with yes. `unknown`: ids whose write got no answer. `source`: the
+    current version by id. `topic`: what a read_committed reader sees. `store`: what a consumer keeps. `answers`: every
+    yes by Idempotency-Key. `snapshots`: whether one was begun: then versions may repeat, or be passed over by newer.
+    """
+
+    acknowledged: set[Version] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    source: Mapping[str, int] = field(default_factory=dict)
+    topic: list[Seen] = field(default_factory=list)
+    store: Mapping[str, int] | None = None
+    answers: Mapping[str, set[str]] = field(default_factory=dict)
+    snapshots: bool = False
+
+
+@dataclass(frozen=True)
+class Violation:
+    invariant: str
+    what: str
+
+
+def check(run: Evidence) -> list[Violation]:
+    """Every invariant that does not hold; empty when all is well."""
+    rules = (_lost, _unseen, _disorder, _divergence, _stale_tail, _phantoms, _duplicates, _double_effects)
+    return [violation for rule in rules for violation in rule(run)]
+
+
+def invariants(run: Evidence) -> set[str]:
+    """The names of those that do not hold."""
+    return {violation.invariant for violation in check(run)}
+
+
+def _lost(run: Evidence) -> Iterable[Violation]:
+    for identity, version in sorted(run.acknowledged):
+        if run.source.get(identity, 0) < version:
+            yield Violation("I1", f"acknowledged, not in the database: {identity} version {version}")
+
+
+def _unseen(run: Evidence) -> Iterable[Violation]:
+    seen = {(event.id, event.version) for event in run.topic}
+    for identity, current in run.source.items():
+        for version in range(current if run.snapshots else 1, current + 1):
+            if (identity, version) not in seen:
+                yield Violation("I2", f"committed, not in the topic: {identity} version {version}")
+
+
+def _disorder(run: Evidence) -> Iterable[Violation]:
+    newest: dict[str, int] = {}
+    homes: dict[str, int] = {}
+    told: set[Version] = set()
+    for event in _in_order(run):
+        if homes.setdefault(event.id, event.partition) != event.partition:
+            yield Violation("I3", f"{event.id} stands in two partitions")
+        if event.version < newest.get(event.id, 0) and (event.id, event.version) not in told:
+            yield Violation("I3", f"{event.id} version {event.version} was told first after {newest[event.id]}")
+        told.add((event.id, event.version))
+        newest[event.id] = max(newest.get(event.id, 0), event.version)
+
+
+def _divergence(run: Evidence) -> Iterable[Violation]:
+    if run.store is None:
+        return
+    for identity in sorted({*run.source, *run.store}):
+        if run.source.get(identity) != run.store.get(identity):
+            have, keep = run.source.get(identity), run.store.get(identity)
+            yield Violation("I4", f"{identity}: the source has version {have}, the consumer {keep}")
+
+
+def _stale_tail(run: Evidence) -> Iterable[Violation]:
+    last = {event.id: event.version for event in _in_order(run)}
+    newest: dict[str, int] = {}
+    for event in run.topic:
+        newest[event.id] = max(newest.get(event.id, 0), event.version)
+    for identity, version in last.items():
+        if version < newest[identity]:
+            yield Violation("I5", f"{identity}: compaction would keep version {version} of {newest[identity]}")
+
+
+def _phantoms(run: Evidence) -> Iterable[Violation]:
+    for event in run.topic:
+        if not 1 <= event.version <= run.source.get(event.id, 0):
+            yield Violation("I6", f"told, never committed: {event.id} version {event.version}")
+
+
+def _duplicates(run: Evidence) -> Iterable[Violation]:
+    if run.snapshots:
+        return
+    for (identity, version), times in Counter((event.id, event.version) for event in run.topic).items():
+        if times > 1:
+            yield Violation("I7", f"{identity} version {version} was told {times} times")
+
+
+def _double_effects(run: Evidence) -> Iterable[Violation]:
+    for key, answers in run.answers.items():
+        if len(answers) > 1:
+            yield Violation("I9", f"one key, {len(answers)} different answers: {key}")
+    answered = {identity for identity, _ in run.acknowledged} | run.unknown
+    if run.acknowledged:
+        for identity in sorted(run.source.keys() - answered):
+            yield Violation("I9", f"a write that was refused had an effect: {identity}")
+
+
+def _in_order(run: Evidence) -> list[Seen]:
+    return sorted(run.topic, key=lambda event: (event.partition, event.offset))

@@ -1,0 +1,126 @@
+"""Killing, stopping and adding processes of the stack."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from deploy.local.stack import ROOT
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The stack's supervised programs by name; the supervisor starts again what is killed."""
+
+    stack: RunningStack
+
+    async def pid(self, program: str) -> int:
+        """Of the running program."""
+
+        async def found() -> int:
+            programs = await asyncio.to_thread(self.stack.supervisor.programs)
+            return next((p["pid"] for p in programs if p["name"] == program and p["statename"] == "RUNNING"), 0)
+
+        return await eventually(found, 30, f"{program} runs")
+
+    async def kill(self, program: str) -> int:
+        """kill -9. Returns the pid that is no more."""
+        pid = await self.pid(program)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    @asynccontextmanager
+    async def down(self, program: str) -> AsyncIterator[None]:
+        """Stopped by the supervisor, and started again afterwards."""
+        await asyncio.to_thread(self.stack.supervisor.stop, program)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.stack.supervisor.start, program)
+
+    async def ready(self, url: str, within: float = 40) -> float:
+        """Wait until a process says that it is ready. Returns how long that took."""
+        began = time.monotonic()
+        await eventually(lambda: answers(f"{url}/readyz"), within, f"{url} is ready", pause=0.1)
+        return time.monotonic() - began
+
+    async def kafka_ready(self, within: float = 40) -> None:
+        await eventually(lambda: listens(self.stack.kafka), within, "Kafka listens", pause=0.1)
+
+    @asynccontextmanager
+    async def standby(self, program: str, instance: str, log: Path) -> AsyncIterator["Standby"]:
+        """A second process of the same kind, beside the supervised one."""
+        service, _, role = program.partition("-")
+        port = free_port()
+        own = {"INSTANCE": instance, "INTERNAL__PORT": str(port), "HTTP__PORT": str(free_port())}
+        environment = os.environ | self.stack.environment(program) | own
+        command = [sys.executable, "-m", f"services.{service}", role]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            standby = Standby(process.pid, f"http://127.0.0.1:{port}")
+            await self.ready(standby.url)
+            yield standby
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                await asyncio.to_thread(process.wait, 15)
+            finally:
+                process.kill()
+                process.wait()
+
+
+@dataclass(frozen=True)
+class Standby:
+    pid: int
+    url: str
+
+
+async def leads(url: str, service: str) -> bool:
+    """Whether the worker at this internal address says that it publishes."""
+    async with httpx2.AsyncClient(timeout=2) as client:
+        try:
+            text = (await client.get(f"{url}/metrics")).text
+        except httpx2.HTTPError:
+            return False
+    return re.search(rf'^publisher_leads{{service="{service}"}} 1', text, re.MULTILINE) is not None
+
+
+async def answers(url: str) -> bool:
+    async with httpx2.AsyncClient(timeout=3) as client:
+        try:
+            return (await client.get(url)).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+
+async def listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,58 @@
+"""The running stack of real servers that the tests use: found through STACK_FILE."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from deploy.local.stack import Stack
+from deploy.local.supervisor import Supervisor
+from kit.settings import KafkaSettings, MongoSettings, RedisSettings
+
+HOW = "these tests need the stack of real servers: run them with `make test` (one of them: make test a='-k name')"
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """Addresses of the stack's servers, and the environment of each of its processes."""
+
+    facts: dict[str, Any]
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        path = os.environ.get("STACK_FILE")
+        if not path or not Path(path).exists():
+            raise RuntimeError(HOW)
+        return cls(json.loads(Path(path).read_text()))
+
+    @property
+    def gateway(self) -> str:
+        return str(self.facts["gateway"])
+
+    @property
+    def kafka(self) -> str:
+        return str(self.facts["kafka"])
+
+    @property
+    def mongo(self) -> MongoSettings:
+        return MongoSettings(url=self.facts["mongo"])
+
+    @property
+    def redis(self) -> RedisSettings:
+        return RedisSettings(url=self.facts["redis"])
+
+    def environment(self, program: str) -> dict[str, str]:
+        """What a process of the stack, like `records-worker`, was started with."""
+        text = (Path(self.facts["environments"]) / f"{program}.json").read_text()
+        return {str(name): str(value) for name, value in json.loads(text).items()}
+
+    def kafka_settings(self, partitions: int = 3) -> KafkaSettings:
+        """For parts of the kit that a test runs itself; a dead member is missed after two seconds."""
+        return KafkaSettings(
+            servers=self.kafka, partitions=partitions, session_timeout_ms=2_000, call_timeout_seconds=10
+        )
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(Stack.named(self.facts["name"], Path(self.facts["data"])))

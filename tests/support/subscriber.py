@@ -1,0 +1,76 @@
+"""A subscriber that knows nothing of this product: plain Kafka, committed records only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from tests.support.waiting import eventually
+
+Records = list[ConsumerRecord]
+
+
+@dataclass
+class Subscriber:
+    """Keeps what it has read; goes on after a broken connection where it was."""
+
+    servers: str
+    topic: str
+    records: Records = field(default_factory=list)
+    _next: dict[int, int] = field(default_factory=dict)
+
+    async def skip(self) -> None:
+        """Read from now on instead of from the beginning."""
+        async with self._consumer() as (consumer, partitions):
+            self._next = {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
+
+    async def read(self) -> Records:
+        """Everything up to the present end."""
+        async with asyncio.timeout(60), self._consumer() as (consumer, partitions):
+            ends = await consumer.end_offsets(partitions)
+            for partition in partitions:
+                consumer.seek(partition, self._next.get(partition.partition, 0))
+            while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
+                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                    self.records += batch
+                self._next = {tp.partition: await consumer.position(tp) for tp in partitions}
+        return self.records
+
+    async def until(self, enough: Callable[[Records], bool], within: float, what: str) -> Records:
+        """Read until `enough` says so."""
+
+        async def found() -> Records | None:
+            return self.records if enough(await self.read()) else None
+
+        return await eventually(found, within, what) or []
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers, isolation_level="read_committed", enable_auto_commit=False
+        )
+        try:
+            await consumer.start()
+            numbers = await _partitions(consumer, self.topic)
+            partitions = [TopicPartition(self.topic, number) for number in numbers]
+            consumer.assign(partitions)
+            yield consumer, partitions
+        finally:
+            await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+    await consumer.topics()  # asks for them
+    return sorted(consumer.partitions_for_topic(topic) or ())
+
+
+def headers_of(record: ConsumerRecord) -> dict[str, str]:
+    return {name: value.decode() for name, value in record.headers}
+
+
+def version_of(record: ConsumerRecord) -> tuple[str, int]:
+    """The document and version an event tells of."""
+    headers = headers_of(record)
+    return headers["ce_subject"], int(headers["ce_sequence"])

@@ -1,0 +1,112 @@
+"""A service as small as it can be, of a test's own: documents `things`, their contract, their publisher."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kit import mongo
+from kit.clock import SystemClock
+from kit.documents import Document
+from kit.events import EventData, NewEvent
+from kit.mongo import Collection, Database
+from kit.publisher import Publisher
+from kit.settings import KafkaSettings
+from tests.support.names import own_id, own_name
+from tests.support.stack import RunningStack
+from tests.support.subscriber import Subscriber
+from tests.support.topics import own_topics
+
+TYPE = "things.thing.changed.v1"
+PARTITIONS = 3
+
+
+class ThingChanged(EventData):
+    TYPE: ClassVar[str] = TYPE
+    SUBJECT: ClassVar[str] = "thing_id"
+
+    thing_id: str
+    text: str
+
+
+class Thing(Document):
+    practitioner_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Things:
+    """The service: its database, its topics, and how to publish it."""
+
+    name: str
+    database: Database
+    settings: KafkaSettings
+    subscriber: Subscriber
+
+    @property
+    def group(self) -> str:
+        return f"{self.name}.publisher"
+
+    @property
+    def topic(self) -> str:
+        return f"{self.name}.changes"
+
+    @property
+    def collection(self) -> Collection[Thing]:
+        return Collection(self.database, "things", Thing)
+
+    async def write(self, count: int, person: str | None = None) -> list[Thing]:
+        """New things, one after the other."""
+        things = [
+            Thing.first(
+                at=SystemClock().now(), by="test", action="created",
+                id=own_id(), practitioner_id=person or own_id(), text=str(number),
+            )
+            for number in range(count)
+        ]  # fmt: skip
+        for thing in things:
+            await self.collection.insert(thing)
+        return things
+
+    async def rewrite(self, thing: Thing, text: str) -> Thing:
+        following = thing.following(at=SystemClock().now(), by="test", action="changed", text=text)
+        await self.collection.replace(following)
+        return following
+
+    def told(self, document: Mapping[str, object]) -> list[NewEvent]:
+        """The publication; it raises for the text `unspeakable`."""
+        contract = type("Told", (ThingChanged,), {"TOPIC": self.topic})
+        if document["text"] == "unspeakable":
+            raise ValueError("cannot be told")
+        return [contract.of(document, thing_id=document["_id"])]
+
+    def publisher(self, instance: str = "one", settings: KafkaSettings | None = None) -> Publisher:
+        return Publisher(self.name, self.database, {"things": self.told}, settings or self.settings, instance)
+
+    async def seen(self, count: int, within: float = 15) -> list[tuple[str, int]]:
+        """What a subscriber has read once it is at least so many events: (id, version)."""
+        records = await self.subscriber.until(lambda found: len(found) >= count, within, f"{count} events")
+        return [(record.key.decode(), int(dict(record.headers)["ce_sequence"])) for record in records]
+
+
+@asynccontextmanager
+async def own_things(stack: RunningStack) -> AsyncIterator[Things]:
+    name = own_name("things")
+    settings = stack.kafka_settings(PARTITIONS)
+    topics = {f"{name}.changes": PARTITIONS, f"{name}.publisher": 1}
+    async with own_topics(stack.kafka, **topics), mongo.connect(stack.mongo, name) as database:
+        yield Things(name, database, settings, Subscriber(stack.kafka, f"{name}.changes"))
+        await database.client.drop_database(name)
+
+
+@asynccontextmanager
+async def running(make: Callable[[], Publisher]) -> AsyncIterator[asyncio.Task[None]]:
+    """A publisher at work for as long as the block runs."""
+    task = asyncio.create_task(make().run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task

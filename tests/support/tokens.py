@@ -1,0 +1,31 @@
+"""Access tokens for whomever a test needs, signed with the stack's own key as identity does it."""
+
+import json
+from typing import Any
+
+from joserfc.jwk import OKPKey
+
+from kit.auth import Caller, TokenIssuer
+from kit.clock import SystemClock
+from kit.settings import TokenSettings
+from tests.support.stack import RunningStack
+
+LIFETIME_SECONDS = 3_600
+
+
+def token_settings(stack: RunningStack) -> TokenSettings:
+    """How the stack's services check tokens."""
+    environment = stack.environment("records-api")
+    names = ("issuer", "audience", "jwks_url")
+    return TokenSettings(**{name: environment[f"TOKENS__{name.upper()}"] for name in names})
+
+
+def stack_issuer(stack: RunningStack) -> TokenIssuer:
+    """Signs what every service of the stack accepts."""
+    keys: list[dict[str, Any]] = json.loads(stack.environment("identity-api")["SIGNING__KEYS"])
+    own = [OKPKey.import_key(key) for key in keys]
+    return TokenIssuer(own, token_settings(stack), SystemClock(), LIFETIME_SECONDS)
+
+
+def practitioner_token(issuer: TokenIssuer, practitioner_id: str) -> str:
+    return issuer.issue(Caller(practitioner_id, "practitioner", session="test"))

@@ -1,0 +1,41 @@
+"""Topics of a test's own on the stack's broker, deleted afterwards."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import OffsetAndMetadata
+
+SIZE = {"max.message.bytes": "2097152"}
+
+
+@asynccontextmanager
+async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def own_topics(servers: str, **partitions: int) -> AsyncIterator[None]:
+    """Topics with so many partitions each, for as long as the block runs."""
+    async with admin(servers) as client:
+        made = await client.create_topics(
+            [NewTopic(name, count, 1, topic_configs=SIZE) for name, count in partitions.items()]
+        )
+        assert all(code == 0 for _, code, *_ in made.topic_errors), made
+    try:
+        yield
+    finally:
+        async with admin(servers) as client:
+            await client.delete_topics(list(partitions))
+
+
+async def group_position(servers: str, group: str) -> OffsetAndMetadata | None:
+    """What the publisher's group has stored."""
+    async with admin(servers) as client:
+        return (await client.list_consumer_group_offsets(group)).get(TopicPartition(group, 0))
