@@ -14,7 +14,6 @@ from typing import ClassVar, NamedTuple, cast
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from kit.clock import rfc3339
 from kit.errors import Reject
 
 CONTENT_TYPE = "application/json"
@@ -44,7 +43,12 @@ class EventData(BaseModel):
         publication to its contract. Raises KeyError when a field is missing.
         """
         found = {**document, "at": document["updated_at"], **own}
-        return NewEvent(cls, {name: found[name] for name in cls.model_fields})
+        return NewEvent(cls, {name: found[name] for name in _names(cls)})
+
+
+@cache
+def _names(contract: type[EventData]) -> tuple[str, ...]:
+    return tuple(contract.model_fields)
 
 
 class NewEvent(NamedTuple):
@@ -91,7 +95,7 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
     """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
     contract, data = event
     subject, person = cast(str, data[contract.SUBJECT]).encode(), cast(str, data["practitioner_id"]).encode()
-    version, at = b"%d" % cast(int, data["version"]), rfc3339(cast(datetime, data["at"]))
+    version, at = b"%d" % cast(int, data["version"]), _rfc3339(cast(datetime, data["at"]))
     headers = [
         *_constant_headers(contract.TYPE, source),
         ("ce_id", b"%s:%s" % (subject, version)),
@@ -101,8 +105,13 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
         ("ce_partitionkey", person),
     ]
     data["at"] = at
-    value = orjson.dumps(data, option=orjson.OPT_UTC_Z)
+    value = orjson.dumps(data, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
     return Outgoing(topic or contract.TOPIC, zlib.crc32(person) % partitions, subject, value, headers)
+
+
+def _rfc3339(moment: datetime) -> str:
+    """Of a time read from the database: that is UTC, whether it says so or not (the change stream's don't)."""
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 @cache

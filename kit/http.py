@@ -3,7 +3,6 @@
 import base64
 import re
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -19,6 +18,7 @@ from kit import errors, log
 from kit.auth import Caller, TokenVerifier, Unauthorized
 from kit.errors import AppError
 from kit.ids import new_id
+from kit.mongo import Cursor
 from kit.settings import ServiceSettings
 
 logger = log.get("access")
@@ -169,22 +169,22 @@ def expected_version(if_match: Annotated[str | None, Header()] = None) -> int:
 ExpectedVersion = Annotated[int, Depends(expected_version)]
 
 
-def encode_cursor(*parts: str) -> str:
-    """An opaque cursor for `next_cursor`."""
-    return base64.urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
+def write_cursor(cursor: Cursor | None) -> str | None:
+    """An opaque `next_cursor`."""
+    if cursor is None:
+        return None
+    return base64.urlsafe_b64encode(f"{cursor[0].isoformat()}\n{cursor[1]}".encode()).decode().rstrip("=")
 
 
-def read_time_cursor(parts: list[str]) -> tuple[datetime, str]:
-    """The cursor of a list that is sorted by time and id. Raises ValueError."""
-    at, identity = parts
-    return datetime.fromisoformat(at), identity
-
-
-def decode_cursor(cursor: str | None, read: Callable[[list[str]], T]) -> T | None:
-    """Read a cursor with `read`, which raises ValueError for a wrong one. Raises 422 `cursor_invalid`."""
+def read_cursor(cursor: Annotated[str | None, Query(max_length=200)] = None) -> Cursor | None:
+    """What `write_cursor` wrote. Raises 422 `cursor_invalid`."""
     if cursor is None:
         return None
     try:
-        return read(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("\n"))
+        at, identity = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("\n")
+        return datetime.fromisoformat(at), identity
     except ValueError as error:
         raise errors.InvalidFields.one("cursor", "cursor_invalid", "翻页标记无效，请从第一页重新开始") from error
+
+
+After = Annotated[Cursor | None, Depends(read_cursor)]

@@ -1,6 +1,7 @@
 """MongoDB: the only importer of its drivers. Versioned documents, projections, and the change stream."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 import bson
 from bson import json_util
 from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
@@ -33,13 +35,17 @@ from kit.settings import MongoSettings
 Fields = Mapping[str, object]
 Index = IndexModel
 ClusterTime = Timestamp
+Cursor = tuple[datetime, str]
+"""Where a page of a list ended: when the last document was created, and its id."""
+
+NEWEST = (("created_at", -1), ("_id", -1))
 Database = AsyncIOMotorDatabase[dict[str, object]]
 D = TypeVar("D", bound=Document)
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 POSITION_GONE = {260, 280, 286}  # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost
 UNREAD = ("fullDocument.history", "documentKey", "clusterTime", "wallTime", "collectionUUID", "ns.db")
-CODECS: CodecOptions[dict[str, object]] = CodecOptions(tz_aware=True)
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 class Duplicate(Exception):
@@ -133,6 +139,16 @@ class Collection(Generic[D]):
             found = await cursor.to_list(limit)
         return [self._model.model_validate(document) for document in found]
 
+    async def newest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
+        """A page of the matches without their histories, newest first, behind `after`; and where the next one begins."""
+        if after:
+            created_at, identity = after
+            same_time = {"created_at": created_at, "_id": {"$lt": identity}}
+            query = {**query, "$or": [{"created_at": {"$lt": created_at}}, same_time]}
+        found = await self.find(query, sort=NEWEST, limit=limit + 1)
+        page = found[:limit]
+        return page, (page[-1].created_at, page[-1].id) if len(found) > limit else None
+
     async def insert(self, document: D) -> None:
         """Write version 1. Raises `Duplicate`."""
         with translated():
@@ -186,7 +202,9 @@ class Changes:
 class ChangeStream:
     """The inserts and replaces of a database (without histories), in batches by the server's own commands (design §2).
 
-    Raises `PositionGone` when `token` has left the oplog.
+    One batch is read ahead, and decoded only when its turn comes: the server's work (17 µs a change) and ours overlap,
+    and no thread competes with the event loop for the interpreter. Times are UTC without saying so: an aware time costs
+    2.5 µs. Raises `PositionGone` when `token` has left the oplog.
     """
 
     def __init__(self, database: Database, collections: Sequence[str], batch: int, wait_ms: int = 500) -> None:
@@ -194,6 +212,7 @@ class ChangeStream:
         self._batch, self._wait_ms = batch, wait_ms
         self._session: AsyncIOMotorClientSession | None = None
         self._cursor = 0
+        self._ahead: Awaitable[RawBSONDocument] | None = None
 
     async def open(self, *, token: Mapping[str, object] | None = None, time: ClusterTime | None = None) -> None:
         """Start after `token`, or at the cluster time `time`."""
@@ -206,16 +225,21 @@ class ChangeStream:
                 {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": 0}}, session=self._session
             )
         self._cursor = opened["cursor"]["id"]
+        self._ahead = self._request()
 
-    async def next(self) -> Changes:
-        """The next batch; empty after `wait_ms` without a change."""
+    def _request(self) -> Awaitable[RawBSONDocument]:
         more = {
             "getMore": bson.Int64(self._cursor), "collection": "$cmd.aggregate",
             "batchSize": self._batch, "maxTimeMS": self._wait_ms,
         }  # fmt: skip
+        return self._database.command(more, session=self._session, codec_options=RAW)
+
+    async def next(self) -> Changes:
+        """The next batch; empty after `wait_ms` without a change."""
         with _translated_position():
-            reply = await self._database.command(more, session=self._session, codec_options=CODECS)
-        cursor = cast(dict[str, Any], reply["cursor"])
+            reply = await cast(Awaitable[RawBSONDocument], self._ahead)
+        self._ahead = self._request()
+        cursor = cast(dict[str, Any], bson.decode(reply.raw)["cursor"])
         if not cursor["id"]:
             raise PositionGone("the stream was closed by the server")
         changes = cursor["nextBatch"]
@@ -224,6 +248,8 @@ class ChangeStream:
 
     async def close(self) -> None:
         """Let the server forget the cursor."""
+        if self._ahead is not None:
+            await asyncio.wait([asyncio.ensure_future(self._ahead)], timeout=2 * self._wait_ms / 1000)
         if self._session is not None:
             await self._session.end_session()
 

@@ -58,6 +58,9 @@ def _shared(stack: Stack) -> Environment:
     identity = stack.ports.services["identity"].api
     return topics_environment(stack) | {
         "ENVIRONMENT": "local",
+        # glibc: threads would each keep an arena of their own, and argon2's 19 MiB would stay after the first hash
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
         "MONGO__URL": mongo_url(stack),
         "KAFKA__SESSION_TIMEOUT_MS": "6000",
         "REDIS__URL": redis_url(stack),

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from kit.http import CallerDep, Id, Limit, Out, Page, decode_cursor, encode_cursor, read_time_cursor
+from kit.http import After, CallerDep, Id, Limit, Out, Page, write_cursor
 from services.notify.domain import State
 from services.notify.service import NotifyService
 from services.notify.store import Message
@@ -45,16 +45,14 @@ class MessageOut(Out):
 async def list_messages(
     service: ServiceDep,
     caller: CallerDep,
+    after: After,
     state: State | None = None,
     purpose: Annotated[str | None, Query(max_length=50)] = None,
-    cursor: str | None = None,
     limit: Limit = 50,
 ) -> Page[MessageOut]:
     """Messages, newest first."""
-    after = decode_cursor(cursor, read_time_cursor)
     messages, following = await service.page(caller, state, purpose, after, limit)
-    next_cursor = encode_cursor(following[0].isoformat(), following[1]) if following else None
-    return Page(items=[MessageOut.of(message) for message in messages], next_cursor=next_cursor)
+    return Page(items=[MessageOut.of(message) for message in messages], next_cursor=write_cursor(following))
 
 
 @router.get("/messages/{message_id}")

@@ -6,11 +6,11 @@ from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import NotFound, Reject, Unavailable
 from kit.ids import derived_id
-from kit.mongo import Duplicate
+from kit.mongo import Cursor, Duplicate
 from kit.seal import CannotOpen, Sealer
 from services.notify.domain import FINAL, Accepted, NotSent, Outcome, Refused, Sms
 from services.notify.providers import Provider
-from services.notify.store import Cursor, Message, Messages
+from services.notify.store import Message, Messages
 
 logger = log.get(__name__)
 
@@ -105,9 +105,7 @@ class NotifyService:
     ) -> tuple[list[Message], Cursor | None]:
         """A page of messages for operators, newest first, and where the next one begins."""
         caller.require(role="operator")
-        found = await self._messages.page(state, purpose, after, limit + 1)
-        items = found[:limit]
-        return items, (items[-1].created_at, items[-1].id) if len(found) > limit else None
+        return await self._messages.page(state, purpose, after, limit)
 
     async def get(self, caller: Caller, message_id: str) -> Message:
         """One message for operators. Raises `NotFound`."""

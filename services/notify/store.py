@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import ClassVar
 
 from kit.documents import Document
-from kit.mongo import Collection, Database, Index
+from kit.mongo import NEWEST, Collection, Cursor, Database, Index
 from services.notify.domain import State
 
 MESSAGES = "messages"
 FORGET_SECONDS = 180 * 24 * 3600  # logs of access and operation are kept for six months
-Cursor = tuple[datetime, str]
 
 
 class Message(Document):
@@ -35,7 +34,7 @@ class Messages:
     """Queries over messages."""
 
     def __init__(self, database: Database) -> None:
-        newest = Index([("created_at", -1), ("_id", -1)])
+        newest = Index([*NEWEST])
         forgotten = Index([("updated_at", 1)], expireAfterSeconds=FORGET_SECONDS)
         self._collection = Collection(database, MESSAGES, Message, [newest, forgotten])
         self.prepare = self._collection.prepare
@@ -43,15 +42,10 @@ class Messages:
         self.insert = self._collection.insert
         self.replace = self._collection.replace
 
-    async def page(self, state: str | None, purpose: str | None, after: Cursor | None, limit: int) -> list[Message]:
-        """Messages, newest first, beginning behind `after`."""
-        query: dict[str, object] = {}
-        if state:
-            query["state"] = state
-        if purpose:
-            query["purpose"] = purpose
-        if after:
-            created_at, message_id = after
-            older = {"created_at": {"$lt": created_at}}
-            query["$or"] = [older, {"created_at": created_at, "_id": {"$lt": message_id}}]
-        return await self._collection.find(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
+    async def page(
+        self, state: str | None, purpose: str | None, after: Cursor | None, limit: int
+    ) -> tuple[list[Message], Cursor | None]:
+        """A page of messages, newest first, and where the next one begins."""
+        wanted = {"state": state, "purpose": purpose}
+        query = {name: value for name, value in wanted.items() if value}
+        return await self._collection.newest(query, after, limit)

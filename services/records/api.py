@@ -11,6 +11,7 @@ from contracts.records import Attachment, Source
 from kit.documents import Entry
 from kit.errors import AppError, NotFound
 from kit.http import (
+    After,
     CallerDep,
     ExpectedVersion,
     Id,
@@ -19,10 +20,8 @@ from kit.http import (
     Out,
     Page,
     PersonId,
-    decode_cursor,
-    encode_cursor,
     etag,
-    read_time_cursor,
+    write_cursor,
 )
 from services.records.code_tables import CODE_TABLES, Code, codes
 from services.records.domain import FieldDescription, Kind, MaintainedBy
@@ -141,15 +140,13 @@ async def list_records(
     service: ServiceDep,
     caller: CallerDep,
     practitioner_id: PersonId,
+    after: After,
     kind: str | None = None,
-    cursor: str | None = None,
     limit: Limit = 50,
 ) -> Page[RecordOut]:
     """A person's records, newest first."""
-    after = decode_cursor(cursor, read_time_cursor)
     records, following = await service.page(caller, practitioner_id, kind, after, limit)
-    next_cursor = encode_cursor(following[0].isoformat(), following[1]) if following else None
-    return Page(items=[RecordOut.of(record) for record in records], next_cursor=next_cursor)
+    return Page(items=[RecordOut.of(record) for record in records], next_cursor=write_cursor(following))
 
 
 @router.post("/practitioners/{practitioner_id}/records", status_code=201)

@@ -10,10 +10,10 @@ from kit.auth import Caller
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields, NotFound
 from kit.ids import derived_id, new_id
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Cursor, Duplicate
 from services.records.domain import Kind, parse_data
 from services.records.kinds import KINDS
-from services.records.store import Cursor, Data, Record, Records
+from services.records.store import Data, Record, Records
 
 
 class VersionConflict(Exception):
@@ -37,9 +37,7 @@ class RecordService:
         owner = caller.own(person)
         if kind:
             _known(kind)
-        found = await self._records.of_person(owner, kind, after, limit + 1)
-        items = found[:limit]
-        return items, (items[-1].created_at, items[-1].id) if len(found) > limit else None
+        return await self._records.of_person(owner, kind, after, limit)
 
     async def create(
         self, caller: Caller, person: str, kind: str, raw: Mapping[str, object], key: str | None

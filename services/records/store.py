@@ -1,17 +1,15 @@
 """The collection `records`: one document a record, its versions in its own history."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import JsonValue
 
 from contracts.records import Attachment, Source, Value
 from kit.documents import Document
-from kit.mongo import Collection, Database, Index
+from kit.mongo import NEWEST, Collection, Cursor, Database, Index
 
 COLLECTION = "records"
 Data = dict[str, Value]
-Cursor = tuple[datetime, str]
 
 
 class Record(Document):
@@ -43,7 +41,7 @@ class Records:
     """Queries over records; a deleted record is only found by `any_state`."""
 
     def __init__(self, database: Database) -> None:
-        by_person = Index([("practitioner_id", 1), ("created_at", -1), ("_id", -1)])
+        by_person = Index([("practitioner_id", 1), *NEWEST])
         self._collection = Collection(database, COLLECTION, Record, [by_person])
         self.prepare = self._collection.prepare
         self.insert = self._collection.insert
@@ -54,13 +52,10 @@ class Records:
         """The record with its history, unless it is deleted."""
         return await self._collection.find_one({"_id": record_id, "state": "active"})
 
-    async def of_person(self, practitioner_id: str, kind: str | None, after: Cursor | None, limit: int) -> list[Record]:
-        """A person's records, newest first, beginning behind `after`; without their histories."""
-        query: dict[str, object] = {"practitioner_id": practitioner_id, "state": "active"}
-        if kind:
-            query["kind"] = kind
-        if after:
-            created_at, record_id = after
-            older = {"created_at": {"$lt": created_at}}
-            query["$or"] = [older, {"created_at": created_at, "_id": {"$lt": record_id}}]
-        return await self._collection.find(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
+    async def of_person(
+        self, practitioner_id: str, kind: str | None, after: Cursor | None, limit: int
+    ) -> tuple[list[Record], Cursor | None]:
+        """A page of a person's records, newest first, and where the next one begins; without their histories."""
+        of_kind = {"kind": kind} if kind else {}
+        query = {"practitioner_id": practitioner_id, "state": "active", **of_kind}
+        return await self._collection.newest(query, after, limit)
