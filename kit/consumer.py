@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ParamSpec
 
 import stamina
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ BUSY_POLL_MS = 20  # a partition whose batch is done meanwhile waits this long a
 UNEXPECTED_TRIES = 3
 MEASURE_SECONDS = 2.0
 
+P = ParamSpec("P")
 logger = log.get(__name__)
 
 
@@ -142,7 +144,7 @@ class Consumer:
         for record in records:
             if record.offset in causes:
                 await self._bury(record, causes[record.offset])
-        await self._member.commit(partition, records[-1].offset + 1)
+        await _patiently(self._member.commit, partition, records[-1].offset + 1)
 
     async def _handle_run(self, run: list[Record], causes: dict[int, str]) -> None:
         async with self._room:
@@ -166,9 +168,7 @@ class Consumer:
     async def _bury(self, record: Record, cause: str) -> None:
         logger.error("dead letter", group=self._group, letter=letter_id(record), cause=cause)
         headers = letter_headers(record, self._group, cause)
-        async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=10):
-            with attempt:
-                await self._letters.send(dead_topic(self._group), letter_id(record).encode(), record.value, headers)
+        await _patiently(self._letters.send, dead_topic(self._group), letter_id(record).encode(), record.value, headers)
         metrics.dead_letters.labels(self._group).inc()
 
     async def watch(self) -> None:
@@ -187,6 +187,13 @@ class Consumer:
         waiting = bool(self._busy) or any(lag for _, lag in lags.values())
         done = [position for position, _ in lags.values()], [id(task) for task in self._busy.values()]
         self.standstill.observe(done, waiting)
+
+
+async def _patiently(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Call until Kafka answers; a partition that is taken away meanwhile cancels this."""
+    async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=5):
+        with attempt:
+            await call(*args, **kwargs)
 
 
 @dataclass

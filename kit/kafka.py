@@ -182,9 +182,12 @@ class Consumer:
             )
 
     async def commit(self, partition: Partition, offset: int) -> None:
-        """Everything before `offset` is done."""
-        async with asyncio.timeout(self._settings.call_timeout_seconds):
-            await self._consumer.commit({partition: offset})
+        """Everything before `offset` is done. Raises `Unavailable`."""
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                await self._consumer.commit({partition: offset})
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable("Kafka") from error
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Fetch no more from these for now."""

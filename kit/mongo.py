@@ -140,7 +140,7 @@ class Collection(Generic[D]):
         return [self._model.model_validate(document) for document in found]
 
     async def newest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
-        """A page of the matches without their histories, newest first, behind `after`; and where the next one begins."""
+        """A page of the matches without histories, newest first, behind `after`; and where the next one begins."""
         if after:
             created_at, identity = after
             same_time = {"created_at": created_at, "_id": {"$lt": identity}}
