@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 from uuid import uuid4
+
+from motor.motor_asyncio import AsyncIOMotorCollection
 
 from kit.clock import SystemClock
 from services.records.store import Record
 
 KIND = "education"
+CHUNK = 5_000
 DATA: dict[str, Any] = {
     "school": "同济大学",
     "level": "大学本科",
@@ -33,6 +37,13 @@ def documents(count: int, *, each: int = 1) -> Iterator[Stored]:
         if number % each == 0:
             person = str(uuid4())
         yield document(person)
+
+
+async def fill(collection: AsyncIOMotorCollection[Stored], count: int, *, each: int = 1) -> None:
+    """Write that many directly."""
+    made = documents(count, each=each)
+    while chunk := list(islice(made, CHUNK)):
+        await collection.insert_many(chunk, ordered=False)
 
 
 def document(person: str) -> Stored:

@@ -11,6 +11,9 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 
+from deploy.local.programs import service_programs
+from deploy.local.stack import Stack as LocalStack
+from deploy.local.supervisor import Supervisor
 from kit import mongo
 from kit.auth import Caller, TokenIssuer
 from kit.clock import SystemClock
@@ -47,6 +50,16 @@ class Stack:
         """A database with the services' own settings (majority, journaled)."""
         async with mongo.connect(MongoSettings(url=self.file["mongo"]), name) as database:
             yield database
+
+    def port(self, service: str) -> int:
+        """Of a service's public API."""
+        return int(self.file["services"][service]["api"].rpartition(":")[2])
+
+    def processes(self) -> dict[str, int]:
+        """Process ids of our own processes, by name."""
+        stack = LocalStack.named(self.file["name"], Path(self.file["data"]))
+        wanted = service_programs()
+        return {each["name"]: int(each["pid"]) for each in Supervisor(stack).programs() if each["name"] in wanted}
 
     def token(self, person: str) -> str:
         """A practitioner's access token, signed as identity signs it: no login is needed."""

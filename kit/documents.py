@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from typing_extensions import TypedDict
 
 
-class FieldChange(BaseModel):
+class FieldChange(TypedDict):
     """One field of one version: `old` is null in the version that created it."""
 
-    model_config = ConfigDict(frozen=True)
-
     field: str
-    old: JsonValue = None
-    new: JsonValue = None
+    old: JsonValue
+    new: JsonValue
 
 
 class Entry(BaseModel):
@@ -59,7 +58,7 @@ class Document(BaseModel):
     def _become(self, draft: Self, before: dict[str, JsonValue], at: datetime, by: str, action: str) -> Self:
         changes = differences(before, draft.facts())
         entry = Entry.model_construct(version=self.version + 1, at=at, by=by, action=action, changes=changes)
-        made = {"action": action, "changed": [change.field for change in changes], "updated_at": at}
+        made = {"action": action, "changed": [change["field"] for change in changes], "updated_at": at}
         return draft.model_copy(update={**made, "version": entry.version, "history": [*self.history, entry]})
 
     def facts(self) -> dict[str, JsonValue]:
@@ -71,7 +70,7 @@ def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[Fi
     """The fields in which two states differ."""
     names = dict.fromkeys([*old, *new])
     return [
-        FieldChange.model_construct(field=name, old=old.get(name), new=new.get(name))
+        FieldChange(field=name, old=old.get(name), new=new.get(name))
         for name in names
         if old.get(name) != new.get(name)
     ]

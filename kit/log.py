@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import cache
 from typing import cast
 
 import orjson
@@ -24,7 +25,6 @@ def configure(service: str, process: str, level: str = "INFO") -> None:
     """Send structlog and the standard library's loggers to standard output as JSON lines."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -32,16 +32,22 @@ def configure(service: str, process: str, level: str = "INFO") -> None:
         redact,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_json)],
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
+    _capture_foreign(shared, level)
+
+
+def _capture_foreign(shared: list[structlog.typing.Processor], level: str) -> None:
+    """What libraries log with the standard library's module."""
     handler = logging.StreamHandler(sys.stdout)
-    render = structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode())
+    render = structlog.processors.JSONRenderer(serializer=lambda event, **_: _json(event).decode())
+    named = [structlog.stdlib.add_logger_name, *shared]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
+            foreign_pre_chain=named, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -49,9 +55,13 @@ def configure(service: str, process: str, level: str = "INFO") -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
-def get(name: str) -> structlog.stdlib.BoundLogger:
+def _json(event: object, **_: object) -> bytes:
+    return orjson.dumps(event, default=str)
+
+
+def get(name: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of a module: `log = log.get(__name__)`; the event is a short constant, facts are fields."""
-    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(name))
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
 
 
 def redact(
@@ -61,8 +71,13 @@ def redact(
     return {name: _clean(name, value) for name, value in event.items()}
 
 
+@cache
+def _secret(name: str) -> bool:
+    return SECRET_FIELDS.search(name) is not None
+
+
 def _clean(name: str, value: object) -> object:
-    if SECRET_FIELDS.search(name) and not isinstance(value, bool | int | float):
+    if _secret(name) and not isinstance(value, bool | int | float):
         return REDACTED
     if isinstance(value, str):
         return SECRET_SHAPES.sub(REDACTED, value)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
@@ -249,7 +249,9 @@ class ChangeStream:
     async def close(self) -> None:
         """Let the server forget the cursor."""
         if self._ahead is not None:
-            await asyncio.wait([asyncio.ensure_future(self._ahead)], timeout=2 * self._wait_ms / 1000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * self._wait_ms / 1000):
+                    await asyncio.gather(self._ahead, return_exceptions=True)
         if self._session is not None:
             await self._session.end_session()
 

@@ -12,7 +12,7 @@ from kit import metrics
 from kit.cache import Cache
 from kit.clock import Clock
 from kit.errors import AppError
-from kit.ids import new_id
+from kit.ids import secret_id
 
 LETTERS = "ABCDEFGHJKLMNPQRTUVWXY346789"  # none that look alike
 LENGTH = 4
@@ -37,7 +37,7 @@ class Captchas:
 
     async def make(self, scale: int) -> Captcha:
         """A new captcha, `scale` times the normal size."""
-        identity, answer = new_id(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+        identity, answer = secret_id(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
         await self._cache.put(f"captcha:{identity}", answer, int(LIFETIME.total_seconds()))
         picture = await asyncio.to_thread(_draw, answer, scale)
         metrics.captchas.labels("made").inc()

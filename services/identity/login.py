@@ -9,7 +9,7 @@ from kit import metrics
 from kit.cache import RateLimits, Rule
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
-from kit.ids import new_id
+from kit.ids import secret_id
 from kit.mongo import Conflict, Duplicate
 from kit.seal import keyed_hash, same
 from services.identity.captchas import Captchas
@@ -101,7 +101,7 @@ class LoginService:
             return await self._live_code(certificate, phone)
 
     async def _mint(self, certificate: Certificate, phone: str) -> Challenge:
-        now, identity, code = self._clock.now(), new_id(), f"{secrets.randbelow(10**6):06d}"
+        now, identity, code = self._clock.now(), secret_id(), f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=phone, code=code).model_dump_json()
         challenge = Challenge.first(
             at=now,

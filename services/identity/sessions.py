@@ -11,7 +11,7 @@ from kit.auth import Caller, TokenIssuer
 from kit.cache import Cache
 from kit.clock import Clock
 from kit.errors import AppError
-from kit.ids import new_id
+from kit.ids import secret_id
 from kit.seal import keyed_hash, same
 from services.identity.settings import SessionSettings
 from services.identity.store import Certificate, Staff, Store
@@ -60,12 +60,12 @@ class Sessions:
 
     async def open_practitioner(self, certificate: Certificate, address: str, device: str) -> Tokens:
         """A session of a practitioner; it lasts while their certificate is bound to the same phone."""
-        caller = Caller(certificate.practitioner_id, "practitioner", session=new_id())
+        caller = Caller(certificate.practitioner_id, "practitioner", session=secret_id())
         return await self._open(caller, certificate.phone_index, address, device)
 
     async def open_staff(self, staff: Staff, address: str, device: str) -> Tokens:
         """A session of a member of staff; it lasts while their roles stay the same."""
-        caller = Caller(staff.id, "staff", roles=frozenset(staff.roles), session=new_id())
+        caller = Caller(staff.id, "staff", roles=frozenset(staff.roles), session=secret_id())
         return await self._open(caller, _bound(staff), address, device)
 
     async def _open(self, caller: Caller, bound_to: str, address: str, device: str) -> Tokens:

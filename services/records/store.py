@@ -31,7 +31,7 @@ class Record(Document):
     def as_created(self) -> "Record":
         """Version 1, told from the history: what the request that created the record was answered."""
         created = self.history[0]
-        values = {change.field: change.new for change in created.changes}
+        values = {change["field"]: change["new"] for change in created.changes}
         data = {name: values.get(name) for name in self.data}
         first = {"version": 1, "state": "active", "data": data, "attachment": None, "updated_at": created.at}
         return self.model_copy(update=first)

@@ -1,0 +1,51 @@
+"""`python -m bench [--only publisher,consumer]`, `python -m bench soak --minutes 5`: needs STACK_FILE."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from bench import backlog, consumer, endpoints, latency, memory, table
+from bench.stack import Stack
+
+ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
+    "memory": memory.rows,
+    "publisher": backlog.rows,
+    "latency": latency.rows,
+    "consumer": consumer.rows,
+    "http": endpoints.rows,
+    "million": endpoints.million_rows,
+}
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def measure(context: typer.Context, only: Annotated[str, typer.Option(help=", ".join(ROWS))] = "") -> None:
+    """Measure everything, or the rows named; exits non-zero when one does not reach what it must."""
+    if context.invoked_subcommand is None:
+        _finish(asyncio.run(_measure(only.split(",") if only else list(ROWS))))
+
+
+@app.command()
+def soak(minutes: float = 5) -> None:
+    """Watch the memory of every process under a steady load."""
+    _finish(asyncio.run(memory.soak(Stack.running(), minutes)))
+
+
+async def _measure(names: list[str]) -> list[table.Row]:
+    stack, rows = Stack.running(), list[table.Row]()
+    for name in names:
+        print(f"measuring: {name}", file=sys.stderr, flush=True)
+        rows += await ROWS[name](stack)
+    return rows
+
+
+def _finish(rows: list[table.Row]) -> None:
+    if not table.show(rows):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,98 @@
+"""Row 2, the measuring process: writes at a pace through the API, and a subscriber that notes what arrives when."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from bench.load import at_pace, connections, percentiles
+from bench.processes import Answer, answer
+from bench.samples import documents
+from bench.stack import Stack
+from bench.wire import Connection, request
+from kit import kafka  # noqa: F401  (it shortens aiokafka's pause between transactions)
+from services.records.store import COLLECTION
+
+PEOPLE, CONNECTIONS = 200, 64
+SETTLE_SECONDS = 3.0
+Times = dict[str, float]
+
+
+async def work(pace: int, seconds: float, body: object, port: int) -> Answer:
+    stack = Stack.running()
+    path = "/api/records/practitioners/me/records"
+    texts = [request("POST", path, stack.token(str(uuid4())), body).encode() for _ in range(PEOPLE)]
+    began: Times = {}
+    answered: Times = {}
+    async with _subscriber(stack, "records.changes") as arrived, connections(port, CONNECTIONS) as free:
+        numbers = iter(range(10**9))
+        await at_pace(pace, seconds, lambda: _write(free, texts[next(numbers) % PEOPLE], began, answered))
+        await asyncio.sleep(SETTLE_SECONDS)
+    missing = [each for each in began if each not in arrived]
+    if missing:
+        raise RuntimeError(f"{len(missing)} of {len(began)} events did not arrive")
+    return {
+        "before": percentiles([arrived[each] - at for each, at in began.items()]),
+        "answer": percentiles([max(0.0, arrived[each] - at) for each, at in answered.items()]),
+    }
+
+
+async def _write(free: "asyncio.Queue[Connection]", text: bytes, began: Times, answered: Times) -> None:
+    start = time.perf_counter()
+    connection = await free.get()
+    content = (await connection.ask(text))["content"]
+    free.put_nowait(connection)
+    record = json.loads(content)["record_id"]
+    began[record], answered[record] = start, time.perf_counter()
+
+
+async def bare(pace: int, seconds: float) -> Answer:
+    """The ceiling: a majority insert and a transaction for each, one after the other, with nothing in between."""
+    stack = Stack.running()
+    began: Times = {}
+    producer = AIOKafkaProducer(
+        bootstrap_servers=stack.kafka.servers, transactional_id="bench.latency", retry_backoff_ms=3
+    )
+    await producer.start()
+    async with _subscriber(stack, "bench.latency") as arrived, stack.database("bench") as database:
+        for document in documents(int(pace * seconds)):
+            began[document["_id"]] = time.perf_counter()
+            await database[COLLECTION].insert_one(document)
+            async with producer.transaction():
+                await producer.send("bench.latency", b"x", headers=[("ce_subject", document["_id"].encode())])
+            await asyncio.sleep(1 / pace)
+        await asyncio.sleep(SETTLE_SECONDS)
+    await producer.stop()
+    return percentiles([arrived[each] - at for each, at in began.items()])
+
+
+@asynccontextmanager
+async def _subscriber(stack: Stack, topic: str) -> AsyncIterator[Times]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=stack.kafka.servers, isolation_level="read_committed")
+    await consumer.start()
+    await consumer.seek_to_end()
+    for partition in consumer.assignment():
+        await consumer.position(partition)
+    arrived: Times = {}
+    reading = asyncio.create_task(_read(consumer, arrived))
+    yield arrived
+    reading.cancel()
+    await asyncio.wait([reading])
+    await consumer.stop()
+
+
+async def _read(consumer: AIOKafkaConsumer, arrived: Times) -> None:
+    async for record in consumer:
+        arrived[dict(record.headers)["ce_subject"].decode()] = time.perf_counter()
+
+
+async def either(pace: int, seconds: float, **ours: object) -> Answer:
+    return await (work(pace, seconds, **ours) if ours else bare(pace, seconds))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    answer(either)

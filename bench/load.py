@@ -1,0 +1,67 @@
+"""The load generator, a process of its own: as fast as `concurrency` allows, or at a pace (open loop)."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from statistics import quantiles
+
+from bench.processes import Answer, answer
+from bench.wire import Connection
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """In milliseconds."""
+    cuts = quantiles(seconds, n=100)
+    return {"p50_ms": cuts[49] * 1000, "p99_ms": cuts[98] * 1000}
+
+
+async def work(port: int, requests: list[str], seconds: float, concurrency: int = 16, pace: float = 0) -> Answer:
+    texts = itertools.cycle([text.encode() for text in requests])
+    took: list[float] = []
+    async with connections(port, concurrency) as free:
+        began = time.perf_counter()
+        if pace:
+            await at_pace(pace, seconds, lambda: _one(free, next(texts), took))
+        else:
+            await asyncio.gather(*(_again(free, texts, took, began + seconds) for _ in range(concurrency)))
+        lasted = time.perf_counter() - began
+    return {"requests": len(took), "per_second": len(took) / lasted, **percentiles(took)}
+
+
+@asynccontextmanager
+async def connections(port: int, count: int) -> AsyncIterator["asyncio.Queue[Connection]"]:
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    opened = [await Connection.open(port) for _ in range(count)]
+    for each in opened:
+        free.put_nowait(each)
+    yield free
+    for each in opened:
+        each.close()
+
+
+async def at_pace(pace: float, seconds: float, one: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Starts `pace` of them a second, whether the ones before have ended or not."""
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(pace * seconds)):
+            await asyncio.sleep(max(0, began + number / pace - time.perf_counter()))
+            group.create_task(one())
+
+
+async def _again(free: "asyncio.Queue[Connection]", texts: Iterator[bytes], took: list[float], until: float) -> None:
+    while time.perf_counter() < until:
+        await _one(free, next(texts), took)
+
+
+async def _one(free: "asyncio.Queue[Connection]", text: bytes, took: list[float]) -> None:
+    began = time.perf_counter()
+    connection = await free.get()
+    await connection.ask(text)
+    took.append(time.perf_counter() - began)
+    free.put_nowait(connection)
+
+
+if __name__ == "__main__":
+    answer(work)
