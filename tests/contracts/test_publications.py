@@ -1,0 +1,74 @@
+"""Publications are not validated at run time: here each is held to its contract, whatever the document."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts import EVENTS
+from kit.documents import Document
+from kit.events import EventData, encode
+from services.identity.publications import PUBLICATIONS as IDENTITY
+from services.identity.store import CERTIFICATES, CHALLENGES, PRACTITIONERS, Certificate, Challenge, Practitioner
+from services.notify.publications import PUBLICATIONS as NOTIFY
+from services.notify.store import MESSAGES, Message
+from services.records.publications import PUBLICATIONS as RECORDS
+from services.records.store import COLLECTION, Record
+
+MODELS: Mapping[str, type[Document]] = {
+    PRACTITIONERS: Practitioner,
+    CERTIFICATES: Certificate,
+    CHALLENGES: Challenge,
+    MESSAGES: Message,
+    COLLECTION: Record,
+}
+PUBLICATIONS = {**IDENTITY, **NOTIFY, **RECORDS}
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+words = st.sampled_from(["requested", "resent", "created", "queued", "sent", "changed"])
+
+# what these fields hold is narrower than their types say
+KNOWN: dict[str, st.SearchStrategy[object]] = {
+    "action": words,
+    "history": st.just([]),
+    "version": st.integers(1, 10**9),
+    "birth_date": st.dates().map(date.isoformat),
+    "message": st.text(max_size=50),
+    **dict.fromkeys(("created_at", "updated_at", "expires_at", "sent_at", "send_before"), moments),
+}
+
+
+def documents(model: type[Document]) -> st.SearchStrategy[Document]:
+    chosen = {name: strategy for name, strategy in KNOWN.items() if name in model.model_fields}
+    return st.builds(model, **chosen)
+
+
+def check(collection: str, document: Document) -> list[type[EventData]]:
+    stored = document.model_dump(by_alias=True, exclude={"history"})
+    events = list(PUBLICATIONS[collection](stored))
+    for event in events:
+        record = encode(event, "/test", 6)
+        assert event.contract.model_validate_json(record.value, strict=False).version == document.version
+        assert record.topic == event.contract.TOPIC
+        assert record.key.decode() == document.id
+    return [event.contract for event in events]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_every_publication_keeps_its_contract(data: st.DataObject) -> None:
+    collection = data.draw(st.sampled_from(sorted(MODELS)))
+    check(collection, data.draw(documents(MODELS[collection])))
+
+
+def test_every_event_type_has_a_publication() -> None:
+    found: set[type[EventData]] = set()
+
+    @settings(max_examples=5, deadline=None)
+    @given(st.data())
+    def look(data: st.DataObject) -> None:
+        for collection, model in MODELS.items():
+            found.update(check(collection, data.draw(documents(model))))
+
+    look()
+    assert found == set(EVENTS)
