@@ -38,7 +38,9 @@ async def _measure(names: list[str]) -> list[table.Row]:
     stack, rows = Stack.running(), list[table.Row]()
     for name in names:
         print(f"measuring: {name}", file=sys.stderr, flush=True)
-        rows += await ROWS[name](stack)
+        for row in await ROWS[name](stack):
+            print(f"  {row.name}: {row.reached}", file=sys.stderr, flush=True)  # a run that breaks off keeps these
+            rows.append(row)
     return rows
 
 

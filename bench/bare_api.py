@@ -1,6 +1,5 @@
 """The ceiling of the HTTP rows: FastAPI and motor with nothing around them."""
 
-import asyncio
 import os
 from datetime import UTC, date, datetime
 from uuid import uuid4

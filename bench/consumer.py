@@ -15,7 +15,7 @@ from kit import kafka
 from kit.deadletter import dead_topic, replay_topic
 from kit.events import encode
 
-EVENTS = 20_000
+EVENTS = 5_000
 ROUNDS = 3
 
 

@@ -19,11 +19,12 @@ WARM_UP = 0.25  # of the samples: caches fill
 
 
 async def rows(stack: Stack) -> list[Row]:
-    found = _memory(stack)
-    return [
-        Row(f"memory at rest, {name}", f"{used:.0f} MB", "–", f"≤ {AT_REST_MB} MB", f"{used:.0f} MB", used <= AT_REST_MB, {"mb": used})
-        for name, used in found.items()
-    ]  # fmt: skip
+    return [_at_rest(name, used) for name, used in _memory(stack).items()]
+
+
+def _at_rest(name: str, used: float) -> Row:
+    text = f"{used:.0f} MB"
+    return Row(f"memory at rest, {name}", text, "–", f"≤ {AT_REST_MB} MB", text, used <= AT_REST_MB, {"mb": used})
 
 
 async def soak(stack: Stack, minutes: float) -> list[Row]:

@@ -168,7 +168,8 @@ class Consumer:
     async def _bury(self, record: Record, cause: str) -> None:
         logger.error("dead letter", group=self._group, letter=letter_id(record), cause=cause)
         headers = letter_headers(record, self._group, cause)
-        await _patiently(self._letters.send, dead_topic(self._group), letter_id(record).encode(), record.value, headers)
+        key, value = letter_id(record).encode(), b"" if record.value is None else record.value
+        await _patiently(self._letters.send, dead_topic(self._group), key, value, headers)
         metrics.dead_letters.labels(self._group).inc()
 
     async def watch(self) -> None:
@@ -203,7 +204,9 @@ class _Patience:
     group: str
     tries: int = 0
 
-    def __call__(self, error: Exception) -> bool:
+    def __call__(self, error: BaseException) -> bool:
+        if not isinstance(error, Exception):
+            return False  # cancelled: the partition is somebody else's
         if isinstance(error, Unavailable):
             metrics.consumer_retries.labels(self.group).inc()
             return True

@@ -22,6 +22,7 @@ from kit.topics import ToolSettings
 
 PREFIX = "dead_"
 KEY_HEADER = "dead_key"
+NULL_HEADER = "dead_null"  # the record had no value; a letter without one would be a tombstone, and be compacted away
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
 
@@ -52,7 +53,8 @@ def letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, by
         "offset": record.offset,
     }
     dead = [(f"{PREFIX}{name}", str(value).encode(errors="replace")) for name, value in facts.items()]
-    return [*own, *dead, *([(KEY_HEADER, record.key)] if record.key is not None else [])]
+    key = [(KEY_HEADER, record.key)] if record.key is not None else []
+    return [*own, *dead, *key, *([(NULL_HEADER, b"")] if record.value is None else [])]
 
 
 async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
@@ -62,7 +64,7 @@ async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
     def take(record: Record) -> None:
         key = record.key.decode()
         found.pop(key, None)
-        if record.value is not None or record.headers:
+        if record.value is not None:
             found[key] = record
 
     await kafka.read_all(settings, dead_topic(group), take)
@@ -75,7 +77,8 @@ async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> lis
         for identity, letter in chosen.items():
             headers = dict(letter.headers)
             own = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
-            await producer.send(replay_topic(group), headers.get(KEY_HEADER), letter.value, own)
+            value = None if NULL_HEADER in headers else letter.value
+            await producer.send(replay_topic(group), headers.get(KEY_HEADER), value, own)
             await producer.send(dead_topic(group), identity.encode(), None, [])
         return list(chosen)
 

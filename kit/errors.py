@@ -1,7 +1,9 @@
 """Errors with a meaning: raised anywhere, rendered once as application/problem+json (RFC 9457)."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +12,7 @@ from fastapi_problem.handler import add_exception_handler, new_exception_handler
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
 from starlette_problem.handler import ExceptionHandler
 
 from kit import log
@@ -72,6 +75,13 @@ class TooManyRequests(AppError):
         super().__init__(429, "too_many_requests", detail, headers={"Retry-After": str(retry_after)})
 
 
+class BodyTooLarge(AppError):
+    """More bytes than any call takes."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "body_too_large", "提交的内容过大")
+
+
 class InvalidFields(AppError):
     """422 with one entry per field."""
 
@@ -113,20 +123,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "less_than_equal": ("out_of_range", "不能大于{le}"),
 }
 PLACES = ("body", "query", "path", "header")
+MOST_FIELD_ERRORS = 50
+OUR_NAMES = re.compile(r"[a-z][a-z_-]{0,39}|[0-9]{1,4}")
 
 
 def field_errors(errors: Iterable[ErrorDetails], prefix: str = "") -> list[FieldError]:
     """Translate pydantic's errors; ours (`PydanticCustomError`) carry code and sentence already."""
-    return [_field_error(error, prefix) for error in errors]
+    return [_field_error(error, prefix) for error in islice(errors, MOST_FIELD_ERRORS)]
 
 
 def _field_error(error: ErrorDetails, prefix: str) -> FieldError:
     place = [str(part) for part in error["loc"]]
     path = [prefix, *(place[1:] if place and place[0] in PLACES else place)]
+    path = [part for part in path if OUR_NAMES.fullmatch(part)]  # an unknown field's name is input: not repeated
     ours = any("\u4e00" <= letter <= "\u9fff" for letter in error["msg"])
     code, sentence = (error["type"], error["msg"]) if ours else SENTENCES.get(error["type"], ("invalid", "格式不正确"))
     message = sentence if ours else sentence.format_map(error.get("ctx", {}))
-    return FieldError(field=".".join(filter(None, path)), code=code, message=message)
+    return FieldError(field=".".join(path), code=code, message=message)
 
 
 STATUS_SENTENCES = {
@@ -158,6 +171,11 @@ def _from_anything(_handler: ExceptionHandler, _request: Request, error: Excepti
         return AppError(400, *STATUS_SENTENCES[400])
     logger.error("request failed", exc_info=error)
     return AppError(500, "internal_error", "系统出错，请稍后再试")
+
+
+def response(error: AppError) -> Response:
+    """The answer of an error that is found before the app is reached."""
+    return JSONResponse(error.marshal(), error.status, error.headers, "application/problem+json")
 
 
 def install(app: FastAPI) -> None:

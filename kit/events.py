@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from kit.errors import Reject
 
 CONTENT_TYPE = "application/json"
+MAX_EVENT_BYTES = 900 * 1024  # below the topics' max.message.bytes
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -106,6 +107,8 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
     ]
     data["at"] = at
     value = orjson.dumps(data, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+    if len(value) > MAX_EVENT_BYTES:
+        raise ValueError(f"an event of {len(value)} bytes")
     return Outgoing(topic or contract.TOPIC, zlib.crc32(person) % partitions, subject, value, headers)
 
 

@@ -5,7 +5,7 @@ document.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
@@ -43,14 +43,26 @@ class Position:
         """What `text` says; nowhere yet (a snapshot follows) when it is empty or not ours."""
         try:
             stored = position_from_json(text)
-        except ValueError:
-            stored = {}
-        token, snapshot = stored.get("token"), stored.get("snapshot")
-        return cls(count, cast(Mapping[str, object] | None, token), cast(Mapping[str, object] | None, snapshot))
+            return cls(count, _resume_token(stored.get("token")), _snapshot_state(stored.get("snapshot")))
+        except (ValueError, TypeError, AttributeError, LookupError):
+            return cls(count)
 
     def text(self) -> str:
         """As stored in the group's offset metadata."""
         return position_to_json({"token": self.token} if self.token else {"snapshot": self.snapshot})
+
+
+def _resume_token(stored: object) -> Mapping[str, object] | None:
+    if stored is not None:
+        token_time(cast(Mapping[str, object], stored))  # raises when it is none
+    return cast(Mapping[str, object] | None, stored)
+
+
+def _snapshot_state(stored: object) -> Mapping[str, object] | None:
+    state = cast(Mapping[str, object] | None, stored)
+    if state is not None and not (isinstance(state["time"], ClusterTime) and "after" in state):
+        raise ValueError("not the state of a snapshot")
+    return state
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class Feed:
 
     async def batches(self, position: Position) -> AsyncGenerator[Batch, None]:
         """Everything behind `position`, for ever; empty batches move an idle database's position."""
-        if position.token is None and position.snapshot is None:
+        if position.token is None and (position.snapshot or {}).get("collection") not in self._collections:
             position = await self._begin_snapshot(position.count)
         while True:
             try:
@@ -120,17 +132,21 @@ def _advance(position: Position, changes: Changes) -> tuple[list[tuple[str, dict
     return changes.documents, replace(position, count=count, token=changes.token, snapshot=None)
 
 
-async def ahead(feed: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The same items; the next one is made while the current one is being used."""
-    following = asyncio.ensure_future(anext(feed))
+async def ahead(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> AsyncGenerator[T, None]:
+    """The same items; behind a full one the next is made while it is being used.
+
+    Behind one that is not full it is not: what is read too early is small, and small batches queue up.
+    """
+    following: asyncio.Future[T] | None = None
     try:
         while True:
-            item = await following
-            following = asyncio.ensure_future(anext(feed))
+            item = await (following or anext(feed))
+            following = asyncio.ensure_future(anext(feed)) if full(item) else None
             yield item
     finally:
-        following.cancel()
-        await asyncio.wait([following])
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
         await feed.aclose()
 
 

@@ -1,17 +1,19 @@
 """The HTTP door of a service: one way to make the app, know the caller, page, and guard a version."""
 
 import base64
+import json
 import re
 import time
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from prometheus_fastapi_instrumentator import Instrumentator, metrics
 from pydantic import BaseModel, ConfigDict
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import errors, log
@@ -50,6 +52,37 @@ class Page(Out, Generic[T]):
     next_cursor: str | None = None
 
 
+class _Request(Request):
+    """Reads JSON as RFC 8259 and I-JSON (RFC 7493) mean it: no name twice, no NaN or Infinity."""
+
+    async def json(self) -> Any:
+        return json.loads(await self.body(), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):  # a proxy or a log may have read the other one
+        raise json.JSONDecodeError("a name stands twice", "", 0)
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise json.JSONDecodeError("not a number of JSON", "", 0)
+
+
+class StrictRoute(APIRoute):
+    """Routes of services (`APIRouter(route_class=StrictRoute)`): ambiguous JSON is refused."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own handler, on a stricter request."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_Request(request.scope, request.receive))
+
+        return handle
+
+
 def create_app(
     name: str, title: str, settings: ServiceSettings, verifier: TokenVerifier, router: APIRouter, service: object
 ) -> FastAPI:
@@ -58,12 +91,13 @@ def create_app(
     Routes find `service` in `request.app.state.service`.
     """
     local = settings.environment == "local"
-    app = FastAPI(
+    app = _App(
         title=title,
         openapi_url=f"/api/{name}/openapi.json",
         docs_url=f"/api/{name}/docs" if local else None,
         redoc_url=None,
         max_body_size=settings.http.max_body_bytes,
+        redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
     app.state.verifier, app.state.service = verifier, service
@@ -72,8 +106,28 @@ def create_app(
     Instrumentator(excluded_handlers=["openapi"], should_group_status_codes=False).add(
         metrics.latency(buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5))
     ).instrument(app)
-    app.add_middleware(RequestContext)
     return app
+
+
+class _App(FastAPI):
+    """Request ids and the access log cover every answer: also those of FastAPI's own outermost layers."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return RequestContext(_AnnouncedSize(super().build_middleware_stack(), self.max_body_size or 0))
+
+
+class _AnnouncedSize:
+    """Refuses a body by its Content-Length; what comes without one is measured as it arrives, by FastAPI."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        announced = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
+        if announced.isdecimal() and int(announced) > self._most:
+            await errors.response(errors.BodyTooLarge())(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
@@ -68,13 +68,16 @@ class TransactionalProducer:
             await asyncio.gather(*acknowledged)
             await self._producer.commit_transaction()
 
-    async def _send(self, records: Iterable[Outgoing]) -> list[Awaitable[object]]:
+    async def _send(self, records: Iterable[Outgoing]) -> list[asyncio.Future[object]]:
         by_partition: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
         for record in records:
             by_partition[record.topic, record.partition].append(record)
-        return [future for run in by_partition.values() for future in await self._send_run(run)]
+        futures = [future for run in by_partition.values() for future in await self._send_run(run)]
+        for future in futures:
+            future.add_done_callback(_retrieved)
+        return futures
 
-    async def _send_run(self, run: Sequence[Outgoing]) -> list[Awaitable[object]]:
+    async def _send_run(self, run: Sequence[Outgoing]) -> list[asyncio.Future[object]]:
         futures, batch = [], self._producer.create_batch()
         for record in run:
             full = batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is None
@@ -94,6 +97,12 @@ class TransactionalProducer:
         if sending is not None:
             await asyncio.wait([sending], timeout=CLOSE_SECONDS)
         self._producer._closed = True
+
+
+def _retrieved(future: asyncio.Future[object]) -> None:
+    """When a commit fails elsewhere, nobody waits for its batches any more: no complaint about that."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Producer:
@@ -224,17 +233,19 @@ async def _close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
 class Admin:
     """Topics and groups' positions."""
 
-    def __init__(self, client: AIOKafkaAdminClient) -> None:
-        self._client = client
+    def __init__(self, client: AIOKafkaAdminClient, timeout_seconds: float) -> None:
+        self._client, self._timeout = client, timeout_seconds
 
     async def position(self, group: str) -> tuple[int, str]:
         """The count and text that the publisher `group` stored last; (0, "") when there is none."""
-        found = (await self._client.list_consumer_group_offsets(group)).get(Partition(group, 0))
+        async with asyncio.timeout(self._timeout):
+            found = (await self._client.list_consumer_group_offsets(group)).get(Partition(group, 0))
         return (0, "") if found is None or found.offset < 0 else (found.offset, found.metadata or "")
 
     async def topics(self) -> dict[str, int]:
         """Partition counts by topic."""
-        described = await self._client.describe_topics()
+        async with asyncio.timeout(self._timeout):
+            described = await self._client.describe_topics()
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
     async def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
@@ -258,14 +269,13 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
     """Open a client for topics and positions. Raises `Unavailable` when no broker answers."""
     client = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=10_000)
     try:
-        async with asyncio.timeout(settings.call_timeout_seconds):
-            await client.start()
-    except (KafkaError, TimeoutError) as error:
-        await client.close()
-        raise Unavailable("Kafka") from error
-    try:
-        yield Admin(client)
-    finally:
+        try:
+            async with asyncio.timeout(settings.call_timeout_seconds):
+                await client.start()
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable("Kafka") from error
+        yield Admin(client, settings.call_timeout_seconds)
+    finally:  # also when a readiness check gave up waiting
         await client.close()
 
 
@@ -277,13 +287,12 @@ async def ping(settings: KafkaSettings) -> None:
 
 async def read_all(settings: KafkaSettings, topic: str, take: Callable[[Record], None]) -> None:
     """Show every committed record of a topic, from the beginning to where it ends now."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False
+    consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topic
+        topic, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False
     )
-    await consumer.start()
     try:
-        partitions = [Partition(topic, number) for number in await consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(partitions)
+        await consumer.start()
+        partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):

@@ -6,6 +6,7 @@ publishing, and after a pause it starts over with a new producer.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 
 from kit import kafka, log, metrics
 from kit.events import NewEvent, Outgoing, PublicationFailed, encode
@@ -116,11 +117,11 @@ class Publisher:
             )
 
     async def _follow(self, producer: TransactionalProducer, position: Position) -> None:
-        """Three stages at once: the server reads the next batch but one, we encode the next one and commit this one."""
+        """In a backlog three stages at once: the server reads the next batch but one, we encode one and commit one."""
         clock = asyncio.get_running_loop().time
         committed = clock()
         events = metrics.publisher_events.labels(self._service)
-        async for records, reached in ahead(self._encoded(self._feed.batches(position))):
+        async for records, reached in ahead(self._encoded(self._feed.batches(position)), _full):
             if records or clock() - committed > IDLE_COMMIT_SECONDS:
                 await producer.commit(records, reached.count, reached.text())
                 committed = clock()
@@ -170,7 +171,16 @@ class Publisher:
             return Position.read(*await admin.position(self._group))
 
 
+def _full(encoded: tuple[list[Outgoing], Position]) -> bool:
+    return len(encoded[0]) >= BATCH
+
+
 def _failed(document: Mapping[str, object]) -> NewEvent:
+    """The stub; it can be made of whatever somebody put into the collection."""
     identity = str(document["_id"])
-    person = document.get("practitioner_id", identity)
-    return PublicationFailed.of(document, document_id=identity, practitioner_id=person, action="failed", changed=[])
+    person, version, at = (document.get(name) for name in ("practitioner_id", "version", "updated_at"))
+    return PublicationFailed.of(
+        {"version": version if isinstance(version, int) else 0,
+         "updated_at": at if isinstance(at, datetime) else datetime.now(UTC)},
+        document_id=identity, practitioner_id=str(person or identity), action="failed", changed=[],
+    )  # fmt: skip

@@ -1,7 +1,9 @@
 """Text as people type it: cleaned, checked and counted the way a reader sees it."""
 
+import re
 import string
 from dataclasses import dataclass
+from datetime import date
 
 import regex  # type: ignore[import-untyped, unused-ignore]  # stubs: types-regex
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -20,6 +22,7 @@ _LINE_BREAK = regex.compile(f"[{_LINE_BREAKS}]")
 # Pasted text often begins or ends with invisible characters, and a field of nothing else would look empty.
 _EDGE = string.whitespace + "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200C)))
 _EDGE += "\u2060\ufeff"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SEPARATORS = regex.compile(r"[\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e]|(?<=\p{Han})\.(?=\p{Han})")
 
 
@@ -42,6 +45,19 @@ def clean_name(value: object) -> str:
     """
     name: str = _SEPARATORS.sub(SEPARATOR, clean_text(value))
     return name
+
+
+def day_from_text(value: object) -> date:
+    """Return the calendar day that is written YYYY-MM-DD: for `Annotated[date, BeforeValidator(day_from_text)]`.
+
+    ISO 8601 knows other spellings (20140301, 2014-W09-6), and pydantic takes numbers for timestamps: one form only.
+    """
+    try:
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("date_invalid", "请填写真实存在的日期，格式如 2014-03-01")
 
 
 def _one_space_for_a_break(run: "regex.Match[str]") -> str:

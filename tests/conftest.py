@@ -5,13 +5,24 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import pytest
 import pytest_asyncio
+import structlog
 
+from kit import publisher
 from kit.auth import TokenIssuer
 from tests.support.people import Person
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
 from tests.support.things import Things, own_things
 from tests.support.tokens import stack_issuer
+
+pytest_plugins = ["tests.support.visits"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    """What the kit logs stands in the output of a test that fails, on short lines."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +58,8 @@ def processes(stack: RunningStack) -> Processes:
 
 
 @pytest_asyncio.fixture
-async def things(stack: RunningStack) -> AsyncIterator[Things]:
+async def things(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Things]:
+    """Its idle publisher stores the position after 0.2 s instead of 30."""
+    monkeypatch.setattr(publisher, "IDLE_COMMIT_SECONDS", 0.2)
     async with own_things(stack) as made:
         yield made

@@ -32,7 +32,9 @@ class _UnixTransport(Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> HTTPConnection:
-        return _UnixConnection(self._path)
+        connection = _UnixConnection(self._path)
+        self._connection = host, connection  # where `close` looks for it
+        return connection
 
 
 class Supervisor:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from kit.auth import TokenIssuer
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields
-from kit.http import CallerDep, Id, In, Out, PersonId, client_address
+from kit.http import CallerDep, Id, In, Out, PersonId, StrictRoute, client_address
 from services.identity.accounts import AccountService
 from services.identity.captchas import Captchas
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Registration, Sex
@@ -41,7 +41,7 @@ async def _services(request: Request) -> Services:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 Device = Annotated[str, Header(alias="user-agent", max_length=400)]
-router = APIRouter(prefix="/api/identity")
+router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
 class CaptchaOut(Out):
@@ -84,7 +84,7 @@ class SessionIn(In):
     """The code as received."""
 
     challenge_id: str = Field(max_length=64)
-    code: str = Field(pattern=r"^\d{6}$")
+    code: str = Field(pattern=r"^[0-9]{6}$")
 
 
 class StaffSessionIn(In):
@@ -92,7 +92,7 @@ class StaffSessionIn(In):
 
     username: str = Field(min_length=1, max_length=64)
     password: str = Field(min_length=1, max_length=256)
-    totp: str = Field(pattern=r"^\d{6}$")
+    totp: str = Field(pattern=r"^[0-9]{6}$")
 
 
 class RefreshIn(In):

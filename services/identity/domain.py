@@ -4,10 +4,20 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Base64Bytes,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from kit.text import Name, Text
+from kit.text import Name, Text, day_from_text
 from services.identity.documents import (
     DocumentType,
     is_resident_number,
@@ -33,6 +43,7 @@ def mobile(value: str) -> str:
     return found[1]
 
 
+Day = Annotated[date, BeforeValidator(day_from_text)]
 Phone = Annotated[str, Field(max_length=32), AfterValidator(mobile)]
 DocumentNumber = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(normalised)]
 
@@ -61,14 +72,14 @@ class Registration(BaseModel):
     name: Annotated[str, Name(100)]
     name_latin: Annotated[str, Text(120)] | None = None
     sex: Sex
-    birth_date: date
+    birth_date: Day
     ethnicity: Annotated[str, Text(50)] | None = Field(default=None, validate_default=True)
     nationality: Annotated[str, Text(50)] | None = None
     address: Annotated[str, Text(300)] | None = Field(default=None, validate_default=True)
     authority: Annotated[str, Text(100)] | None = Field(default=None, validate_default=True)
-    valid_from: date | None = Field(default=None, validate_default=True)
-    long_term: bool = False
-    valid_to: date | None = Field(default=None, validate_default=True)
+    valid_from: Day | None = Field(default=None, validate_default=True)
+    long_term: StrictBool = False
+    valid_to: Day | None = Field(default=None, validate_default=True)
     portrait: Base64Bytes | None = Field(default=None, repr=False)
     reader: Reader | None = Field(default=None, validate_default=True)
 

@@ -15,7 +15,7 @@ from joserfc.jwk import KeySetSerialization, OKPKey
 from kit import mongo
 from kit.auth import TokenIssuer, TokenVerifier
 from kit.cache import RedisServer
-from kit.clock import SystemClock
+from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
 from kit.http import create_app
 from kit.mongo import Database
@@ -47,9 +47,8 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
+async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Parts]:
     """Open the servers and put the services together."""
-    clock = SystemClock()
     keys = Keys(Sealer(settings.seal), Sealer(settings.bus), settings.seal.index_key)
     signing = [OKPKey.import_key(dict(key)) for key in settings.signing.keys]
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
@@ -68,9 +67,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
 
 
 @asynccontextmanager
-async def api(settings: Settings) -> AsyncIterator[Api]:
+async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
     """The HTTP API; it checks tokens with its own keys."""
-    async with parts(settings) as made:
+    async with parts(settings, clock) as made:
 
         async def own_keys() -> KeySetSerialization:
             return made.services.issuer.public_keys()

@@ -5,12 +5,12 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from kit.http import After, CallerDep, Id, Limit, Out, Page, write_cursor
+from kit.http import After, CallerDep, Id, Limit, Out, Page, StrictRoute, write_cursor
 from services.notify.domain import State
 from services.notify.service import NotifyService
 from services.notify.store import Message
 
-router = APIRouter(prefix="/api/notify")
+router = APIRouter(prefix="/api/notify", route_class=StrictRoute)
 
 
 async def _service(request: Request) -> NotifyService:

@@ -20,6 +20,7 @@ from kit.http import (
     Out,
     Page,
     PersonId,
+    StrictRoute,
     etag,
     write_cursor,
 )
@@ -107,7 +108,7 @@ async def _service(request: Request) -> RecordService:
 
 ServiceDep = Annotated[RecordService, Depends(_service)]
 KIND_PAGE = Page[KindOut](items=[KindOut.of(kind) for kind in KINDS.values()])
-router = APIRouter(prefix="/api/records")
+router = APIRouter(prefix="/api/records", route_class=StrictRoute)
 
 
 @router.get("/kinds")

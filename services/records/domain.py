@@ -1,7 +1,6 @@
 """The rules of records that are true without I/O: what a kind is, and what its data must satisfy."""
 
 import operator
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +8,8 @@ from typing import Annotated, Any, Literal, LiteralString
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+from kit.text import day_from_text
 
 EARLIEST_DAY = date(1900, 1, 1)
 
@@ -28,16 +29,6 @@ class RecordData(BaseModel):
         field = cls.model_fields[info.field_name or ""]
         blank = isinstance(value, str) and not value.strip()
         return field.get_default(call_default_factory=True) if blank and not field.is_required() else value
-
-
-def _day_from_text(value: object) -> date:
-    # ISO 8601 knows other spellings (20140301, 2014-W09-6), and pydantic takes numbers for timestamps: one form only.
-    try:
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass
-    raise PydanticCustomError("date_invalid", "请填写真实存在的日期，格式如 2014-03-01")
 
 
 def _plausible(value: date) -> date:
@@ -60,7 +51,7 @@ def _today(info: ValidationInfo) -> date:
     return today
 
 
-Day = Annotated[date, BeforeValidator(_day_from_text), AfterValidator(_plausible)]
+Day = Annotated[date, BeforeValidator(day_from_text), AfterValidator(_plausible)]
 """A calendar day, written YYYY-MM-DD."""
 
 PastDay = Annotated[Day, AfterValidator(_not_in_future)]

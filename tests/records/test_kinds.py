@@ -207,8 +207,10 @@ def test_a_broken_rule_is_reported_at_its_field(kind: str, change: Row, expected
 
 @pytest.mark.parametrize(
     "written",
-    ["2014-02-30", "2014-3-1", "20140301", "2014-W09-6", "2014-03-01T00:00:00", "2014-03-01 ", "２０１４-03-01"]
-    + ["至今", "", 20140301, 1393632000, 1.5, True, None, ["2014-03-01"], TODAY],
+    [
+        *("2014-02-30", "2014-3-1", "20140301", "2014-W09-6", "2014-03-01T00:00:00", "2014-03-01 ", "２０１４-03-01"),
+        *("至今", "", 20140301, 1393632000, 1.5, True, None, ["2014-03-01"], TODAY),
+    ],
 )
 def test_a_date_has_one_form_only(written: object) -> None:
     assert errors("education", EDUCATION | {"issued_on": written}) == [("issued_on", "date_invalid")]

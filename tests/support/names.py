@@ -18,5 +18,5 @@ def own_id() -> str:
 def seeded() -> random.Random:
     """A random source whose seed stands in the output of a test that fails."""
     seed = secrets.randbits(32)
-    print(f"random seed: {seed}")  # noqa: T201
+    print(f"random seed: {seed}")
     return random.Random(seed)

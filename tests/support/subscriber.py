@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from tests.support.waiting import eventually
 
@@ -48,22 +49,23 @@ class Subscriber:
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.servers, isolation_level="read_committed", enable_auto_commit=False
-        )
+        consumer = await eventually(self._started, 60, "Kafka lets a subscriber in", pause=0.5)
+        assert consumer is not None
         try:
-            await consumer.start()
-            numbers = await _partitions(consumer, self.topic)
-            partitions = [TopicPartition(self.topic, number) for number in numbers]
-            consumer.assign(partitions)
-            yield consumer, partitions
+            yield consumer, sorted(consumer.assignment())
         finally:
             await consumer.stop()
 
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    await consumer.topics()  # asks for them
-    return sorted(consumer.partitions_for_topic(topic) or ())
+    async def _started(self) -> AIOKafkaConsumer | None:
+        consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topic
+            self.topic, bootstrap_servers=self.servers, isolation_level="read_committed", enable_auto_commit=False
+        )
+        try:
+            await consumer.start()
+        except KafkaError:
+            await consumer.stop()
+            return None
+        return consumer
 
 
 def headers_of(record: ConsumerRecord) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""The checker itself: it finds what a broken publisher does, names the right invariant, and cries no wolf."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from kit import publisher as kit_publisher
+from kit.kafka import TransactionalProducer
+from tests.support import broken_publishers as broken
+from tests.support.checker import Evidence, Seen, invariants
+from tests.support.evidence import seen_in, versions
+from tests.support.subscriber import headers_of
+from tests.support.things import Things, running
+from tests.support.topics import group_position
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.faults
+
+PEOPLE = [f"person-{number}" for number in range(4)]
+
+
+async def run_of(things: Things) -> Evidence:
+    """The publisher tails; then people write, each thing in three versions; then all is drained."""
+    async with running(things.publisher):
+        await things.write(1, PEOPLE[0])
+        await eventually(lambda: tails(things), 20, "the publisher tails the stream")
+        await things.subscriber.skip()
+        for person in PEOPLE[1:]:
+            for thing in await things.write(5, person):
+                for text in ("second", "third"):
+                    thing = await things.rewrite(thing, text)
+        (end,) = await things.write(1, "the end")
+        await things.subscriber.until(lambda found: any(ends(record, end.id) for record in found), 20, "it is drained")
+    source = await versions(things.database, "things", PEOPLE[1:])
+    acknowledged = {(identity, number) for identity in source for number in (1, 2, 3)}
+    return Evidence(acknowledged, set(), source, seen_in(things.subscriber.records, PEOPLE[1:]))
+
+
+def ends(record: object, identity: str) -> bool:
+    return headers_of(record)["ce_subject"] == identity  # type: ignore[arg-type]
+
+
+async def tails(things: Things) -> bool:
+    position = await group_position(things.settings.servers, things.group)
+    return position is not None and "token" in position.metadata
+
+
+async def test_no_alarm_on_a_healthy_run(things: Things) -> None:
+    run = await run_of(things)
+    assert len(run.topic) == 45
+    assert invariants(run) == set()
+
+
+@pytest.mark.parametrize(
+    ("producer", "invariant"),
+    [
+        (broken.PositionFirst, "I2"),
+        (broken.SkipsABatch, "I2"),
+        (broken.RepeatsABatch, "I7"),
+        (broken.Invents, "I6"),
+    ],
+)
+async def test_a_broken_publisher_is_found(
+    things: Things, monkeypatch: pytest.MonkeyPatch, producer: type[TransactionalProducer], invariant: str
+) -> None:
+    run_is_warm = patched_after_the_snapshot(monkeypatch, producer)
+    run = await run_of(things)
+    assert run_is_warm
+    assert invariant in invariants(run)
+    assert invariants(run) <= {invariant, "I5"}
+
+
+def patched_after_the_snapshot(monkeypatch: pytest.MonkeyPatch, producer: type[TransactionalProducer]) -> bool:
+    """Let only what is about `PEOPLE[1:]` be told the broken way."""
+    healthy = TransactionalProducer.commit
+    wrong = producer.commit
+
+    async def commit(self: TransactionalProducer, records: object, count: int, position: str) -> None:
+        told = list(records)  # type: ignore[call-overload]
+        ours = any(dict(record.headers)["ce_partitionkey"].decode() in PEOPLE[1:] for record in told)
+        await (wrong if ours else healthy)(self, told, count, position)
+
+    patched = type("Patched", (producer,), {"commit": commit})
+    monkeypatch.setattr(kit_publisher, "TransactionalProducer", patched)
+    for name in ("has_died", "has_skipped"):
+        if hasattr(producer, name):
+            monkeypatch.setattr(producer, name, False)
+    return True
+
+
+async def test_a_publisher_that_reorders_is_found(things: Things, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All versions wait before it starts, so that they are in one batch: the stream is read from before them."""
+    async with running(things.publisher):
+        await eventually(lambda: tails(things), 20, "the publisher tails the stream")
+    (thing,) = await things.write(1, "person")
+    for text in ("second", "third"):
+        thing = await things.rewrite(thing, text)
+    monkeypatch.setattr(kit_publisher, "TransactionalProducer", broken.Reorders)
+    async with running(things.publisher):
+        await things.seen(3)
+    run = Evidence({(thing.id, 3)}, set(), {thing.id: 3}, seen_in(things.subscriber.records, ["person"]))
+    assert invariants(run) == {"I3", "I5"}
+
+
+HEALTHY = Evidence(
+    acknowledged={("a", 1), ("a", 2), ("b", 1)},
+    source={"a": 2, "b": 1},
+    topic=[Seen(0, 0, "a", 1), Seen(0, 2, "a", 2), Seen(1, 0, "b", 1)],
+    store={"a": 2, "b": 1},
+    answers={"key": {"answer"}},
+)
+
+
+def lost_write(run: Evidence) -> Evidence:
+    return replace(run, acknowledged={*run.acknowledged, ("c", 1)})
+
+
+def lagging_consumer(run: Evidence) -> Evidence:
+    return replace(run, store={"a": 1, "b": 1})
+
+
+def stale_tail(run: Evidence) -> Evidence:
+    return replace(run, topic=[*run.topic, Seen(0, 3, "a", 1)], snapshots=True)
+
+
+def second_effect(run: Evidence) -> Evidence:
+    return replace(run, answers={"key": {"answer", "another answer"}})
+
+
+def effect_of_a_refusal(run: Evidence) -> Evidence:
+    return replace(run, source={**run.source, "c": 1}, topic=[*run.topic, Seen(0, 3, "c", 1)], store=None)
+
+
+def wandering_document(run: Evidence) -> Evidence:
+    return replace(run, topic=[*run.topic[:1], Seen(1, 2, "a", 2), run.topic[2]])
+
+
+@pytest.mark.parametrize(
+    ("damage", "invariant"),
+    [
+        (lost_write, "I1"),
+        (wandering_document, "I3"),
+        (lagging_consumer, "I4"),
+        (stale_tail, "I5"),
+        (second_effect, "I9"),
+        (effect_of_a_refusal, "I9"),
+    ],
+)
+def test_each_damage_breaks_its_own_invariant(damage: Callable[[Evidence], Evidence], invariant: str) -> None:
+    assert invariants(HEALTHY) == set()
+    assert invariants(damage(HEALTHY)) == {invariant}

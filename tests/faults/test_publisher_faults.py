@@ -1,0 +1,91 @@
+"""The records' publisher is killed, stopped and robbed of its position while people write."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from tests.faults.conftest import Run
+from tests.support.names import seeded
+from tests.support.processes import leads
+from tests.support.waiting import eventually
+
+GROUP = "records.publisher"
+
+
+async def test_a_healthy_run_has_nothing_to_report(run: Run) -> None:
+    async with run.load(200):
+        await asyncio.sleep(3)
+    await run.settled()
+    assert run.log.failed == 0
+
+
+async def test_killing_the_publisher_ten_times_under_load_loses_and_repeats_nothing(run: Run) -> None:
+    random = seeded()
+    took: list[float] = []
+    async with run.load(200) as log:
+        for _ in range(10):
+            await asyncio.sleep(random.uniform(0.5, 1.5))
+            await run.processes.kill("records-worker")
+            began = time.monotonic()
+            await eventually(lambda: leads(run.worker, "records"), 20, "it leads again")
+            took.append(time.monotonic() - began)
+    print("back after", *(f"{seconds:.1f}" for seconds in took))
+    await run.settled()
+    assert log.failed == 0  # no request ever waits for the publisher
+    assert max(took) <= 8
+
+
+async def test_a_stopped_leader_is_replaced_and_stands_down_when_it_goes_on(run: Run, tmp_path: Path) -> None:
+    took: list[float] = []
+    async with run.processes.standby("records-worker", "standby", tmp_path / "standby.log") as standby:
+        by_url = {run.worker: await run.processes.pid("records-worker"), standby.url: standby.pid}
+        async with run.load(100):
+            for _ in range(3):
+                leader = await eventually(lambda: leader_of(list(by_url)), 20, "one of them leads")
+                (other,) = by_url.keys() - {leader}
+                os.kill(by_url[leader], signal.SIGSTOP)
+                began = time.monotonic()
+                try:
+                    await eventually(lambda url=other: leads(url, "records"), 12, "the standby leads")  # type: ignore[misc]
+                    took.append(time.monotonic() - began)
+                    await asyncio.sleep(max(0.0, 8 - (time.monotonic() - began)))
+                finally:
+                    os.kill(by_url[leader], signal.SIGCONT)
+                await eventually(lambda: leader_of(list(by_url)), 15, "one of them leads, the other one stands by")
+        await run.settled()
+        led_by = [await leader_of(list(by_url)) for _ in range(10) if await asyncio.sleep(0.3) is None]
+        assert len(set(led_by)) == 1, "they take the lead from each other"
+    print("taken over after", *(f"{seconds:.1f}" for seconds in took))
+    assert max(took) <= 8 + 1
+
+
+async def leader_of(urls: list[str]) -> str | None:
+    leading = [url for url in urls if await leads(url, "records")]
+    return leading[0] if len(leading) == 1 else None
+
+
+async def test_a_lost_position_is_made_up_for_by_a_snapshot(run: Run) -> None:
+    async with run.load(100):
+        for text in ("", "not a position", '{"token": {"_data": "8200000001000000012B0229296E04"}}'):
+            await asyncio.sleep(1)
+            await overwrite_position(run, text)
+            await run.processes.kill("records-worker")
+            await eventually(lambda: leads(run.worker, "records"), 20, "it leads again")
+    await run.settled(snapshots=True)
+
+
+async def overwrite_position(run: Run, text: str) -> None:
+    """With the publisher's own transactional id: it is fenced, and starts over from this."""
+    producer = AIOKafkaProducer(bootstrap_servers=run.stack.kafka, transactional_id=f"{GROUP}.0")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            position = {TopicPartition(GROUP, 0): OffsetAndMetadata(1, text)}
+            await producer.send_offsets_to_transaction(position, GROUP)
+    finally:
+        await producer.stop()

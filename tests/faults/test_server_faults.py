@@ -1,0 +1,120 @@
+"""Kafka, MongoDB and the API itself are killed while people write."""
+
+import asyncio
+import time
+
+from tests.faults.conftest import Run
+from tests.support.people import EDUCATION
+from tests.support.processes import leads
+from tests.support.waiting import eventually
+
+
+async def test_killing_kafka_five_times_under_load_loses_nothing_and_nobody_notices(run: Run) -> None:
+    async with run.load(100) as log:
+        for _ in range(5):
+            await run.processes.kill("kafka")
+            await asyncio.sleep(0.5)
+            await run.processes.kafka_ready()
+            await asyncio.sleep(1)
+    began = time.monotonic()
+    await run.settled()
+    await eventually(lambda: leads(run.worker, "records"), 30, "the publisher leads")
+    print(f"all well {time.monotonic() - began:.1f} s after the last start")
+    assert log.success >= 0.999
+
+
+async def test_killing_mongodb_under_load_loses_nothing_that_was_acknowledged(run: Run) -> None:
+    took: list[float] = []
+    async with run.load(100) as log:
+        for _ in range(2):
+            await asyncio.sleep(2)
+            await run.processes.kill("mongo")
+            began = time.monotonic()
+            await eventually(lambda: writes_again(run), 30, "writes are accepted again", pause=0.2)
+            took.append(time.monotonic() - began)
+    print("writes again after", *(f"{seconds:.1f}" for seconds in took))
+    await run.settled()
+    assert max(took) <= 15
+    assert log.success >= 0.5
+
+
+async def writes_again(run: Run) -> bool:
+    known = len(run.log.acknowledged)
+    await asyncio.sleep(0.3)
+    return len(run.log.acknowledged) > known
+
+
+async def test_without_mongodb_records_answers_503_and_recovers(run: Run) -> None:
+    person = run.people[0]
+    record = await person.created()
+    async with run.processes.down("mongo"):
+        began = time.monotonic()
+        refused = await person.create()
+        assert time.monotonic() - began < 12
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert refused.headers["Retry-After"]
+        assert (await person.get(record["record_id"])).status_code == 503
+    assert await eventually(lambda: has(run, record["record_id"]), 30, "the record is there again")
+
+
+async def has(run: Run, identity: str) -> bool:
+    return (await run.people[0].get(identity)).status_code == 200
+
+
+async def test_without_kafka_and_redis_records_go_on(run: Run) -> None:
+    person = run.people[0]
+    async with run.processes.down("kafka"), run.processes.down("redis"):
+        record = await person.created()
+        changed = await person.change(record["record_id"], 1, EDUCATION | {"major": "测绘"})
+        assert changed.status_code == 200
+        run.log.acknowledged |= {(record["record_id"], 1), (record["record_id"], 2)}
+    await run.settled()
+
+
+async def test_a_key_has_one_effect_however_often_it_is_sent_and_whatever_is_killed(run: Run) -> None:
+    """200 keys, ten times each at once; the API is killed in the middle; a caller without an answer asks again."""
+    person = run.people[0]
+    asked = [(f"key-{number}", EDUCATION | {"major": f"专业{number}"}) for number in range(200)]
+    answers: dict[str, set[tuple[int, bytes]]] = {key: set() for key, _ in asked}
+    limit = asyncio.Semaphore(40)
+
+    async def ask(key: str, data: dict[str, object]) -> None:
+        async with limit:
+            for _ in range(100):
+                response = await run_safely(person, key, data)
+                if response is not None and response[0] != 503:
+                    answers[key].add(response)
+                    return
+                await asyncio.sleep(0.2)
+        raise AssertionError("no answer")
+
+    repeats = asyncio.gather(*(ask(key, data) for _ in range(10) for key, data in asked))
+    await eventually(lambda: answered(answers, 60), 30, "some are answered", pause=0.01)
+    await run.processes.kill("records-api")
+    await repeats
+    assert {len(found) for found in answers.values()} == {1}, "one key, different answers"
+    assert {status for found in answers.values() for status, _ in found} == {201}
+    others = [await person.create(EDUCATION | {"major": "另外"}, key=key) for key, _ in asked[:20]]
+    assert {(other.status_code, other.json()["code"]) for other in others} == {(409, "idempotency_conflict")}
+    assert await count(run) == 200
+
+
+async def run_safely(person: object, key: str, data: dict[str, object]) -> tuple[int, bytes] | None:
+    import httpx2
+
+    try:
+        response = await person.create(data, key=key)  # type: ignore[attr-defined]
+    except httpx2.TransportError:
+        return None
+    return response.status_code, response.content
+
+
+async def answered(answers: dict[str, set[tuple[int, bytes]]], enough: int) -> bool:
+    return sum(map(bool, answers.values())) >= enough
+
+
+async def count(run: Run) -> int:
+    from kit import mongo
+
+    async with mongo.connect(run.stack.mongo, "records") as database:
+        return int(await database["records"].count_documents({"practitioner_id": run.people[0].id}))

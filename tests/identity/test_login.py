@@ -1,0 +1,274 @@
+"""The login page: captcha, SMS code, session; and what a guesser meets there."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from deploy.local.people import random_phone
+from kit.clock import ManualClock
+from services.identity.settings import Settings
+from services.identity.wiring import api
+from tests.support.names import own_id
+from tests.support.problems import fields_of, problem
+from tests.support.stack import RunningStack
+from tests.support.visits import Citizen, LoginPage, Session, Window, another, at_once, just_now
+from tests.support.waiting import eventually
+
+CAPTCHA_WRONG = "请填写正确的验证码，验证码不区分大小写"
+NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"
+ME = "/api/identity/practitioners/me"
+
+
+async def test_a_captcha_is_a_picture_that_can_be_magnified(gateway: httpx2.AsyncClient) -> None:
+    sizes = []
+    for scale in (1, 2):
+        response = await gateway.post("/api/identity/captchas", params={"scale": scale})
+        captcha = response.json()
+        kind, _, data = captcha["image"].partition(",")
+        assert (response.status_code, kind) == (201, "data:image/png;base64")
+        assert just_now(captcha["expires_at"], within=301)
+        with Image.open(BytesIO(base64.b64decode(data))) as picture:
+            assert picture.format == "PNG"
+            sizes.append(picture.size)
+    assert sizes[1] == (2 * sizes[0][0], 2 * sizes[0][1])
+    for scale_text in ("0", "5", "big"):
+        problem(await gateway.post("/api/identity/captchas", params={"scale": scale_text}), 422, "invalid_fields")
+
+
+async def test_a_captcha_may_be_answered_in_small_letters(window: Window, login_page: LoginPage) -> None:
+    solved = await login_page.solved()
+    small = {**solved, "captcha_answer": solved["captcha_answer"].lower()}
+    assert (await login_page.ask(await window.enrolled(), **small)).status_code == 202
+
+
+async def test_a_captcha_is_spent_by_one_use_right_or_wrong(window: Window, login_page: LoginPage) -> None:
+    citizen, solved = Citizen(), await login_page.solved()
+    problem(await login_page.ask(citizen, **solved), 403, "not_enrolled")
+    assert problem(await login_page.ask(citizen, **solved), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
+    guessed = await login_page.solved()
+    wrong = {**guessed, "captcha_answer": "0000"}
+    assert problem(await login_page.ask(citizen, **wrong), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
+    problem(await login_page.ask(citizen, **guessed), 422, "captcha_wrong", guessed["captcha_answer"])
+
+
+async def test_of_a_hundred_uses_of_one_captcha_one_counts(login_page: LoginPage) -> None:
+    solved = await login_page.solved()
+    answers = await at_once(*(login_page.ask(Citizen(), **solved) for _ in range(100)))
+    assert sorted(answer.status_code for answer in answers) == [403, *[422] * 99]
+
+
+async def test_who_has_no_certificate_is_told_to_apply(window: Window, login_page: LoginPage) -> None:
+    stranger, registered, enrolled = Citizen(), await window.registered(), await window.enrolled()
+    revoked = await window.enrolled()
+    await window.revoke(revoked)
+    other_phone = Citizen(enrolled.card, random_phone())
+    bodies = [
+        problem(await login_page.ask(citizen), 403, "not_enrolled", *citizen.secrets)
+        for citizen in (stranger, registered, revoked, other_phone)
+    ]
+    assert all(body == bodies[0] for body in bodies)
+    assert bodies[0]["detail"] == NOT_ENROLLED
+
+
+async def test_a_code_logs_in(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    asked = await login_page.ask(citizen)
+    told = asked.json()
+    assert asked.status_code == 202
+    assert told["phone_hint"] == f"{citizen.phone[:3]}****{citizen.phone[-4:]}"
+    code = await login_page.code(citizen.phone)
+    assert code not in asked.text
+
+    async def sent() -> bool:
+        return bool((await login_page.where_is(told["challenge_id"]))["state"] == "sent")
+
+    await eventually(sent, 15, "the code is known to be sent")
+    where = await login_page.where_is(told["challenge_id"])
+    assert where == {"state": "sent", "tries_left": 5, "resend_at": told["resend_at"], "expires_at": told["expires_at"]}
+    lifetime = datetime.fromisoformat(told["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=58) < lifetime <= timedelta(hours=24)
+    response = await login_page.try_code(told["challenge_id"], code)
+    session = response.json()
+    assert response.status_code == 201
+    assert (session["token_type"], session["practitioner_id"]) == ("Bearer", citizen.id)
+    assert 0 < session["expires_in"] <= 300
+    assert (await login_page.where_is(told["challenge_id"]))["state"] == "used"
+
+
+async def test_a_number_may_be_typed_in_full_width(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    typed = citizen.number.translate({ord("0") + digit: ord("０") + digit for digit in range(10)}).lower()
+    assert (await login_page.ask(citizen, document_number=typed, phone=f"+86 {citizen.phone}")).status_code == 202
+
+
+async def test_a_code_is_not_asked_for_twice_a_minute(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    for answer in (await login_page.ask(citizen), await login_page.resend(challenge)):
+        problem(answer, 429, "too_many_requests", *citizen.secrets)
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+
+
+async def test_the_same_code_is_sent_again_and_its_tries_carry_over(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    await login_page.try_code(challenge, another(code))
+    await login_page.forget_limits(citizen)
+    again = await login_page.resend(challenge)
+    assert (again.status_code, again.json()["challenge_id"]) == (202, challenge)
+    assert await login_page.code(citizen.phone, count=2) == code
+    await login_page.forget_limits(citizen)
+    assert (await login_page.ask(citizen)).json()["challenge_id"] == challenge
+    assert await login_page.code(citizen.phone, count=3) == code
+    assert (await login_page.where_is(challenge))["tries_left"] == 4
+    assert (await login_page.try_code(challenge, code)).status_code == 201
+
+
+async def test_a_wrong_code_costs_a_try_and_five_cost_the_code(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    for left in (4, 3, 2, 1, 0):
+        body = problem(await login_page.try_code(challenge, another(code)), 401, "code_wrong", code, another(code))
+        assert body["tries_left"] == left
+    problem(await login_page.try_code(challenge, code), 410, "code_expired", code)
+    problem(await login_page.resend(challenge), 410, "code_expired")
+    assert (await login_page.where_is(challenge))["state"] == "expired"
+
+
+async def test_of_fifty_guesses_at_once_five_are_judged(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    answers = await at_once(*(login_page.try_code(challenge, another(code)) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [410] * 45
+    assert sorted(answer.json().get("tries_left", -1) for answer in answers)[-5:] == [0, 1, 2, 3, 4]
+    problem(await login_page.try_code(challenge, code), 410, "code_expired")
+
+
+async def test_of_fifty_right_codes_at_once_one_opens_a_session(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    answers = await at_once(*(login_page.try_code(challenge, code) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [410] * 49
+
+
+async def test_a_code_works_once_and_then_the_next_one_is_another(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    assert (await login_page.try_code(challenge, code)).status_code == 201
+    problem(await login_page.try_code(challenge, code), 410, "code_expired", code)
+    problem(await login_page.resend(challenge), 410, "code_expired")
+    await login_page.forget_limits(citizen)
+    assert await login_page.challenge(citizen) != challenge
+
+
+async def test_a_code_is_good_for_its_own_challenge_only(window: Window, login_page: LoginPage) -> None:
+    citizen, neighbour = await window.enrolled(), await window.enrolled()
+    own, theirs = await login_page.challenge(citizen), await login_page.challenge(neighbour)
+    code = await login_page.code(citizen.phone)
+    if code != await login_page.code(neighbour.phone):
+        problem(await login_page.try_code(theirs, code), 401, "code_wrong")
+    problem(await login_page.try_code(own_id(), code), 410, "code_expired")
+    assert (await login_page.try_code(own, code)).status_code == 201
+
+
+async def test_an_unknown_challenge_is_not_found(gateway: httpx2.AsyncClient, login_page: LoginPage) -> None:
+    problem(await gateway.get(f"/api/identity/login/codes/{own_id()}"), 404, "not_found")
+    problem(await login_page.resend(own_id()), 410, "code_expired")
+
+
+@pytest.mark.parametrize("code", ["12345", "1234567", "１２３４５６", "12345a", ""])
+async def test_a_code_has_six_digits(login_page: LoginPage, code: str) -> None:
+    body = problem(await login_page.try_code(own_id(), code), 422, "invalid_fields")
+    assert list(fields_of(body)) == ["code"]
+
+
+@asynccontextmanager
+async def identity_at(stack: RunningStack, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """The door of identity on the stack's own servers, with a clock of the test's."""
+    for name, value in stack.environment("identity-api").items():
+        monkeypatch.setenv(name, value)
+    async with (
+        api(Settings(), clock) as made,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(made.app), base_url="http://later") as http,
+    ):
+        yield http
+
+
+async def test_a_code_lives_for_a_day(
+    stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citizen, clock = await window.enrolled(), ManualClock()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    body = {"challenge_id": challenge, "code": code}
+    async with identity_at(stack, clock, monkeypatch) as http:
+        clock.advance(timedelta(hours=24, seconds=5))
+        problem(await http.post("/api/identity/login/sessions", json=body), 410, "code_expired", code)
+        problem(await http.post(f"/api/identity/login/codes/{challenge}/resend"), 410, "code_expired")
+        assert (await http.get(f"/api/identity/login/codes/{challenge}")).json()["state"] == "expired"
+        clock.advance(-timedelta(minutes=1))
+        assert (await http.post("/api/identity/login/sessions", json=body)).status_code == 201
+
+
+async def test_another_phone_makes_the_old_phones_code_worthless(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    assert (await window.rebind(citizen, random_phone())).status_code == 200
+    problem(await login_page.try_code(challenge, code), 410, "code_expired")
+    problem(await login_page.resend(challenge), 410, "code_expired")
+
+
+async def test_a_session_goes_on_by_refresh(window: Window, login_page: LoginPage) -> None:
+    session = await login_page.logged_in(await window.enrolled())
+    tokens = (await session.refresh()).raise_for_status().json()
+    assert tokens["refresh_token"] != session.tokens["refresh_token"]
+    following = Session(session.http, tokens)
+    assert (await following.call("GET", ME)).status_code == 200
+    assert (await following.refresh()).status_code == 200
+
+
+async def test_a_refresh_token_used_twice_ends_the_session(window: Window, login_page: LoginPage) -> None:
+    session = await login_page.logged_in(await window.enrolled())
+    newest = (await session.refresh()).json()["refresh_token"]
+    problem(await session.refresh(), 401, "refresh_invalid", newest)
+    problem(await session.refresh(newest), 401, "refresh_invalid", newest)
+
+
+async def test_of_many_refreshes_at_once_one_succeeds(window: Window, login_page: LoginPage) -> None:
+    session = await login_page.logged_in(await window.enrolled())
+    answers = await at_once(*(session.refresh() for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 9
+
+
+@pytest.mark.parametrize("token", ["", ".", "nonsense", f"{'0' * 8}-0000-4000-8000-{'0' * 12}.x", "*", "a.b.c"])
+async def test_an_invented_refresh_token_is_refused(gateway: httpx2.AsyncClient, token: str) -> None:
+    problem(await gateway.post("/api/identity/tokens/refresh", json={"refresh_token": token}), 401, "refresh_invalid")
+
+
+async def test_who_logged_out_cannot_go_on(window: Window, login_page: LoginPage) -> None:
+    session = await login_page.logged_in(await window.enrolled())
+    assert (await session.call("DELETE", "/api/identity/sessions/current")).status_code == 204
+    problem(await session.refresh(), 401, "refresh_invalid")
+
+
+async def test_a_revoked_or_rebound_certificate_ends_the_sessions(window: Window, login_page: LoginPage) -> None:
+    revoked, rebound = await window.enrolled(), await window.enrolled()
+    sessions = [await login_page.logged_in(revoked), await login_page.logged_in(rebound)]
+    assert (await window.revoke(revoked)).status_code == 204
+    assert (await window.rebind(rebound, random_phone())).status_code == 200
+    for session in sessions:
+        problem(await session.refresh(), 401, "refresh_invalid")
+    problem(await login_page.ask(revoked), 403, "not_enrolled")

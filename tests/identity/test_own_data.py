@@ -1,0 +1,68 @@
+"""What a practitioner sees of themself, and what nobody else does."""
+
+import base64
+
+from tests.support.names import own_id
+from tests.support.problems import problem
+from tests.support.visits import WINDOW, LoginPage, Window, just_now
+
+ME = f"{WINDOW}/me"
+
+
+async def test_a_practitioner_sees_what_the_card_said(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    response = await session.call("GET", ME)
+    seen, card = response.json(), citizen.card
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    shown = (
+        "document_type", "document_number", "name", "sex", "ethnicity", "birth_date", "address", "authority",
+        "valid_from", "valid_to", "long_term",
+    )  # fmt: skip
+    assert {name: seen[name] for name in shown} == {name: card[name] for name in shown}
+    assert seen["practitioner_id"] == citizen.id
+    assert just_now(seen["updated_at"])
+    assert (await session.call("GET", f"{WINDOW}/{citizen.id}")).json() == seen
+
+
+async def test_the_portrait_is_the_cards_picture(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    response = await session.call("GET", f"{ME}/portrait")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.content == base64.b64decode(citizen.card["portrait"])
+
+
+async def test_a_new_card_shows_at_once(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    await window.read_card(
+        citizen, address="上海市静安区新址路2号", valid_to=None, long_term=True, name="欧阳·\U00020bb7"
+    )
+    seen = (await session.call("GET", ME)).json()
+    assert (seen["address"], seen["valid_to"], seen["long_term"]) == ("上海市静安区新址路2号", None, True)
+    assert seen["name"] == "欧阳·\U00020bb7"
+
+
+async def test_nobody_sees_another_person(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.registered()
+    neighbour = await login_page.logged_in(await window.enrolled())
+    for caller in (neighbour, window.clerk):
+        for path in (f"{WINDOW}/{citizen.id}", f"{WINDOW}/{citizen.id}/portrait", f"{WINDOW}/{own_id()}"):
+            problem(await caller.call("GET", path), 404, "not_found", *citizen.secrets)
+    problem(await window.clerk.call("GET", ME), 404, "not_found")
+
+
+async def test_who_has_no_portrait_has_none(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    assert (await session.call("GET", f"{ME}/portrait")).status_code == 200
+    from tests.support.visits import Citizen
+
+    plain = Citizen()
+    del plain.card["portrait"]
+    plain.id = (await window.read_card(plain)).json()["practitioner_id"]
+    await window.issue(plain)
+    problem(await (await login_page.logged_in(plain)).call("GET", f"{ME}/portrait"), 404, "not_found")

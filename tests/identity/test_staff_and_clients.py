@@ -1,0 +1,162 @@
+"""Staff log in with two factors, API clients with a secret; both learn nothing from a refusal."""
+
+from typing import Any
+
+import httpx2
+import pyotp
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from tests.support.names import own_name
+from tests.support.problems import problem
+from tests.support.stack import RunningStack
+from tests.support.tokens import token_settings
+from tests.support.visits import WINDOW, Citizen, Staff, Window, bearer
+
+TOKEN = "/api/identity/oauth/token"
+GRANT = {"grant_type": "client_credentials"}
+
+
+@pytest.fixture
+def client(stack: RunningStack) -> tuple[str, str]:
+    demo = stack.facts["demo"]["client"]
+    return demo["client_id"], demo["client_secret"]
+
+
+async def client_headers(gateway: httpx2.AsyncClient, client: tuple[str, str], **form: str) -> dict[str, str]:
+    response = await gateway.post(TOKEN, data=GRANT | form, auth=client)
+    assert response.status_code == 200, response.text
+    return bearer(response.json()["access_token"])
+
+
+async def test_a_clerk_logs_in_with_both_factors_and_the_code_works_once(clerk: Staff) -> None:
+    if not clerk.tokens:
+        await clerk.log_in()
+    assert clerk.tokens["roles"] == ["clerk"]
+    assert (clerk.tokens["token_type"], clerk.tokens["expires_in"] <= 300) == ("Bearer", True)
+    spent = await clerk.try_to_log_in()
+    if spent.status_code != 201:  # unless the next code has come meanwhile
+        problem(spent, 401, "login_failed")
+
+
+async def test_a_member_of_staff_can_go_on_and_log_out(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
+    admin = Staff(gateway, stack.facts["demo"]["admin"])
+    await admin.log_in()
+    body = {"refresh_token": admin.tokens["refresh_token"]}
+    tokens = (await gateway.post("/api/identity/tokens/refresh", json=body)).raise_for_status().json()
+    ended = await gateway.delete("/api/identity/sessions/current", headers=bearer(tokens["access_token"]))
+    assert ended.status_code == 204
+    body = {"refresh_token": tokens["refresh_token"]}
+    problem(await gateway.post("/api/identity/tokens/refresh", json=body), 401, "refresh_invalid")
+
+
+async def test_every_refusal_of_staff_looks_the_same(operator: Staff) -> None:
+    right = pyotp.TOTP(operator.login["totp_secret"]).now()
+    wrong = f"{(int(right) + 1) % 10**6:06d}"
+    causes = [
+        {"password": "wrong"}, {"totp": wrong}, {"password": "wrong", "totp": wrong}, {"username": own_name("nobody")},
+        {"username": own_name("nobody"), "totp": wrong}, {"username": operator.login["username"].upper()},
+    ]  # fmt: skip
+    answers = [await operator.try_to_log_in(**cause) for cause in causes]
+    for answer in answers:
+        problem(answer, 401, "login_failed", operator.login["username"], operator.login["password"], right)
+    assert len({answer.content for answer in answers}) == 1
+
+
+async def test_guessing_at_one_account_is_slowed_down(gateway: httpx2.AsyncClient) -> None:
+    body = {"username": own_name("nobody"), "password": "guess", "totp": "000000"}
+    answers = [await gateway.post("/api/identity/staff/sessions", json=body) for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    problem(answers[-1], 429, "too_many_requests")
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("totp", ["12345", "１２３４５６", "abcdef", ""])
+async def test_a_totp_code_has_six_digits(operator: Staff, totp: str) -> None:
+    problem(await operator.try_to_log_in(totp=totp), 422, "invalid_fields")
+
+
+async def test_a_client_finds_a_person_by_document(
+    gateway: httpx2.AsyncClient, client: tuple[str, str], window: Window
+) -> None:
+    citizen, headers = await window.registered(), await client_headers(gateway, client)
+    asked: dict[str, Any] = {"document_type": "resident_id", "document_number": citizen.number.lower()}
+    found = await gateway.post(f"{WINDOW}/lookup", json=asked, headers=headers)
+    assert (found.status_code, found.json()) == (200, {"practitioner_id": citizen.id})
+    for missing in ({"document_number": Citizen().number}, {"document_type": "passport"}, {"document_number": "x"}):
+        problem(
+            await gateway.post(f"{WINDOW}/lookup", json=asked | missing, headers=headers),
+            404,
+            "not_found",
+            citizen.number,
+        )
+
+
+async def test_a_client_with_the_scope_works_at_the_window(
+    gateway: httpx2.AsyncClient, client: tuple[str, str]
+) -> None:
+    citizen, headers = Citizen(), await client_headers(gateway, client, scope="intake certificates:issue")
+    registered = await gateway.post(WINDOW, json=citizen.card, headers=headers)
+    assert registered.status_code == 201
+    path = f"{WINDOW}/{registered.json()['practitioner_id']}/certificate"
+    assert (await gateway.post(path, json={"phone": citizen.phone}, headers=headers)).status_code == 201
+
+
+async def test_a_client_has_the_scopes_it_asked_for_and_no_others(
+    gateway: httpx2.AsyncClient, client: tuple[str, str]
+) -> None:
+    headers = await client_headers(gateway, client, scope="practitioners:lookup")
+    problem(await gateway.post(WINDOW, json=Citizen().card, headers=headers), 403, "forbidden")
+    problem(await gateway.get(f"{WINDOW}/me", headers=headers), 404, "not_found")
+    problem(await gateway.get("/api/notify/messages", headers=headers), 403, "forbidden")
+    refused = await gateway.post(TOKEN, data=GRANT | {"scope": "imports:write"}, auth=client)
+    assert problem(refused, 400, "invalid_scope")["error"] == "invalid_scope"
+
+
+async def test_a_token_answer_is_as_oauth_says(gateway: httpx2.AsyncClient, client: tuple[str, str]) -> None:
+    response = await gateway.post(TOKEN, data=GRANT, auth=client)
+    told = response.json()
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-store")
+    assert (told["token_type"], told["expires_in"] <= 300) == ("Bearer", True)
+    assert set(told["scope"].split()) == {"practitioners:lookup", "intake", "certificates:issue"}
+
+
+async def test_a_client_is_refused_the_same_way_for_every_cause(
+    gateway: httpx2.AsyncClient, client: tuple[str, str]
+) -> None:
+    answers = [
+        await gateway.post(TOKEN, data=GRANT, auth=auth) for auth in ((client[0], "wrong"), (own_name("x"), client[1]))
+    ]
+    for answer in answers:
+        body = problem(answer, 401, "invalid_client", *client)
+        assert body["error"] == "invalid_client"
+    assert answers[0].content == answers[1].content
+    for header in ("", "Basic", "Basic !!!", "Basic bm8gY29sb24=", "Bearer x", "Basic /////w=="):
+        answer = await gateway.post(TOKEN, data=GRANT, headers={"Authorization": header})
+        problem(answer, 401, "invalid_client")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
+@pytest.mark.parametrize("form", [{}, {"grant_type": "password"}, {"grant_type": ""}])
+async def test_other_grants_are_refused(
+    gateway: httpx2.AsyncClient, client: tuple[str, str], form: dict[str, str]
+) -> None:
+    assert (await gateway.post(TOKEN, data=form, auth=client)).status_code in (400, 422)
+
+
+async def test_anybody_can_check_a_token_by_the_published_keys(
+    stack: RunningStack, gateway: httpx2.AsyncClient, client: tuple[str, str]
+) -> None:
+    document = (await gateway.get("/api/identity/.well-known/jwks.json")).json()
+    assert document["keys"]
+    for key in document["keys"]:
+        assert (key["kty"], key["crv"], key["use"], key["alg"]) == ("OKP", "Ed25519", "sig", "Ed25519")
+        assert "d" not in key
+    token = (await client_headers(gateway, client))["Authorization"].removeprefix("Bearer ")
+    decoded = jwt.decode(token, KeySet.import_key_set(document), algorithms=["Ed25519"])
+    settings = token_settings(stack)
+    claims = decoded.claims
+    assert decoded.header["typ"] == "at+jwt"
+    assert (claims["iss"], claims["aud"], claims["sub"]) == (settings.issuer, settings.audience, client[0])
+    assert claims["exp"] - claims["iat"] <= 300

@@ -1,0 +1,256 @@
+"""What becomes of a message: sent once, seen by operators without its secret, not lost while the operator is away."""
+
+import socketserver
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from pydantic import SecretStr
+
+from contracts.identity import CodeRequested
+from kit import mongo
+from kit.clock import SystemClock
+from kit.seal import Sealer
+from kit.settings import KeyRing, SealSettings
+from services.notify.providers.tencent import Tencent
+from services.notify.service import NotifyService
+from services.notify.settings import TencentSettings
+from services.notify.store import Messages
+from tests.support.names import own_id, own_name
+from tests.support.problems import problem
+from tests.support.processes import Processes
+from tests.support.stack import RunningStack
+from tests.support.subscriber import Records, Subscriber
+from tests.support.topics import admin
+from tests.support.visits import Citizen, LoginPage, Staff, Window
+from tests.support.waiting import eventually
+
+MESSAGES = "/api/notify/messages"
+
+
+async def message_about(operator: Staff, challenge: str, state: str = "sent") -> dict[str, Any]:
+    """The message of this challenge once it has reached the state."""
+
+    async def found() -> dict[str, Any] | None:
+        page = (await operator.call("GET", MESSAGES, params={"limit": "200"})).raise_for_status().json()
+        mine = [item for item in page["items"] if item["about"] == challenge and item["state"] == state]
+        return dict(mine[0]) if mine else None
+
+    return await eventually(found, 20, f"the message is {state}", pause=0.2) or {}
+
+
+async def asked_for(stack: RunningStack, challenge: str) -> ConsumerRecord:
+    """The event that asked for the code."""
+
+    def there(records: Records) -> bool:
+        return any(orjson.loads(record.value)["challenge_id"] == challenge for record in records)
+
+    records = await Subscriber(stack.kafka, "identity.messages").until(there, 20, "the request is told")
+    return next(record for record in records if orjson.loads(record.value)["challenge_id"] == challenge)
+
+
+async def tell(stack: RunningStack, *records: ConsumerRecord) -> list[tuple[int, int]]:
+    """Write the very same records again. Returns their partitions and offsets."""
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    await producer.start()
+    try:
+        written = [
+            await producer.send_and_wait(
+                record.topic, record.value, record.key, partition=record.partition, headers=list(record.headers)
+            )
+            for record in records
+        ]
+    finally:
+        await producer.stop()
+    return [(each.partition, each.offset) for each in written]
+
+
+async def test_an_operator_follows_a_message_without_its_secret(
+    window: Window, login_page: LoginPage, operator: Staff
+) -> None:
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    message = await message_about(operator, challenge)
+    assert message["phone_hint"] == f"{citizen.phone[:3]}****{citizen.phone[-4:]}"
+    assert (message["purpose"], message["attempts"], message["reason"]) == ("login_code", 1, None)
+    assert message["provider"] == "tencent"
+    response = await operator.call("GET", f"{MESSAGES}/{message['message_id']}")
+    assert (response.status_code, response.json()) == (200, message)
+    for text in (response.text, (await operator.call("GET", MESSAGES)).text):
+        assert citizen.phone not in text
+        assert f'"{code}"' not in text
+        assert "动态密码" not in text
+
+
+async def test_a_subscriber_sees_the_states_of_a_message(
+    stack: RunningStack, window: Window, login_page: LoginPage
+) -> None:
+    subscriber = Subscriber(stack.kafka, "notify.changes")
+    await subscriber.skip()
+    citizen = await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+
+    def states(records: Records) -> list[str]:
+        events = [orjson.loads(record.value) for record in records]
+        return [event["state"] for event in events if event["about"] == challenge]
+
+    records = await subscriber.until(lambda found: len(states(found)) == 2, 20, "two states of the message")
+    assert states(records) == ["queued", "sent"]
+    assert citizen.phone not in b"".join(record.value for record in records).decode()
+
+
+async def test_messages_are_for_operators(window: Window, login_page: LoginPage, operator: Staff) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    for caller in (window.clerk, session):
+        problem(await caller.call("GET", MESSAGES), 403, "forbidden")
+        problem(await caller.call("GET", f"{MESSAGES}/{own_id()}"), 403, "forbidden")
+    problem(await operator.call("GET", f"{MESSAGES}/{own_id()}"), 404, "not_found")
+
+
+async def test_messages_are_listed_newest_first_page_by_page(
+    window: Window, login_page: LoginPage, operator: Staff
+) -> None:
+    for _ in range(3):
+        citizen = await window.enrolled()
+        await message_about(operator, await login_page.challenge(citizen))
+    query, seen = {"limit": "2", "state": "sent", "purpose": "login_code"}, list[dict[str, Any]]()
+    for _ in range(2):
+        page = (await operator.call("GET", MESSAGES, params=query)).json()
+        seen += page["items"]
+        query["cursor"] = page["next_cursor"] or ""
+    assert len({item["message_id"] for item in seen}) == len(seen) >= 3
+    assert [item["created_at"] for item in seen] == sorted((item["created_at"] for item in seen), reverse=True)
+    assert (await operator.call("GET", MESSAGES, params={"purpose": "other"})).json()["items"] == []
+    for bad in ({"state": "lost"}, {"cursor": "nonsense"}, {"limit": "0"}):
+        problem(await operator.call("GET", MESSAGES, params=bad), 422, "invalid_fields", "nonsense")
+
+
+async def test_a_request_handled_twice_is_sent_once(
+    stack: RunningStack, window: Window, login_page: LoginPage, operator: Staff
+) -> None:
+    citizen, witness = await window.enrolled(), await window.enrolled()
+    challenge = await login_page.challenge(citizen)
+    code = await login_page.code(citizen.phone)
+    await message_about(operator, challenge)
+    record = await asked_for(stack, challenge)
+    other = await asked_for(stack, await login_page.challenge(witness))
+    await login_page.code(witness.phone)
+    for place in await tell(stack, record, record, other, record):
+        await eventually(lambda place=place: handled(stack, *place), 20, "the repeat is read")  # type: ignore[misc]
+    texts = await login_page.messages(citizen.phone)
+    assert (len(texts), code in texts[0]) == (1, True)
+    assert len(await login_page.messages(witness.phone)) == 1
+
+
+async def handled(stack: RunningStack, partition: int, offset: int) -> bool:
+    """Whether notify is past this record."""
+    async with admin(stack.kafka) as client:
+        done = await client.list_consumer_group_offsets("notify.requests")
+    return any(place.partition == partition and position.offset > offset for place, position in done.items())
+
+
+async def test_a_code_arrives_once_the_operator_is_back(
+    window: Window, login_page: LoginPage, operator: Staff, processes: Processes
+) -> None:
+    citizen = await window.enrolled()
+    async with processes.down("sms-operator"):
+        challenge = await login_page.challenge(citizen)
+
+        async def tried() -> bool:
+            page = (await operator.call("GET", MESSAGES, params={"state": "queued"})).json()
+            return any(item["about"] == challenge and item["attempts"] >= 1 for item in page["items"])
+
+        await eventually(tried, 20, "the operator was tried in vain")
+        assert (await login_page.where_is(challenge))["state"] == "requested"
+    code = await eventually(lambda: arrived(login_page, citizen), 60, "the code arrived", pause=0.3)
+    message = await message_about(operator, challenge)
+    assert message["attempts"] >= 2
+    assert datetime.fromisoformat(message["updated_at"]) <= datetime.fromisoformat(message["send_before"])
+    assert len(await login_page.messages(citizen.phone)) == 1
+    assert (await login_page.try_code(challenge, code)).status_code == 201
+
+
+async def arrived(login_page: LoginPage, citizen: Citizen) -> str:
+    """The code, or nothing while the operator is still coming up."""
+    try:
+        return await login_page.code(citizen.phone, within=0.1) if await login_page.messages(citizen.phone) else ""
+    except httpx2.TransportError:
+        return ""
+
+
+class Mute(socketserver.BaseRequestHandler):
+    """An operator that takes a request and hangs up without a word."""
+
+    asked = 0
+
+    def handle(self) -> None:
+        self.request.recv(65_536)
+        type(self).asked += 1
+
+
+@pytest.fixture
+def mute_operator() -> Any:
+    Mute.asked = 0
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mute) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_code_whose_outcome_is_unknown_is_not_sent_again(
+    stack: RunningStack, window: Window, login_page: LoginPage, mute_operator: str
+) -> None:
+    challenge = await login_page.challenge(await window.enrolled())
+    request = CodeRequested.model_validate_json((await asked_for(stack, challenge)).value)
+    environment = stack.environment("notify-worker")
+    ring = KeyRing(keys=orjson.loads(environment["BUS__KEYS"]), current=environment["BUS__CURRENT"])
+    rest = SealSettings(
+        keys=orjson.loads(environment["SEAL__KEYS"]), current=environment["SEAL__CURRENT"],
+        index_key=environment["SEAL__INDEX_KEY"],
+    )  # fmt: skip
+    account = TencentSettings(
+        endpoint=mute_operator, protocol="http", secret_id=SecretStr("id"), secret_key=SecretStr("key"),
+        sdk_app_id="1", sign_name="x", login_code_template="1", timeout_seconds=2,
+    )  # fmt: skip
+    name = own_name("notify")
+    async with mongo.connect(stack.mongo, name) as database:
+        messages = Messages(database)
+        service = NotifyService(messages, Sealer(ring), Sealer(rest), Tencent(account), SystemClock())
+        try:
+            await service.code_requested(request)
+            await service.code_requested(request)
+            [message] = (await messages.page(None, None, None, 10))[0]
+        finally:
+            await database.client.drop_database(name)
+    assert (message.state, message.reason, message.attempts, message.sealed) == ("failed", "outcome_unknown", 1, None)
+    assert Mute.asked == 1
+
+
+async def test_a_code_that_is_too_late_is_not_sent(
+    stack: RunningStack, window: Window, login_page: LoginPage, operator: Staff
+) -> None:
+    citizen = await window.enrolled()
+    record = await asked_for(stack, await login_page.challenge(citizen))
+    await login_page.code(citizen.phone)
+    late = orjson.loads(record.value) | {
+        "send_before": (SystemClock().now() - timedelta(seconds=1)).isoformat(),
+        "version": 99,
+    }
+    headers = [(key, b"99" if key == "ce_sequence" else value) for key, value in record.headers]
+    await tell(stack, _copy(record, orjson.dumps(late), [*headers]))
+    message = await message_about(operator, late["challenge_id"], "expired")
+    assert (message["reason"], message["attempts"]) == ("too_late", 0)
+    assert len(await login_page.messages(citizen.phone)) == 1
+
+
+def _copy(record: ConsumerRecord, value: bytes, headers: list[tuple[str, bytes]]) -> ConsumerRecord:
+    return replace(record, value=value, headers=[(k, v if k != "ce_id" else v + b"-late") for k, v in headers])

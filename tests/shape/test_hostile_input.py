@@ -1,0 +1,156 @@
+"""Whatever is sent to any endpoint, the answer is a clear refusal: never 5xx, never a word of the inside."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from kit.auth import Caller, TokenIssuer
+from tests.shape.hostile import (
+    JSON,
+    MARK,
+    Attack,
+    Endpoint,
+    body_attacks,
+    endpoints,
+    header_attacks,
+    path_attacks,
+)
+from tests.support.names import own_id
+from tests.support.people import OWN
+from tests.support.problems import problem, well_formed
+from tests.support.stack import RunningStack
+from tests.support.visits import bearer
+
+AT_ONCE = 16
+SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write"})
+
+
+@pytest.fixture(scope="module")
+def almighty(issuer: TokenIssuer) -> dict[str, str]:
+    """A caller whom no authorisation stops: the input has to be refused for itself."""
+    roles = frozenset({"clerk", "admin", "operator"})
+    return bearer(issuer.issue(Caller(own_id(), "practitioner", roles, SCOPES, session=own_id())))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def doors(gateway: httpx2.AsyncClient) -> list[Endpoint]:
+    found = await endpoints(gateway)
+    assert len(found) >= 28
+    return found
+
+
+async def fire(gateway: httpx2.AsyncClient, headers: dict[str, str], attacks: Iterable[Attack]) -> Counter[int]:
+    """Send them all; every answer must be of the right shape. Returns how many had which status."""
+    room, wrong, seen = asyncio.Semaphore(AT_ONCE), list[str](), Counter[int]()
+
+    async def send(attack: Attack) -> None:
+        async with room:
+            response = await gateway.request(
+                attack.endpoint.method, attack.path, content=attack.content, headers=encoded(headers | attack.headers)
+            )
+        seen[response.status_code] += 1
+        try:
+            judge(attack, response)
+        except (AssertionError, ValueError) as error:
+            wrong.append(f"{attack.endpoint.operation}, {attack.what}: {response.status_code} {error!s:.300}")
+
+    await asyncio.gather(*(send(attack) for attack in attacks))
+    assert not wrong, f"{len(wrong)} of {seen.total()}:\n" + "\n".join(wrong[:20])
+    return seen
+
+
+def encoded(headers: dict[str, str]) -> dict[bytes, bytes]:
+    return {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+
+
+def judge(attack: Attack, response: httpx2.Response) -> None:
+    assert response.status_code < 500, response.text[:300]
+    assert response.headers["X-Request-Id"]
+    if attack.refused:
+        assert response.status_code >= 400, response.text[:300]
+    if response.status_code >= 400:
+        well_formed(response, MARK)
+
+
+async def test_no_body_gets_through_that_should_not(
+    gateway: httpx2.AsyncClient, doors: list[Endpoint], almighty: dict[str, str]
+) -> None:
+    attacks = [attack for door in doors if door.takes_body for attack in body_attacks(door)]
+    assert len(attacks) > 1_000
+    headers = almighty | {"If-Match": '"1"'}
+    seen = await fire(gateway, headers, attacks)
+    assert seen.total() == len(attacks)
+
+
+async def test_no_odd_path_query_or_header_gets_through(
+    gateway: httpx2.AsyncClient, doors: list[Endpoint], almighty: dict[str, str]
+) -> None:
+    attacks = [attack for door in doors for make in (path_attacks, header_attacks) for attack in make(door)]
+    assert len(attacks) > 1_000
+    await fire(gateway, almighty, [attack for attack in attacks if attack.endpoint.operation != "make_captcha"])
+
+
+async def test_ten_megabytes_are_refused_everywhere(
+    gateway: httpx2.AsyncClient, doors: list[Endpoint], almighty: dict[str, str]
+) -> None:
+    huge = json.dumps({"kind": MARK + "x" * 10_000_000}).encode()
+    for door in doors:
+        if door.takes_body:
+            headers = almighty | {"Content-Type": JSON, "If-Match": '"1"'}
+            response = await gateway.request(door.method, door.filled(), content=huge, headers=headers)
+            problem(response, 413, "body_too_large", MARK)
+    over = await gateway.post(OWN, content=b"x" * 13_000_000, headers=almighty | {"Content-Type": JSON})
+    problem(over, 413, "body_too_large")
+
+
+async def test_a_body_that_comes_in_pieces_is_measured_too(
+    gateway: httpx2.AsyncClient, almighty: dict[str, str]
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * 65_536
+
+    response = await gateway.post(OWN, content=pieces(), headers=almighty | {"Content-Type": JSON})
+    problem(response, 413, "body_too_large")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "TRACE", "PROPFIND", "OPTIONS", "DELETE", "HEAD"])
+async def test_a_method_that_no_call_has_is_refused(gateway: httpx2.AsyncClient, method: str) -> None:
+    response = await gateway.request(method, "/api/records/kinds")
+    assert response.status_code == 405
+    if method != "HEAD":
+        problem(response, 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/nobody/x",
+        "/api/records",
+        "/api/records/kinds/",
+        "/metrics",
+        "/readyz",
+        "/healthz",
+        "/api/identity/metrics",
+        "//api/records/kinds",
+        "/api/records/../../etc/passwd",
+    ],
+)
+async def test_what_is_not_there_is_not_found(gateway: httpx2.AsyncClient, path: str) -> None:
+    problem(await gateway.get(path), 404, "not_found")
+
+
+async def test_the_attacks_left_no_error_in_the_logs(stack: RunningStack) -> None:
+    for service in ("identity", "records", "notify"):
+        lines = (Path(stack.facts["data"]) / "logs" / f"{service}-api.log").read_text(errors="replace").splitlines()
+        failed = [line[:500] for line in lines if '"request failed"' in line or "Traceback" in line]
+        assert not failed, failed[:3]
+        assert not [line for line in lines if MARK in line][:3]

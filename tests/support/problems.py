@@ -1,0 +1,40 @@
+"""What an error looks like at the public door (RFC 9457, api.md)."""
+
+import re
+from typing import Any
+
+import httpx2
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+INSIDE = ("Traceback", "site-packages", 'File "', "pymongo", "pydantic", "redis.exceptions")
+
+
+def problem(response: httpx2.Response, status: int, code: str, *unsaid: str) -> dict[str, Any]:
+    """The body of this error, which is well formed and repeats none of `unsaid`."""
+    assert response.status_code == status, f"{response.status_code} for {status}: {response.text[:500]}"
+    body = well_formed(response, *unsaid)
+    assert body["code"] == code, body
+    return body
+
+
+def well_formed(response: httpx2.Response, *unsaid: str) -> dict[str, Any]:
+    """The body of an error; fails when it is not problem+json with Chinese sentences, or says too much."""
+    assert response.headers["Content-Type"] == "application/problem+json", response.headers
+    assert response.headers["X-Request-Id"], response.headers
+    body = dict(response.json())
+    assert body["status"] == response.status_code, body
+    assert body["type"], body
+    assert body["title"], body
+    assert CHINESE.search(body["detail"]), body
+    assert re.fullmatch(r"[a-z_]+", body["code"]), body
+    for error in body.get("errors", ()):
+        assert set(error) == {"field", "code", "message"}, error
+        assert CHINESE.search(error["message"]), error
+    for words in (*INSIDE, *filter(None, unsaid)):
+        assert words not in response.text, f"{words!r} is told: {response.text[:500]}"
+    return body
+
+
+def fields_of(body: dict[str, Any]) -> dict[str, str]:
+    """Which field is wrong by which code."""
+    return {error["field"]: error["code"] for error in body["errors"]}

@@ -1,0 +1,246 @@
+"""People at the public door of identity: staff who log in, citizens at a window, the login page."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pyotp
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from deploy.local.people import random_card, random_phone
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+CODE = re.compile(r"动态密码为(\d{6})")
+WINDOW = "/api/identity/practitioners"
+LOGIN_CODES = "/api/identity/login/codes"
+REFRESH_AFTER = 200
+"""Seconds; an access token lives 300."""
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass
+class Staff:
+    """A member of staff who logged in once with both factors, and keeps the session alive."""
+
+    http: httpx2.AsyncClient
+    login: dict[str, str]
+    tokens: dict[str, Any] = field(default_factory=dict)
+    _since: float = 0
+
+    async def try_to_log_in(self, **changes: str) -> httpx2.Response:
+        names = ("username", "password")
+        body = {name: self.login[name] for name in names} | {"totp": pyotp.TOTP(self.login["totp_secret"]).now()}
+        return await self.http.post("/api/identity/staff/sessions", json=body | changes)
+
+    async def log_in(self) -> None:
+        """A TOTP code works once: one that is used up is waited out."""
+
+        async def tokens() -> dict[str, Any]:
+            response = await self.try_to_log_in()
+            return dict(response.json()) if response.status_code == 201 else {}
+
+        self.tokens = await eventually(tokens, 40, f"{self.login['username']} logs in", pause=7)
+        self._since = time.monotonic()
+
+    async def call(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        if not self.tokens:
+            await self.log_in()
+        if time.monotonic() - self._since > REFRESH_AFTER:
+            body = {"refresh_token": self.tokens["refresh_token"]}
+            self.tokens |= (await self.http.post("/api/identity/tokens/refresh", json=body)).raise_for_status().json()
+            self._since = time.monotonic()
+        headers = {**bearer(self.tokens["access_token"]), **request.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **request)
+
+
+@dataclass
+class Citizen:
+    """Somebody with an identity card and a phone, unknown to the portal until a window registers them."""
+
+    card: dict[str, Any] = field(default_factory=random_card)
+    phone: str = field(default_factory=random_phone)
+    id: str = ""
+
+    @property
+    def number(self) -> str:
+        return str(self.card["document_number"])
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no event, log or error may tell."""
+        return self.number, self.phone, str(self.card["address"])
+
+
+@dataclass
+class Window:
+    """Where a clerk registers people and issues certificates."""
+
+    clerk: Staff
+
+    async def read_card(self, citizen: Citizen, **changes: object) -> httpx2.Response:
+        return await self.clerk.call("POST", WINDOW, json=citizen.card | changes)
+
+    async def issue(self, citizen: Citizen, phone: str | None = None) -> httpx2.Response:
+        return await self.clerk.call("POST", self._certificate(citizen), json={"phone": phone or citizen.phone})
+
+    async def rebind(self, citizen: Citizen, phone: str) -> httpx2.Response:
+        return await self.clerk.call("PUT", self._certificate(citizen), json={"phone": phone})
+
+    async def revoke(self, citizen: Citizen) -> httpx2.Response:
+        return await self.clerk.call("DELETE", self._certificate(citizen))
+
+    async def registered(self) -> Citizen:
+        """Somebody new, without a certificate."""
+        citizen = Citizen()
+        response = await self.read_card(citizen)
+        assert response.status_code == 201, response.text
+        citizen.id = str(response.json()["practitioner_id"])
+        return citizen
+
+    async def enrolled(self) -> Citizen:
+        """Somebody new who can log in."""
+        citizen = await self.registered()
+        response = await self.issue(citizen)
+        assert response.status_code == 201, response.text
+        return citizen
+
+    def _certificate(self, citizen: Citizen) -> str:
+        return f"{WINDOW}/{citizen.id}/certificate"
+
+
+@dataclass
+class Session:
+    """A citizen who is logged in."""
+
+    http: httpx2.AsyncClient
+    tokens: dict[str, Any]
+
+    async def call(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        headers = {**bearer(self.tokens["access_token"]), **request.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **request)
+
+    async def refresh(self, token: str | None = None) -> httpx2.Response:
+        body = {"refresh_token": token or self.tokens["refresh_token"]}
+        return await self.http.post("/api/identity/tokens/refresh", json=body)
+
+
+@dataclass
+class LoginPage:
+    """The login page, a phone beside it, and (on a local stack only) the answers of its captchas."""
+
+    http: httpx2.AsyncClient
+    redis: "Redis"
+    inbox: str
+
+    async def captcha(self) -> dict[str, Any]:
+        response = await self.http.post("/api/identity/captchas")
+        assert response.status_code == 201, response.text
+        return dict(response.json())
+
+    async def solved(self) -> dict[str, str]:
+        captcha = await self.captcha()
+        answer = await self.redis.get(f"identity:captcha:{captcha['captcha_id']}")
+        return {"captcha_id": captcha["captcha_id"], "captcha_answer": str(answer)}
+
+    async def ask(self, citizen: Citizen, **changes: str) -> httpx2.Response:
+        """Ask for a code with a captcha that is solved."""
+        captcha = {} if "captcha_id" in changes else await self.solved()
+        body = {"document_number": citizen.number, "phone": citizen.phone, **captcha, **changes}
+        return await self.http.post(LOGIN_CODES, json=body)
+
+    async def challenge(self, citizen: Citizen) -> str:
+        response = await self.ask(citizen)
+        assert response.status_code == 202, response.text
+        return str(response.json()["challenge_id"])
+
+    async def where_is(self, challenge: str) -> dict[str, Any]:
+        response = await self.http.get(f"{LOGIN_CODES}/{challenge}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def resend(self, challenge: str) -> httpx2.Response:
+        return await self.http.post(f"{LOGIN_CODES}/{challenge}/resend")
+
+    async def try_code(self, challenge: str, code: str) -> httpx2.Response:
+        return await self.http.post("/api/identity/login/sessions", json={"challenge_id": challenge, "code": code})
+
+    async def messages(self, phone: str) -> list[str]:
+        """The texts that arrived, newest last."""
+        response = await self.http.get(f"{self.inbox}/inbox.json", params={"phone": phone})
+        return [message["text"] for message in response.json()]
+
+    async def code(self, phone: str, count: int = 1, within: float = 20) -> str:
+        """The code of the newest message once `count` have arrived."""
+
+        async def arrived() -> list[str]:
+            texts = await self.messages(phone)
+            return texts if len(texts) >= count else []
+
+        texts = await eventually(arrived, within, f"{count} messages arrived")
+        found = CODE.search(texts[-1])
+        assert found, texts[-1]
+        return found[1]
+
+    async def logged_in(self, citizen: Citizen) -> Session:
+        challenge = await self.challenge(citizen)
+        response = await self.try_code(challenge, await self.code(citizen.phone))
+        assert response.status_code == 201, response.text
+        return Session(self.http, dict(response.json()))
+
+    async def forget_limits(self, citizen: Citizen) -> None:
+        """As if a minute had gone by: what was counted against this person, and against all phones, is forgotten."""
+        for pattern in (f"*identity*person*{citizen.id}*", "*identity*phone*"):
+            async for key in self.redis.scan_iter(pattern):
+                await self.redis.delete(key)
+
+
+def another(code: str) -> str:
+    """Six digits that are not this code."""
+    return f"{(int(code) + 1) % 10**6:06d}"
+
+
+async def at_once(*calls: "asyncio.Future[httpx2.Response] | Any") -> list[httpx2.Response]:
+    """Every answer of calls that were made side by side."""
+    return list(await asyncio.gather(*calls))
+
+
+def just_now(text: str, within: float = 60) -> bool:
+    """Whether a time of an answer is a UTC time of this very moment."""
+    return abs((datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()) < within
+
+
+@pytest_asyncio.fixture(scope="session")
+async def redis(stack: RunningStack) -> AsyncIterator["Redis"]:
+    async with Redis.from_url(stack.facts["redis"], decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def clerk(stack: RunningStack, gateway: httpx2.AsyncClient) -> Staff:
+    return Staff(gateway, stack.facts["demo"]["clerk"])
+
+
+@pytest.fixture(scope="session")
+def operator(stack: RunningStack, gateway: httpx2.AsyncClient) -> Staff:
+    return Staff(gateway, stack.facts["demo"]["operator"])
+
+
+@pytest.fixture(scope="session")
+def window(clerk: Staff) -> Window:
+    return Window(clerk)
+
+
+@pytest.fixture(scope="session")
+def login_page(stack: RunningStack, gateway: httpx2.AsyncClient, redis: "Redis") -> LoginPage:
+    return LoginPage(gateway, redis, stack.facts["sms_inbox"])
