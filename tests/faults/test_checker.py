@@ -38,7 +38,7 @@ async def run_of(things: Things) -> Evidence:
 
 
 def ends(record: object, identity: str) -> bool:
-    return headers_of(record)["ce_subject"] == identity  # type: ignore[arg-type]
+    return headers_of(record)["ce_subject"] == identity
 
 
 async def tails(things: Things) -> bool:

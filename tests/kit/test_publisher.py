@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from bson import json_util
 
-from kit import publisher as kit_publisher
+from kit import metrics
 from kit.publisher import Publisher, WrongPartitionCount
 from tests.support.subscriber import headers_of
 from tests.support.things import PARTITIONS, Things, running
@@ -79,8 +79,10 @@ async def test_after_a_pause_it_goes_on_where_it_was(things: Things) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["not json", "[]", '"text"', "{}", '{"token": {"_data": "82AAAA"}}', '{"token": {"_data": "zz"}}', '{"token": "text"}', '{"token": {"$oid": 3}}',
-     '{"snapshot": {"collection": "no such", "after": null}}'],
+    [
+        "not json", "[]", '"text"', "{}", '{"token": {"_data": "82AAAA"}}', '{"token": {"_data": "zz"}}',
+        '{"token": "text"}', '{"token": {"$oid": 3}}', '{"snapshot": {"collection": "no such", "after": null}}',
+    ],
 )  # fmt: skip
 async def test_a_position_that_cannot_be_read_means_a_snapshot(things: Things, text: str) -> None:
     written = await things.write(10)
@@ -134,7 +136,7 @@ async def test_a_dropped_database_does_not_keep_it_busy(things: Things) -> None:
 
 
 def snapshots(things: Things) -> float:
-    return float(kit_publisher.metrics.publisher_snapshots.labels(things.name)._value.get())
+    return float(metrics.publisher_snapshots.labels(things.name)._value.get())
 
 
 async def test_the_position_moves_on_while_nothing_is_written(things: Things) -> None:

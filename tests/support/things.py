@@ -76,7 +76,7 @@ class Things:
 
     def told(self, document: Mapping[str, object]) -> list[NewEvent]:
         """The publication; it raises for the text `unspeakable`."""
-        contract = type("Told", (ThingChanged,), {"TOPIC": self.topic})
+        contract: type[ThingChanged] = type("Told", (ThingChanged,), {"TOPIC": self.topic})
         if document["text"] == "unspeakable":
             raise ValueError("cannot be told")
         return [contract.of(document, thing_id=document["_id"])]
