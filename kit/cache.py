@@ -4,13 +4,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Self, TypedDict, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import limits
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -102,13 +102,6 @@ async def _guarded(call: Awaitable[T]) -> T:
         raise Unavailable("Redis") from error
 
 
-class Waits(TypedDict):
-    """The time-outs both clients take, in seconds."""
-
-    socket_timeout: float
-    socket_connect_timeout: float
-
-
 class RedisServer:
     """`async with RedisServer(settings, "identity") as server: server.cache, server.limits`."""
 
@@ -120,12 +113,25 @@ class RedisServer:
 
     async def __aenter__(self) -> Self:
         """Connects lazily: opening never fails."""
-        waits = Waits(socket_timeout=self._timeout, socket_connect_timeout=self._timeout)
-        redis = Redis.from_url(self._url, decode_responses=True, retry=Retry(NoBackoff(), 1), **waits)
-        self._stack.push_async_callback(redis.aclose)
-        storage = RedisStorage(f"async+{self._url}", wrap_exceptions=True, implementation="redispy", **waits)
+        redis = Redis(connection_pool=self._pool(decode_responses=True))
+        pool: Any = self._pool()  # limits hands it on, whatever its signature says
+        storage = RedisStorage(
+            f"async+{self._url}", wrap_exceptions=True, implementation="redispy", connection_pool=pool
+        )
         self.cache, self.limits = Cache(redis, self._service), RateLimits(storage, self._service)
         return self
+
+    def _pool(self, **options: bool) -> ConnectionPool:
+        """Connections that Redis closed by a restart are made anew, once, before anybody is told that it is away."""
+        pool = ConnectionPool.from_url(
+            self._url,
+            retry=Retry(NoBackoff(), 1),
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            **options,
+        )
+        self._stack.push_async_callback(pool.aclose)
+        return pool
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""

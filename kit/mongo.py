@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 import bson
+import pymongo
 from bson import json_util
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -90,6 +91,7 @@ async def connect(settings: MongoSettings, service: str) -> AsyncIterator[Databa
         settings.url.get_secret_value(),
         serverSelectionTimeoutMS=settings.timeout_ms,
         timeoutMS=settings.timeout_ms,
+        socketTimeoutMS=settings.timeout_ms,
         maxPoolSize=settings.pool_size,
         appname=service,
         tz_aware=True,
@@ -235,7 +237,10 @@ class ChangeStream:
             "getMore": bson.Int64(self._cursor), "collection": "$cmd.aggregate",
             "batchSize": self._batch, "maxTimeMS": self._wait_ms,
         }  # fmt: skip
-        return self._database.command(more, session=self._session, codec_options=RAW)
+        # A client's timeoutMS would replace maxTimeMS: an idle stream then waited as long as its own time-out, and
+        # ended by it about once a minute. 0 lifts it for this call; socketTimeoutMS stands in.
+        with pymongo.timeout(0):
+            return self._database.command(more, session=self._session, codec_options=RAW)
 
     async def next(self) -> Changes:
         """The next batch; empty after `wait_ms` without a change."""

@@ -13,6 +13,8 @@ import pyotp
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from deploy.local.people import random_card, random_phone
 from tests.support.stack import RunningStack
@@ -222,7 +224,7 @@ def just_now(text: str, within: float = 60) -> bool:
 
 @pytest_asyncio.fixture(scope="session")
 async def redis(stack: RunningStack) -> AsyncIterator["Redis"]:
-    async with Redis.from_url(stack.facts["redis"], decode_responses=True) as client:
+    async with Redis.from_url(stack.facts["redis"], decode_responses=True, retry=Retry(NoBackoff(), 1)) as client:
         yield client
 
 
