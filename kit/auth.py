@@ -181,9 +181,10 @@ class TokenVerifier:
 
 def _key_id(token: str) -> str | None:
     try:
-        return jws.extract_compact(token.encode()).headers().get("kid")
+        kid = jws.extract_compact(token.encode()).headers().get("kid")
     except (JoseError, ValueError):
         return None
+    return kid if isinstance(kid, str) else None  # whoever forges a token may put anything there
 
 
 def _caller(claims: dict[str, object]) -> Caller:

@@ -67,6 +67,9 @@ class Unavailable(AppError):
     def __str__(self) -> str:
         return f"{self.what} is away"
 
+    def __repr__(self) -> str:
+        return f"Unavailable({self.what})"
+
 
 class TooManyRequests(AppError):
     """A limit was reached; `retry_after` in seconds."""

@@ -168,7 +168,7 @@ class Collection(Generic[D]):
 
 def _stored(document: Document) -> dict[str, object]:
     stored = document.model_dump(by_alias=True)
-    if len(bson.encode(stored)) > MAX_DOCUMENT_BYTES:
+    if len(bson.encode(stored)) > MAX_DOCUMENT_BYTES and document.action != "deleted":  # deleting is always possible
         raise AppError(409, "document_full", "此记录的修改次数已达上限，请联系受理窗口")
     return stored
 

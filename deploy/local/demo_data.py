@@ -27,7 +27,7 @@ async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
         _staff(environment, secrets.operator, "operator"),
         _client(environment, secrets.client_secret),
     )
-    loaded = stack.data / "demo-person-loaded"
+    loaded = stack.servers / "demo-person-loaded"  # beside the data that it speaks of: a reset takes both
     if not loaded.exists():
         async with Portal.opened(description(stack, secrets)) as portal:
             await _demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))

@@ -107,7 +107,7 @@ class AccountService:
     async def keep_staff(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
         """Create or change a member of staff; the same again changes nothing."""
         known = await self._store.staff.get(_staff_id(username))
-        if known and sorted(known.roles) == sorted(roles) and await self._passwords.fits(password, known.password_hash):
+        if known and await self._unchanged(known, password, totp_secret, roles):
             return
         fields = {
             "username": username,
@@ -122,6 +122,11 @@ class AccountService:
             await self._store.staff.insert(
                 Staff.first(at=at, by=by, action="created", id=_staff_id(username), **fields)
             )
+
+    async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
+        same_totp = self._sealer.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
+        same_roles = sorted(staff.roles) == sorted(roles)
+        return same_totp and same_roles and await self._passwords.fits(password, staff.password_hash)
 
     async def keep_client(self, client_id: str, secret: str, scopes: list[str]) -> None:
         """Create or change an API client; the same again changes nothing."""

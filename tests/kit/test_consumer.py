@@ -19,6 +19,7 @@ from kit.events import Event, EventData, Outgoing, encode
 from tests.support.names import own_name
 from tests.support.projection import Kept, consuming, own_projection
 from tests.support.stack import RunningStack
+from tests.support.things import TYPE, Things, running
 from tests.support.topics import own_topics
 from tests.support.waiting import eventually
 
@@ -350,3 +351,31 @@ async def test_a_record_without_a_value_is_buried_and_replayed_as_it_was(kept: K
         again = await eventually(lambda: letters(kept), 20, "it is buried again")
     assert again[0]["dead_topic"] == f"{kept.group}.replay".encode()
     assert again[0]["dead_cause"] == b"Reject: an event without data"
+
+
+async def test_transaction_markers_are_no_work_that_waits(
+    stack: RunningStack, things: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction ends with a marker, which nobody is ever given."""
+    monkeypatch.setattr(kit_consumer, "MEASURE_SECONDS", 0.1)
+    seen: list[str] = []
+
+    async def handle(event: Event) -> None:
+        seen.append(event.subject)
+
+    async with own_projection(stack, [things.topic], TYPE) as kept, running(things.publisher):
+        settings = kept.settings.model_copy(update={"stall_seconds": 0.5})
+        consumer = Consumer(kept.group, kept.topics, {TYPE: handle}, settings, "one")
+        tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
+        try:
+            for number in range(1, 11):
+                await things.write(1)
+                await until(lambda expected=number: len(seen) == expected, "it is handled")  # type: ignore[misc]
+            await asyncio.sleep(1.5)
+            assert await green(consumer)
+            assert not consumer.standstill._waiting
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task

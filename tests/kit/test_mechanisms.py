@@ -1,0 +1,201 @@
+"""The small mechanisms of the kit that need no server: seal, documents, logs, errors, clock, health."""
+
+import asyncio
+import secrets
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError
+
+from kit.clock import ManualClock, SystemClock, rfc3339, shanghai_date
+from kit.documents import Document
+from kit.errors import InvalidFields
+from kit.health import Standstill
+from kit.ids import derived_id, is_id, new_id
+from kit.log import REDACTED, redact
+from kit.seal import CannotOpen, Sealer, keyed_hash, same
+from kit.settings import KeyRing
+
+
+def ring(current: str, **keys: bytes) -> KeyRing:
+    return KeyRing.model_validate({"current": current, "keys": {kid: b64encode(key) for kid, key in keys.items()}})
+
+
+ONE, TWO = secrets.token_bytes(32), secrets.token_bytes(32)
+
+
+@given(st.text())
+def test_what_is_sealed_opens_in_its_place_and_says_nothing(text: str) -> None:
+    sealer = Sealer(ring("k1", k1=ONE))
+    sealed = sealer.seal(text, "phone:1")
+    assert sealer.open(sealed, "phone:1") == text
+    assert sealed != sealer.seal(text, "phone:1")
+    assert len(text) < 4 or text not in sealed
+
+
+def test_a_sealed_text_opens_in_no_other_place_and_not_when_damaged() -> None:
+    sealer = Sealer(ring("k1", k1=ONE))
+    sealed = sealer.seal("13800005678", "phone:1")
+    flipped = sealed[:-3] + ("A" if sealed[-3] != "A" else "B") + sealed[-2:]
+    for text, context in ((sealed, "phone:2"), (flipped, "phone:1"), (sealed[:-4], "phone:1"), ("", "phone:1"),
+                          ("k9" + sealed[2:], "phone:1"), ("k1.", "phone:1"), ("k1.!!!", "phone:1")):  # fmt: skip
+        with pytest.raises(CannotOpen):
+            sealer.open(text, context)
+
+
+def test_an_old_key_still_opens_and_the_new_one_seals() -> None:
+    old = Sealer(ring("k1", k1=ONE)).seal("secret", "here")
+    both = Sealer(ring("k2", k1=ONE, k2=TWO))
+    assert both.open(old, "here") == "secret"
+    assert both.seal("secret", "here").startswith("k2.")
+
+
+@pytest.mark.parametrize("weak", [b"short", b"\0" * 32, b"password" * 4])
+def test_weak_keys_are_refused_and_never_shown(weak: bytes) -> None:
+    with pytest.raises(ValidationError, match="openssl rand"):
+        ring("k1", k1=weak)
+    assert repr(ONE)[2:12] not in repr(ring("k1", k1=ONE))
+
+
+def test_a_blind_index_is_the_same_for_the_same_parts_only() -> None:
+    assert keyed_hash(ONE, "a", "b") == keyed_hash(ONE, "a", "b")
+    others = {keyed_hash(ONE, "ab"), keyed_hash(ONE, "a", "c"), keyed_hash(TWO, "a", "b"), keyed_hash(ONE, "", "ab")}
+    assert keyed_hash(ONE, "a", "b") not in others
+    assert len(others) == 4
+    assert same("one", "one")
+    assert not same("one", "two")
+
+
+class Note(Document):
+    text: str
+    tags: list[str] = Field(default=[])
+
+
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def test_each_version_stands_in_the_documents_own_history() -> None:
+    first = Note.first(at=AT, by="zhang", action="created", id="1", text="one")
+    second = first.following(at=AT + timedelta(days=1), by="clerk", action="changed", text="two", tags=["x"])
+    assert (first.version, second.version) == (1, 2)
+    assert first.history[0].model_dump()["changes"] == [
+        {"field": "text", "old": None, "new": "one"}, {"field": "tags", "old": None, "new": []}
+    ]  # fmt: skip
+    last = second.history[1]
+    assert (last.by, last.action, last.version) == ("clerk", "changed", 2)
+    assert last.model_dump()["changes"] == [
+        {"field": "text", "old": "one", "new": "two"}, {"field": "tags", "old": [], "new": ["x"]}
+    ]  # fmt: skip
+    assert (second.changed, second.created_at) == (["text", "tags"], AT)
+    assert first.text == "one"
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), st.lists(st.text(max_size=3), max_size=3)), max_size=8))
+def test_the_history_tells_the_present_state(steps: list[tuple[str, list[str]]]) -> None:
+    note = Note.first(at=AT, by="a", action="created", id="1", text="")
+    for text, tags in steps:
+        note = note.following(at=AT, by="a", action="changed", text=text, tags=tags)
+    told: dict[str, object] = {}
+    for entry in note.history:
+        told |= {change["field"]: change["new"] for change in entry.model_dump()["changes"]}
+    assert told == note.facts()
+    assert [entry.version for entry in note.history] == list(range(1, note.version + 1))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"phone": "x"}, {"old_phone": ["1", "2"]}, {"document_number": "x"}, {"access_token": "x"}, {"password": "x"},
+        {"event": "asked for 13800005678"}, {"event": "card 31010119900307123X read"}, {"cause": "old 310101900307123"},
+        {"deep": {"list": [{"text": "call 13800005678 now"}]}}, {"headers": {"authorization": "Bearer x"}},
+        {"exception": "ValueError: eyJhbGciOiJ9.eyJzdWIiOiIxIn0.c2ln"}, {"error": ValueError("of 13800005678")},
+    ],
+)  # fmt: skip
+def test_nothing_that_identifies_a_person_reaches_the_log(fields: dict[str, object]) -> None:
+    written = str(redact(None, "", dict(fields)))
+    assert REDACTED in written
+    for secret in ("13800005678", "31010119900307123X", "310101900307123", "eyJzdWIiOiIxIn0", "'x'", "'1'"):
+        assert secret not in written
+
+
+def test_what_identifies_nobody_stays_in_the_log() -> None:
+    fields: dict[str, object] = {
+        "event": "request", "ms": 1.5, "id": "7f9d0933-ead0-4e0c-8f5d-b4159e0b0000", "ok": True, "none": None,
+        "count": 15,
+        "at": "2026-11-24T08:09:06.123456Z", "code": 200,
+    }  # fmt: skip
+    assert redact(None, "", dict(fields)) == fields
+
+
+class Form(BaseModel):
+    name: str = Field(max_length=3)
+    age: int = Field(ge=18, le=70)
+    tags: list[str] = Field(default=[], max_length=1)
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "code"),
+    [
+        ({"age": 20}, "data.name", "required"),
+        ({"name": "too long", "age": 20}, "data.name", "too_long"),
+        ({"name": "a", "age": 17}, "data.age", "out_of_range"),
+        ({"name": "a", "age": 99}, "data.age", "out_of_range"),
+        ({"name": "a", "age": 20, "tags": ["a", "b"]}, "data.tags", "too_long"),
+        ({"name": "a", "age": "secret-value"}, "data.age", "invalid"),
+        ({"name": "a", "age": 20, "tags": [1]}, "data.tags.0", "invalid"),
+    ],
+)
+def test_each_wrong_field_gets_a_chinese_sentence_and_its_value_is_not_repeated(
+    data: dict[str, object], field: str, code: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Form.model_validate(data)
+    problem = InvalidFields.of(caught.value, "data")
+    (error,) = problem.marshal()["errors"]
+    assert (error["field"], error["code"]) == (field, code)
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in error["message"])
+    assert "secret-value" not in str(problem.marshal())
+
+
+def test_times_are_utc_to_the_millisecond_and_days_are_those_of_shanghai() -> None:
+    moment = datetime(2026, 11, 24, 5, 47, 34, 120_999, tzinfo=UTC)
+    assert rfc3339(moment) == "2026-11-24T05:47:34.120Z"
+    assert rfc3339(moment.astimezone(tz=None)) == "2026-11-24T05:47:34.120Z"
+    assert shanghai_date(datetime(2026, 1, 1, 15, 59, tzinfo=UTC)).isoformat() == "2026-01-01"
+    assert shanghai_date(datetime(2026, 1, 1, 16, 0, tzinfo=UTC)).isoformat() == "2026-01-02"
+    assert SystemClock().now().microsecond % 1_000 == 0
+    clock = ManualClock(AT)
+    clock.advance(timedelta(hours=1))
+    assert clock.now() == AT + timedelta(hours=1)
+
+
+async def test_a_standstill_is_red_only_while_work_waits_and_nothing_moves() -> None:
+    part = Standstill("the work", limit=0.05)
+    await part.check()
+    part.observe(1, waiting=False)
+    await asyncio.sleep(0.1)
+    await part.check()  # nothing waits
+    part.observe(1, waiting=True)
+    await part.check()  # it only begins to wait
+    await asyncio.sleep(0.1)
+    part.observe(1, waiting=True)
+    with pytest.raises(RuntimeError, match="the work stands still"):
+        await part.check()
+    part.observe(2, waiting=True)
+    await part.check()  # it moved
+    await asyncio.sleep(0.1)
+    with pytest.raises(RuntimeError):
+        await part.check()  # nobody even observes any more
+    part.observe(2, waiting=False)
+    await part.check()
+
+
+def test_ids_are_random_or_follow_from_their_parts() -> None:
+    assert new_id() != new_id()
+    assert derived_id("a", "b") == derived_id("a", "b") != derived_id("ab")
+    assert is_id(new_id())
+    for text in ("", "me", new_id().upper(), f"{{{new_id()}}}", new_id().replace("-", "")):
+        assert not is_id(text)

@@ -1,0 +1,180 @@
+"""Access tokens: what the issuer signs is accepted, and nothing else is."""
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import KeySetSerialization, OctKey, OKPKey
+
+from kit.auth import Caller, TokenIssuer, TokenVerifier, Unauthorized
+from kit.clock import ManualClock
+from kit.errors import NotFound
+from kit.settings import TokenSettings
+
+SETTINGS = TokenSettings(issuer="us", audience="our services", jwks_url="http://unused.invalid")
+WHO = Caller("zhang", "practitioner", session="s1")
+
+
+def key(kid: str) -> OKPKey:
+    return OKPKey.generate_key("Ed25519", {"kid": kid, "use": "sig"}, private=True)
+
+
+class House:
+    """An issuer and a verifier that reads the keys which the issuer publishes."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.keys = [key("first")]
+        self.fetched = 0
+        self.verifier = TokenVerifier(self.published, SETTINGS, self.clock)
+
+    @property
+    def issuer(self) -> TokenIssuer:
+        return TokenIssuer(self.keys, SETTINGS, self.clock, 300)
+
+    async def published(self) -> KeySetSerialization:
+        self.fetched += 1
+        return self.issuer.public_keys()
+
+    def claims(self, **other: object) -> dict[str, Any]:
+        now = int(self.clock.now().timestamp())
+        return {
+            "iss": "us", "aud": "our services", "sub": "zhang", "iat": now, "exp": now + 300, "kind": "practitioner",
+            **other,
+        }  # fmt: skip
+
+    def signed(self, claims: dict[str, Any], **header: Any) -> str:
+        """With the right key, and anything in the header."""
+        full = {"alg": "Ed25519", "kid": "first", "typ": "at+jwt", **header}
+        text = ".".join(part(value) for value in (full, claims))
+        signature = jws.serialize_compact(
+            {"alg": "Ed25519"}, b"", self.keys[0], algorithms=["Ed25519"]
+        )  # only to have a signature's shape
+        return f"{text}.{signature.rpartition('.')[2]}"
+
+    def honest(self, claims: dict[str, Any], **header: Any) -> str:
+        full = {"alg": "Ed25519", "kid": "first", "typ": "at+jwt", **header}
+        return jwt.encode(full, claims, self.keys[0], algorithms=["Ed25519"])
+
+
+def part(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def test_what_the_issuer_signs_is_accepted_for_its_lifetime(house: House) -> None:
+    token = house.issuer.issue(WHO)
+    assert await house.verifier.verify(token) == WHO
+    house.clock.advance(timedelta(seconds=299))
+    assert await house.verifier.verify(token) == WHO
+    house.clock.advance(timedelta(seconds=10))
+    with pytest.raises(Unauthorized):
+        await house.verifier.verify(token)
+
+
+def unsigned(house: House) -> str:
+    return f"{part({'alg': 'none', 'kid': 'first', 'typ': 'at+jwt'})}.{part(house.claims())}."
+
+
+def signed_with_the_public_key(house: House) -> str:
+    public = house.keys[0].as_dict(private=False)["x"]
+    secret = OctKey.import_key(str(public), {"kid": "first"})
+    return jwt.encode({"alg": "HS256", "kid": "first", "typ": "at+jwt"}, house.claims(), secret, algorithms=["HS256"])
+
+
+def signed_by_a_stranger(house: House) -> str:
+    header = {"alg": "Ed25519", "kid": "first", "typ": "at+jwt"}
+    return jwt.encode(header, house.claims(), key("first"), algorithms=["Ed25519"])
+
+
+def altered(house: House) -> str:
+    head, _, signature = house.issuer.issue(WHO).split(".")
+    return f"{head}.{part(house.claims(sub='li'))}.{signature}"
+
+
+def own_key_in_the_header(house: House) -> str:
+    stranger = key("mine")
+    header = {"alg": "Ed25519", "kid": "mine", "typ": "at+jwt", "jwk": stranger.as_dict(private=False)}
+    return jwt.encode(header, house.claims(), stranger, algorithms=["Ed25519"])
+
+
+FORGERIES: dict[str, Callable[[House], str]] = {
+    "alg none": unsigned,
+    "HS256 with the public key": signed_with_the_public_key,
+    "a stranger's key": signed_by_a_stranger,
+    "altered claims": altered,
+    "a key of its own in the header": own_key_in_the_header,
+    "another issuer": lambda house: house.honest(house.claims(iss="them")),
+    "another audience": lambda house: house.honest(house.claims(aud="their services")),
+    "an audience list of others": lambda house: house.honest(house.claims(aud=["a", "b"])),
+    "no audience": lambda house: house.honest({k: v for k, v in house.claims().items() if k != "aud"}),
+    "no expiry": lambda house: house.honest({k: v for k, v in house.claims().items() if k != "exp"}),
+    "no subject": lambda house: house.honest({k: v for k, v in house.claims().items() if k != "sub"}),
+    "expired": lambda house: house.honest(house.claims(exp=int(house.clock.now().timestamp()) - 60)),
+    "an expiry of text": lambda house: house.honest(house.claims(exp="tomorrow")),
+    "another type": lambda house: house.honest(house.claims(), typ="JWT"),
+    "an unknown kind": lambda house: house.honest(house.claims(kind="god")),
+    "an unknown key id": lambda house: house.honest(house.claims(), kid="other"),
+    "a path for key id": lambda house: house.signed(house.claims(), kid="../../../dev/null"),
+    "a list for key id": lambda house: house.signed(house.claims(), kid=["first"]),
+    "an object for key id": lambda house: house.signed(house.claims(), kid={"first": 1}),
+    "a number for key id": lambda house: house.signed(house.claims(), kid=1),
+    "no key id": lambda house: house.signed(house.claims(), kid=None),
+    "a header that is a list": lambda house: f"{part([1])}.{part(house.claims())}.AAAA",
+    "no JSON": lambda _house: "AAAA.AAAA.AAAA",
+    "nothing": lambda _house: "",
+    "points": lambda _house: "...",
+    "very long": lambda _house: "a" * 5_000,
+    "not base64": lambda _house: "§§§.§§§.§§§",
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+async def test_nothing_else_is_accepted(house: House, forge: Callable[[House], str]) -> None:
+    with pytest.raises(Unauthorized):
+        await house.verifier.verify(forge(house))
+
+
+async def test_no_single_bit_of_a_signature_may_differ(house: House) -> None:
+    head, claims, signature = house.issuer.issue(WHO).split(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    for number in range(512):
+        bit = bytearray(raw)
+        bit[number // 8] ^= 1 << number % 8
+        forged = base64.urlsafe_b64encode(bytes(bit)).decode().rstrip("=")
+        with pytest.raises(Unauthorized):
+            await house.verifier.verify(f"{head}.{claims}.{forged}")
+
+
+async def test_a_new_signing_key_logs_nobody_out(house: House) -> None:
+    old = house.issuer.issue(WHO)
+    await house.verifier.verify(old)
+    house.clock.advance(timedelta(seconds=20))
+    house.keys.insert(0, key("second"))
+    assert await house.verifier.verify(house.issuer.issue(WHO)) == WHO
+    house.clock.advance(timedelta(seconds=1))
+    fresh = TokenVerifier(house.published, SETTINGS, house.clock)
+    assert await fresh.verify(old) == WHO
+
+
+async def test_forged_key_ids_do_not_make_it_fetch_without_end(house: House) -> None:
+    await house.verifier.verify(house.issuer.issue(WHO))
+    for number in range(100):
+        with pytest.raises(Unauthorized):
+            await house.verifier.verify(house.honest(house.claims(), kid=f"forged-{number}"))
+    assert house.fetched <= 2
+
+
+def test_everybody_elses_things_are_not_found() -> None:
+    assert WHO.own("me") == WHO.own("zhang") == "zhang"
+    for caller in (Caller("li", "practitioner"), Caller("zhang", "staff"), Caller("zhang", "client")):
+        with pytest.raises(NotFound):
+            caller.own("zhang")
