@@ -97,6 +97,7 @@ class TransactionalProducer:
         await self._producer.client.close()
         if sending is not None:
             await asyncio.wait([sending], timeout=CLOSE_SECONDS)
+            await self._producer.client.close()  # what its last requests connected anew
         self._producer._closed = True
 
 
