@@ -241,10 +241,17 @@ class Admin:
         self._client, self._timeout = client, timeout_seconds
 
     async def position(self, group: str) -> tuple[int, str]:
-        """The count and text that the publisher `group` stored last; (0, "") when there is none."""
+        """The count and text that the publisher `group` stored last; (0, "") when there is none. Raises `Unavailable`.
+
+        Asked for by name a missing position is -1. No answer about it is an error of the whole reply, which aiokafka
+        passes over: a broker that has just started still loads the group, and taking that for "none" means a snapshot.
+        """
+        shard = Partition(group, 0)
         async with asyncio.timeout(self._timeout):
-            found = (await self._client.list_consumer_group_offsets(group)).get(Partition(group, 0))
-        return (0, "") if found is None or found.offset < 0 else (found.offset, found.metadata or "")
+            found = (await self._client.list_consumer_group_offsets(group, partitions=[shard])).get(shard)
+        if found is None:
+            raise Unavailable("Kafka")
+        return (0, "") if found.offset < 0 else (found.offset, found.metadata or "")
 
     async def topics(self) -> dict[str, int]:
         """Partition counts by topic."""

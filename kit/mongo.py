@@ -166,11 +166,11 @@ class Collection(Generic[D]):
             raise Conflict
 
 
-def _stored(document: Document) -> dict[str, object]:
-    stored = document.model_dump(by_alias=True)
-    if len(bson.encode(stored)) > MAX_DOCUMENT_BYTES and document.action != "deleted":  # deleting is always possible
+def _stored(document: Document) -> RawBSONDocument:
+    encoded = bson.encode(document.model_dump(by_alias=True))
+    if len(encoded) > MAX_DOCUMENT_BYTES and document.action != "deleted":  # deleting is always possible
         raise AppError(409, "document_full", "此记录的修改次数已达上限，请联系受理窗口")
-    return stored
+    return RawBSONDocument(encoded)
 
 
 class Projection:

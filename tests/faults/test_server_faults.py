@@ -3,9 +3,15 @@
 import asyncio
 import time
 
+import httpx2
+
+from kit import kafka, mongo
+from kit.errors import Unavailable
+from kit.kafka import KafkaError
 from tests.faults.conftest import Run
-from tests.support.people import EDUCATION
+from tests.support.people import EDUCATION, Person
 from tests.support.processes import leads
+from tests.support.things import Things, running
 from tests.support.waiting import eventually
 
 
@@ -23,6 +29,31 @@ async def test_killing_kafka_five_times_under_load_loses_nothing_and_nobody_noti
     assert log.success >= 0.999
 
 
+async def test_a_broker_that_has_just_started_never_says_that_there_is_no_position(run: Run, things: Things) -> None:
+    """It would cost a snapshot of the whole database."""
+    async with running(things.publisher):
+        await things.write(3)
+        await things.seen(3)
+    async with kafka.admin(things.settings) as before:
+        stored = await before.position(things.group)
+    assert stored[0] == 3
+    for _ in range(3):
+        await run.processes.kill("kafka")
+        answers = [await eventually(lambda: position(things), 40, "the broker answers", pause=0)]
+        answers += [answer for answer in [await position(things) for _ in range(50)] if answer]
+        assert set(answers) == {stored}
+    async with kafka.admin(things.settings) as after:
+        assert await after.position(f"{things.group}.of-nobody") == (0, "")
+
+
+async def position(things: Things) -> tuple[int, str] | None:
+    try:
+        async with kafka.admin(things.settings) as admin:
+            return await admin.position(things.group)
+    except (Unavailable, KafkaError, TimeoutError):
+        return None
+
+
 async def test_killing_mongodb_under_load_loses_nothing_that_was_acknowledged(run: Run) -> None:
     took: list[float] = []
     async with run.load(100) as log:
@@ -30,6 +61,7 @@ async def test_killing_mongodb_under_load_loses_nothing_that_was_acknowledged(ru
             await asyncio.sleep(2)
             await run.processes.kill("mongo")
             began = time.monotonic()
+            await asyncio.sleep(0.2)  # what was answered just before the end has arrived
             await eventually(lambda: writes_again(run), 30, "writes are accepted again", pause=0.2)
             took.append(time.monotonic() - began)
     print("writes again after", *(f"{seconds:.1f}" for seconds in took))
@@ -99,11 +131,9 @@ async def test_a_key_has_one_effect_however_often_it_is_sent_and_whatever_is_kil
     assert await count(run) == 200
 
 
-async def run_safely(person: object, key: str, data: dict[str, object]) -> tuple[int, bytes] | None:
-    import httpx2
-
+async def run_safely(person: Person, key: str, data: dict[str, object]) -> tuple[int, bytes] | None:
     try:
-        response = await person.create(data, key=key)  # type: ignore[attr-defined]
+        response = await person.create(data, key=key)
     except httpx2.TransportError:
         return None
     return response.status_code, response.content
@@ -114,7 +144,5 @@ async def answered(answers: dict[str, set[tuple[int, bytes]]], enough: int) -> b
 
 
 async def count(run: Run) -> int:
-    from kit import mongo
-
     async with mongo.connect(run.stack.mongo, "records") as database:
         return int(await database["records"].count_documents({"practitioner_id": run.people[0].id}))
