@@ -110,9 +110,9 @@ async def test_200_poison_among_5000_good_ones(stack: RunningStack) -> None:
     async def story(group: Group) -> None:
         mixed = []
         for number, record in enumerate(goods):
-            mixed.append(record)
+            mixed.append(record._replace(partition=number % 3))
             if number % (GOOD // POISON) == 0:
-                mixed.append(poison[number * POISON // GOOD][1])
+                mixed.append(poison[number * POISON // GOOD][1]._replace(partition=len(mixed) % 3))
         await group.write(mixed)
         handled = Handled()
         running = asyncio.create_task(group.consumer(handled).run())
