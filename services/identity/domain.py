@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kit.text import Name, Text, day_from_text
+from kit.text import Name, Text, day_from_text, today_of
 from services.identity.documents import (
     DocumentType,
     is_resident_number,
@@ -86,7 +86,7 @@ class Registration(BaseModel):
     @field_validator("document_number")
     @classmethod
     def _exists(cls, number: str, info: ValidationInfo) -> str:
-        if info.data.get("document_type") == "resident_id" and not is_resident_number(number, _today(info)):
+        if info.data.get("document_type") == "resident_id" and not is_resident_number(number, today_of(info)):
             raise PydanticCustomError("document_number_invalid", "证件号码有误，请核对后重新输入")
         return number
 
@@ -129,13 +129,6 @@ class Registration(BaseModel):
         if value is not None and (len(value) > PORTRAIT_BYTES or not value.startswith(b"\xff\xd8\xff")):
             raise PydanticCustomError("portrait_invalid", "照片须为不超过100KB的JPG图片")
         return value
-
-
-def _today(info: ValidationInfo) -> date:
-    if not info.context:
-        raise RuntimeError("a registration is validated with the day it is made on")
-    today: date = info.context["today"]
-    return today
 
 
 def challenge_state(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, LiteralString
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from kit.text import day_from_text
+from kit.text import day_from_text, today_of
 
 EARLIEST_DAY = date(1900, 1, 1)
 
@@ -38,17 +38,9 @@ def _plausible(value: date) -> date:
 
 
 def _not_in_future(value: date, info: ValidationInfo) -> date:
-    if value > _today(info):
+    if value > today_of(info):
         raise PydanticCustomError("date_in_future", "日期不能晚于今天，请检查后重新填写")
     return value
-
-
-def _today(info: ValidationInfo) -> date:
-    # Without a context the caller forgot the clock: that must surface, not pass as valid data.
-    if not info.context:
-        raise RuntimeError("record data is validated by parse_data, which says what day it is")
-    today: date = info.context["today"]
-    return today
 
 
 Day = Annotated[date, BeforeValidator(day_from_text), AfterValidator(_plausible)]
