@@ -24,6 +24,7 @@ _LINE_BREAK = regex.compile(f"[{_LINE_BREAKS}]")
 _EDGE = string.whitespace + "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200C)))
 _EDGE += "\u2060\ufeff"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LOOK_ALIKES = frozenset("\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e.")
 _SEPARATORS = regex.compile(r"[\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e]|(?<=\p{Han})\.(?=\p{Han})")
 
 
@@ -44,8 +45,11 @@ def clean_name(value: object) -> str:
 
     Unicode normalisation is never applied: NFC turns some name characters into others.
     """
-    name: str = _SEPARATORS.sub(SEPARATOR, clean_text(value))
-    return name
+    name = clean_text(value)
+    if _LOOK_ALIKES.isdisjoint(name):  # nearly always
+        return name
+    folded: str = _SEPARATORS.sub(SEPARATOR, name)
+    return folded
 
 
 def day_from_text(value: object) -> date:

@@ -108,32 +108,7 @@ async def _service(request: Request) -> RecordService:
 
 ServiceDep = Annotated[RecordService, Depends(_service)]
 KIND_PAGE = Page[KindOut](items=[KindOut.of(kind) for kind in KINDS.values()])
-router = APIRouter(prefix="/api/records", route_class=StrictRoute)
-
-
-@router.get("/kinds")
-async def list_kinds(response: Response) -> Page[KindOut]:
-    """The kinds of record, in the order of the guide's menu."""
-    response.headers.update(PUBLIC)
-    return KIND_PAGE
-
-
-@router.get("/kinds/{kind}/schema")
-async def get_schema(kind: str, response: Response) -> Mapping[str, object]:
-    """The JSON Schema (2020-12) of a kind's data."""
-    if kind not in KINDS:
-        raise NotFound
-    response.headers.update(PUBLIC)
-    return KINDS[kind].schema()
-
-
-@router.get("/code-tables/{name}")
-async def list_codes(name: str, response: Response) -> Page[Code]:
-    """The terms of a code table."""
-    if name not in CODE_TABLES:
-        raise NotFound
-    response.headers.update(PUBLIC)
-    return Page(items=list(codes(name)))
+router = APIRouter(prefix="/api/records", route_class=StrictRoute)  # the busiest routes first: they are tried in order
 
 
 @router.get("/practitioners/{practitioner_id}/records")
@@ -206,3 +181,28 @@ async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id) -> 
     """Every version of a record: when, by whom, what changed."""
     record = await service.get(caller, record_id)
     return Page(items=record.history)
+
+
+@router.get("/kinds")
+async def list_kinds(response: Response) -> Page[KindOut]:
+    """The kinds of record, in the order of the guide's menu."""
+    response.headers.update(PUBLIC)
+    return KIND_PAGE
+
+
+@router.get("/kinds/{kind}/schema")
+async def get_schema(kind: str, response: Response) -> Mapping[str, object]:
+    """The JSON Schema (2020-12) of a kind's data."""
+    if kind not in KINDS:
+        raise NotFound
+    response.headers.update(PUBLIC)
+    return KINDS[kind].schema()
+
+
+@router.get("/code-tables/{name}")
+async def list_codes(name: str, response: Response) -> Page[Code]:
+    """The terms of a code table."""
+    if name not in CODE_TABLES:
+        raise NotFound
+    response.headers.update(PUBLIC)
+    return Page(items=list(codes(name)))

@@ -25,6 +25,7 @@ MODELS: Mapping[str, type[Document]] = {
 }
 PUBLICATIONS = {**IDENTITY, **NOTIFY, **RECORDS}
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # MongoDB holds no others
 words = st.sampled_from(["requested", "resent", "created", "queued", "sent", "changed"])
 
 # what these fields hold is narrower than their types say

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 import schemathesis
+import schemathesis.specs.openapi.schemas  # otherwise first in a thread, where ast.parse of 3.11 isn't safe (gh-106905)
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
