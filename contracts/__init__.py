@@ -7,6 +7,8 @@ EVENTS: tuple[type[EventData], ...] = (
     identity.PractitionerChanged,
     identity.CertificateChanged,
     identity.CodeRequested,
+    identity.AccessLogged,
     records.RecordChanged,
+    records.AccessLogged,
     notify.MessageChanged,
 )

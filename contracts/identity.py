@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts import access
 from kit.events import EventData
 
 CODE_CONTEXT = "identity.code.requested.v1"
@@ -57,3 +58,11 @@ class CodeMessage(BaseModel):
 
     phone: str
     code: str
+
+
+class AccessLogged(access.AccessLogged):
+    """Somebody read a file in identity that is not their own."""
+
+    TYPE: ClassVar[str] = "identity.access.logged.v1"
+    TOPIC: ClassVar[str] = "identity.messages"
+    SUBJECT: ClassVar[str] = "access_id"

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts import access
 from kit.events import EventData
 
 Value = str | bool | int | float | list[str] | None
@@ -53,3 +54,11 @@ class RecordChanged(EventData):
     data: dict[str, Value]
     attachment: Attachment | None
     source: Source | None
+
+
+class AccessLogged(access.AccessLogged):
+    """Somebody read a file in records that is not their own."""
+
+    TYPE: ClassVar[str] = "records.access.logged.v1"
+    TOPIC: ClassVar[str] = "records.messages"
+    SUBJECT: ClassVar[str] = "access_id"

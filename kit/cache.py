@@ -1,14 +1,14 @@
 """Redis: the only importer of its client. Short-lived values and rate limits; nothing here that may not be lost."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
 import limits
 from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 from limits.errors import StorageError
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -23,10 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rule:
-    """At most `amount` in each window of `seconds`."""
+    """At most `amount` in each window of `seconds`; `moving`: in any such window, wherever it begins."""
 
     amount: int
     seconds: int
+    moving: bool = False
 
     @property
     def item(self) -> limits.RateLimitItem:
@@ -76,22 +77,33 @@ class RateLimits:
     """Counts hits in Redis; fails closed (`Unavailable`) when Redis is away."""
 
     def __init__(self, storage: RedisStorage, service: str) -> None:
-        self._limiter, self._service = FixedWindowRateLimiter(storage), service
+        self._fixed, self._moving = FixedWindowRateLimiter(storage), MovingWindowRateLimiter(storage)
+        self._service = service
 
     async def hit(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
         """Count one hit on every rule. Raises 429 with `sentence` when one is over; then the others are not counted."""
-        for rule in rules:
-            if not await self._counted(self._limiter.test, rule, key):
+        for rule in rules if len(rules) > 1 else ():
+            if not await self._room(rule, key):
                 raise TooManyRequests(await self._wait(rule, key), sentence)
         for rule in rules:
-            if not await self._counted(self._limiter.hit, rule, key):  # others were quicker since the test
+            if not await self._counted(rule, key):  # others may have been quicker since the look
                 raise TooManyRequests(await self._wait(rule, key), sentence)
 
-    async def _counted(self, count: Callable[..., Awaitable[bool]], rule: Rule, key: Sequence[str]) -> bool:
-        return await _guarded(count(rule.item, self._service, *key))
+    async def fits(self, rules: Sequence[Rule], *key: str) -> bool:
+        """Whether one more hit would be within every rule; counts nothing."""
+        return all([await self._room(rule, key) for rule in rules])
+
+    async def _room(self, rule: Rule, key: Sequence[str]) -> bool:
+        return await _guarded(self._limiter(rule).test(rule.item, self._service, *key))
+
+    async def _counted(self, rule: Rule, key: Sequence[str]) -> bool:
+        return await _guarded(self._limiter(rule).hit(rule.item, self._service, *key))
+
+    def _limiter(self, rule: Rule) -> RateLimiter:
+        return self._moving if rule.moving else self._fixed
 
     async def _wait(self, rule: Rule, key: Sequence[str]) -> int:
-        window = await _guarded(self._limiter.get_window_stats(rule.item, self._service, *key))
+        window = await _guarded(self._limiter(rule).get_window_stats(rule.item, self._service, *key))
         return max(1, round(window.reset_time - time.time()))
 
 

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import errors, log
+from kit.access import read_reason
 from kit.auth import Caller, TokenVerifier, Unauthorized
 from kit.errors import AppError
 from kit.ids import new_id
@@ -241,4 +242,14 @@ def read_cursor(cursor: Annotated[str | None, Query(max_length=200)] = None) -> 
         raise errors.InvalidFields.one("cursor", "cursor_invalid", "翻页标记无效，请从第一页重新开始") from error
 
 
+def access_reason(
+    x_access_reason: Annotated[
+        str | None, Header(description="percent-encoded; required of staff", max_length=2_000)
+    ] = None,
+) -> str:
+    """Why somebody reads a file that is not their own, from `X-Access-Reason`."""
+    return read_reason(x_access_reason)
+
+
+AccessReason = Annotated[str, Depends(access_reason)]
 After = Annotated[Cursor | None, Depends(read_cursor)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from datetime import timedelta
 
 import pyotp
 from argon2 import PasswordHasher
@@ -16,6 +17,7 @@ from kit.mongo import Conflict
 from kit.seal import Sealer
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Client, Staff, Store
+from services.identity.throttle import TOO_OFTEN, Delays
 
 ROLES = ("clerk", "admin", "operator")
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's minimum
@@ -23,7 +25,6 @@ NOBODY = HASHER.hash("nobody has this password")
 STEP_SECONDS = 30
 COMMAND = "command"  # who changes accounts: somebody at the command line
 TRIES = [Rule(10, 60), Rule(60, 3600)]
-TOO_OFTEN = "登录过于频繁，请稍后再试"
 
 
 class Passwords:
@@ -55,23 +56,41 @@ class AccountService:
     """Logs staff in, gives tokens to clients, and keeps both (by command line)."""
 
     def __init__(
-        self, store: Store, sealer: Sealer, sessions: Sessions, issuer: TokenIssuer, limits: RateLimits, clock: Clock
+        self,
+        store: Store,
+        sealer: Sealer,
+        sessions: Sessions,
+        issuer: TokenIssuer,
+        limits: RateLimits,
+        delays: Delays,
+        clock: Clock,
     ) -> None:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
-        self._limits, self._clock, self._passwords = limits, clock, Passwords()
+        self._limits, self._delays, self._clock, self._passwords = limits, delays, clock, Passwords()
 
     async def log_in(
         self, username: str, password: str, totp: str, address: str, device: str
     ) -> tuple[Tokens, list[str]]:
         """Tokens and roles. Raises 401 `login_failed`, the same for every cause; 429."""
-        await self._limits.hit(TRIES, "staff", username, sentence=TOO_OFTEN)
-        staff = await self._store.staff.get(_staff_id(username))
+        account = _staff_id(username)
+        await self._delays.admit(account, address)
+        await self._limits.hit(TRIES, "staff", account, sentence=TOO_OFTEN)
+        staff = await self._proved(account, password, totp)
+        if staff is None:
+            await self._delays.failed(account, address)
+            raise AppError(401, "login_failed", "用户名、密码或动态口令不正确")
+        await self._delays.forget(account, address)
+        return await self._sessions.open_staff(staff, address, device), staff.roles
+
+    async def _proved(self, account: str, password: str, totp: str) -> Staff | None:
+        """The member of staff with this password and this code; it takes as long when there is none."""
+        staff = await self._store.staff.get(account)
         known = staff.password_hash if staff and staff.enabled else None
         right = await self._passwords.fits(password, known)
         step = self._step(staff, totp)
         if staff is None or not right or step is None or not await self._spend(staff, step):
-            raise AppError(401, "login_failed", "用户名、密码或动态口令不正确")
-        return await self._sessions.open_staff(staff, address, device), staff.roles
+            return None
+        return staff
 
     def _step(self, staff: Staff | None, totp: str) -> int | None:
         """The time step whose code this is, if it is later than any that was used."""
@@ -95,14 +114,22 @@ class AccountService:
         """Access token, its seconds, and the scopes granted. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
         await self._limits.hit([Rule(120, 60)], "client", client_id, sentence=TOO_OFTEN)
         client = await self._store.clients.get(_client_id(client_id))
-        known = client.secret_hash if client and client.enabled else None
-        if not await self._passwords.fits(secret, known) or client is None:
+        if not await self._secret_fits(client, secret) or client is None:
             raise AppError(401, "invalid_client", "客户端标识或密钥不正确", error="invalid_client")
         scopes = wanted.split() or client.scopes
         if not set(scopes) <= set(client.scopes):
             raise AppError(400, "invalid_scope", "申请的权限超出授权范围", error="invalid_scope")
         caller = Caller(client_id, "client", scopes=frozenset(scopes))
         return self._issuer.issue(caller), self._issuer.lifetime_seconds, sorted(scopes)
+
+    async def _secret_fits(self, client: Client | None, secret: str) -> bool:
+        """The secret of now, or the one before it while it may still be used; takes as long without a client."""
+        if client is None or not client.enabled:
+            return await self._passwords.fits(secret, None)
+        if await self._passwords.fits(secret, client.secret_hash):
+            return True
+        rotating = client.former_until is not None and client.former_until > self._clock.now()
+        return rotating and await self._passwords.fits(secret, client.former_hash)
 
     async def keep_staff(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
         """Create or change a member of staff; the same again changes nothing."""
@@ -128,15 +155,16 @@ class AccountService:
         same_roles = sorted(staff.roles) == sorted(roles)
         return same_totp and same_roles and await self._passwords.fits(password, staff.password_hash)
 
-    async def keep_client(self, client_id: str, secret: str, scopes: list[str]) -> None:
-        """Create or change an API client; the same again changes nothing."""
+    async def keep_client(self, client_id: str, secret: str, scopes: list[str], grace: timedelta) -> None:
+        """Create or change an API client; the same again changes nothing. A secret replaced works on for `grace`."""
         known = await self._store.clients.get(_client_id(client_id))
         if known and sorted(known.scopes) == sorted(scopes) and await self._passwords.fits(secret, known.secret_hash):
             return
         fields = {"client_id": client_id, "secret_hash": await self._passwords.hash(secret), "scopes": scopes}
         at, by = self._clock.now(), "command"
         if known:
-            await self._store.clients.replace(known.following(at=at, by=by, action="changed", **fields))
+            former = {"former_hash": known.secret_hash, "former_until": at + grace}
+            await self._store.clients.replace(known.following(at=at, by=by, action="changed", **fields, **former))
         else:
             await self._store.clients.insert(
                 Client.first(at=at, by=by, action="created", id=_client_id(client_id), **fields)

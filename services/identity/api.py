@@ -9,17 +9,33 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from pydantic import Field, ValidationError
 
-from kit.auth import TokenIssuer
+from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields
-from kit.http import CallerDep, Id, In, Out, PersonId, StrictRoute, client_address
+from kit.http import (
+    AccessReason,
+    After,
+    CallerDep,
+    Id,
+    In,
+    Limit,
+    Out,
+    Page,
+    PersonId,
+    StrictRoute,
+    client_address,
+    write_cursor,
+)  # fmt: skip
+from services.identity.accesses import AccessLog
 from services.identity.accounts import AccountService
 from services.identity.captchas import Captchas
+from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Registration, Sex
 from services.identity.login import LoginService
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Certificate, Challenge, Practitioner
+from services.identity.store import Access, Certificate, Challenge, Practitioner, Session
+from services.identity.throttle import Throttle
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,8 @@ class Services:
     login: LoginService
     sessions: Sessions
     accounts: AccountService
+    accesses: AccessLog
+    throttle: Throttle
     issuer: TokenIssuer
     clock: Clock
 
@@ -122,6 +140,41 @@ class StaffSessionOut(TokensOut):
     roles: list[str]
 
 
+class SessionOfMine(Out):
+    """A session of the caller's own; `device` is what the browser calls itself."""
+
+    session_id: str
+    device: str
+    address: str
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    current: bool
+
+    @classmethod
+    def of(cls, session: Session, caller: Caller) -> "SessionOfMine":
+        """From the document."""
+        own = {"session_id": session.id, "current": session.id == caller.session}
+        return cls.model_validate({**session.model_dump(), **own})
+
+
+class AccessOut(Out):
+    """Who looked: a member of staff or an API client."""
+
+    access_id: str
+    at: datetime
+    who: str
+    role: str
+    what: str
+    document_id: str
+    reason: str
+
+    @classmethod
+    def of(cls, access: Access) -> "AccessOut":
+        """From the document."""
+        return cls.model_validate({**access.model_dump(), "access_id": access.id, "at": access.created_at})
+
+
 class ClientTokenOut(Out):
     """A client's access token (RFC 6749 §5.1)."""
 
@@ -141,8 +194,9 @@ class PractitionerOut(Out):
     """Basic information (guide §5.1)."""
 
     practitioner_id: str
-    document_type: str
+    document_type: DocumentType
     document_number: str
+    former_numbers: list[str]
     name: str
     name_latin: str | None
     sex: Sex
@@ -174,10 +228,11 @@ class PersonOut(Out):
 
 
 class LookupIn(In):
-    """A document."""
+    """A document; a passport's number is only unique with the country that issued it."""
 
-    document_type: str = Field(max_length=50)
+    document_type: DocumentType
     document_number: DocumentNumber
+    nationality: str | None = Field(default=None, pattern=r"^[A-Z]{1,3}$")
 
 
 class PhoneIn(In):
@@ -224,7 +279,7 @@ async def make_captcha(
     services: ServicesDep, request: Request, scale: Annotated[int, Query(ge=1, le=4)] = 1
 ) -> CaptchaOut:
     """A captcha; `scale=2` magnifies it."""
-    await services.login.admit(client_address(request))
+    await services.throttle.admit(client_address(request))
     captcha = await services.captchas.make(scale)
     return CaptchaOut(captcha_id=captcha.id, image=captcha.image, expires_at=captcha.expires_at)
 
@@ -267,14 +322,28 @@ async def log_in(services: ServicesDep, request: Request, body: SessionIn, user_
 @router.post("/tokens/refresh")
 async def refresh(services: ServicesDep, request: Request, body: RefreshIn) -> TokensOut:
     """The next pair of tokens; a refresh token works once."""
-    await services.login.admit(client_address(request))
+    await services.throttle.admit_anyway(client_address(request))
     return TokensOut.model_validate(_tokens(await services.sessions.refresh(body.refresh_token)))
 
 
 @router.delete("/sessions/current", status_code=204)
 async def log_out(services: ServicesDep, caller: CallerDep) -> None:
     """End the session of this token."""
-    await services.sessions.end(caller.session)
+    if caller.session:
+        await services.sessions.end(caller, caller.session)
+
+
+@router.get("/sessions")
+async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[SessionOfMine]:
+    """My sessions, newest first."""
+    sessions = await services.sessions.list(caller)
+    return Page(items=[SessionOfMine.of(session, caller) for session in sessions])
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def end_session(services: ServicesDep, caller: CallerDep, session_id: Id) -> None:
+    """End one of my sessions."""
+    await services.sessions.end(caller, session_id)
 
 
 @router.post("/staff/sessions", status_code=201)
@@ -339,23 +408,40 @@ async def register(
 @router.post("/practitioners/lookup")
 async def lookup(services: ServicesDep, caller: CallerDep, body: LookupIn) -> PersonOut:
     """Find a person by their document."""
-    found = await services.identity.lookup(caller, body.document_type, body.document_number)
+    found = await services.identity.lookup(caller, body.document_type, body.document_number, body.nationality)
     return PersonOut(practitioner_id=found)
 
 
 @router.get("/practitioners/{practitioner_id}")
-async def get_practitioner(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
-    """A person's own basic information."""
-    person = await services.identity.get(caller, practitioner_id)
-    number, address = services.identity.opened(person)
-    opened = {"practitioner_id": person.id, "document_number": number, "address": address}
+async def get_practitioner(
+    services: ServicesDep, caller: CallerDep, practitioner_id: PersonId, reason: AccessReason
+) -> PractitionerOut:
+    """A person's basic information."""
+    person = await services.identity.get(caller, practitioner_id, reason)
+    opened = {"practitioner_id": person.id, **services.identity.opened(person)}
     return PractitionerOut.model_validate({**person.model_dump(), **opened})
 
 
+@router.get("/practitioners/{practitioner_id}/access-log")
+async def list_accesses(
+    services: ServicesDep,
+    caller: CallerDep,
+    practitioner_id: PersonId,
+    reason: AccessReason,
+    after: After,
+    limit: Limit = 50,
+) -> Page[AccessOut]:
+    """Who looked at the person's file, newest first."""
+    accesses, following = await services.accesses.page(caller, practitioner_id, reason, after, limit)
+    return Page(items=[AccessOut.of(access) for access in accesses], next_cursor=write_cursor(following))
+
+
 @router.get("/practitioners/{practitioner_id}/portrait", response_class=Response)
-async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
-    """A person's own portrait as JPEG."""
-    picture = await services.identity.portrait(caller, practitioner_id)
+async def get_portrait(
+    services: ServicesDep, caller: CallerDep, practitioner_id: PersonId, reason: AccessReason
+) -> Response:
+    """A person's portrait as JPEG."""
+    picture = await services.identity.portrait(caller, practitioner_id, reason)
     return Response(
         picture, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="portrait.jpg"'}
     )

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 
+from contracts import identity, records
+from contracts.access import AccessLogged
 from contracts.notify import MessageChanged
 from kit.consumer import Handler
 from kit.events import Event
+from services.identity.accesses import AccessLog
 from services.identity.login import LoginService
 
-GROUP = "identity.delivery"
-TOPICS = [MessageChanged.TOPIC]
+DELIVERIES, DELIVERY_TOPICS = "identity.delivery", [MessageChanged.TOPIC]
+ACCESSES, ACCESS_TOPICS = "identity.access", [identity.AccessLogged.TOPIC, records.AccessLogged.TOPIC]
 
 
-def handlers(login: LoginService) -> Mapping[str, Handler]:
+def deliveries(login: LoginService) -> Mapping[str, Handler]:
     """What notify says of a code."""
 
     async def message_changed(event: Event) -> None:
@@ -20,3 +23,12 @@ def handlers(login: LoginService) -> Mapping[str, Handler]:
             await login.note_delivery(message)
 
     return {MessageChanged.TYPE: message_changed}
+
+
+def accesses(log: AccessLog) -> Mapping[str, Handler]:
+    """Looks at people's files, told by every service."""
+
+    async def access_logged(event: Event) -> None:
+        await log.note(AccessLogged.model_validate_json(event.data))
+
+    return dict.fromkeys([identity.AccessLogged.TYPE, records.AccessLogged.TYPE], access_logged)

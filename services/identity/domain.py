@@ -18,17 +18,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from kit.text import Name, Text, day_from_text, today_of
-from services.identity.documents import (
-    DocumentType,
-    is_resident_number,
-    normalised,
-    resident_birth_date,
-    resident_sex,
-)
+from services.identity.documents import BY_HAND, WITH_CHIP, DocumentType, Rule, normalised, rule_of
 
 MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)
+READ_SCOPE = "practitioners:read"
 PORTRAIT_BYTES = 100 * 1024
-CARD_FIELDS = ("ethnicity", "address", "authority", "valid_from")
+COUNTRY = re.compile(r"[A-Z]{3}|D")  # ICAO 9303: three letters, and D for Germany
+ON_EVERY_CHIP = ("authority", "valid_from", "reader")
+ON_CHIP: dict[DocumentType, tuple[str, ...]] = {
+    "resident_id": ("ethnicity", "address", *ON_EVERY_CHIP),
+    "hmt_residence_permit": ("address", *ON_EVERY_CHIP),
+    "foreign_permanent_resident_id": ("name_latin", "nationality", *ON_EVERY_CHIP),
+}
 
 Sex = Literal["male", "female", "unknown"]
 Delivery = Literal["requested", "sent", "delivered", "failed"]
@@ -69,12 +70,13 @@ class Registration(BaseModel):
     source: Literal["card_reader", "manual"]
     document_type: DocumentType
     document_number: DocumentNumber
+    former_number: DocumentNumber | None = None
     name: Annotated[str, Name(100)]
-    name_latin: Annotated[str, Text(120)] | None = None
+    name_latin: Annotated[str, Text(120)] | None = Field(default=None, validate_default=True)
     sex: Sex
     birth_date: Day
     ethnicity: Annotated[str, Text(50)] | None = Field(default=None, validate_default=True)
-    nationality: Annotated[str, Text(50)] | None = None
+    nationality: Annotated[str, Text(50)] | None = Field(default=None, validate_default=True)
     address: Annotated[str, Text(300)] | None = Field(default=None, validate_default=True)
     authority: Annotated[str, Text(100)] | None = Field(default=None, validate_default=True)
     valid_from: Day | None = Field(default=None, validate_default=True)
@@ -83,33 +85,56 @@ class Registration(BaseModel):
     portrait: Base64Bytes | None = Field(default=None, repr=False)
     reader: Reader | None = Field(default=None, validate_default=True)
 
-    @field_validator("document_number")
+    @field_validator("document_type")
     @classmethod
-    def _exists(cls, number: str, info: ValidationInfo) -> str:
-        if info.data.get("document_type") == "resident_id" and not is_resident_number(number, today_of(info)):
+    def _way_in(cls, document_type: DocumentType, info: ValidationInfo) -> DocumentType:
+        source = info.data.get("source")
+        if source == "manual" and document_type not in BY_HAND:
+            raise PydanticCustomError("card_reader_required", "该类证件须通过读卡机采集，不能手工录入")
+        if source == "card_reader" and document_type not in WITH_CHIP:
+            raise PydanticCustomError("not_readable", "该类证件不能通过读卡机采集，请由窗口人员手工录入")
+        return document_type
+
+    @field_validator("document_number", "former_number")
+    @classmethod
+    def _exists(cls, number: str | None, info: ValidationInfo) -> str | None:
+        document_type = info.data.get("document_type")
+        if number and document_type and not rule_of(document_type, number).exists(number, today_of(info)):
             raise PydanticCustomError("document_number_invalid", "证件号码有误，请核对后重新输入")
         return number
 
     @field_validator("sex")
     @classmethod
     def _same_sex(cls, sex: Sex, info: ValidationInfo) -> Sex:
-        number = info.data.get("document_number")
-        if number and sex != resident_sex(number):
+        rule, number = _rule_and_number(info)
+        if rule and rule.sex(number) not in (None, sex):
             raise PydanticCustomError("sex_mismatch", "性别与证件号码不一致，请核对")
         return sex
 
     @field_validator("birth_date")
     @classmethod
     def _same_birth_date(cls, born: date, info: ValidationInfo) -> date:
-        number = info.data.get("document_number")
-        if number and born != resident_birth_date(number):
+        rule, number = _rule_and_number(info)
+        if rule and rule.born(number) not in (None, born):
             raise PydanticCustomError("birth_date_mismatch", "出生日期与证件号码不一致，请核对")
+        if born > today_of(info):
+            raise PydanticCustomError("birth_date_future", "出生日期不能晚于今天，请核对")
         return born
 
-    @field_validator(*CARD_FIELDS, "reader")
+    @field_validator("nationality")
+    @classmethod
+    def _country(cls, country: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("document_type") != "passport":
+            return country
+        if country is None or not COUNTRY.fullmatch(country.upper()):
+            raise PydanticCustomError("country_code", "请填写护照签发国的三位字母代码，如 USA")
+        return country.upper()
+
+    @field_validator("name_latin", "ethnicity", "nationality", "address", "authority", "valid_from", "reader")
     @classmethod
     def _card_says_it(cls, value: object, info: ValidationInfo) -> object:
-        if value is None and info.data.get("source") == "card_reader":
+        held = ON_CHIP.get(info.data.get("document_type", "passport"), ())
+        if value is None and info.field_name in held and info.data.get("source") == "card_reader":
             raise PydanticCustomError("missing", "读卡信息不完整，请重新读卡")
         return value
 
@@ -129,6 +154,12 @@ class Registration(BaseModel):
         if value is not None and (len(value) > PORTRAIT_BYTES or not value.startswith(b"\xff\xd8\xff")):
             raise PydanticCustomError("portrait_invalid", "照片须为不超过100KB的JPG图片")
         return value
+
+
+def _rule_and_number(info: ValidationInfo) -> tuple[Rule | None, str]:
+    """The rule of the document number, when there is one that could be read."""
+    document_type, number = info.data.get("document_type"), info.data.get("document_number")
+    return (rule_of(document_type, number), number) if document_type and number else (None, "")
 
 
 def challenge_state(

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from contracts.identity import CODE_CONTEXT, CodeMessage
 from contracts.notify import MessageChanged
 from kit import metrics
-from kit.cache import RateLimits, Rule
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.ids import secret_id
@@ -16,11 +15,10 @@ from services.identity.captchas import Captchas
 from services.identity.domain import ChallengeState, Delivery, challenge_state
 from services.identity.service import Keys
 from services.identity.sessions import Sessions, Tokens
-from services.identity.settings import CodeSettings, LimitSettings
+from services.identity.settings import CodeSettings
 from services.identity.store import Certificate, Challenge, Store
+from services.identity.throttle import Throttle
 
-TOO_OFTEN = "操作过于频繁，请稍后再试"
-CODE_TOO_OFTEN = "动态密码发送过于频繁，请稍后再试；已收到的动态密码在有效期内仍可使用"
 NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"
 DELIVERIES: dict[str, Delivery] = {
     "queued": "requested", "sent": "sent", "delivered": "delivered", "failed": "failed", "expired": "failed",
@@ -34,6 +32,14 @@ class CodeExpired(AppError):
         super().__init__(410, "code_expired", "动态密码已失效，请重新获取")
 
 
+class CodeWrong(AppError):
+    """Not the code; so many tries are left."""
+
+    def __init__(self, tries_left: int) -> None:
+        detail = f"动态密码错误，还可以再试{tries_left}次" if tries_left else "动态密码错误次数过多，请重新获取"
+        super().__init__(401, "code_wrong", detail, tries_left=tries_left)
+
+
 class LoginService:
     """From captcha to session."""
 
@@ -43,47 +49,34 @@ class LoginService:
         keys: Keys,
         captchas: Captchas,
         sessions: Sessions,
-        limits: RateLimits,
-        rules: LimitSettings,
+        throttle: Throttle,
         codes: CodeSettings,
         clock: Clock,
     ) -> None:
         self._store, self._keys, self._captchas, self._sessions = store, keys, captchas, sessions
-        self._limits, self._codes, self._clock = limits, codes, clock
-        self._per_address = [Rule(rules.per_address_per_minute, 60)]
-        self._failures = [Rule(rules.failures_per_hour, 3600)]
-        self._sends = [
-            Rule(rules.codes_per_minute, 60),
-            Rule(rules.codes_per_hour, 3600),
-            Rule(rules.codes_per_day, 24 * 3600),
-        ]
-
-    async def admit(self, address: str) -> None:
-        """Count a call from this address. Raises 429; 503 when Redis is away: login is closed then."""
-        await self._limits.hit(self._per_address, "address", address, sentence=TOO_OFTEN)
+        self._throttle, self._codes, self._clock = throttle, codes, clock
 
     async def request_code(self, number: str, phone: str, captcha_id: str, answer: str, address: str) -> Challenge:
         """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429."""
-        await self.admit(address)
+        await self._throttle.admit(address)
         await self._captchas.spend(captcha_id, answer)
         certificate = await self._enrolled(number, phone)
-        await self._count_send(certificate)
+        await self._admit_code(certificate)
         metrics.logins.labels("asked").inc()
         return await self._live_code(certificate, phone)
 
     async def _enrolled(self, number: str, phone: str) -> Certificate:
-        number_index, phone_index = self._keys.number_index(number), self._keys.phone_index(phone)
-        for person in await self._store.people_with_number(number_index):
+        indexes, phone_index = self._keys.number_indexes(number), self._keys.phone_index(phone)
+        for person in await self._store.people_with_number(indexes):
             found = await self._store.certificate_of(person.id)
             if found and found.state == "active" and same(found.phone_index, phone_index):
                 return found
-        await self._limits.hit(self._failures, "not_enrolled", number_index, sentence=TOO_OFTEN)
+        await self._throttle.not_enrolled(self._keys.number_index(number))
         raise AppError(403, "not_enrolled", NOT_ENROLLED)
 
-    async def _count_send(self, certificate: Certificate) -> None:
+    async def _admit_code(self, certificate: Certificate) -> None:
         try:
-            for key in (("person", certificate.practitioner_id), ("phone", certificate.phone_index)):
-                await self._limits.hit(self._sends, *key, sentence=CODE_TOO_OFTEN)
+            await self._throttle.admit_code(certificate.practitioner_id, certificate.phone_index)
         except AppError:
             metrics.logins.labels("limited").inc()
             raise
@@ -134,12 +127,12 @@ class LoginService:
 
     async def resend(self, challenge_id: str, address: str) -> Challenge:
         """The same code once more. Raises `code_expired`, 429."""
-        await self.admit(address)
+        await self._throttle.admit(address)
         challenge = await self._store.challenges.get(challenge_id)
         if challenge is None or self.state(challenge) in ("used", "expired"):
             raise CodeExpired
         certificate = await self._bound(challenge)
-        await self._count_send(certificate)
+        await self._admit_code(certificate)
         try:
             return await self._send_again(challenge)
         except Conflict:  # judged or delivered this very moment
@@ -165,8 +158,12 @@ class LoginService:
 
     async def log_in(self, challenge_id: str, code: str, address: str, device: str) -> tuple[Tokens, str]:
         """Tokens and the person's id. Raises `code_wrong` with the tries left, `code_expired`."""
-        await self.admit(address)  # Redis is needed for the session too: better no try than a spent code
-        challenge = await self._judge(challenge_id, code)
+        await self._throttle.admit_check(address)
+        try:
+            challenge = await self._judge(challenge_id, code)
+        except CodeWrong:
+            await self._throttle.wrong_code(address)
+            raise
         certificate = await self._bound(challenge)
         metrics.logins.labels("right").inc()
         return await self._sessions.open_practitioner(certificate, address, device), challenge.practitioner_id
@@ -192,7 +189,7 @@ class LoginService:
             return await self._judge(challenge_id, code)
         if not right:
             metrics.logins.labels("wrong").inc()
-            raise _wrong(judged.tries_left)
+            raise CodeWrong(judged.tries_left)
         return judged
 
     def _missed(self, challenge: Challenge) -> Challenge:
@@ -222,8 +219,3 @@ class LoginService:
             await self._store.challenges.replace(noted)
         except Conflict:
             await self.note_delivery(event)
-
-
-def _wrong(tries_left: int) -> AppError:
-    detail = f"动态密码错误，还可以再试{tries_left}次" if tries_left else "动态密码错误次数过多，请重新获取"
-    return AppError(401, "code_wrong", detail, tries_left=tries_left)

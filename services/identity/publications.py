@@ -2,7 +2,8 @@
 
 from typing import cast
 
-from contracts.identity import CertificateChanged, CodeRequested, PractitionerChanged
+from contracts.identity import AccessLogged, CertificateChanged, CodeRequested, PractitionerChanged
+from kit.access import LOOKS
 from kit.events import NewEvent
 from kit.mongo import Fields
 from kit.publisher import Publication
@@ -10,7 +11,7 @@ from services.identity.store import CERTIFICATES, CHALLENGES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside
 CALLED = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
-INSIDE = {"key", "number_index", "phone_hint", "contact", "device_id"}
+INSIDE = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id", "portrait_key"}
 
 
 def practitioner_changed(document: Fields) -> list[NewEvent]:
@@ -37,6 +38,11 @@ def code_requested(document: Fields) -> list[NewEvent]:
     return [CodeRequested.of(document, challenge_id=document["_id"], purpose="login_code", changed=[])]
 
 
+def access_logged(document: Fields) -> list[NewEvent]:
+    """A look by somebody else."""
+    return [AccessLogged.of(document, access_id=document["_id"])]
+
+
 def _outside(document: Fields) -> list[str]:
     changed = cast(list[str], document["changed"])
     return [CALLED.get(name, name) for name in changed if name not in INSIDE]
@@ -46,4 +52,5 @@ PUBLICATIONS: dict[str, Publication] = {
     PRACTITIONERS: practitioner_changed,
     CERTIFICATES: certificate_changed,
     CHALLENGES: code_requested,
+    LOOKS: access_logged,
 }

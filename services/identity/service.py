@@ -4,14 +4,16 @@ import secrets
 from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
+from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
 from kit.seal import Sealer, keyed_hash
-from services.identity.documents import normalised
-from services.identity.domain import Registration, hint
+from services.identity.documents import DocumentType, lasting, readings
+from services.identity.domain import READ_SCOPE, Registration, hint
+from services.identity.sessions import Sessions
 from services.identity.store import Certificate, Practitioner, Store, certificate_id
 
 
@@ -23,9 +25,13 @@ class Keys:
     bus: Sealer
     index: bytes
 
-    def number_index(self, number: str) -> str:
-        """Finds a person by a normalised document number."""
-        return keyed_hash(self.index, "document_number", number)
+    def number_index(self, lasting: str) -> str:
+        """Finds a person by the lasting part of a document number."""
+        return keyed_hash(self.index, "document_number", lasting)
+
+    def number_indexes(self, number: str) -> set[str]:
+        """All that a normalised number may be found by, when nobody says of which document it is."""
+        return {self.number_index(reading) for reading in readings(number)}
 
     def phone_index(self, phone: str) -> str:
         """Compares phones without knowing them."""
@@ -35,13 +41,13 @@ class Keys:
 class IdentityService:
     """Registers people and keeps their certificates."""
 
-    def __init__(self, store: Store, keys: Keys, clock: Clock) -> None:
-        self._store, self._keys, self._clock = store, keys, clock
+    def __init__(self, store: Store, keys: Keys, looks: Looks, sessions: Sessions, clock: Clock) -> None:
+        self._store, self._keys, self._looks, self._sessions, self._clock = store, keys, looks, sessions, clock
 
     async def register(self, caller: Caller, given: Registration) -> tuple[Practitioner, bool]:
         """Register a person, or make a new version of one whose document is known; True when they are new."""
         caller.require(role="clerk", scope="intake")
-        known = await self._by_key(self._key(given))
+        known = await self._known(given)
         if known is not None:
             return await self._read_again(caller, known, given), False
         person_id = new_id()
@@ -60,31 +66,50 @@ class IdentityService:
         following = person.following(at=self._clock.now(), by=caller.label, action="read_again", **fields)
         try:
             await self._store.practitioners.replace(following)
-        except Conflict:
+        except (Conflict, Duplicate):
             return (await self.register(caller, given))[0]
         await self._keep_portrait(following, given)
         return following
 
-    async def _by_key(self, key: str) -> Practitioner | None:
-        return await self._store.practitioners.find_one({"key": key})
+    async def _known(self, given: Registration) -> Practitioner | None:
+        """The person with this document, or with the one before it. Raises 409 when those are two people."""
+        people = await self._store.people_with_key(self._keys_of(given))
+        if len(people) > 1:
+            raise AppError(409, "document_conflict", "证件号码与原证件号码分别属于两个人员，请核对后联系市受理服务中心")
+        return people[0] if people else None
 
-    def _key(self, given: Registration) -> str:
-        return f"{given.document_type}:{self._keys.number_index(given.document_number)}"
+    def _keys_of(self, given: Registration) -> list[str]:
+        country = f"{given.nationality}:" if given.document_type == "passport" else ""
+        return [
+            f"{given.document_type}:{country}{self._keys.number_index(lasting(given.document_type, number))}"
+            for number in _numbers(given)
+        ]
 
     def _fields(self, given: Registration, person_id: str, known: Practitioner | None = None) -> dict[str, object]:
-        plain = given.model_dump(mode="json", exclude={"document_number", "address", "portrait", "reader"})
-        number = self._seal_field(
-            "document_number", person_id, given.document_number, known.number_sealed if known else None
+        plain = given.model_dump(
+            mode="json", exclude={"document_number", "former_number", "address", "portrait", "reader"}
         )
+        indexes = [self._keys.number_index(lasting(given.document_type, number)) for number in _numbers(given)]
         address = self._seal_field("address", person_id, given.address, known.address_sealed if known else None)
         return {
             **plain,
-            "key": self._key(given),
-            "number_index": self._keys.number_index(given.document_number),
-            "number_sealed": number,
+            **self._sealed_numbers(given, person_id, known),
+            "keys": _union(known.keys if known else [], self._keys_of(given)),
+            "number_indexes": _union(known.number_indexes if known else [], indexes),
             "address_sealed": address,
             "device_id": given.reader.device_id if given.reader else None,
         }
+
+    def _sealed_numbers(self, given: Registration, person_id: str, known: Practitioner | None) -> dict[str, object]:
+        """The number of now, and those before it; what did not change stays as it was sealed."""
+        sealed = known.number_sealed if known else None
+        number = self._seal_field("document_number", person_id, given.document_number, sealed)
+        former = list(known.former_numbers_sealed) if known else []
+        if sealed is not None and sealed != number:
+            former.append(sealed)
+        elif sealed is None and given.former_number:
+            former.append(self._keys.rest.seal(given.former_number, f"document_number:{person_id}"))
+        return {"number_sealed": number, "former_numbers_sealed": former}
 
     def _seal_field(self, name: str, person_id: str, value: str | None, sealed_before: str | None) -> str | None:
         """Sealed; what did not change stays as it was sealed, so that the history shows no change."""
@@ -98,32 +123,41 @@ class IdentityService:
             sealed = self._keys.rest.seal(given.portrait.hex(), f"portrait:{person.id}")
             await self._store.portraits.put(person.id, person.version, {"sealed": sealed})
 
-    async def lookup(self, caller: Caller, document_type: str, number: str) -> str:
-        """The id of the person with this document. Raises `NotFound`."""
-        caller.require(scope="practitioners:lookup")
-        person = await self._by_key(f"{document_type}:{self._keys.number_index(normalised(number))}")
-        if person is None:
+    async def lookup(self, caller: Caller, document_type: DocumentType, number: str, country: str | None) -> str:
+        """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
+        caller.require(role="clerk", scope="practitioners:lookup")
+        index = self._keys.number_index(lasting(document_type, number))
+        people = [
+            person
+            for person in await self._store.people_with_number([index])
+            if person.document_type == document_type and country in (None, person.nationality)
+        ]
+        if len(people) > 1:
+            raise AppError(409, "document_ambiguous", "有多本护照使用该号码，请同时提供签发国")
+        if not people:
             raise NotFound
-        return person.id
+        return people[0].id
 
-    async def get(self, caller: Caller, person: str) -> Practitioner:
-        """A person's own basic information."""
-        found = await self._store.practitioners.get(caller.own(person))
+    async def get(self, caller: Caller, person: str, reason: str) -> Practitioner:
+        """A person's basic information: their own, or read by staff or a client and written down."""
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "practitioner", person, reason)
+        found = await self._store.practitioners.get(owner)
         if found is None:
             raise NotFound
         return found
 
-    def opened(self, person: Practitioner) -> tuple[str, str | None]:
-        """Document number and address in plain."""
-        address = person.address_sealed
-        return (
-            self._keys.rest.open(person.number_sealed, f"document_number:{person.id}"),
-            None if address is None else self._keys.rest.open(address, f"address:{person.id}"),
+    def opened(self, person: Practitioner) -> dict[str, object]:
+        """What is sealed, in plain: `document_number`, `former_numbers`, `address`."""
+        number, *former = (
+            self._keys.rest.open(sealed, f"document_number:{person.id}")
+            for sealed in (person.number_sealed, *person.former_numbers_sealed)
         )
+        address = person.address_sealed and self._keys.rest.open(person.address_sealed, f"address:{person.id}")
+        return {"document_number": number, "former_numbers": former, "address": address}
 
-    async def portrait(self, caller: Caller, person: str) -> bytes:
+    async def portrait(self, caller: Caller, person: str, reason: str) -> bytes:
         """The portrait as JPEG. Raises `NotFound`."""
-        owner = caller.own(person)
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person, reason)
         found = await self._store.portraits.get(owner)
         if found is None:
             raise NotFound
@@ -155,12 +189,15 @@ class IdentityService:
         return issued
 
     async def rebind_certificate(self, caller: Caller, person_id: str, phone: str) -> Certificate:
-        """Bind the active certificate to another phone; sessions of the old one can't be refreshed any more."""
-        return await self._change_certificate(caller, person_id, "rebound", self._bound(person_id, phone))
+        """Bind the active certificate to another phone; ends the person's sessions."""
+        certificate = await self._change_certificate(caller, person_id, "rebound", self._bound(person_id, phone))
+        await self._sessions.end_all(person_id)
+        return certificate
 
     async def revoke_certificate(self, caller: Caller, person_id: str) -> None:
-        """Close self-service; the person's sessions can't be refreshed any more."""
+        """Close self-service; ends the person's sessions (should we die before, they can't be refreshed anyway)."""
         await self._change_certificate(caller, person_id, "revoked", {"state": "revoked", "contact": None})
+        await self._sessions.end_all(person_id)
 
     async def _change_certificate(
         self, caller: Caller, person_id: str, action: str, fields: dict[str, object]
@@ -179,6 +216,14 @@ class IdentityService:
     def _bound(self, person_id: str, phone: str) -> dict[str, object]:
         contact = self._keys.bus.seal(phone, f"{CONTACT_CONTEXT}:{person_id}")
         return {"phone_index": self._keys.phone_index(phone), "phone_hint": hint(phone), "contact": contact}
+
+
+def _numbers(given: Registration) -> list[str]:
+    return [given.document_number, *([given.former_number] if given.former_number else [])]
+
+
+def _union(known: list[str], more: list[str]) -> list[str]:
+    return list(dict.fromkeys([*known, *more]))
 
 
 def _certificate_no() -> str:

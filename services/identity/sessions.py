@@ -1,20 +1,21 @@
-"""Sessions: a short access token, and a refresh token that works once and is replaced by its successor."""
+"""Sessions: a short access token, and a refresh token that works once and is replaced by its successor.
+
+They are documents, not cache entries: when Redis is away people still log in, and nobody is logged out.
+"""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from datetime import timedelta
 
 from kit.auth import Caller, TokenIssuer
-from kit.cache import Cache
 from kit.clock import Clock
-from kit.errors import AppError
+from kit.errors import AppError, NotFound
 from kit.ids import secret_id
+from kit.mongo import Conflict
 from kit.seal import keyed_hash, same
 from services.identity.settings import SessionSettings
-from services.identity.store import Certificate, Staff, Store
+from services.identity.store import Certificate, Session, SessionKind, Staff, Store
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,6 @@ class Tokens:
     refresh_token: str
 
 
-class Session(BaseModel):
-    """What Redis keeps of a session. `bound_to`: the certificate's phone or the person's roles at log-in."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    kind: Literal["practitioner", "staff"]
-    subject: str
-    bound_to: str
-    secret_hash: str
-    address: str
-    device: str
-    created_at: datetime
-    used_at: datetime
-
-
 class RefreshInvalid(AppError):
     """The session is over, or the token was used before (which ends the session)."""
 
@@ -50,57 +35,64 @@ class RefreshInvalid(AppError):
 
 
 class Sessions:
-    """Opens, refreshes and ends sessions."""
+    """Opens, refreshes, lists and ends sessions."""
 
-    def __init__(
-        self, store: Store, cache: Cache, issuer: TokenIssuer, settings: SessionSettings, key: bytes, clock: Clock
-    ) -> None:
-        self._store, self._cache, self._issuer, self._key, self._clock = store, cache, issuer, key, clock
-        self._seconds = {"practitioner": settings.practitioner_seconds, "staff": settings.staff_seconds}
+    def __init__(self, store: Store, issuer: TokenIssuer, settings: SessionSettings, key: bytes, clock: Clock) -> None:
+        self._store, self._issuer, self._key, self._clock = store, issuer, key, clock
+        self._lasts: Mapping[SessionKind, timedelta] = {
+            "practitioner": timedelta(seconds=settings.practitioner_seconds),
+            "staff": timedelta(seconds=settings.staff_seconds),
+        }
+        self._idle: Mapping[SessionKind, timedelta] = {
+            "practitioner": timedelta(seconds=settings.practitioner_idle_seconds),
+            "staff": timedelta(seconds=settings.staff_idle_seconds),
+        }
 
     async def open_practitioner(self, certificate: Certificate, address: str, device: str) -> Tokens:
         """A session of a practitioner; it lasts while their certificate is bound to the same phone."""
         caller = Caller(certificate.practitioner_id, "practitioner", session=secret_id())
-        return await self._open(caller, certificate.phone_index, address, device)
+        return await self._open("practitioner", caller, certificate.phone_index, address, device)
 
     async def open_staff(self, staff: Staff, address: str, device: str) -> Tokens:
         """A session of a member of staff; it lasts while their roles stay the same."""
         caller = Caller(staff.id, "staff", roles=frozenset(staff.roles), session=secret_id())
-        return await self._open(caller, _bound(staff), address, device)
+        return await self._open("staff", caller, _bound(staff), address, device)
 
-    async def _open(self, caller: Caller, bound_to: str, address: str, device: str) -> Tokens:
+    async def _open(self, kind: SessionKind, caller: Caller, bound_to: str, address: str, device: str) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
-        session = Session(
-            id=str(caller.session),
-            kind="staff" if caller.kind == "staff" else "practitioner",
-            subject=caller.subject,
-            bound_to=bound_to,
-            secret_hash=self._hash(secret),
-            address=address,
-            device=device,
-            created_at=now,
-            used_at=now,
-        )
-        await self._cache.put(f"session:{session.id}", session.model_dump_json(), self._seconds[session.kind])
+        fields = {"subject": caller.subject, "bound_to": bound_to, "address": address, "device": device}
+        times = {"used_at": now, "expires_at": now + min(self._lasts[kind], self._idle[kind])}
+        identity = {"id": caller.session, "kind": kind, "secret_hash": self._hash(secret)}
+        session = Session.first(at=now, by=caller.label, action="opened", **identity, **fields, **times)
+        await self._store.sessions.insert(session)
         return self._tokens(caller, secret)
 
     async def refresh(self, token: str) -> Tokens:
         """The next pair of tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
         identity, _, secret = token.partition(".")
-        stored = await self._cache.get(f"session:{identity}")
-        if stored is None:
+        session = await self._live(identity)
+        if session is None:
             raise RefreshInvalid
-        session = Session.model_validate_json(stored)
         caller = await self._caller(session)
         if caller is None or not same(self._hash(secret), session.secret_hash):
-            await self._cache.drop(f"session:{identity}")
+            await self._end(session)
             raise RefreshInvalid
-        following = secrets.token_urlsafe(32)
-        used = {"secret_hash": self._hash(following), "used_at": self._clock.now()}
-        rotated = session.model_copy(update=used).model_dump_json()
-        if not await self._cache.swap(f"session:{identity}", stored, rotated, self._seconds[session.kind]):
-            raise RefreshInvalid  # the same token twice at once: one of the two is a thief's, or an impatient click's
-        return self._tokens(caller, following)
+        return self._tokens(caller, await self._rotated(session))
+
+    async def _live(self, identity: str) -> Session | None:
+        session = await self._store.sessions.get(identity)
+        return session if session and not session.ended and session.expires_at > self._clock.now() else None
+
+    async def _rotated(self, session: Session) -> str:
+        now, secret = self._clock.now(), secrets.token_urlsafe(32)
+        expires = min(session.created_at + self._lasts[session.kind], now + self._idle[session.kind])
+        fields = {"secret_hash": self._hash(secret), "used_at": now, "expires_at": expires}
+        rotated = session.following(at=now, by=f"{session.kind}:{session.subject}", action="refreshed", **fields)
+        try:  # a history of a hundred refreshes tells nothing: how it began is enough
+            await self._store.sessions.replace(rotated.model_copy(update={"history": session.history[:1]}))
+        except Conflict:  # the same token twice at once: one of the two is a thief's, or an impatient click's
+            raise RefreshInvalid from None
+        return secret
 
     async def _caller(self, session: Session) -> Caller | None:
         """Who the session speaks for, if that is still so."""
@@ -115,10 +107,35 @@ class Sessions:
             return None
         return Caller(staff.id, "staff", roles=frozenset(staff.roles), session=session.id)
 
-    async def end(self, session_id: str | None) -> None:
-        """Log out: no refresh from now on; the access token runs out within its minutes."""
-        if session_id:
-            await self._cache.drop(f"session:{session_id}")
+    async def list(self, caller: Caller) -> list[Session]:
+        """The caller's own sessions that can still be refreshed, newest first."""
+        now = self._clock.now()
+        return [session for session in await self._store.sessions_of(caller.subject) if session.expires_at > now]
+
+    async def end(self, caller: Caller, session_id: str) -> None:
+        """End one of the caller's own sessions: no refresh from now on, the access token runs out within minutes.
+
+        Raises `NotFound`; ending twice is fine.
+        """
+        session = await self._store.sessions.get(session_id)
+        if session is None or session.subject != caller.subject:
+            raise NotFound
+        await self._end(session)
+
+    async def end_all(self, subject: str) -> None:
+        """End all sessions of somebody: their certificate was revoked or bound to another phone."""
+        for session in await self._store.sessions_of(subject):
+            await self._end(session)
+
+    async def _end(self, session: Session) -> None:
+        now = self._clock.now()
+        ended = session.following(at=now, by=f"{session.kind}:{session.subject}", action="ended", ended=True)
+        try:
+            await self._store.sessions.replace(ended)
+        except Conflict:  # it was refreshed or ended this very moment
+            again = await self._live(session.id)
+            if again:
+                await self._end(again)
 
     def _tokens(self, caller: Caller, secret: str) -> Tokens:
         return Tokens(self._issuer.issue(caller), self._issuer.lifetime_seconds, f"{caller.session}.{secret}")

@@ -23,20 +23,31 @@ class CodeSettings(BaseModel):
 
 
 class SessionSettings(BaseModel):
-    """How long a session can be refreshed."""
+    """How long a session lasts at most, and how long it lasts when nobody uses it."""
 
     practitioner_seconds: int = 12 * 3600
-    staff_seconds: int = 8 * 3600
+    practitioner_idle_seconds: int = 2 * 3600
+    staff_seconds: int = 10 * 3600
+    staff_idle_seconds: int = 3600
 
 
 class LimitSettings(BaseModel):
-    """Limits; those per number follow the operators' (domain: 1 a minute, 5 an hour, 10 a day)."""
+    """Limits; those per number are the operators' (domain §5.4: 1 a minute, 5 an hour, 10 a day).
+
+    An office of two hundred people may stand behind one address. `wrong_codes_in_city` an hour raise the alarm, in
+    which an address has `wrong_codes_in_alarm` an hour.
+    """
 
     per_address_per_minute: int = 60
     codes_per_minute: int = 1
     codes_per_hour: int = 5
     codes_per_day: int = 10
-    failures_per_hour: int = 20
+    codes_in_city_per_minute: int = 6_000
+    codes_in_city_per_day: int = 400_000
+    not_enrolled_per_hour: int = 20
+    wrong_codes_per_address: int = 100
+    wrong_codes_in_alarm: int = 3
+    wrong_codes_in_city: int = 1_000
 
 
 class Settings(ServiceSettings):

@@ -1,24 +1,32 @@
 """The collections of identity: practitioners, certificates, challenges, staff, clients, portraits."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Literal
 
 from kit.documents import Document
 from kit.ids import derived_id
-from kit.mongo import Collection, Database, Index, Projection
+from kit.mongo import NEWEST, Collection, Database, Index, Projection
+from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
+MOST_SESSIONS = 100
+SessionKind = Literal["practitioner", "staff"]
 
 
 class Practitioner(Document):
-    """A person. What identifies them is sealed; `number_index` finds them by document number, `key` is unique."""
+    """A person. What identifies them is sealed; `number_indexes` find them by any number they ever had.
 
-    document_type: str
-    key: str
-    number_index: str
+    `keys`: document type and the lasting part of each number, unique: a renewed document is the same person.
+    """
+
+    document_type: DocumentType
+    keys: list[str]
+    number_indexes: list[str]
     number_sealed: str
+    former_numbers_sealed: list[str]
     name: str
     name_latin: str | None
     sex: Sex
@@ -80,14 +88,45 @@ class Staff(Document):
 
 
 class Client(Document):
-    """An API client and what it may do."""
+    """An API client and what it may do. While a secret is replaced the one before it still works for a time."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash"}
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "former_hash"}
 
     client_id: str
     secret_hash: str
+    former_hash: str | None = None
+    former_until: datetime | None = None
     scopes: list[str]
     enabled: bool = True
+
+
+class Session(Document):
+    """One log-in. `bound_to`: the certificate's phone or the person's roles at that time."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "used_at", "expires_at"}
+
+    kind: SessionKind
+    subject: str
+    bound_to: str
+    secret_hash: str
+    address: str
+    device: str
+    used_at: datetime
+    expires_at: datetime
+    ended: bool = False
+
+
+class Access(Document):
+    """A look at a person's file by somebody else, in whatever service; its id is the look's."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
+
+    practitioner_id: str
+    who: str
+    role: str
+    what: str
+    document_id: str
+    reason: str
 
 
 def certificate_id(practitioner_id: str) -> str:
@@ -99,26 +138,40 @@ class Store:
     """All collections of identity."""
 
     def __init__(self, database: Database) -> None:
-        unique_key = Index([("key", 1)], unique=True)
+        unique_key = Index([("keys", 1)], unique=True)
         self.practitioners = Collection(
-            database, PRACTITIONERS, Practitioner, [unique_key, Index([("number_index", 1)])]
+            database, PRACTITIONERS, Practitioner, [unique_key, Index([("number_indexes", 1)])]
         )
         self.certificates = Collection(database, CERTIFICATES, Certificate)
         one_open = Index([("practitioner_id", 1)], unique=True, partialFilterExpression={"open": True})
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
         self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, forgotten])
+        by_subject, run_out = Index([("subject", 1)]), Index([("expires_at", 1)], expireAfterSeconds=0)
+        self.sessions = Collection(database, "sessions", Session, [by_subject, run_out])
+        by_person = Index([("practitioner_id", 1), *NEWEST])
+        self.accesses = Collection(database, "accesses", Access, [by_person])
         self.staff = Collection(database, "staff", Staff)
         self.clients = Collection(database, "clients", Client)
         self.portraits = Projection(database, "portraits")
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""
-        await self.practitioners.prepare()
-        await self.challenges.prepare()
+        for collection in (self.practitioners, self.challenges, self.sessions, self.accesses):
+            await collection.prepare()
 
-    async def people_with_number(self, number_index: str) -> list[Practitioner]:
-        """Everybody who has this document number (of whatever document)."""
-        return await self.practitioners.find({"number_index": number_index}, sort=[("_id", 1)], limit=10)
+    async def people_with_number(self, indexes: Iterable[str]) -> list[Practitioner]:
+        """Everybody who has or had a document with one of these numbers (of whatever type)."""
+        return await self.practitioners.find({"number_indexes": {"$in": list(indexes)}}, sort=[("_id", 1)], limit=10)
+
+    async def people_with_key(self, keys: Iterable[str]) -> list[Practitioner]:
+        """Who has these documents: one person, unless somebody mixed two up."""
+        found = await self.practitioners.find({"keys": {"$in": list(keys)}}, sort=[("_id", 1)], limit=2)
+        return [person for each in found if (person := await self.practitioners.get(each.id))]
+
+    async def sessions_of(self, subject: str) -> list[Session]:
+        """The sessions that somebody has, newest first; some may have run out."""
+        query = {"subject": subject, "ended": False}
+        return await self.sessions.find(query, sort=[("created_at", -1)], limit=MOST_SESSIONS)
 
     async def certificate_of(self, practitioner_id: str) -> Certificate | None:
         """The person's certificate, active or revoked."""

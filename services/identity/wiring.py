@@ -6,13 +6,16 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
 import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
+from contracts.access import READERS
 from kit import mongo
+from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
@@ -22,16 +25,18 @@ from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.seal import Sealer
+from services.identity import consumers
+from services.identity.accesses import AccessLog
 from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captchas import Captchas
-from services.identity.consumers import GROUP, TOPICS, handlers
 from services.identity.login import LoginService
 from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService, Keys
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
 from services.identity.store import Store
+from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"
 
@@ -43,6 +48,7 @@ class Parts:
     database: Database
     redis: RedisServer
     store: Store
+    looks: Looks
     services: Services
 
 
@@ -54,16 +60,15 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
         store = Store(database)
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
-        sessions = Sessions(store, redis.cache, issuer, settings.sessions, settings.codes.hmac_key, clock)
+        sessions = Sessions(store, issuer, settings.sessions, settings.codes.hmac_key, clock)
+        looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
         captchas = Captchas(redis.cache, clock)
-        login = LoginService(
-            store, keys, captchas, sessions, redis.limits, settings.limits, settings.codes, clock
-        )  # fmt: skip
-        accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, clock)
-        services = Services(
-            IdentityService(store, keys, clock), captchas, login, sessions, accounts, issuer, clock
-        )  # fmt: skip
-        yield Parts(database, redis, store, services)
+        login = LoginService(store, keys, captchas, sessions, throttle, settings.codes, clock)
+        delays = Delays(redis.cache, clock)
+        accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
+        identity, accesses = IdentityService(store, keys, looks, sessions, clock), AccessLog(store, looks)
+        services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
+        yield Parts(database, redis, store, looks, services)
 
 
 @asynccontextmanager
@@ -77,17 +82,24 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock)
         app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
         ping = partial(mongo.ping, made.database)
-        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, "indexes": made.store.prepare})
+        indexes = {"indexes": made.store.prepare, "indexes of looks": made.looks.prepare}
+        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, **indexes})
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, and the consumer of deliveries."""
+    """The publisher, and the consumers of deliveries and of looks."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
-        table = handlers(made.services.login)
-        deliveries = Consumer(GROUP, TOPICS, table, settings.kafka, settings.instance)
-        yield Worker(publisher, [deliveries], {"mongo": partial(mongo.ping, made.database)})
+        tables = {
+            (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): consumers.deliveries(made.services.login),
+            (consumers.ACCESSES, *consumers.ACCESS_TOPICS): consumers.accesses(made.services.accesses),
+        }
+        running = [
+            Consumer(group, topics, table, settings.kafka, settings.instance)
+            for (group, *topics), table in tables.items()
+        ]
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)})
 
 
 def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:
@@ -99,10 +111,14 @@ def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES
     _run(lambda accounts: accounts.keep_staff(username, given["password"], given["totp_secret"], wanted))
 
 
-def client(client_id: str, scopes: Annotated[str, typer.Option(help="separated by blanks")]) -> None:
-    """Create or change an API client; standard input: {"client_secret": …}."""
-    secret = json.load(sys.stdin)["client_secret"]
-    _run(lambda accounts: accounts.keep_client(client_id, secret, scopes.split()))
+def client(
+    client_id: str,
+    scopes: Annotated[str, typer.Option(help="separated by blanks")],
+    grace_hours: Annotated[float, typer.Option(help="how long a secret that is replaced works on", min=0)] = 24,
+) -> None:
+    """Create or change an API client, or replace its secret; standard input: {"client_secret": …}."""
+    secret, grace = json.load(sys.stdin)["client_secret"], timedelta(hours=grace_hours)
+    _run(lambda accounts: accounts.keep_client(client_id, secret, scopes.split(), grace))
 
 
 def _run(action: Callable[[AccountService], Awaitable[None]]) -> None:

@@ -11,6 +11,7 @@ from contracts.records import Attachment, Source
 from kit.documents import Entry
 from kit.errors import AppError, NotFound
 from kit.http import (
+    AccessReason,
     After,
     CallerDep,
     ExpectedVersion,
@@ -116,12 +117,13 @@ async def list_records(
     service: ServiceDep,
     caller: CallerDep,
     practitioner_id: PersonId,
+    reason: AccessReason,
     after: After,
     kind: str | None = None,
     limit: Limit = 50,
 ) -> Page[RecordOut]:
     """A person's records, newest first."""
-    records, following = await service.page(caller, practitioner_id, kind, after, limit)
+    records, following = await service.page(caller, practitioner_id, reason, kind, after, limit)
     return Page(items=[RecordOut.of(record) for record in records], next_cursor=write_cursor(following))
 
 
@@ -142,9 +144,11 @@ async def create_record(
 
 
 @router.get("/records/{record_id}")
-async def get_record(service: ServiceDep, caller: CallerDep, record_id: Id, response: Response) -> RecordOut:
+async def get_record(
+    service: ServiceDep, caller: CallerDep, record_id: Id, reason: AccessReason, response: Response
+) -> RecordOut:
     """A record; its version is the ETag."""
-    record = await service.get(caller, record_id)
+    record = await service.get(caller, record_id, reason)
     response.headers["ETag"] = etag(record.version)
     return RecordOut.of(record)
 
@@ -177,9 +181,9 @@ async def delete_record(service: ServiceDep, caller: CallerDep, record_id: Id, v
 
 
 @router.get("/records/{record_id}/history")
-async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id) -> Page[Entry]:
+async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id, reason: AccessReason) -> Page[Entry]:
     """Every version of a record: when, by whom, what changed."""
-    record = await service.get(caller, record_id)
+    record = await service.get(caller, record_id, reason)
     return Page(items=record.history)
 
 

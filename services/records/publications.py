@@ -1,6 +1,7 @@
 """document → events of records."""
 
-from contracts.records import RecordChanged
+from contracts.records import AccessLogged, RecordChanged
+from kit.access import LOOKS
 from kit.events import NewEvent
 from kit.mongo import Fields
 from kit.publisher import Publication
@@ -12,4 +13,9 @@ def record_changed(document: Fields) -> list[NewEvent]:
     return [RecordChanged.of(document, record_id=document["_id"])]
 
 
-PUBLICATIONS: dict[str, Publication] = {COLLECTION: record_changed}
+def access_logged(document: Fields) -> list[NewEvent]:
+    """A look by somebody else."""
+    return [AccessLogged.of(document, access_id=document["_id"])]
+
+
+PUBLICATIONS: dict[str, Publication] = {COLLECTION: record_changed, LOOKS: access_logged}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import orjson
 from pydantic import ValidationError
 
+from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields, NotFound
@@ -14,6 +15,8 @@ from kit.mongo import Conflict, Cursor, Duplicate
 from services.records.domain import Kind, parse_data
 from services.records.kinds import KINDS
 from services.records.store import Data, Record, Records
+
+SCOPE = "records:read"
 
 
 class VersionConflict(Exception):
@@ -25,18 +28,18 @@ class VersionConflict(Exception):
 
 
 class RecordService:
-    """A practitioner's records: the person keeps their own, and sees nobody else's."""
+    """A practitioner's records: the person keeps their own; staff and clients read them, and are written down."""
 
-    def __init__(self, records: Records, clock: Clock) -> None:
-        self._records, self._clock = records, clock
+    def __init__(self, records: Records, looks: Looks, clock: Clock) -> None:
+        self._records, self._looks, self._clock = records, looks, clock
 
     async def page(
-        self, caller: Caller, person: str, kind: str | None, after: Cursor | None, limit: int
+        self, caller: Caller, person: str, reason: str, kind: str | None, after: Cursor | None, limit: int
     ) -> tuple[list[Record], Cursor | None]:
         """A page of a person's records, newest first, and where the next one begins."""
-        owner = caller.own(person)
         if kind:
             _known(kind)
+        owner = await self._looks.owner(caller, person, SCOPE, "records", person, reason)
         return await self._records.of_person(owner, kind, after, limit)
 
     async def create(
@@ -67,11 +70,20 @@ class RecordService:
             raise AppError(409, "idempotency_conflict", "同一个 Idempotency-Key 已用于内容不同的请求")
         return first.as_created()
 
-    async def get(self, caller: Caller, record_id: str) -> Record:
-        """The current version. Raises `NotFound`: unknown, deleted, not the caller's."""
+    async def get(self, caller: Caller, record_id: str, reason: str) -> Record:
+        """The current version. Raises `NotFound`: unknown, deleted, not for the caller to see."""
+        record = await self._found(record_id)
+        await self._looks.owner(caller, record.practitioner_id, SCOPE, "record", record_id, reason)
+        return record
+
+    async def _found(self, record_id: str) -> Record:
         record = await self._records.get(record_id)
         if record is None:
             raise NotFound
+        return record
+
+    async def _own(self, caller: Caller, record_id: str) -> Record:
+        record = await self._found(record_id)
         caller.own(record.practitioner_id)
         return record
 
@@ -87,7 +99,7 @@ class RecordService:
         await self._write(caller, record, "deleted", state="deleted")
 
     async def _current(self, caller: Caller, record_id: str, version: int) -> Record:
-        record = await self.get(caller, record_id)
+        record = await self._own(caller, record_id)
         _writable(record.kind)
         if record.version != version:
             raise VersionConflict(record)
@@ -98,7 +110,7 @@ class RecordService:
         try:
             await self._records.replace(following)
         except Conflict:
-            raise VersionConflict(await self.get(caller, record.id)) from None
+            raise VersionConflict(await self._own(caller, record.id)) from None
         return following
 
     def _data(self, kind: Kind, raw: Mapping[str, object]) -> Data:

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from contracts.access import READERS
 from kit import mongo
+from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.http import create_app
@@ -24,10 +26,11 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     """The HTTP API."""
     clock = SystemClock()
     async with mongo.connect(settings.mongo, NAME) as database:
-        records = Records(database)
+        records, looks = Records(database), Looks(database, clock, READERS)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
-        app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, clock))
-        yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": records.prepare})
+        app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
+        checks = {"indexes": records.prepare, "indexes of looks": looks.prepare}
+        yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, **checks})
 
 
 @asynccontextmanager

@@ -1,11 +1,8 @@
 """The login page: captcha, SMS code, session; and what a guesser meets there."""
 
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import Any
 
 import httpx2
 import pytest
@@ -13,8 +10,7 @@ from PIL import Image
 
 from deploy.local.people import random_phone
 from kit.clock import ManualClock
-from services.identity.settings import Settings
-from services.identity.wiring import api
+from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem
 from tests.support.stack import RunningStack
@@ -194,18 +190,6 @@ async def test_a_code_has_six_digits(login_page: LoginPage, code: str) -> None:
     assert list(fields_of(body)) == ["code"]
 
 
-@asynccontextmanager
-async def identity_at(stack: RunningStack, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """The door of identity on the stack's own servers, with a clock of the test's."""
-    for name, value in stack.environment("identity-api").items():
-        monkeypatch.setenv(name, value)
-    async with (
-        api(Settings(), clock) as made,
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(made.app), base_url="http://later") as http,
-    ):
-        yield http
-
-
 async def test_a_code_lives_for_a_day(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +197,7 @@ async def test_a_code_lives_for_a_day(
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
     body = {"challenge_id": challenge, "code": code}
-    async with identity_at(stack, clock, monkeypatch) as http:
+    async with identity(stack, monkeypatch, clock) as http:
         clock.advance(timedelta(hours=24, seconds=5))
         problem(await http.post("/api/identity/login/sessions", json=body), 410, "code_expired", code)
         problem(await http.post(f"/api/identity/login/codes/{challenge}/resend"), 410, "code_expired")

@@ -282,10 +282,10 @@ async def test_staff_and_clients_keep_no_records(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, person: Person
 ) -> None:
     record = await person.created()
-    clerk = issuer.issue(Caller(own_id(), "staff", roles=frozenset({"clerk", "admin"})))
+    operator = issuer.issue(Caller(own_id(), "staff", roles=frozenset({"operator"})))
     client = issuer.issue(Caller(person.id, "client", scopes=frozenset({"intake"})))
     body = {"kind": "education", "data": EDUCATION}
-    for token in (clerk, client):
+    for token in (operator, client):
         headers = {"Authorization": f"Bearer {token}", "If-Match": '"1"'}
         for method, path in calls(person.id, record["record_id"]):
             sent = body if method == "POST" else {"data": EDUCATION} if method == "PUT" else None

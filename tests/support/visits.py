@@ -39,6 +39,7 @@ class Staff:
     login: dict[str, str]
     tokens: dict[str, Any] = field(default_factory=dict)
     _since: float = 0
+    _logging_in: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def try_to_log_in(self, **changes: str) -> httpx2.Response:
         names = ("username", "password")
@@ -52,12 +53,13 @@ class Staff:
             response = await self.try_to_log_in()
             return dict(response.json()) if response.status_code == 201 else {}
 
-        self.tokens = await eventually(tokens, 40, f"{self.login['username']} logs in", pause=7)
+        self.tokens = await eventually(tokens, 75, f"{self.login['username']} logs in", pause=7)
         self._since = time.monotonic()
 
     async def call(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        if not self.tokens:
-            await self.log_in()
+        async with self._logging_in:
+            if not self.tokens:
+                await self.log_in()
         if time.monotonic() - self._since > REFRESH_AFTER:
             body = {"refresh_token": self.tokens["refresh_token"]}
             self.tokens |= (await self.http.post("/api/identity/tokens/refresh", json=body)).raise_for_status().json()

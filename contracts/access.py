@@ -1,0 +1,17 @@
+"""Looks at a person's file by somebody else: every service tells of its own, identity keeps them all."""
+
+from kit.events import EventData
+
+READERS = ("clerk", "admin")
+"""The roles of staff who may read a person's file, each time with a reason."""
+
+
+class AccessLogged(EventData):
+    """Somebody read a file that is not their own: `who` is a staff or client id, `what` a type of document."""
+
+    access_id: str
+    who: str
+    role: str
+    what: str
+    document_id: str
+    reason: str

@@ -1,0 +1,78 @@
+"""Looks: whoever reads a file that is not their own is written down first, and the person is told by an event."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+from urllib.parse import unquote
+
+from kit.auth import Caller
+from kit.clock import Clock
+from kit.documents import Document
+from kit.errors import InvalidFields, NotFound
+from kit.ids import new_id
+from kit.mongo import Collection, Database, Index
+
+LOOKS = "looks"
+MOST_CHARACTERS = 200
+FORGET_SECONDS = 180 * 24 * 3600  # whoever keeps the log has them long since
+
+
+class Look(Document):
+    """One look: who (staff or client id), as what, at which document of whom, and why."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
+
+    practitioner_id: str
+    who: str
+    role: str
+    what: str
+    document_id: str
+    reason: str
+
+
+class Looks:
+    """Lets others than the person themselves read, once the look is written down: staff of these roles, and clients."""
+
+    def __init__(self, database: Database, clock: Clock, readers: Sequence[str]) -> None:
+        self._readers = readers
+        forgotten = Index([("created_at", 1)], expireAfterSeconds=FORGET_SECONDS)
+        self._looks, self._clock = Collection(database, LOOKS, Look, [forgotten]), clock
+        self.prepare = self._looks.prepare
+
+    async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str, reason: str) -> str:
+        """The id of the person whose file it is, if the caller may read it: their own, or as staff or client.
+
+        Raises `NotFound` for everybody else, 422 `reason_required` when staff give no reason.
+        """
+        if caller.kind == "practitioner":
+            return caller.own(person)
+        if person == "me":
+            raise NotFound
+        await self._note(caller, self._role(caller, scope), person, what, document_id, reason)
+        return person
+
+    def _role(self, caller: Caller, scope: str) -> str:
+        """As what the caller reads. Raises `NotFound`: nobody learns that there is something to read."""
+        if scope in caller.scopes:
+            return "client"
+        found = next((role for role in self._readers if role in caller.roles), None)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str, reason: str) -> None:
+        if caller.kind == "staff" and not reason:
+            raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写查看该人员信息的原因")
+        fields = {"who": caller.subject, "role": role, "what": what, "document_id": document_id, "reason": reason}
+        at, by = self._clock.now(), caller.label
+        look = Look.first(at=at, by=by, action="looked", id=new_id(), practitioner_id=person, **fields)
+        await self._looks.insert(look)
+
+
+def read_reason(header: str | None) -> str:
+    """The sentence in `X-Access-Reason`: percent-encoded UTF-8, because headers hold no Chinese."""
+    reason = unquote(header or "", errors="replace").strip()
+    if len(reason) > MOST_CHARACTERS or not reason.isprintable():
+        raise InvalidFields.one(
+            "X-Access-Reason", "reason_invalid", f"查看原因请用一句话说明，不超过{MOST_CHARACTERS}个字"
+        )
+    return reason

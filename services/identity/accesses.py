@@ -1,0 +1,31 @@
+"""Who looked at whose file: the looks of every service, kept for the person to see."""
+
+from contracts.access import AccessLogged
+from kit.access import Looks
+from kit.auth import Caller
+from kit.mongo import Cursor, Duplicate
+from services.identity.domain import READ_SCOPE
+from services.identity.store import Access, Store
+
+
+class AccessLog:
+    """Keeps looks, and shows them."""
+
+    def __init__(self, store: Store, looks: Looks) -> None:
+        self._store, self._looks = store, looks
+
+    async def note(self, event: AccessLogged) -> None:
+        """Keep a look; told twice it is kept once."""
+        fields = event.model_dump(include={"practitioner_id", "who", "role", "what", "document_id", "reason"})
+        access = Access.first(at=event.at, by=event.who, action="noted", id=event.access_id, **fields)
+        try:
+            await self._store.accesses.insert(access)
+        except Duplicate:
+            return
+
+    async def page(
+        self, caller: Caller, person: str, reason: str, after: Cursor | None, limit: int
+    ) -> tuple[list[Access], Cursor | None]:
+        """A page of the looks at a person's file, newest first, and where the next one begins."""
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "access_log", person, reason)
+        return await self._store.accesses.newest({"practitioner_id": owner}, after, limit)

@@ -1,0 +1,124 @@
+"""How often what may be tried: limits of addresses, people, phones and the city, and delays that grow.
+
+Sending and staff log-in are closed when Redis is away; checking a code is not, its tries are counted in MongoDB.
+"""
+
+from kit import log, metrics
+from kit.cache import Cache, RateLimits, Rule
+from kit.clock import Clock
+from kit.errors import TooManyRequests, Unavailable
+from services.identity.settings import LimitSettings
+
+TOO_OFTEN = "操作过于频繁，请稍后再试"
+CODE_TOO_OFTEN = "动态密码发送过于频繁，请稍后再试；已收到的动态密码在有效期内仍可使用"
+CITY_BUSY = "当前获取动态密码的人数过多，请稍后再试"
+HOUR, DAY = 3600, 24 * 3600
+
+logger = log.get(__name__)
+
+
+class Throttle:
+    """Limits by counting."""
+
+    def __init__(self, limits: RateLimits, rules: LimitSettings) -> None:
+        self._limits = limits
+        self._per_address = [Rule(rules.per_address_per_minute, 60)]
+        self._not_enrolled = [Rule(rules.not_enrolled_per_hour, HOUR)]
+        self._wrong, self._wrong_in_alarm = (
+            [Rule(amount, HOUR)] for amount in (rules.wrong_codes_per_address, rules.wrong_codes_in_alarm)
+        )
+        self._wrong_in_city = [Rule(rules.wrong_codes_in_city, HOUR)]
+        # moving windows: at least as strict as the operators', whose minutes and hours are the clock's
+        self._sends = [
+            Rule(rules.codes_per_minute, 60, moving=True),
+            Rule(rules.codes_per_hour, HOUR, moving=True),
+            Rule(rules.codes_per_day, DAY, moving=True),
+        ]
+        self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
+
+    async def admit(self, address: str) -> None:
+        """Count a call from this address. Raises 429; 503 when Redis is away."""
+        await self._limits.hit(self._per_address, "address", address, sentence=TOO_OFTEN)
+
+    async def admit_anyway(self, address: str) -> None:
+        """The same, but going on without Redis: for what is guarded by more than the address."""
+        try:
+            await self.admit(address)
+        except Unavailable:
+            logger.warning("a call is not counted")
+
+    async def not_enrolled(self, number_index: str) -> None:
+        """Count a number and phone that did not match. Raises 429."""
+        await self._limits.hit(self._not_enrolled, "not_enrolled", number_index, sentence=TOO_OFTEN)
+
+    async def admit_code(self, person: str, phone_index: str) -> None:
+        """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole."""
+        for key in (("person", person), ("phone", phone_index)):
+            await self._limits.hit(self._sends, *key, sentence=CODE_TOO_OFTEN)
+        try:
+            await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
+        except TooManyRequests:
+            metrics.login_alarms.labels("codes_in_city").inc()
+            logger.error("the city's budget of codes is spent")
+            raise
+
+    async def admit_check(self, address: str) -> None:
+        """May this address check a code? Raises 429; without Redis everybody may.
+
+        While the city as a whole sees too many wrong codes, an address gets a fraction of its tries: guessing over
+        many people is stopped, and who types their code right is not.
+        """
+        await self.admit_anyway(address)
+        try:
+            alarm = not await self._limits.fits(self._wrong_in_city, "wrong", "city")
+            rules = self._wrong_in_alarm if alarm else self._wrong
+            if not await self._limits.fits(rules, "wrong", address):
+                raise TooManyRequests(60, TOO_OFTEN)
+        except Unavailable:
+            logger.warning("codes are checked without the limits of addresses")
+
+    async def wrong_code(self, address: str) -> None:
+        """Count a wrong code; never in the way of telling so."""
+        for rules, key in ((self._wrong, address), (self._wrong_in_alarm, address), (self._wrong_in_city, "city")):
+            try:
+                await self._limits.hit(rules, "wrong", key, sentence=TOO_OFTEN)
+            except Unavailable:
+                return
+            except TooManyRequests:
+                if key == "city":
+                    metrics.login_alarms.labels("wrong_in_city").inc()
+                    logger.error("too many wrong codes in the whole city")
+
+
+class Delays:
+    """Waits that double with each failure of one account from one address: whoever guesses does not lock others out."""
+
+    FREE, FIRST_SECONDS, MOST_SECONDS = 3, 2, 900
+
+    def __init__(self, cache: Cache, clock: Clock) -> None:
+        self._cache, self._clock = cache, clock
+
+    async def admit(self, account: str, address: str) -> None:
+        """Raises 429 while the wait after the last failure lasts."""
+        _, until = await self._known(account, address)
+        wait = until - self._clock.now().timestamp()
+        if wait > 0:
+            raise TooManyRequests(max(1, round(wait)), TOO_OFTEN)
+
+    async def failed(self, account: str, address: str) -> None:
+        """One failure more."""
+        count = (await self._known(account, address))[0] + 1
+        wait = min(self.MOST_SECONDS, self.FIRST_SECONDS * 2 ** (count - self.FREE)) if count >= self.FREE else 0
+        until = self._clock.now().timestamp() + wait
+        await self._cache.put(self._key(account, address), f"{count} {until}", DAY)
+
+    async def forget(self, account: str, address: str) -> None:
+        """Logged in: start again from nothing."""
+        await self._cache.drop(self._key(account, address))
+
+    async def _known(self, account: str, address: str) -> tuple[int, float]:
+        count, until = (await self._cache.get(self._key(account, address)) or "0 0").split()
+        return int(count), float(until)
+
+    def _key(self, account: str, address: str) -> str:
+        return f"failures:{account}:{address}"

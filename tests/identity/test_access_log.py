@@ -1,0 +1,107 @@
+"""Looks at a person's file by others: allowed with a reason, written down first, shown to the person."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from kit.auth import Caller, TokenIssuer
+from tests.support.names import own_id
+from tests.support.people import EDUCATION, OWN
+from tests.support.problems import fields_of, problem
+from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Window, bearer
+from tests.support.waiting import eventually
+
+WHY = "窗口受理：核对证件有效期"
+REASON = {"X-Access-Reason": quote(WHY)}
+
+
+def log_of(citizen: Citizen) -> str:
+    return f"{WINDOW}/{citizen.id}/access-log"
+
+
+async def looks(session: Session, count: int) -> list[dict[str, Any]]:
+    """The looks that the person is shown, newest first, once there are so many."""
+
+    async def shown() -> list[dict[str, Any]]:
+        items = (await session.call("GET", f"{WINDOW}/me/access-log")).raise_for_status().json()["items"]
+        return list(items) if len(items) >= count else []
+
+    return await eventually(shown, 20, f"{count} looks are shown")
+
+
+async def test_a_clerk_looks_with_a_reason_and_the_person_sees_it(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    made = await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})
+    record = made.json()["record_id"]
+    paths = {
+        "practitioner": f"{WINDOW}/{citizen.id}",
+        "portrait": f"{WINDOW}/{citizen.id}/portrait",
+        "records": f"/api/records/practitioners/{citizen.id}/records",
+        "record": f"/api/records/records/{record}",
+    }
+    for path in paths.values():
+        refused = problem(await window.clerk.call("GET", path), 422, "invalid_fields")
+        assert fields_of(refused) == {"X-Access-Reason": "reason_required"}
+        assert (await window.clerk.call("GET", path, headers=REASON)).status_code == 200
+    found = await looks(session, len(paths))
+    assert sorted(look["what"] for look in found) == sorted(paths)
+    assert {(look["role"], look["reason"]) for look in found} == {("clerk", WHY)}
+    assert {look["document_id"] for look in found} == {citizen.id, record}
+    assert len({look["who"] for look in found}) == 1
+
+
+async def test_a_client_with_the_scope_reads_and_is_written_down(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
+) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    client = Caller("qualification-7", "client", scopes=frozenset({"practitioners:read"}))
+    headers = bearer(issuer.issue(client))
+    assert (await gateway.get(f"{WINDOW}/{citizen.id}", headers=headers)).json()["name"] == citizen.card["name"]
+    problem(await gateway.get(f"/api/records/practitioners/{citizen.id}/records", headers=headers), 404, "not_found")
+    assert [(look["who"], look["role"], look["what"]) for look in await looks(session, 1)] == [
+        ("qualification-7", "client", "practitioner")
+    ]
+
+
+async def test_ones_own_looks_are_nobodys_business(window: Window, login_page: LoginPage) -> None:
+    session = await login_page.logged_in(await window.enrolled())
+    for path in (f"{WINDOW}/me", OWN):
+        assert (await session.call("GET", path)).status_code == 200
+    assert (await session.call("GET", f"{WINDOW}/me/access-log")).json() == {"items": [], "next_cursor": None}
+
+
+async def test_who_may_not_look_learns_nothing(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
+) -> None:
+    citizen = await window.registered()
+    neighbour = await login_page.logged_in(await window.enrolled())
+    operator = bearer(issuer.issue(Caller(own_id(), "staff", roles=frozenset({"operator"}))))
+    for path in (f"{WINDOW}/{citizen.id}", log_of(citizen), f"/api/records/practitioners/{citizen.id}/records"):
+        problem(await gateway.get(path, headers=operator | REASON), 404, "not_found", *citizen.secrets)
+        problem(await neighbour.call("GET", path, headers=REASON), 404, "not_found", *citizen.secrets)
+    problem(await window.clerk.call("GET", f"{WINDOW}/me", headers=REASON), 404, "not_found")
+
+
+@pytest.mark.parametrize("reason", ["%20", "x" * 201, "a%00b", "a%0Ab", "%FF%00"])
+async def test_a_reason_is_one_sentence(window: Window, reason: str) -> None:
+    citizen = await window.registered()
+    answer = await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers={"X-Access-Reason": reason})
+    assert list(fields_of(problem(answer, 422, "invalid_fields"))) == ["X-Access-Reason"]
+
+
+async def test_the_log_has_pages(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    for _ in range(3):
+        await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers=REASON)
+    everything = await looks(session, 3)
+    first = (await session.call("GET", f"{WINDOW}/me/access-log", params={"limit": 2})).json()
+    rest = (
+        await session.call("GET", f"{WINDOW}/me/access-log", params={"limit": 2, "cursor": first["next_cursor"]})
+    ).json()
+    assert first["items"] + rest["items"] == everything
+    assert rest["next_cursor"] is None

@@ -1,0 +1,144 @@
+"""Whoever guesses codes of many people: five tries a code, and an alarm that stops guessers and nobody else."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+
+from tests.support.doors import identity
+from tests.support.names import seeded
+from tests.support.problems import problem
+from tests.support.stack import RunningStack
+from tests.support.visits import Citizen, LoginPage, Window, another
+from tests.support.waiting import eventually
+
+PEOPLE, GUESSES = 400, 6
+OWN_DATABASE = "/9"
+
+
+@dataclass
+class City:
+    """People with a code each, and a door whose limits are counted apart from everybody else's."""
+
+    stack: RunningStack
+    monkeypatch: pytest.MonkeyPatch
+    codes: dict[str, str]
+
+    @asynccontextmanager
+    async def door(self, address: str, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
+        own = {f"LIMITS__{name.upper()}": str(value) for name, value in limits.items()}
+        redis = self.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE
+        async with identity(
+            self.stack, self.monkeypatch, address=address, settings=own | {"REDIS__URL": redis}
+        ) as http:
+            yield http
+
+
+async def tried(http: httpx2.AsyncClient, challenge: str, code: str) -> httpx2.Response:
+    return await http.post("/api/identity/login/sessions", json={"challenge_id": challenge, "code": code})
+
+
+async def with_codes(window: Window, login_page: LoginPage, people: int) -> dict[str, str]:
+    """So many people who asked for a code: challenge → code."""
+    few, challenges = asyncio.Semaphore(8), dict[str, str]()
+
+    async def ask() -> None:
+        async with few:
+            citizen: Citizen = await window.enrolled()
+            challenges[citizen.phone] = await login_page.challenge(citizen)
+
+    await asyncio.gather(*(ask() for _ in range(people)))
+    return {challenge: await login_page.code(phone, within=60) for phone, challenge in challenges.items()}
+
+
+@pytest.fixture
+async def city(
+    stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[City]:
+    yield City(stack, monkeypatch, await with_codes(window, login_page, 8))
+    async with Redis.from_url(stack.facts["redis"].removesuffix("/0") + OWN_DATABASE) as redis:
+        await redis.flushdb()
+
+
+async def test_of_2400_guesses_over_400_people_five_a_code_are_judged(
+    gateway: httpx2.AsyncClient, window: Window, login_page: LoginPage, city: City
+) -> None:
+    codes = await with_codes(window, login_page, PEOPLE)
+    guesses = [challenge for challenge in codes for _ in range(GUESSES)]
+    seeded().shuffle(guesses)
+    few, judged, answers = asyncio.Semaphore(20), Counter[str](), Counter[int]()
+    async with city.door("10.0.0.1", wrong_codes_per_address=10_000, wrong_codes_in_city=10_000) as http:
+
+        async def guess(challenge: str) -> None:
+            async with few:
+                answer = await tried(http, challenge, another(codes[challenge]))
+            answers[answer.status_code] += 1
+            judged[challenge] += answer.status_code == 401
+
+        await asyncio.gather(*map(guess, guesses))
+    assert answers == {401: PEOPLE * 5, 410: PEOPLE * (GUESSES - 5)}
+    assert set(judged.values()) == {5}
+
+
+async def test_an_address_that_guesses_is_stopped_and_the_next_one_is_not(city: City) -> None:
+    (mine, code), *others = city.codes.items()
+    async with city.door("10.0.0.2", wrong_codes_per_address=4) as http:
+        for challenge, right in others[:4]:
+            problem(await tried(http, challenge, another(right)), 401, "code_wrong")
+        stopped = problem(await tried(http, mine, code), 429, "too_many_requests", code)
+        assert "频繁" in stopped["detail"]
+    async with city.door("10.0.0.3", wrong_codes_per_address=4) as http:
+        assert (await tried(http, mine, code)).status_code == 201
+
+
+async def test_when_the_whole_city_is_guessed_at_guessers_have_few_tries_and_people_get_in(city: City) -> None:
+    limits = {"wrong_codes_in_city": 4, "wrong_codes_in_alarm": 2}
+    (mine, code), *others = city.codes.items()
+    for place, (challenge, right) in enumerate(others[:4]):
+        async with city.door(f"10.0.1.{place}", **limits) as http:
+            problem(await tried(http, challenge, another(right)), 401, "code_wrong")
+    async with city.door("10.0.2.1", **limits) as http:  # the alarm is on
+        statuses = [(await tried(http, challenge, another(right))).status_code for challenge, right in others[4:7]]
+        assert statuses == [401, 401, 429]
+    async with city.door("10.0.2.2", **limits) as http:
+        assert (await tried(http, mine, code)).status_code == 201
+
+
+async def test_codes_for_the_whole_city_have_a_budget(
+    window: Window, city: City, login_page: LoginPage, redis: "Redis"
+) -> None:
+    async with (
+        city.door("10.0.3.1", codes_in_city_per_minute=2) as http,
+        Redis.from_url(city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as own,
+    ):
+        page = LoginPage(http, own, login_page.inbox)
+        people = [await window.enrolled() for _ in range(4)]
+        statuses = [(await page.ask(citizen)).status_code for citizen in people]
+        assert sorted(statuses) == [202, 202, 429, 429]
+
+        async def sent() -> bool:
+            return bool(sum([len(await login_page.messages(citizen.phone)) for citizen in people]) == 2)
+
+        await eventually(sent, 20, "two codes are sent")
+
+
+async def test_a_person_gets_one_code_a_minute_five_an_hour_ten_a_day(
+    window: Window, city: City, login_page: LoginPage
+) -> None:
+    """With the minute and then the hour widened, so that the next limit is what is met."""
+    citizen, counts = await window.enrolled(), list[int]()
+    async with Redis.from_url(
+        city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True
+    ) as own:
+        for limits in ({}, {"codes_per_minute": 99}, {"codes_per_minute": 99, "codes_per_hour": 99}):
+            await own.flushdb()
+            async with city.door("10.0.4.1", **limits) as http:
+                page = LoginPage(http, own, login_page.inbox)
+                statuses = [(await page.ask(citizen)).status_code for _ in range(12)]
+                counts.append(statuses.count(202))
+    assert counts == [1, 5, 10]
