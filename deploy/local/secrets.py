@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import pyotp
 from joserfc.jwk import OKPKey
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from deploy.local.stack import Stack
 
@@ -44,6 +44,8 @@ class Secrets(BaseModel):
     codes_key: str
     sms_secret_id: str
     sms_secret_key: str
+    s3_access_key: str = Field(default_factory=lambda: "AKS3" + secrets.token_hex(8).upper())
+    s3_secret_key: str = Field(default_factory=lambda: secrets.token_urlsafe(30))
     clerk: StaffLogin
     admin: StaffLogin
     operator: StaffLogin
@@ -81,7 +83,10 @@ def secrets_of(stack: Stack) -> Secrets:
     """The stack's secrets; the first call makes them."""
     if not stack.secrets.exists():
         write_private(stack.secrets, Secrets.generate().model_dump_json(indent=1))
-    return Secrets.model_validate_json(stack.secrets.read_text())
+    known = Secrets.model_validate_json(stack.secrets.read_text())
+    if known.model_fields_set < Secrets.model_fields.keys():  # an older stack: what it has not got was made just now
+        write_private(stack.secrets, known.model_dump_json(indent=1))
+    return known
 
 
 def write_private(path: Path, text: str) -> None:
