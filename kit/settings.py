@@ -60,7 +60,7 @@ class BlobSettings(BaseModel):
     region: str = "us-east-1"
     connect_seconds: float = 2
     read_seconds: float = 10
-    call_seconds: float = 15
+    call_seconds: float = 12
     connections: int = 8
 
 

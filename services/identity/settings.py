@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from kit.settings import Key, KeyRing, SealSettings, ServiceSettings
+from kit.settings import BlobSettings, Key, KeyRing, SealSettings, ServiceSettings
 
 
 class SigningSettings(BaseModel):
@@ -56,6 +56,7 @@ class Settings(ServiceSettings):
     signing: SigningSettings
     seal: SealSettings
     bus: KeyRing
+    blobs: BlobSettings
     codes: CodeSettings
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()

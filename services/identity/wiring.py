@@ -14,16 +14,19 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
-from kit import mongo
+from kit import blobs, mongo
 from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
+from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
 from kit.http import create_app
+from kit.images import Images
 from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from services.identity import consumers
 from services.identity.accesses import AccessLog
@@ -31,6 +34,7 @@ from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captchas import Captchas
 from services.identity.login import LoginService
+from services.identity.portraits import Portraits
 from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService, Keys
 from services.identity.sessions import Sessions
@@ -47,6 +51,7 @@ class Parts:
 
     database: Database
     redis: RedisServer
+    bucket: Bucket
     store: Store
     looks: Looks
     services: Services
@@ -57,7 +62,12 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
     """Open the servers and put the services together."""
     keys = Keys(Sealer(settings.seal), Sealer(settings.bus), settings.seal.index_key)
     signing = [OKPKey.import_key(dict(key)) for key in settings.signing.keys]
-    async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        RedisServer(settings.redis, NAME) as redis,
+        blobs.connect(settings.blobs) as bucket,
+        Sandbox() as sandbox,
+    ):
         store = Store(database)
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
         sessions = Sessions(store, issuer, settings.sessions, settings.codes.hmac_key, clock)
@@ -66,9 +76,10 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         login = LoginService(store, keys, captchas, sessions, throttle, settings.codes, clock)
         delays = Delays(redis.cache, clock)
         accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
-        identity, accesses = IdentityService(store, keys, looks, sessions, clock), AccessLog(store, looks)
+        portraits = Portraits(bucket, Images(sandbox), keys.rest)
+        identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
         services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
-        yield Parts(database, redis, store, looks, services)
+        yield Parts(database, redis, bucket, store, looks, services)
 
 
 @asynccontextmanager
@@ -83,7 +94,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
         ping = partial(mongo.ping, made.database)
         indexes = {"indexes": made.store.prepare, "indexes of looks": made.looks.prepare}
-        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, **indexes})
+        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare, **indexes})
 
 
 @asynccontextmanager
