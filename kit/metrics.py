@@ -22,4 +22,6 @@ sms_messages = Counter("sms_messages_total", "Messages that reached a state", ["
 sms_seconds = Histogram("sms_accepted_seconds", "From request to the operator's yes", ["purpose"])
 logins = Counter("logins_total", "Codes: asked, right, wrong, expired, limited", ["outcome"])
 login_alarms = Counter("login_alarms_total", "Budgets of the whole city that were spent", ["budget"])
-captchas = Counter("captchas_total", "Captchas: made, right, wrong", ["outcome"])
+captchas = Counter(
+    "captchas_total", "Captchas: made, heard as audio, right, wrong, expired or spent before", ["outcome"]
+)

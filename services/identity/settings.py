@@ -22,6 +22,15 @@ class CodeSettings(BaseModel):
     deliver_within_seconds: int = 300
 
 
+class CaptchaSettings(BaseModel):
+    """How many captchas are made in advance, from how many on they are served, how often the oldest is replaced."""
+
+    lifetime_seconds: int = 300
+    pool: int = Field(default=60, ge=1)
+    least: int = Field(default=20, ge=1)
+    renew_seconds: float = Field(default=5, gt=0)
+
+
 class SessionSettings(BaseModel):
     """How long a session lasts at most, and how long it lasts when nobody uses it."""
 
@@ -58,5 +67,6 @@ class Settings(ServiceSettings):
     bus: KeyRing
     blobs: BlobSettings
     codes: CodeSettings
+    captchas: CaptchaSettings = CaptchaSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()

@@ -32,6 +32,7 @@ from services.identity import consumers
 from services.identity.accesses import AccessLog
 from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
+from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
 from services.identity.login import LoginService
 from services.identity.portraits import Portraits
@@ -52,6 +53,7 @@ class Parts:
     database: Database
     redis: RedisServer
     bucket: Bucket
+    pool: Pool
     store: Store
     looks: Looks
     services: Services
@@ -72,14 +74,15 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
         sessions = Sessions(store, issuer, settings.sessions, settings.codes.hmac_key, clock)
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
-        captchas = Captchas(redis.cache, clock)
+        pool = Pool(redis.cache, settings.captchas)
+        captchas = Captchas(redis.cache, pool, settings.captchas, clock)
         login = LoginService(store, keys, captchas, sessions, throttle, settings.codes, clock)
         delays = Delays(redis.cache, clock)
         accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
         services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
-        yield Parts(database, redis, bucket, store, looks, services)
+        yield Parts(database, redis, bucket, pool, store, looks, services)
 
 
 @asynccontextmanager
@@ -99,7 +102,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, and the consumers of deliveries and of looks."""
+    """The publisher, the consumers of deliveries and of looks, and who keeps captchas in store."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
         tables = {
@@ -110,7 +113,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)})
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)}, [made.pool.run])
 
 
 def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:
