@@ -1,4 +1,7 @@
-"""Files in an S3 bucket: the only importer of its client. Objects are whole, small, and verified when they are read."""
+"""Files in an S3 bucket: the only importer of its client. Objects are whole, small, and verified when they are read.
+
+The client's library is imported when the first call is made: workers and commands make none, and it takes 10 MB.
+"""
 
 import asyncio
 import hashlib
@@ -7,18 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property
 from io import BytesIO
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
-
-from minio import Minio
-from minio.error import MinioException, S3Error
-from urllib3 import PoolManager, Timeout
-from urllib3.exceptions import HTTPError
 
 from kit.errors import Unavailable
 from kit.settings import BlobSettings
+
+if TYPE_CHECKING:
+    from minio import Minio
 
 T = TypeVar("T")
 DIGEST = "x-amz-meta-sha256"
@@ -47,8 +48,24 @@ class Bucket:
     Every call raises `Unavailable` when S3 is away, refuses, or takes longer than `call_seconds`.
     """
 
-    def __init__(self, client: Minio, name: str, threads: ThreadPoolExecutor, seconds: float) -> None:
-        self._client, self._name, self._threads, self._seconds = client, name, threads, seconds
+    def __init__(self, settings: BlobSettings, threads: ThreadPoolExecutor) -> None:
+        self._settings, self._name, self._threads = settings, settings.bucket, threads
+
+    @cached_property
+    def _client(self) -> "Minio":
+        from minio import Minio
+        from urllib3 import PoolManager, Timeout
+
+        settings, address = self._settings, urlsplit(self._settings.endpoint)
+        limits = Timeout(connect=settings.connect_seconds, read=settings.read_seconds)
+        return Minio(
+            endpoint=address.netloc,
+            access_key=settings.access_key.get_secret_value(),
+            secret_key=settings.secret_key.get_secret_value(),
+            secure=address.scheme == "https",
+            region=settings.region,
+            http_client=PoolManager(timeout=limits, retries=2, maxsize=settings.connections),
+        )
 
     async def prepare(self) -> None:
         """Create the bucket where it is missing; a readiness check."""
@@ -56,9 +73,7 @@ class Bucket:
 
     async def put(self, key: str, content: bytes, content_type: str) -> None:
         """Store an object; one with the same key is replaced. S3 compares the bytes with their signed digest."""
-        digest = {DIGEST: hashlib.sha256(content).hexdigest()}
-        put = partial(self._client.put_object, content_type=content_type, metadata=dict(digest))
-        await self._call(put, self._name, key, BytesIO(content), len(content))
+        await self._call(self._put, key, content, content_type)
 
     async def get(self, key: str) -> bytes | None:
         """The object's bytes, or None. Raises `Damaged` when they don't fit the digest that was stored with them."""
@@ -70,7 +85,7 @@ class Bucket:
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is no error."""
-        await self._call(self._client.remove_object, self._name, key)
+        await self._call(self._delete, key)
 
     async def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`, in order."""
@@ -78,12 +93,21 @@ class Bucket:
 
     async def _call(self, act: Callable[..., T], *arguments: object) -> T:
         try:
-            async with asyncio.timeout(self._seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
-        except (MinioException, HTTPError, OSError) as error:  # a TimeoutError is an OSError
+            async with asyncio.timeout(self._settings.call_seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, _translated, act, *arguments)
+        except TimeoutError as error:
             raise Unavailable("S3") from error
 
+    def _put(self, key: str, content: bytes, content_type: str) -> None:
+        digest: dict[str, str | list[str] | tuple[str]] = {DIGEST: hashlib.sha256(content).hexdigest()}
+        self._client.put_object(self._name, key, BytesIO(content), len(content), content_type, digest)
+
+    def _delete(self, key: str) -> None:
+        self._client.remove_object(self._name, key)
+
     def _prepare(self) -> None:
+        from minio.error import S3Error
+
         if self._client.bucket_exists(self._name):
             return
         try:
@@ -114,6 +138,8 @@ class Bucket:
 
 @contextmanager
 def _none_if_missing() -> Iterator[None]:
+    from minio.error import S3Error
+
     try:
         yield
     except S3Error as error:
@@ -121,21 +147,21 @@ def _none_if_missing() -> Iterator[None]:
             raise
 
 
+def _translated(act: Callable[..., T], *arguments: object) -> T:
+    from minio.error import MinioException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        return act(*arguments)
+    except (MinioException, HTTPError, OSError) as error:
+        raise Unavailable("S3") from error
+
+
 @asynccontextmanager
 async def connect(settings: BlobSettings) -> AsyncIterator[Bucket]:
     """The service's bucket. Connects lazily: opening never fails."""
-    address = urlsplit(settings.endpoint)
-    limits = Timeout(connect=settings.connect_seconds, read=settings.read_seconds)
-    client = Minio(
-        endpoint=address.netloc,
-        access_key=settings.access_key.get_secret_value(),
-        secret_key=settings.secret_key.get_secret_value(),
-        secure=address.scheme == "https",
-        region=settings.region,
-        http_client=PoolManager(timeout=limits, retries=2, maxsize=settings.connections),
-    )
     threads = ThreadPoolExecutor(settings.connections, "s3")
     try:
-        yield Bucket(client, settings.bucket, threads, settings.call_seconds)
+        yield Bucket(settings, threads)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
