@@ -54,7 +54,7 @@ class Pool:
             except Unavailable as error:
                 logger.warning("the pool of captchas waits", cause=repr(error))
                 missing = False
-            await asyncio.sleep(self._settings.renew_seconds / (5 if missing else 1))
+            await asyncio.sleep(self._settings.renew_seconds / (3 if missing else 1))
 
     async def renew(self) -> int:
         """Make one captcha and take it in; how many there are then. Another worker may do the same this very moment."""

@@ -189,7 +189,7 @@ async def test_the_api_serves_what_the_worker_made_and_goes_on_when_redis_was_em
     async def filled() -> bool:
         return len((await redis.get(f"identity:{POOL}") or "").split()) >= CaptchaSettings().least
 
-    await eventually(filled, 90, "the stack's worker has filled its pool")
+    await eventually(filled, 120, "the stack's worker has filled its pool")
     captcha = await login_page.captcha()
     answer = str(await redis.get(f"identity:captcha:{captcha['captcha_id']}"))
     assert captcha["image"].partition(",")[2] == await redis.get(f"identity:captcha-picture:{answer}:1")

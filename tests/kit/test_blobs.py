@@ -2,6 +2,9 @@
 
 import asyncio
 import hashlib
+import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from io import BytesIO
@@ -97,13 +100,31 @@ async def test_s3_may_be_killed_and_what_it_acknowledged_is_there(
         await bucket.put(f"{folder}/{number}", b"%d" % number, "text/plain")
     await processes.kill("s3")
 
-    async def again() -> bool:
-        try:
-            await bucket.put(f"{folder}/after", b"x", "text/plain")
-        except Unavailable:
-            return False
-        return True
-
-    await eventually(again, 20, "S3 takes objects again", pause=0.2)
+    await eventually(lambda: answered(bucket), 20, "S3 answers again", pause=0.2)
+    await bucket.put(f"{folder}/after", b"x", "text/plain")
     kept = await asyncio.gather(*(bucket.get(f"{folder}/{number}") for number in range(20)))
     assert kept == [b"%d" % number for number in range(20)]
+
+
+async def test_a_server_that_hangs_is_away_after_a_while(stack: RunningStack, processes: Processes) -> None:
+    settings = stack.blobs("kit-tests").model_copy(update={"read_seconds": 1.0, "call_seconds": 1.5})
+    async with blobs.connect(settings) as bucket:
+        await bucket.prepare()
+        pid = await processes.pid("s3")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            answers = await asyncio.gather(*(bucket.get("x") for _ in range(20)), return_exceptions=True)
+            assert all(isinstance(answer, Unavailable) for answer in answers)
+            assert time.monotonic() - began < 4  # however many wait for a thread
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await eventually(lambda: answered(bucket), 10, "S3 answers again", pause=0.2)
+
+
+async def answered(bucket: Bucket) -> bool:
+    try:
+        await bucket.get("x")
+    except Unavailable:
+        return False
+    return True
