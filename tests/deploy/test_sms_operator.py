@@ -1,13 +1,7 @@
 """The stand-in for the SMS operators, spoken to with the operator's own SDK."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +14,9 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-ACCOUNT = {"secret_id": "AKIDtest", "secret_key": "s3cret", "sdk_app_id": "1400000001", "sign_name": "上海建筑业"}
+from tests.support.sms import ACCOUNTS, operators_running
+
+ACCOUNT = ACCOUNTS["tencent"]
 PHONE = "13800005678"
 TEXT = "【上海建筑业】您的动态密码为123456，24小时内有效，请勿向他人泄露。"
 
@@ -28,38 +24,9 @@ TEXT = "【上海建筑业】您的动态密码为123456，24小时内有效，�
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
 
 
-@contextmanager
-def operator_running(data: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        "SMS_OPERATOR_PORT": str(port),
-        "SMS_OPERATOR_DATA": str(data),
-        "SMS_OPERATOR_TENCENT": json.dumps(ACCOUNT),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "deploy.local.sms_operator"], env=os.environ | environment)
-    try:
-        wait_for_port(port)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(port)
-
-
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with operator_running(tmp_path_factory.mktemp("operator")) as endpoint:
+    with operators_running(tmp_path_factory.mktemp("operator")) as endpoint:
         yield endpoint
 
 
@@ -133,12 +100,12 @@ def test_one_bad_number_does_not_stop_the_others(operator: str) -> None:
 
 
 def test_the_inbox_outlives_a_restart_and_half_a_line(tmp_path: Path) -> None:
-    with operator_running(tmp_path) as endpoint:
+    with operators_running(tmp_path) as endpoint:
         send(endpoint)
     with (tmp_path / "inbox.jsonl").open("a") as file:
         file.write('{"at": "2026')
-    with operator_running(tmp_path) as endpoint:
+    with operators_running(tmp_path) as endpoint:
         send(endpoint)
         assert [message["text"] for message in inbox(endpoint)] == [TEXT, TEXT]
-    with operator_running(tmp_path) as endpoint:
+    with operators_running(tmp_path) as endpoint:
         assert len(inbox(endpoint)) == 2
