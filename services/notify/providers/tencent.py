@@ -20,7 +20,6 @@ from services.notify.settings import TencentSettings
 
 MOST_REPORTS = 100
 CLOCKS_DIFFER = timedelta(minutes=1)
-NO_ANSWER = {"ClientNetworkError", "ServerNetworkError"}  # the SDK's own words; all other codes are the operator's
 
 REASONS: Mapping[str, Reason] = {
     "LimitExceeded.PhoneNumberThirtySecondLimit": "throttled",
@@ -78,23 +77,18 @@ class Tencent:
 
     def _send(self, sms: Sms) -> Outcome:
         try:
-            status = self._client().SendSms(self._request(sms)).SendStatusSet[0]
+            [status] = self._client().SendSms(self._request(sms)).SendStatusSet or [models.SendStatus()]
             return Accepted(str(status.SerialNo)) if status.Code == "Ok" else outcome_of(str(status.Code), REASONS)
         except TencentCloudSDKException as error:
-            code = str(error.get_code())
-            return outcome_of_failure(error) if code in NO_ANSWER else outcome_of(code, REASONS)
-        except Exception as error:  # an answer that is none, or was cut: the SDK lets everything through
-            return outcome_of_failure(error)
+            return outcome_of(str(error.get_code()), REASONS) if _answered(error) else outcome_of_failure(error)
 
     def _reports(self, phone: str, since: datetime) -> list[Report]:
         try:
             found = self._client().PullSmsSendStatusByPhoneNumber(self._question(phone, since))
-            return [_report(status) for status in found.PullSmsSendStatusSet]
+            return [_report(status) for status in found.PullSmsSendStatusSet or []]
         except TencentCloudSDKException as error:
-            if error.get_code() in NO_ANSWER:
-                raise Unavailable(self.name) from None
-            return []
-        except Exception:
+            if _answered(error):
+                return []
             raise Unavailable(self.name) from None
 
     def _client(self) -> SmsClient:
@@ -123,6 +117,11 @@ class Tencent:
         request.EndTime = int((datetime.now(since.tzinfo) + CLOCKS_DIFFER).timestamp())
         request.Offset, request.Limit = 0, MOST_REPORTS
         return request
+
+
+def _answered(error: TencentCloudSDKException) -> bool:
+    """Whether the operator said so; the SDK gives its own errors, and all others, the same class."""
+    return error.get_request_id() is not None
 
 
 def _report(status: models.PullSmsSendStatus) -> Report:
