@@ -16,6 +16,7 @@ ALARMING: frozenset[Reason] = frozenset({"configuration", "money"})  # somebody 
 ILL: frozenset[Reason] = frozenset({"overloaded", "money"})
 
 THROTTLED_SECONDS = 60  # the operators count a number's messages in minutes of the clock
+DETOUR_SECONDS = 0.5  # a busy operator may take the next message already
 LONGEST_PAUSE = {True: 10.0, False: 600.0}
 """Seconds between two rounds: somebody waits for a code, nobody for a notice."""
 
@@ -90,8 +91,10 @@ def ill(outcome: Outcome) -> bool:
     return isinstance(outcome, NotSent | Unknown) or (isinstance(outcome, Refused) and outcome.reason in ILL)
 
 
-def pause_seconds(*, code: bool, attempts: int, outcome: Outcome) -> float:
-    """How long to wait after a round in which no operator took the message."""
+def pause_seconds(*, code: bool, attempts: int, outcome: Outcome, everybody: bool) -> float:
+    """How long to wait after a round in which no operator took the message; `everybody`: all of them were tried."""
+    if code and not everybody:
+        return DETOUR_SECONDS
     if isinstance(outcome, Refused) and outcome.reason == "throttled":
         return THROTTLED_SECONDS
     return min(2.0 ** (attempts // 2), LONGEST_PAUSE[code])

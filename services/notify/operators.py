@@ -72,6 +72,10 @@ class Operators:
         """The most preferred one that may be tried, but none of `tried`."""
         return next((each for each in self._operators if each.name not in tried and each.allows()), None)
 
+    def all_of(self, tried: set[str]) -> bool:
+        """Whether nobody is left that was not tried."""
+        return tried >= {each.name for each in self._operators}
+
     def named(self, name: str | None) -> Operator | None:
         """The operator of a message, unless it is in use no longer."""
         return next((each for each in self._operators if each.name == name), None)

@@ -39,9 +39,9 @@ class Receipts:
         A notice that failed keeps its phone as long as one that waits for its receipt: it may be sent again by hand.
         """
         now = self._clock.now()
-        again = state == "failed" and not CATALOGUE[message.purpose].code
-        done: dict[str, object] = {"state": state, "sending": False, "due_at": now + self._patience if again else None}
-        done |= fields
+        again = state in ("sent", "failed") and not CATALOGUE[message.purpose].code
+        due = now + self._patience if again else None
+        done: dict[str, object] = {"state": state, "sending": False, "due_at": due, **fields}
         if not again:
             done["variables_sealed"] = None
         if done["due_at"] is None:

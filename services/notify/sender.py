@@ -142,7 +142,8 @@ class Sender:
         if isinstance(outcome, Unknown) and code:
             await self._end_unknown(message)
         elif tried:  # where nobody could be tried there is nothing to write down
-            pause = pause_seconds(code=code, attempts=message.attempts, outcome=outcome)
+            everybody = self._operators.all_of(tried)
+            pause = pause_seconds(code=code, attempts=message.attempts, outcome=outcome, everybody=everybody)
             due = min(self._clock.now() + timedelta(seconds=pause), message.send_before)
             reason = outcome.code if isinstance(outcome, Refused | Unknown) else "not_reached"
             await self._messages.replace(

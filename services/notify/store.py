@@ -25,7 +25,7 @@ class Message(Document):
     about: str
     phone_hint: str
     phone_sealed: str | None  # gone when nothing more is to be asked about the message
-    variables_sealed: str | None  # gone when the message was sent or is given up
+    variables_sealed: str | None  # gone when a code was sent, when a notice arrived
     send_before: datetime
     due_at: datetime | None
     state: State = "queued"

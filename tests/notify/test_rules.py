@@ -6,7 +6,7 @@ import pytest
 
 from deploy.local.sms_operator.templates import ALIYUN, ALIYUN_IDS, TENCENT, TENCENT_IDS
 from services.notify.breaker import Breaker
-from services.notify.domain import NotSent, Outcome, Refused, Unknown, elsewhere, ill, outcome_of, pause_seconds
+from services.notify.domain import NotSent, Outcome, Reason, Refused, Unknown, elsewhere, ill, outcome_of, pause_seconds
 from services.notify.providers import aliyun, tencent
 from services.notify.requests import NOTICES
 from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE, ONE_SMS
@@ -84,12 +84,16 @@ def test_where_a_message_goes_next(outcome: Outcome, goes_elsewhere: bool, is_il
 
 
 def test_pauses_grow_and_a_code_never_waits_long() -> None:
-    refused = Refused("money", "x")
-    codes = [pause_seconds(code=True, attempts=attempts, outcome=refused) for attempts in range(0, 40, 2)]
+    def pause(attempts: int, *, code: bool, reason: Reason = "money", everybody: bool = True) -> float:
+        return pause_seconds(code=code, attempts=attempts, outcome=Refused(reason, "x"), everybody=everybody)
+
+    codes = [pause(attempts, code=True) for attempts in range(0, 40, 2)]
     assert codes == sorted(codes)
     assert (codes[0], codes[-1]) == (1, 10)
-    assert pause_seconds(code=False, attempts=400, outcome=refused) == 600
-    assert pause_seconds(code=True, attempts=2, outcome=Refused("throttled", "x")) == 60
+    assert pause(400, code=False) == 600
+    assert pause(2, code=True, reason="throttled") == 60
+    assert pause(2, code=True, reason="throttled", everybody=False) == 0.5, "the other one was only busy"
+    assert pause(400, code=False, everybody=False) == 600
 
 
 @dataclass

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
@@ -30,6 +33,7 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 PROVIDERS = ("tencent", "aliyun")
+HALF_OPEN = 1
 ENDED = {"delivered", "failed", "expired"}
 ACCOUNTS: dict[str, dict[str, str]] = {
     "tencent": {
@@ -160,3 +164,36 @@ def _wait_for_port(port: int) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError(port)
+
+
+async def in_use(stack: RunningStack) -> bool:
+    """Whether notify sends through the preferred operator; a breaker that may close is given a message to do so."""
+    state = await operator_state(stack, PROVIDERS[0])
+    if state == HALF_OPEN:
+        await Codes(stack).ask()
+    return state == 0
+
+
+async def operator_state(stack: RunningStack, provider: str) -> float | None:
+    """The breaker of notify's worker: 0 closed, 1 half open, 2 open; None while it does not answer."""
+    try:
+        async with httpx2.AsyncClient(timeout=2) as client:
+            text = (await client.get(f"{stack.facts['services']['notify']['worker']}/metrics")).text
+    except httpx2.HTTPError:
+        return None
+    found = re.search(rf'^sms_operator_state{{provider="{provider}"}} (\S+)', text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+@pytest_asyncio.fixture
+async def sms_operators(stack: RunningStack) -> AsyncIterator[Operators]:
+    """The stack's simulated operators, all of them in use; they are well again afterwards."""
+    operators = Operators(stack.facts["sms_inbox"])
+    await eventually(lambda: in_use(stack), 30, "the preferred operator is in use", pause=0.3)
+    yield operators
+    await operators.well()
+
+
+@pytest.fixture
+def codes(stack: RunningStack) -> Codes:
+    return Codes(stack)

@@ -97,7 +97,7 @@ class Aliyun:
         )  # fmt: skip
         self._inbox.deliver(message)
         if behaviour.receipts != "lost":
-            self._callbacks.later(self._account.receipts_url, [_called_back(message)])
+            self._callbacks.later(self._account.receipts_url, _called_back(message))
         return message
 
     def _details(self, query: Mapping[str, str]) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Tencent:
         )  # fmt: skip
         self._inbox.deliver(message)
         if behaviour.receipts != "lost":
-            self._callbacks.later(self._account.receipts_url, [_called_back(message)])
+            self._callbacks.later(self._account.receipts_url, _called_back(message))
         return message
 
     def _pull(self, request: PullByPhone) -> list[dict[str, Any]]:
