@@ -24,10 +24,10 @@ class Message(Document):
     purpose: str
     about: str
     phone_hint: str
-    phone_sealed: str | None  # gone when nothing more is to be asked about the message
-    variables_sealed: str | None  # gone when a code was sent, when a notice arrived
+    phone_sealed: str | None = None  # gone when nothing more is to be asked about the message
+    variables_sealed: str | None = None  # gone when a code was sent, when a notice arrived
     send_before: datetime
-    due_at: datetime | None
+    due_at: datetime | None = None
     state: State = "queued"
     sending: bool = False
     attempted_at: datetime | None = None

@@ -15,6 +15,7 @@ from tests.support.names import own_id
 from tests.support.sender import Sending, own_sending
 from tests.support.sms import PROVIDERS, Operators, operators_running
 from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
 
 QUICK = {
     "BREAKER__OPEN_SECONDS": "1.5", "SENDING__SWEEP_SECONDS": "0.2", "SENDING__GRACE_SECONDS": "0.5",
@@ -91,6 +92,36 @@ async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending,
     await operators.well()
     message = await sending.reaches(challenge, "delivered")
     assert (message.reason, message.phone_sealed, message.due_at) == (None, None, None)
+
+
+async def test_when_there_is_nothing_more_to_ask_the_phone_is_forgotten(
+    stack: RunningStack, endpoint: str, operators: Operators
+) -> None:
+    impatient = QUICK | {"RECEIPTS__GIVE_UP_SECONDS": "1.5"}
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), impatient) as sending:
+        challenge = await sending.code()
+        asked = await sending.reaches(challenge, "sent")
+        assert asked.phone_sealed is not None
+        assert asked.variables_sealed is None
+        await operators.behave("tencent", "cut")
+
+        async def forgotten() -> bool:
+            return (await sending.about(challenge)).action == "forgotten"
+
+        await eventually(forgotten, 10, "the phone is forgotten")
+        message = await sending.about(challenge)
+        assert (message.state, message.phone_sealed, message.due_at) == ("sent", None, None)
+        actions = [entry.action for entry in message.history]
+        assert "asked" in actions
+
+
+async def test_how_long_each_operator_takes_is_measured(sending: Sending, operators: Operators) -> None:
+    names, labels = ("sms_accepted_seconds_count", "sms_delivered_seconds_count"), ("login_code", "aliyun")
+    before = [metric(name, purpose=labels[0], provider=labels[1]) for name in names]
+    await operators.behave("tencent", "refuse")
+    await sending.reaches(await sending.code(), "delivered")
+    after = [metric(name, purpose=labels[0], provider=labels[1]) for name in names]
+    assert after == [count + 1 for count in before]
 
 
 async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sending, operators: Operators) -> None:
