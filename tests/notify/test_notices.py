@@ -15,7 +15,7 @@ from tests.notify.test_messages import MESSAGES, message_about
 from tests.notify.test_receipts import stored
 from tests.support.names import own_id
 from tests.support.problems import problem
-from tests.support.sender import Sending, own_sending, own_settings
+from tests.support.sender import own_sending, own_settings
 from tests.support.sms import PROVIDERS, Codes, Operators
 from tests.support.stack import RunningStack
 from tests.support.visits import Citizen, Staff, Window
@@ -58,7 +58,7 @@ async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_cer
     assert len(await sms_operators.inbox(other)) == 2
 
 
-def certificate(sending: Sending, version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:
+def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:
     """As identity would tell it, of the certificate of `changes["person"]`."""
     person = changes.pop("person")
     bus = Sealer(changes.pop("bus"))
@@ -75,8 +75,8 @@ async def test_a_change_that_is_told_again_or_too_late_is_not_sent_again(stack: 
     async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), {}, running=False) as sending:
         bus, person, phone = own_settings(stack, {}, {}).bus, own_id(), random_phone()
         old = datetime.now(UTC) - timedelta(hours=25)
-        issued = certificate(sending, 1, "issued", phone, person=person, bus=bus, at=old)
-        revoked = certificate(sending, 2, "revoked", None, person=person, bus=bus)
+        issued = certificate(1, "issued", phone, person=person, bus=bus, at=old)
+        revoked = certificate(2, "revoked", None, person=person, bus=bus)
         for event in (issued, revoked, issued, revoked):
             await sending.requests.certificate_changed(event)
         page, _ = await sending.messages.page(None, None, None, 10)
@@ -89,7 +89,7 @@ async def test_notices_can_be_turned_off_and_contacts_are_kept_all_the_same(stac
     off = {"NOTICES__CERTIFICATES": "false"}
     async with own_sending(stack, {}, off, running=False) as sending:
         bus, person = own_settings(stack, {}, {}).bus, own_id()
-        event = certificate(sending, 1, "issued", random_phone(), person=person, bus=bus)
+        event = certificate(1, "issued", random_phone(), person=person, bus=bus)
         await sending.requests.certificate_changed(event)
         assert (await sending.messages.page(None, None, None, 10))[0] == []
         assert (await sending.database["contacts"].find_one({"_id": person}) or {})["phone_sealed"]

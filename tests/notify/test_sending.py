@@ -11,6 +11,8 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from deploy.local.people import random_phone
+from kit.clock import SystemClock
+from kit.errors import Reject
 from tests.support.names import own_id
 from tests.support.sender import Sending, own_sending
 from tests.support.sms import PROVIDERS, Operators, operators_running
@@ -157,6 +159,13 @@ async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: S
     assert metric("sms_operator_state", provider="tencent") == 0
 
 
+async def test_a_code_that_no_operator_would_take_is_not_even_queued(sending: Sending) -> None:
+    event = sending.codes.event(random_phone(), code="1234567")
+    with pytest.raises(Reject):
+        await sending.requests.code_requested(event)
+    assert (await sending.messages.page(None, None, None, 10))[0] == []
+
+
 async def test_a_bad_number_fails_for_good(sending: Sending) -> None:
     message = await sending.reaches(await sending.code("12345678901"), "failed")
     assert message.reason == "InvalidParameterValue.IncorrectPhoneNumber"
@@ -206,7 +215,7 @@ async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
         phone = random_phone()
         challenge = await sending.code(phone)
         begun = (await sending.about(challenge)).following(
-            at=sending.sender._clock.now(), by="notify", action="attempted", sending=True, provider="tencent"
+            at=SystemClock().now(), by="notify", action="attempted", sending=True, provider="tencent"
         )
         await sending.messages.replace(begun)
         await sending.sender.handle(begun)

@@ -78,11 +78,11 @@ class Codes:
     asked: dict[str, str] = field(default_factory=dict)
     """Challenge → phone."""
 
-    def event(self, phone: str, lifetime: float = 300, challenge: str = "") -> CodeRequested:
+    def event(self, phone: str, lifetime: float = 300, challenge: str = "", code: str = "") -> CodeRequested:
         environment = self.stack.environment("notify-worker")
         ring = KeyRing(keys=json.loads(environment["BUS__KEYS"]), current=environment["BUS__CURRENT"])
         now, identity = datetime.now(UTC), challenge or own_id()
-        text = CodeMessage(phone=phone, code=f"{secrets.randbelow(10**6):06d}").model_dump_json()
+        text = CodeMessage(phone=phone, code=code or f"{secrets.randbelow(10**6):06d}").model_dump_json()
         return CodeRequested(
             practitioner_id=own_id(), version=1, action="requested", changed=[], at=now, challenge_id=identity,
             purpose="login_code", message=Sealer(ring).seal(text, f"{CODE_CONTEXT}:{identity}"),

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import cast
 
 from alibabacloud_dysmsapi20170525.client import Client  # type: ignore[import-untyped]
 from alibabacloud_dysmsapi20170525.models import (  # type: ignore[import-untyped]
@@ -18,7 +17,7 @@ from pydantic import BaseModel
 
 from kit.clock import shanghai_date
 from kit.errors import Unavailable
-from services.notify.domain import Accepted, Outcome, Reason, Report, Sms, Unknown, outcome_of
+from services.notify.domain import Accepted, Outcome, Reason, Refused, Report, Sms, outcome_of
 from services.notify.providers.calls import Threads, outcome_of_failure
 from services.notify.settings import AliyunSettings
 from services.notify.templates import CATALOGUE
@@ -68,15 +67,17 @@ class Aliyun:
         try:
             return _outcome(self._client.send_sms(self._request(sms)).body)
         except AlibabaCloudException as error:
-            return _refused(error)
+            return outcome_of(str(error.code or ""), REASONS)
         except Exception as error:  # not reached, or an answer that is none: the SDK has many words for it
             return outcome_of_failure(error)
 
     def _reports(self, phone: str, since: datetime) -> list[Report]:
         try:
             body = self._client.query_send_details(_question(phone, since)).body
-        except AlibabaCloudException:
-            return []
+        except AlibabaCloudException as error:
+            if isinstance(outcome_of(str(error.code or ""), REASONS), Refused):
+                return []
+            raise Unavailable(self.name) from None
         except Exception:
             raise Unavailable(self.name) from None
         if not body.code:
@@ -120,12 +121,6 @@ def _outcome(body: SendSmsResponseBody) -> Outcome:
     if body.code == "OK" and body.biz_id:
         return Accepted(str(body.biz_id))
     return outcome_of(str(body.code or ""), REASONS)
-
-
-def _refused(error: AlibabaCloudException) -> Outcome:
-    """An error's HTTP status below 500 is the operator's own no; what its gateway says for it proves nothing."""
-    code = str(error.code or "")
-    return outcome_of(code, REASONS) if cast(int, error.status_code or 500) < 500 else Unknown(code)
 
 
 class CalledBack(BaseModel):
