@@ -39,11 +39,12 @@ class Api:
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker process runs, and what it needs to be ready."""
+    """What a worker process runs (`parts`: what is neither publisher nor consumer), and what it needs to be ready."""
 
     publisher: Publisher | None
     consumers: Sequence[Consumer]
     checks: Mapping[str, Check]
+    parts: Sequence[Part] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def _parts(worker: Worker) -> Iterator[Part]:
         yield from (worker.publisher.run, worker.publisher.watch)
     for consumer in worker.consumers:
         yield from (consumer.run, consumer.watch)
+    yield from worker.parts
 
 
 async def _watchdog(checks: Mapping[str, Check]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import pyotp
 from joserfc.jwk import OKPKey
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from deploy.local.stack import Stack
 
@@ -44,6 +44,9 @@ class Secrets(BaseModel):
     codes_key: str
     sms_secret_id: str
     sms_secret_key: str
+    aliyun_key_id: str = Field(default_factory=lambda: "LTAI" + secrets.token_hex(10))
+    aliyun_key_secret: str = Field(default_factory=lambda: secrets.token_hex(15))
+    sms_receipts_tokens: dict[str, str] = Field(default_factory=lambda: _tokens("tencent", "aliyun"))
     clerk: StaffLogin
     admin: StaffLogin
     operator: StaffLogin
@@ -66,6 +69,10 @@ class Secrets(BaseModel):
         )
 
 
+def _tokens(*names: str) -> dict[str, str]:
+    return {name: secrets.token_urlsafe(32) for name in names}
+
+
 def random_key() -> str:
     """32 random bytes in base64."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
@@ -81,7 +88,10 @@ def secrets_of(stack: Stack) -> Secrets:
     """The stack's secrets; the first call makes them."""
     if not stack.secrets.exists():
         write_private(stack.secrets, Secrets.generate().model_dump_json(indent=1))
-    return Secrets.model_validate_json(stack.secrets.read_text())
+    known = Secrets.model_validate_json(stack.secrets.read_text())
+    if known.model_fields_set < Secrets.model_fields.keys():  # an older stack: what it has not got was made just now
+        write_private(stack.secrets, known.model_dump_json(indent=1))
+    return known
 
 
 def write_private(path: Path, text: str) -> None:
