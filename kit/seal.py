@@ -26,18 +26,38 @@ class Sealer:
 
     def seal(self, text: str, context: str) -> str:
         """Encrypt `text`; it opens only with the same `context` (where it stands: field and document id)."""
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = self._ciphers[self._current].encrypt(nonce, text.encode(), context.encode())
-        return f"{self._current}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        return f"{self._current}.{base64.urlsafe_b64encode(self._sealed(text.encode(), context)).decode()}"
 
     def open(self, sealed: str, context: str) -> str:
         """Decrypt what `seal` made. Raises `CannotOpen`."""
         kid, _, body = sealed.partition(".")
         try:
-            raw = base64.urlsafe_b64decode(body)
-            return self._ciphers[kid].decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode()).decode()
+            return self._opened(kid, base64.urlsafe_b64decode(body), context).decode()
+        except ValueError as error:
+            raise _cannot_open(kid, context) from error
+
+    def seal_bytes(self, content: bytes, context: str) -> bytes:
+        """Like `seal`, for a file: `<kid>.` and then bytes."""
+        return f"{self._current}.".encode() + self._sealed(content, context)
+
+    def open_bytes(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt what `seal_bytes` made. Raises `CannotOpen`."""
+        kid, _, raw = sealed.partition(b".")
+        return self._opened(kid.decode(errors="replace"), raw, context)
+
+    def _sealed(self, content: bytes, context: str) -> bytes:
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._ciphers[self._current].encrypt(nonce, content, context.encode())
+
+    def _opened(self, kid: str, raw: bytes, context: str) -> bytes:
+        try:
+            return self._ciphers[kid].decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode())
         except (KeyError, ValueError, InvalidTag) as error:
-            raise CannotOpen(f"sealed with key {kid!r} for {context.partition(':')[0]}") from error
+            raise _cannot_open(kid, context) from error
+
+
+def _cannot_open(kid: str, context: str) -> CannotOpen:
+    return CannotOpen(f"sealed with key {kid!r} for {context.partition(':')[0]}")
 
 
 def keyed_hash(key: bytes, *parts: str) -> str:

@@ -50,6 +50,20 @@ class RedisSettings(BaseModel):
     timeout_seconds: float = 0.5
 
 
+class BlobSettings(BaseModel):
+    """The service's bucket at any S3 server; `endpoint` is a URL, its scheme says whether TLS is spoken."""
+
+    endpoint: str
+    access_key: SecretStr
+    secret_key: SecretStr
+    bucket: str
+    region: str = "us-east-1"
+    connect_seconds: float = 2
+    read_seconds: float = 10
+    call_seconds: float = 12
+    connections: int = 8
+
+
 class TokenSettings(BaseModel):
     """How access tokens are checked."""
 

@@ -38,6 +38,20 @@ def redis_url(stack: Stack) -> str:
     return f"redis://{HOST}:{stack.ports.redis}/0"
 
 
+def s3_url(stack: Stack) -> str:
+    return f"http://{HOST}:{stack.ports.s3['s3.port']}"
+
+
+def s3_environment(stack: Stack, secrets: Secrets, bucket: str) -> Environment:
+    """What a service with a bucket of its own needs."""
+    return {
+        "BLOBS__ENDPOINT": s3_url(stack),
+        "BLOBS__ACCESS_KEY": secrets.s3_access_key,
+        "BLOBS__SECRET_KEY": secrets.s3_secret_key,
+        "BLOBS__BUCKET": bucket,
+    }
+
+
 def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
     """What `python -m deploy.local.sms_operator` needs: the accounts that notify uses."""
     return {
@@ -96,6 +110,7 @@ def _identity(stack: Stack, secrets: Secrets) -> Environment:
         **_seal(secrets.identity_seal),
         **_bus(secrets.bus),
         "CODES__HMAC_KEY": secrets.codes_key,
+        **s3_environment(stack, secrets, "identity"),
         **_limits(stack),
     }
 

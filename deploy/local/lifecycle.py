@@ -41,7 +41,7 @@ def up(stack: Stack) -> None:
     stack.stackfile.unlink(missing_ok=True)
     secrets = secrets_of(stack)
     _start_supervisor(stack, secrets)
-    _start(stack, SERVERS, server_checks(stack), SERVERS_READY_WITHIN)
+    _start(stack, SERVERS, server_checks(stack, secrets), SERVERS_READY_WITHIN)
     _create_topics(stack)
     _start(stack, service_programs(), service_checks(stack), SERVICES_READY_WITHIN)
     _load_demo_data(stack, secrets)

@@ -6,6 +6,8 @@ from zlib import crc32
 
 HOST = "127.0.0.1"
 SERVICES = ("identity", "records", "notify")
+# Every port that SeaweedFS opens, by the option that sets it: left to itself it would take them where it likes.
+S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
 
 _BASES = {"dev": 18000, "test": 19000, "bench": 20000}
 _GATEWAYS = {"dev": 8080}
@@ -30,6 +32,7 @@ class Ports:
     mongo: int
     redis: int
     sms_operator: int
+    s3: dict[str, int]
     services: dict[str, ServicePorts]
 
     @classmethod
@@ -43,6 +46,7 @@ class Ports:
             mongo=base + 3,
             redis=base + 4,
             sms_operator=base + 5,
+            s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )
 
@@ -56,10 +60,16 @@ class Ports:
             self.redis: "redis",
             self.sms_operator: "sms-operator",
         }
+        servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():
             servers |= {ports.api: f"{service}-api", ports.internal: f"{service}-api"}
             servers |= {ports.worker: f"{service}-worker"}
         return servers
+
+
+def _s3_ports(first: int) -> dict[str, int]:
+    options = [option + suffix for option in S3_OPTIONS for suffix in ("", ".grpc")]
+    return {option: first + place for place, option in enumerate(options)}
 
 
 def _service_ports(base: int, place: int) -> ServicePorts:

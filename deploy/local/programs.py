@@ -10,7 +10,7 @@ from deploy.local.ports import SERVICES
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import ROOT, Stack
 
-SERVERS = ("kafka", "mongo", "redis", "sms-operator", "gateway")
+SERVERS = ("kafka", "mongo", "redis", "s3", "sms-operator", "gateway")
 
 # Higher stops first: the door, then our processes, then what they stand on.
 _GATEWAY, _SERVICE, _SERVER = 30, 20, 10
@@ -42,6 +42,7 @@ def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
         Program("kafka", servers.kafka_command(stack), _SERVER, patience=20),
         Program("mongo", servers.mongo_command(stack), _SERVER),
         Program("redis", servers.redis_command(stack), _SERVER),
+        Program("s3", servers.s3_command(stack), _SERVER, servers.s3_environment(stack, secrets)),
         Program("sms-operator", operator, _SERVER, sms_operator_environment(stack, secrets)),
         Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
     ]

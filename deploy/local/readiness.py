@@ -13,9 +13,12 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from redis.asyncio import Redis
 
-from deploy.local.environment import kafka_servers, redis_url
+from deploy.local.environment import kafka_servers, redis_url, s3_url
 from deploy.local.ports import HOST
+from deploy.local.secrets import Secrets
 from deploy.local.stack import Stack
+from kit import blobs
+from kit.settings import BlobSettings
 
 _PAUSE = 0.1
 _NOT_YET_INITIATED = 94
@@ -40,12 +43,13 @@ class NotReady(Exception):
         self.names = names
 
 
-def server_checks(stack: Stack) -> list[Check]:
+def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
     operator = f"http://{HOST}:{stack.ports.sms_operator}/inbox.json"
     return [
         Check("kafka", lambda: kafka_is_ready(stack)),
         Check("mongo", lambda: mongo_is_ready(stack)),
         Check("redis", lambda: redis_is_ready(stack)),
+        Check("s3", lambda: s3_is_ready(stack, secrets)),
         Check("sms-operator", lambda: answers_ok(operator)),
         Check("gateway", lambda: answers(f"http://{HOST}:{stack.ports.gateway}/")),
     ]
@@ -122,6 +126,16 @@ async def redis_is_ready(stack: Stack) -> bool:
     """Also false while it still reads its append-only file."""
     async with Redis.from_url(redis_url(stack), socket_timeout=1) as client:
         return bool(await client.ping())
+
+
+async def s3_is_ready(stack: Stack, secrets: Secrets) -> bool:
+    """It stores something: its ports are open long before its parts have found each other."""
+    keys = {"access_key": secrets.s3_access_key, "secret_key": secrets.s3_secret_key}
+    settings = BlobSettings.model_validate({"endpoint": s3_url(stack), **keys, "bucket": "readiness"})
+    async with blobs.connect(settings) as bucket:
+        await bucket.prepare()
+        await bucket.put("ready", b"yes", "text/plain")
+    return True
 
 
 async def answers(url: str) -> bool:

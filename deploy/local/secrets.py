@@ -47,6 +47,8 @@ class Secrets(BaseModel):
     aliyun_key_id: str = Field(default_factory=lambda: "LTAI" + secrets.token_hex(10))
     aliyun_key_secret: str = Field(default_factory=lambda: secrets.token_hex(15))
     sms_receipts_tokens: dict[str, str] = Field(default_factory=lambda: _tokens("tencent", "aliyun"))
+    s3_access_key: str = Field(default_factory=lambda: "AKS3" + secrets.token_hex(8).upper())
+    s3_secret_key: str = Field(default_factory=lambda: secrets.token_urlsafe(30))
     clerk: StaffLogin
     admin: StaffLogin
     operator: StaffLogin

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from deploy.local.ports import HOST
+from deploy.local.secrets import Secrets
 from deploy.local.stack import KAFKA_LIBS, Stack
 
 _CADDYFILE = Path(__file__).with_name("Caddyfile")
@@ -80,8 +81,22 @@ def redis_command(stack: Stack) -> list[str]:
     return [_installed("redis-server"), str(stack.servers / "redis.conf")]
 
 
+def s3_command(stack: Stack) -> list[str]:
+    """SeaweedFS, all its parts in one process: without what it does beside S3, and without reporting its use."""
+    ports = [f"-{option}={port}" for option, port in stack.ports.s3.items()]
+    place = [f"-dir={stack.servers / 's3'}", f"-ip={HOST}", f"-ip.bind={HOST}", "-volume.max=500"]
+    off = ("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")
+    return [str(_beside_python("weed")), "mini", *place, *ports, *off, "-s3.allowDeleteBucketNotEmpty=false"]
+
+
+def s3_environment(stack: Stack, secrets: Secrets) -> dict[str, str]:
+    """Without keys it would be open to anyone. It keeps its memory where the collector is told to keep it."""
+    keys = {"AWS_ACCESS_KEY_ID": secrets.s3_access_key, "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key}
+    return {**keys, "GOMEMLIMIT": "160MiB", "HOME": str(stack.servers / "s3")}
+
+
 def gateway_command() -> list[str]:
-    return [str(Path(sys.executable).with_name("caddy")), "run", "--adapter", "caddyfile", "--config", str(_CADDYFILE)]
+    return [str(_beside_python("caddy")), "run", "--adapter", "caddyfile", "--config", str(_CADDYFILE)]
 
 
 def gateway_environment(stack: Stack) -> dict[str, str]:
@@ -98,7 +113,7 @@ def configuration_digest() -> str:
 
 def prepare_servers(stack: Stack) -> None:
     """Writes the servers' configuration; formats Kafka's storage the first time (about a second)."""
-    for folder in ("kafka", "mongo", "redis", "sms-operator", "gateway"):
+    for folder in ("kafka", "mongo", "redis", "s3", "sms-operator", "gateway"):
         (stack.servers / folder).mkdir(exist_ok=True, mode=0o700)
     (stack.servers / "redis.conf").write_text(
         _REDIS_CONFIG.format(host=HOST, port=stack.ports.redis, data=stack.servers / "redis")
@@ -140,6 +155,11 @@ def mongod() -> Path:
         if binary.exists():
             return binary
     raise RuntimeError("mongod is not there: run deploy/local/setup.sh")
+
+
+def _beside_python(program: str) -> Path:
+    """A binary from a wheel."""
+    return Path(sys.executable).with_name(program)
 
 
 def _installed(program: str) -> str:

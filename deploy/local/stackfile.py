@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from deploy.local.environment import kafka_servers, mongo_url, redis_url
+from deploy.local.environment import kafka_servers, mongo_url, redis_url, s3_url
 from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets, StaffLogin, write_private
 from deploy.local.stack import Stack
@@ -27,6 +27,11 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
         "kafka": kafka_servers(stack),
         "mongo": mongo_url(stack),
         "redis": redis_url(stack),
+        "s3": {
+            "endpoint": s3_url(stack),
+            "access_key": secrets.s3_access_key,
+            "secret_key": secrets.s3_secret_key,
+        },
         "sms_inbox": _url(stack.ports.sms_operator),
         "services": {
             name: {"api": _url(ports.api), "internal": _url(ports.internal), "worker": _url(ports.worker)}

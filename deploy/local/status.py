@@ -22,7 +22,7 @@ def print_status(stack: Stack) -> bool:
     if not programs:
         console.print(f"the stack {stack.name!r} is down")
         return False
-    ready = asyncio.run(_ask([*server_checks(stack), *service_checks(stack)]))
+    ready = asyncio.run(_ask([*server_checks(stack, secrets_of(stack)), *service_checks(stack)]))
     table = Table("program", "state", "pid", "up for", "ports", "ready", box=None)
     for program in programs:
         table.add_row(*_row(stack, program, ready))
@@ -42,6 +42,7 @@ def print_addresses(stack: Stack) -> None:
         "Kafka": facts["kafka"],
         "MongoDB": facts["mongo"],
         "Redis": facts["redis"],
+        "S3": "{endpoint}, access key {access_key}, secret key {secret_key}".format(**facts["s3"]),
         "practitioner": "{document_number}, phone {phone}".format(**demo["practitioner"]),
         "clerk": "{username}, password {password}, TOTP secret {totp_secret}".format(**demo["clerk"]),
         "API client": "{client_id}, secret {client_secret}".format(**demo["client"]),

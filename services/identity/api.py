@@ -67,7 +67,7 @@ class CaptchaOut(Out):
 
     captcha_id: str
     image: str
-    audio_url: str | None = None
+    audio_url: str
     expires_at: datetime
 
 
@@ -276,12 +276,20 @@ def _registered(person: Practitioner) -> RegisteredOut:
 
 @router.post("/captchas", status_code=201)
 async def make_captcha(
-    services: ServicesDep, request: Request, scale: Annotated[int, Query(ge=1, le=4)] = 1
+    services: ServicesDep, request: Request, scale: Annotated[int, Query(ge=1, le=2)] = 1
 ) -> CaptchaOut:
     """A captcha; `scale=2` magnifies it."""
     await services.throttle.admit(client_address(request))
     captcha = await services.captchas.make(scale)
-    return CaptchaOut(captcha_id=captcha.id, image=captcha.image, expires_at=captcha.expires_at)
+    audio_url = f"{router.prefix}/captchas/{captcha.id}/audio"
+    return CaptchaOut(captcha_id=captcha.id, image=captcha.image, audio_url=audio_url, expires_at=captcha.expires_at)
+
+
+@router.get("/captchas/{captcha_id}/audio", response_class=Response)
+async def hear_captcha(services: ServicesDep, request: Request, captcha_id: Id) -> Response:
+    """The same captcha spoken in Mandarin, as WAV."""
+    await services.throttle.admit(client_address(request))
+    return Response(await services.captchas.hear(captcha_id), media_type="audio/wav")
 
 
 @router.post("/login/codes", status_code=202)

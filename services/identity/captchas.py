@@ -1,23 +1,15 @@
-"""Captchas: a picture of letters and digits, spent by one use."""
+"""Captchas: letters and digits to be read or heard, spent by one use."""
 
-import asyncio
-import base64
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from captcha.image import ImageCaptcha
 
 from kit import metrics
 from kit.cache import Cache
 from kit.clock import Clock
-from kit.errors import AppError
+from kit.errors import AppError, NotFound
 from kit.ids import secret_id
-
-LETTERS = "ABCDEFGHJKLMNPQRTUVWXY346789"  # none that look alike
-LENGTH = 4
-LIFETIME = timedelta(minutes=5)
-WIDTH, HEIGHT = 160, 60
+from services.identity.captcha_pool import Pool
+from services.identity.settings import CaptchaSettings
 
 
 @dataclass(frozen=True)
@@ -30,30 +22,34 @@ class Captcha:
 
 
 class Captchas:
-    """Makes captchas and judges answers."""
+    """Serves captchas and judges answers. Many may have the same answer, each is spent by itself."""
 
-    def __init__(self, cache: Cache, clock: Clock) -> None:
-        self._cache, self._clock = cache, clock
+    def __init__(self, cache: Cache, pool: Pool, settings: CaptchaSettings, clock: Clock) -> None:
+        self._cache, self._pool, self._clock = cache, pool, clock
+        self._seconds = settings.lifetime_seconds
 
     async def make(self, scale: int) -> Captcha:
-        """A new captcha, `scale` times the normal size."""
-        identity, answer = secret_id(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
-        await self._cache.put(f"captcha:{identity}", answer, int(LIFETIME.total_seconds()))
-        picture = await asyncio.to_thread(_draw, answer, scale)
+        """A captcha, `scale` times the normal size."""
+        identity, answer = secret_id(), await self._pool.answer()
+        picture = await self._pool.picture(answer, scale)
+        await self._cache.put(f"captcha:{identity}", answer, self._seconds)
         metrics.captchas.labels("made").inc()
-        image = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-        return Captcha(identity, image, self._clock.now() + LIFETIME)
+        return Captcha(
+            identity, f"data:image/png;base64,{picture}", self._clock.now() + timedelta(seconds=self._seconds)
+        )
+
+    async def hear(self, identity: str) -> bytes:
+        """The same captcha as a WAV; to hear it does not spend it. Raises `NotFound` when it is spent or too old."""
+        answer = await self._cache.get(f"captcha:{identity}")
+        if answer is None:
+            raise NotFound(detail="验证码已失效，请重新获取")
+        metrics.captchas.labels("audio").inc()
+        return await self._pool.sound(answer)
 
     async def spend(self, identity: str, answer: str) -> None:
         """Take the captcha; raises 422 `captcha_wrong` unless the answer is right (case does not matter)."""
         expected = await self._cache.take(f"captcha:{identity}")
         right = expected is not None and expected.casefold() == answer.strip().casefold()
-        metrics.captchas.labels("right" if right else "wrong").inc()
+        metrics.captchas.labels("right" if right else "wrong" if expected else "expired").inc()
         if not right:
             raise AppError(422, "captcha_wrong", "请填写正确的验证码，验证码不区分大小写")
-
-
-def _draw(answer: str, scale: int) -> bytes:
-    sizes = tuple(size * scale for size in (42, 50, 56))
-    drawn: bytes = ImageCaptcha(WIDTH * scale, HEIGHT * scale, font_sizes=sizes).generate(answer).getvalue()
-    return drawn

@@ -11,7 +11,9 @@ from services.identity.store import CERTIFICATES, CHALLENGES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside
 CALLED = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
-INSIDE = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id", "portrait_key"}
+CALLED |= {"portrait_sha256": "portrait"}
+INSIDE = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id"}
+INSIDE |= {"portrait_key", "portrait_came_as"}
 
 
 def practitioner_changed(document: Fields) -> list[NewEvent]:

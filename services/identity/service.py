@@ -13,6 +13,7 @@ from kit.mongo import Conflict, Duplicate
 from kit.seal import Sealer, keyed_hash
 from services.identity.documents import DocumentType, lasting, readings
 from services.identity.domain import READ_SCOPE, Registration, hint
+from services.identity.portraits import Portraits
 from services.identity.sessions import Sessions
 from services.identity.store import Certificate, Practitioner, Store, certificate_id
 
@@ -41,8 +42,11 @@ class Keys:
 class IdentityService:
     """Registers people and keeps their certificates."""
 
-    def __init__(self, store: Store, keys: Keys, looks: Looks, sessions: Sessions, clock: Clock) -> None:
-        self._store, self._keys, self._looks, self._sessions, self._clock = store, keys, looks, sessions, clock
+    def __init__(
+        self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, sessions: Sessions, clock: Clock
+    ) -> None:
+        self._store, self._keys, self._portraits = store, keys, portraits
+        self._looks, self._sessions, self._clock = looks, sessions, clock
 
     async def register(self, caller: Caller, given: Registration) -> tuple[Practitioner, bool]:
         """Register a person, or make a new version of one whose document is known; True when they are new."""
@@ -51,24 +55,22 @@ class IdentityService:
         if known is not None:
             return await self._read_again(caller, known, given), False
         person_id = new_id()
-        person = Practitioner.first(
-            at=self._clock.now(), by=caller.label, action="registered", id=person_id, **self._fields(given, person_id)
-        )
+        fields = self._fields(given, person_id) | await self._portraits.keep(person_id, given.portrait)
+        person = Practitioner.first(at=self._clock.now(), by=caller.label, action="registered", id=person_id, **fields)
         try:
             await self._store.practitioners.insert(person)
         except Duplicate:  # registered at another window this very moment
             return await self.register(caller, given)
-        await self._keep_portrait(person, given)
         return person, True
 
     async def _read_again(self, caller: Caller, person: Practitioner, given: Registration) -> Practitioner:
-        fields = self._fields(given, person.id, person)
+        portrait = await self._portraits.keep(person.id, given.portrait, person)
+        fields = self._fields(given, person.id, person) | portrait
         following = person.following(at=self._clock.now(), by=caller.label, action="read_again", **fields)
         try:
             await self._store.practitioners.replace(following)
         except (Conflict, Duplicate):
             return (await self.register(caller, given))[0]
-        await self._keep_portrait(following, given)
         return following
 
     async def _known(self, given: Registration) -> Practitioner | None:
@@ -118,11 +120,6 @@ class IdentityService:
             return sealed_before
         return None if value is None else self._keys.rest.seal(value, context)
 
-    async def _keep_portrait(self, person: Practitioner, given: Registration) -> None:
-        if given.portrait is not None:
-            sealed = self._keys.rest.seal(given.portrait.hex(), f"portrait:{person.id}")
-            await self._store.portraits.put(person.id, person.version, {"sealed": sealed})
-
     async def lookup(self, caller: Caller, document_type: DocumentType, number: str, country: str | None) -> str:
         """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
         caller.require(role="clerk", scope="practitioners:lookup")
@@ -158,10 +155,7 @@ class IdentityService:
     async def portrait(self, caller: Caller, person: str, reason: str) -> bytes:
         """The portrait as JPEG. Raises `NotFound`."""
         owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person, reason)
-        found = await self._store.portraits.get(owner)
-        if found is None:
-            raise NotFound
-        return bytes.fromhex(self._keys.rest.open(str(found["sealed"]), f"portrait:{owner}"))
+        return await self._portraits.show(await self._store.practitioners.get(owner))
 
     async def issue_certificate(self, caller: Caller, person_id: str, phone: str) -> Certificate:
         """Open self-service for a person with this phone. Raises 409 when a certificate is active."""

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from kit.settings import Key, KeyRing, SealSettings, ServiceSettings
+from kit.settings import BlobSettings, Key, KeyRing, SealSettings, ServiceSettings
 
 
 class SigningSettings(BaseModel):
@@ -20,6 +20,15 @@ class CodeSettings(BaseModel):
     tries: int = Field(default=5, ge=1, le=5)
     resend_seconds: int = 60
     deliver_within_seconds: int = 300
+
+
+class CaptchaSettings(BaseModel):
+    """How many captchas are made in advance, from how many on they are served, how often the oldest is replaced."""
+
+    lifetime_seconds: int = 300
+    pool: int = Field(default=60, ge=1)
+    least: int = Field(default=20, ge=1)
+    renew_seconds: float = Field(default=5, gt=0)
 
 
 class SessionSettings(BaseModel):
@@ -56,6 +65,8 @@ class Settings(ServiceSettings):
     signing: SigningSettings
     seal: SealSettings
     bus: KeyRing
+    blobs: BlobSettings
     codes: CodeSettings
+    captchas: CaptchaSettings = CaptchaSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()

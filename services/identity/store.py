@@ -1,4 +1,4 @@
-"""The collections of identity: practitioners, certificates, challenges, staff, clients, portraits."""
+"""The collections of identity: practitioners, certificates, challenges, staff, clients."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from kit.documents import Document
 from kit.ids import derived_id
-from kit.mongo import NEWEST, Collection, Database, Index, Projection
+from kit.mongo import NEWEST, Collection, Database, Index
 from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Sex
 
@@ -40,6 +40,9 @@ class Practitioner(Document):
     long_term: bool
     source: str
     device_id: str | None
+    portrait_key: str | None = None  # of the object in the bucket
+    portrait_sha256: str | None = None  # of the clean picture, as it is shown
+    portrait_came_as: str | None = None  # SHA-256 of what the window sent: the same again is no new picture
 
 
 class Certificate(Document):
@@ -152,7 +155,6 @@ class Store:
         self.accesses = Collection(database, "accesses", Access, [by_person])
         self.staff = Collection(database, "staff", Staff)
         self.clients = Collection(database, "clients", Client)
-        self.portraits = Projection(database, "portraits")
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""

@@ -14,23 +14,28 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
-from kit import mongo
+from kit import blobs, mongo
 from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
+from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
 from kit.http import create_app
+from kit.images import Images
 from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from services.identity import consumers
 from services.identity.accesses import AccessLog
 from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
+from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
 from services.identity.login import LoginService
+from services.identity.portraits import Portraits
 from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService, Keys
 from services.identity.sessions import Sessions
@@ -47,6 +52,8 @@ class Parts:
 
     database: Database
     redis: RedisServer
+    bucket: Bucket
+    pool: Pool
     store: Store
     looks: Looks
     services: Services
@@ -57,18 +64,25 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
     """Open the servers and put the services together."""
     keys = Keys(Sealer(settings.seal), Sealer(settings.bus), settings.seal.index_key)
     signing = [OKPKey.import_key(dict(key)) for key in settings.signing.keys]
-    async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        RedisServer(settings.redis, NAME) as redis,
+        blobs.connect(settings.blobs) as bucket,
+        Sandbox() as sandbox,
+    ):
         store = Store(database)
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
         sessions = Sessions(store, issuer, settings.sessions, settings.codes.hmac_key, clock)
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
-        captchas = Captchas(redis.cache, clock)
+        pool = Pool(redis.cache, settings.captchas)
+        captchas = Captchas(redis.cache, pool, settings.captchas, clock)
         login = LoginService(store, keys, captchas, sessions, throttle, settings.codes, clock)
         delays = Delays(redis.cache, clock)
         accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
-        identity, accesses = IdentityService(store, keys, looks, sessions, clock), AccessLog(store, looks)
+        portraits = Portraits(bucket, Images(sandbox), keys.rest)
+        identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
         services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
-        yield Parts(database, redis, store, looks, services)
+        yield Parts(database, redis, bucket, pool, store, looks, services)
 
 
 @asynccontextmanager
@@ -83,12 +97,12 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
         ping = partial(mongo.ping, made.database)
         indexes = {"indexes": made.store.prepare, "indexes of looks": made.looks.prepare}
-        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, **indexes})
+        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare, **indexes})
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, and the consumers of deliveries and of looks."""
+    """The publisher, the consumers of deliveries and of looks, and who keeps captchas in store."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
         tables = {
@@ -99,7 +113,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)})
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)}, [made.pool.run])
 
 
 def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:

@@ -1,12 +1,9 @@
 """The login page: captcha, SMS code, session; and what a guesser meets there."""
 
-import base64
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 
 import httpx2
 import pytest
-from PIL import Image
 
 from deploy.local.people import random_phone
 from kit.clock import ManualClock
@@ -14,50 +11,11 @@ from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Session, Window, another, at_once, just_now
+from tests.support.visits import Citizen, LoginPage, Session, Window, another, at_once
 from tests.support.waiting import eventually
 
-CAPTCHA_WRONG = "请填写正确的验证码，验证码不区分大小写"
 NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"
 ME = "/api/identity/practitioners/me"
-
-
-async def test_a_captcha_is_a_picture_that_can_be_magnified(gateway: httpx2.AsyncClient) -> None:
-    sizes = []
-    for scale in (1, 2):
-        response = await gateway.post("/api/identity/captchas", params={"scale": scale})
-        captcha = response.json()
-        kind, _, data = captcha["image"].partition(",")
-        assert (response.status_code, kind) == (201, "data:image/png;base64")
-        assert just_now(captcha["expires_at"], within=301)
-        with Image.open(BytesIO(base64.b64decode(data))) as picture:
-            assert picture.format == "PNG"
-            sizes.append(picture.size)
-    assert sizes[1] == (2 * sizes[0][0], 2 * sizes[0][1])
-    for scale_text in ("0", "5", "big"):
-        problem(await gateway.post("/api/identity/captchas", params={"scale": scale_text}), 422, "invalid_fields")
-
-
-async def test_a_captcha_may_be_answered_in_small_letters(window: Window, login_page: LoginPage) -> None:
-    solved = await login_page.solved()
-    small = {**solved, "captcha_answer": solved["captcha_answer"].lower()}
-    assert (await login_page.ask(await window.enrolled(), **small)).status_code == 202
-
-
-async def test_a_captcha_is_spent_by_one_use_right_or_wrong(window: Window, login_page: LoginPage) -> None:
-    citizen, solved = Citizen(), await login_page.solved()
-    problem(await login_page.ask(citizen, **solved), 403, "not_enrolled")
-    assert problem(await login_page.ask(citizen, **solved), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
-    guessed = await login_page.solved()
-    wrong = {**guessed, "captcha_answer": "0000"}
-    assert problem(await login_page.ask(citizen, **wrong), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
-    problem(await login_page.ask(citizen, **guessed), 422, "captcha_wrong", guessed["captcha_answer"])
-
-
-async def test_of_a_hundred_uses_of_one_captcha_one_counts(login_page: LoginPage) -> None:
-    solved = await login_page.solved()
-    answers = await at_once(*(login_page.ask(Citizen(), **solved) for _ in range(100)))
-    assert sorted(answer.status_code for answer in answers) == [403, *[422] * 99]
 
 
 async def test_who_has_no_certificate_is_told_to_apply(window: Window, login_page: LoginPage) -> None:

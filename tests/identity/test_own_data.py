@@ -1,7 +1,5 @@
 """What a practitioner sees of themself, and what nobody else does."""
 
-import base64
-
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.visits import WINDOW, LoginPage, Window, just_now
@@ -26,15 +24,6 @@ async def test_a_practitioner_sees_what_the_card_said(window: Window, login_page
     assert (await session.call("GET", f"{WINDOW}/{citizen.id}")).json() == seen
 
 
-async def test_the_portrait_is_the_cards_picture(window: Window, login_page: LoginPage) -> None:
-    citizen = await window.enrolled()
-    session = await login_page.logged_in(citizen)
-    response = await session.call("GET", f"{ME}/portrait")
-    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
-    assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert response.content == base64.b64decode(citizen.card["portrait"])
-
-
 async def test_a_new_card_shows_at_once(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
@@ -52,16 +41,3 @@ async def test_nobody_sees_another_person(window: Window, login_page: LoginPage)
     for path in (f"{WINDOW}/{citizen.id}", f"{WINDOW}/{citizen.id}/portrait", f"{WINDOW}/{own_id()}"):
         problem(await neighbour.call("GET", path), 404, "not_found", *citizen.secrets)
     problem(await window.clerk.call("GET", ME), 404, "not_found")
-
-
-async def test_who_has_no_portrait_has_none(window: Window, login_page: LoginPage) -> None:
-    citizen = await window.enrolled()
-    session = await login_page.logged_in(citizen)
-    assert (await session.call("GET", f"{ME}/portrait")).status_code == 200
-    from tests.support.visits import Citizen
-
-    plain = Citizen()
-    del plain.card["portrait"]
-    plain.id = (await window.read_card(plain)).json()["practitioner_id"]
-    await window.issue(plain)
-    problem(await (await login_page.logged_in(plain)).call("GET", f"{ME}/portrait"), 404, "not_found")

@@ -53,6 +53,24 @@ def test_an_old_key_still_opens_and_the_new_one_seals() -> None:
     assert both.seal("secret", "here").startswith("k2.")
 
 
+def test_a_file_is_sealed_like_a_field() -> None:
+    content = bytes(range(256)) * 4
+    old, both = Sealer(ring("k1", k1=ONE)), Sealer(ring("k2", k1=ONE, k2=TWO))
+    sealed = old.seal_bytes(content, "portrait:1")
+    assert sealed.startswith(b"k1.")
+    assert content[:64] not in sealed
+    assert both.open_bytes(sealed, "portrait:1") == content
+    damaged = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    for wrong, context in (
+        (damaged, "portrait:1"),
+        (sealed, "portrait:2"),
+        (b"k9" + sealed[2:], "portrait:1"),
+        (b"", ""),
+    ):
+        with pytest.raises(CannotOpen):
+            both.open_bytes(wrong, context)
+
+
 @pytest.mark.parametrize("weak", [b"short", b"\0" * 32, b"password" * 4])
 def test_weak_keys_are_refused_and_never_shown(weak: bytes) -> None:
     with pytest.raises(ValidationError, match="openssl rand"):

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from deploy.local.stack import Stack
 from deploy.local.supervisor import Supervisor
-from kit.settings import KafkaSettings, MongoSettings, RedisSettings
+from kit.settings import BlobSettings, KafkaSettings, MongoSettings, RedisSettings
 
 HOW = "these tests need the stack of real servers: run them with `make test` (one of them: make test a='-k name')"
 
@@ -41,6 +41,9 @@ class RunningStack:
     @property
     def redis(self) -> RedisSettings:
         return RedisSettings(url=self.facts["redis"])
+
+    def blobs(self, bucket: str) -> BlobSettings:
+        return BlobSettings.model_validate({**self.facts["s3"], "bucket": bucket})
 
     def environment(self, program: str) -> dict[str, str]:
         """What a process of the stack, like `records-worker`, was started with."""

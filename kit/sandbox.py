@@ -1,0 +1,89 @@
+"""Work on what strangers send, in a process apart that may be killed: the only importer of the process pool."""
+
+import asyncio
+import multiprocessing
+import resource
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+T = TypeVar("T")
+FAULTS_OF_THE_INPUT = {
+    -number for number in (signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+}
+
+
+class TooCostly(Exception):
+    """The work took more processor time than it may, or crashed its process: the input's fault."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one piece of work may take: processor seconds, memory of its process, seconds on the clock."""
+
+    cpu_seconds: int = 5
+    memory_bytes: int = 512 * 1024 * 1024
+    seconds: float = 20
+
+
+class Sandbox:
+    """Runs module-level functions in processes of its own, one piece of work at a time in each.
+
+    They start when they are first needed, stay, and are replaced when they die; they end with ours.
+    """
+
+    def __init__(self, workers: int = 1, limits: Limits = Limits()) -> None:
+        self._workers, self._limits = workers, limits
+        self._pool: ProcessPool | None = None
+
+    async def __aenter__(self) -> Self:
+        """Starts nothing yet."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Kills what runs."""
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            await asyncio.to_thread(self._pool.join)
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """What the function returns or raises. Raises `TooCostly`, and `Unavailable` when the machine is at fault."""
+        from kit.errors import (
+            Unavailable,
+        )  # not above: the processes of the pool import this module too, and shall be small
+
+        cpu = self._limits.cpu_seconds
+        try:
+            work = self._started().schedule(_measured, [cpu, function, arguments], timeout=self._limits.seconds)
+            return await asyncio.wrap_future(work)
+        except ProcessExpired as error:
+            if error.exitcode in FAULTS_OF_THE_INPUT:
+                raise TooCostly from error
+            raise Unavailable("the sandbox's process") from error
+        except (TimeoutError, BrokenExecutor, RuntimeError) as error:
+            raise Unavailable("the sandbox") from error
+
+    def _started(self) -> ProcessPool:
+        if self._pool is None or not self._pool.active:
+            apart = multiprocessing.get_context("spawn")  # a fork would inherit the event loop and every connection
+            self._pool = ProcessPool(
+                self._workers, initializer=_confine, initargs=[self._limits.memory_bytes], context=apart
+            )
+        return self._pool
+
+
+def _confine(memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _measured(cpu_seconds: int, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+    """The limit counts what the process has used since it began: it is moved on for each piece of work."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, hard))
+    return function(*arguments)

@@ -1,0 +1,56 @@
+"""Portraits: made anew from what the window sent, sealed, in the bucket; the person's document says where."""
+
+import hashlib
+
+from kit import log
+from kit.blobs import Bucket
+from kit.errors import InvalidFields, NotFound
+from kit.ids import secret_id
+from kit.images import BadImage, Images
+from kit.seal import Sealer
+from services.identity.store import Practitioner
+
+LONGEST = 640
+"""Pixels; a card's picture has 358 × 441."""
+SENTENCES = {"too_many_pixels": "照片尺寸过大，请重新拍摄", "too_costly": "照片内容无法处理，请重新读卡或拍摄"}
+UNREADABLE = "照片已损坏，请重新读卡或拍摄"
+logger = log.get(__name__)
+
+
+class Portraits:
+    """Keeps and shows portraits. Nothing about a person stands in a key or outside the seal."""
+
+    def __init__(self, bucket: Bucket, images: Images, sealer: Sealer) -> None:
+        self._bucket, self._images, self._sealer = bucket, images, sealer
+
+    async def keep(self, person_id: str, sent: bytes | None, known: Practitioner | None = None) -> dict[str, object]:
+        """Store the picture and return the fields of the document that must be written next; none when nothing is new.
+
+        Whoever dies in between leaves an object that no document names, never a document without its object.
+        Raises 422 when the picture is at fault, `Unavailable`.
+        """
+        came_as = hashlib.sha256(sent).hexdigest() if sent else None
+        if sent is None or (known and known.portrait_came_as == came_as):
+            return {}
+        clean, key = await self._clean(sent), f"portraits/{secret_id()}"
+        sealed = self._sealer.seal_bytes(clean, f"portrait:{person_id}")
+        await self._bucket.put(key, sealed, "application/octet-stream")
+        return {
+            "portrait_key": key, "portrait_sha256": hashlib.sha256(clean).hexdigest(), "portrait_came_as": came_as,
+        }  # fmt: skip
+
+    async def _clean(self, sent: bytes) -> bytes:
+        try:
+            return await self._images.reencode(sent, LONGEST)
+        except BadImage as error:
+            raise InvalidFields.one("portrait", error.code, SENTENCES.get(error.code, UNREADABLE)) from error
+
+    async def show(self, person: Practitioner | None) -> bytes:
+        """The picture as JPEG. Raises `NotFound`."""
+        if person is None or person.portrait_key is None:
+            raise NotFound
+        sealed = await self._bucket.get(person.portrait_key)
+        if sealed is None:
+            logger.error("an object that a document names is missing", object=person.portrait_key)
+            raise NotFound
+        return self._sealer.open_bytes(sealed, f"portrait:{person.id}")

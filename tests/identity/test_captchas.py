@@ -1,0 +1,222 @@
+"""The captcha: read or heard, magnified, spent by one use; and the pool that it comes from."""
+
+import asyncio
+import base64
+import wave
+from collections import Counter
+from collections.abc import AsyncIterator
+from io import BytesIO
+from typing import Any
+
+import httpx2
+import pytest_asyncio
+from PIL import Image
+from redis.asyncio import Redis
+
+from kit.cache import Cache, RedisServer
+from services.identity.captcha_media import LENGTH, LETTERS, VOICES, draw, new_answer, speak
+from services.identity.captcha_pool import POOL, Pool
+from services.identity.settings import CaptchaSettings
+from tests.support.names import own_id, own_name
+from tests.support.problems import problem
+from tests.support.stack import RunningStack
+from tests.support.visits import Citizen, LoginPage, Window, at_once, just_now
+from tests.support.waiting import eventually
+
+CAPTCHA_WRONG = "请填写正确的验证码，验证码不区分大小写"
+
+
+async def test_a_captcha_is_a_picture_that_can_be_magnified(gateway: httpx2.AsyncClient) -> None:
+    sizes = []
+    for scale in (1, 2):
+        response = await gateway.post("/api/identity/captchas", params={"scale": scale})
+        captcha = response.json()
+        kind, _, data = captcha["image"].partition(",")
+        assert (response.status_code, kind) == (201, "data:image/png;base64")
+        assert just_now(captcha["expires_at"], within=301)
+        with Image.open(BytesIO(base64.b64decode(data))) as picture:
+            assert picture.format == "PNG"
+            sizes.append(picture.size)
+    assert sizes[1] == (2 * sizes[0][0], 2 * sizes[0][1])
+    for scale_text in ("0", "3", "big"):
+        problem(await gateway.post("/api/identity/captchas", params={"scale": scale_text}), 422, "invalid_fields")
+
+
+async def test_a_captcha_may_be_answered_in_small_letters(window: Window, login_page: LoginPage) -> None:
+    solved = await login_page.solved()
+    small = {**solved, "captcha_answer": solved["captcha_answer"].lower()}
+    assert (await login_page.ask(await window.enrolled(), **small)).status_code == 202
+
+
+async def test_a_captcha_is_spent_by_one_use_right_or_wrong(window: Window, login_page: LoginPage) -> None:
+    citizen, solved = Citizen(), await login_page.solved()
+    problem(await login_page.ask(citizen, **solved), 403, "not_enrolled")
+    assert problem(await login_page.ask(citizen, **solved), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
+    guessed = await login_page.solved()
+    wrong = {**guessed, "captcha_answer": "0000"}
+    assert problem(await login_page.ask(citizen, **wrong), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
+    problem(await login_page.ask(citizen, **guessed), 422, "captcha_wrong", guessed["captcha_answer"])
+
+
+async def test_of_a_hundred_uses_of_one_captcha_one_counts(login_page: LoginPage) -> None:
+    solved = await login_page.solved()
+    answers = await at_once(*(login_page.ask(Citizen(), **solved) for _ in range(100)))
+    assert sorted(answer.status_code for answer in answers) == [403, *[422] * 99]
+
+
+async def test_twenty_right_answers_to_one_captcha_are_one(window: Window, login_page: LoginPage) -> None:
+    citizen, solved = await window.enrolled(), await login_page.solved()
+    answers = await at_once(*(login_page.ask(citizen, **solved) for _ in range(20)))
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 422: 19}
+
+
+def pixels(captcha: dict[str, Any]) -> tuple[int, int]:
+    with Image.open(BytesIO(base64.b64decode(captcha["image"].partition(",")[2]))) as picture:
+        return picture.size
+
+
+def seconds(sound: bytes) -> float:
+    with wave.open(BytesIO(sound)) as opened:
+        assert (opened.getnchannels(), opened.getframerate(), opened.getsampwidth()) == (1, 8000, 1)
+        return float(opened.getnframes() / opened.getframerate())
+
+
+async def test_a_captcha_can_be_heard_as_often_as_wanted_until_it_is_spent(
+    gateway: httpx2.AsyncClient, login_page: LoginPage, redis: "Redis"
+) -> None:
+    captcha = await login_page.captcha()
+    answer = str(await redis.get(f"identity:captcha:{captcha['captcha_id']}"))
+    first, second = [await gateway.get(captcha["audio_url"]) for _ in range(2)]
+    assert (first.status_code, first.headers["Content-Type"]) == (200, "audio/wav")
+    assert first.headers["Cache-Control"] == "no-store"
+    assert first.content == second.content
+    assert 4 < seconds(first.content) < 30
+    spent = await login_page.ask(Citizen(), captcha_id=captcha["captcha_id"], captcha_answer=answer)
+    problem(spent, 403, "not_enrolled")
+    problem(await gateway.get(captcha["audio_url"]), 404, "not_found", answer)
+
+
+async def test_a_captcha_that_nobody_has_can_not_be_heard(gateway: httpx2.AsyncClient) -> None:
+    problem(await gateway.get(f"/api/identity/captchas/{own_id()}/audio"), 404, "not_found")
+    problem(await gateway.get("/api/identity/captchas/1/audio"), 422, "invalid_fields")
+
+
+def test_every_letter_has_a_voice_of_its_own() -> None:
+    voices = {letter: [path.read_bytes() for path in (VOICES / letter).glob("*.wav")] for letter in LETTERS}
+    assert {path.name for path in VOICES.iterdir()} == set(LETTERS)
+    assert len({sound for sounds in voices.values() for sound in sounds}) == len(LETTERS)
+    assert all(0.15 < seconds(sound) < 1.5 for sounds in voices.values() for sound in sounds)
+
+
+def test_two_captchas_neither_look_nor_sound_the_same() -> None:
+    assert new_answer() != new_answer()
+    assert set(new_answer()) <= set(LETTERS)
+    assert len({draw(answer, 1) for answer in ("AAAA", "AAAA", "WWWW")}) == 3
+    assert len({speak(answer) for answer in ("A3A3", "A3A3", "W7W7")}) == 3
+
+
+@pytest_asyncio.fixture
+async def cache(stack: RunningStack) -> AsyncIterator[Cache]:
+    async with RedisServer(stack.redis, own_name("captchas")) as server:
+        yield server.cache
+
+
+def a_pool(cache: Cache, **changes: Any) -> Pool:
+    return Pool(cache, CaptchaSettings.model_validate({"pool": 3, "least": 2, "renew_seconds": 60, **changes}))
+
+
+async def in_pool(cache: Cache) -> list[str]:
+    return (await cache.get(POOL) or "").split()
+
+
+async def test_an_empty_pool_is_made_up_for_on_the_spot(cache: Cache) -> None:
+    pool = a_pool(cache)
+    answer = await pool.answer()
+    assert len(answer) == LENGTH
+    assert base64.b64decode(await pool.picture(answer, 2)).startswith(b"\x89PNG")
+    assert await pool.sound(answer) == await pool.sound(answer)
+    await pool.renew()
+    answers = {await pool.answer() for _ in range(20)}
+    assert len(answers) > 10  # one captcha in the pool is too few to be served from
+
+
+async def test_the_pool_fills_and_what_it_serves_is_made_already(cache: Cache) -> None:
+    pool = a_pool(cache)
+    for made in (1, 2, 3, 3):
+        assert await pool.renew() == made
+    answers = await in_pool(cache)
+    assert {await pool.answer() for _ in range(60)} == set(answers)
+    for answer in answers:
+        for scale in (1, 2):
+            assert await pool.picture(answer, scale) == await cache.get(f"captcha-picture:{answer}:{scale}")
+        assert 4 < seconds(await pool.sound(answer)) < 30
+
+
+async def test_the_pool_is_renewed_while_a_worker_runs_and_ends_with_it(cache: Cache) -> None:
+    pool = a_pool(cache, renew_seconds=0.3)
+    running = asyncio.create_task(pool.run())
+    first = await eventually(lambda: in_pool(cache), 10, "the pool has something")
+
+    async def others() -> bool:
+        now = await in_pool(cache)
+        return len(now) == 3 and not set(now) & set(first)
+
+    await eventually(others, 30, "the pool is full of other captchas")
+    running.cancel()
+
+    async def gone() -> bool:
+        return not await in_pool(cache)
+
+    await eventually(gone, 10, "a pool that nobody renews is gone")
+
+
+async def test_two_workers_keep_one_pool(cache: Cache) -> None:
+    one, other = a_pool(cache), a_pool(cache)
+    async with asyncio.TaskGroup() as both:
+        for pool in (one, other):
+            both.create_task(turns(pool, 6))
+    assert len(set(await in_pool(cache))) == 3
+
+
+async def turns(pool: Pool, count: int) -> None:
+    for _ in range(count):
+        await pool.renew()
+
+
+async def test_the_api_serves_what_the_worker_made_and_goes_on_when_redis_was_emptied(
+    gateway: httpx2.AsyncClient, login_page: LoginPage, redis: "Redis"
+) -> None:
+    async def filled() -> bool:
+        return len((await redis.get(f"identity:{POOL}") or "").split()) >= CaptchaSettings().least
+
+    await eventually(filled, 90, "the stack's worker has filled its pool")
+    captcha = await login_page.captcha()
+    answer = str(await redis.get(f"identity:captcha:{captcha['captcha_id']}"))
+    assert captcha["image"].partition(",")[2] == await redis.get(f"identity:captcha-picture:{answer}:1")
+    small, big = captcha, (await gateway.post("/api/identity/captchas", params={"scale": 2})).json()
+    assert pixels(big) == (2 * pixels(small)[0], 2 * pixels(small)[1])
+    await redis.delete(f"identity:{POOL}", f"identity:captcha-sound:{answer}")
+    assert (await gateway.get(captcha["audio_url"])).status_code == 200
+    assert (await login_page.captcha())["captcha_id"] != captcha["captcha_id"]
+    solved = await login_page.solved()
+    problem(await login_page.ask(Citizen(), **solved), 403, "not_enrolled")
+
+
+async def test_what_becomes_of_captchas_is_counted(
+    stack: RunningStack, gateway: httpx2.AsyncClient, login_page: LoginPage
+) -> None:
+    async def counts() -> dict[str, float]:
+        async with httpx2.AsyncClient(timeout=5) as client:
+            text = (await client.get(f"{stack.facts['services']['identity']['internal']}/metrics")).text
+        lines = [line for line in text.splitlines() if line.startswith("captchas_total{")]
+        return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in lines}
+
+    before = await counts()
+    captcha = await login_page.captcha()
+    await gateway.get(captcha["audio_url"])
+    for answer in ("0000", "0000"):
+        await login_page.ask(Citizen(), captcha_id=captcha["captcha_id"], captcha_answer=answer)
+    await login_page.ask(Citizen())
+    after = await counts()
+    more = {name: after[name] - before.get(name, 0) for name in after}
+    assert more == {"made": 2, "audio": 1, "wrong": 1, "expired": 1, "right": 1}

@@ -1,0 +1,206 @@
+"""Hostile pictures: what is in them never reaches who looks, and what decodes them may die of it."""
+
+import asyncio
+import os
+import signal
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from io import BytesIO
+from random import Random
+
+import psutil
+import pytest
+import pytest_asyncio
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from kit.errors import Unavailable
+from kit.images import BadImage, Images, Size, probe, reencode
+from kit.sandbox import Limits, Sandbox, TooCostly
+from tests.support.waiting import eventually
+
+MARK = b"<script>alert(document.domain)</script>"
+SIZE_AT = 5  # in a frame header: marker, length, precision, height, width
+
+
+def jpeg(size: tuple[int, int] = (358, 441), mode: str = "RGB", **options: object) -> bytes:
+    """A picture that is not plain, so that its scan has some bytes."""
+    noise = Image.frombytes("L", size, Random(7).randbytes(size[0] * size[1]))
+    made = BytesIO()
+    noise.convert(mode).save(made, "JPEG", **options)
+    return made.getvalue()
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A small file whose header says that it is as big as this."""
+    made = jpeg()
+    frame = made.index(b"\xff\xc0")
+    return made[: frame + SIZE_AT] + struct.pack(">HH", height, width) + made[frame + SIZE_AT + 4 :]
+
+
+def opened(content: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(content))
+    picture.load()
+    return picture
+
+
+@pytest_asyncio.fixture(scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(limits=Limits(cpu_seconds=1, seconds=4)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def images(sandbox: Sandbox) -> Images:
+    return Images(sandbox)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"mode": "L"}, {"mode": "CMYK"}, {"exif": b"Exif\0\0" + b"x" * 9000}]
+)
+async def test_a_picture_stays_the_picture_it_is(images: Images, options: dict[str, object]) -> None:
+    content = jpeg(**options)  # type: ignore[arg-type]
+    assert probe(content) == Size(358, 441)
+    with opened(await images.reencode(content, 600)) as clean:
+        assert (clean.format, clean.mode, clean.size) == ("JPEG", "RGB", (358, 441))
+
+
+async def test_a_big_picture_is_made_smaller(images: Images) -> None:
+    with opened(await images.reencode(jpeg((2000, 3000)), 600)) as clean:
+        assert clean.size == (400, 600)
+
+
+async def test_a_picture_that_lies_on_its_side_is_put_upright(images: Images) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    with opened(await images.reencode(jpeg((300, 200), exif=turned), 600)) as clean:
+        assert clean.size == (200, 300)
+        assert not clean.getexif()
+
+
+async def test_nothing_but_the_picture_survives(images: Images) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = MARK.decode()
+    exif[0x8825] = {1: "N", 2: (31.0, 14.0, 0.0)}
+    content = jpeg(exif=exif, comment=MARK, icc_profile=MARK * 9, xmp=MARK) + b"PK\x03\x04" + MARK
+    assert content.count(MARK) > 10
+    clean = await images.reencode(content, 600)
+    assert MARK not in clean
+    assert b"PK" not in clean[-60:]
+    with opened(clean) as picture:
+        assert not {"exif", "comment", "icc_profile", "xmp"} & picture.info.keys()
+
+
+def test_what_is_no_jpeg_is_refused_by_its_first_bytes() -> None:
+    png = BytesIO()
+    Image.new("RGB", (9, 9)).save(png, "PNG", pnginfo=PngInfo())
+    for content in (b"", b"\xff", png.getvalue(), b"GIF89a", b"%PDF-1.7", MARK, b"\xd8\xff" + jpeg()):
+        with pytest.raises(BadImage) as caught:
+            probe(content)
+        assert caught.value.code == "not_jpeg"
+
+
+@pytest.mark.parametrize(("width", "height"), [(65_500, 65_500), (5_001, 5_000), (65_535, 400)])
+def test_a_picture_that_says_it_is_huge_is_not_decoded(width: int, height: int) -> None:
+    with pytest.raises(BadImage) as caught:
+        probe(claiming(width, height))
+    assert caught.value.code == "too_many_pixels"
+
+
+async def test_a_header_that_says_it_twice_is_not_believed(images: Images) -> None:
+    """Whoever looks at the first frame header and decodes by the second would be fooled."""
+    big, small = claiming(60_000, 60_000), jpeg()
+    frame = slice(big.index(b"\xff\xc0"), big.index(b"\xff\xc0") + 19)
+    twice = small[: frame.start] + small[frame] + big[frame.start :]
+    with pytest.raises(BadImage):
+        await images.reencode(twice, 600)
+
+
+async def test_what_is_damaged_is_refused_and_nothing_else_happens(images: Images) -> None:
+    content, chance = jpeg(), Random(11)
+    frame = content.index(b"\xff\xc0")
+    broken = [content[:length] for length in (3, 30, frame + 4, len(content) // 2)]
+    broken += [
+        claiming(0, 441),
+        claiming(358, 0),
+        content[:2] + b"\xff\xda" + content[2:],
+        b"\xff\xd8\xff\xe0\x00\x00" * 99,
+    ]
+    for picture in broken:
+        with pytest.raises(BadImage):
+            await images.reencode(picture, 600)
+    for _ in range(150):
+        damaged = bytearray(content)
+        for _ in range(chance.randrange(1, 30)):
+            damaged[chance.randrange(3, len(damaged))] = chance.randrange(256)
+        with suppress(BadImage), opened(await images.reencode(bytes(damaged), 600)) as clean:
+            assert max(clean.size) <= 600
+
+
+def burn() -> None:
+    while True:
+        pass
+
+
+def hoard() -> int:
+    return len(bytearray(2**30))
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def sleep() -> None:
+    time.sleep(60)
+
+
+async def test_work_that_costs_too_much_is_the_inputs_fault_and_the_next_one_is_done(sandbox: Sandbox) -> None:
+    for work in (burn, crash):
+        with pytest.raises(TooCostly):
+            await sandbox.run(work)
+        assert await sandbox.run(os.getpid) != os.getpid()
+    with pytest.raises(MemoryError):
+        await sandbox.run(hoard)
+
+
+async def test_a_process_that_is_killed_or_hangs_is_the_machines_fault(sandbox: Sandbox) -> None:
+    with pytest.raises(Unavailable):
+        await sandbox.run(sleep)
+    pid = await sandbox.run(os.getpid)
+    working = asyncio.create_task(sandbox.run(sleep))
+    await asyncio.sleep(0.5)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        await working
+    idle = await sandbox.run(os.getpid)
+    os.kill(idle, signal.SIGKILL)
+
+    async def works_again() -> bool:
+        try:
+            return await sandbox.run(os.getpid) != idle
+        except Unavailable:
+            return False
+
+    await eventually(works_again, 10, "another process took its place")
+
+
+async def test_many_pictures_at_once_are_all_made(images: Images) -> None:
+    made = await asyncio.gather(*(images.reencode(jpeg((40 + n, 40)), 600) for n in range(30)))
+    assert [opened(one).width for one in made] == list(range(40, 70))
+
+
+async def test_the_process_is_small_and_starts_when_it_is_needed() -> None:
+    async with Sandbox() as fresh:
+        before = len(psutil.Process().children(recursive=True))
+        pid = await fresh.run(os.getpid)
+        await Images(fresh).reencode(jpeg(), 600)
+        assert psutil.Process(pid).memory_info().rss < 60e6
+    assert not psutil.pid_exists(pid)
+    assert len(psutil.Process().children(recursive=True)) <= before + 1  # the interpreter's own resource tracker
+
+
+def test_what_the_sandbox_does_can_be_tried_without_it() -> None:
+    with opened(reencode(jpeg(), 100, 85)) as clean:
+        assert clean.height == 100
