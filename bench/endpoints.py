@@ -48,6 +48,12 @@ async def rows(stack: Stack) -> list[Row]:
         return [await _row(method, ours, bare) for method in ("GET", "POST")]
 
 
+async def bare_insert(stack: Stack) -> Speed:
+    """What FastAPI and motor need for one validated majority insert, and nothing else."""
+    async with _bare(stack, "bench_http", []) as bare:
+        return (await _compare("POST", [bare]))[0]
+
+
 async def _row(method: str, ours: Door, bare: Door) -> Row:
     mine, ceiling = await _compare(method, [ours, bare])
     what = f"GET …/records of a person with {EACH}" if method == "GET" else "POST …/records"

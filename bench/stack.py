@@ -65,6 +65,10 @@ class Stack:
         """A practitioner's access token, signed as identity signs it: no login is needed."""
         return self._issuer.issue(Caller(subject=person, kind="practitioner"))
 
+    def staff_token(self, identity: str, role: str) -> str:
+        """An access token of staff."""
+        return self._issuer.issue(Caller(subject=identity, kind="staff", roles=frozenset({role})))
+
     @cached_property
     def _issuer(self) -> TokenIssuer:
         identity = self.environment("identity-api")

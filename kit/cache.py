@@ -81,12 +81,9 @@ class RateLimits:
         self._service = service
 
     async def hit(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
-        """Count one hit on every rule. Raises 429 with `sentence` when one is over; then the others are not counted."""
-        for rule in rules if len(rules) > 1 else ():
-            if not await self._room(rule, key):
-                raise TooManyRequests(await self._wait(rule, key), sentence)
+        """Count one hit on every rule, the first one first. Raises 429 with `sentence` at the first that is full."""
         for rule in rules:
-            if not await self._counted(rule, key):  # others may have been quicker since the look
+            if not await self._counted(rule, key):
                 raise TooManyRequests(await self._wait(rule, key), sentence)
 
     async def fits(self, rules: Sequence[Rule], *key: str) -> bool:

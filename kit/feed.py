@@ -101,15 +101,16 @@ class Feed:
 
     async def _snapshot(self, position: Position) -> AsyncGenerator[Batch, None]:
         state = dict(position.snapshot or {})
+        since = cast(ClusterTime, state["time"])
         for collection in self._collections[self._collections.index(cast(str, state["collection"])) :]:
             after = cast(str | None, state["after"]) if collection == state["collection"] else None
-            while documents := await page(self._database, collection, after, BATCH):
+            while documents := await page(self._database, collection, after, BATCH, since):
                 after = cast(str, documents[-1]["_id"])
                 state |= {"collection": collection, "after": after}
                 position = Position(position.count + len(documents), snapshot=dict(state))
                 yield Batch([(collection, document) for document in documents], position)
         stream = ChangeStream(self._database, self._collections, BATCH)
-        await stream.open(time=cast(ClusterTime, state["time"]))
+        await stream.open(time=since)
         try:
             yield Batch(*_advance(position, await stream.next()))
         finally:

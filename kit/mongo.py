@@ -290,14 +290,22 @@ async def cluster_time(database: Database) -> Timestamp:
     return Timestamp(newest.time, newest.inc + 1)
 
 
-async def page(database: Database, collection: str, after: str | None, size: int) -> list[dict[str, object]]:
-    """`size` documents without history in order of `_id`, behind `after`: the steps of a snapshot."""
+async def page(
+    database: Database, collection: str, after: str | None, size: int, since: ClusterTime
+) -> list[dict[str, object]]:
+    """`size` documents without history in order of `_id`, behind `after`: the steps of a snapshot taken at `since`.
+
+    Read with majority and not before `since`: what may be rolled back is not told, what was written is not missed.
+    """
     query = {} if after is None else {"_id": {"$gt": after}}
+    settled = database.get_collection(collection, read_concern=ReadConcern("majority"))
     with translated():
-        cursor = database[collection].find(
-            query, {"history": False}, sort=[("_id", ASCENDING)], limit=size, batch_size=size
-        )
-        return await cursor.to_list(size)
+        async with await database.client.start_session(causal_consistency=True) as session:
+            session.advance_operation_time(Timestamp(since.time, since.inc - 1))  # `cluster_time` is one ahead
+            cursor = settled.find(
+                query, {"history": False}, sort=[("_id", ASCENDING)], limit=size, batch_size=size, session=session
+            )
+            return await cursor.to_list(size)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ publishing, and after a pause it starts over with a new producer.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -22,7 +23,9 @@ Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
 IDLE_COMMIT_SECONDS = 30.0
 SLICE = 25  # documents encoded at a stretch: half a millisecond, then the transaction under way gets on
 PAUSE_SECONDS = 0.003  # the broker is still completing the transaction; let the next one gather
-RESTART_SECONDS = 0.5
+RESTART_SECONDS, MOST_RESTART_SECONDS = 0.1, 10.0  # doubling while it keeps ending at once, with jitter
+LASTED_SECONDS = 5.0
+FENCED_SECONDS = 0.5
 SESSION_MS = 6_000  # of the leadership group: how long a standby waits for a leader that died
 PROBE_SECONDS = 5.0
 
@@ -58,7 +61,7 @@ class Publisher:
                 await self._be_member()
             except Fenced:
                 logger.warning("fenced: another publisher leads")
-                await asyncio.sleep(RESTART_SECONDS)
+                await asyncio.sleep(FENCED_SECONDS)
 
     async def _be_member(self) -> None:
         member = Consumer(self._settings, self._group, self._instance, SESSION_MS)
@@ -85,7 +88,9 @@ class Publisher:
             self._leading = None
 
     async def _keep_publishing(self) -> None:
+        clock, failures = asyncio.get_running_loop().time, 0
         while True:
+            began = clock()
             try:
                 await self._publish()
             except (Fenced, WrongPartitionCount):
@@ -93,7 +98,9 @@ class Publisher:
             except Exception as error:
                 metrics.publisher_restarts.labels(self._service).inc()
                 logger.warning("publishing ended, starts over", error=repr(error))
-            await asyncio.sleep(RESTART_SECONDS)
+            failures = 0 if clock() - began > LASTED_SECONDS else failures + 1
+            wait = min(MOST_RESTART_SECONDS, RESTART_SECONDS * 2**failures)
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
 
     async def _publish(self) -> None:
         producer = TransactionalProducer(self._settings, self._group)

@@ -4,13 +4,13 @@ import json
 
 from deploy.local.ports import HOST
 from deploy.local.secrets import SealKeys, Secrets
+from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 
 ROLES = ("api", "worker")
 PARTITIONS = 6
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
-SMS_LOGIN_CODE_TEMPLATE = "1000001"
 
 Environment = dict[str, str]
 
@@ -53,7 +53,7 @@ def s3_environment(stack: Stack, secrets: Secrets, bucket: str) -> Environment:
 
 
 def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
-    """What `python -m deploy.local.sms_operator` needs: the account that notify uses."""
+    """What `python -m deploy.local.sms_operator` needs: the accounts that notify uses."""
     return {
         "SMS_OPERATOR_PORT": str(stack.ports.sms_operator),
         "SMS_OPERATOR_DATA": str(stack.servers / "sms-operator"),
@@ -63,9 +63,23 @@ def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
                 "secret_key": secrets.sms_secret_key,
                 "sdk_app_id": SMS_SDK_APP_ID,
                 "sign_name": SMS_SIGN_NAME,
+                "receipts_url": _receipts_url(stack, secrets, "tencent"),
+            }
+        ),
+        "SMS_OPERATOR_ALIYUN": json.dumps(
+            {
+                "access_key_id": secrets.aliyun_key_id,
+                "access_key_secret": secrets.aliyun_key_secret,
+                "sign_name": SMS_SIGN_NAME,
+                "receipts_url": _receipts_url(stack, secrets, "aliyun"),
             }
         ),
     }
+
+
+def _receipts_url(stack: Stack, secrets: Secrets, provider: str) -> str:
+    token = secrets.sms_receipts_tokens[provider]
+    return f"http://{HOST}:{stack.ports.gateway}/api/notify/receipts/{provider}?token={token}"
 
 
 def _shared(stack: Stack) -> Environment:
@@ -111,8 +125,17 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
         "TENCENT__SECRET_KEY": secrets.sms_secret_key,
         "TENCENT__SDK_APP_ID": SMS_SDK_APP_ID,
         "TENCENT__SIGN_NAME": SMS_SIGN_NAME,
-        "TENCENT__LOGIN_CODE_TEMPLATE": SMS_LOGIN_CODE_TEMPLATE,
+        "TENCENT__TEMPLATES": json.dumps(TENCENT_IDS),
+        "TENCENT__RECEIPTS_TOKEN": secrets.sms_receipts_tokens["tencent"],
         "TENCENT__REGION": "ap-shanghai",
+        "ALIYUN__ENDPOINT": f"{HOST}:{stack.ports.sms_operator}",
+        "ALIYUN__PROTOCOL": "http",
+        "ALIYUN__ACCESS_KEY_ID": secrets.aliyun_key_id,
+        "ALIYUN__ACCESS_KEY_SECRET": secrets.aliyun_key_secret,
+        "ALIYUN__SIGN_NAME": SMS_SIGN_NAME,
+        "ALIYUN__TEMPLATES": json.dumps(ALIYUN_IDS),
+        "ALIYUN__RECEIPTS_TOKEN": secrets.sms_receipts_tokens["aliyun"],
+        "RECEIPTS__POLL_SECONDS": "3",
     }
 
 

@@ -102,9 +102,9 @@ class Portal:
 
     async def _newest_code(self, phone: str, since: datetime) -> str | None:
         messages = (await self._http.get(f"{self._facts['sms_inbox']}/inbox.json", params={"phone": phone})).json()
-        fresh = [m for m in messages if datetime.fromisoformat(m["at"]) >= since]
-        found = _CODE.search(fresh[-1]["text"]) if fresh else None
-        return found[1] if found else None
+        fresh = [m["text"] for m in messages if datetime.fromisoformat(m["at"]) >= since]
+        codes = [found[1] for found in map(_CODE.search, fresh) if found]
+        return codes[-1] if codes else None
 
     async def open_session(self, challenge_id: str, code: str) -> str:
         body = {"challenge_id": challenge_id, "code": code}

@@ -44,6 +44,9 @@ class Secrets(BaseModel):
     codes_key: str
     sms_secret_id: str
     sms_secret_key: str
+    aliyun_key_id: str = Field(default_factory=lambda: "LTAI" + secrets.token_hex(10))
+    aliyun_key_secret: str = Field(default_factory=lambda: secrets.token_hex(15))
+    sms_receipts_tokens: dict[str, str] = Field(default_factory=lambda: _tokens("tencent", "aliyun"))
     s3_access_key: str = Field(default_factory=lambda: "AKS3" + secrets.token_hex(8).upper())
     s3_secret_key: str = Field(default_factory=lambda: secrets.token_urlsafe(30))
     clerk: StaffLogin
@@ -66,6 +69,10 @@ class Secrets(BaseModel):
             operator=StaffLogin.generate("demo-operator"),
             client_secret=secrets.token_urlsafe(32),
         )
+
+
+def _tokens(*names: str) -> dict[str, str]:
+    return {name: secrets.token_urlsafe(32) for name in names}
 
 
 def random_key() -> str:

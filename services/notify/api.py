@@ -1,23 +1,39 @@
-"""Routes of notify: translate between HTTP and the service, decide nothing."""
+"""Routes of notify: translate between HTTP and the services, decide nothing."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, Protocol, cast
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, params
+from pydantic import SecretStr
 
+from kit.auth import Unauthorized
 from kit.http import After, CallerDep, Id, Limit, Out, Page, StrictRoute, write_cursor
-from services.notify.domain import State
+from kit.seal import same
+from services.notify.domain import Report, State
+from services.notify.providers import aliyun, tencent
+from services.notify.receipts import Receipts
 from services.notify.service import NotifyService
 from services.notify.store import Message
 
 router = APIRouter(prefix="/api/notify", route_class=StrictRoute)
 
 
-async def _service(request: Request) -> NotifyService:
-    return cast(NotifyService, request.app.state.service)
+@dataclass(frozen=True)
+class Services:
+    """What the routes call; `receipts_tokens` by operator."""
+
+    messages: NotifyService
+    receipts: Receipts
+    receipts_tokens: Mapping[str, SecretStr]
 
 
-ServiceDep = Annotated[NotifyService, Depends(_service)]
+async def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.service)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
 
 
 class MessageOut(Out):
@@ -43,7 +59,7 @@ class MessageOut(Out):
 
 @router.get("/messages")
 async def list_messages(
-    service: ServiceDep,
+    services: ServicesDep,
     caller: CallerDep,
     after: After,
     state: State | None = None,
@@ -51,11 +67,56 @@ async def list_messages(
     limit: Limit = 50,
 ) -> Page[MessageOut]:
     """Messages, newest first."""
-    messages, following = await service.page(caller, state, purpose, after, limit)
+    messages, following = await services.messages.page(caller, state, purpose, after, limit)
     return Page(items=[MessageOut.of(message) for message in messages], next_cursor=write_cursor(following))
 
 
 @router.get("/messages/{message_id}")
-async def get_message(service: ServiceDep, caller: CallerDep, message_id: Id) -> MessageOut:
+async def get_message(services: ServicesDep, caller: CallerDep, message_id: Id) -> MessageOut:
     """One message."""
-    return MessageOut.of(await service.get(caller, message_id))
+    return MessageOut.of(await services.messages.get(caller, message_id))
+
+
+@router.post("/messages/{message_id}/retry", status_code=202)
+async def retry_message(services: ServicesDep, caller: CallerDep, message_id: Id) -> MessageOut:
+    """Send a notice that failed once more; never a code."""
+    return MessageOut.of(await services.messages.retry(caller, message_id))
+
+
+class CalledBack(Protocol):
+    """A receipt in an operator's own form."""
+
+    def report(self) -> Report:
+        """In ours."""
+        ...
+
+
+def _operator(name: str) -> params.Depends:
+    """Only the operator: its callbacks carry no signature, so their address holds a secret (decision 0012)."""
+
+    async def check(services: ServicesDep, token: Annotated[str, Query(max_length=200)] = "") -> None:
+        secret = services.receipts_tokens.get(name)
+        if secret is None or not same(token, secret.get_secret_value()):
+            raise Unauthorized
+
+    marker: params.Depends = Depends(check)
+    return marker
+
+
+async def _note(services: Services, operator: str, receipts: Sequence[CalledBack]) -> None:
+    for receipt in receipts:
+        await services.receipts.note(operator, receipt.report())
+
+
+@router.post("/receipts/tencent", dependencies=[_operator("tencent")])
+async def tencent_receipts(services: ServicesDep, receipts: list[tencent.CalledBack]) -> dict[str, int | str]:
+    """Delivery receipts of Tencent Cloud SMS, in its own form; the answer too."""
+    await _note(services, "tencent", receipts)
+    return tencent.ANSWER
+
+
+@router.post("/receipts/aliyun", dependencies=[_operator("aliyun")])
+async def aliyun_receipts(services: ServicesDep, receipts: list[aliyun.CalledBack]) -> dict[str, int | str]:
+    """Delivery receipts of Aliyun SMS, in its own form; the answer too."""
+    await _note(services, "aliyun", receipts)
+    return aliyun.ANSWER

@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping
 
-from contracts.identity import CodeRequested
+from contracts.identity import CertificateChanged, CodeRequested
 from kit.consumer import Handler
 from kit.events import Event
-from services.notify.service import NotifyService
+from services.notify.requests import Requests
 
 GROUP = "notify.requests"
 TOPICS = [CodeRequested.TOPIC]
+# codes don't wait behind everything that identity ever told
+CERTIFICATES_GROUP = "notify.certificates"
+CERTIFICATES_TOPICS = [CertificateChanged.TOPIC]
 
 
-def handlers(service: NotifyService) -> Mapping[str, Handler]:
-    """Requests to send something."""
+def handlers(requests: Requests) -> Mapping[str, Handler]:
+    """Requests to send something, and changes that people are told of."""
 
     async def code_requested(event: Event) -> None:
-        await service.code_requested(CodeRequested.model_validate_json(event.data))
+        await requests.code_requested(CodeRequested.model_validate_json(event.data))
 
-    return {CodeRequested.TYPE: code_requested}
+    async def certificate_changed(event: Event) -> None:
+        await requests.certificate_changed(CertificateChanged.model_validate_json(event.data))
+
+    return {CodeRequested.TYPE: code_requested, CertificateChanged.TYPE: certificate_changed}

@@ -8,8 +8,8 @@ from services.notify.store import MESSAGES
 
 
 def message_changed(document: Fields) -> list[NewEvent]:
-    """A message that was queued, or reached a state; attempts in between are notify's own business."""
-    if document["action"] in ("attempted", "not_reached"):
+    """A message that reached a state (the action is called so then); what lies between is notify's own business."""
+    if document["action"] != document["state"]:
         return []
     return [MessageChanged.of(document, message_id=document["_id"], changed=["state"])]
 

@@ -1,30 +1,105 @@
 """Settings of notify."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from kit.settings import KeyRing, SealSettings, ServiceSettings
+from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE
+
+ProviderName = Literal["tencent", "aliyun"]
 
 
-class TencentSettings(BaseModel):
-    """An account at Tencent Cloud SMS; the endpoint without scheme."""
+def _complete(templates: dict[str, str]) -> dict[str, str]:
+    missing = CATALOGUE.keys() - templates.keys()
+    if missing:
+        raise ValueError(f"no template id for {', '.join(sorted(missing))}")
+    return templates
+
+
+class OperatorSettings(BaseModel):
+    """What every operator's account needs; the endpoint without scheme.
+
+    `templates`: purpose → the id under which the operator approved its text. `receipts_token`: the secret in the
+    address that receipts are called back to (`/api/notify/receipts/<operator>?token=…`).
+    """
+
+    protocol: Literal["https", "http"] = "https"
+    sign_name: str = Field(min_length=2, max_length=LONGEST_SIGNATURE)
+    templates: Annotated[dict[str, str], AfterValidator(_complete)]
+    receipts_token: SecretStr = Field(min_length=32)
+    connect_seconds: float = 1.0
+    answer_seconds: float = 3.0
+    at_once: int = 32
+
+
+class TencentSettings(OperatorSettings):
+    """An account at Tencent Cloud SMS."""
 
     endpoint: str = "sms.tencentcloudapi.com"
-    protocol: Literal["https", "http"] = "https"
     region: str = "ap-shanghai"
     secret_id: SecretStr
     secret_key: SecretStr
     sdk_app_id: str
-    sign_name: str
-    login_code_template: str
-    timeout_seconds: int = 5
-    at_once: int = 16
+
+
+class AliyunSettings(OperatorSettings):
+    """An account at Aliyun SMS."""
+
+    endpoint: str = "dysmsapi.aliyuncs.com"
+    access_key_id: SecretStr
+    access_key_secret: SecretStr
+
+
+class BreakerSettings(BaseModel):
+    """When an operator is left alone: `slow_seconds` without an answer, or for `open_seconds` after a failure."""
+
+    open_seconds: float = 5.0
+    slow_seconds: float = 1.0
+
+
+class SendingSettings(BaseModel):
+    """How messages are sent. `lease_seconds`: longer than any attempt, then its process must have died."""
+
+    at_once: int = 64
+    sweep_seconds: float = 1.0
+    grace_seconds: float = 3.0
+    lease_seconds: float = 15.0
+
+
+class ReceiptSettings(BaseModel):
+    """A receipt that has not come is asked for after `poll_seconds`, ever more seldom, until `give_up_seconds`.
+
+    So long the phone stays here, sealed.
+    """
+
+    poll_seconds: float = 60.0
+    give_up_seconds: float = 72 * 3600.0
+
+
+class NoticeSettings(BaseModel):
+    """Messages that nobody waits for: which are sent, and how long they are worth sending."""
+
+    certificates: bool = True
+    lifetime_seconds: float = 24 * 3600.0
 
 
 class Settings(ServiceSettings):
-    """What notify needs beside what every service does."""
+    """What notify needs beside what every service does; `order` is that of preference."""
 
     seal: SealSettings
     bus: KeyRing
-    tencent: TencentSettings
+    order: tuple[ProviderName, ...] = Field(("tencent", "aliyun"), min_length=1)
+    tencent: TencentSettings | None = None
+    aliyun: AliyunSettings | None = None
+    breaker: BreakerSettings = BreakerSettings()
+    sending: SendingSettings = SendingSettings()
+    receipts: ReceiptSettings = ReceiptSettings()
+    notices: NoticeSettings = NoticeSettings()
+
+    @model_validator(mode="after")
+    def _accounts(self) -> Self:
+        missing = [name for name in self.order if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"no account at {', '.join(missing)}: configure it, or take it out of ORDER")
+        return self

@@ -1,4 +1,4 @@
-"""The collection `messages`: one document a message, found again by the request it answers."""
+"""notify's collections: `messages`, one document a message, named by what it answers; `contacts`, phones by person."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -8,22 +8,29 @@ from kit.mongo import NEWEST, Collection, Cursor, Database, Index
 from services.notify.domain import State
 
 MESSAGES = "messages"
+CONTACTS = "contacts"
 FORGET_SECONDS = 180 * 24 * 3600  # logs of access and operation are kept for six months
 
 
 class Message(Document):
-    """A message. `sending`: an attempt began and its outcome is not written yet."""
+    """A message. `sending`: an attempt began and its outcome is not written yet.
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"sealed"}
+    `due_at`: when a worker has to look at it again, whatever its state; null: never.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"phone_sealed", "variables_sealed", "due_at"}
 
     practitioner_id: str
     purpose: str
     about: str
     phone_hint: str
-    sealed: str | None  # phone and variables; gone when the message reached a final state or was sent
+    phone_sealed: str | None = None  # gone when nothing more is to be asked about the message
+    variables_sealed: str | None = None  # gone when a code was sent, when a notice arrived
     send_before: datetime
+    due_at: datetime | None = None
     state: State = "queued"
     sending: bool = False
+    attempted_at: datetime | None = None
     provider: str | None = None
     receipt: str | None = None
     reason: str | None = None
@@ -36,7 +43,8 @@ class Messages:
     def __init__(self, database: Database) -> None:
         newest = Index([*NEWEST])
         forgotten = Index([("updated_at", 1)], expireAfterSeconds=FORGET_SECONDS)
-        self._collection = Collection(database, MESSAGES, Message, [newest, forgotten])
+        due, receipt = Index([("due_at", 1)]), Index([("receipt", 1)])
+        self._collection = Collection(database, MESSAGES, Message, [newest, forgotten, due, receipt])
         self.prepare = self._collection.prepare
         self.get = self._collection.get
         self.insert = self._collection.insert
@@ -49,3 +57,12 @@ class Messages:
         wanted = {"state": state, "purpose": purpose}
         query = {name: value for name, value in wanted.items() if value}
         return await self._collection.newest(query, after, limit)
+
+    async def due(self, now: datetime, limit: int) -> list[str]:
+        """The ids of those that have to be looked at, the longest overdue first."""
+        found = await self._collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=limit)
+        return [message.id for message in found]
+
+    async def with_receipt(self, provider: str, receipt: str) -> Message | None:
+        """The message that the operator calls by this name."""
+        return await self._collection.find_one({"receipt": receipt, "provider": provider})

@@ -1,6 +1,6 @@
 """The one place where notify's concrete things meet."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -9,43 +9,90 @@ from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
 from kit.http import create_app
+from kit.mongo import Database, Projection
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.seal import Sealer
-from services.notify.api import router
-from services.notify.consumers import GROUP, TOPICS, handlers
+from services.notify.api import Services, router
+from services.notify.breaker import Breaker
+from services.notify.consumers import CERTIFICATES_GROUP, CERTIFICATES_TOPICS, GROUP, TOPICS, handlers
+from services.notify.envelopes import Envelopes
+from services.notify.operators import Operator, Operators
+from services.notify.providers import Provider
+from services.notify.providers.aliyun import Aliyun
 from services.notify.providers.tencent import Tencent
 from services.notify.publications import PUBLICATIONS
+from services.notify.receipts import Receipts
+from services.notify.requests import Requests
+from services.notify.sender import Sender
 from services.notify.service import NotifyService
-from services.notify.settings import Settings
-from services.notify.store import Messages
+from services.notify.settings import AliyunSettings, OperatorSettings, Settings, TencentSettings
+from services.notify.store import CONTACTS, Messages
 
 NAME = "notify"
 
 
-def _service(settings: Settings, messages: Messages) -> NotifyService:
-    bus, rest = Sealer(settings.bus), Sealer(settings.seal)
-    return NotifyService(messages, bus, rest, Tencent(settings.tencent), SystemClock())
+def accounts(settings: Settings) -> dict[str, OperatorSettings]:
+    """The operators in use, in their order of preference."""
+    known: Mapping[str, OperatorSettings | None] = {"tencent": settings.tencent, "aliyun": settings.aliyun}
+    return {name: account for name in settings.order if (account := known[name])}
+
+
+def _provider(account: OperatorSettings) -> Provider:
+    kinds: Mapping[type[OperatorSettings], Callable[..., Provider]] = {
+        TencentSettings: Tencent, AliyunSettings: Aliyun,
+    }  # fmt: skip
+    return kinds[type(account)](account)
+
+
+def _operators(settings: Settings) -> Operators:
+    breaker = settings.breaker
+    return Operators(
+        [
+            Operator(_provider(account), Breaker(breaker.open_seconds, breaker.slow_seconds, account.at_once))
+            for account in accounts(settings).values()
+        ]
+    )
+
+
+def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
+    """What a worker sends with."""
+    messages, clock, operators = Messages(database), SystemClock(), _operators(settings)
+    envelopes = Envelopes(Sealer(settings.bus), Sealer(settings.seal))
+    receipts = Receipts(messages, operators, envelopes, settings.receipts, clock)
+    sender = Sender(messages, operators, receipts, envelopes, settings.sending, clock)
+    contacts = Projection(database, CONTACTS)
+    requests = Requests(messages, contacts, envelopes, sender.hand_over, settings.sending, settings.notices, clock)
+    return requests, sender
+
+
+def _services(settings: Settings, messages: Messages) -> Services:
+    clock, envelopes = SystemClock(), Envelopes(Sealer(settings.bus), Sealer(settings.seal))
+    receipts = Receipts(messages, Operators([]), envelopes, settings.receipts, clock)
+    tokens = {name: account.receipts_token for name, account in accounts(settings).items()}
+    return Services(NotifyService(messages, settings.notices, clock), receipts, tokens)
 
 
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Api]:
-    """The HTTP API for operators."""
+    """The HTTP API for operators: people who look, and companies that call back."""
     async with mongo.connect(settings.mongo, NAME) as database:
         messages = Messages(database)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, SystemClock())
-        app = create_app(NAME, "消息", settings, verifier, router, _service(settings, messages))
+        app = create_app(NAME, "消息", settings, verifier, router, _services(settings, messages))
         yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare})
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, and the consumer that sends."""
+    """The publisher, the consumers of requests and of certificates, and the sender."""
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
-        table = handlers(_service(settings, Messages(database)))
-        requests = Consumer(GROUP, TOPICS, table, settings.kafka, settings.instance)
-        yield Worker(publisher, [requests], {"mongo": partial(mongo.ping, database)})
+        requests, sender = sending(settings, database)
+        groups = {GROUP: TOPICS, CERTIFICATES_GROUP: CERTIFICATES_TOPICS}
+        table = handlers(requests)
+        consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]
+        yield Worker(publisher, consumers, {"mongo": partial(mongo.ping, database)}, [sender.run])
 
 
 SERVICE = Service(NAME, Settings, api, worker)

@@ -1,18 +1,19 @@
 """The stand-in for the SMS operators, spoken to with the operator's own SDK."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
+from alibabacloud_dysmsapi20170525 import models as aliyun_models  # type: ignore[import-untyped]
+from alibabacloud_dysmsapi20170525.client import Client  # type: ignore[import-untyped]
+from alibabacloud_tea_openapi.exceptions import AlibabaCloudException  # type: ignore[import-untyped]
+from alibabacloud_tea_openapi.utils_models import Config  # type: ignore[import-untyped]
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
@@ -20,7 +21,9 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-ACCOUNT = {"secret_id": "AKIDtest", "secret_key": "s3cret", "sdk_app_id": "1400000001", "sign_name": "上海建筑业"}
+from tests.support.sms import ACCOUNTS, operators_running
+
+ACCOUNT = ACCOUNTS["tencent"]
 PHONE = "13800005678"
 TEXT = "【上海建筑业】您的动态密码为123456，24小时内有效，请勿向他人泄露。"
 
@@ -28,38 +31,9 @@ TEXT = "【上海建筑业】您的动态密码为123456，24小时内有效，�
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
 
 
-@contextmanager
-def operator_running(data: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        "SMS_OPERATOR_PORT": str(port),
-        "SMS_OPERATOR_DATA": str(data),
-        "SMS_OPERATOR_TENCENT": json.dumps(ACCOUNT),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "deploy.local.sms_operator"], env=os.environ | environment)
-    try:
-        wait_for_port(port)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(port)
-
-
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with operator_running(tmp_path_factory.mktemp("operator")) as endpoint:
+    with operators_running(tmp_path_factory.mktemp("operator")) as endpoint:
         yield endpoint
 
 
@@ -133,12 +107,110 @@ def test_one_bad_number_does_not_stop_the_others(operator: str) -> None:
 
 
 def test_the_inbox_outlives_a_restart_and_half_a_line(tmp_path: Path) -> None:
-    with operator_running(tmp_path) as endpoint:
+    with operators_running(tmp_path) as endpoint:
         send(endpoint)
     with (tmp_path / "inbox.jsonl").open("a") as file:
         file.write('{"at": "2026')
-    with operator_running(tmp_path) as endpoint:
+    with operators_running(tmp_path) as endpoint:
         send(endpoint)
         assert [message["text"] for message in inbox(endpoint)] == [TEXT, TEXT]
-    with operator_running(tmp_path) as endpoint:
+    with operators_running(tmp_path) as endpoint:
         assert len(inbox(endpoint)) == 2
+
+
+def aliyun(endpoint: str, key_secret: str = ACCOUNTS["aliyun"]["access_key_secret"]) -> Client:
+    key_id = ACCOUNTS["aliyun"]["access_key_id"]
+    return Client(Config(access_key_id=key_id, access_key_secret=key_secret, endpoint=endpoint, protocol="HTTP"))
+
+
+def send_by_aliyun(endpoint: str, **changes: Any) -> dict[str, Any]:
+    body = {
+        "phone_numbers": PHONE, "sign_name": ACCOUNTS["aliyun"]["sign_name"], "template_code": "SMS_100000001",
+        "template_param": '{"code":"123456"}', "out_id": "about-this",
+    }  # fmt: skip
+    return dict(aliyun(endpoint).send_sms(aliyun_models.SendSmsRequest(**body | changes)).body.to_map())
+
+
+def test_aliyuns_message_arrives_with_the_same_text(operator: str) -> None:
+    answer = send_by_aliyun(operator)
+    newest = inbox(operator)[-1]
+    assert (answer["Code"], answer["BizId"]) == ("OK", newest["receipt"])
+    assert (newest["text"], newest["provider"], newest["out_id"]) == (TEXT, "aliyun", "about-this")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"template_code": "SMS_9"}, "isv.SMS_TEMPLATE_ILLEGAL"),
+        ({"sign_name": "别家"}, "isv.SMS_SIGNATURE_ILLEGAL"),
+        ({"phone_numbers": "12345"}, "isv.MOBILE_NUMBER_ILLEGAL"),
+        ({"template_param": "{}"}, "isv.TEMPLATE_MISSING_PARAMETERS"),
+        ({"template_param": '{"code":123456}'}, "isv.INVALID_JSON_PARAM"),
+        ({"template_param": "code=1"}, "isv.INVALID_JSON_PARAM"),
+        ({"template_param": '{"code":"1234567"}'}, "isv.PARAM_LENGTH_LIMIT"),
+    ],
+)
+def test_aliyun_refuses_a_bad_message_by_its_own_code(operator: str, change: dict[str, Any], code: str) -> None:
+    before = len(inbox(operator))
+    assert send_by_aliyun(operator, **change)["Code"] == code
+    assert len(inbox(operator)) == before
+
+
+def test_aliyun_checks_the_signature_of_headers_and_query(operator: str) -> None:
+    with pytest.raises(AlibabaCloudException) as caught:
+        aliyun(operator, "another").send_sms(aliyun_models.SendSmsRequest(phone_numbers=PHONE))
+    assert caught.value.code == "SignatureDoesNotMatch"
+    answer = httpx2.post(f"http://{operator}/", headers={"x-acs-action": "SendSms"})
+    assert (answer.status_code, answer.json()["Code"]) == (400, "IncompleteSignature")
+
+
+def test_the_switches_work_for_programs_and_on_a_page_without_scripts(operator: str) -> None:
+    url = f"http://{operator}"
+    told = httpx2.post(f"{url}/behaviour", json={"provider": "aliyun", "mode": "money", "receipts": "lost"})
+    good, bad = {"mode": "ok", "seconds": 3, "receipts": "on"}, {"mode": "money", "seconds": 3, "receipts": "lost"}
+    assert told.json() == httpx2.get(f"{url}/behaviour").json() == {"tencent": good, "aliyun": bad}
+    assert send_by_aliyun(operator)["Code"] == "isv.AMOUNT_NOT_ENOUGH"
+    page = httpx2.get(url).text
+    assert '<form method="post" action="/behaviour">' in page
+    assert '<button name="mode" value="money" aria-pressed="true">' in page
+    assert "<script" not in page
+    clicked = httpx2.post(f"{url}/behaviour", data={"provider": "aliyun", "mode": "ok", "receipts": "on"})
+    assert (clicked.status_code, clicked.headers["location"]) == (303, "/")
+    assert send_by_aliyun(operator)["Code"] == "OK"
+    for wrong in ({"provider": "nobody"}, {"provider": "aliyun", "mode": "dance"}, {"mode": "ok"}):
+        assert httpx2.post(f"{url}/behaviour", json=wrong).status_code == 400
+
+
+class Door(BaseHTTPRequestHandler):
+    """Where receipts are called back to."""
+
+    told: ClassVar[list[tuple[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.told.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def test_receipts_are_called_back_in_the_operators_own_form(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as door:
+        thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        there = f"http://127.0.0.1:{door.server_address[1]}"
+        with operators_running(tmp_path, tencent=f"{there}/t", aliyun=f"{there}/a") as endpoint:
+            [status], answer = send(endpoint), send_by_aliyun(endpoint)
+            deadline = time.monotonic() + 10
+            while len(Door.told) < 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        door.shutdown()
+        thread.join()
+    told = dict(Door.told)
+    assert [(each["sid"], each["ext"], each["report_status"]) for each in told["/t"]] == [
+        (status["SerialNo"], "about-this", "SUCCESS")
+    ]
+    assert [(each["biz_id"], each["out_id"], each["success"]) for each in told["/a"]] == [
+        (answer["BizId"], "about-this", True)
+    ]

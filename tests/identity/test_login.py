@@ -41,11 +41,16 @@ async def test_a_code_logs_in(window: Window, login_page: LoginPage) -> None:
     assert code not in asked.text
 
     async def sent() -> bool:
-        return bool((await login_page.where_is(told["challenge_id"]))["state"] == "sent")
+        return bool((await login_page.where_is(told["challenge_id"]))["state"] == "delivered")
 
     await eventually(sent, 15, "the code is known to be sent")
     where = await login_page.where_is(told["challenge_id"])
-    assert where == {"state": "sent", "tries_left": 5, "resend_at": told["resend_at"], "expires_at": told["expires_at"]}
+    assert where == {
+        "state": "delivered",
+        "tries_left": 5,
+        "resend_at": told["resend_at"],
+        "expires_at": told["expires_at"],
+    }
     lifetime = datetime.fromisoformat(told["expires_at"]) - datetime.now(UTC)
     assert timedelta(hours=23, minutes=58) < lifetime <= timedelta(hours=24)
     response = await login_page.try_code(told["challenge_id"], code)

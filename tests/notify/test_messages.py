@@ -1,27 +1,15 @@
 """What becomes of a message: sent once, seen by operators without its secret, not lost while the operator is away."""
 
-import socketserver
-import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 import orjson
-import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
-from pydantic import SecretStr
 
-from contracts.identity import CodeRequested
-from kit import mongo
 from kit.clock import SystemClock
-from kit.seal import Sealer
-from kit.settings import KeyRing, SealSettings
-from services.notify.providers.tencent import Tencent
-from services.notify.service import NotifyService
-from services.notify.settings import TencentSettings
-from services.notify.store import Messages
-from tests.support.names import own_id, own_name
+from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
@@ -33,7 +21,7 @@ from tests.support.waiting import eventually
 MESSAGES = "/api/notify/messages"
 
 
-async def message_about(operator: Staff, challenge: str, state: str = "sent") -> dict[str, Any]:
+async def message_about(operator: Staff, challenge: str, state: str = "delivered") -> dict[str, Any]:
     """The message of this challenge once it has reached the state."""
 
     async def found() -> dict[str, Any] | None:
@@ -100,8 +88,8 @@ async def test_a_subscriber_sees_the_states_of_a_message(
         events = [orjson.loads(record.value) for record in records]
         return [event["state"] for event in events if event["about"] == challenge]
 
-    records = await subscriber.until(lambda found: len(states(found)) == 2, 20, "two states of the message")
-    assert states(records) == ["queued", "sent"]
+    records = await subscriber.until(lambda found: len(states(found)) == 3, 20, "three states of the message")
+    assert states(records) == ["queued", "sent", "delivered"]
     assert citizen.phone not in b"".join(record.value for record in records).decode()
 
 
@@ -120,7 +108,7 @@ async def test_messages_are_listed_newest_first_page_by_page(
     for _ in range(3):
         citizen = await window.enrolled()
         await message_about(operator, await login_page.challenge(citizen))
-    query, seen = {"limit": "2", "state": "sent", "purpose": "login_code"}, list[dict[str, Any]]()
+    query, seen = {"limit": "2", "state": "delivered", "purpose": "login_code"}, list[dict[str, Any]]()
     for _ in range(2):
         page = (await operator.call("GET", MESSAGES, params=query)).json()
         seen += page["items"]
@@ -183,56 +171,6 @@ async def arrived(login_page: LoginPage, citizen: Citizen) -> str:
         return await login_page.code(citizen.phone, within=0.1) if await login_page.messages(citizen.phone) else ""
     except httpx2.TransportError:
         return ""
-
-
-class Mute(socketserver.BaseRequestHandler):
-    """An operator that takes a request and hangs up without a word."""
-
-    asked = 0
-
-    def handle(self) -> None:
-        self.request.recv(65_536)
-        type(self).asked += 1
-
-
-@pytest.fixture
-def mute_operator() -> Any:
-    Mute.asked = 0
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mute) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-async def test_a_code_whose_outcome_is_unknown_is_not_sent_again(
-    stack: RunningStack, window: Window, login_page: LoginPage, mute_operator: str
-) -> None:
-    challenge = await login_page.challenge(await window.enrolled())
-    request = CodeRequested.model_validate_json((await asked_for(stack, challenge)).value)
-    environment = stack.environment("notify-worker")
-    ring = KeyRing(keys=orjson.loads(environment["BUS__KEYS"]), current=environment["BUS__CURRENT"])
-    rest = SealSettings(
-        keys=orjson.loads(environment["SEAL__KEYS"]), current=environment["SEAL__CURRENT"],
-        index_key=environment["SEAL__INDEX_KEY"],
-    )  # fmt: skip
-    account = TencentSettings(
-        endpoint=mute_operator, protocol="http", secret_id=SecretStr("id"), secret_key=SecretStr("key"),
-        sdk_app_id="1", sign_name="x", login_code_template="1", timeout_seconds=2,
-    )  # fmt: skip
-    name = own_name("notify")
-    async with mongo.connect(stack.mongo, name) as database:
-        messages = Messages(database)
-        service = NotifyService(messages, Sealer(ring), Sealer(rest), Tencent(account), SystemClock())
-        try:
-            await service.code_requested(request)
-            await service.code_requested(request)
-            [message] = (await messages.page(None, None, None, 10))[0]
-        finally:
-            await database.client.drop_database(name)
-    assert (message.state, message.reason, message.attempts, message.sealed) == ("failed", "outcome_unknown", 1, None)
-    assert Mute.asked == 1
 
 
 async def test_a_code_that_is_too_late_is_not_sent(

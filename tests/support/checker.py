@@ -1,6 +1,6 @@
 """What must hold after any fault (reliability.md §2): every acknowledged version told once, in order, to the end."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -108,9 +108,12 @@ def _phantoms(run: Evidence) -> Iterable[Violation]:
 def _duplicates(run: Evidence) -> Iterable[Violation]:
     if run.snapshots:
         return
-    for (identity, version), times in Counter((event.id, event.version) for event in run.topic).items():
-        if times > 1:
-            yield Violation("I7", f"{identity} version {version} was told {times} times")
+    places: dict[Version, list[tuple[int, int]]] = defaultdict(list)
+    for event in run.topic:
+        places[event.id, event.version].append((event.partition, event.offset))
+    for (identity, version), told in places.items():
+        if len(told) > 1:
+            yield Violation("I7", f"{identity} version {version} was told {len(told)} times: {told}")
 
 
 def _double_effects(run: Evidence) -> Iterable[Violation]:

@@ -34,9 +34,9 @@ class Subscriber:
             for partition in partitions:
                 consumer.seek(partition, self._next.get(partition.partition, 0))
             while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                for partition, batch in (await consumer.getmany(timeout_ms=200)).items():
                     self.records += batch
-                self._next = {tp.partition: await consumer.position(tp) for tp in partitions}
+                    self._next[partition.partition] = batch[-1].offset + 1  # at once: nothing may come in between
         return self.records
 
     async def until(self, enough: Callable[[Records], bool], within: float, what: str) -> Records:

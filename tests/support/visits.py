@@ -180,9 +180,9 @@ class LoginPage:
         return await self.http.post("/api/identity/login/sessions", json={"challenge_id": challenge, "code": code})
 
     async def messages(self, phone: str) -> list[str]:
-        """The texts that arrived, newest last."""
+        """The texts with a code that arrived, newest last; what else a phone was told is not the login page's."""
         response = await self.http.get(f"{self.inbox}/inbox.json", params={"phone": phone})
-        return [message["text"] for message in response.json()]
+        return [message["text"] for message in response.json() if CODE.search(message["text"])]
 
     async def code(self, phone: str, count: int = 1, within: float = 20) -> str:
         """The code of the newest message once `count` have arrived."""

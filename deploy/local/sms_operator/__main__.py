@@ -6,17 +6,25 @@ from pathlib import Path
 import uvicorn
 
 from deploy.local.ports import HOST
-from deploy.local.sms_operator.app import create_app
+from deploy.local.sms_operator import aliyun, tencent
+from deploy.local.sms_operator.app import Operator, create_app
+from deploy.local.sms_operator.callbacks import Callbacks
 from deploy.local.sms_operator.inbox import Inbox
-from deploy.local.sms_operator.tencent import Account, Tencent
 
 
 def main() -> None:
-    data = Path(os.environ["SMS_OPERATOR_DATA"])
+    data, callbacks = Path(os.environ["SMS_OPERATOR_DATA"]), Callbacks()
+    of_tencent = tencent.Account.model_validate_json(os.environ["SMS_OPERATOR_TENCENT"])
+    of_aliyun = aliyun.Account.model_validate_json(os.environ["SMS_OPERATOR_ALIYUN"])
     with Inbox.opened(data / "inbox.jsonl") as inbox:
-        tencent = Tencent(Account.model_validate_json(os.environ["SMS_OPERATOR_TENCENT"]), inbox)
-        app = create_app(inbox, [tencent])
-        uvicorn.run(app, host=HOST, port=int(os.environ["SMS_OPERATOR_PORT"]), access_log=False, log_level="warning")
+        operators: list[Operator] = [
+            tencent.Tencent(of_tencent, inbox, callbacks),
+            aliyun.Aliyun(of_aliyun, inbox, callbacks),
+        ]
+        uvicorn.run(
+            create_app(inbox, operators), host=HOST, port=int(os.environ["SMS_OPERATOR_PORT"]),
+            access_log=False, log_level="warning", timeout_graceful_shutdown=1,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

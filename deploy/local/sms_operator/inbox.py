@@ -14,12 +14,19 @@ KEPT = 10_000
 
 @dataclass(frozen=True)
 class Message:
-    """`phone` has 11 digits; `provider` is the operator that was asked."""
+    """`phone` has 11 digits; `provider` is the operator that was asked.
+
+    `out_id` is the customer's name for the message, `receipt` the operator's; not `delivered`: accepted, and then lost.
+    """
 
     at: str
     phone: str
     text: str
     provider: str
+    out_id: str = ""
+    receipt: str = ""
+    template: str = ""
+    delivered: bool = True
 
 
 class Inbox:
@@ -39,18 +46,25 @@ class Inbox:
             file.seek(0)
             yield cls(file, _readable(file))
 
-    def deliver(self, phone: str, text: str, provider: str) -> None:
-        message = Message(at=datetime.now(UTC).isoformat(), phone=phone, text=text, provider=provider)
+    def deliver(self, message: Message) -> None:
         self._file.write(json.dumps(asdict(message), ensure_ascii=False) + "\n")
         self._file.flush()
         self._messages.append(message)
 
-    def messages(self, phone: str | None = None) -> list[Message]:
-        return [message for message in self._messages if phone is None or message.phone == phone]
+    def messages(self, phone: str | None = None, provider: str | None = None) -> list[Message]:
+        return [
+            message
+            for message in self._messages
+            if phone in (None, message.phone) and provider in (None, message.provider)
+        ]
 
     def newest(self, count: int) -> list[Message]:
         """Newest first."""
         return list(self._messages)[-count:][::-1]
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _end_last_line(file: TextIO) -> None:

@@ -1,9 +1,11 @@
 """The inbox as a page: what a developer's phones would show."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 from zoneinfo import ZoneInfo
 
+from deploy.local.sms_operator.behaviour import MODES, RECEIPTS, Behaviour
 from deploy.local.sms_operator.inbox import Message
 
 _SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -18,11 +20,15 @@ _PAGE = """<!doctype html>
   body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
   table {{ border-collapse: collapse; width: 100%; }}
   th, td {{ text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #ccc; vertical-align: top; }}
+  form {{ display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; margin: .6rem 0; }}
+  [aria-pressed=true] {{ font-weight: bold; outline: 2px solid; }}
   td:first-child, td:nth-child(2) {{ white-space: nowrap; }}
 </style>
 <h1>短信收件箱</h1>
 <p>这是本机的模拟运营商：短信没有发到任何手机。每 3 秒自动刷新，最新的在最上面。</p>
 {content}
+<h2>运营商状态</h2>
+{switches}
 </html>
 """
 
@@ -36,14 +42,36 @@ _TABLE = """<table>
 </table>"""
 
 
-def inbox_page(messages: list[Message]) -> str:
-    """The page for these messages, in their order."""
+_SWITCH = """<form method="post" action="/behaviour">
+<strong>{name}</strong> {label}
+<input type="hidden" name="provider" value="{name}"><input type="hidden" name="{other}" value="{kept}">
+{buttons}
+</form>"""
+
+
+def inbox_page(messages: list[Message], behaviours: Mapping[str, Behaviour]) -> str:
+    """The page for these messages, in their order, with a switch for each operator."""
+    switches = "\n".join(_switch(name, behaviour) for name, behaviour in behaviours.items())
     if not messages:
-        return _PAGE.format(content="<p>还没有短信。</p>")
-    return _PAGE.format(content=_TABLE.format(rows="\n".join(_row(message) for message in messages)))
+        return _PAGE.format(content="<p>还没有短信。</p>", switches=switches)
+    return _PAGE.format(content=_TABLE.format(rows="\n".join(_row(message) for message in messages)), switches=switches)
 
 
 def _row(message: Message) -> str:
     at = datetime.fromisoformat(message.at).astimezone(_SHANGHAI).strftime("%m-%d %H:%M:%S")
     cells = (at, message.phone, message.text, message.provider)
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _switch(name: str, behaviour: Behaviour) -> str:
+    """Buttons, not lists: the page may be loaded anew at any moment."""
+    modes = _form(name, "行为", "mode", MODES, behaviour.mode, ("receipts", behaviour.receipts))
+    return modes + _form(name, "回执", "receipts", RECEIPTS, behaviour.receipts, ("mode", behaviour.mode))
+
+
+def _form(name: str, label: str, field: str, choices: Sequence[str], chosen: str, kept: tuple[str, str]) -> str:
+    buttons = " ".join(
+        f'<button name="{field}" value="{choice}" aria-pressed="{str(choice == chosen).lower()}">{choice}</button>'
+        for choice in choices
+    )
+    return _SWITCH.format(name=escape(name), label=label, other=kept[0], kept=kept[1], buttons=buttons)

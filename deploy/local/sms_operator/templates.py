@@ -1,29 +1,40 @@
-"""The templates that the operator has approved, and the rules for their variables."""
+"""The templates that the operators have approved, and the rules for their variables."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-_VARIABLE = re.compile(r"\{(\d+)\}")
+_VARIABLE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Template:
-    """`text` without the signature; `{1}` is the first variable. Code templates take 0–6 digits only."""
+    """`text` without the signature; a variable is `{name}`. Code templates take 0–6 digits only."""
 
     text: str
-    code: bool
+    code: bool = False
 
     @property
-    def variables(self) -> int:
-        return len(set(_VARIABLE.findall(self.text)))
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(_VARIABLE.findall(self.text)))
 
-    def accepts(self, values: list[str]) -> bool:
+    def accepts(self, values: Sequence[str]) -> bool:
         return not self.code or all(re.fullmatch(r"[0-9]{0,6}", value) for value in values)
 
-    def printed(self, sign_name: str, values: list[str]) -> str:
-        return f"【{sign_name}】" + _VARIABLE.sub(lambda found: values[int(found[1]) - 1], self.text)
+    def printed(self, sign_name: str, values: Sequence[str]) -> str:
+        known = dict(zip(self.names, values, strict=True))
+        return f"【{sign_name}】" + _VARIABLE.sub(lambda found: known[found[1]], self.text)
 
 
-APPROVED = {
-    "1000001": Template("您的动态密码为{1}，24小时内有效，请勿向他人泄露。", code=True),
+_TEXTS = {
+    "login_code": Template("您的动态密码为{code}，24小时内有效，请勿向他人泄露。", code=True),
+    "certificate_issued": Template("您的个人数字证书已申领成功，如非本人办理，请尽快到受理窗口核实。"),
+    "certificate_rebound": Template("您的个人数字证书已改绑本手机号码，如非本人办理，请尽快到受理窗口核实。"),
+    "certificate_revoked": Template("您的个人数字证书已注销，如非本人办理，请尽快到受理窗口核实。"),
 }
+
+# the ids under which each operator approved them
+TENCENT_IDS = {purpose: str(1_000_001 + place) for place, purpose in enumerate(_TEXTS)}
+ALIYUN_IDS = {purpose: f"SMS_{100_000_001 + place}" for place, purpose in enumerate(_TEXTS)}
+TENCENT = {TENCENT_IDS[purpose]: template for purpose, template in _TEXTS.items()}
+ALIYUN = {ALIYUN_IDS[purpose]: template for purpose, template in _TEXTS.items()}

@@ -1,8 +1,11 @@
-"""Tencent Cloud SMS 2021-01-11, by its own SDK; the SDK blocks, so each call has a thread of a bounded pool."""
+"""Tencent Cloud SMS 2021-01-11, by its own SDK."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal
 
+from pydantic import BaseModel
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
@@ -10,13 +13,49 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.sms.v20210111 import models
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-from kit import log
-from services.notify.domain import Accepted, NotSent, Outcome, Refused, Sms, Unknown
+from kit.errors import Unavailable
+from services.notify.domain import Accepted, Outcome, Reason, Report, Sms, outcome_of
+from services.notify.providers.calls import Threads, outcome_of_failure
 from services.notify.settings import TencentSettings
 
-logger = log.get(__name__)
-# words in the text of the SDK's ClientNetworkError by which the connection was never made
-NEVER_CONNECTED = ("NewConnectionError", "ConnectTimeout", "Connection refused", "Name or service not known")
+MOST_REPORTS = 100
+CLOCKS_DIFFER = timedelta(minutes=1)
+
+REASONS: Mapping[str, Reason] = {
+    "LimitExceeded.PhoneNumberThirtySecondLimit": "throttled",
+    "LimitExceeded.PhoneNumberOneHourLimit": "throttled",
+    "LimitExceeded.PhoneNumberDailyLimit": "throttled",
+    "LimitExceeded.PhoneNumberSameContentDailyLimit": "throttled",
+    "LimitExceeded.DeliveryFrequencyLimit": "throttled",
+    "LimitExceeded": "overloaded",
+    "RequestLimitExceeded": "overloaded",
+    "InvalidParameterValue.IncorrectPhoneNumber": "bad_number",
+    "FailedOperation.PhoneNumberParseFail": "bad_number",
+    "UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone": "bad_number",
+    "FailedOperation.PhoneNumberInBlacklist": "opted_out",
+    "FailedOperation.InsufficientBalanceInSmsPackage": "money",
+    "UnauthorizedOperation.ServiceSuspendDueToArrears": "money",
+    "FailedOperation.ContainSensitiveWord": "configuration",
+    "FailedOperation.MissingSignature": "configuration",
+    "FailedOperation.NotEnterpriseCertification": "configuration",
+    "FailedOperation.ProhibitSubAccountUse": "configuration",
+    "FailedOperation.SignatureIncorrectOrUnapproved": "configuration",
+    "FailedOperation.TemplateIdNotExist": "configuration",
+    "FailedOperation.TemplateIncorrectOrUnapproved": "configuration",
+    "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": "configuration",
+    "FailedOperation.TemplateUnapprovedOrNotExist": "configuration",
+    "InternalError.RequestTimeException": "configuration",  # our clock is ten minutes wrong
+    "InternalError.SigFieldMissing": "configuration",
+    "InternalError.SigVerificationFail": "configuration",
+    "AuthFailure": "configuration",
+    "InvalidAction": "configuration",
+    "InvalidParameter": "configuration",
+    "InvalidParameterValue": "configuration",
+    "MissingParameter": "configuration",
+    "NoSuchVersion": "configuration",
+    "UnauthorizedOperation": "configuration",
+    "UnsupportedOperation": "configuration",
+}
 
 
 class Tencent:
@@ -26,26 +65,38 @@ class Tencent:
 
     def __init__(self, settings: TencentSettings) -> None:
         self._settings = settings
-        self._templates = {"login_code": settings.login_code_template}
-        self._threads = ThreadPoolExecutor(settings.at_once, "tencent")
+        self._threads = Threads(self.name, settings.at_once)
 
     async def send(self, sms: Sms) -> Outcome:
         """Send one message."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, sms)
+        return await self._threads.run(partial(self._send, sms))
+
+    async def reports(self, phone: str, since: datetime) -> list[Report]:
+        """By phone; a message whose outcome is unknown is found only where the account returns SessionContext."""
+        return await self._threads.run(partial(self._reports, phone, since))
 
     def _send(self, sms: Sms) -> Outcome:
         try:
-            answer = self._client().SendSms(self._request(sms))
+            [status] = self._client().SendSms(self._request(sms)).SendStatusSet or [models.SendStatus()]
+            return Accepted(str(status.SerialNo)) if status.Code == "Ok" else outcome_of(str(status.Code), REASONS)
         except TencentCloudSDKException as error:
-            return _outcome(error)
-        status = answer.SendStatusSet[0]
-        return Accepted(status.SerialNo) if status.Code == "Ok" else Refused(status.Code)
+            return outcome_of(str(error.get_code()), REASONS) if _answered(error) else outcome_of_failure(error)
+
+    def _reports(self, phone: str, since: datetime) -> list[Report]:
+        try:
+            found = self._client().PullSmsSendStatusByPhoneNumber(self._question(phone, since))
+            return [_report(status) for status in found.PullSmsSendStatusSet or []]
+        except TencentCloudSDKException as error:
+            if _answered(error):
+                return []
+            raise Unavailable(self.name) from None
 
     def _client(self) -> SmsClient:
         """A client of its own per call: the SDK's is not safe to share between threads."""
         settings = self._settings
         credential = Credential(settings.secret_id.get_secret_value(), settings.secret_key.get_secret_value())
-        http = HttpProfile(settings.protocol, settings.endpoint, reqTimeout=settings.timeout_seconds)
+        patience = (settings.connect_seconds, settings.answer_seconds)  # the SDK hands it to requests as it is
+        http = HttpProfile(settings.protocol, settings.endpoint, reqTimeout=patience)
         return SmsClient(credential, settings.region, ClientProfile(httpProfile=http))
 
     def _request(self, sms: Sms) -> models.SendSmsRequest:
@@ -53,19 +104,42 @@ class Tencent:
         request.PhoneNumberSet = [f"+86{sms.phone}"]
         request.SmsSdkAppId = self._settings.sdk_app_id
         request.SignName = self._settings.sign_name
-        request.TemplateId = self._templates[sms.purpose]
+        request.TemplateId = self._settings.templates[sms.purpose]
         request.TemplateParamSet = list(sms.variables)
         request.SessionContext = sms.out_id
         return request
 
+    def _question(self, phone: str, since: datetime) -> models.PullSmsSendStatusByPhoneNumberRequest:
+        request = models.PullSmsSendStatusByPhoneNumberRequest()
+        request.PhoneNumber = f"+86{phone}"
+        request.SmsSdkAppId = self._settings.sdk_app_id
+        request.BeginTime = int((since - CLOCKS_DIFFER).timestamp())
+        request.EndTime = int((datetime.now(since.tzinfo) + CLOCKS_DIFFER).timestamp())
+        request.Offset, request.Limit = 0, MOST_REPORTS
+        return request
 
-def _outcome(error: TencentCloudSDKException) -> Outcome:
-    """What the SDK's error says of the message; the text is not logged, it holds the request."""
-    code = str(error.get_code())
-    logger.warning("operator's error", provider=Tencent.name, error=code)
-    if code == "ClientNetworkError":
-        never = any(word in str(error.get_message()) for word in NEVER_CONNECTED)
-        return NotSent() if never else Unknown()
-    if code in ("ServerNetworkError", "InternalError.Timeout", "InternalError.SendAndRecvFail"):
-        return Unknown()
-    return Refused(code)
+
+def _answered(error: TencentCloudSDKException) -> bool:
+    """Whether the operator said so; the SDK gives its own errors, and all others, the same class."""
+    return error.get_request_id() is not None
+
+
+def _report(status: models.PullSmsSendStatus) -> Report:
+    delivered, code = status.ReportStatus == "SUCCESS", str(status.Description or "")
+    return Report(str(status.SerialNo), str(status.SessionContext or ""), delivered, code)
+
+
+class CalledBack(BaseModel):
+    """One receipt as Tencent calls it back; `ext` is the SessionContext, where the account returns it."""
+
+    report_status: Literal["SUCCESS", "FAIL"]
+    errmsg: str | None = None
+    sid: str
+    ext: str | None = None
+
+    def report(self) -> Report:
+        """In our words."""
+        return Report(self.sid, self.ext or "", self.report_status == "SUCCESS", self.errmsg or "")
+
+
+ANSWER: dict[str, int | str] = {"result": 0, "errmsg": "OK"}

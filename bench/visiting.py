@@ -1,0 +1,179 @@
+"""The measuring process of the login rows: people at the login page, their phones, and the answers of captchas."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import psutil
+from redis.asyncio import Redis
+
+from bench.load import at_pace, connections, percentiles
+from bench.processes import Answer, answer, cpu_seconds
+from bench.stack import Stack
+from bench.wire import Connection, request
+from deploy.local.people import random_card, random_phone
+from kit.ids import new_id
+
+CONNECTIONS = 16
+CODE = re.compile(r"动态密码为(\d{6})")
+T = TypeVar("T")
+IDENTITY = "/api/identity"
+
+
+@dataclass
+class Visitor:
+    """Somebody with a certificate, on the way through the login."""
+
+    number: str
+    phone: str
+    challenge: str = ""
+    refresh_token: str = ""
+    captcha: dict[str, str] = field(default_factory=dict)
+    asked_at: float = 0
+
+
+class Page:
+    """identity's door, the inbox and Redis of the stack."""
+
+    def __init__(
+        self, door: "asyncio.Queue[Connection]", inbox: "asyncio.Queue[Connection]", redis: "Redis", clerk: str
+    ) -> None:
+        self._door, self._inbox, self._redis, self._clerk = door, inbox, redis, clerk
+
+    async def enrol(self) -> Visitor:
+        card, phone = random_card(), random_phone()
+        del card["portrait"]
+        person = await self._call("POST", "/practitioners", card, self._clerk)
+        path = f"/practitioners/{person['practitioner_id']}/certificate"
+        await self._call("POST", path, {"phone": phone}, self._clerk)
+        return Visitor(str(card["document_number"]), phone)
+
+    async def see_captcha(self, visitor: Visitor) -> None:
+        identity = str((await self._call("POST", "/captchas"))["captcha_id"])
+        solved = str(await self._redis.get(f"identity:captcha:{identity}"))
+        visitor.captcha = {"captcha_id": identity, "captcha_answer": solved}
+
+    async def ask(self, visitor: Visitor) -> None:
+        visitor.asked_at = time.time()
+        body = {"document_number": visitor.number, "phone": visitor.phone, **visitor.captcha}
+        visitor.challenge = str((await self._call("POST", "/login/codes", body))["challenge_id"])
+
+    async def arrived(self, visitor: Visitor) -> tuple[str, float]:
+        """The code, and when the operator took it."""
+        text = request("GET", f"/inbox.json?phone={visitor.phone}").encode()
+        while not (messages := json.loads(await _asked(self._inbox, text))):
+            await asyncio.sleep(0.02)
+        found = CODE.search(messages[-1]["text"])
+        assert found, messages
+        return found[1], datetime.fromisoformat(messages[-1]["at"]).timestamp()
+
+    async def enter(self, visitor: Visitor) -> None:
+        code, _ = await self.arrived(visitor)
+        body = {"challenge_id": visitor.challenge, "code": code}
+        visitor.refresh_token = str((await self._call("POST", "/login/sessions", body))["refresh_token"])
+
+    async def refresh(self, visitor: Visitor) -> None:
+        body = {"refresh_token": visitor.refresh_token}
+        visitor.refresh_token = str((await self._call("POST", "/tokens/refresh", body))["refresh_token"])
+
+    async def _call(self, method: str, path: str, body: object = None, token: str = "") -> dict[str, Any]:
+        return dict(json.loads(await _asked(self._door, request(method, IDENTITY + path, token, body).encode())))
+
+
+async def _asked(free: "asyncio.Queue[Connection]", text: bytes) -> bytes:
+    connection = await free.get()
+    try:
+        return bytes((await connection.ask(text))["content"])
+    finally:
+        free.put_nowait(connection)
+
+
+@asynccontextmanager
+async def page(stack: Stack) -> AsyncIterator[Page]:
+    inbox = int(stack.file["sms_inbox"].rpartition(":")[2])
+    clerk = stack.staff_token(new_id(), "clerk")
+    async with (
+        connections(stack.port("identity"), CONNECTIONS) as door,
+        connections(inbox, CONNECTIONS) as phones,
+        Redis.from_url(stack.file["redis"], decode_responses=True) as redis,
+    ):
+        yield Page(door, phones, redis, clerk)
+
+
+async def costs(people: int) -> Answer:
+    """What each step of a login costs identity's API: CPU ms a call."""
+    stack, found = Stack.running(), dict[str, float]()
+    process = psutil.Process(stack.processes()["identity-api"])
+    async with page(stack) as shown:
+        visitors = await _enrolled(shown, people)
+        steps = {"captcha": shown.see_captcha, "code request": shown.ask}
+        for name, step in {**steps, "code check": shown.enter, "refresh": shown.refresh}.items():
+            if name == "code check":
+                await asyncio.gather(*map(shown.arrived, visitors))
+            used = cpu_seconds(process)
+            await _each(visitors, step)
+            found[name] = (cpu_seconds(process) - used) / people * 1000
+    return found
+
+
+async def paced(people: int, pace: float) -> Answer:
+    """From the request for a code to the operator's yes, at a pace that doesn't wait."""
+    async with page(Stack.running()) as shown:
+        visitors = await _enrolled(shown, people)
+        await _each(visitors, shown.see_captcha)
+        waiting = iter(visitors)
+        await at_pace(pace, people / pace, lambda: shown.ask(next(waiting)))
+        arrivals = [(await shown.arrived(visitor))[1] - visitor.asked_at for visitor in visitors]
+    return percentiles(arrivals)
+
+
+async def whole(people: int, at_once: int) -> Answer:
+    """Whole logins a second: captcha, code, message, session."""
+    async with page(Stack.running()) as shown:
+        visitors = await _enrolled(shown, people)
+
+        async def log_in(visitor: Visitor) -> None:
+            await shown.see_captcha(visitor)
+            await shown.ask(visitor)
+            await shown.enter(visitor)
+
+        began = time.perf_counter()
+        await _each(visitors, log_in, at_once)
+        return {"per_second": people / (time.perf_counter() - began)}
+
+
+async def _enrolled(shown: Page, people: int) -> list[Visitor]:
+    made: list[Visitor] = []
+
+    async def one(_number: int) -> None:
+        made.append(await shown.enrol())
+
+    await _each(range(people), one)
+    return made
+
+
+async def _each(things: Sequence[T], act: Callable[[T], Awaitable[None]], at_once: int = CONNECTIONS) -> None:
+    room = asyncio.Semaphore(at_once)
+
+    async def one(thing: T) -> None:
+        async with room:
+            await act(thing)
+
+    await asyncio.gather(*map(one, things))
+
+
+WORK: dict[str, Callable[..., Awaitable[Answer]]] = {"costs": costs, "paced": paced, "whole": whole}
+
+
+async def work(what: str, **task: object) -> Answer:
+    return await WORK[what](**task)
+
+
+if __name__ == "__main__":
+    answer(work)

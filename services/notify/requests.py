@@ -1,0 +1,88 @@
+"""Requests to send something, and what there is to know for them: written down once, handed to the sender."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+
+from contracts.identity import CertificateChanged, CodeRequested
+from kit.clock import Clock
+from kit.errors import Reject
+from kit.ids import derived_id
+from kit.mongo import Duplicate, Projection
+from services.notify.envelopes import Envelopes
+from services.notify.settings import NoticeSettings, SendingSettings
+from services.notify.store import Message, Messages
+from services.notify.templates import CATALOGUE
+
+HandOver = Callable[[Message], Awaitable[None]]
+
+NOTICES = {
+    "issued": "certificate_issued",
+    "rebound": "certificate_rebound",
+    "revoked": "certificate_revoked",
+}
+
+
+class Requests:
+    """A message is named by its request: asked for twice, it is written, and so sent, once."""
+
+    def __init__(
+        self,
+        messages: Messages,
+        contacts: Projection,
+        envelopes: Envelopes,
+        hand_over: HandOver,
+        sending: SendingSettings,
+        notices: NoticeSettings,
+        clock: Clock,
+    ) -> None:
+        self._messages, self._contacts, self._envelopes, self._hand_over = messages, contacts, envelopes, hand_over
+        self._grace, self._notices, self._clock = timedelta(seconds=sending.grace_seconds), notices, clock
+
+    async def code_requested(self, event: CodeRequested) -> None:
+        """Send the code. Raises `Reject` when it can't be read or no operator would take it."""
+        code = self._envelopes.code(event)
+        await self._queue(
+            derived_id("code", event.challenge_id, str(event.version)), event.practitioner_id, event.purpose,
+            about=event.challenge_id, phone=code.phone, variables=[code.code], before=event.send_before,
+        )  # fmt: skip
+
+    async def certificate_changed(self, event: CertificateChanged) -> None:
+        """Keep or remove the person's contact, and tell the phone that is or was bound."""
+        phone = await self._phone(event)
+        before = event.at + timedelta(seconds=self._notices.lifetime_seconds)
+        purpose = NOTICES.get(event.action) if self._notices.certificates else None
+        if purpose and phone and before > self._clock.now():  # who reads the topic from its beginning writes to nobody
+            await self._queue(
+                derived_id("certificate", event.certificate_id, str(event.version)), event.practitioner_id, purpose,
+                about=event.certificate_id, phone=phone, variables=[], before=before,
+            )  # fmt: skip
+        kept = self._envelopes.kept_contact(phone, event.practitioner_id) if event.contact and phone else None
+        await self._contacts.put(event.practitioner_id, event.version, {"phone_sealed": kept})
+
+    async def _phone(self, event: CertificateChanged) -> str | None:
+        """The phone bound now, or else the one known before (it is removed only after its owner was told)."""
+        if event.contact:
+            return self._envelopes.contact(event.contact, event.practitioner_id)
+        known = await self._contacts.get(event.practitioner_id)
+        if not known or not known["phone_sealed"] or cast(int, known["version"]) >= event.version:
+            return None
+        return self._envelopes.open_contact(str(known["phone_sealed"]), event.practitioner_id)
+
+    async def _queue(
+        self, identity: str, person: str, purpose: str, *,
+        about: str, phone: str, variables: Sequence[str], before: datetime,
+    ) -> None:  # fmt: skip
+        """Write the message down; it is due later, in case that this process does not live to send it."""
+        if not CATALOGUE[purpose].takes(variables):
+            raise Reject(f"no operator takes such variables for {purpose}")
+        now = self._clock.now()
+        message = Message.first(
+            at=now, by="identity", action="queued", id=identity, practitioner_id=person, purpose=purpose, about=about,
+            send_before=before, due_at=now + self._grace, **self._envelopes.addressed(identity, phone, variables),
+        )  # fmt: skip
+        try:
+            await self._messages.insert(message)
+        except Duplicate:
+            return
+        await self._hand_over(message)

@@ -1,0 +1,158 @@
+"""The way of a message to an operator: tried at once, then again when it is due, by whichever worker lives."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from kit import log, metrics
+from kit.clock import Clock
+from kit.errors import Unavailable
+from kit.mongo import Conflict
+from services.notify.domain import (
+    HOPELESS,
+    OUTCOME_UNKNOWN,
+    Accepted,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+    elsewhere,
+    pause_seconds,
+)
+from services.notify.envelopes import Envelopes
+from services.notify.operators import Operator, Operators
+from services.notify.receipts import Receipts
+from services.notify.settings import SendingSettings
+from services.notify.store import Message, Messages
+from services.notify.templates import CATALOGUE
+
+WAITING = 1_000  # messages handed over and not begun; behind them the consumer waits
+DUE_AT_ONCE = 500
+FAREWELL_SECONDS = 5.0  # what is under way when the process ends may still learn its outcome
+
+logger = log.get(__name__)
+
+
+class Sender:
+    """Takes messages that were handed over, and those that are due; a guarded write says whose turn it is."""
+
+    def __init__(
+        self,
+        messages: Messages,
+        operators: Operators,
+        receipts: Receipts,
+        envelopes: Envelopes,
+        settings: SendingSettings,
+        clock: Clock,
+    ) -> None:
+        self._messages, self._operators, self._receipts, self._envelopes = messages, operators, receipts, envelopes
+        self._settings, self._clock = settings, clock
+        self._handed_over: asyncio.Queue[Message] = asyncio.Queue(WAITING)
+        self._room = asyncio.Semaphore(settings.at_once)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.hand_over = self._handed_over.put
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._take_fresh())
+                group.create_task(self._take_due())
+        finally:
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=FAREWELL_SECONDS)
+
+    async def _take_fresh(self) -> None:
+        while True:
+            await self._begin(await self._handed_over.get())
+
+    async def _take_due(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                for identity in await self._messages.due(self._clock.now(), DUE_AT_ONCE):
+                    message = await self._messages.get(identity)
+                    if message and message.due_at and message.due_at <= self._clock.now():
+                        await self._begin(message)
+            await asyncio.sleep(self._settings.sweep_seconds)
+
+    async def _begin(self, message: Message) -> None:
+        await self._room.acquire()
+        task = asyncio.create_task(self._work(message))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _work(self, message: Message) -> None:
+        try:
+            await self.handle(message)
+        except Unavailable as error:  # it stays due
+            logger.warning("message waits", message_id=message.id, away=error.what)
+        except Exception:
+            logger.exception("message not handled", message_id=message.id)
+        finally:
+            self._room.release()
+
+    async def handle(self, message: Message) -> None:
+        """Do what the message is due for; nothing when somebody else was quicker."""
+        with suppress(Conflict):
+            if message.state != "queued":
+                await self._receipts.look_after(message)
+            elif message.send_before <= self._clock.now():
+                await self._receipts.end(message, "expired", reason="too_late")
+            elif message.sending and CATALOGUE[message.purpose].code:  # its sender died: it may have been sent
+                await self._end_unknown(message)
+            else:
+                await self._round(message)
+
+    async def _round(self, message: Message) -> None:
+        """Try one operator after the other, until one took it, or may have."""
+        tried: set[str] = set()
+        outcome: Outcome = NotSent()
+        while operator := self._operators.choose(tried):
+            tried.add(operator.name)
+            message = await self._attempted(message, operator)
+            outcome = await operator.send(self._envelopes.sms(message))
+            if not elsewhere(outcome):
+                break
+        if isinstance(outcome, Accepted):
+            await self._accepted(message, outcome)
+        elif isinstance(outcome, Refused) and outcome.reason in HOPELESS:
+            await self._receipts.end(message, "failed", reason=outcome.code)
+        else:
+            await self._unsent(message, outcome, tried)
+
+    async def _attempted(self, message: Message, operator: Operator) -> Message:
+        """An attempt is written down before it is made; the lease lasts longer than it can."""
+        now = self._clock.now()
+        begun = message.following(
+            at=now, by="notify", action="attempted", sending=True, attempts=message.attempts + 1, attempted_at=now,
+            provider=operator.name, due_at=now + timedelta(seconds=self._settings.lease_seconds),
+        )  # fmt: skip
+        await self._messages.replace(begun)
+        return begun
+
+    async def _accepted(self, message: Message, outcome: Accepted) -> None:
+        took = (self._clock.now() - message.created_at).total_seconds()
+        metrics.sms_seconds.labels(message.purpose, message.provider).observe(took)
+        due = self._receipts.first_look(self._clock.now())
+        await self._receipts.end(message, "sent", receipt=outcome.receipt, reason=None, due_at=due)
+
+    async def _unsent(self, message: Message, outcome: Outcome, tried: set[str]) -> None:
+        """Nobody took it: later again, unless it is a code that somebody may have sent."""
+        code = CATALOGUE[message.purpose].code
+        if isinstance(outcome, Unknown) and code:
+            await self._end_unknown(message)
+        elif tried:  # where nobody could be tried there is nothing to write down
+            everybody = self._operators.all_of(tried)
+            pause = pause_seconds(code=code, attempts=message.attempts, outcome=outcome, everybody=everybody)
+            due = min(self._clock.now() + timedelta(seconds=pause), message.send_before)
+            reason = outcome.code if isinstance(outcome, Refused | Unknown) else "not_reached"
+            await self._messages.replace(
+                message.following(
+                    at=self._clock.now(), by="notify", action="postponed", sending=False, due_at=due, reason=reason
+                )
+            )
+
+    async def _end_unknown(self, message: Message) -> None:
+        """The operator may know better: it is asked as if the message had been sent."""
+        due = self._receipts.first_look(self._clock.now())
+        await self._receipts.end(message, "failed", reason=OUTCOME_UNKNOWN, due_at=due)

@@ -1,0 +1,34 @@
+"""The catalogue of everything that is sent to a phone: purpose → text and variables."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+ONE_SMS = 70  # characters, the signature with its brackets included; more is charged, and cut, as several
+LONGEST_SIGNATURE = 12
+CODE_VARIABLE = re.compile(r"[0-9]{0,6}")  # what the operators let into the template of a code
+
+
+@dataclass(frozen=True)
+class Template:
+    """`text` without the signature, as the operators approved it; `names` are its variables in their order.
+
+    `code`: the message carries a secret that somebody waits for. A notice has no variables: domestic notice templates
+    may not be allowed any, and a name may hold a character that counts twice.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    code: bool = False
+
+    def takes(self, variables: Sequence[str]) -> bool:
+        """Whether the operators would let these variables in."""
+        return len(variables) == len(self.names) and all(CODE_VARIABLE.fullmatch(value) for value in variables)
+
+
+CATALOGUE: Mapping[str, Template] = {
+    "login_code": Template("您的动态密码为{code}，24小时内有效，请勿向他人泄露。", ("code",), code=True),
+    "certificate_issued": Template("您的个人数字证书已申领成功，如非本人办理，请尽快到受理窗口核实。"),
+    "certificate_rebound": Template("您的个人数字证书已改绑本手机号码，如非本人办理，请尽快到受理窗口核实。"),
+    "certificate_revoked": Template("您的个人数字证书已注销，如非本人办理，请尽快到受理窗口核实。"),
+}

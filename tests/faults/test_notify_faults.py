@@ -1,0 +1,96 @@
+"""Operators have bad days, and notify's worker dies, while codes are asked for."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.support.processes import Processes
+from tests.support.sms import Codes, Operators, in_use, operator_state, states
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+MANY, RATE = 500, 25
+AT_ONCE = 32  # calls to an operator under way at the moment it stops to answer
+
+
+def seconds_to_accepted(messages: dict[str, dict[str, Any]]) -> list[float]:
+    """From the request to an operator's yes, of those that got one."""
+    return sorted(
+        (entry["at"] - message["created_at"]).total_seconds()
+        for message in messages.values()
+        for entry in message["history"]
+        if entry["action"] == "sent"
+    )
+
+
+async def nothing_twice(operators: Operators, messages: dict[str, dict[str, Any]], codes: Codes) -> None:
+    """By our own id, and by phone: each of them was asked one code."""
+    assert await operators.twice({message["_id"] for message in messages.values()}) == []
+    phones = Counter(message["phone"] for message in await operators.inbox())
+    assert [phone for phone in codes.asked.values() if phones[phone] > 1] == []
+
+
+def report(what: str, messages: dict[str, dict[str, Any]]) -> list[float]:
+    took = seconds_to_accepted(messages)
+    print(f"{what}: {dict(states(messages))}; p50 {took[len(took) // 2]:.2f} s, longest {took[-1]:.2f} s")
+    return took
+
+
+@pytest.mark.parametrize("mode", ["refuse", "throttle", "hang", "garbage"])
+async def test_an_operators_bad_day_during_500_messages(
+    mode: str, stack: RunningStack, codes: Codes, sms_operators: Operators
+) -> None:
+    """It begins after 100 and ends after 300; receipts are not called back, so what is known is what was asked for."""
+    await codes.ask(100, rate=RATE)
+    await sms_operators.behave("tencent", mode, seconds=4, receipts="lost")
+    await codes.ask(200, rate=RATE)
+    await sms_operators.well()
+    await codes.ask(MANY - 300, rate=RATE)
+    messages = await codes.ended()
+    took = report(mode, messages)
+    assert len(took) + sum(message["reason"] == "outcome_unknown" for message in messages.values()) >= MANY - AT_ONCE
+    assert sum(message["state"] == "delivered" for message in messages.values()) >= MANY - 2 * AT_ONCE
+    assert any(message["provider"] == "aliyun" for message in messages.values())
+    assert took[-1] < 2.5
+    await nothing_twice(sms_operators, messages, codes)
+    await eventually(lambda: in_use(stack), 30, "the breaker has closed by itself", pause=0.3)
+
+
+async def test_operators_that_are_killed_during_500_messages(
+    processes: Processes, codes: Codes, sms_operators: Operators
+) -> None:
+    asking = asyncio.create_task(codes.ask(MANY, rate=RATE))
+    for _ in range(2):
+        await asyncio.sleep(2)
+        await processes.kill("sms-operator")
+    await asking
+    messages = await codes.ended(90)
+    report("killed", messages)
+    assert {message["state"] for message in messages.values()} <= {"delivered", "failed"}
+    assert {message["reason"] for message in messages.values()} <= {None, "outcome_unknown"}
+    await nothing_twice(sms_operators, messages, codes)
+
+
+async def test_killing_notifys_worker_five_times_sends_no_code_twice(
+    stack: RunningStack, processes: Processes, codes: Codes, sms_operators: Operators
+) -> None:
+    """Operators take half a second each, so that a worker dies with answers under way."""
+    for provider in ("tencent", "aliyun"):
+        await sms_operators.behave(provider, "delay", seconds=0.5)
+    asking = asyncio.create_task(codes.ask(200, rate=10))
+    for _ in range(5):
+        await asyncio.sleep(2.5)
+        await processes.kill("notify-worker")
+        await eventually(lambda: answering(stack), 30, "the worker is back", pause=0.2)
+    await asking
+    messages = await codes.ended(90)
+    report("worker killed", messages)
+    assert len(messages) == 200, "no request is lost"
+    assert {message["reason"] for message in messages.values()} <= {None, "outcome_unknown"}
+    await nothing_twice(sms_operators, messages, codes)
+
+
+async def answering(stack: RunningStack) -> bool:
+    return await operator_state(stack, "tencent") is not None

@@ -1,0 +1,161 @@
+"""Notices about the digital certificate, the contacts behind them, and what an operator may send once more."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from contracts.identity import CONTACT_CONTEXT, CertificateChanged
+from deploy.local.people import random_phone
+from kit import mongo
+from kit.seal import Sealer
+from services.notify.templates import CATALOGUE
+from tests.notify.test_messages import MESSAGES, message_about
+from tests.notify.test_receipts import stored
+from tests.support.names import own_id
+from tests.support.problems import problem
+from tests.support.sender import own_sending, own_settings
+from tests.support.sms import PROVIDERS, Codes, Operators
+from tests.support.stack import RunningStack
+from tests.support.visits import Citizen, Staff, Window
+from tests.support.waiting import eventually
+
+
+async def told(operators: Operators, phone: str, purpose: str) -> int:
+    """How often this phone was sent this notice."""
+    text = CATALOGUE[purpose].text
+    return sum(message["text"].endswith(text) for message in await operators.inbox(phone))
+
+
+async def arrives(operators: Operators, phone: str, purpose: str) -> None:
+    await eventually(lambda: told(operators, phone, purpose), 20, f"{purpose} arrives")
+
+
+async def contact(stack: RunningStack, citizen: Citizen) -> dict[str, Any]:
+    async with mongo.connect(stack.mongo, "notify") as database:
+        return dict(await database["contacts"].find_one({"_id": citizen.id}) or {})
+
+
+async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_certificate(
+    window: Window, sms_operators: Operators, stack: RunningStack
+) -> None:
+    citizen, other = await window.enrolled(), random_phone()
+    await arrives(sms_operators, citizen.phone, "certificate_issued")
+    await window.rebind(citizen, other)
+    await arrives(sms_operators, other, "certificate_rebound")
+    known = await contact(stack, citizen)
+    assert known["version"] == 2
+    assert other not in str(known), "sealed"
+    await window.revoke(citizen)
+    await arrives(sms_operators, other, "certificate_revoked")
+
+    async def forgotten() -> bool:
+        return (await contact(stack, citizen))["phone_sealed"] is None
+
+    await eventually(forgotten, 10, "the contact is removed")
+    assert len(await sms_operators.inbox(citizen.phone)) == 1
+    assert len(await sms_operators.inbox(other)) == 2
+
+
+def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:
+    """As identity would tell it, of the certificate of `changes["person"]`."""
+    person = changes.pop("person")
+    bus = Sealer(changes.pop("bus"))
+    return CertificateChanged(
+        practitioner_id=person, version=version, action=action, changed=[], certificate_id=person,
+        at=changes.pop("at", datetime.now(UTC)), certificate_no="1", state="active" if phone else "revoked",
+        contact=bus.seal(phone, f"{CONTACT_CONTEXT}:{person}") if phone else None,
+    )  # fmt: skip
+
+
+async def test_a_change_that_is_told_again_or_too_late_is_not_sent_again(stack: RunningStack) -> None:
+    """Whoever reads identity's topic from its beginning must not write to a whole city."""
+    operator = stack.facts["sms_inbox"].removeprefix("http://")
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), {}, running=False) as sending:
+        bus, person, phone = own_settings(stack, {}, {}).bus, own_id(), random_phone()
+        old = datetime.now(UTC) - timedelta(hours=25)
+        issued = certificate(1, "issued", phone, person=person, bus=bus, at=old)
+        revoked = certificate(2, "revoked", None, person=person, bus=bus)
+        for event in (issued, revoked, issued, revoked):
+            await sending.requests.certificate_changed(event)
+        page, _ = await sending.messages.page(None, None, None, 10)
+        assert [message.purpose for message in page] == ["certificate_revoked"]
+        kept = await sending.database["contacts"].find_one({"_id": person})
+        assert kept == {"_id": person, "version": 2, "phone_sealed": None}
+
+
+async def test_notices_can_be_turned_off_and_contacts_are_kept_all_the_same(stack: RunningStack) -> None:
+    off = {"NOTICES__CERTIFICATES": "false"}
+    async with own_sending(stack, {}, off, running=False) as sending:
+        bus, person = own_settings(stack, {}, {}).bus, own_id()
+        event = certificate(1, "issued", random_phone(), person=person, bus=bus)
+        await sending.requests.certificate_changed(event)
+        assert (await sending.messages.page(None, None, None, 10))[0] == []
+        assert (await sending.database["contacts"].find_one({"_id": person}) or {})["phone_sealed"]
+
+
+async def test_a_notice_that_may_have_been_sent_is_tried_again_under_the_same_id(
+    window: Window, sms_operators: Operators, operator: Staff, stack: RunningStack
+) -> None:
+    await sms_operators.behave("tencent", "hang", seconds=5)
+    await sms_operators.behave("aliyun", "refuse")
+    citizen = await window.enrolled()
+
+    async def postponed() -> bool:
+        page = (await operator.call("GET", MESSAGES, params={"state": "queued"})).json()
+        return any(item["phone_hint"][-4:] == citizen.phone[-4:] and item["reason"] for item in page["items"])
+
+    await eventually(postponed, 20, "the notice was tried in vain")
+    await sms_operators.well()
+    await arrives(sms_operators, citizen.phone, "certificate_issued")
+    assert len(await sms_operators.inbox(citizen.phone)) == 1
+    assert [each["out_id"] for each in await sms_operators.inbox(citizen.phone)] == [await notice_to(stack, citizen)]
+
+
+async def notice_to(stack: RunningStack, citizen: Citizen, **wanted: str) -> str:
+    """The id of this person's notice, or nothing."""
+    async with mongo.connect(stack.mongo, "notify") as database:
+        found = await database["messages"].find_one({"practitioner_id": citizen.id, **wanted})
+    return str(found["_id"]) if found else ""
+
+
+@pytest.fixture
+async def failed_notice(window: Window, sms_operators: Operators, stack: RunningStack) -> tuple[Citizen, str]:
+    await sms_operators.behave("tencent", receipts="fail")
+    citizen = await window.enrolled()
+    message_id = await eventually(lambda: notice_to(stack, citizen, state="failed"), 20, "the notice has failed")
+    await sms_operators.well()
+    return citizen, message_id
+
+
+async def retry(caller: Staff, message_id: str) -> httpx2.Response:
+    return await caller.call("POST", f"{MESSAGES}/{message_id}/retry")
+
+
+async def test_a_failed_notice_can_be_sent_once_more(
+    failed_notice: tuple[Citizen, str], operator: Staff, sms_operators: Operators, stack: RunningStack
+) -> None:
+    citizen, message_id = failed_notice
+    answer = await retry(operator, message_id)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    message = await message_about(operator, answer.json()["about"])
+    assert message["attempts"] == 2
+    assert await told(sms_operators, citizen.phone, "certificate_issued") == 2
+    problem(await retry(operator, message_id), 409, "not_failed")
+    history = (await stored(stack, message_id))["history"]
+    assert [entry["by"] for entry in history if entry["action"] == "queued"][1].startswith("staff:")
+
+
+async def test_only_an_operator_may_and_only_what_is_there(
+    failed_notice: tuple[Citizen, str], window: Window, operator: Staff
+) -> None:
+    problem(await retry(window.clerk, failed_notice[1]), 403, "forbidden")
+    problem(await retry(operator, own_id()), 404, "not_found")
+
+
+async def test_a_code_is_never_sent_again_by_hand(codes: Codes, sms_operators: Operators, operator: Staff) -> None:
+    await sms_operators.behave("tencent", receipts="fail")
+    [challenge] = await codes.ask()
+    message = await message_about(operator, challenge, "failed")
+    problem(await retry(operator, message["message_id"]), 409, "code_not_retried")

@@ -1,0 +1,253 @@
+"""The way of a message: once to one operator, to the other one when the first certainly did not take it, in time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from prometheus_client import REGISTRY
+
+from deploy.local.people import random_phone
+from kit.clock import SystemClock
+from kit.errors import Reject
+from tests.support.names import own_id
+from tests.support.sender import Sending, own_sending
+from tests.support.sms import PROVIDERS, Operators, operators_running
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+QUICK = {
+    "BREAKER__OPEN_SECONDS": "1.5", "SENDING__SWEEP_SECONDS": "0.2", "SENDING__GRACE_SECONDS": "0.5",
+    "SENDING__LEASE_SECONDS": "2", "TENCENT__ANSWER_SECONDS": "1.5", "RECEIPTS__POLL_SECONDS": "0.5",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with operators_running(tmp_path_factory.mktemp("operators")) as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def operators(endpoint: str) -> AsyncIterator[Operators]:
+    operators = Operators(f"http://{endpoint}")
+    yield operators
+    await operators.well()
+
+
+@pytest_asyncio.fixture
+async def sending(stack: RunningStack, endpoint: str) -> AsyncIterator[Sending]:
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK) as made:
+        yield made
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+@pytest.mark.parametrize("mode", ["refuse", "throttle", "money", "configuration"])
+async def test_what_one_operator_refuses_the_other_sends_at_once(
+    mode: str, sending: Sending, operators: Operators
+) -> None:
+    await operators.behave("tencent", mode)
+    began, phone = time.monotonic(), random_phone()
+    message = await sending.reaches(await sending.code(phone), "sent", "delivered")
+    assert time.monotonic() - began < 2
+    assert (message.provider, message.attempts, message.reason) == ("aliyun", 2, None)
+    assert [each["provider"] for each in await operators.inbox(phone)] == ["aliyun"]
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("configuration", "configuration"), ("money", "money")])
+async def test_what_somebody_has_to_mend_raises_an_alarm(
+    mode: str, reason: str, sending: Sending, operators: Operators
+) -> None:
+    before = metric("sms_alarms_total", provider="tencent", reason=reason)
+    await operators.behave("tencent", mode)
+    await sending.reaches(await sending.code(), "sent", "delivered")
+    assert metric("sms_alarms_total", provider="tencent", reason=reason) == before + 1
+
+
+@pytest.mark.parametrize(("mode", "sent"), [("garbage", 1), ("cut", 1), ("hang", 0)])
+async def test_a_code_whose_outcome_is_unknown_is_not_sent_again(
+    mode: str, sent: int, sending: Sending, operators: Operators
+) -> None:
+    await operators.behave("tencent", mode, receipts="lost")
+    phone, challenge = random_phone(), own_id()
+    event = sending.codes.event(phone, challenge=challenge)
+    await sending.requests.code_requested(event)
+    await sending.requests.code_requested(event)
+    message = await sending.reaches(challenge, "failed")
+    assert (message.reason, message.attempts, message.provider) == ("outcome_unknown", 1, "tencent")
+    assert message.variables_sealed is None
+    assert message.phone_sealed is not None, "the operator is still to be asked"
+    await asyncio.sleep(0.6)
+    assert len(await operators.inbox(phone)) == sent
+
+
+async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending, operators: Operators) -> None:
+    await operators.behave("tencent", "cut", receipts="lost")
+    challenge = await sending.code()
+    assert (await sending.reaches(challenge, "failed")).reason == "outcome_unknown"
+    await operators.well()
+    message = await sending.reaches(challenge, "delivered")
+    assert (message.reason, message.phone_sealed, message.due_at) == (None, None, None)
+
+
+async def test_when_there_is_nothing_more_to_ask_the_phone_is_forgotten(
+    stack: RunningStack, endpoint: str, operators: Operators
+) -> None:
+    impatient = QUICK | {"RECEIPTS__GIVE_UP_SECONDS": "1.5"}
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), impatient) as sending:
+        challenge = await sending.code()
+        asked = await sending.reaches(challenge, "sent")
+        assert asked.phone_sealed is not None
+        assert asked.variables_sealed is None
+        await operators.behave("tencent", "cut")
+
+        async def forgotten() -> bool:
+            return (await sending.about(challenge)).action == "forgotten"
+
+        await eventually(forgotten, 10, "the phone is forgotten")
+        message = await sending.about(challenge)
+        assert (message.state, message.phone_sealed, message.due_at) == ("sent", None, None)
+        actions = [entry.action for entry in message.history]
+        assert "asked" in actions
+
+
+async def test_how_long_each_operator_takes_is_measured(sending: Sending, operators: Operators) -> None:
+    names, labels = ("sms_accepted_seconds_count", "sms_delivered_seconds_count"), ("login_code", "aliyun")
+    before = [metric(name, purpose=labels[0], provider=labels[1]) for name in names]
+    await operators.behave("tencent", "refuse")
+    await sending.reaches(await sending.code(), "delivered")
+    after = [metric(name, purpose=labels[0], provider=labels[1]) for name in names]
+    assert after == [count + 1 for count in before]
+
+
+async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sending, operators: Operators) -> None:
+    await operators.behave("tencent", "hang", seconds=4)
+    lost = await sending.code()
+    await asyncio.sleep(1.1)  # slow_seconds
+    began = time.monotonic()
+    message = await sending.reaches(await sending.code(), "sent", "delivered")
+    assert time.monotonic() - began < 2
+    assert (message.provider, message.attempts) == ("aliyun", 1)
+    assert (await sending.reaches(lost, "failed")).reason == "outcome_unknown"
+
+
+async def test_a_late_answer_is_an_answer(sending: Sending, operators: Operators) -> None:
+    await operators.behave("tencent", "delay", seconds=1.2)
+    message = await sending.reaches(await sending.code(), "sent", "delivered")
+    assert (message.provider, message.attempts) == ("tencent", 1)
+
+
+async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: Sending, operators: Operators) -> None:
+    await operators.behave("tencent", "garbage", receipts="lost")
+    lost = await sending.reaches(await sending.code(), "failed")
+    assert lost.reason == "outcome_unknown"
+    assert metric("sms_operator_state", provider="tencent") == 2
+    await asyncio.sleep(1.6)
+    assert metric("sms_operator_state", provider="tencent") == 1
+    probe = await sending.reaches(await sending.code(), "sent", "delivered")
+    assert (probe.provider, probe.attempts) == ("aliyun", 2), "asked in vain first, and so not told"
+    await operators.well()
+    await asyncio.sleep(1.6)
+    healed = await sending.reaches(await sending.code(), "sent", "delivered")
+    assert (healed.provider, healed.attempts) == ("tencent", 1)
+    assert metric("sms_operator_state", provider="tencent") == 0
+
+
+async def test_a_code_that_no_operator_would_take_is_not_even_queued(sending: Sending) -> None:
+    event = sending.codes.event(random_phone(), code="1234567")
+    with pytest.raises(Reject):
+        await sending.requests.code_requested(event)
+    assert (await sending.messages.page(None, None, None, 10))[0] == []
+
+
+async def test_a_bad_number_fails_for_good(sending: Sending) -> None:
+    message = await sending.reaches(await sending.code("12345678901"), "failed")
+    assert message.reason == "InvalidParameterValue.IncorrectPhoneNumber"
+    assert (message.attempts, message.phone_sealed, message.variables_sealed, message.due_at) == (1, None, None, None)
+
+
+async def test_what_nobody_takes_is_tried_until_it_is_too_late(sending: Sending, operators: Operators) -> None:
+    for provider in PROVIDERS:
+        await operators.behave(provider, "configuration")
+    phone = random_phone()
+    message = await sending.reaches(await sending.code(phone, lifetime=4), "expired")
+    assert message.reason == "too_late"
+    assert message.attempts >= 4
+    assert message.updated_at >= message.send_before
+    assert (message.phone_sealed, message.variables_sealed) == (None, None)
+    await operators.well()
+    await asyncio.sleep(0.5)
+    assert await operators.inbox(phone) == []
+
+
+async def test_a_code_is_sent_once_an_operator_is_back(sending: Sending, operators: Operators) -> None:
+    for provider in PROVIDERS:
+        await operators.behave(provider, "money")
+    phone = random_phone()
+    challenge = await sending.code(phone)
+    await asyncio.sleep(1)
+    assert (await sending.about(challenge)).state == "queued"
+    await operators.well()
+    await sending.reaches(challenge, "sent", "delivered")
+    assert len(await operators.inbox(phone)) == 1
+
+
+async def test_a_message_whose_sender_died_before_it_tried_is_sent(stack: RunningStack, endpoint: str) -> None:
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
+        challenge = await sending.code()
+        due = await sending.about(challenge)
+        await asyncio.sleep(0.6)
+        assert await sending.messages.due(due.due_at or due.created_at, 10) == [due.id]
+        await sending.sender.handle(due)
+        assert (await sending.about(challenge)).state == "sent"
+
+
+async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
+    stack: RunningStack, endpoint: str, operators: Operators
+) -> None:
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
+        phone = random_phone()
+        challenge = await sending.code(phone)
+        begun = (await sending.about(challenge)).following(
+            at=SystemClock().now(), by="notify", action="attempted", sending=True, provider="tencent"
+        )
+        await sending.messages.replace(begun)
+        await sending.sender.handle(begun)
+        message = await sending.about(challenge)
+        assert (message.state, message.reason) == ("failed", "outcome_unknown")
+        assert await operators.inbox(phone) == []
+
+
+async def test_of_two_senders_one_sends(stack: RunningStack, endpoint: str, operators: Operators) -> None:
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
+        phone = random_phone()
+        message = await sending.about(await sending.code(phone))
+        await asyncio.gather(*(sending.sender.handle(message) for _ in range(10)))
+        assert len(await operators.inbox(phone)) == 1
+
+
+async def test_codes_go_on_when_the_preferred_operator_is_away(
+    stack: RunningStack, endpoint: str, operators: Operators, tmp_path: Path
+) -> None:
+    """Each operator is a process of its own here; one ends in the middle."""
+    with operators_running(tmp_path) as gone:
+        async with AsyncExitStack() as kept:
+            sending = await kept.enter_async_context(own_sending(stack, {"tencent": gone, "aliyun": endpoint}, QUICK))
+            before = [await sending.code() for _ in range(20)]
+            for challenge in before:
+                assert (await sending.reaches(challenge, "sent")).provider == "tencent"
+            rest = kept.pop_all()
+    async with rest:
+        after = [await sending.code() for _ in range(50)]
+        ended = [await sending.reaches(challenge, "sent", "failed") for challenge in after]
+        print({(each.state, each.provider, each.reason) for each in ended})
+        assert {each.state for each in ended} == {"sent"}
+        assert {each.provider for each in ended} == {"aliyun"}
+        assert max((each.updated_at - each.created_at).total_seconds() for each in ended) < 2
+        assert await operators.twice({each.id for each in ended}) == []

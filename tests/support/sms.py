@@ -1,0 +1,199 @@
+"""notify from both ends: codes asked for as identity does it, and the simulated operators with their switches."""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+
+from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
+from deploy.local.people import random_phone
+from kit import mongo
+from kit.events import NewEvent, encode
+from kit.seal import Sealer
+from kit.settings import KeyRing
+from tests.support.names import own_id
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+PROVIDERS = ("tencent", "aliyun")
+HALF_OPEN = 1
+ENDED = {"delivered", "failed", "expired"}
+ACCOUNTS: dict[str, dict[str, str]] = {
+    "tencent": {
+        "secret_id": "AKIDtest", "secret_key": "s3cret", "sdk_app_id": "1400000001", "sign_name": "上海建筑业",
+    },
+    "aliyun": {"access_key_id": "LTAItest", "access_key_secret": "s3cret", "sign_name": "上海建筑业"},
+}  # fmt: skip
+
+
+@dataclass
+class Operators:
+    """The simulated operators at an address: what arrived at them, and how they behave."""
+
+    url: str
+
+    async def behave(self, provider: str, mode: str = "ok", **more: object) -> None:
+        async with httpx2.AsyncClient() as client:
+            body = {"provider": provider, "mode": mode, **more}
+            (await client.post(f"{self.url}/behaviour", json=body)).raise_for_status()
+
+    async def inbox(self, phone: str | None = None) -> list[dict[str, Any]]:
+        async with httpx2.AsyncClient(timeout=10) as client:
+            response = await client.get(f"{self.url}/inbox.json", params={"phone": phone} if phone else {})
+            return list(response.json())
+
+    async def well(self) -> None:
+        """All of them as on a good day."""
+        for provider in PROVIDERS:
+            await self.behave(provider)
+
+    async def twice(self, out_ids: set[str]) -> list[str]:
+        """Which of these messages were accepted more than once."""
+        seen = Counter(message["out_id"] for message in await self.inbox())
+        return [out_id for out_id in out_ids if seen[out_id] > 1]
+
+
+@dataclass
+class Codes:
+    """Codes that are asked for by events, without anybody behind them."""
+
+    stack: RunningStack
+    asked: dict[str, str] = field(default_factory=dict)
+    """Challenge → phone."""
+
+    def event(self, phone: str, lifetime: float = 300, challenge: str = "", code: str = "") -> CodeRequested:
+        environment = self.stack.environment("notify-worker")
+        ring = KeyRing(keys=json.loads(environment["BUS__KEYS"]), current=environment["BUS__CURRENT"])
+        now, identity = datetime.now(UTC), challenge or own_id()
+        text = CodeMessage(phone=phone, code=code or f"{secrets.randbelow(10**6):06d}").model_dump_json()
+        return CodeRequested(
+            practitioner_id=own_id(), version=1, action="requested", changed=[], at=now, challenge_id=identity,
+            purpose="login_code", message=Sealer(ring).seal(text, f"{CODE_CONTEXT}:{identity}"),
+            send_before=now + timedelta(seconds=lifetime),
+        )  # fmt: skip
+
+    async def ask(self, count: int = 1, rate: float = 1_000, lifetime: float = 300) -> list[str]:
+        """So many at so many a second. Returns the challenges."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.stack.kafka)
+        await producer.start()
+        try:
+            return [await self._ask_one(producer, lifetime, 1 / rate) for _ in range(count)]
+        finally:
+            await producer.stop()
+
+    async def _ask_one(self, producer: AIOKafkaProducer, lifetime: float, pause: float) -> str:
+        phone = random_phone()
+        event = self.event(phone, lifetime)
+        self.asked[event.challenge_id] = phone
+        partitions = len(await producer.partitions_for(CodeRequested.TOPIC))
+        record = encode(NewEvent(CodeRequested, event.model_dump()), "/identity", partitions)
+        await producer.send(
+            record.topic, record.value, record.key, partition=record.partition, headers=list(record.headers)
+        )
+        await asyncio.sleep(pause)
+        return event.challenge_id
+
+    async def messages(self) -> dict[str, dict[str, Any]]:
+        """What notify has of them, by challenge."""
+        async with mongo.connect(self.stack.mongo, "notify") as database:
+            found = database["messages"].find({"about": {"$in": list(self.asked)}})
+            return {str(message["about"]): dict(message) async for message in found}
+
+    async def ended(self, within: float = 60) -> dict[str, dict[str, Any]]:
+        """All of them, once each has reached its last state."""
+
+        async def found() -> dict[str, dict[str, Any]] | None:
+            messages = await self.messages()
+            done = len(messages) == len(self.asked) and all(each["state"] in ENDED for each in messages.values())
+            return messages if done else None
+
+        try:
+            return await eventually(found, within, "every message has ended", pause=0.3) or {}
+        except AssertionError:
+            print(Counter((each["state"], each["reason"]) for each in (await self.messages()).values()))
+            raise
+
+
+def states(messages: dict[str, dict[str, Any]]) -> Counter[tuple[str, str | None, str | None]]:
+    """How many ended how, and by whom."""
+    return Counter((each["state"], each["reason"], each["provider"]) for each in messages.values())
+
+
+@contextmanager
+def operators_running(data: Path, **receipts_url: str) -> Iterator[str]:
+    """Simulated operators of a test's own: their host and port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    accounts = {
+        f"SMS_OPERATOR_{name.upper()}": json.dumps(account | {"receipts_url": receipts_url.get(name, "")})
+        for name, account in ACCOUNTS.items()
+    }
+    environment = {"SMS_OPERATOR_PORT": str(port), "SMS_OPERATOR_DATA": str(data), **accounts}
+    process = subprocess.Popen([sys.executable, "-m", "deploy.local.sms_operator"], env=os.environ | environment)
+    try:
+        _wait_for_port(port)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(port)
+
+
+async def in_use(stack: RunningStack) -> bool:
+    """Whether notify sends through the preferred operator; a breaker that may close is given a message to do so."""
+    state = await operator_state(stack, PROVIDERS[0])
+    if state == HALF_OPEN:
+        await Codes(stack).ask()
+    return state == 0
+
+
+async def operator_state(stack: RunningStack, provider: str) -> float | None:
+    """The breaker of notify's worker: 0 closed, 1 half open, 2 open; None while it does not answer."""
+    try:
+        async with httpx2.AsyncClient(timeout=2) as client:
+            text = (await client.get(f"{stack.facts['services']['notify']['worker']}/metrics")).text
+    except httpx2.HTTPError:
+        return None
+    found = re.search(rf'^sms_operator_state{{provider="{provider}"}} (\S+)', text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+@pytest_asyncio.fixture
+async def sms_operators(stack: RunningStack) -> AsyncIterator[Operators]:
+    """The stack's simulated operators, all of them in use; they are well again afterwards."""
+    operators = Operators(stack.facts["sms_inbox"])
+    await eventually(lambda: in_use(stack), 30, "the preferred operator is in use", pause=0.3)
+    yield operators
+    await operators.well()
+
+
+@pytest.fixture
+def codes(stack: RunningStack) -> Codes:
+    return Codes(stack)
