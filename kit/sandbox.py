@@ -53,20 +53,25 @@ class Sandbox:
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """What the function returns or raises. Raises `TooCostly`, and `Unavailable` when the machine is at fault."""
-        from kit.errors import (
-            Unavailable,
-        )  # not above: the processes of the pool import this module too, and shall be small
+        # not above: the processes of the pool import this module too, and shall be small
+        from kit.errors import Unavailable
 
-        cpu = self._limits.cpu_seconds
-        try:
-            work = self._started().schedule(_measured, [cpu, function, arguments], timeout=self._limits.seconds)
-            return await asyncio.wrap_future(work)
-        except ProcessExpired as error:
-            if error.exitcode in FAULTS_OF_THE_INPUT:
-                raise TooCostly from error
-            raise Unavailable("the sandbox's process") from error
-        except (TimeoutError, BrokenExecutor, RuntimeError) as error:
-            raise Unavailable("the sandbox") from error
+        for _ in range(2):
+            try:
+                return await self._once(function, arguments)
+            except BrokenExecutor:  # died before the pool knew of what: the next try tells whose fault it is
+                continue
+            except TimeoutError as error:
+                raise Unavailable("the sandbox") from error
+            except ProcessExpired as error:
+                if error.exitcode in FAULTS_OF_THE_INPUT:
+                    raise TooCostly from error
+                raise Unavailable("the sandbox") from error
+        raise Unavailable("the sandbox")
+
+    async def _once(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        given = [self._limits.cpu_seconds, function, arguments]
+        return await asyncio.wrap_future(self._started().schedule(_measured, given, timeout=self._limits.seconds))
 
     def _started(self) -> ProcessPool:
         if self._pool is None or not self._pool.active:

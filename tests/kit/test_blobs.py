@@ -2,13 +2,12 @@
 
 import asyncio
 import hashlib
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from functools import partial
 from io import BytesIO
 
+import psutil
 import pytest
 import pytest_asyncio
 from minio import Minio
@@ -110,16 +109,21 @@ async def test_a_server_that_hangs_is_away_after_a_while(stack: RunningStack, pr
     settings = stack.blobs("kit-tests").model_copy(update={"read_seconds": 1.0, "call_seconds": 1.5})
     async with blobs.connect(settings) as bucket:
         await bucket.prepare()
-        pid = await processes.pid("s3")
-        os.kill(pid, signal.SIGSTOP)
+        server = psutil.Process(await processes.pid("s3"))
+        server.suspend()
         try:
+            await eventually(lambda: is_stopped(server), 10, "every thread of S3 stands still", pause=0.1)
             began = time.monotonic()
             answers = await asyncio.gather(*(bucket.get("x") for _ in range(20)), return_exceptions=True)
-            assert all(isinstance(answer, Unavailable) for answer in answers)
+            assert not [answer for answer in answers if not isinstance(answer, Unavailable)]
             assert time.monotonic() - began < 4  # however many wait for a thread
         finally:
-            os.kill(pid, signal.SIGCONT)
+            server.resume()
         await eventually(lambda: answered(bucket), 10, "S3 answers again", pause=0.2)
+
+
+async def is_stopped(process: psutil.Process) -> bool:
+    return process.status() == psutil.STATUS_STOPPED
 
 
 async def answered(bucket: Bucket) -> bool:
