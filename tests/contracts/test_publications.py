@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
 ]
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # MongoDB holds no others
-words = st.sampled_from(["requested", "resent", "created", "queued", "sent", "changed"])
+words = st.sampled_from(["requested", "resent", "created", "changed"])
 
 # what these fields hold is narrower than their types say
 KNOWN: dict[str, st.SearchStrategy[object]] = {
@@ -44,7 +45,13 @@ KNOWN: dict[str, st.SearchStrategy[object]] = {
 
 def documents(model: type[Document]) -> st.SearchStrategy[Document]:
     chosen = {name: strategy for name, strategy in KNOWN.items() if name in model.model_fields}
-    return st.builds(model, **chosen)
+    made = st.builds(model, **chosen)
+    return made.map(_reached) if model is Message else made
+
+
+def _reached(message: Document) -> Document:
+    """A message in the version that reached its state: the only ones that are told."""
+    return message.model_copy(update={"action": cast(Message, message).state})
 
 
 def check(publication: Publication, document: Document) -> list[type[EventData]]:

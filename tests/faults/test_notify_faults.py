@@ -94,3 +94,21 @@ async def test_killing_notifys_worker_five_times_sends_no_code_twice(
 
 async def answering(stack: RunningStack) -> bool:
     return await operator_state(stack, "tencent") is not None
+
+
+async def test_a_worker_that_is_told_to_stop_waits_for_the_answers_under_way(
+    processes: Processes, codes: Codes, sms_operators: Operators
+) -> None:
+    """A deployment loses no code: receipts are not called back, so nothing else could tell."""
+    for provider in ("tencent", "aliyun"):
+        await sms_operators.behave(provider, "delay", seconds=0.8, receipts="lost")
+    asking = asyncio.create_task(codes.ask(60, rate=20))
+    await asyncio.sleep(1.5)
+    async with processes.down("notify-worker"):
+        stopped = (await codes.messages()).values()
+        assert not any(message["sending"] for message in stopped)
+    await asking
+    messages = await codes.ended()
+    report("worker stopped", messages)
+    assert {(message["state"], message["reason"]) for message in messages.values()} == {("delivered", None)}
+    await nothing_twice(sms_operators, messages, codes)

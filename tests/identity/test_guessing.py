@@ -14,7 +14,7 @@ from tests.support.doors import identity
 from tests.support.names import seeded
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Window, another
+from tests.support.visits import LoginPage, Window, another, crowd
 from tests.support.waiting import eventually
 
 PEOPLE, GUESSES = 400, 6
@@ -45,15 +45,7 @@ async def tried(http: httpx2.AsyncClient, challenge: str, code: str) -> httpx2.R
 
 async def with_codes(window: Window, login_page: LoginPage, people: int) -> dict[str, str]:
     """So many people who asked for a code: challenge → code."""
-    few, challenges = asyncio.Semaphore(8), dict[str, str]()
-
-    async def ask() -> None:
-        async with few:
-            citizen: Citizen = await window.enrolled()
-            challenges[citizen.phone] = await login_page.challenge(citizen)
-
-    await asyncio.gather(*(ask() for _ in range(people)))
-    return {challenge: await login_page.code(phone, within=60) for phone, challenge in challenges.items()}
+    return {challenge: code for _, challenge, code in await crowd(window, login_page, people)}
 
 
 @pytest.fixture

@@ -36,10 +36,14 @@ async def asked_for(stack: RunningStack, challenge: str) -> ConsumerRecord:
     """The event that asked for the code."""
 
     def there(records: Records) -> bool:
-        return any(orjson.loads(record.value)["challenge_id"] == challenge for record in records)
+        return any(asks_for(record, challenge) for record in records)
 
     records = await Subscriber(stack.kafka, "identity.messages").until(there, 20, "the request is told")
-    return next(record for record in records if orjson.loads(record.value)["challenge_id"] == challenge)
+    return next(record for record in records if asks_for(record, challenge))
+
+
+def asks_for(record: ConsumerRecord, challenge: str) -> bool:
+    return bool(orjson.loads(record.value).get("challenge_id") == challenge)
 
 
 async def tell(stack: RunningStack, *records: ConsumerRecord) -> list[tuple[int, int]]:
