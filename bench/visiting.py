@@ -66,12 +66,20 @@ class Page:
 
     async def arrived(self, visitor: Visitor) -> tuple[str, float]:
         """The code, and when the operator took it."""
-        text = request("GET", f"/inbox.json?phone={visitor.phone}").encode()
-        while not (messages := json.loads(await _asked(self._inbox, text))):
+        while True:
+            for message in await self._messages(visitor):
+                if found := CODE.search(message["text"]):
+                    return found[1], datetime.fromisoformat(message["at"]).timestamp()
             await asyncio.sleep(0.02)
-        found = CODE.search(messages[-1]["text"])
-        assert found, messages
-        return found[1], datetime.fromisoformat(messages[-1]["at"]).timestamp()
+
+    async def noticed(self, visitor: Visitor) -> None:
+        """The notice about the certificate has arrived: nothing is under way any more."""
+        while not await self._messages(visitor):
+            await asyncio.sleep(0.1)
+
+    async def _messages(self, visitor: Visitor) -> list[dict[str, str]]:
+        text = request("GET", f"/inbox.json?phone={visitor.phone}").encode()
+        return list(json.loads(await _asked(self._inbox, text)))
 
     async def enter(self, visitor: Visitor) -> None:
         code, _ = await self.arrived(visitor)
@@ -155,6 +163,7 @@ async def _enrolled(shown: Page, people: int) -> list[Visitor]:
         made.append(await shown.enrol())
 
     await _each(range(people), one)
+    await _each(made, shown.noticed)
     return made
 
 

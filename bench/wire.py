@@ -18,17 +18,19 @@ def request(method: str, path: str, token: str = "", body: object = None) -> str
 
 
 class Connection:
-    """One kept-alive connection."""
+    """One kept-alive connection; a server closes it when it was idle for some seconds."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._port, self._reader, self._writer = port, reader, writer
 
     @classmethod
     async def open(cls, port: int) -> Self:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        return cls(port, *await asyncio.open_connection("127.0.0.1", port))
 
     async def ask(self, text: bytes) -> dict[str, Any]:
         """The JSON answer. Raises when the status is not 2xx."""
+        if self._reader.at_eof():
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write(text)
         head = await self._reader.readuntil(b"\r\n\r\n")
         found = LENGTH.search(head)

@@ -38,7 +38,7 @@ class Looks:
         self._looks, self._clock = Collection(database, LOOKS, Look, [forgotten]), clock
         self.prepare = self._looks.prepare
 
-    async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str, reason: str) -> str:
+    async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
         """The id of the person whose file it is, if the caller may read it: their own, or as staff or client.
 
         Raises `NotFound` for everybody else, 422 `reason_required` when staff give no reason.
@@ -47,7 +47,7 @@ class Looks:
             return caller.own(person)
         if person == "me":
             raise NotFound
-        await self._note(caller, self._role(caller, scope), person, what, document_id, reason)
+        await self._note(caller, self._role(caller, scope), person, what, document_id)
         return person
 
     def _role(self, caller: Caller, scope: str) -> str:
@@ -59,10 +59,16 @@ class Looks:
             raise NotFound
         return found
 
-    async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str, reason: str) -> None:
-        if caller.kind == "staff" and not reason:
+    async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
+        if caller.kind == "staff" and not caller.reason:
             raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写查看该人员信息的原因")
-        fields = {"who": caller.subject, "role": role, "what": what, "document_id": document_id, "reason": reason}
+        fields = {
+            "who": caller.subject,
+            "role": role,
+            "what": what,
+            "document_id": document_id,
+            "reason": caller.reason,
+        }
         at, by = self._clock.now(), caller.label
         look = Look.first(at=at, by=by, action="looked", id=new_id(), practitioner_id=person, **fields)
         await self._looks.insert(look)

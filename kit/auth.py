@@ -27,13 +27,14 @@ Kind = Literal["practitioner", "staff", "client"]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: a practitioner, a member of staff or an API client."""
+    """Who calls: a practitioner, a member of staff or an API client; and why, where they said so."""
 
     subject: str
     kind: Kind
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     session: str | None = None
+    reason: str = ""
 
     @property
     def label(self) -> str:

@@ -24,8 +24,8 @@ class AccessLog:
             return
 
     async def page(
-        self, caller: Caller, person: str, reason: str, after: Cursor | None, limit: int
+        self, caller: Caller, person: str, after: Cursor | None, limit: int
     ) -> tuple[list[Access], Cursor | None]:
         """A page of the looks at a person's file, newest first, and where the next one begins."""
-        owner = await self._looks.owner(caller, person, READ_SCOPE, "access_log", person, reason)
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "access_log", person)
         return await self._store.accesses.newest({"practitioner_id": owner}, after, limit)

@@ -13,7 +13,7 @@ from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields
 from kit.http import (
-    AccessReason,
+    ACCESS_REASON,
     After,
     CallerDep,
     Id,
@@ -420,36 +420,31 @@ async def lookup(services: ServicesDep, caller: CallerDep, body: LookupIn) -> Pe
     return PersonOut(practitioner_id=found)
 
 
-@router.get("/practitioners/{practitioner_id}")
-async def get_practitioner(
-    services: ServicesDep, caller: CallerDep, practitioner_id: PersonId, reason: AccessReason
-) -> PractitionerOut:
+@router.get("/practitioners/{practitioner_id}", openapi_extra=ACCESS_REASON)
+async def get_practitioner(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
     """A person's basic information."""
-    person = await services.identity.get(caller, practitioner_id, reason)
+    person = await services.identity.get(caller, practitioner_id)
     opened = {"practitioner_id": person.id, **services.identity.opened(person)}
     return PractitionerOut.model_validate({**person.model_dump(), **opened})
 
 
-@router.get("/practitioners/{practitioner_id}/access-log")
+@router.get("/practitioners/{practitioner_id}/access-log", openapi_extra=ACCESS_REASON)
 async def list_accesses(
     services: ServicesDep,
     caller: CallerDep,
     practitioner_id: PersonId,
-    reason: AccessReason,
     after: After,
     limit: Limit = 50,
 ) -> Page[AccessOut]:
     """Who looked at the person's file, newest first."""
-    accesses, following = await services.accesses.page(caller, practitioner_id, reason, after, limit)
+    accesses, following = await services.accesses.page(caller, practitioner_id, after, limit)
     return Page(items=[AccessOut.of(access) for access in accesses], next_cursor=write_cursor(following))
 
 
-@router.get("/practitioners/{practitioner_id}/portrait", response_class=Response)
-async def get_portrait(
-    services: ServicesDep, caller: CallerDep, practitioner_id: PersonId, reason: AccessReason
-) -> Response:
+@router.get("/practitioners/{practitioner_id}/portrait", response_class=Response, openapi_extra=ACCESS_REASON)
+async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """A person's portrait as JPEG."""
-    picture = await services.identity.portrait(caller, practitioner_id, reason)
+    picture = await services.identity.portrait(caller, practitioner_id)
     return Response(
         picture, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="portrait.jpg"'}
     )

@@ -135,9 +135,9 @@ class IdentityService:
             raise NotFound
         return people[0].id
 
-    async def get(self, caller: Caller, person: str, reason: str) -> Practitioner:
+    async def get(self, caller: Caller, person: str) -> Practitioner:
         """A person's basic information: their own, or read by staff or a client and written down."""
-        owner = await self._looks.owner(caller, person, READ_SCOPE, "practitioner", person, reason)
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "practitioner", person)
         found = await self._store.practitioners.get(owner)
         if found is None:
             raise NotFound
@@ -152,9 +152,9 @@ class IdentityService:
         address = person.address_sealed and self._keys.rest.open(person.address_sealed, f"address:{person.id}")
         return {"document_number": number, "former_numbers": former, "address": address}
 
-    async def portrait(self, caller: Caller, person: str, reason: str) -> bytes:
+    async def portrait(self, caller: Caller, person: str) -> bytes:
         """The portrait as JPEG. Raises `NotFound`."""
-        owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person, reason)
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person)
         return await self._portraits.show(await self._store.practitioners.get(owner))
 
     async def issue_certificate(self, caller: Caller, person_id: str, phone: str) -> Certificate:

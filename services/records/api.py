@@ -11,7 +11,7 @@ from contracts.records import Attachment, Source
 from kit.documents import Entry
 from kit.errors import AppError, NotFound
 from kit.http import (
-    AccessReason,
+    ACCESS_REASON,
     After,
     CallerDep,
     ExpectedVersion,
@@ -112,18 +112,17 @@ KIND_PAGE = Page[KindOut](items=[KindOut.of(kind) for kind in KINDS.values()])
 router = APIRouter(prefix="/api/records", route_class=StrictRoute)  # the busiest routes first: they are tried in order
 
 
-@router.get("/practitioners/{practitioner_id}/records")
+@router.get("/practitioners/{practitioner_id}/records", openapi_extra=ACCESS_REASON)
 async def list_records(
     service: ServiceDep,
     caller: CallerDep,
     practitioner_id: PersonId,
-    reason: AccessReason,
     after: After,
     kind: str | None = None,
     limit: Limit = 50,
 ) -> Page[RecordOut]:
     """A person's records, newest first."""
-    records, following = await service.page(caller, practitioner_id, reason, kind, after, limit)
+    records, following = await service.page(caller, practitioner_id, kind, after, limit)
     return Page(items=[RecordOut.of(record) for record in records], next_cursor=write_cursor(following))
 
 
@@ -143,12 +142,10 @@ async def create_record(
     return RecordOut.of(record)
 
 
-@router.get("/records/{record_id}")
-async def get_record(
-    service: ServiceDep, caller: CallerDep, record_id: Id, reason: AccessReason, response: Response
-) -> RecordOut:
+@router.get("/records/{record_id}", openapi_extra=ACCESS_REASON)
+async def get_record(service: ServiceDep, caller: CallerDep, record_id: Id, response: Response) -> RecordOut:
     """A record; its version is the ETag."""
-    record = await service.get(caller, record_id, reason)
+    record = await service.get(caller, record_id)
     response.headers["ETag"] = etag(record.version)
     return RecordOut.of(record)
 
@@ -180,10 +177,10 @@ async def delete_record(service: ServiceDep, caller: CallerDep, record_id: Id, v
         raise _conflict(conflict) from conflict
 
 
-@router.get("/records/{record_id}/history")
-async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id, reason: AccessReason) -> Page[Entry]:
+@router.get("/records/{record_id}/history", openapi_extra=ACCESS_REASON)
+async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id) -> Page[Entry]:
     """Every version of a record: when, by whom, what changed."""
-    record = await service.get(caller, record_id, reason)
+    record = await service.get(caller, record_id)
     return Page(items=record.history)
 
 

@@ -34,12 +34,12 @@ class RecordService:
         self._records, self._looks, self._clock = records, looks, clock
 
     async def page(
-        self, caller: Caller, person: str, reason: str, kind: str | None, after: Cursor | None, limit: int
+        self, caller: Caller, person: str, kind: str | None, after: Cursor | None, limit: int
     ) -> tuple[list[Record], Cursor | None]:
         """A page of a person's records, newest first, and where the next one begins."""
         if kind:
             _known(kind)
-        owner = await self._looks.owner(caller, person, SCOPE, "records", person, reason)
+        owner = await self._looks.owner(caller, person, SCOPE, "records", person)
         return await self._records.of_person(owner, kind, after, limit)
 
     async def create(
@@ -70,10 +70,10 @@ class RecordService:
             raise AppError(409, "idempotency_conflict", "同一个 Idempotency-Key 已用于内容不同的请求")
         return first.as_created()
 
-    async def get(self, caller: Caller, record_id: str, reason: str) -> Record:
+    async def get(self, caller: Caller, record_id: str) -> Record:
         """The current version. Raises `NotFound`: unknown, deleted, not for the caller to see."""
         record = await self._found(record_id)
-        await self._looks.owner(caller, record.practitioner_id, SCOPE, "record", record_id, reason)
+        await self._looks.owner(caller, record.practitioner_id, SCOPE, "record", record_id)
         return record
 
     async def _found(self, record_id: str) -> Record:
