@@ -62,6 +62,12 @@ class Sender:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=FAREWELL_SECONDS)
 
+    async def keeps_up(self) -> None:
+        """A readiness check: nothing has been due for longer than a worker that lives would leave it."""
+        since = self._clock.now() - timedelta(seconds=self._settings.overdue_seconds)
+        if late := await self._messages.due(since, 1):
+            raise RuntimeError(f"message {late[0]} has been due for more than {self._settings.overdue_seconds:.0f} s")
+
     async def _take_fresh(self) -> None:
         while True:
             await self._begin(await self._handed_over.get())

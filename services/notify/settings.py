@@ -65,6 +65,7 @@ class SendingSettings(BaseModel):
     sweep_seconds: float = 1.0
     grace_seconds: float = 3.0
     lease_seconds: float = 15.0
+    overdue_seconds: float = 60.0
 
 
 class ReceiptSettings(BaseModel):

@@ -8,6 +8,7 @@ from kit import mongo
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database, Projection
 from kit.process import Api, Service, Worker
@@ -92,7 +93,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         groups = {GROUP: TOPICS, CERTIFICATES_GROUP: CERTIFICATES_TOPICS}
         table = handlers(requests)
         consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]
-        yield Worker(publisher, consumers, {"mongo": partial(mongo.ping, database)}, [sender.run])
+        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "sender": sender.keeps_up}
+        yield Worker(publisher, consumers, checks, [sender.run])
 
 
 SERVICE = Service(NAME, Settings, api, worker)
