@@ -1,11 +1,11 @@
 """Who looked at whose file: the looks of every service, kept for the person to see."""
 
 from contracts.access import AccessLogged
-from kit.access import Looks
+from kit.access import Look, Looks
 from kit.auth import Caller
 from kit.mongo import Cursor, Duplicate
 from services.identity.domain import READ_SCOPE
-from services.identity.store import Access, Store
+from services.identity.store import Store
 
 
 class AccessLog:
@@ -17,7 +17,7 @@ class AccessLog:
     async def note(self, event: AccessLogged) -> None:
         """Keep a look; told twice it is kept once."""
         fields = event.model_dump(include={"practitioner_id", "who", "role", "what", "document_id", "reason"})
-        access = Access.first(at=event.at, by=event.who, action="noted", id=event.access_id, **fields)
+        access = Look.first(at=event.at, by=event.who, action="noted", id=event.access_id, **fields)
         try:
             await self._store.accesses.insert(access)
         except Duplicate:
@@ -25,7 +25,7 @@ class AccessLog:
 
     async def page(
         self, caller: Caller, person: str, after: Cursor | None, limit: int
-    ) -> tuple[list[Access], Cursor | None]:
+    ) -> tuple[list[Look], Cursor | None]:
         """A page of the looks at a person's file, newest first, and where the next one begins."""
         owner = await self._looks.owner(caller, person, READ_SCOPE, "access_log", person)
         return await self._store.accesses.newest({"practitioner_id": owner}, after, limit)

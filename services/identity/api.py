@@ -9,6 +9,7 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from pydantic import Field, ValidationError
 
+from kit.access import Look
 from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields
@@ -34,7 +35,7 @@ from services.identity.domain import ChallengeState, DocumentNumber, Phone, Regi
 from services.identity.login import LoginService
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Access, Certificate, Challenge, Practitioner, Session
+from services.identity.store import Certificate, Challenge, Practitioner, Session
 from services.identity.throttle import Throttle
 
 
@@ -170,7 +171,7 @@ class AccessOut(Out):
     reason: str
 
     @classmethod
-    def of(cls, access: Access) -> "AccessOut":
+    def of(cls, access: Look) -> "AccessOut":
         """From the document."""
         return cls.model_validate({**access.model_dump(), "access_id": access.id, "at": access.created_at})
 

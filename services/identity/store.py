@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from kit.access import Look
 from kit.documents import Document
 from kit.ids import derived_id
 from kit.mongo import NEWEST, Collection, Database, Index
@@ -119,19 +120,6 @@ class Session(Document):
     ended: bool = False
 
 
-class Access(Document):
-    """A look at a person's file by somebody else, in whatever service; its id is the look's."""
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
-
-    practitioner_id: str
-    who: str
-    role: str
-    what: str
-    document_id: str
-    reason: str
-
-
 def certificate_id(practitioner_id: str) -> str:
     """A person's certificate has one id for ever: two can't be issued at once."""
     return derived_id("certificate", practitioner_id)
@@ -152,7 +140,7 @@ class Store:
         by_subject, run_out = Index([("subject", 1)]), Index([("expires_at", 1)], expireAfterSeconds=0)
         self.sessions = Collection(database, "sessions", Session, [by_subject, run_out])
         by_person = Index([("practitioner_id", 1), *NEWEST])
-        self.accesses = Collection(database, "accesses", Access, [by_person])
+        self.accesses = Collection(database, "accesses", Look, [by_person])
         self.staff = Collection(database, "staff", Staff)
         self.clients = Collection(database, "clients", Client)
 
