@@ -7,11 +7,13 @@ from bench.table import Row
 
 PEOPLE = 300
 PACE, P50, P99 = 20.0, 120.0, 500.0
+FAILOVER_MS = 2_000.0
 AT_ONCE, LOGINS_PER_SECOND = 12, 25.0
 
 
 async def rows(stack: Stack) -> list[Row]:
-    return [await _accepted(), await _whole(), *await _steps(stack)]
+    failovers = [await _failover(mode) for mode in ("refuse", "hang")]
+    return [await _accepted(), *failovers, await _whole(), *await _steps(stack)]
 
 
 async def _accepted() -> Row:
@@ -20,6 +22,15 @@ async def _accepted() -> Row:
     passed = found["p50_ms"] <= P50 and found["p99_ms"] <= P99
     name = f"code requested → accepted by the operator, {PACE:.0f}/s"
     return Row(name, reached, "–", f"{P50:.0f} / {P99:.0f} ms", reached, passed, {"ours": found})
+
+
+async def _failover(mode: str) -> Row:
+    found = await measured("bench.visiting", what="paced", people=PEOPLE, pace=PACE, tencent=mode)
+    reached = f"{found['longest_ms']:.0f} ms, {found['missing']} of {PEOPLE} unknown"
+    what = {"refuse": "refuses", "hang": "hangs"}[mode]
+    name = f"the first operator {what}: code requested → accepted by the other one, the longest"
+    passed = found["longest_ms"] <= FAILOVER_MS
+    return Row(name, reached, "–", f"≤ {FAILOVER_MS:.0f} ms", reached, passed, {"ours": found})
 
 
 async def _whole() -> Row:

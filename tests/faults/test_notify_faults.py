@@ -53,7 +53,6 @@ async def test_an_operators_bad_day_during_500_messages(
     assert len(took) + sum(message["reason"] == "outcome_unknown" for message in messages.values()) >= MANY - AT_ONCE
     assert sum(message["state"] == "delivered" for message in messages.values()) >= MANY - 2 * AT_ONCE
     assert any(message["provider"] == "aliyun" for message in messages.values())
-    assert took[-1] < 2.5
     await nothing_twice(sms_operators, messages, codes)
     await eventually(lambda: in_use(stack), 30, "the breaker has closed by itself", pause=0.3)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ class Log:
     requests: int = 0
     failed: int = 0
     unexpected: list[str] = field(default_factory=list)
+    seconds: float = 0
+
+    @property
+    def per_second(self) -> float:
+        return len(self.acknowledged) / max(0.001, self.seconds)
 
     @property
     def success(self) -> float:
@@ -45,12 +51,14 @@ class Load:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Log]:
         """Writes for as long as the block runs; every write that was begun is brought to its end."""
+        began = time.monotonic()
         tasks = [asyncio.create_task(self._write(person, place)) for place, person in enumerate(self.writers)]
         try:
             yield self.log
         finally:
             self._stop.set()
             await asyncio.gather(*tasks)
+            self.log.seconds += time.monotonic() - began
 
     async def _write(self, person: Person, place: int) -> None:
         pause = len(self.writers) / self.rate
