@@ -53,9 +53,8 @@ class Run:
         drained = time.monotonic() - began
         evidence.snapshots = snapshots
         evidence.store = await eventually(lambda: self._kept(evidence.source), 60, "the consumer has caught up")
-        print(
-            f"{len(self.log.acknowledged)} writes, {self.log.per_second:.0f}/s, success {self.log.success:.4%}, drained in {drained:.1f} s"
-        )
+        written = f"{len(self.log.acknowledged)} writes, {self.log.per_second:.0f}/s"
+        print(f"{written}, success {self.log.success:.4%}, drained in {drained:.1f} s")
         assert check(evidence) == []
         assert self.log.unexpected == []
         return evidence
