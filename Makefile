@@ -1,6 +1,6 @@
 # Every target is one line that CI and people call alike; `make` alone prints them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset demo test check bench soak lock help
+.PHONY: up down status logs restart reset demo test test-long check bench soak lock help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -31,6 +31,10 @@ demo: ## Play the main job through the public HTTP door and a Kafka subscriber
 test: ## Run all tests against their own copy of the stack: make test a='-k history'
 	@$(SETUP)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
+
+test-long: ## The same with the full numbers of the acceptance lists (about 20 minutes)
+	@$(SETUP)
+	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 check: ## Format, lint, types, import rules, contracts
 	@$(SETUP) --venv

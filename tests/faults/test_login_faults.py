@@ -10,12 +10,13 @@ import pytest
 
 from kit import mongo
 from tests.support.processes import Processes
+from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.visits import LOGIN_CODES, Citizen, LoginPage, Window
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.faults
-PEOPLE, PER_SECOND, KILLS = 200, 5, 5
+PEOPLE, PER_SECOND, KILLS = scaled(200, 60), 5, scaled(5, 2)
 PROGRAMS = ("identity-api", "identity-worker", "notify-api", "notify-worker")
 
 
@@ -100,7 +101,7 @@ async def written_down(stack: RunningStack, visit: Visit) -> tuple[int, int]:
     return sum(action in ("requested", "resent") for action in actions), sessions
 
 
-async def test_200_logins_while_every_process_is_killed_five_times(
+async def test_logins_while_every_process_is_killed(
     stack: RunningStack, window: Window, login_page: LoginPage, processes: Processes
 ) -> None:
     visits = [Visit(await window.enrolled()) for _ in range(PEOPLE)]

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from tests.support.processes import Processes
+from tests.support.scale import scaled
 from tests.support.sms import Codes, Operators, in_use, operator_state, states
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
-MANY, RATE = 500, 25
+RATE = 25
+BEFORE, ILL, AFTER = scaled(100, 25), scaled(200, 75), scaled(200, 25)
+MANY = BEFORE + ILL + AFTER
+KILLS = scaled(5, 2)
 AT_ONCE = 32  # calls to an operator under way at the moment it stops to answer
 
 
@@ -39,15 +43,13 @@ def report(what: str, messages: dict[str, dict[str, Any]]) -> list[float]:
 
 
 @pytest.mark.parametrize("mode", ["refuse", "throttle", "hang", "garbage"])
-async def test_an_operators_bad_day_during_500_messages(
-    mode: str, stack: RunningStack, codes: Codes, sms_operators: Operators
-) -> None:
-    """It begins after 100 and ends after 300; receipts are not called back, so what is known is what was asked for."""
-    await codes.ask(100, rate=RATE)
+async def test_an_operators_bad_day(mode: str, stack: RunningStack, codes: Codes, sms_operators: Operators) -> None:
+    """It begins and ends among others; receipts are not called back, so what is known is what was asked for."""
+    await codes.ask(BEFORE, rate=RATE)
     await sms_operators.behave("tencent", mode, seconds=4, receipts="lost")
-    await codes.ask(200, rate=RATE)
+    await codes.ask(ILL, rate=RATE)
     await sms_operators.well()
-    await codes.ask(MANY - 300, rate=RATE)
+    await codes.ask(AFTER, rate=RATE)
     messages = await codes.ended()
     took = report(mode, messages)
     assert len(took) + sum(message["reason"] == "outcome_unknown" for message in messages.values()) >= MANY - AT_ONCE
@@ -57,9 +59,7 @@ async def test_an_operators_bad_day_during_500_messages(
     await eventually(lambda: in_use(stack), 30, "the breaker has closed by itself", pause=0.3)
 
 
-async def test_operators_that_are_killed_during_500_messages(
-    processes: Processes, codes: Codes, sms_operators: Operators
-) -> None:
+async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms_operators: Operators) -> None:
     asking = asyncio.create_task(codes.ask(MANY, rate=RATE))
     for _ in range(2):
         await asyncio.sleep(2)
@@ -72,21 +72,21 @@ async def test_operators_that_are_killed_during_500_messages(
     await nothing_twice(sms_operators, messages, codes)
 
 
-async def test_killing_notifys_worker_five_times_sends_no_code_twice(
+async def test_killing_notifys_worker_sends_no_code_twice(
     stack: RunningStack, processes: Processes, codes: Codes, sms_operators: Operators
 ) -> None:
     """Operators take half a second each, so that a worker dies with answers under way."""
     for provider in ("tencent", "aliyun"):
         await sms_operators.behave(provider, "delay", seconds=0.5)
-    asking = asyncio.create_task(codes.ask(200, rate=10))
-    for _ in range(5):
+    asking = asyncio.create_task(codes.ask(KILLS * 40, rate=10))
+    for _ in range(KILLS):
         await asyncio.sleep(2.5)
         await processes.kill("notify-worker")
         await eventually(lambda: answering(stack), 30, "the worker is back", pause=0.2)
     await asking
     messages = await codes.ended(90)
     report("worker killed", messages)
-    assert len(messages) == 200, "no request is lost"
+    assert len(messages) == KILLS * 40, "no request is lost"
     assert {message["reason"] for message in messages.values()} <= {None, "outcome_unknown"}
     await nothing_twice(sms_operators, messages, codes)
 

@@ -13,11 +13,12 @@ from redis.asyncio import Redis
 from tests.support.doors import identity
 from tests.support.names import seeded
 from tests.support.problems import problem
+from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage, Window, another, crowd
 from tests.support.waiting import eventually
 
-PEOPLE, GUESSES = 400, 6
+PEOPLE, GUESSES = scaled(400, 100), 6
 OWN_DATABASE = "/9"
 
 
@@ -57,7 +58,7 @@ async def city(
         await redis.flushdb()
 
 
-async def test_of_2400_guesses_over_400_people_five_a_code_are_judged(
+async def test_of_guesses_over_many_people_five_a_code_are_judged(
     gateway: httpx2.AsyncClient, window: Window, login_page: LoginPage, city: City
 ) -> None:
     codes = await with_codes(window, login_page, PEOPLE)

@@ -11,12 +11,13 @@ from minio import Minio
 from redis.asyncio import Redis
 
 from kit import mongo
+from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber, headers_of, version_of
 from tests.support.visits import WINDOW, LoginPage, Window, crowd
 from tests.support.waiting import eventually
 
-PEOPLE = 200
+PEOPLE = scaled(200, 60)
 SERVICES = ("identity", "notify", "records")
 TOPICS = ("identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages")
 
@@ -75,7 +76,7 @@ async def everywhere(stack: RunningStack, redis: "Redis") -> list[tuple[str, str
     return texts + await asyncio.to_thread(in_bucket, stack)
 
 
-async def test_what_is_known_of_200_people_stands_nowhere_in_plain(
+async def test_what_is_known_of_people_stands_nowhere_in_plain(
     stack: RunningStack, window: Window, login_page: LoginPage, redis: "Redis"
 ) -> None:
     visits = await crowd(window, login_page, PEOPLE)
