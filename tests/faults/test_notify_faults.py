@@ -37,8 +37,9 @@ async def nothing_twice(operators: Operators, messages: dict[str, dict[str, Any]
 
 
 def report(what: str, messages: dict[str, dict[str, Any]]) -> list[float]:
-    took = seconds_to_accepted(messages)
-    print(f"{what}: {dict(states(messages))}; p50 {took[len(took) // 2]:.2f} s, longest {took[-1]:.2f} s")
+    took = seconds_to_accepted(messages)  # none where the receipt was quicker than the answer
+    times = f"p50 {took[len(took) // 2]:.2f} s, longest {took[-1]:.2f} s" if took else "none was accepted first"
+    print(f"{what}: {dict(states(messages))}; {times}")
     return took
 
 
