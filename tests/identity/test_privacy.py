@@ -17,8 +17,11 @@ from tests.support.visits import WINDOW, LoginPage, Window, crowd
 from tests.support.waiting import eventually
 
 PEOPLE = 200
-SERVICES = ("identity", "notify", "records")
-TOPICS = ("identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages")
+SERVICES = ("attachments", "identity", "notify", "records")
+TOPICS = (
+    "attachments.changes", "attachments.messages", "identity.changes", "identity.messages", "notify.changes",
+    "records.changes", "records.messages",
+)  # fmt: skip
 
 
 async def stored(stack: RunningStack, service: str) -> AsyncIterator[tuple[str, str]]:
