@@ -1,5 +1,6 @@
 """A file that comes in a form: measured while it arrives, never taken further than it may be long."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
@@ -20,8 +21,8 @@ class Upload:
     fields: dict[str, str]
 
 
-async def read_upload(request: Request, limit: int, too_large: AppError) -> Upload:
-    """Read a form. Raises `too_large` when the file has `limit` bytes or more, as soon as they have arrived.
+async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:
+    """Read a form. Raises `too_large()` when the file has `limit` bytes or more, as soon as they have arrived.
 
     Raises 422 without a file, and 400 for what is no form.
     """
@@ -33,11 +34,11 @@ async def read_upload(request: Request, limit: int, too_large: AppError) -> Uplo
         content = await file.read()
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
     if len(content) >= limit:
-        raise too_large
+        raise too_large()
     return Upload(content, fields)
 
 
-def _measured(receive: Receive, most: int, too_large: AppError) -> Receive:
+def _measured(receive: Receive, most: int, too_large: Callable[[], AppError]) -> Receive:
     arrived = 0
 
     async def measured() -> Message:
@@ -45,7 +46,7 @@ def _measured(receive: Receive, most: int, too_large: AppError) -> Receive:
         message = await receive()
         arrived += len(message.get("body", b""))
         if arrived > most:
-            raise too_large
+            raise too_large()
         return message
 
     return measured

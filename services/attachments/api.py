@@ -80,9 +80,11 @@ class Door:
 
     def __init__(self, service: AttachmentService, rules: Rules) -> None:
         self.service, self.rules = service, rules
-        self.too_large = AppError(
-            413, "file_too_large", f"附件必须小于 {rules.limit_bytes // 1024}KB，请按 72~100dpi 重新扫描后上传"
-        )
+
+    def too_large(self) -> AppError:
+        """The refusal of a file that is not smaller than the limit."""
+        told = f"附件必须小于 {self.rules.limit_bytes // 1024}KB，请按 72~100dpi 重新扫描后上传"
+        return AppError(413, "file_too_large", told)
 
 
 async def _door(request: Request) -> Door:

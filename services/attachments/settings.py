@@ -1,5 +1,7 @@
 """Settings of attachments."""
 
+from pydantic import Field
+
 from kit.settings import BlobSettings, HttpSettings, ServiceSettings
 from services.attachments.domain import Rules
 
@@ -11,9 +13,13 @@ class DoorSettings(HttpSettings):
 
 
 class Settings(ServiceSettings):
-    """What attachments needs beside what every service does; `records_url` is the API of records."""
+    """What attachments needs beside what every service does; `records_url` is the API of records.
+
+    Of two `sandboxes` one goes on while a hostile file keeps the other busy.
+    """
 
     http: DoorSettings = DoorSettings()
     blobs: BlobSettings
     rules: Rules = Rules()
     records_url: str
+    sandboxes: int = Field(default=2, ge=1)

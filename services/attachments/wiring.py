@@ -19,7 +19,7 @@ from kit.images import Images
 from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
-from kit.sandbox import Sandbox
+from kit.sandbox import Limits, Sandbox
 from services.attachments import consumers
 from services.attachments.api import Door, router
 from services.attachments.checks import Checks
@@ -31,6 +31,7 @@ from services.attachments.store import Attachments
 
 NAME = "attachments"
 ASK_SECONDS = 5
+LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
 
 
 def _service(
@@ -69,7 +70,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
-        Sandbox() as sandbox,
+        Sandbox(settings.sandboxes, LIMITS) as sandbox,
     ):
         attachments, looks = Attachments(database), Looks(database, SystemClock(), READERS)
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)

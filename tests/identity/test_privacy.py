@@ -19,8 +19,8 @@ from tests.support.waiting import eventually
 PEOPLE = 200
 SERVICES = ("attachments", "identity", "notify", "records")
 TOPICS = (
-    "attachments.changes", "attachments.messages", "identity.changes", "identity.messages", "notify.changes",
-    "records.changes", "records.messages",
+    "identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages",
+    "attachments.changes", "attachments.messages",
 )  # fmt: skip
 
 
