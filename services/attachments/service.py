@@ -8,7 +8,7 @@ from kit.auth import Caller
 from kit.blobs import Bucket, Damaged
 from kit.clock import Clock
 from kit.errors import AppError, NotFound, Unavailable
-from kit.ids import new_id, secret_id
+from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
 from services.attachments.domain import JPEG, WITH_SCAN
 from services.attachments.known_records import KnownRecord, KnownRecords
@@ -55,7 +55,7 @@ class AttachmentService:
         attachment = Attachment.first(
             at=self._clock.now(), by=caller.label, action="uploaded",
             id=new_id(), practitioner_id=record.practitioner_id, record_id=record.record_id, kind=record.kind,
-            title=title, sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=f"scans/{secret_id()}",
+            title=title, sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Attachment.new_folder(),
         )  # fmt: skip
         await self._bucket.put(attachment.original, content, "image/jpeg")
         try:

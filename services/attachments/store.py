@@ -5,10 +5,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from kit.documents import Document
+from kit.ids import secret_id
 from kit.mongo import Collection, Database, Index
 from services.attachments.domain import LIVE, Remark, State
 
 COLLECTION = "attachments"
+FOLDERS = "scans"
 KNOWN_RECORDS = "known_records"
 
 
@@ -30,6 +32,11 @@ class Attachment(Document):
     height: int | None = None
     dpi: int | None = None
     folder: str
+
+    @staticmethod
+    def new_folder() -> str:
+        """Where another scan is kept."""
+        return f"{FOLDERS}/{secret_id()}"
 
     @property
     def original(self) -> str:
@@ -54,7 +61,8 @@ class Attachments:
         one_live = Index(
             [("record_id", 1)], unique=True, partialFilterExpression={"state": {"$in": list(LIVE)}}, name="one_live"
         )
-        self._collection = Collection(database, COLLECTION, Attachment, [one_live, Index([("sha256", 1)])])
+        indexes = [one_live, Index([("sha256", 1)]), Index([("folder", 1)])]
+        self._collection = Collection(database, COLLECTION, Attachment, indexes)
         self.prepare = self._collection.prepare
         self.insert = self._collection.insert
         self.replace = self._collection.replace
@@ -72,3 +80,8 @@ class Attachments:
         """Whether somebody else ever uploaded the same file."""
         query = {"sha256": sha256, "practitioner_id": {"$ne": practitioner_id}}
         return await self._collection.find_one(query) is not None
+
+    async def in_folders(self, beginning: str, limit: int) -> list[Attachment]:
+        """Those that are not deleted and whose folder begins like this."""
+        query = {"folder": {"$regex": f"^{beginning}"}, "state": {"$in": list(LIVE)}}
+        return await self._collection.find(query, sort=[("folder", 1)], limit=limit)

@@ -28,6 +28,7 @@ from services.attachments.publications import PUBLICATIONS
 from services.attachments.service import AttachmentService
 from services.attachments.settings import Settings
 from services.attachments.store import Attachments
+from services.attachments.sweeper import Sweeper
 
 NAME = "attachments"
 ASK_SECONDS = 5
@@ -65,7 +66,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to records, and the check."""
+    """The publisher, who listens to records, the check and the sweeper."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
@@ -85,7 +86,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)})
+        sweeper = Sweeper(attachments, bucket, SystemClock())
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)}, [sweeper.run])
 
 
 SERVICE = Service(NAME, Settings, api, worker)
