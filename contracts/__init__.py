@@ -1,6 +1,6 @@
 """Vocabulary between services: one module per producer, data only (`python -m contracts write|check`)."""
 
-from contracts import identity, notify, records
+from contracts import attachments, identity, notify, records
 from kit.events import EventData
 
 EVENTS: tuple[type[EventData], ...] = (
@@ -10,5 +10,7 @@ EVENTS: tuple[type[EventData], ...] = (
     identity.AccessLogged,
     records.RecordChanged,
     records.AccessLogged,
+    attachments.AttachmentChanged,
+    attachments.AccessLogged,
     notify.MessageChanged,
 )

@@ -91,6 +91,10 @@ class Bucket:
         """All keys that begin with `prefix`, in order."""
         return await self._call(self._keys, prefix)
 
+    async def older(self, prefix: str, than: datetime) -> dict[str, bool]:
+        """All keys that begin with `prefix`, and whether they were last written before `than`."""
+        return await self._call(self._older, prefix, than)
+
     async def _call(self, act: Callable[..., T], *arguments: object) -> T:
         try:
             async with asyncio.timeout(self._settings.call_seconds):
@@ -134,6 +138,10 @@ class Bucket:
 
     def _keys(self, prefix: str) -> list[str]:
         return [str(found.object_name) for found in self._client.list_objects(self._name, prefix, recursive=True)]
+
+    def _older(self, prefix: str, than: datetime) -> dict[str, bool]:
+        found = self._client.list_objects(self._name, prefix, recursive=True)
+        return {str(one.object_name): bool(one.last_modified and one.last_modified < than) for one in found}
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """Pictures from strangers: looked at before anything is decoded, decoded in a sandbox. The only importer of Pillow."""
 
+import math
 import struct
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from io import BytesIO
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from kit.sandbox import Sandbox, TooCostly
 
@@ -16,6 +19,12 @@ MOST_PIXELS = 25_000_000
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 BARE = {0x01, *range(0xD0, 0xD9)}
 LAST = {0xD9, 0xDA}
+CM_PER_INCH = 2.54
+# EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+LONGEST, THUMBNAIL = 1_800, 240
+P = ParamSpec("P")
+T = TypeVar("T")
 Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]
 
 
@@ -33,6 +42,23 @@ class Size:
 
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of a scan that decodes whole, and clean pictures of it.
+
+    `density`: dots per inch along both sides, None when the file doesn't say. `brightness` (mean) and `contrast`
+    (standard deviation) are of 255; `sharpness` is the steepest edge as a share of the picture's range.
+    """
+
+    size: Size
+    density: tuple[float, float] | None
+    brightness: float
+    contrast: float
+    sharpness: float
+    image: bytes
+    thumbnail: bytes
 
 
 def probe(jpeg: bytes, most_pixels: int = MOST_PIXELS) -> Size:
@@ -71,31 +97,101 @@ class Images:
 
         Raises `BadImage`, and `Unavailable` when the machine can't do it now.
         """
+        return await self._sandboxed(reencode, jpeg, longest, quality)
+
+    async def scan(self, jpeg: bytes) -> Scan:
+        """Measure a scan and make clean pictures of it. Raises as `reencode`."""
+        return await self._sandboxed(scan, jpeg)
+
+    async def _sandboxed(self, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
         probe(jpeg)
         try:
-            return await self._sandbox.run(reencode, jpeg, longest, quality)
+            return await self._sandbox.run(work, jpeg, *more)
         except TooCostly as error:
             raise BadImage("too_costly") from error
 
 
+def _blamed(work: Callable[P, T]) -> Callable[P, T]:
+    """Whatever goes wrong in the sandbox is the picture's fault."""
+
+    @wraps(work)
+    def blaming(*args: P.args, **kwargs: P.kwargs) -> T:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+        try:
+            return work(*args, **kwargs)
+        except MemoryError:
+            raise BadImage("too_costly") from None
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise BadImage("too_many_pixels") from None
+        except Exception:  # Pillow has no one error for what is damaged
+            raise BadImage("damaged") from None
+
+    return blaming
+
+
+@_blamed
 def reencode(jpeg: bytes, longest: int, quality: int) -> bytes:
-    """What the sandbox does: whatever goes wrong in there is the picture's fault."""
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-    try:
-        with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
-            picture.draft("RGB", (longest, longest))
-            return _clean(ImageOps.exif_transpose(picture).convert("RGB"), longest, quality)
-    except MemoryError:
-        raise BadImage("too_costly") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise BadImage("too_many_pixels") from None
-    except Exception:  # Pillow has no one error for what is damaged
-        raise BadImage("damaged") from None
+    """What the sandbox does for `Images.reencode`."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        return _clean(_upright(picture, longest), longest, quality)
+
+
+@_blamed
+def scan(jpeg: bytes) -> Scan:
+    """What the sandbox does for `Images.scan`."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        size, density = Size(*picture.size), _density(picture)
+        upright = _upright(picture, LONGEST)
+    grey = upright.convert("L")
+    shades = grey.histogram()
+    seen, sharpness = ImageStat.Stat(shades), _sharpness(grey, shades)
+    image = _clean(upright, LONGEST, 85)
+    return Scan(size, density, seen.mean[0], seen.stddev[0], sharpness, image, _clean(upright, THUMBNAIL, 80))
+
+
+def _upright(picture: Image.Image, longest: int) -> Image.Image:
+    picture.draft("RGB", (longest, longest))
+    return ImageOps.exif_transpose(picture).convert("RGB")
+
+
+def _density(picture: Image.Image) -> tuple[float, float] | None:
+    """As JFIF says, or else EXIF; Pillow's own answer takes 72 for what EXIF leaves out."""
+    unit = picture.info.get("jfif_unit")
+    if unit in (1, 2):
+        return _plausible([each * (CM_PER_INCH if unit == 2 else 1) for each in picture.info["jfif_density"]])
+    exif = picture.getexif()
+    if X_RESOLUTION not in exif or Y_RESOLUTION not in exif:
+        return None
+    factor = CM_PER_INCH if exif.get(RESOLUTION_UNIT) == 3 else 1
+    return _plausible([float(exif[tag]) * factor for tag in (X_RESOLUTION, Y_RESOLUTION)])
+
+
+def _plausible(density: Sequence[float]) -> tuple[float, float] | None:
+    across, down = density
+    return (across, down) if all(math.isfinite(each) and each > 0 for each in density) else None
+
+
+def _sharpness(grey: Image.Image, shades: Sequence[int]) -> float:
+    """The steepest steps from left to right (one pixel in a thousand) as a share of the picture's range."""
+    width, height = grey.size
+    steps = ImageChops.difference(grey.crop((0, 0, width - 1, height)), grey.crop((1, 0, width, height)))
+    scope = _level(shades, 0.9995) - _level(shades, 0.0005)
+    return _level(steps.histogram(), 0.999) / scope if scope else 0.0
+
+
+def _level(histogram: Sequence[int], share: float) -> int:
+    """The level that this share of the pixels does not exceed."""
+    wanted, seen = share * sum(histogram), 0
+    for level, count in enumerate(histogram):
+        seen += count
+        if seen >= wanted:
+            return level
+    return len(histogram) - 1
 
 
 def _clean(picture: Image.Image, longest: int, quality: int) -> bytes:
-    picture.thumbnail((longest, longest))
+    picture.thumbnail((longest, longest), reducing_gap=1.0)
     picture.info.clear()  # comment, profile, position: Pillow would write some of it again
     made = BytesIO()
     picture.save(made, "JPEG", quality=quality)

@@ -17,7 +17,7 @@ Environment = dict[str, str]
 
 def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
     """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
-    own = {"identity": _identity, "notify": _notify}.get(service)
+    own = {"identity": _identity, "notify": _notify, "attachments": _attachments}.get(service)
     return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
 
 
@@ -137,6 +137,11 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
         "ALIYUN__RECEIPTS_TOKEN": secrets.sms_receipts_tokens["aliyun"],
         "RECEIPTS__POLL_SECONDS": "3",
     }
+
+
+def _attachments(stack: Stack, secrets: Secrets) -> Environment:
+    records = f"http://{HOST}:{stack.ports.services['records'].api}"
+    return s3_environment(stack, secrets, "attachments") | {"RECORDS_URL": records}
 
 
 def _seal(seal: SealKeys) -> Environment:

@@ -9,7 +9,10 @@ from deploy.local.secrets import Secrets, StaffLogin, write_private
 from deploy.local.stack import Stack
 
 CLIENT_ID = "demo-qualification"
-CLIENT_SCOPES = ("practitioners:lookup", "practitioners:read", "records:read", "intake", "certificates:issue")
+CLIENT_SCOPES = (
+    "practitioners:lookup", "practitioners:read", "records:read", "attachments:read", "attachments:original",
+    "intake", "certificates:issue",
+)  # fmt: skip
 DOCUMENT_NUMBER = "310101199003071230"
 PHONE = "13800005678"
 

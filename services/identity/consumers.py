@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from contracts import identity, records
+from contracts import attachments, identity, records
 from contracts.access import AccessLogged
 from contracts.notify import MessageChanged
 from kit.consumer import Handler
@@ -11,7 +11,8 @@ from services.identity.accesses import AccessLog
 from services.identity.login import LoginService
 
 DELIVERIES, DELIVERY_TOPICS = "identity.delivery", [MessageChanged.TOPIC]
-ACCESSES, ACCESS_TOPICS = "identity.access", [identity.AccessLogged.TOPIC, records.AccessLogged.TOPIC]
+LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged)
+ACCESSES, ACCESS_TOPICS = "identity.access", [look.TOPIC for look in LOOKS]
 
 
 def deliveries(login: LoginService) -> Mapping[str, Handler]:
@@ -31,4 +32,4 @@ def accesses(log: AccessLog) -> Mapping[str, Handler]:
     async def access_logged(event: Event) -> None:
         await log.note(AccessLogged.model_validate_json(event.data))
 
-    return dict.fromkeys([identity.AccessLogged.TYPE, records.AccessLogged.TYPE], access_logged)
+    return dict.fromkeys([look.TYPE for look in LOOKS], access_logged)

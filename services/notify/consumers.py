@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from contracts.attachments import AttachmentChanged
 from contracts.identity import CertificateChanged, CodeRequested
 from kit.consumer import Handler
 from kit.events import Event
@@ -12,6 +13,8 @@ TOPICS = [CodeRequested.TOPIC]
 # codes don't wait behind everything that identity ever told
 CERTIFICATES_GROUP = "notify.certificates"
 CERTIFICATES_TOPICS = [CertificateChanged.TOPIC]
+SCANS_GROUP = "notify.scans"
+SCANS_TOPICS = [AttachmentChanged.TOPIC]
 
 
 def handlers(requests: Requests) -> Mapping[str, Handler]:
@@ -23,4 +26,11 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
     async def certificate_changed(event: Event) -> None:
         await requests.certificate_changed(CertificateChanged.model_validate_json(event.data))
 
-    return {CodeRequested.TYPE: code_requested, CertificateChanged.TYPE: certificate_changed}
+    async def attachment_changed(event: Event) -> None:
+        await requests.attachment_changed(AttachmentChanged.model_validate_json(event.data))
+
+    return {
+        CodeRequested.TYPE: code_requested,
+        CertificateChanged.TYPE: certificate_changed,
+        AttachmentChanged.TYPE: attachment_changed,
+    }

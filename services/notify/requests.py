@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
+from contracts.attachments import AttachmentChanged
 from contracts.identity import CertificateChanged, CodeRequested
 from kit.clock import Clock
 from kit.errors import Reject
@@ -60,6 +61,19 @@ class Requests:
         kept = self._envelopes.kept_contact(phone, event.practitioner_id) if event.contact and phone else None
         await self._contacts.put(event.practitioner_id, event.version, {"phone_sealed": kept})
 
+    async def attachment_changed(self, event: AttachmentChanged) -> None:
+        """Tell who uploaded a scan that it was refused: they may have left the page before its verdict."""
+        before = event.at + timedelta(seconds=self._notices.lifetime_seconds)
+        if event.state != "refused" or not self._notices.scans or before <= self._clock.now():
+            return
+        known = await self._contacts.get(event.practitioner_id)
+        if known and known["phone_sealed"]:
+            phone = self._envelopes.open_contact(str(known["phone_sealed"]), event.practitioner_id)
+            await self._queue(
+                derived_id("scan", event.attachment_id, str(event.version)), event.practitioner_id, "scan_refused",
+                about=event.attachment_id, phone=phone, variables=[], before=before, by="attachments",
+            )  # fmt: skip
+
     async def _phone(self, event: CertificateChanged) -> str | None:
         """The phone bound now, or else the one known before (it is removed only after its owner was told)."""
         if event.contact:
@@ -71,14 +85,14 @@ class Requests:
 
     async def _queue(
         self, identity: str, person: str, purpose: str, *,
-        about: str, phone: str, variables: Sequence[str], before: datetime,
+        about: str, phone: str, variables: Sequence[str], before: datetime, by: str = "identity",
     ) -> None:  # fmt: skip
         """Write the message down; it is due later, in case that this process does not live to send it."""
         if not CATALOGUE[purpose].takes(variables):
             raise Reject(f"no operator takes such variables for {purpose}")
         now = self._clock.now()
         message = Message.first(
-            at=now, by="identity", action="queued", id=identity, practitioner_id=person, purpose=purpose, about=about,
+            at=now, by=by, action="queued", id=identity, practitioner_id=person, purpose=purpose, about=about,
             send_before=before, due_at=now + self._grace, **self._envelopes.addressed(identity, phone, variables),
         )  # fmt: skip
         try:

@@ -82,6 +82,7 @@ class NoticeSettings(BaseModel):
     """Messages that nobody waits for: which are sent, and how long they are worth sending."""
 
     certificates: bool = True
+    scans: bool = True
     lifetime_seconds: float = 24 * 3600.0
 
 

@@ -16,7 +16,15 @@ from kit.publisher import Publisher
 from kit.seal import Sealer
 from services.notify.api import Services, router
 from services.notify.breaker import Breaker
-from services.notify.consumers import CERTIFICATES_GROUP, CERTIFICATES_TOPICS, GROUP, TOPICS, handlers
+from services.notify.consumers import (
+    CERTIFICATES_GROUP,
+    CERTIFICATES_TOPICS,
+    GROUP,
+    SCANS_GROUP,
+    SCANS_TOPICS,
+    TOPICS,
+    handlers,
+)
 from services.notify.envelopes import Envelopes
 from services.notify.operators import Operator, Operators
 from services.notify.providers import Provider
@@ -86,11 +94,11 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of requests and of certificates, and the sender."""
+    """The publisher, the consumers of requests, certificates and scans, and the sender."""
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         requests, sender = sending(settings, database)
-        groups = {GROUP: TOPICS, CERTIFICATES_GROUP: CERTIFICATES_TOPICS}
+        groups = {GROUP: TOPICS, CERTIFICATES_GROUP: CERTIFICATES_TOPICS, SCANS_GROUP: SCANS_TOPICS}
         table = handlers(requests)
         consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "sender": sender.keeps_up}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import orjson
 from pydantic import ValidationError
 
+from contracts.attachments import AttachmentChanged
+from contracts.records import Attachment
 from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock, shanghai_date
@@ -14,7 +16,7 @@ from kit.ids import derived_id, new_id
 from kit.mongo import Conflict, Cursor, Duplicate
 from services.records.domain import Kind, parse_data
 from services.records.kinds import KINDS
-from services.records.store import Data, Record, Records
+from services.records.store import Data, Followed, Record, Records
 
 SCOPE = "records:read"
 
@@ -113,11 +115,34 @@ class RecordService:
             raise VersionConflict(await self._own(caller, record.id)) from None
         return following
 
+    async def follow(self, told: AttachmentChanged) -> None:
+        """Let the record tell what became of its scan: a version of its own, unless something newer is known."""
+        written = False
+        while not written and (record := await self._records.get(told.record_id)):
+            if record.followed and not record.followed.precedes(told):
+                return
+            written = await self._follow(record, told)
+
+    async def _follow(self, record: Record, told: AttachmentChanged) -> bool:
+        fields = {"attachment": _attachment(told), "followed": Followed.of(told)}
+        following = record.following(at=self._clock.now(), by="service:attachments", action="changed", **fields)
+        try:
+            await self._records.replace(following)
+        except Conflict:  # somebody changed the record just now
+            return False
+        return True
+
     def _data(self, kind: Kind, raw: Mapping[str, object]) -> Data:
         try:
             return parse_data(kind, raw, shanghai_date(self._clock.now())).model_dump(mode="json")
         except ValidationError as error:
             raise InvalidFields.of(error, "data") from error
+
+
+def _attachment(told: AttachmentChanged) -> Attachment | None:
+    if told.state == "deleted":
+        return None
+    return Attachment(attachment_id=told.attachment_id, title=told.title, state=told.state, reasons=told.reasons)
 
 
 def _known(kind: str) -> Kind:

@@ -1,9 +1,11 @@
 """The collection `records`: one document a record, its versions in its own history."""
 
-from typing import Literal
+from datetime import datetime
+from typing import ClassVar, Literal, Self
 
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
+from contracts.attachments import AttachmentChanged
 from contracts.records import Attachment, Source, Value
 from kit.documents import Document
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
@@ -12,8 +14,31 @@ COLLECTION = "records"
 Data = dict[str, Value]
 
 
+class Followed(BaseModel):
+    """The newest that attachments told of this record's scan: also when there is none any more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attachment_id: str
+    version: int
+    at: datetime
+
+    @classmethod
+    def of(cls, told: AttachmentChanged) -> Self:
+        """What to remember of an event."""
+        return cls(attachment_id=told.attachment_id, version=told.version, at=told.at)
+
+    def precedes(self, told: AttachmentChanged) -> bool:
+        """Whether the event is newer. Versions tell of one attachment, the time tells between two."""
+        if told.attachment_id == self.attachment_id:
+            return self.version < told.version
+        return self.at < told.at
+
+
 class Record(Document):
     """A record of one kind; `request` is the hash of the request that created it (idempotency)."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"followed"}
 
     practitioner_id: str
     kind: str
@@ -21,6 +46,7 @@ class Record(Document):
     data: Data
     attachment: Attachment | None = None
     source: Source | None = None
+    followed: Followed | None = None
     request: str
 
     def facts(self) -> dict[str, JsonValue]:

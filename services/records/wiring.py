@@ -9,9 +9,11 @@ from kit import mongo
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
+from kit.consumer import Consumer
 from kit.http import create_app
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from services.records import consumers
 from services.records.api import router
 from services.records.publications import PUBLICATIONS
 from services.records.service import RecordService
@@ -35,10 +37,15 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher."""
+    """The publisher, and who listens to attachments."""
+    clock = SystemClock()
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
-        yield Worker(publisher, [], {"mongo": partial(mongo.ping, database)})
+        service = RecordService(Records(database), Looks(database, clock, READERS), clock)
+        table = consumers.attachments(service)
+        group, topics = consumers.ATTACHMENTS, consumers.ATTACHMENT_TOPICS
+        follower = Consumer(group, topics, table, settings.kafka, settings.instance)
+        yield Worker(publisher, [follower], {"mongo": partial(mongo.ping, database)})
 
 
 SERVICE = Service(NAME, Settings, api, worker)

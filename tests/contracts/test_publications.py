@@ -12,6 +12,9 @@ from kit.access import LOOKS, Look
 from kit.documents import Document
 from kit.events import EventData, encode
 from kit.publisher import Publication
+from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
+from services.attachments.store import COLLECTION as SCANS
+from services.attachments.store import Attachment
 from services.identity.publications import PUBLICATIONS as IDENTITY
 from services.identity.store import CERTIFICATES, CHALLENGES, PRACTITIONERS, Certificate, Challenge, Practitioner
 from services.notify.publications import PUBLICATIONS as NOTIFY
@@ -27,6 +30,8 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Message, NOTIFY[MESSAGES]),
     (Record, RECORDS[COLLECTION]),
     (Look, RECORDS[LOOKS]),
+    (Attachment, ATTACHMENTS[SCANS]),
+    (Look, ATTACHMENTS[LOOKS]),
 ]
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # MongoDB holds no others

@@ -10,6 +10,7 @@ from kit.auth import Caller, TokenIssuer
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN
 from tests.support.problems import fields_of, problem
+from tests.support.scans import scan
 from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Window, bearer
 from tests.support.waiting import eventually
 
@@ -36,7 +37,11 @@ async def test_a_clerk_looks_with_a_reason_and_the_person_sees_it(window: Window
     session = await login_page.logged_in(citizen)
     made = await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})
     record = made.json()["record_id"]
+    scans = f"/api/attachments/records/{record}/attachment"
+    form: dict[str, Any] = {"files": {"file": ("a.jpg", scan(72))}, "data": {"title": "学历证书"}}
+    attachment = (await session.call("POST", scans, **form)).json()["attachment_id"]
     paths = {
+        "attachment": scans,
         "practitioner": f"{WINDOW}/{citizen.id}",
         "portrait": f"{WINDOW}/{citizen.id}/portrait",
         "records": f"/api/records/practitioners/{citizen.id}/records",
@@ -49,7 +54,7 @@ async def test_a_clerk_looks_with_a_reason_and_the_person_sees_it(window: Window
     found = await looks(session, len(paths))
     assert sorted(look["what"] for look in found) == sorted(paths)
     assert {(look["role"], look["reason"]) for look in found} == {("clerk", WHY)}
-    assert {look["document_id"] for look in found} == {citizen.id, record}
+    assert {look["document_id"] for look in found} == {citizen.id, record, attachment}
     assert len({look["who"] for look in found}) == 1
 
 

@@ -18,8 +18,11 @@ from tests.support.visits import WINDOW, LoginPage, Window, crowd
 from tests.support.waiting import eventually
 
 PEOPLE = scaled(200, 60)
-SERVICES = ("identity", "notify", "records")
-TOPICS = ("identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages")
+SERVICES = ("attachments", "identity", "notify", "records")
+TOPICS = (
+    "identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages",
+    "attachments.changes", "attachments.messages",
+)  # fmt: skip
 
 
 async def stored(stack: RunningStack, service: str) -> AsyncIterator[tuple[str, str]]:

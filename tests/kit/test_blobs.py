@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 
@@ -51,6 +52,9 @@ async def test_keys_are_listed_below_their_prefix(bucket: Bucket) -> None:
         await bucket.put(f"{folder}/{name}", b"x", "text/plain")
     assert await bucket.keys(f"{folder}/") == [f"{folder}/a", f"{folder}/b/c", f"{folder}/b/d"]
     assert await bucket.keys(f"{folder}/b/") == [f"{folder}/b/c", f"{folder}/b/d"]
+    now = datetime.now(UTC)
+    for than, old in ((now - timedelta(hours=1), False), (now + timedelta(hours=1), True)):
+        assert await bucket.older(f"{folder}/b/", than) == {f"{folder}/b/c": old, f"{folder}/b/d": old}
 
 
 async def test_a_bucket_is_made_once_however_many_want_it(stack: RunningStack) -> None:

@@ -17,8 +17,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import Unavailable
-from kit.images import BadImage, Images, Size, probe, reencode
+from kit.images import BadImage, Images, Size, probe, reencode, scan
 from kit.sandbox import Limits, Sandbox, TooCostly
+from tests.support.scans import pixels
+from tests.support.scans import scan as drawn
 from tests.support.waiting import eventually
 
 MARK = b"<script>alert(document.domain)</script>"
@@ -204,3 +206,43 @@ async def test_the_process_is_small_and_starts_when_it_is_needed() -> None:
 def test_what_the_sandbox_does_can_be_tried_without_it() -> None:
     with opened(reencode(jpeg(), 100, 85)) as clean:
         assert clean.height == 100
+
+
+def test_a_scan_is_measured_as_its_header_and_its_pixels_say() -> None:
+    found = scan(drawn(72))
+    assert (found.size, found.density) == (Size(*pixels(72)), (72, 72))
+    assert scan(drawn(says=(100, 72))).density == (100, 72)
+    assert scan(drawn(says=(0, 0))).density is None
+    assert scan(drawn(dark=0.2)).brightness < 70 < found.brightness
+    assert scan(drawn(blur=5)).sharpness < 0.2 < 0.6 < found.sharpness
+    assert scan(jpeg((1, 1))).sharpness == 0
+
+
+def test_the_density_of_exif_counts_where_jfif_says_nothing() -> None:
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = 40.0, 40.0, 3
+    with_both = drawn(says=(90, 90), exif=exif)
+    assert scan(with_both).density == (90, 90)
+    unsaid = with_both.replace(b"JFIF\x00\x01\x01\x01\x00\x5a\x00\x5a", b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01")
+    assert scan(unsaid).density == (101.6, 101.6)
+    del exif[0x011B]
+    assert scan(drawn(says=(0, 0), exif=exif)).density is None
+
+
+def test_the_pictures_of_a_scan_are_clean_and_upright() -> None:
+    turned = Image.Exif()
+    turned[0x0112], turned[0x010E] = 6, MARK.decode()
+    made = scan(drawn(72, exif=turned, comment=MARK) + MARK)
+    for content, longest in ((made.image, 842), (made.thumbnail, 240)):
+        assert MARK not in content
+        with opened(content) as picture:
+            assert (picture.width, picture.mode) == (longest, "RGB")
+            assert picture.width > picture.height
+
+
+def test_a_scan_that_breaks_off_is_damaged() -> None:
+    content = drawn(72)
+    for length in (200, len(content) // 3, len(content) * 9 // 10):
+        with pytest.raises(BadImage) as caught:
+            scan(content[:length])
+        assert caught.value.code == "damaged"

@@ -1,6 +1,7 @@
 """Notices about the digital certificate, the contacts behind them, and what an operator may send once more."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -14,11 +15,13 @@ from services.notify.templates import CATALOGUE
 from tests.notify.test_messages import MESSAGES, message_about
 from tests.notify.test_receipts import stored
 from tests.support.names import own_id
+from tests.support.people import EDUCATION, OWN
 from tests.support.problems import problem
+from tests.support.scans import scan
 from tests.support.sender import own_sending, own_settings
 from tests.support.sms import PROVIDERS, Codes, Operators
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, Staff, Window
+from tests.support.visits import Citizen, LoginPage, Session, Staff, Window
 from tests.support.waiting import eventually
 
 
@@ -56,6 +59,25 @@ async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_cer
     await eventually(forgotten, 10, "the contact is removed")
     assert len(await sms_operators.inbox(citizen.phone)) == 1
     assert len(await sms_operators.inbox(other)) == 2
+
+
+async def test_who_uploaded_a_scan_is_told_when_it_is_refused_and_only_then(
+    window: Window, login_page: LoginPage, sms_operators: Operators
+) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    for content, state in ((scan(72), "accepted"), (scan(72, says=(150, 150)), "refused")):
+        made = await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})
+        path = f"/api/attachments/records/{made.json()['record_id']}/attachment"
+        sent = await session.call("POST", path, files={"file": ("a.jpg", content)}, data={"title": "学历证书"})
+        assert sent.status_code == 202, sent.text
+        await eventually(partial(reached, session, path, state), 20, f"it is {state}")
+    await arrives(sms_operators, citizen.phone, "scan_refused")
+    assert await told(sms_operators, citizen.phone, "scan_refused") == 1
+
+
+async def reached(session: Session, path: str, state: str) -> bool:
+    return bool((await session.call("GET", path)).json()["state"] == state)
 
 
 def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:

@@ -29,6 +29,8 @@ from tests.support.stack import RunningStack
 from tests.support.visits import bearer
 
 AT_ONCE = 16
+STREAMED = {"upload_attachment"}
+"""Measures its body itself while it arrives, with a refusal of its own: tests/attachments."""
 SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write"})
 
 
@@ -112,7 +114,7 @@ async def test_ten_megabytes_are_refused_everywhere(
 ) -> None:
     huge = json.dumps({"kind": MARK + "x" * 10_000_000}).encode()
     for door in doors:
-        if door.takes_body:
+        if door.takes_body and door.operation not in STREAMED:
             headers = almighty | {"Content-Type": JSON, "If-Match": '"1"'}
             response = await gateway.request(door.method, door.filled(), content=huge, headers=headers)
             problem(response, 413, "body_too_large", MARK)

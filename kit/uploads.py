@@ -1,0 +1,52 @@
+"""A file that comes in a form: measured while it arrives, never taken further than it may be long."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from kit.errors import AppError, InvalidFields
+
+ROOM = 16 * 1024
+"""Bytes for what stands around the file in its form: other fields, headers of the parts, boundaries."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The part `file` of a multipart form, and the form's text fields. The file's name is never looked at."""
+
+    content: bytes
+    fields: dict[str, str]
+
+
+async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:
+    """Read a form. Raises `too_large()` when the file has `limit` bytes or more, as soon as they have arrived.
+
+    Raises 422 without a file, and 400 for what is no form.
+    """
+    measured = Request(request.scope, _measured(request.receive, limit + ROOM, too_large))
+    async with measured.form(max_files=1, max_fields=8, max_part_size=ROOM) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise InvalidFields.one("file", "required", "请选择要上传的文件")
+        content = await file.read()
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    if len(content) >= limit:
+        raise too_large()
+    return Upload(content, fields)
+
+
+def _measured(receive: Receive, most: int, too_large: Callable[[], AppError]) -> Receive:
+    arrived = 0
+
+    async def measured() -> Message:
+        nonlocal arrived
+        message = await receive()
+        arrived += len(message.get("body", b""))
+        if arrived > most:
+            raise too_large()
+        return message
+
+    return measured

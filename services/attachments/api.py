@@ -1,0 +1,164 @@
+"""Routes of attachments: translate between HTTP and the service, decide nothing."""
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import ValidationError
+
+from kit.errors import AppError, InvalidFields
+from kit.http import ACCESS_REASON, CallerDep, Id, In, Out, StrictRoute, bearer_token
+from kit.text import Text
+from kit.uploads import read_upload
+from services.attachments.domain import Remark, Rules, State
+from services.attachments.service import AttachmentService
+from services.attachments.store import Attachment
+
+PUBLIC = {"Cache-Control": "public, max-age=300"}
+TITLE_LENGTH = 100
+FORM: dict[str, object] = {  # read by hand, while it streams
+    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
+        "type": "object", "required": ["file", "title"], "additionalProperties": False, "properties": {
+            "file": {"type": "string", "format": "binary", "description": "a JPEG"},
+            "title": {"type": "string", "minLength": 1, "maxLength": TITLE_LENGTH},
+        },
+    }}}}
+}  # fmt: skip
+JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
+
+
+class RulesOut(Out):
+    """The limits, for checking before an upload: less than `limit_bytes`, dots per inch from `least` to `most`."""
+
+    content_types: list[str]
+    limit_bytes: int
+    least_dpi: int
+    most_dpi: int
+    scale: str
+    title_length: int
+
+    @classmethod
+    def of(cls, rules: Rules) -> "RulesOut":
+        """From the rules that the check goes by."""
+        limits = rules.model_dump(include={"limit_bytes", "least_dpi", "most_dpi"})
+        return cls(content_types=["image/jpeg"], scale="1:1", title_length=TITLE_LENGTH, **limits)
+
+
+class Form(In):
+    """The text fields of an upload; the title is what the file is shown as."""
+
+    title: Annotated[str, Text(TITLE_LENGTH)]
+
+
+class UploadedOut(Out):
+    """What came, before anybody looked at it."""
+
+    attachment_id: str
+    state: State
+    title: str
+    size: int
+    sha256: str
+
+
+class AttachmentOut(UploadedOut):
+    """An attachment; `used_elsewhere` is told to staff and clients only: another person uploaded the same file."""
+
+    record_id: str
+    reasons: list[Remark]
+    warnings: list[Remark]
+    width: int | None
+    height: int | None
+    dpi: int | None
+    used_elsewhere: bool | None
+
+
+def _fields(attachment: Attachment) -> dict[str, object]:
+    return {"attachment_id": attachment.id, **attachment.model_dump(exclude=set(Attachment.BOOKKEEPING))}
+
+
+class Door:
+    """What the routes need."""
+
+    def __init__(self, service: AttachmentService, rules: Rules) -> None:
+        self.service, self.rules = service, rules
+
+    def too_large(self) -> AppError:
+        """The refusal of a file that is not smaller than the limit."""
+        told = f"附件必须小于 {self.rules.limit_bytes // 1024}KB，请按 72~100dpi 重新扫描后上传"
+        return AppError(413, "file_too_large", told)
+
+
+async def _door(request: Request) -> Door:
+    return cast(Door, request.app.state.service)
+
+
+DoorDep = Annotated[Door, Depends(_door)]
+router = APIRouter(prefix="/api/attachments", route_class=StrictRoute)
+
+
+@router.get("/rules")
+async def get_rules(door: DoorDep, response: Response) -> RulesOut:
+    """What a scan must be like."""
+    response.headers.update(PUBLIC)
+    return RulesOut.of(door.rules)
+
+
+@router.post("/records/{record_id}/attachment", status_code=202, openapi_extra=FORM)
+async def upload_attachment(door: DoorDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
+    """The scan of a record; the verdict follows within a second."""
+    record = await door.service.place(caller, bearer_token(request), record_id)
+    upload = await read_upload(request, door.rules.limit_bytes, door.too_large)
+    try:
+        form = Form.model_validate(upload.fields)
+    except ValidationError as error:
+        raise InvalidFields.of(error) from error
+    return UploadedOut.model_validate(_fields(await door.service.upload(caller, record, form.title, upload.content)))
+
+
+@router.get("/records/{record_id}/attachment", openapi_extra=ACCESS_REASON)
+async def get_attachment(door: DoorDep, caller: CallerDep, record_id: Id) -> AttachmentOut:
+    """A record's scan and what the check says of it."""
+    attachment, used_elsewhere = await door.service.of_record(caller, record_id)
+    return AttachmentOut.model_validate({**_fields(attachment), "used_elsewhere": used_elsewhere})
+
+
+@router.delete("/records/{record_id}/attachment", status_code=204)
+async def delete_attachment(door: DoorDep, caller: CallerDep, record_id: Id) -> None:
+    """Make room for another scan."""
+    await door.service.delete(caller, record_id)
+
+
+@router.get(
+    "/attachments/{attachment_id}/image",
+    response_class=Response,
+    responses=JPEG_ANSWER,
+    openapi_extra=ACCESS_REASON,
+)
+async def get_image(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Response:
+    """The clean picture, once it is accepted."""
+    return _jpeg(await door.service.image(caller, attachment_id), 'inline; filename="scan.jpg"')
+
+
+@router.get(
+    "/attachments/{attachment_id}/thumbnail",
+    response_class=Response,
+    responses=JPEG_ANSWER,
+    openapi_extra=ACCESS_REASON,
+)
+async def get_thumbnail(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Response:
+    """The small clean picture, once it is accepted."""
+    return _jpeg(await door.service.thumbnail(caller, attachment_id), 'inline; filename="thumbnail.jpg"')
+
+
+@router.get(
+    "/attachments/{attachment_id}/original",
+    response_class=Response,
+    responses=JPEG_ANSWER,
+    openapi_extra=ACCESS_REASON,
+)
+async def get_original(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Response:
+    """The file byte for byte as it came."""
+    return _jpeg(await door.service.original(caller, attachment_id), 'attachment; filename="original.jpg"')
+
+
+def _jpeg(content: bytes, disposition: str) -> Response:
+    return Response(content, media_type="image/jpeg", headers={"Content-Disposition": disposition})

@@ -1,0 +1,87 @@
+"""The check of a scan, behind the answer to who uploaded it: looked at in the sandbox, judged, written down."""
+
+import asyncio
+from collections.abc import Mapping
+
+from kit import log
+from kit.blobs import Bucket, Damaged
+from kit.clock import Clock
+from kit.errors import Unavailable
+from kit.images import BadImage, Images, Scan
+from kit.mongo import Conflict
+from services.attachments.domain import Measures, Rules, Verdict, faulty, judge
+from services.attachments.store import Attachment, Attachments
+
+BY = "service:attachments"
+TRIES = 2
+logger = log.get(__name__)
+
+
+class Checks:
+    """Handles what the service told itself; each step may be done twice."""
+
+    def __init__(self, attachments: Attachments, bucket: Bucket, images: Images, rules: Rules, clock: Clock) -> None:
+        self._attachments, self._bucket, self._images = attachments, bucket, images
+        self._rules, self._clock = rules, clock
+
+    async def check(self, attachment_id: str) -> None:
+        """Bring an attachment that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
+        attachment = await self._attachments.any_state(attachment_id)
+        if attachment is None or attachment.state != "checking":
+            return
+        verdict, found = await self._verdict(attachment)
+        changed = {"state": verdict.state, "reasons": verdict.reasons, "warnings": verdict.warnings, **found}
+        judged = attachment.following(at=self._clock.now(), by=BY, action=verdict.state, **changed)
+        try:
+            await self._attachments.replace(judged)
+        except Conflict:  # deleted meanwhile, or judged by another worker: what was told of that is still to come
+            logger.info("a verdict came too late", attachment=attachment_id)
+
+    async def _verdict(self, attachment: Attachment) -> tuple[Verdict, Mapping[str, object]]:
+        content = await self._original(attachment)
+        if content is None:
+            return faulty("lost"), {}
+        try:
+            scan = await self._scanned(content)
+        except BadImage as error:
+            return faulty(error.code), {}
+        if scan is None:
+            return faulty("check_failed"), {}
+        await self._keep(attachment, scan)
+        dpi = round(scan.density[0]) if scan.density else None
+        told = {"width": scan.size.width, "height": scan.size.height, "dpi": dpi}
+        return judge(_measures(scan), self._rules), told
+
+    async def _original(self, attachment: Attachment) -> bytes | None:
+        try:
+            return await self._bucket.get(attachment.original)
+        except Damaged:
+            logger.error("a scan is not what was uploaded", attachment=attachment.id)
+            return None
+
+    async def _scanned(self, content: bytes) -> Scan | None:
+        """None when the file made an end of its process each time: it shall not do so for ever."""
+        for _ in range(TRIES):
+            try:
+                return await self._images.scan(content)
+            except Unavailable:
+                continue
+        return None
+
+    async def _keep(self, attachment: Attachment, scan: Scan) -> None:
+        await asyncio.gather(
+            self._bucket.put(attachment.image, scan.image, "image/jpeg"),
+            self._bucket.put(attachment.thumbnail, scan.thumbnail, "image/jpeg"),
+        )
+
+    async def remove_files(self, attachment_id: str) -> None:
+        """Nothing of a deleted scan stays in the bucket."""
+        attachment = await self._attachments.any_state(attachment_id)
+        if attachment is None or attachment.state != "deleted":
+            return
+        for key in (attachment.original, attachment.image, attachment.thumbnail):
+            await self._bucket.delete(key)
+
+
+def _measures(scan: Scan) -> Measures:
+    return Measures(scan.size.width, scan.size.height, scan.density, scan.brightness, scan.contrast, scan.sharpness)

@@ -1,0 +1,37 @@
+"""event → method of attachments."""
+
+from collections.abc import Mapping
+
+from contracts.attachments import AttachmentChanged
+from contracts.records import RecordChanged
+from kit.consumer import Handler
+from kit.events import Event
+from services.attachments.checks import Checks
+from services.attachments.known_records import KnownRecord
+from services.attachments.service import AttachmentService
+
+RECORDS, RECORD_TOPICS = "attachments.records", [RecordChanged.TOPIC]
+# a check doesn't wait behind everything that records ever told
+CHECKS, CHECK_TOPICS = "attachments.check", [AttachmentChanged.TOPIC]
+
+
+def records(service: AttachmentService) -> Mapping[str, Handler]:
+    """What records says of its own."""
+
+    async def record_changed(event: Event) -> None:
+        await service.note_record(KnownRecord.model_validate_json(event.data))
+
+    return {RecordChanged.TYPE: record_changed}
+
+
+def checks(made: Checks) -> Mapping[str, Handler]:
+    """What this service said itself: a scan that came is checked, the files of one that went are removed."""
+
+    async def attachment_changed(event: Event) -> None:
+        told = AttachmentChanged.model_validate_json(event.data)
+        if told.state == "checking":
+            await made.check(told.attachment_id)
+        elif told.state == "deleted":
+            await made.remove_files(told.attachment_id)
+
+    return {AttachmentChanged.TYPE: attachment_changed}

@@ -1,0 +1,133 @@
+"""The rules of scans that are true without I/O: what may be uploaded, and what a check makes of its measures."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+State = Literal["checking", "accepted", "refused", "deleted"]
+LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
+
+JPEG = b"\xff\xd8\xff"
+WITH_SCAN = frozenset({"education", "degree", "title", "skill_certificate"})
+"""The kinds of record that carry a scan (guide §5.2–5.5); records tells the same at `GET /kinds`."""
+
+SMALLEST_MM, A3_MM = 80, 420
+"""Long sides: of the smallest certificate that is a card, of the largest paper that is scanned whole."""
+TOLERANCE = 1.05  # scanners add a margin
+INCH_MM = 25.4
+
+
+class Rules(BaseModel):
+    """The guide's limits (§5.2): 72–100 dpi, 1:1, JPG, less than 300 kB; and what a check warns of.
+
+    1:1 means scanned at the original's size (domain §3): the picture need not be square, its dots must be.
+    Brightness and contrast are of 255; sharpness is the steepest edge as a share of the picture's contrast.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    limit_bytes: int = 300 * 1024
+    least_dpi: int = 72
+    most_dpi: int = 100
+    density_refuses: bool = True
+    least_brightness: float = 70
+    least_contrast: float = 6
+    least_sharpness: float = 0.2
+
+
+class Remark(BaseModel):
+    """Why a scan was refused, or what is doubtful about it: a stable code, a sentence that says what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What was measured: pixels, dots per inch along both sides (None: the file doesn't say), see `Rules`."""
+
+    width: int
+    height: int
+    density: tuple[float, float] | None
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Refused when there is a reason; warnings refuse nothing."""
+
+    reasons: list[Remark]
+    warnings: list[Remark]
+
+    @property
+    def state(self) -> State:
+        """What becomes of the attachment."""
+        return "refused" if self.reasons else "accepted"
+
+
+FAULTS = {
+    "damaged": "文件已损坏，无法完整打开，请重新扫描后上传",
+    "not_jpeg": "文件不是 JPG 图片，请扫描为 JPG 格式后上传",
+    "too_many_pixels": "图片像素过多，请按原件大小、72~100dpi 重新扫描后上传",
+    "too_costly": "文件内容异常，无法处理，请重新扫描后上传",
+    "check_failed": "文件未能完成检查，请删除后重新扫描并上传",
+    "lost": "文件保存出错，请删除后重新上传",
+}
+
+
+def faulty(code: str) -> Verdict:
+    """The verdict on a file that could not be measured."""
+    return Verdict([Remark(code=code, message=FAULTS[code])], [])
+
+
+def judge(found: Measures, rules: Rules) -> Verdict:
+    """The verdict on a picture."""
+    density = _density(found, rules)
+    reasons, doubts = (density, []) if rules.density_refuses else ([], density)
+    return Verdict(reasons, [*doubts, *_missing(found), *_paper(found, rules), *_content(found, rules)])
+
+
+def _density(found: Measures, rules: Rules) -> list[Remark]:
+    if found.density is None:
+        return []
+    across, down = found.density
+    wanted = f"请将扫描仪设为 {rules.least_dpi}~{rules.most_dpi}dpi、原件大小（1:1）后重新扫描"
+    if round(across) != round(down):
+        told = f"图片横向 {across:.0f}dpi、纵向 {down:.0f}dpi，比例不是 1:1，{wanted}"
+        return [Remark(code="density_unequal", message=told)]
+    if not rules.least_dpi <= round(across) <= rules.most_dpi:
+        return [Remark(code="density_out_of_range", message=f"图片分辨率为 {across:.0f}dpi，{wanted}")]
+    return []
+
+
+def _missing(found: Measures) -> list[Remark]:
+    told = "图片没有注明分辨率，无法核对；如不是按原件大小扫描，请重新扫描后上传"
+    return [Remark(code="density_missing", message=told)] if found.density is None else []
+
+
+def _paper(found: Measures, rules: Rules) -> list[Remark]:
+    """A long side between a card's and A3's, at the picture's density or else at any that is allowed."""
+    longest, (lowest, highest) = max(found.width, found.height), found.density or (rules.least_dpi, rules.most_dpi)
+    if SMALLEST_MM / INCH_MM * lowest <= longest <= A3_MM / INCH_MM * highest * TOLERANCE:
+        return []
+    told = f"图片为 {found.width}×{found.height} 像素，与证书原件大小不符，请确认按原件大小（1:1）扫描"
+    return [Remark(code="size_implausible", message=told)]
+
+
+def _content(found: Measures, rules: Rules) -> list[Remark]:
+    if found.contrast < rules.least_contrast:
+        told = f"图片几乎是空白的（反差 {found.contrast:.1f}），请确认原件放置正确、没有扫到背面"
+        return [Remark(code="nearly_blank", message=told)]
+    remarks = []
+    if found.brightness < rules.least_brightness:
+        told = f"图片过暗（亮度 {found.brightness:.0f}/255），请调高亮度后重新扫描"
+        remarks.append(Remark(code="too_dark", message=told))
+    if found.sharpness < rules.least_sharpness:
+        told = f"图片模糊（清晰度 {found.sharpness:.2f}），请放平原件后重新扫描"
+        remarks.append(Remark(code="blurred", message=told))
+    return remarks

@@ -1,0 +1,21 @@
+"""document → events of attachments."""
+
+from contracts.attachments import AccessLogged, AttachmentChanged
+from kit.access import LOOKS
+from kit.events import NewEvent
+from kit.mongo import Fields
+from kit.publisher import Publication
+from services.attachments.store import COLLECTION
+
+
+def attachment_changed(document: Fields) -> list[NewEvent]:
+    """Every version of an attachment is one event with its whole current state."""
+    return [AttachmentChanged.of(document, attachment_id=document["_id"])]
+
+
+def access_logged(document: Fields) -> list[NewEvent]:
+    """A look by somebody else."""
+    return [AccessLogged.of(document, access_id=document["_id"])]
+
+
+PUBLICATIONS: dict[str, Publication] = {COLLECTION: attachment_changed, LOOKS: access_logged}

@@ -1,0 +1,150 @@
+"""What can be done with attachments; the only place that decides and writes."""
+
+import hashlib
+
+from kit import log
+from kit.access import Looks
+from kit.auth import Caller
+from kit.blobs import Bucket, Damaged
+from kit.clock import Clock
+from kit.errors import AppError, NotFound, Unavailable
+from kit.ids import new_id
+from kit.mongo import Conflict, Duplicate
+from services.attachments.domain import JPEG, WITH_SCAN
+from services.attachments.known_records import KnownRecord, KnownRecords
+from services.attachments.store import Attachment, Attachments
+
+SCOPE, ORIGINAL_SCOPE = "attachments:read", "attachments:original"
+logger = log.get(__name__)
+
+
+def _no_record() -> NotFound:
+    return NotFound("record_not_found", "没有找到该记录，可能已被删除")
+
+
+def _exists() -> AppError:
+    return AppError(409, "attachment_exists", "该记录已有附件，重新上传请先删除已有附件")
+
+
+class AttachmentService:
+    """A person's scans: they upload and delete their own; staff and clients look, and are written down."""
+
+    def __init__(
+        self, attachments: Attachments, records: KnownRecords, bucket: Bucket, looks: Looks, clock: Clock
+    ) -> None:
+        self._attachments, self._records, self._bucket = attachments, records, bucket
+        self._looks, self._clock = looks, clock
+
+    async def place(self, caller: Caller, token: str, record_id: str) -> KnownRecord:
+        """The record that a scan may be uploaded to now, before a byte of it is read. Raises 404, 403, 409."""
+        if caller.kind != "practitioner":
+            raise _no_record()
+        record = await self._records.find(record_id, token)
+        if record is None or record.state == "deleted" or record.practitioner_id != caller.subject:
+            raise _no_record()
+        if record.kind not in WITH_SCAN:
+            raise AppError(403, "kind_without_attachment", "这类记录不需要上传附件")
+        if await self._attachments.of_record(record_id):
+            raise _exists()
+        return record
+
+    async def upload(self, caller: Caller, record: KnownRecord, title: str, content: bytes) -> Attachment:
+        """Store the file, then the document that names it: whoever dies in between leaves a file nobody knows."""
+        if not content.startswith(JPEG):
+            raise AppError(415, "not_jpeg", "附件必须是 JPG 图片，请扫描为 JPG 格式后上传")
+        attachment = Attachment.first(
+            at=self._clock.now(), by=caller.label, action="uploaded",
+            id=new_id(), practitioner_id=record.practitioner_id, record_id=record.record_id, kind=record.kind,
+            title=title, sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Attachment.new_folder(),
+        )  # fmt: skip
+        await self._bucket.put(attachment.original, content, "image/jpeg")
+        try:
+            await self._attachments.insert(attachment)
+        except Duplicate:
+            await self._forget(attachment.original)
+            raise _exists() from None
+        await self._still_wanted(attachment)
+        return attachment
+
+    async def _still_wanted(self, attachment: Attachment) -> None:
+        """The record may have been deleted meanwhile, and whoever was told so found no attachment to take along."""
+        record = await self._records.get(attachment.record_id)
+        if record and record.state == "deleted":
+            await self._delete(attachment, "service:attachments")
+            raise _no_record()
+
+    async def _forget(self, key: str) -> None:
+        try:
+            await self._bucket.delete(key)
+        except Unavailable:
+            logger.warning("a file that no document names stays behind", object=key)
+
+    async def of_record(self, caller: Caller, record_id: str) -> tuple[Attachment, bool | None]:
+        """The record's attachment; and whether somebody else used the same file, which only others are told."""
+        attachment = await self._attachments.of_record(record_id)
+        if attachment is None:
+            raise NotFound
+        await self._looks.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment.id)
+        if caller.kind == "practitioner":
+            return attachment, None
+        return attachment, await self._attachments.used_by_another(attachment.sha256, attachment.practitioner_id)
+
+    async def image(self, caller: Caller, attachment_id: str) -> bytes:
+        """The clean picture. Raises `NotFound` also for one that is not accepted."""
+        return await self._file((await self._accepted(caller, attachment_id)).image)
+
+    async def thumbnail(self, caller: Caller, attachment_id: str) -> bytes:
+        """The small clean picture."""
+        return await self._file((await self._accepted(caller, attachment_id)).thumbnail)
+
+    async def original(self, caller: Caller, attachment_id: str) -> bytes:
+        """The file as it came, whatever the verdict. Raises 403, `NotFound`, `Damaged`."""
+        caller.require(scope=ORIGINAL_SCOPE)
+        attachment = await self._attachments.get(attachment_id)
+        if attachment is None:
+            raise NotFound
+        await self._looks.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
+        content = await self._file(attachment.original)
+        if hashlib.sha256(content).hexdigest() != attachment.sha256:
+            raise Damaged(attachment.original)
+        return content
+
+    async def _accepted(self, caller: Caller, attachment_id: str) -> Attachment:
+        attachment = await self._attachments.get(attachment_id)
+        if attachment is None:
+            raise NotFound
+        await self._looks.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment_id)
+        if attachment.state != "accepted":
+            raise NotFound
+        return attachment
+
+    async def _file(self, key: str) -> bytes:
+        content = await self._bucket.get(key)
+        if content is None:
+            logger.error("an object that a document names is missing", object=key)
+            raise NotFound
+        return content
+
+    async def delete(self, caller: Caller, record_id: str) -> None:
+        """Delete the record's attachment; its files follow. Raises `NotFound`."""
+        attachment = await self._attachments.of_record(record_id)
+        if attachment is None:
+            raise NotFound
+        caller.own(attachment.practitioner_id)
+        await self._delete(attachment, caller.label)
+
+    async def _delete(self, attachment: Attachment, by: str) -> None:
+        current: Attachment | None = attachment
+        while current and current.state != "deleted":
+            gone = current.following(at=self._clock.now(), by=by, action="deleted", state="deleted")
+            try:
+                await self._attachments.replace(gone)
+                current = None
+            except Conflict:  # the verdict was quicker
+                current = await self._attachments.any_state(attachment.id)
+
+    async def note_record(self, record: KnownRecord) -> None:
+        """Keep what records told; a record that is deleted takes its attachment along."""
+        await self._records.note(record)
+        if record.state == "deleted" and (attachment := await self._attachments.of_record(record.record_id)):
+            await self._delete(attachment, "service:records")

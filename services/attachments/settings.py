@@ -1,0 +1,25 @@
+"""Settings of attachments."""
+
+from pydantic import Field
+
+from kit.settings import BlobSettings, HttpSettings, ServiceSettings
+from services.attachments.domain import Rules
+
+
+class DoorSettings(HttpSettings):
+    """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
+
+    max_body_bytes: int = 12 * 1024 * 1024
+
+
+class Settings(ServiceSettings):
+    """What attachments needs beside what every service does; `records_url` is the API of records.
+
+    Of two `sandboxes` one goes on while a hostile file keeps the other busy.
+    """
+
+    http: DoorSettings = DoorSettings()
+    blobs: BlobSettings
+    rules: Rules = Rules()
+    records_url: str
+    sandboxes: int = Field(default=2, ge=1)

@@ -1,0 +1,87 @@
+"""attachments' collections: `attachments`, one document a scan; `known_records`, what records told of its own."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from kit.documents import Document
+from kit.ids import secret_id
+from kit.mongo import Collection, Database, Index
+from services.attachments.domain import LIVE, Remark, State
+
+COLLECTION = "attachments"
+FOLDERS = "scans"
+KNOWN_RECORDS = "known_records"
+
+
+class Attachment(Document):
+    """A scan; its files stand in the bucket under `folder`, which nobody can guess."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+
+    practitioner_id: str
+    record_id: str
+    kind: str
+    title: str
+    state: State = "checking"
+    reasons: list[Remark] = Field(default=[])
+    warnings: list[Remark] = Field(default=[])
+    sha256: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    dpi: int | None = None
+    folder: str
+
+    @staticmethod
+    def new_folder() -> str:
+        """Where another scan is kept."""
+        return f"{FOLDERS}/{secret_id()}"
+
+    @property
+    def original(self) -> str:
+        """The key of the file as it came."""
+        return f"{self.folder}/original"
+
+    @property
+    def image(self) -> str:
+        """The key of the clean picture."""
+        return f"{self.folder}/image"
+
+    @property
+    def thumbnail(self) -> str:
+        """The key of the small clean picture."""
+        return f"{self.folder}/thumbnail"
+
+
+class Attachments:
+    """Queries over attachments. The index lets a record have one that is not deleted."""
+
+    def __init__(self, database: Database) -> None:
+        one_live = Index(
+            [("record_id", 1)], unique=True, partialFilterExpression={"state": {"$in": list(LIVE)}}, name="one_live"
+        )
+        indexes = [one_live, Index([("sha256", 1)]), Index([("folder", 1)])]
+        self._collection = Collection(database, COLLECTION, Attachment, indexes)
+        self.prepare = self._collection.prepare
+        self.insert = self._collection.insert
+        self.replace = self._collection.replace
+        self.any_state = self._collection.get
+
+    async def get(self, attachment_id: str) -> Attachment | None:
+        """The attachment, unless it is deleted."""
+        return await self._collection.find_one({"_id": attachment_id, "state": {"$in": list(LIVE)}})
+
+    async def of_record(self, record_id: str) -> Attachment | None:
+        """The record's attachment, unless it is deleted."""
+        return await self._collection.find_one({"record_id": record_id, "state": {"$in": list(LIVE)}})
+
+    async def used_by_another(self, sha256: str, practitioner_id: str) -> bool:
+        """Whether somebody else ever uploaded the same file."""
+        query = {"sha256": sha256, "practitioner_id": {"$ne": practitioner_id}}
+        return await self._collection.find_one(query) is not None
+
+    async def in_folders(self, beginning: str, limit: int) -> list[Attachment]:
+        """Those that are not deleted and whose folder begins like this."""
+        query = {"folder": {"$regex": f"^{beginning}"}, "state": {"$in": list(LIVE)}}
+        return await self._collection.find(query, sort=[("folder", 1)], limit=limit)

@@ -1,0 +1,56 @@
+"""The sweeper: what a crash left between bucket and documents, looked for in one part of the bucket after the other."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import cycle
+from random import Random
+
+from kit import log
+from kit.blobs import Bucket
+from kit.clock import Clock
+from kit.errors import Unavailable
+from services.attachments.store import FOLDERS, Attachment, Attachments
+
+PARTS = [f"{FOLDERS}/{number:03x}" for number in range(16**3)]
+PAUSE_SECONDS = 20  # all parts within a day
+GRACE = timedelta(days=1)
+MOST = 50_000
+logger = log.get(__name__)
+
+
+class Sweeper:
+    """Removes files that no document names; tells of documents whose file is missing, which a person must look into.
+
+    Those are not refused here: a bucket that was restored from an old copy would refuse half a city's scans.
+    """
+
+    def __init__(self, attachments: Attachments, bucket: Bucket, clock: Clock) -> None:
+        self._attachments, self._bucket, self._clock = attachments, bucket, clock
+
+    async def run(self) -> None:
+        """Sweep for ever, from anywhere on: workers that restart often must not always sweep the same parts."""
+        first = Random().randrange(len(PARTS))  # noqa: S311  # not a secret
+        for part in cycle(PARTS[first:] + PARTS[:first]):
+            await asyncio.sleep(PAUSE_SECONDS)
+            try:
+                await self.sweep(part)
+            except Unavailable as error:
+                logger.warning("not swept", part=part, error=repr(error))
+
+    async def sweep(self, part: str) -> None:
+        """Compare the files of one part with its documents. Files first: a document is younger than its file."""
+        before = self._clock.now() - GRACE
+        files = await self._bucket.older(part, before)
+        named = await self._attachments.in_folders(part, MOST)
+        if len(named) == MOST:
+            raise RuntimeError(f"{part} has too many documents to compare: there must be more parts")
+        self._tell_missing([one for one in named if one.updated_at < before and one.original not in files])
+        folders = {one.folder for one in named}
+        for key in [key for key, old in files.items() if old and key.rpartition("/")[0] not in folders]:
+            logger.warning("a file that no document names is removed", object=key)
+            await self._bucket.delete(key)
+
+    def _tell_missing(self, missing: Sequence[Attachment]) -> None:
+        for attachment in missing:
+            logger.error("an object that a document names is missing", object=attachment.original)

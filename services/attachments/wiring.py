@@ -1,0 +1,93 @@
+"""The one place where attachments' concrete things meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx2
+
+from contracts.access import READERS
+from kit import blobs, mongo
+from kit.access import Looks
+from kit.auth import TokenVerifier, jwks_over_http
+from kit.blobs import Bucket
+from kit.clock import SystemClock
+from kit.consumer import Consumer
+from kit.health import Check
+from kit.http import create_app
+from kit.images import Images
+from kit.mongo import Database
+from kit.process import Api, Service, Worker
+from kit.publisher import Publisher
+from kit.sandbox import Limits, Sandbox
+from services.attachments import consumers
+from services.attachments.api import Door, router
+from services.attachments.checks import Checks
+from services.attachments.known_records import KnownRecords, RecordsApi
+from services.attachments.publications import PUBLICATIONS
+from services.attachments.service import AttachmentService
+from services.attachments.settings import Settings
+from services.attachments.store import Attachments
+from services.attachments.sweeper import Sweeper
+
+NAME = "attachments"
+ASK_SECONDS = 5
+LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
+
+
+def _service(
+    database: Database, bucket: Bucket, http: httpx2.AsyncClient, attachments: Attachments, looks: Looks
+) -> AttachmentService:
+    known = KnownRecords.over(database, RecordsApi(http))
+    return AttachmentService(attachments, known, bucket, looks, SystemClock())
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """The HTTP API."""
+    clock = SystemClock()
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        blobs.connect(settings.blobs) as bucket,
+        httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
+    ):
+        attachments, looks = Attachments(database), Looks(database, clock, READERS)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
+        door = Door(_service(database, bucket, http, attachments, looks), settings.rules)
+        app = create_app(NAME, "附件", settings, verifier, router, door)
+        indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
+        servers: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database),
+            "bucket": bucket.prepare,
+            "tokens": verifier.ready,
+        }
+        yield Api(app, servers | indexes)
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Worker]:
+    """The publisher, who listens to records, the check and the sweeper."""
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        blobs.connect(settings.blobs) as bucket,
+        httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
+        Sandbox(settings.sandboxes, LIMITS) as sandbox,
+    ):
+        attachments, looks = Attachments(database), Looks(database, SystemClock(), READERS)
+        publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
+        checks = Checks(attachments, bucket, Images(sandbox), settings.rules, SystemClock())
+        tables = {
+            (consumers.RECORDS, *consumers.RECORD_TOPICS): consumers.records(
+                _service(database, bucket, http, attachments, looks)
+            ),
+            (consumers.CHECKS, *consumers.CHECK_TOPICS): consumers.checks(checks),
+        }
+        running = [
+            Consumer(group, topics, table, settings.kafka, settings.instance)
+            for (group, *topics), table in tables.items()
+        ]
+        sweeper = Sweeper(attachments, bucket, SystemClock())
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)}, [sweeper.run])
+
+
+SERVICE = Service(NAME, Settings, api, worker)

@@ -1,0 +1,33 @@
+"""What a crash leaves between bucket and documents is found and removed; what is in use, or new, stays."""
+
+from datetime import UTC, datetime, timedelta
+
+from kit import mongo
+from kit.blobs import Bucket
+from kit.clock import ManualClock
+from services.attachments.store import Attachment, Attachments
+from services.attachments.sweeper import PARTS, Sweeper
+from tests.attachments.conftest import Uploader
+from tests.support.scans import scan
+from tests.support.stack import RunningStack
+
+
+async def test_files_without_a_document_go_and_others_stay(
+    uploader: Uploader, bucket: Bucket, stack: RunningStack
+) -> None:
+    record_id = await uploader.record()
+    attachment_id = (await uploader.sent(record_id, scan(72)))["attachment_id"]
+    await uploader.verdict(record_id)
+    left = Attachment.new_folder()
+    await bucket.put(f"{left}/original", b"left behind", "image/jpeg")
+    async with mongo.connect(stack.mongo, "attachments") as database:
+        attachments = Attachments(database)
+        kept = await attachments.get(attachment_id)
+        assert kept is not None
+        for part in {left[: len(PARTS[0])], kept.folder[: len(PARTS[0])]}:
+            await Sweeper(attachments, bucket, ManualClock(datetime.now(UTC))).sweep(part)
+            assert len(await bucket.keys(part)) > 0
+            await Sweeper(attachments, bucket, ManualClock(datetime.now(UTC) + timedelta(days=2))).sweep(part)
+    assert await bucket.keys(left) == []
+    assert len(await bucket.keys(kept.folder)) == 3
+    assert (await uploader.file(attachment_id)).status_code == 200

@@ -1,0 +1,71 @@
+"""Scans drawn for tests: a certificate at 300 dpi, made smaller as a scanner would save it."""
+
+from functools import cache
+from io import BytesIO
+from random import Random
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFilter
+
+A4_MM = (210, 297)
+DRAWN_DPI = 300
+
+
+def pixels(dpi: float, paper: tuple[int, int] = A4_MM) -> tuple[int, int]:
+    across, down = paper
+    return round(across / 25.4 * dpi), round(down / 25.4 * dpi)
+
+
+@cache
+def certificate(lines: int = 50) -> Image.Image:
+    """Paper with a red frame and lines of something like words."""
+    width, height = pixels(DRAWN_DPI)
+    page, chance = Image.new("RGB", (width, height), (246, 244, 238)), Random(3)
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((80, 80, width - 80, height - 80), outline=(150, 30, 30), width=12)
+    for line in range(lines):
+        at = 200
+        while at < width - 300:
+            long = chance.randrange(20, 60)
+            pen.rectangle((at, 220 + line * 60, at + long, 240 + line * 60), outline=(30, 30, 40), width=4)
+            at += long + 20
+    return page
+
+
+def scan(
+    dpi: float = 100,
+    *,
+    says: tuple[int, int] | None = None,
+    seed: int = 0,
+    blur: float = 0,
+    dark: float = 1,
+    page: Image.Image | None = None,
+    paper: tuple[int, int] = A4_MM,
+    **save: Any,
+) -> bytes:
+    """A JPEG whose header `says` its density, its own if nothing else; `seed` makes its bytes differ from another's."""
+    picture = page or certificate()
+    if blur:
+        picture = picture.filter(ImageFilter.GaussianBlur(blur * DRAWN_DPI / dpi))
+    picture = picture.resize(pixels(dpi, paper), Image.Resampling.LANCZOS)
+    if dark != 1:
+        picture = picture.point([int(level * dark) for level in range(256)] * 3)
+    if seed:
+        ImageDraw.Draw(picture).text((picture.width // 2, picture.height - 40), f"No. {seed}", fill=(10, 10, 10))
+    made = BytesIO()
+    picture.save(made, "JPEG", **{"quality": 75, "dpi": says or (dpi, dpi)} | save)
+    return made.getvalue()
+
+
+def padded(content: bytes, size: int) -> bytes:
+    """The same picture in a file of this size: comments before the scan, as some software writes them."""
+    missing, start = size - len(content), content[:2]
+    rest = content[2:]
+    comments = b""
+    while missing:
+        length = min(missing, 60_000)
+        if 0 < missing - length < 4:
+            length -= 4
+        comments += b"\xff\xfe" + (length - 2).to_bytes(2, "big") + b" " * (length - 4)
+        missing -= length
+    return start + comments + rest
