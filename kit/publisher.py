@@ -23,7 +23,7 @@ Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
 IDLE_COMMIT_SECONDS = 30.0
 SLICE = 25  # documents encoded at a stretch: half a millisecond, then the transaction under way gets on
 PAUSE_SECONDS = 0.003  # the broker is still completing the transaction; let the next one gather
-RESTART_SECONDS, MOST_RESTART_SECONDS = 0.1, 10.0  # doubling while it keeps ending at once, with jitter
+RESTART_SECONDS, DOUBLINGS = 0.1, 7  # to some ten seconds: doubling while it keeps ending at once, with jitter
 LASTED_SECONDS = 5.0
 FENCED_SECONDS = 0.5
 SESSION_MS = 6_000  # of the leadership group: how long a standby waits for a leader that died
@@ -99,7 +99,7 @@ class Publisher:
                 metrics.publisher_restarts.labels(self._service).inc()
                 logger.warning("publishing ended, starts over", error=repr(error))
             failures = 0 if clock() - began > LASTED_SECONDS else failures + 1
-            wait = min(MOST_RESTART_SECONDS, RESTART_SECONDS * 2**failures)
+            wait = RESTART_SECONDS * 2 ** min(failures, DOUBLINGS)
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
 
     async def _publish(self) -> None:

@@ -3,14 +3,12 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from kit.access import Look
-from kit.auth import Caller, TokenIssuer
+from kit.auth import TokenIssuer
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields
 from kit.http import (
@@ -18,9 +16,7 @@ from kit.http import (
     After,
     CallerDep,
     Id,
-    In,
     Limit,
-    Out,
     Page,
     PersonId,
     StrictRoute,
@@ -29,13 +25,34 @@ from kit.http import (
 )  # fmt: skip
 from services.identity.accesses import AccessLog
 from services.identity.accounts import AccountService
+from services.identity.bodies import (
+    AccessOut,
+    CaptchaOut,
+    CertificateOut,
+    ClientTokenOut,
+    CodeIn,
+    CodeOut,
+    CodeState,
+    KeysOut,
+    LookupIn,
+    PersonOut,
+    PhoneIn,
+    PractitionerOut,
+    RefreshIn,
+    RegisteredOut,
+    SessionIn,
+    SessionOfMine,
+    SessionOut,
+    StaffSessionIn,
+    StaffSessionOut,
+    TokensOut,
+)
 from services.identity.captchas import Captchas
-from services.identity.documents import DocumentType
-from services.identity.domain import ChallengeState, DocumentNumber, Phone, Registration, Sex
+from services.identity.domain import Registration
 from services.identity.login import LoginService
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Certificate, Challenge, Practitioner, Session
+from services.identity.store import Certificate, Challenge, Practitioner
 from services.identity.throttle import Throttle
 
 
@@ -61,193 +78,6 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 Device = Annotated[str, Header(alias="user-agent", max_length=400)]
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
-
-
-class CaptchaOut(Out):
-    """A captcha to be solved; `image` is a PNG data URI."""
-
-    captcha_id: str
-    image: str
-    audio_url: str
-    expires_at: datetime
-
-
-class CodeIn(In):
-    """Who asks for a code."""
-
-    document_number: DocumentNumber
-    phone: Phone
-    captcha_id: str = Field(max_length=64)
-    captcha_answer: str = Field(max_length=16)
-
-
-class CodeOut(Out):
-    """A code is on its way."""
-
-    challenge_id: str
-    phone_hint: str
-    expires_at: datetime
-    resend_at: datetime
-
-
-class CodeState(Out):
-    """Where the code is."""
-
-    state: ChallengeState
-    tries_left: int
-    resend_at: datetime
-    expires_at: datetime
-
-
-class SessionIn(In):
-    """The code as received."""
-
-    challenge_id: str = Field(max_length=64)
-    code: str = Field(pattern=r"^[0-9]{6}$")
-
-
-class StaffSessionIn(In):
-    """Two factors of a member of staff."""
-
-    username: str = Field(min_length=1, max_length=64)
-    password: str = Field(min_length=1, max_length=256)
-    totp: str = Field(pattern=r"^[0-9]{6}$")
-
-
-class RefreshIn(In):
-    """The newest refresh token."""
-
-    refresh_token: str = Field(max_length=200)
-
-
-class TokensOut(Out):
-    """A pair of tokens."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
-    expires_in: int
-    refresh_token: str
-
-
-class SessionOut(TokensOut):
-    """A practitioner's session."""
-
-    practitioner_id: str
-
-
-class StaffSessionOut(TokensOut):
-    """A session of staff."""
-
-    roles: list[str]
-
-
-class SessionOfMine(Out):
-    """A session of the caller's own; `device` is what the browser calls itself."""
-
-    session_id: str
-    device: str
-    address: str
-    created_at: datetime
-    used_at: datetime
-    expires_at: datetime
-    current: bool
-
-    @classmethod
-    def of(cls, session: Session, caller: Caller) -> "SessionOfMine":
-        """From the document."""
-        own = {"session_id": session.id, "current": session.id == caller.session}
-        return cls.model_validate({**session.model_dump(), **own})
-
-
-class AccessOut(Out):
-    """Who looked: a member of staff or an API client."""
-
-    access_id: str
-    at: datetime
-    who: str
-    role: str
-    what: str
-    document_id: str
-    reason: str
-
-    @classmethod
-    def of(cls, access: Look) -> "AccessOut":
-        """From the document."""
-        return cls.model_validate({**access.model_dump(), "access_id": access.id, "at": access.created_at})
-
-
-class ClientTokenOut(Out):
-    """A client's access token (RFC 6749 §5.1)."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
-    expires_in: int
-    scope: str
-
-
-class KeysOut(Out):
-    """A JWKS document (RFC 7517)."""
-
-    keys: list[dict[str, str]]
-
-
-class PractitionerOut(Out):
-    """Basic information (guide §5.1)."""
-
-    practitioner_id: str
-    document_type: DocumentType
-    document_number: str
-    former_numbers: list[str]
-    name: str
-    name_latin: str | None
-    sex: Sex
-    ethnicity: str | None
-    nationality: str | None
-    birth_date: date
-    address: str | None
-    authority: str | None
-    valid_from: date | None
-    valid_to: date | None
-    long_term: bool
-    updated_at: datetime
-
-
-class RegisteredOut(Out):
-    """A registered person, as a window needs to know of them."""
-
-    practitioner_id: str
-    name: str
-    document_type: str
-    version: int
-    updated_at: datetime
-
-
-class PersonOut(Out):
-    """A person found by their document."""
-
-    practitioner_id: str
-
-
-class LookupIn(In):
-    """A document; a passport's number is only unique with the country that issued it."""
-
-    document_type: DocumentType
-    document_number: DocumentNumber
-    nationality: str | None = Field(default=None, pattern=r"^[A-Z]{1,3}$")
-
-
-class PhoneIn(In):
-    """The phone to bind."""
-
-    phone: Phone
-
-
-class CertificateOut(Out):
-    """A digital certificate."""
-
-    certificate_no: str
-    phone_hint: str
-    state: Literal["active", "revoked"]
 
 
 def _tokens(tokens: Tokens) -> dict[str, str | int]:

@@ -103,15 +103,14 @@ class IdentityService:
         }
 
     def _sealed_numbers(self, given: Registration, person_id: str, known: Practitioner | None) -> dict[str, object]:
-        """The number of now, and those before it; what did not change stays as it was sealed."""
-        sealed = known.number_sealed if known else None
-        number = self._seal_field("document_number", person_id, given.document_number, sealed)
-        former = list(known.former_numbers_sealed) if known else []
-        if sealed is not None and sealed != number:
-            former.append(sealed)
-        elif sealed is None and given.former_number:
-            former.append(self._keys.rest.seal(given.former_number, f"document_number:{person_id}"))
-        return {"number_sealed": number, "former_numbers_sealed": former}
+        """The number of now, and all others there ever were; what was known stays as it was sealed."""
+        context = f"document_number:{person_id}"
+        kept = [*known.former_numbers_sealed, known.number_sealed] if known else []
+        sealed = {self._keys.rest.open(each, context): each for each in kept}
+        for number in _numbers(given):
+            sealed.setdefault(number, self._keys.rest.seal(number, context))
+        current = sealed.pop(given.document_number)
+        return {"number_sealed": current, "former_numbers_sealed": list(sealed.values())}
 
     def _seal_field(self, name: str, person_id: str, value: str | None, sealed_before: str | None) -> str | None:
         """Sealed; what did not change stays as it was sealed, so that the history shows no change."""

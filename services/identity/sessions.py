@@ -124,8 +124,9 @@ class Sessions:
 
     async def end_all(self, subject: str) -> None:
         """End all sessions of somebody: their certificate was revoked or bound to another phone."""
-        for session in await self._store.sessions_of(subject):
-            await self._end(session)
+        for listed in await self._store.sessions_of(subject):
+            if session := await self._live(listed.id):  # with its history, which a list leaves out
+                await self._end(session)
 
     async def _end(self, session: Session) -> None:
         now = self._clock.now()

@@ -52,15 +52,17 @@ class Throttle:
         await self._limits.hit(self._not_enrolled, "not_enrolled", number_index, sentence=TOO_OFTEN)
 
     async def admit_code(self, person: str, phone_index: str) -> None:
-        """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole."""
-        for key in (("person", person), ("phone", phone_index)):
-            await self._limits.hit(self._sends, *key, sentence=CODE_TOO_OFTEN)
-        try:
-            await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
-        except TooManyRequests:
+        """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole.
+
+        The city is looked at first and counted last: its limit costs nobody a code, and one person can't use it up.
+        """
+        if not await self._limits.fits(self._sends_in_city, "city"):
             metrics.login_alarms.labels("codes_in_city").inc()
             logger.error("the city's budget of codes is spent")
-            raise
+            raise TooManyRequests(60, CITY_BUSY)
+        for key in (("person", person), ("phone", phone_index)):
+            await self._limits.hit(self._sends, *key, sentence=CODE_TOO_OFTEN)
+        await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
 
     async def admit_check(self, address: str) -> None:
         """May this address check a code? Raises 429; without Redis everybody may.

@@ -2,10 +2,10 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from typing import Any, ClassVar
 
 import httpx2
@@ -184,11 +184,11 @@ def test_the_switches_work_for_programs_and_on_a_page_without_scripts(operator: 
 class Door(BaseHTTPRequestHandler):
     """Where receipts are called back to."""
 
-    told: ClassVar[list[tuple[str, Any]]] = []
+    told: ClassVar["Queue[tuple[str, Any]]"] = Queue()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.told.append((self.path, body))
+        self.told.put((self.path, body))
         self.send_response(200)
         self.end_headers()
 
@@ -202,12 +202,9 @@ def test_receipts_are_called_back_in_the_operators_own_form(tmp_path: Path) -> N
         there = f"http://127.0.0.1:{door.server_address[1]}"
         with operators_running(tmp_path, tencent=f"{there}/t", aliyun=f"{there}/a") as endpoint:
             [status], answer = send(endpoint), send_by_aliyun(endpoint)
-            deadline = time.monotonic() + 10
-            while len(Door.told) < 2 and time.monotonic() < deadline:
-                time.sleep(0.05)
+            told = dict(Door.told.get(timeout=10) for _ in range(2))
         door.shutdown()
         thread.join()
-    told = dict(Door.told)
     assert [(each["sid"], each["ext"], each["report_status"]) for each in told["/t"]] == [
         (status["SerialNo"], "about-this", "SUCCESS")
     ]

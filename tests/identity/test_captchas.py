@@ -6,7 +6,7 @@ import wave
 from collections import Counter
 from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest_asyncio
@@ -106,6 +106,21 @@ def test_every_letter_has_a_voice_of_its_own() -> None:
     assert {path.name for path in VOICES.iterdir()} == set(LETTERS)
     assert len({sound for sounds in voices.values() for sound in sounds}) == len(LETTERS)
     assert all(0.15 < seconds(sound) < 1.5 for sounds in voices.values() for sound in sounds)
+
+
+def luminance(colour: tuple[int, ...]) -> float:
+    """WCAG 2: of a colour in sRGB."""
+    linear = [c / 12.92 if (c := each / 255) <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for each in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_letters_stand_out_from_their_ground() -> None:
+    """By what WCAG asks of text, in every one of fifty: its commonest dark tone beside its commonest tone."""
+    for _ in range(50):
+        with Image.open(BytesIO(draw(new_answer(), 2))) as picture:
+            tones = Counter(picture.convert("RGB").get_flattened_data()).most_common(2)
+        ground, ink = (luminance(cast(tuple[int, ...], tone)) for tone, _ in tones)
+        assert (ground + 0.05) / (ink + 0.05) >= 4.5
 
 
 def test_two_captchas_neither_look_nor_sound_the_same() -> None:

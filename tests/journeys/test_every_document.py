@@ -93,6 +93,16 @@ async def test_who_comes_with_the_new_card_first_is_found_by_the_old_one(window:
     assert (again.status_code, again.json()["practitioner_id"]) == (200, citizen.id)
 
 
+async def test_a_former_number_that_is_told_later_is_kept_too(window: Window, login_page: LoginPage) -> None:
+    new, old = foreign_card(), old_foreign_card()["document_number"]
+    citizen = await enrolled(window, new)
+    assert (await window.read_card(citizen, former_number=old)).status_code == 200
+    assert (await window.read_card(citizen, former_number=new["document_number"])).status_code == 200
+    session = await login_page.logged_in(citizen)
+    seen = (await session.call("GET", ME)).json()
+    assert (seen["document_number"], seen["former_numbers"]) == (new["document_number"], [old])
+
+
 async def test_two_people_are_not_made_one_by_a_former_number(window: Window) -> None:
     one, other = await registered(window, passport()), await registered(window, passport())
     refused = await window.read_card(one, former_number=other.number)

@@ -3,11 +3,9 @@
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import pytest
-import pytest_asyncio
 from pydantic import SecretStr
 
 from deploy.local.people import random_phone
@@ -19,7 +17,7 @@ from services.notify.providers.aliyun import Aliyun
 from services.notify.providers.tencent import Tencent
 from services.notify.settings import AliyunSettings, OperatorSettings, TencentSettings
 from tests.support.names import own_id
-from tests.support.sms import ACCOUNTS, PROVIDERS, Operators, operators_running
+from tests.support.sms import ACCOUNTS, PROVIDERS, Operators
 
 # the SDK's own, on Python 3.12 and later
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
@@ -38,19 +36,6 @@ def provider(name: str, endpoint: str, **changes: object) -> Provider:
 def sms(phone: str = "", purpose: str = "login_code") -> Sms:
     variables = ("123456",) if purpose == "login_code" else ()
     return Sms(phone or random_phone(), purpose, variables, own_id(), datetime.now(UTC))
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with operators_running(tmp_path_factory.mktemp("operators")) as address:
-        yield address
-
-
-@pytest_asyncio.fixture
-async def operators(endpoint: str) -> AsyncIterator[Operators]:
-    operators = Operators(f"http://{endpoint}")
-    yield operators
-    await operators.well()
 
 
 by_provider = pytest.mark.parametrize("name", PROVIDERS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -23,19 +23,6 @@ QUICK = {
     "BREAKER__OPEN_SECONDS": "1.5", "SENDING__SWEEP_SECONDS": "0.2", "SENDING__GRACE_SECONDS": "0.5",
     "SENDING__LEASE_SECONDS": "2", "TENCENT__ANSWER_SECONDS": "1.5", "RECEIPTS__POLL_SECONDS": "0.5",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with operators_running(tmp_path_factory.mktemp("operators")) as address:
-        yield address
-
-
-@pytest_asyncio.fixture
-async def operators(endpoint: str) -> AsyncIterator[Operators]:
-    operators = Operators(f"http://{endpoint}")
-    yield operators
-    await operators.well()
 
 
 @pytest_asyncio.fixture

@@ -8,7 +8,6 @@ import secrets
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+import stamina
 from aiokafka import AIOKafkaProducer
 
 from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
@@ -157,13 +157,10 @@ def operators_running(data: Path, **receipts_url: str) -> Iterator[str]:
 
 
 def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(port)
+    patience = stamina.retry_context(on=OSError, attempts=None, timeout=20, wait_initial=0.05, wait_max=0.2)
+    for attempt in patience:
+        with attempt, socket.create_connection(("127.0.0.1", port)):
+            pass
 
 
 async def in_use(stack: RunningStack) -> bool:

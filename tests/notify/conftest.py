@@ -1,0 +1,21 @@
+"""Simulated operators of a test's own, beside the stack's."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.sms import Operators, operators_running
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with operators_running(tmp_path_factory.mktemp("operators")) as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def operators(endpoint: str) -> AsyncIterator[Operators]:
+    operators = Operators(f"http://{endpoint}")
+    yield operators
+    await operators.well()
