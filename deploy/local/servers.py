@@ -90,7 +90,7 @@ def s3_command(stack: Stack) -> list[str]:
 
 
 def s3_environment(stack: Stack, secrets: Secrets) -> dict[str, str]:
-    """Without keys it would be open to anyone. Told to keep below 160 MiB it collects garbage for ever: 25 % of a core."""
+    """Without keys it would be open to anyone. Below 160 MiB it would collect garbage for ever: 25 % of a core."""
     keys = {"AWS_ACCESS_KEY_ID": secrets.s3_access_key, "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key}
     return {**keys, "GOMEMLIMIT": "400MiB", "HOME": str(stack.servers / "s3")}
 
