@@ -23,6 +23,7 @@ CM_PER_INCH = 2.54
 # EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 LONGEST, THUMBNAIL = 1_800, 240
+ROW = 4  # every fourth row is measured: of a page the others say the same
 P = ParamSpec("P")
 T = TypeVar("T")
 Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]
@@ -45,20 +46,34 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Density:
+    """Dots per inch along both sides; `room`: how far off each may be, as files count in whole dots an inch or a cm."""
+
+    across: float
+    down: float
+    room: float
+
+
+@dataclass(frozen=True)
 class Scan:
     """What is known of a scan that decodes whole, and clean pictures of it.
 
-    `density`: dots per inch along both sides, None when the file doesn't say. `brightness` (mean) and `contrast`
-    (standard deviation) are of 255; `sharpness` is the steepest edge as a share of the picture's range.
+    `density`: None when the file doesn't say. `brightness` (mean) and `contrast` (standard deviation) are of 255;
+    `sharpness` is the steepest edge as a share of the picture's range.
     """
 
     size: Size
-    density: tuple[float, float] | None
+    density: Density | None
     brightness: float
     contrast: float
     sharpness: float
     image: bytes
     thumbnail: bytes
+
+
+def prepare() -> None:
+    """What the processes of a sandbox for pictures do first: they import what decodes them."""
+    Image.preinit()
 
 
 def probe(jpeg: bytes, most_pixels: int = MOST_PIXELS) -> Size:
@@ -143,7 +158,7 @@ def scan(jpeg: bytes) -> Scan:
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         size, density = Size(*picture.size), _density(picture)
         upright = _upright(picture, LONGEST)
-    grey = upright.convert("L")
+    grey = upright.resize((upright.width, -(-upright.height // ROW)), Image.Resampling.NEAREST).convert("L")
     shades = grey.histogram()
     seen, sharpness = ImageStat.Stat(shades), _sharpness(grey, shades)
     image = _clean(upright, LONGEST, 85)
@@ -152,24 +167,26 @@ def scan(jpeg: bytes) -> Scan:
 
 def _upright(picture: Image.Image, longest: int) -> Image.Image:
     picture.draft("RGB", (longest, longest))
-    return ImageOps.exif_transpose(picture).convert("RGB")
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _density(picture: Image.Image) -> tuple[float, float] | None:
+def _density(picture: Image.Image) -> Density | None:
     """As JFIF says, or else EXIF; Pillow's own answer takes 72 for what EXIF leaves out."""
     unit = picture.info.get("jfif_unit")
     if unit in (1, 2):
-        return _plausible([each * (CM_PER_INCH if unit == 2 else 1) for each in picture.info["jfif_density"]])
+        return _plausible(picture.info["jfif_density"], in_cm=unit == 2)
     exif = picture.getexif()
     if X_RESOLUTION not in exif or Y_RESOLUTION not in exif:
         return None
-    factor = CM_PER_INCH if exif.get(RESOLUTION_UNIT) == 3 else 1
-    return _plausible([float(exif[tag]) * factor for tag in (X_RESOLUTION, Y_RESOLUTION)])
+    return _plausible([exif[X_RESOLUTION], exif[Y_RESOLUTION]], in_cm=exif.get(RESOLUTION_UNIT) == 3)
 
 
-def _plausible(density: Sequence[float]) -> tuple[float, float] | None:
-    across, down = density
-    return (across, down) if all(math.isfinite(each) and each > 0 for each in density) else None
+def _plausible(dots: Sequence[float], *, in_cm: bool) -> Density | None:
+    inch = CM_PER_INCH if in_cm else 1.0
+    across, down = (float(each) * inch for each in dots)
+    known = all(math.isfinite(each) and each > 0 for each in (across, down))
+    return Density(across, down, inch / 2) if known else None
 
 
 def _sharpness(grey: Image.Image, shades: Sequence[int]) -> float:
@@ -191,7 +208,7 @@ def _level(histogram: Sequence[int], share: float) -> int:
 
 
 def _clean(picture: Image.Image, longest: int, quality: int) -> bytes:
-    picture.thumbnail((longest, longest), reducing_gap=1.0)
+    picture.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=1.0)
     picture.info.clear()  # comment, profile, position: Pillow would write some of it again
     made = BytesIO()
     picture.save(made, "JPEG", quality=quality)

@@ -7,7 +7,7 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
-from kit import blobs, mongo
+from kit import blobs, images, mongo
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
@@ -71,7 +71,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
-        Sandbox(settings.sandboxes, LIMITS) as sandbox,
+        Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
         attachments, looks = Attachments(database), Looks(database, SystemClock(), READERS)
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
