@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import Unavailable
-from kit.images import BadImage, Density, Images, Size, probe, reencode, scan
+from kit.images import BadImage, Density, Images, Size, prepare, probe, reencode, scan
 from kit.sandbox import Limits, Sandbox, TooCostly
 from tests.support.scans import pixels
 from tests.support.scans import scan as drawn
@@ -201,6 +201,20 @@ async def test_the_process_is_small_and_starts_when_it_is_needed() -> None:
         assert psutil.Process(pid).memory_info().rss < 60e6
     assert not psutil.pid_exists(pid)
     assert len(psutil.Process().children(recursive=True)) <= before + 1  # the interpreter's own resource tracker
+
+
+async def test_processes_that_do_something_first_start_before_they_are_needed() -> None:
+    before = set(psutil.Process().children())
+    async with Sandbox(workers=2, first=prepare) as fresh:
+        await eventually(lambda: imported(before), 10, "both have imported what decodes", pause=0.1)
+        known = {child.pid for child in psutil.Process().children()}
+        assert await fresh.run(os.getpid) in known
+
+
+async def imported(before: set[psutil.Process]) -> bool:
+    """Whether two new processes have Pillow's library open."""
+    new = [child for child in psutil.Process().children() if child not in before]
+    return sum(any("_imaging" in each.path for each in child.memory_maps()) for child in new) == 2
 
 
 def test_what_the_sandbox_does_can_be_tried_without_it() -> None:
