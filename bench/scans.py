@@ -1,0 +1,68 @@
+"""Rows: scans: uploaded and judged a second, how soon a verdict is seen, what the check costs."""
+
+import time
+from io import BytesIO
+from statistics import median
+
+import psutil
+from PIL import Image
+
+from bench.processes import cpu_seconds, measured
+from bench.stack import Stack
+from bench.table import Row
+from kit import images
+from kit.images import Images
+from kit.sandbox import Sandbox
+from tests.support.scans import scan
+
+FILES, AT_ONCE, SCANS_PER_SECOND = 600, 8, 30.0
+PACED, PACE, P50, P99 = 200, 5.0, 400.0, 1500.0
+ROUNDS, EACH, DEARER = 5, 40, 1.6
+
+
+async def rows(stack: Stack) -> list[Row]:
+    return [await _cost(), await _seen(), await _whole()]
+
+
+async def _whole() -> Row:
+    found = await measured("bench.uploading", what="whole", files=FILES, at_once=AT_ONCE)
+    name = f"scans of {found['bytes'] / 1000:.0f} kB through the gateway, uploaded and judged"
+    reached, required = f"{found['per_second']:.1f}/s", f"≥ {SCANS_PER_SECOND:.0f}/s"
+    return Row(name, reached, "–", required, reached, found["per_second"] >= SCANS_PER_SECOND, {"ours": found})
+
+
+async def _seen() -> Row:
+    found = await measured("bench.uploading", what="paced", files=PACED, pace=PACE)
+    reached = f"{found['p50_ms']:.0f} / {found['p99_ms']:.0f} ms"
+    passed = found["p50_ms"] <= P50 and found["p99_ms"] <= P99
+    name = f"upload → verdict seen by polling, {PACE:.0f}/s"
+    return Row(name, reached, "–", f"{P50:.0f} / {P99:.0f} ms", reached, passed, {"ours": found})
+
+
+async def _cost() -> Row:
+    """By turns; ours with what it costs its process to take the file and give the pictures."""
+    jpeg, ours, bare = scan(), list[float](), list[float]()
+    async with Sandbox(first=images.prepare) as sandbox:
+        made = Images(sandbox)
+        await made.scan(jpeg)
+        (process,) = (each for each in psutil.Process().children() if each.cpu_times().user > 0.05)
+        for _ in range(ROUNDS):
+            bare.append(_bare(jpeg))
+            used = cpu_seconds(process)
+            for _ in range(EACH):
+                await made.scan(jpeg)
+            ours.append((cpu_seconds(process) - used) / EACH * 1000)
+    dearer = median(ours) / median(bare)
+    texts = f"{median(ours):.1f} ms", f"{median(bare):.1f} ms", f"≤ {DEARER} ×", f"{dearer:.2f} ×"
+    name = "the check of a scan, CPU (bare decode + re-encode beside it)"
+    return Row(name, *texts, dearer <= DEARER, {"ours": ours, "bare": bare})
+
+
+def _bare(jpeg: bytes) -> float:
+    """Milliseconds of a processor for decoding the file and encoding the picture, and nothing else."""
+    used = time.process_time()
+    for _ in range(EACH):
+        with Image.open(BytesIO(jpeg)) as picture:
+            picture.load()
+            picture.save(BytesIO(), "JPEG", quality=85)
+    return (time.process_time() - used) / EACH * 1000
