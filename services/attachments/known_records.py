@@ -56,9 +56,11 @@ class KnownRecords:
         return cls(Projection(database, KNOWN_RECORDS), api)
 
     async def note(self, record: KnownRecord) -> None:
-        """Keep what was told, unless something newer is known."""
-        fields = record.model_dump(exclude={"record_id", "version"})
-        await self.projection.put(record.record_id, record.version, fields)
+        """Keep what was told, unless it is known already, as after most changes, or something newer is."""
+        known = await self.get(record.record_id)
+        if known is None or known.state != record.state:
+            fields = record.model_dump(exclude={"record_id", "version"})
+            await self.projection.put(record.record_id, record.version, fields)
 
     async def get(self, record_id: str) -> KnownRecord | None:
         """What is known."""
