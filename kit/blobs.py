@@ -137,7 +137,8 @@ class Bucket:
         return None
 
     def _keys(self, prefix: str) -> list[str]:
-        return [str(found.object_name) for found in self._client.list_objects(self._name, prefix, recursive=True)]
+        found = self._client.list_objects(self._name, prefix, recursive=True)
+        return sorted(str(one.object_name) for one in found)  # SeaweedFS lists folder by folder: b/c before b-c
 
     def _older(self, prefix: str, than: datetime) -> dict[str, bool]:
         found = self._client.list_objects(self._name, prefix, recursive=True)
