@@ -57,7 +57,7 @@ class KnownRecords:
 
     async def note(self, record: KnownRecord) -> None:
         """Keep what was told, unless it is known already, as after most changes, or something newer is."""
-        known = await self.get(record.record_id)
+        known = await self.get(record.record_id) if record.version > 1 else None
         if known is None or known.state != record.state:
             fields = record.model_dump(exclude={"record_id", "version"})
             await self.projection.put(record.record_id, record.version, fields)
