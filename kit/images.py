@@ -112,21 +112,23 @@ class Images:
 
         Raises `BadImage`, and `Unavailable` when the machine can't do it now.
         """
-        return await self._sandboxed(reencode, jpeg, longest, quality)
+        return await sandboxed(self._sandbox, reencode, jpeg, longest, quality)
 
     async def scan(self, jpeg: bytes) -> Scan:
         """Measure a scan and make clean pictures of it. Raises as `reencode`."""
-        return await self._sandboxed(scan, jpeg)
-
-    async def _sandboxed(self, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
-        probe(jpeg)
-        try:
-            return await self._sandbox.run(work, jpeg, *more)
-        except TooCostly as error:
-            raise BadImage("too_costly") from error
+        return await sandboxed(self._sandbox, scan, jpeg)
 
 
-def _blamed(work: Callable[P, T]) -> Callable[P, T]:
+async def sandboxed(sandbox: Sandbox, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
+    """What `work`, `blamed` and of a module, makes of the picture and `more`; raises as `Images.reencode`."""
+    probe(jpeg)
+    try:
+        return await sandbox.run(work, jpeg, *more)
+    except TooCostly as error:
+        raise BadImage("too_costly") from error
+
+
+def blamed(work: Callable[P, T]) -> Callable[P, T]:
     """Whatever goes wrong in the sandbox is the picture's fault."""
 
     @wraps(work)
@@ -145,14 +147,24 @@ def _blamed(work: Callable[P, T]) -> Callable[P, T]:
     return blaming
 
 
-@_blamed
+def decoded(jpeg: bytes, most_pixels: int) -> Image.Image:
+    """The picture in RGB as it lies in the file, halved until it has no more than `most_pixels`: for the sandbox."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        width, height = picture.size
+        while width * height > most_pixels:
+            width, height = width // 2, height // 2
+        picture.draft("RGB", (width, height))
+        return picture.convert("RGB")
+
+
+@blamed
 def reencode(jpeg: bytes, longest: int, quality: int) -> bytes:
     """What the sandbox does for `Images.reencode`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         return _clean(_upright(picture, longest), longest, quality)
 
 
-@_blamed
+@blamed
 def scan(jpeg: bytes) -> Scan:
     """What the sandbox does for `Images.scan`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
