@@ -5,7 +5,7 @@ from typing import Self
 from zlib import crc32
 
 HOST = "127.0.0.1"
-SERVICES = ("identity", "records", "notify", "attachments")
+SERVICES = ("identity", "records", "notify", "attachments", "signature")
 # Every port that SeaweedFS opens, by the option that sets it: left to itself it would take them where it likes.
 S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
 

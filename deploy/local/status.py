@@ -36,7 +36,7 @@ def print_addresses(stack: Stack) -> None:
     demo = facts["demo"]
     gateway = facts["gateway"]
     lines = {
-        "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/notify)",
+        "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/signature, /api/notify)",
         "API pages": f"{gateway}/api/identity/docs  {gateway}/api/records/docs",
         "SMS inbox": facts["sms_inbox"],
         "Kafka": facts["kafka"],
