@@ -2,12 +2,11 @@
 
 import json
 
-from deploy.local.ports import HOST
+from deploy.local.ports import HOST, ONLY_API, SERVICES
 from deploy.local.secrets import SealKeys, Secrets
 from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 
-ROLES = ("api", "worker")
 PARTITIONS = 6
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
@@ -15,9 +14,14 @@ SMS_SIGN_NAME = "上海建筑业"
 Environment = dict[str, str]
 
 
+def roles_of(service: str) -> tuple[str, ...]:
+    """The processes of a service."""
+    return ("api",) if service in ONLY_API else ("api", "worker")
+
+
 def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
     """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
-    own = {"identity": _identity, "notify": _notify, "attachments": _attachments}.get(service)
+    own = {"identity": _identity, "notify": _notify, "attachments": _attachments, "portal": _portal}.get(service)
     return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
 
 
@@ -144,12 +148,21 @@ def _attachments(stack: Stack, secrets: Secrets) -> Environment:
     return s3_environment(stack, secrets, "attachments") | {"RECORDS_URL": records}
 
 
+def _portal(stack: Stack, secrets: Secrets) -> Environment:
+    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in SERVICES if name != "portal"}
+    return {"SERVICES": json.dumps(apis), **_ring("SEAL", secrets.portal_seal)}
+
+
 def _seal(seal: SealKeys) -> Environment:
-    return {"SEAL__KEYS": json.dumps(seal.keys), "SEAL__CURRENT": seal.current, "SEAL__INDEX_KEY": seal.index_key}
+    return _ring("SEAL", seal) | {"SEAL__INDEX_KEY": seal.index_key}
 
 
 def _bus(bus: SealKeys) -> Environment:
-    return {"BUS__KEYS": json.dumps(bus.keys), "BUS__CURRENT": bus.current}
+    return _ring("BUS", bus)
+
+
+def _ring(name: str, ring: SealKeys) -> Environment:
+    return {f"{name}__KEYS": json.dumps(ring.keys), f"{name}__CURRENT": ring.current}
 
 
 def _limits(stack: Stack) -> Environment:

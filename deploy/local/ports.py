@@ -5,7 +5,9 @@ from typing import Self
 from zlib import crc32
 
 HOST = "127.0.0.1"
-SERVICES = ("identity", "records", "notify", "attachments")
+SERVICES = ("identity", "records", "notify", "attachments", "portal")
+ONLY_API = {"portal"}
+"""The services without a worker: they consume and publish nothing."""
 # Every port that SeaweedFS opens, by the option that sets it: left to itself it would take them where it likes.
 S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
 
@@ -63,7 +65,7 @@ class Ports:
         servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():
             servers |= {ports.api: f"{service}-api", ports.internal: f"{service}-api"}
-            servers |= {ports.worker: f"{service}-worker"}
+            servers |= {} if service in ONLY_API else {ports.worker: f"{service}-worker"}
         return servers
 
 

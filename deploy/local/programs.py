@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from deploy.local import servers
-from deploy.local.environment import ROLES, Environment, environment_of, sms_operator_environment
+from deploy.local.environment import Environment, environment_of, roles_of, sms_operator_environment
 from deploy.local.ports import SERVICES
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import ROOT, Stack
@@ -33,7 +33,7 @@ def programs_of(stack: Stack, secrets: Secrets) -> list[Program]:
 
 
 def service_programs() -> list[str]:
-    return [f"{service}-{role}" for service in SERVICES for role in ROLES]
+    return [f"{service}-{role}" for service in SERVICES for role in roles_of(service)]
 
 
 def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
@@ -57,7 +57,7 @@ def _services(stack: Stack, secrets: Secrets) -> list[Program]:
             environment_of(stack, secrets, service, role),
         )
         for service in SERVICES
-        for role in ROLES
+        for role in roles_of(service)
     ]
 
 

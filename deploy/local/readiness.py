@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from redis.asyncio import Redis
 
-from deploy.local.environment import kafka_servers, redis_url, s3_url
+from deploy.local.environment import kafka_servers, redis_url, roles_of, s3_url
 from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets
 from deploy.local.stack import Stack
@@ -59,7 +59,7 @@ def service_checks(stack: Stack) -> list[Check]:
     return [
         Check(f"{service}-{role}", lambda port=port: answers_ok(f"http://{HOST}:{port}/readyz"))  # type: ignore[misc]
         for service, ports in stack.ports.services.items()
-        for role, port in (("api", ports.internal), ("worker", ports.worker))
+        for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
     ]
 
 

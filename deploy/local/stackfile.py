@@ -27,6 +27,7 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
     return {
         "name": stack.name,
         "gateway": _url(stack.ports.gateway),
+        "portal": f"{_url(stack.ports.gateway)}/",
         "kafka": kafka_servers(stack),
         "mongo": mongo_url(stack),
         "redis": redis_url(stack),

@@ -36,9 +36,10 @@ def print_addresses(stack: Stack) -> None:
     demo = facts["demo"]
     gateway = facts["gateway"]
     lines = {
+        "portal": f"{facts['portal']}  log in as the practitioner below; the code arrives in the SMS inbox",
+        "SMS inbox": facts["sms_inbox"],
         "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/notify)",
         "API pages": f"{gateway}/api/identity/docs  {gateway}/api/records/docs",
-        "SMS inbox": facts["sms_inbox"],
         "Kafka": facts["kafka"],
         "MongoDB": facts["mongo"],
         "Redis": facts["redis"],

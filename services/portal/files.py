@@ -1,0 +1,46 @@
+"""A person's whole file, as every page of theirs needs it: for its list, and for the to-dos in the menu."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+from kit.clock import shanghai_date
+from kit.errors import AppError
+from services.portal.answers import Kind, Record, Signature
+from services.portal.domain import ITEMS, Item, ToDo, to_dos
+from services.portal.own_file import OwnFile
+from services.portal.visits import Visit
+
+
+@dataclass(frozen=True)
+class File:
+    """What is known of a person; `here` is the name of the menu's item that is open."""
+
+    own: OwnFile
+    kinds: dict[str, Kind]
+    records: list[Record]
+    signature: Signature | None
+    to_dos: list[ToDo]
+    here: str
+
+    @property
+    def menu(self) -> list[tuple[Item, int]]:
+        """The nine items and how much is to be done at each."""
+        counts = Counter(one.item.name for one in self.to_dos if one.tone != "wait")
+        return [(item, counts[item.name]) for item in ITEMS]
+
+
+async def file_of(visit: Visit, here: str = "") -> File:
+    """The file of who is logged in. Raises `Unavailable` when records is away."""
+    own = OwnFile(visit.portal.backend, visit.asker)
+    kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), _signature(own))
+    wanted = to_dos(records, kinds, signature, shanghai_date(visit.portal.clock.now()))
+    return File(own, kinds, records, signature, wanted, here)
+
+
+async def _signature(own: OwnFile) -> Signature | None:
+    """A page does without it when signature is away."""
+    try:
+        return await own.signature()
+    except AppError:
+        return None

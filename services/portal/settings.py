@@ -1,0 +1,31 @@
+"""Settings of the portal."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from kit.settings import HttpSettings, KeyRing, ProcessSettings
+
+ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]
+
+
+class DoorSettings(HttpSettings):
+    """As much as the gateway lets through: a scan that is too large is told so on its own page."""
+
+    max_body_bytes: int = 12 * 1024 * 1024
+
+
+class SessionSettings(BaseModel):
+    """How long a session lasts without a click; how long what was typed waits for its person to log in again."""
+
+    idle_seconds: int = 2 * 3600
+    draft_seconds: int = 2 * 3600
+
+
+class Settings(ProcessSettings):
+    """What the portal needs beside what every process does: the addresses of the services, keys for what it keeps."""
+
+    http: DoorSettings = DoorSettings()
+    services: dict[ServiceName, str]
+    seal: KeyRing
+    sessions: SessionSettings = SessionSettings()

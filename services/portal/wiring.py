@@ -1,0 +1,45 @@
+"""The one place where the portal's concrete things meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kit.cache import RedisServer
+from kit.clock import SystemClock
+from kit.pages import StaticFiles, Templates, create_app
+from kit.process import Api, Service
+from kit.seal import Sealer
+from services.portal import words
+from services.portal.backend import Backend
+from services.portal.catalogue import Catalogue
+from services.portal.failures import render_error
+from services.portal.pages import file, login, site
+from services.portal.sessions import Sessions
+from services.portal.settings import Settings
+from services.portal.vault import Vault
+from services.portal.visits import Portal
+
+NAME = "portal"
+HERE = Path(__file__).parent
+ROUTERS = (login.router, file.router, site.router)
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """The pages."""
+    clock, sealer = SystemClock(), Sealer(settings.seal)
+    static = StaticFiles(HERE / "static", "/static")
+    templates = Templates(HERE / "templates", {"static": static.address, **words.NAMES}, words.FILTERS)
+    async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
+        vault = Vault(redis.cache, sealer)
+        sessions = Sessions(vault, backend, settings.sessions, clock)
+        catalogue = Catalogue(backend, clock)
+        portal = Portal(
+            backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
+            static=static, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
+        )  # fmt: skip
+        app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
+        yield Api(app, {"redis": redis.cache.ping})
+
+
+SERVICE = Service(NAME, Settings, api)
