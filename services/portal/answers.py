@@ -117,6 +117,11 @@ class Kind(Answer):
     attachment: bool
     fields: list[Field]
 
+    @property
+    def days(self) -> set[str]:
+        """The names of its fields that are days."""
+        return {field.name for field in self.fields if field.type == "date"}
+
 
 class Code(Answer):
     """One term of a code table."""

@@ -53,11 +53,10 @@ ITEMS = (
 )
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "education": (
-        Column("学校名称", ("school",)),
-        Column("学历 / 学制", ("level", "length")),
+        Column("学校名称 / 校(院)长", ("school", "principal")),
         Column("所学专业", ("major",)),
+        Column("学历 / 学制", ("level", "length")),
         Column("起止年月", ("start", "end"), range=True),
-        Column("校(院)长", ("principal",)),
         Column("发证日期", ("issued_on",)),
         Column("证书编号 / 电子注册号", ("certificate_no", "registration_no")),
     ),
@@ -158,7 +157,8 @@ class ToDo:
 def to_dos(records: Iterable[Record], kinds: dict[str, Kind], signature: Signature | None, today: date) -> list[ToDo]:
     """What is refused, runs out, or is missing; the most urgent first."""
     records = list(records)
-    found = [one for record in records for one in _of_record(record, kinds, today)]
+    found = [one for record in records for one in _of_record(record, today)]
+    found += _without_scan(records, kinds)
     found += _of_signature(signature) if signature else []
     found += [
         ToDo(item_of(name), "wait", f"还没有填写{kinds[name].title}", f"/file/{name}/new")
@@ -168,18 +168,25 @@ def to_dos(records: Iterable[Record], kinds: dict[str, Kind], signature: Signatu
     return sorted(found, key=lambda one: ("bad", "warn", "wait").index(one.tone))
 
 
-def _of_record(record: Record, kinds: dict[str, Kind], today: date) -> Iterable[ToDo]:
+def _of_record(record: Record, today: date) -> Iterable[ToDo]:
     item, path, name = item_of(record.kind), f"/records/{record.record_id}", label(record)
     if record.attachment and record.attachment.state == "refused":
         why = "；".join(reason.message for reason in record.attachment.reasons)
         yield ToDo(item, "bad", f"{name}：附件未通过，{why}", f"{path}#attachment")
-    if record.attachment is None and record.kind in kinds and kinds[record.kind].attachment:
-        yield ToDo(item, "wait", f"{name}：还没有上传附件", f"{path}#attachment")
     until = ends(record)
     if until and until < today:
         yield ToDo(item, "warn", f"{name}：已于 {until} 到期", item.path)
     elif until and until <= today + SOON:
         yield ToDo(item, "warn", f"{name}：将于 {until} 到期，还有 {(until - today).days} 天", item.path)
+
+
+def _without_scan(records: Sequence[Record], kinds: dict[str, Kind]) -> Iterable[ToDo]:
+    """One line for each kind: a person may have two hundred records."""
+    for kind in kinds.values():
+        bare = [record for record in records if record.kind == kind.name and record.attachment is None]
+        if kind.attachment and bare:
+            some = f"{len(bare)} 份{kind.title}" if len(bare) > 1 else label(bare[0])
+            yield ToDo(item_of(kind.name), "wait", f"{some}：还没有上传附件", item_of(kind.name).path)
 
 
 def _of_signature(signature: Signature) -> Iterable[ToDo]:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.clock import shanghai_date
 from kit.errors import AppError
 from services.portal.answers import Kind, Record, Signature
-from services.portal.domain import ITEMS, Item, ToDo, to_dos
+from services.portal.domain import ITEMS, Item, ToDo, item_of, to_dos
 from services.portal.own_file import OwnFile
 from services.portal.visits import Visit
 
@@ -29,13 +29,23 @@ class File:
         counts = Counter(one.item.name for one in self.to_dos if one.tone != "wait")
         return [(item, counts[item.name]) for item in ITEMS]
 
+    def count(self, item: Item) -> int:
+        """How many records an item has."""
+        return sum(record.kind in item.kinds for record in self.records)
+
 
 async def file_of(visit: Visit, here: str = "") -> File:
     """The file of who is logged in. Raises `Unavailable` when records is away."""
-    own = OwnFile(visit.portal.backend, visit.asker)
+    own = visit.own_file
     kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), _signature(own))
     wanted = to_dos(records, kinds, signature, shanghai_date(visit.portal.clock.now()))
     return File(own, kinds, records, signature, wanted, here)
+
+
+async def opened(visit: Visit, record_id: str) -> tuple[Record, File]:
+    """A record, and the file with its item open."""
+    record, file = await asyncio.gather(visit.own_file.record(record_id), file_of(visit))
+    return record, replace(file, here=item_of(record.kind).name)
 
 
 async def _signature(own: OwnFile) -> Signature | None:

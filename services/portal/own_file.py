@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
-from services.portal.answers import Attachment, Look, Page, Practitioner, Record, Session, Signature
+from pydantic import TypeAdapter
+
+from services.portal.answers import Attachment, Form, Look, Page, Practitioner, Record, Session, Signature
 from services.portal.backend import Asker, Backend
 from services.portal.settings import ServiceName
 
 OWN_RECORDS = "/practitioners/me/records"
 PAGE = 200
-MOST_RECORDS = 2_000
+RECORDS = TypeAdapter(list[Record])
 
 
 class OwnFile:
@@ -27,13 +29,7 @@ class OwnFile:
 
     async def records(self) -> list[Record]:
         """All records, newest first."""
-        found: list[Record] = []
-        cursor: str | None = ""
-        while cursor is not None and len(found) < MOST_RECORDS:
-            query: dict[str, str | int] = {"limit": PAGE} | ({"cursor": cursor} if cursor else {})
-            page = await self._backend.read(self._asker, "records", Page[Record], "GET", OWN_RECORDS, params=query)
-            found, cursor = found + page.items, page.next_cursor
-        return found
+        return RECORDS.validate_python(await self._all("records", OWN_RECORDS))
 
     async def record(self, record_id: str) -> Record:
         """One record."""
@@ -81,6 +77,23 @@ class OwnFile:
         """How far the signature is."""
         return await self._backend.read(self._asker, "signature", Signature, "GET", "/practitioners/me/signature")
 
+    async def new_form(self) -> Form:
+        """A form to be printed and signed."""
+        return await self._backend.read(self._asker, "signature", Form, "POST", "/practitioners/me/forms")
+
+    async def form_pdf(self, form_id: str) -> bytes:
+        """The form as PDF."""
+        return await self._bytes("signature", f"/forms/{form_id}.pdf")
+
+    async def upload_signature(self, content: bytes) -> None:
+        """The signed form, scanned or photographed; its verdict follows."""
+        files = {"file": ("form.jpg", content, "image/jpeg")}
+        await self._backend.ask(self._asker, "signature", "POST", "/practitioners/me/signature", files=files)
+
+    async def signature_picture(self, which: str) -> bytes:
+        """Of the accepted signature: `scan` (JPEG, the whole page) or `image` (PNG, the signature alone)."""
+        return await self._bytes("signature", f"/practitioners/me/signature/{which}")
+
     async def sessions(self) -> list[Session]:
         """Where the person is logged in."""
         return (await self._backend.read(self._asker, "identity", Page[Session], "GET", "/sessions")).items
@@ -94,6 +107,30 @@ class OwnFile:
         query: dict[str, str | int] = {"cursor": cursor} if cursor else {}
         path = "/practitioners/me/access-log"
         return await self._backend.read(self._asker, "identity", Page[Look], "GET", path, params=query)
+
+    async def everything(self) -> dict[str, object]:
+        """All that the services keep of the person, as they tell it."""
+        return {
+            "basic": await self._told("identity", "/practitioners/me"),
+            "records": await self._all("records", OWN_RECORDS),
+            "signature": await self._told("signature", "/practitioners/me/signature"),
+            "sessions": await self._all("identity", "/sessions"),
+            "access_log": await self._all("identity", "/practitioners/me/access-log"),
+        }
+
+    async def _told(self, service: ServiceName, path: str) -> object:
+        return (await self._backend.ask(self._asker, service, "GET", path)).json()
+
+    async def _all(self, service: ServiceName, path: str) -> list[object]:
+        """Every item of a list, over all of its pages."""
+        found: list[object] = []
+        query: dict[str, str | int] = {"limit": PAGE}
+        while True:
+            page = (await self._backend.ask(self._asker, service, "GET", path, params=query)).json()
+            found += page["items"]
+            if not page.get("next_cursor"):
+                return found
+            query["cursor"] = page["next_cursor"]
 
     async def _bytes(self, service: ServiceName, path: str) -> bytes:
         return (await self._backend.ask(self._asker, service, "GET", path)).content

@@ -16,6 +16,7 @@ from kit.seal import CannotOpen, Sealer
 from kit.uploads import read_upload
 from services.portal.backend import Asker, Backend
 from services.portal.catalogue import Catalogue
+from services.portal.own_file import OwnFile
 from services.portal.sessions import COOKIE, Kind, Session, SessionOver, Sessions, mark, new_cookie
 from services.portal.vault import Vault
 
@@ -86,6 +87,16 @@ class Visit:
     @property
     def _csrf_context(self) -> str:
         return f"csrf:{mark(self.cookie)}"
+
+    @property
+    def own_file(self) -> OwnFile:
+        """The file of the practitioner who is logged in, at the services."""
+        return OwnFile(self.portal.backend, self.asker)
+
+    def still_there(self, error: AppError) -> None:
+        """Raises `SessionOver` when a service's refusal means that the session has ended."""
+        if error.status == 401:
+            raise SessionOver from error
 
     def accept(self, fields: dict[str, str]) -> None:
         """Take the fields of a form. Raises `FormExpired` unless this browser was given it."""

@@ -13,7 +13,7 @@ from services.portal import words
 from services.portal.backend import Backend
 from services.portal.catalogue import Catalogue
 from services.portal.failures import render_error
-from services.portal.pages import file, login, site
+from services.portal.pages import account, file, login, records, scans, signature, site
 from services.portal.sessions import Sessions
 from services.portal.settings import Settings
 from services.portal.vault import Vault
@@ -21,7 +21,7 @@ from services.portal.visits import Portal
 
 NAME = "portal"
 HERE = Path(__file__).parent
-ROUTERS = (login.router, file.router, site.router)
+ROUTERS = (login.router, records.router, scans.router, signature.router, account.router, file.router, site.router)
 
 
 @asynccontextmanager

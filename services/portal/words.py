@@ -10,10 +10,12 @@ NOTES = {
     "over": "登录已失效（长时间未操作），请重新登录。",
     "kept": "登录已失效，请重新登录。您刚才填写的内容已保留，登录后可以继续。",
     "out": "您已安全退出。",
+    "restored": "您上次填写的内容已恢复，请检查后保存。",
     "saved": "已保存。",
     "added": "已保存。现在可以上传附件。",
     "deleted": "已删除。",
     "uploaded": "附件已收到，正在检查。",
+    "signed": "采集表已收到，正在检查。",
     "removed": "附件已删除，可以重新上传。",
     "ended": "该设备已退出登录。",
 }
@@ -44,6 +46,23 @@ def moment(at: datetime) -> str:
     return at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
 
 
+SYSTEMS = {
+    "HarmonyOS": "鸿蒙手机", "Android": "安卓手机", "iPhone": "苹果手机", "iPad": "苹果平板", "Windows": "Windows 电脑",
+    "Macintosh": "苹果电脑", "Linux": "Linux 电脑",
+}  # fmt: skip
+BROWSERS = {
+    "MicroMessenger": "微信", "Edg/": "Edge", "Firefox": "Firefox", "QQBrowser": "QQ 浏览器", "Chrome": "Chrome",
+    "Safari": "Safari",
+}  # fmt: skip
+
+
+def device(agent: str) -> str:
+    """What a browser calls itself, in words; as it is when it is none that people use."""
+    system = next((words for sign, words in SYSTEMS.items() if sign in agent), "")
+    browser = next((words for sign, words in BROWSERS.items() if sign in agent), "")
+    return " · ".join(filter(None, (system, browser))) or agent or "未知设备"
+
+
 NAMES: Mapping[str, object] = {
     "notes": NOTES,
     "attachment_states": ATTACHMENT_STATES,
@@ -55,4 +74,4 @@ NAMES: Mapping[str, object] = {
     "month_range": domain.month_range,
     "label": domain.label,
 }
-FILTERS: Mapping[str, Callable[..., object]] = {"moment": moment}
+FILTERS: Mapping[str, Callable[..., object]] = {"moment": moment, "device": device}

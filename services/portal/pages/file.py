@@ -33,7 +33,7 @@ async def basic(visit: PersonDep) -> Response:
 @router.get("/portrait")
 async def portrait(visit: PersonDep) -> Response:
     """The person's portrait."""
-    return Response(await (await file_of(visit)).own.portrait(), media_type="image/jpeg")
+    return Response(await visit.own_file.portrait(), media_type="image/jpeg")
 
 
 @router.get("/file/{name}")

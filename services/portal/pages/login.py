@@ -183,7 +183,7 @@ async def log_out(visit: VisitDep) -> Response:
     if visit.session:
         await visit.portal.sessions.end(visit.cookie)
         with suppress(AppError):  # it runs out by itself when identity is away
-            await OwnFile(visit.portal.backend, visit.asker).end_session("current")
+            await visit.own_file.end_session("current")
     response = visit.go("/login?note=out")
     response.delete_cookie(COOKIE_NAME, path="/", secure=True, httponly=True, samesite="lax")
     return response

@@ -1,4 +1,4 @@
-// Parts of a page that change by themselves, and buttons that may be pressed only after a while.
+// Parts of a page that change by themselves, buttons that may be pressed only after a while, a menu that is too wide.
 
 // <div data-live="/where" data-every="seconds">: replaced by what is there, until that has no data-live of its own.
 for (const part of document.querySelectorAll("[data-live]")) {
@@ -24,3 +24,8 @@ for (const button of document.querySelectorAll("[data-countdown]")) {
   };
   tick();
 }
+
+// On a phone the menu scrolls: the open item is in sight.
+const menu = document.querySelector(".menu");
+const open = menu?.querySelector("[aria-current]");
+if (open) menu.scrollLeft = open.offsetLeft - menu.offsetLeft - 16;
