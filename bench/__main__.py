@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench import backlog, consumer, endpoints, latency, logins, memory, table
+from bench import backlog, consumer, endpoints, latency, logins, memory, pages, table
 from bench.stack import Stack
 
 ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
@@ -17,6 +17,7 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "consumer": consumer.rows,
     "http": endpoints.rows,
     "logins": logins.rows,
+    "pages": pages.rows,
     "million": endpoints.million_rows,
 }
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -7,7 +7,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.support.browsing import Browsing
+from kit.auth import TokenIssuer
+from tests.support.portal import Member, member_of
 from tests.support.screens import CHROMIUM, SIZES, Screen, screen
 from tests.support.stack import RunningStack
 from tests.support.visits import Citizen, LoginPage, Window
@@ -48,9 +49,8 @@ async def citizen(window: Window) -> Citizen:
 
 
 @pytest_asyncio.fixture
-async def browsing(gateway: httpx2.AsyncClient, citizen: Citizen, login_page: LoginPage) -> Browsing:
-    """The citizen's browser, logged in."""
-    made = Browsing(gateway)
-    response = await made.log_in(citizen, login_page)
-    assert response.status_code == 303, response.text
-    return made
+async def own(
+    window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer, citizen: Citizen
+) -> Member:
+    """The citizen's file, their browser logged in."""
+    return await member_of(window, login_page, gateway, issuer, citizen)

@@ -10,6 +10,11 @@ document.addEventListener("change", (event) => {
   if (doctor) examine(event.target, doctor);
 });
 
+// The same name may be a better scan: a browser tells of no change unless the choice was empty.
+document.addEventListener("click", (event) => {
+  if (event.target.type === "file") event.target.value = "";
+});
+
 async function examine(input, doctor) {
   const file = input.files[0];
   doctor.hidden = !file;
