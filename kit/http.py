@@ -184,6 +184,11 @@ def _request_id(scope: Scope) -> str:
     return new_id()
 
 
+def current_request_id() -> str:
+    """The id of the request that is answered just now, to be handed on to other services."""
+    return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
+
+
 def _add_headers(headers: MutableHeaders, request_id: str) -> None:
     headers["X-Request-Id"] = request_id
     headers["X-Content-Type-Options"] = "nosniff"

@@ -10,6 +10,7 @@ import httpx2
 from pydantic import BaseModel, TypeAdapter
 
 from kit.errors import AppError, FieldError, Unavailable
+from kit.http import current_request_id
 from services.portal.settings import ServiceName
 
 M = TypeVar("M", bound=BaseModel)
@@ -59,6 +60,7 @@ class Asker:
             "Authorization": f"Bearer {self.token}" if self.token else "",
             "X-Forwarded-For": self.address,
             "User-Agent": self.device,
+            "X-Request-Id": current_request_id(),
             "X-Access-Reason": quote(self.reason),
         }
         return {name: value for name, value in given.items() if value}

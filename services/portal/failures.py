@@ -6,6 +6,7 @@ from fastapi_problem.error import Problem
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kit.errors import Unavailable
 from services.portal.sessions import SessionOver
 from services.portal.visits import Visit, visit_of
 
@@ -17,11 +18,19 @@ async def render_error(request: Request, problem: Problem) -> Response:
     visit: Visit = getattr(request.state, "visit", None) or visit_of(request)
     if isinstance(problem, SessionOver) or problem.type == "unauthorized":
         return await _to_login(visit)
-    response = visit.page(
-        "error.html", status=problem.status, title=TITLES.get(problem.status, "出错了"), detail=problem.detail or ""
-    )
+    kept = problem.status >= 500 and await _kept(visit)
+    title = TITLES.get(problem.status, "出错了")
+    response = visit.page("error.html", status=problem.status, title=title, detail=problem.detail or "", kept=kept)
     response.headers.update(problem.headers or {})
     return response
+
+
+async def _kept(visit: Visit) -> bool:
+    """Whether what was typed waits for its person: a service is away, but Redis may be there."""
+    try:
+        return await visit.keep_draft()
+    except Unavailable:
+        return False
 
 
 async def _to_login(visit: Visit) -> Response:

@@ -106,11 +106,13 @@ class Visit:
             raise FormExpired from error
         self.form = fields
 
-    async def keep_draft(self) -> None:
-        """Keep what was typed, for the person whose form it is."""
-        if self.owner and self.form:
-            draft = json.dumps(self.form)
-            await self.portal.vault.put(f"draft:{self.owner}:{self.path}", draft, self.portal.draft_seconds)
+    async def keep_draft(self) -> bool:
+        """Keep what was typed, for the person whose form it is; whether there was anything."""
+        if not (self.owner and self.form):
+            return False
+        draft = json.dumps(self.form)
+        await self.portal.vault.put(f"draft:{self.owner}:{self.path}", draft, self.portal.draft_seconds)
+        return True
 
     async def draft(self) -> dict[str, str] | None:
         """What this person typed on this page before; it is given once."""
