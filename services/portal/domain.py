@@ -10,6 +10,8 @@ SOON = timedelta(days=90)
 UNTIL_TODAY = "至今"
 OPEN_ENDED = {("work_experience", "end")}
 """Days that may be left open: the form offers 至今 for them."""
+WORDS = {("credit", "nature"): {"good": "良好", "bad": "不良"}}
+"""Terms whose code is not what people read."""
 RUNS_OUT = {"skill_certificate": "valid_to", "registration": "valid_until"}
 """Until when a record of a kind is valid."""
 
@@ -132,7 +134,7 @@ def shown(record: Record, field: str) -> str:
     value = record.data.get(field)
     if value is None:
         return UNTIL_TODAY if (record.kind, field) in OPEN_ENDED else ""
-    return "、".join(value) if isinstance(value, list) else value
+    return "、".join(value) if isinstance(value, list) else WORDS.get((record.kind, field), {}).get(value, value)
 
 
 def month_range(record: Record, column: Column) -> str:

@@ -53,10 +53,14 @@ class Load:
 async def load(screen: Screen, path: str) -> Load:
     """Open a page and weigh it: as compressed as it came, without photos."""
     arrived: list[Response] = []
-    screen.page.on("response", arrived.append)
+
+    def note(response: Response) -> None:
+        arrived.append(response)
+
+    screen.page.on("response", note)
     await screen.open(path)
     await screen.page.wait_for_load_state("networkidle")
-    screen.page.remove_listener("response", arrived.append)
+    screen.page.remove_listener("response", note)
     found = Load(requests=len(arrived))
     for response in arrived:
         if response.headers.get("content-type") != "image/jpeg":

@@ -16,7 +16,7 @@ async def test_a_degree_is_added_edited_and_deleted(phone: Screen, own: Member) 
     await phone.press("新增学位证书")
     await phone.fill(**DEGREE | {"school": ""})
     await phone.press("保存")
-    assert "必填" in await phone.text(".summary")
+    assert "请填写此项" in await phone.text(".summary")
     assert await phone.page.locator("#f-degree_name").input_value() == "工学硕士"
     assert await phone.page.locator("#f-degree").input_value() == "硕士"
     await phone.fill(school="同济大学")

@@ -67,7 +67,7 @@ async def test_a_good_scan_needs_no_cure_and_a_picture_of_another_kind_gets_one(
     await chosen(desk, tmp_path, scan(96, seed=12))
     await desk.page.locator(".checks li:has-text('96 dpi，横纵一致')").wait_for()
     assert not await desk.page.locator(".cure").is_visible()
-    await chosen(desk, tmp_path, b"no picture at all")
+    await chosen(desk, tmp_path, b"no picture at all", "letter.jpg")
     await desk.page.locator(".checks li:has-text('图片无法打开')").wait_for()
     assert not await desk.page.locator(".cure").is_visible()
 
@@ -80,7 +80,7 @@ async def test_a_refused_scan_is_replaced_by_a_better_one(phone: Screen, own: Me
     await phone.press("开始上传")
     await phone.page.locator("text=未通过").first.wait_for(timeout=20_000)
     assert "60dpi" in await phone.text("#attachment")
-    await chosen(phone, tmp_path, scan(96, seed=14))
+    await chosen(phone, tmp_path, scan(96, seed=14), "better.jpg")
     await phone.press("开始上传")
     await phone.page.locator("text=已通过").wait_for(timeout=20_000)
 

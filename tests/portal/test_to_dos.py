@@ -101,6 +101,7 @@ def test_values_are_shown_as_the_guide_writes_them() -> None:
     work = record("work_experience", start="2014-03-04", end=None)
     assert shown(work, "end") == "至今"
     assert shown(record("registration", specialities=["建筑", "市政"]), "specialities") == "建筑、市政"
+    assert shown(record("credit", nature="good"), "nature") == "良好"
     studied = record("education", start="2009-09-01", end="2013-07-01")
     assert month_range(studied, next(column for column in COLUMNS["education"] if column.range)) == "2009.09 – 2013.07"
 

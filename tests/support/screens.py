@@ -54,9 +54,16 @@ class Screen:
 
     async def be(self, browsing: Browsing) -> None:
         """Take over the session of a browser that is logged in."""
+        secure = self.base.replace(
+            "http:", "https:"
+        )  # by this way Chromium takes such a cookie from secure places only
         cookie: Any = {
-            "name": COOKIE, "value": browsing.cookies[COOKIE], "url": self.base, "secure": True, "httpOnly": True,
-        }  # fmt: skip
+            "name": COOKIE,
+            "value": browsing.cookies[COOKIE],
+            "url": secure,
+            "secure": True,
+            "httpOnly": True,
+        }
         await self.page.context.add_cookies([cookie])
 
     async def picture(self, name: str) -> None:
