@@ -7,19 +7,19 @@ from starlette.responses import Response
 
 from kit.errors import AppError, NotFound
 from kit.ids import secret_id
-from services.portal.answers import Attachment, Kind, Record
+from services.portal.answers import Attachment, Kind, Record, ScanRules
+from services.portal.backend import Refused
 from services.portal.files import File
 from services.portal.forms import differences, fields_of, fingerprint, values_of
-from services.portal.own_file import OwnFile
 from services.portal.visits import Visit
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A record's scan as its page shows it; `away` when nobody knows at the moment."""
+    """A record's scan as its page shows it; without `rules` when attachments is away."""
 
     attachment: Attachment | None = None
-    away: bool = False
+    rules: ScanRules | None = None
     problem: str = ""
     title: str = ""
 
@@ -47,23 +47,33 @@ class Editing:
 async def record_page(visit: Visit, file: File, editing: Editing) -> Response:
     """The page; a form that collides goes on from the record as it is now."""
     kind, record = editing.kind, editing.record
-    scan = editing.scan or (await scan_of(file.own, record.record_id) if record and kind.attachment else None)
+    scan = editing.scan or (await scan_of(visit, record.record_id) if record and kind.attachment else None)
     return visit.page(
         "practitioner/record.html", status=editing.status, file=file, editing=editing, kind=kind, record=record,
         fields=await fields_of(visit.portal.catalogue, kind, editing.values, editing.errors),
         key=editing.values.get("key") or secret_id(), base=fingerprint(record) if record else "",
         differences=differences(kind, editing.values, record) if record and editing.collides else [],
-        scan=scan, rules=await visit.portal.catalogue.rules() if kind.attachment else None,
-        titles={one.name: one.title for one in kind.fields},
+        scan=scan, titles={one.name: one.title for one in kind.fields},
     )  # fmt: skip
 
 
-async def scan_of(own: OwnFile, record_id: str, problem: str = "", title: str = "") -> Scan:
+async def scan_of(visit: Visit, record_id: str, problem: str = "", title: str = "") -> Scan:
     """Asked of attachments itself: the record learns of its scan a little later."""
     try:
-        return Scan(await own.attachment(record_id), problem=problem, title=title)
+        rules = await visit.portal.catalogue.rules()
+        return Scan(await _attachment(visit, record_id), rules, problem, title)
     except AppError as error:
-        return Scan(away=error.status != 404, problem=problem, title=title)
+        visit.still_there(error)
+        return Scan(problem=problem, title=title)
+
+
+async def _attachment(visit: Visit, record_id: str) -> Attachment | None:
+    try:
+        return await visit.own_file.attachment(record_id)
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
 
 
 def own_kind(kinds: Mapping[str, Kind], name: str) -> Kind:

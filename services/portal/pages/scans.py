@@ -28,13 +28,13 @@ async def upload(visit: PersonDep, record_id: Id) -> Response:
     record, file = await opened(visit, record_id)
     kind, title = own_kind(file.kinds, record.kind), visit.form.get("title", "")
     try:
-        before = (await scan_of(file.own, record_id)).attachment
+        before = (await scan_of(visit, record_id)).attachment
         if before and before.state == "refused":
             await file.own.delete_attachment(record_id)
         await file.own.upload(record_id, title, visit.file or b"")
     except AppError as error:
         visit.still_there(error)
-        scan = await scan_of(file.own, record_id, problem=_sentence(error), title=title)
+        scan = await scan_of(visit, record_id, problem=_sentence(error), title=title)
         return await record_page(visit, file, Editing(kind, record, status=error.status, scan=scan))
     return visit.go(f"/records/{record_id}?note=uploaded#attachment")
 
@@ -46,10 +46,9 @@ def _sentence(error: AppError) -> str:
 @router.get("/records/{record_id}/attachment/state")
 async def state(visit: PersonDep, record_id: Id) -> Response:
     """The part of the record's page that changes by itself."""
-    own, catalogue = visit.own_file, visit.portal.catalogue
-    record, scan = await asyncio.gather(own.record(record_id), scan_of(own, record_id))
-    kind, rules = own_kind(await catalogue.kinds(), record.kind), await catalogue.rules()
-    return visit.page("practitioner/scan.html", kind=kind, record=record, scan=scan, rules=rules)
+    record, scan = await asyncio.gather(visit.own_file.record(record_id), scan_of(visit, record_id))
+    kind = own_kind(await visit.portal.catalogue.kinds(), record.kind)
+    return visit.page("practitioner/scan.html", kind=kind, record=record, scan=scan)
 
 
 @router.get("/records/{record_id}/attachment/delete")
