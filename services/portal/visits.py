@@ -106,6 +106,12 @@ class Visit:
             raise FormExpired from error
         self.form = fields
 
+    def chosen_file(self) -> bytes:
+        """The file of the form. Raises 422 when none was chosen."""
+        if not self.file:
+            raise AppError(422, "required", "请选择要上传的文件")
+        return self.file
+
     async def keep_draft(self) -> bool:
         """Keep what was typed, for the person whose form it is; whether there was anything."""
         if not (self.owner and self.form):

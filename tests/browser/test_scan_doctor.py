@@ -89,6 +89,8 @@ async def test_a_file_that_is_too_large_is_refused_on_its_page(phone: Screen, ow
     record = await own.add("education", EDUCATION)
     await phone.be(own.browsing)
     await phone.open(f"/records/{record}")
+    await phone.press("开始上传")
+    assert "请选择要上传的文件" in await phone.text(".summary")
     await phone.fill(title="太大的扫描件")
     await chosen(phone, tmp_path, scan(300, quality=95))
     await phone.press("开始上传")

@@ -28,10 +28,11 @@ async def upload(visit: PersonDep, record_id: Id) -> Response:
     record, file = await opened(visit, record_id)
     kind, title = own_kind(file.kinds, record.kind), visit.form.get("title", "")
     try:
+        content = visit.chosen_file()
         before = (await scan_of(visit, record_id)).attachment
         if before and before.state == "refused":
             await file.own.delete_attachment(record_id)
-        await file.own.upload(record_id, title, visit.file or b"")
+        await file.own.upload(record_id, title, content)
     except AppError as error:
         visit.still_there(error)
         scan = await scan_of(visit, record_id, problem=_sentence(error), title=title)

@@ -53,7 +53,7 @@ async def back(visit: PersonDep) -> Response:
 async def upload(visit: PersonDep) -> Response:
     """Hand in the signed form."""
     try:
-        await visit.own_file.upload_signature(visit.file or b"")
+        await visit.own_file.upload_signature(visit.chosen_file())
     except AppError as error:
         visit.still_there(error)
         return await _page(visit, problem=str(error.detail), status=error.status)
