@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench import backlog, consumer, endpoints, latency, logins, memory, pages, table
+from bench import backlog, consumer, endpoints, forms, latency, logins, memory, pages, scans, table
 from bench.stack import Stack
 
 ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
@@ -18,6 +18,8 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "http": endpoints.rows,
     "logins": logins.rows,
     "pages": pages.rows,
+    "forms": forms.rows,
+    "scans": scans.rows,
     "million": endpoints.million_rows,
 }
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench.load import at_pace, connections, percentiles
+from bench.load import Door, asked, at_pace, connections, percentiles
 from bench.processes import Answer, answer
 from bench.samples import documents
 from bench.stack import Stack
-from bench.wire import Connection, request
+from bench.wire import request
 from kit import kafka  # noqa: F401  (it shortens aiokafka's pause between transactions)
 from services.records.store import COLLECTION
 
@@ -41,12 +41,9 @@ async def work(pace: int, seconds: float, body: object, port: int) -> Answer:
     }
 
 
-async def _write(free: "asyncio.Queue[Connection]", text: bytes, began: Times, answered: Times) -> None:
+async def _write(free: Door, text: bytes, began: Times, answered: Times) -> None:
     start = time.perf_counter()
-    connection = await free.get()
-    content = (await connection.ask(text))["content"]
-    free.put_nowait(connection)
-    record = json.loads(content)["record_id"]
+    record = json.loads(await asked(free, text))["record_id"]
     began[record], answered[record] = start, time.perf_counter()
 
 

@@ -3,12 +3,17 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from statistics import quantiles
+from typing import TypeVar
 
 from bench.processes import Answer, answer
 from bench.wire import Connection
+
+Door = asyncio.Queue[Connection]
+"""Connections to one server that are free now."""
+T = TypeVar("T")
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
@@ -31,8 +36,8 @@ async def work(port: int, requests: list[str], seconds: float, concurrency: int 
 
 
 @asynccontextmanager
-async def connections(port: int, count: int) -> AsyncIterator["asyncio.Queue[Connection]"]:
-    free: asyncio.Queue[Connection] = asyncio.Queue()
+async def connections(port: int, count: int) -> AsyncIterator[Door]:
+    free: Door = asyncio.Queue()
     opened = [await Connection.open(port) for _ in range(count)]
     for each in opened:
         free.put_nowait(each)
@@ -50,17 +55,34 @@ async def at_pace(pace: float, seconds: float, one: Callable[[], Coroutine[None,
             group.create_task(one())
 
 
-async def _again(free: "asyncio.Queue[Connection]", texts: Iterator[bytes], took: list[float], until: float) -> None:
+async def each(things: Iterable[T], act: Callable[[T], Awaitable[None]], at_once: int) -> None:
+    room = asyncio.Semaphore(at_once)
+
+    async def one(thing: T) -> None:
+        async with room:
+            await act(thing)
+
+    await asyncio.gather(*map(one, things))
+
+
+async def asked(free: Door, text: bytes) -> bytes:
+    """The body of a 2xx answer."""
+    connection = await free.get()
+    try:
+        return bytes((await connection.ask(text))["content"])
+    finally:
+        free.put_nowait(connection)
+
+
+async def _again(free: Door, texts: Iterator[bytes], took: list[float], until: float) -> None:
     while time.perf_counter() < until:
         await _one(free, next(texts), took)
 
 
-async def _one(free: "asyncio.Queue[Connection]", text: bytes, took: list[float]) -> None:
+async def _one(free: Door, text: bytes, took: list[float]) -> None:
     began = time.perf_counter()
-    connection = await free.get()
-    await connection.ask(text)
+    await asked(free, text)
     took.append(time.perf_counter() - began)
-    free.put_nowait(connection)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Rows: the memory of each process at rest; and whether it stays flat under a steady load (`make soak`)."""
 
 import asyncio
+from collections.abc import Iterator
 from statistics import linear_regression
 
 import psutil
@@ -55,5 +56,12 @@ async def _load(stack: Stack, method: str, pace: int, minutes: float) -> None:
 
 
 def _memory(stack: Stack) -> dict[str, float]:
-    """Resident megabytes of our own processes, by name."""
-    return {name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in stack.processes().items()}
+    """Resident megabytes of our own processes, by name; those that a sandbox works in are its worker's children."""
+    return {name: used for program, pid in stack.processes().items() for name, used in _family(program, pid)}
+
+
+def _family(program: str, pid: int) -> Iterator[tuple[str, float]]:
+    process = psutil.Process(pid)
+    yield program, process.memory_info().rss / 1e6
+    for number, child in enumerate(process.children(), 1):
+        yield f"{program}, its process {number}", child.memory_info().rss / 1e6

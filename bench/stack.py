@@ -53,7 +53,12 @@ class Stack:
 
     def port(self, service: str) -> int:
         """Of a service's public API."""
-        return int(self.file["services"][service]["api"].rpartition(":")[2])
+        return _port(self.file["services"][service]["api"])
+
+    @property
+    def gateway_port(self) -> int:
+        """Of the one public door."""
+        return _port(self.file["gateway"])
 
     def processes(self) -> dict[str, int]:
         """Process ids of our own processes, by name."""
@@ -76,3 +81,7 @@ class Stack:
         names = ("issuer", "audience", "jwks_url")
         settings = TokenSettings(**{name: identity[f"TOKENS__{name.upper()}"] for name in names})
         return TokenIssuer(keys, settings, SystemClock(), TOKEN_SECONDS)
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])

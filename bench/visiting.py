@@ -4,27 +4,26 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 import psutil
 from redis.asyncio import Redis
 
-from bench.load import at_pace, connections, percentiles
+from bench.load import Door, asked, at_pace, connections, each, percentiles
 from bench.processes import Answer, answer, cpu_seconds
 from bench.stack import Stack
-from bench.wire import Connection, request
+from bench.wire import request
 from deploy.local.people import random_card, random_phone
 from kit.ids import new_id
 
 CONNECTIONS = 16
 LONG = 15  # seconds: for an operator that hangs, and to wait for a code
 CODE = re.compile(r"动态密码为(\d{6})")
-T = TypeVar("T")
 IDENTITY = "/api/identity"
 
 
@@ -43,9 +42,7 @@ class Visitor:
 class Page:
     """identity's door, the inbox and Redis of the stack."""
 
-    def __init__(
-        self, door: "asyncio.Queue[Connection]", inbox: "asyncio.Queue[Connection]", redis: "Redis", clerk: str
-    ) -> None:
+    def __init__(self, door: Door, inbox: Door, redis: "Redis", clerk: str) -> None:
         self._door, self._inbox, self._redis, self._clerk = door, inbox, redis, clerk
 
     async def enrol(self) -> Visitor:
@@ -81,7 +78,7 @@ class Page:
 
     async def _messages(self, visitor: Visitor) -> list[dict[str, str]]:
         text = request("GET", f"/inbox.json?phone={visitor.phone}").encode()
-        return list(json.loads(await _asked(self._inbox, text)))
+        return list(json.loads(await asked(self._inbox, text)))
 
     async def enter(self, visitor: Visitor) -> None:
         code, _ = await self.arrived(visitor)
@@ -93,15 +90,7 @@ class Page:
         visitor.refresh_token = str((await self._call("POST", "/tokens/refresh", body))["refresh_token"])
 
     async def _call(self, method: str, path: str, body: object = None, token: str = "") -> dict[str, Any]:
-        return dict(json.loads(await _asked(self._door, request(method, IDENTITY + path, token, body).encode())))
-
-
-async def _asked(free: "asyncio.Queue[Connection]", text: bytes) -> bytes:
-    connection = await free.get()
-    try:
-        return bytes((await connection.ask(text))["content"])
-    finally:
-        free.put_nowait(connection)
+        return dict(json.loads(await asked(self._door, request(method, IDENTITY + path, token, body).encode())))
 
 
 @asynccontextmanager
@@ -127,7 +116,7 @@ async def costs(people: int) -> Answer:
             if name == "code check":
                 await asyncio.gather(*map(shown.arrived, visitors))
             used = cpu_seconds(process)
-            await _each(visitors, step)
+            await each(visitors, step, CONNECTIONS)
             found[name] = (cpu_seconds(process) - used) / people * 1000
     return found
 
@@ -137,7 +126,7 @@ async def paced(people: int, pace: float, tencent: str = "ok") -> Answer:
     stack = Stack.running()
     async with page(stack) as shown:
         visitors = await _enrolled(shown, people)
-        await _each(visitors, shown.see_captcha)
+        await each(visitors, shown.see_captcha, CONNECTIONS)
         await _behave(stack, tencent)
         waiting = iter(visitors)
         await at_pace(pace, people / pace, lambda: shown.ask(next(waiting)))
@@ -173,7 +162,7 @@ async def whole(people: int, at_once: int) -> Answer:
             await shown.enter(visitor)
 
         began = time.perf_counter()
-        await _each(visitors, log_in, at_once)
+        await each(visitors, log_in, at_once)
         return {"per_second": people / (time.perf_counter() - began)}
 
 
@@ -183,19 +172,9 @@ async def _enrolled(shown: Page, people: int) -> list[Visitor]:
     async def one(_number: int) -> None:
         made.append(await shown.enrol())
 
-    await _each(range(people), one)
-    await _each(made, shown.noticed)
+    await each(range(people), one, CONNECTIONS)
+    await each(made, shown.noticed, CONNECTIONS)
     return made
-
-
-async def _each(things: Sequence[T], act: Callable[[T], Awaitable[None]], at_once: int = CONNECTIONS) -> None:
-    room = asyncio.Semaphore(at_once)
-
-    async def one(thing: T) -> None:
-        async with room:
-            await act(thing)
-
-    await asyncio.gather(*map(one, things))
 
 
 WORK: dict[str, Callable[..., Awaitable[Answer]]] = {"costs": costs, "paced": paced, "whole": whole}

@@ -1,6 +1,6 @@
 """Vocabulary between services: one module per producer, data only (`python -m contracts write|check`)."""
 
-from contracts import attachments, identity, notify, records
+from contracts import attachments, identity, notify, records, signature
 from kit.events import EventData
 
 EVENTS: tuple[type[EventData], ...] = (
@@ -12,5 +12,8 @@ EVENTS: tuple[type[EventData], ...] = (
     records.AccessLogged,
     attachments.AttachmentChanged,
     attachments.AccessLogged,
+    signature.FormChanged,
+    signature.SignatureChanged,
+    signature.AccessLogged,
     notify.MessageChanged,
 )

@@ -15,13 +15,15 @@ from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from kit.errors import Unavailable
+from kit import log
+from kit.errors import NotFound, Unavailable
 from kit.settings import BlobSettings
 
 if TYPE_CHECKING:
     from minio import Minio
 
 T = TypeVar("T")
+logger = log.get(__name__)
 DIGEST = "x-amz-meta-sha256"
 MISSING = ("NoSuchKey", "NoSuchObject")
 THERE_ALREADY = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
@@ -79,6 +81,14 @@ class Bucket:
         """The object's bytes, or None. Raises `Damaged` when they don't fit the digest that was stored with them."""
         return await self._call(self._get, key)
 
+    async def named(self, key: str) -> bytes:
+        """The bytes of an object that a document names. Raises `NotFound` when it is missing, and logs it."""
+        content = await self.get(key)
+        if content is None:
+            logger.error("an object that a document names is missing", object=key)
+            raise NotFound
+        return content
+
     async def stat(self, key: str) -> Stat | None:
         """What is known of the object, or None."""
         return await self._call(self._stat, key)
@@ -86,6 +96,13 @@ class Bucket:
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is no error."""
         await self._call(self._delete, key)
+
+    async def discard(self, key: str) -> None:
+        """Remove an object that no document names; the sweeper does it when S3 is away."""
+        try:
+            await self.delete(key)
+        except Unavailable:
+            logger.warning("a file that no document names stays behind", object=key)
 
     async def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`, in order."""
@@ -137,7 +154,8 @@ class Bucket:
         return None
 
     def _keys(self, prefix: str) -> list[str]:
-        return [str(found.object_name) for found in self._client.list_objects(self._name, prefix, recursive=True)]
+        found = self._client.list_objects(self._name, prefix, recursive=True)
+        return sorted(str(one.object_name) for one in found)  # SeaweedFS lists folder by folder: b/c before b-c
 
     def _older(self, prefix: str, than: datetime) -> dict[str, bool]:
         found = self._client.list_objects(self._name, prefix, recursive=True)

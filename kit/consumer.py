@@ -1,8 +1,10 @@
 """The consumer: order kept per key, retry while the world is away, dead letters with a limit (design §2.5)."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ParamSpec
 
@@ -24,6 +26,7 @@ BATCH = 500
 CONCURRENCY = 32
 POLL_MS = 200
 BUSY_POLL_MS = 20  # a partition whose batch is done meanwhile waits this long at most
+COMMIT_SECONDS = 0.05  # what all partitions got done meanwhile is one commit: with one a batch they cost more than it
 UNEXPECTED_TRIES = 3
 MEASURE_SECONDS = 2.0
 
@@ -74,6 +77,8 @@ class Consumer:
         self._member = kafka.Consumer(settings, group, instance)
         self._letters = kafka.Producer(settings)
         self._busy: dict[Partition, asyncio.Task[None]] = {}
+        self._done: dict[Partition, int] = {}  # and not committed yet: the next offset
+        self._committed = 0.0
         self._paused: set[Partition] = set()
         self._room = asyncio.Semaphore(CONCURRENCY)
         self.standstill = Standstill(f"group {group}", settings.stall_seconds)
@@ -87,6 +92,7 @@ class Consumer:
                 await self._step()
         finally:
             await self._drop(set(self._busy))
+            await self._commit()
             await self._member.close()
             await self._letters.close()
 
@@ -97,9 +103,14 @@ class Consumer:
     async def revoked(self, partitions: set[Partition]) -> None:
         """What is under way stops; what was not committed is the next owner's."""
         await self._drop(partitions)
+        await self._commit()
+        for partition in partitions:
+            self._done.pop(partition, None)
 
     async def _step(self) -> None:
         await self._collect()
+        if time.monotonic() - self._committed > COMMIT_SECONDS:
+            await self._commit()
         free = self._member.assignment() - self._busy.keys()
         if not free and self._busy:
             await asyncio.wait(self._busy.values(), timeout=1, return_when=asyncio.FIRST_COMPLETED)
@@ -108,9 +119,16 @@ class Consumer:
         if not free:
             self._pause_all()  # a paused member that polls keeps its partitions, a silent one loses them
         for partition, records in (
-            await self._member.poll(free, BUSY_POLL_MS if self._busy else POLL_MS, BATCH)
+            await self._member.poll(free, BUSY_POLL_MS if self._busy or self._done else POLL_MS, BATCH)
         ).items():
             self._busy[partition] = asyncio.create_task(self._handle_batch(partition, records))
+
+    async def _commit(self) -> None:
+        done, self._committed = dict(self._done), time.monotonic()
+        if done:
+            with suppress(Unavailable):  # next time it is as much, or more
+                await self._member.commit(done)
+                self._done = {at: offset for at, offset in self._done.items() if offset != done.get(at)}
 
     def _pause_all(self) -> None:
         self._paused = self._member.assignment()
@@ -131,7 +149,7 @@ class Consumer:
             await asyncio.wait(tasks)
 
     async def _handle_batch(self, partition: Partition, records: list[Record]) -> None:
-        """Handle, then bury what died, then commit. Over the limit nothing is buried: the batch stays where it is."""
+        """Handle, then bury what died: done. Over the limit nothing is buried, and the batch stays where it is."""
         by_key: dict[bytes | None, list[Record]] = {}
         for record in records:
             by_key.setdefault(record.key, []).append(record)
@@ -144,7 +162,7 @@ class Consumer:
         for record in records:
             if record.offset in causes:
                 await self._bury(record, causes[record.offset])
-        await _patiently(self._member.commit, partition, records[-1].offset + 1)
+        self._done[partition] = records[-1].offset + 1
 
     async def _handle_run(self, run: list[Record], causes: dict[int, str]) -> None:
         async with self._room:
@@ -185,7 +203,7 @@ class Consumer:
         lags = await self._member.lags()
         for partition, (_, lag) in lags.items():
             metrics.consumer_lag.labels(self._group, partition.topic, partition.partition).set(lag)
-        waiting = bool(self._busy) or any(lag for _, lag in lags.values())
+        waiting = bool(self._busy or self._done) or any(lag for _, lag in lags.values())
         done = [position for position, _ in lags.values()], [id(task) for task in self._busy.values()]
         self.standstill.observe(done, waiting)
 

@@ -23,6 +23,7 @@ CM_PER_INCH = 2.54
 # EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 LONGEST, THUMBNAIL = 1_800, 240
+ROW = 4  # every fourth row is measured: of a page the others say the same
 P = ParamSpec("P")
 T = TypeVar("T")
 Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]
@@ -45,20 +46,34 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Density:
+    """Dots per inch along both sides; `room`: how far off each may be, as files count in whole dots an inch or a cm."""
+
+    across: float
+    down: float
+    room: float
+
+
+@dataclass(frozen=True)
 class Scan:
     """What is known of a scan that decodes whole, and clean pictures of it.
 
-    `density`: dots per inch along both sides, None when the file doesn't say. `brightness` (mean) and `contrast`
-    (standard deviation) are of 255; `sharpness` is the steepest edge as a share of the picture's range.
+    `density`: None when the file doesn't say. `brightness` (mean) and `contrast` (standard deviation) are of 255;
+    `sharpness` is the steepest edge as a share of the picture's range.
     """
 
     size: Size
-    density: tuple[float, float] | None
+    density: Density | None
     brightness: float
     contrast: float
     sharpness: float
     image: bytes
     thumbnail: bytes
+
+
+def prepare() -> None:
+    """What the processes of a sandbox for pictures do first: they import what decodes them."""
+    Image.preinit()
 
 
 def probe(jpeg: bytes, most_pixels: int = MOST_PIXELS) -> Size:
@@ -97,21 +112,23 @@ class Images:
 
         Raises `BadImage`, and `Unavailable` when the machine can't do it now.
         """
-        return await self._sandboxed(reencode, jpeg, longest, quality)
+        return await sandboxed(self._sandbox, reencode, jpeg, longest, quality)
 
     async def scan(self, jpeg: bytes) -> Scan:
         """Measure a scan and make clean pictures of it. Raises as `reencode`."""
-        return await self._sandboxed(scan, jpeg)
-
-    async def _sandboxed(self, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
-        probe(jpeg)
-        try:
-            return await self._sandbox.run(work, jpeg, *more)
-        except TooCostly as error:
-            raise BadImage("too_costly") from error
+        return await sandboxed(self._sandbox, scan, jpeg)
 
 
-def _blamed(work: Callable[P, T]) -> Callable[P, T]:
+async def sandboxed(sandbox: Sandbox, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
+    """What `work`, `blamed` and of a module, makes of the picture and `more`; raises as `Images.reencode`."""
+    probe(jpeg)
+    try:
+        return await sandbox.run(work, jpeg, *more)
+    except TooCostly as error:
+        raise BadImage("too_costly") from error
+
+
+def blamed(work: Callable[P, T]) -> Callable[P, T]:
     """Whatever goes wrong in the sandbox is the picture's fault."""
 
     @wraps(work)
@@ -130,20 +147,30 @@ def _blamed(work: Callable[P, T]) -> Callable[P, T]:
     return blaming
 
 
-@_blamed
+def decoded(jpeg: bytes, most_pixels: int) -> Image.Image:
+    """The picture in RGB as it lies in the file, halved until it has no more than `most_pixels`: for the sandbox."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        width, height = picture.size
+        while width * height > most_pixels:
+            width, height = width // 2, height // 2
+        picture.draft("RGB", (width, height))
+        return picture.convert("RGB")
+
+
+@blamed
 def reencode(jpeg: bytes, longest: int, quality: int) -> bytes:
     """What the sandbox does for `Images.reencode`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         return _clean(_upright(picture, longest), longest, quality)
 
 
-@_blamed
+@blamed
 def scan(jpeg: bytes) -> Scan:
     """What the sandbox does for `Images.scan`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         size, density = Size(*picture.size), _density(picture)
         upright = _upright(picture, LONGEST)
-    grey = upright.convert("L")
+    grey = upright.resize((upright.width, -(-upright.height // ROW)), Image.Resampling.NEAREST).convert("L")
     shades = grey.histogram()
     seen, sharpness = ImageStat.Stat(shades), _sharpness(grey, shades)
     image = _clean(upright, LONGEST, 85)
@@ -152,24 +179,26 @@ def scan(jpeg: bytes) -> Scan:
 
 def _upright(picture: Image.Image, longest: int) -> Image.Image:
     picture.draft("RGB", (longest, longest))
-    return ImageOps.exif_transpose(picture).convert("RGB")
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _density(picture: Image.Image) -> tuple[float, float] | None:
+def _density(picture: Image.Image) -> Density | None:
     """As JFIF says, or else EXIF; Pillow's own answer takes 72 for what EXIF leaves out."""
     unit = picture.info.get("jfif_unit")
     if unit in (1, 2):
-        return _plausible([each * (CM_PER_INCH if unit == 2 else 1) for each in picture.info["jfif_density"]])
+        return _plausible(picture.info["jfif_density"], in_cm=unit == 2)
     exif = picture.getexif()
     if X_RESOLUTION not in exif or Y_RESOLUTION not in exif:
         return None
-    factor = CM_PER_INCH if exif.get(RESOLUTION_UNIT) == 3 else 1
-    return _plausible([float(exif[tag]) * factor for tag in (X_RESOLUTION, Y_RESOLUTION)])
+    return _plausible([exif[X_RESOLUTION], exif[Y_RESOLUTION]], in_cm=exif.get(RESOLUTION_UNIT) == 3)
 
 
-def _plausible(density: Sequence[float]) -> tuple[float, float] | None:
-    across, down = density
-    return (across, down) if all(math.isfinite(each) and each > 0 for each in density) else None
+def _plausible(dots: Sequence[float], *, in_cm: bool) -> Density | None:
+    inch = CM_PER_INCH if in_cm else 1.0
+    across, down = (float(each) * inch for each in dots)
+    known = all(math.isfinite(each) and each > 0 for each in (across, down))
+    return Density(across, down, inch / 2) if known else None
 
 
 def _sharpness(grey: Image.Image, shades: Sequence[int]) -> float:
@@ -191,7 +220,7 @@ def _level(histogram: Sequence[int], share: float) -> int:
 
 
 def _clean(picture: Image.Image, longest: int, quality: int) -> bytes:
-    picture.thumbnail((longest, longest), reducing_gap=1.0)
+    picture.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=1.0)
     picture.info.clear()  # comment, profile, position: Pillow would write some of it again
     made = BytesIO()
     picture.save(made, "JPEG", quality=quality)

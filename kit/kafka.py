@@ -194,11 +194,11 @@ class Consumer:
                 await self._consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=most),
             )
 
-    async def commit(self, partition: Partition, offset: int) -> None:
-        """Everything before `offset` is done. Raises `Unavailable`."""
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Everything before these offsets is done. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(self._settings.call_timeout_seconds):
-                await self._consumer.commit({partition: offset})
+                await self._consumer.commit(dict(offsets))
         except (KafkaError, TimeoutError) as error:
             raise Unavailable("Kafka") from error
 

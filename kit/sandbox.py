@@ -34,15 +34,18 @@ class Limits:
 class Sandbox:
     """Runs module-level functions in processes of its own, one piece of work at a time in each.
 
-    They start when they are first needed, stay, and are replaced when they die; they end with ours.
+    They start when they are first needed, or at once where there is something that each does `first`: import what the
+    work will need. They stay, and are replaced when they die; they end with ours.
     """
 
-    def __init__(self, workers: int = 1, limits: Limits = Limits()) -> None:
-        self._workers, self._limits = workers, limits
+    def __init__(self, workers: int = 1, limits: Limits = Limits(), first: Callable[[], object] | None = None) -> None:
+        self._workers, self._limits, self._first = workers, limits, first
         self._pool: ProcessPool | None = None
 
     async def __aenter__(self) -> Self:
-        """Starts nothing yet."""
+        """Waits for nothing."""
+        if self._first is not None:
+            self._started()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,17 +77,18 @@ class Sandbox:
         return await asyncio.wrap_future(self._started().schedule(_measured, given, timeout=self._limits.seconds))
 
     def _started(self) -> ProcessPool:
-        if self._pool is None or not self._pool.active:
+        while self._pool is None or not self._pool.active:  # a new one starts when it is asked
             apart = multiprocessing.get_context("spawn")  # a fork would inherit the event loop and every connection
-            self._pool = ProcessPool(
-                self._workers, initializer=_confine, initargs=[self._limits.memory_bytes], context=apart
-            )
+            given = [self._limits.memory_bytes, self._first]
+            self._pool = ProcessPool(self._workers, initializer=_begin, initargs=given, context=apart)
         return self._pool
 
 
-def _confine(memory_bytes: int) -> None:
+def _begin(memory_bytes: int, first: Callable[[], object] | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if first is not None:
+        first()
 
 
 def _measured(cpu_seconds: int, function: Callable[..., T], arguments: tuple[object, ...]) -> T:

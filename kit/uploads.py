@@ -24,10 +24,12 @@ class Upload:
 async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:
     """Read a form. Raises `too_large()` when the file has `limit` bytes or more, as soon as they have arrived.
 
-    Raises 422 without a file, and 400 for what is no form.
+    Raises 422 without a file or with more than one, and 400 for what is no form.
     """
     measured = Request(request.scope, _measured(request.receive, limit + ROOM, too_large))
-    async with measured.form(max_files=1, max_fields=8, max_part_size=ROOM) as form:
+    async with measured.form(max_files=8, max_fields=8, max_part_size=ROOM) as form:
+        if sum(isinstance(value, UploadFile) for _, value in form.multi_items()) > 1:
+            raise InvalidFields.one("file", "too_many", "只能上传一个文件")
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidFields.one("file", "required", "请选择要上传的文件")

@@ -21,7 +21,10 @@ def roles_of(service: str) -> tuple[str, ...]:
 
 def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
     """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
-    own = {"identity": _identity, "notify": _notify, "attachments": _attachments, "portal": _portal}.get(service)
+    own = {
+        "identity": _identity, "notify": _notify, "attachments": _attachments, "signature": _signature,
+        "portal": _portal,
+    }.get(service)  # fmt: skip
     return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
 
 
@@ -146,6 +149,11 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
 def _attachments(stack: Stack, secrets: Secrets) -> Environment:
     records = f"http://{HOST}:{stack.ports.services['records'].api}"
     return s3_environment(stack, secrets, "attachments") | {"RECORDS_URL": records}
+
+
+def _signature(stack: Stack, secrets: Secrets) -> Environment:
+    identity = f"http://{HOST}:{stack.ports.services['identity'].api}"
+    return s3_environment(stack, secrets, "signature") | _seal(secrets.signature_seal) | {"IDENTITY_URL": identity}
 
 
 def _portal(stack: Stack, secrets: Secrets) -> Environment:

@@ -27,6 +27,8 @@ java_is_new_enough() {
     [[ ${version:-0} -ge 17 ]]
 }
 
+font_is_here() { find /usr/share/fonts /usr/local/share/fonts -name "$1" 2>/dev/null | grep -q .; }
+
 # One Debian package a line for whatever is missing.
 missing_packages() {
     local python
@@ -41,6 +43,10 @@ missing_packages() {
     command -v chromium >/dev/null || echo chromium
     # the mongod from the wheel links against it
     ldconfig -p | grep -q 'libcurl\.so\.4 ' || echo libcurl4
+    # together they have every character that a name may hold
+    font_is_here NotoSerifCJK-Regular.ttc || echo fonts-noto-cjk
+    font_is_here BabelStoneHan.ttf || echo fonts-babelstone-han
+    font_is_here HanaMinB.ttf || echo fonts-hanazono
 }
 
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }

@@ -38,7 +38,7 @@ def print_addresses(stack: Stack) -> None:
     lines = {
         "portal": f"{facts['portal']}  log in as the practitioner below; the code arrives in the SMS inbox",
         "SMS inbox": facts["sms_inbox"],
-        "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/notify)",
+        "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/signature, /api/notify)",
         "API pages": f"{gateway}/api/identity/docs  {gateway}/api/records/docs",
         "Kafka": facts["kafka"],
         "MongoDB": facts["mongo"],

@@ -48,9 +48,9 @@ class Checks:
         if scan is None:
             return faulty("check_failed"), {}
         await self._keep(attachment, scan)
-        dpi = round(scan.density[0]) if scan.density else None
-        told = {"width": scan.size.width, "height": scan.size.height, "dpi": dpi}
-        return judge(_measures(scan), self._rules), told
+        found = _measures(scan)
+        told = {"width": found.width, "height": found.height, "dpi": found.dpi(self._rules)}
+        return judge(found, self._rules), told
 
     async def _original(self, attachment: Attachment) -> bytes | None:
         try:
@@ -84,4 +84,6 @@ class Checks:
 
 
 def _measures(scan: Scan) -> Measures:
-    return Measures(scan.size.width, scan.size.height, scan.density, scan.brightness, scan.contrast, scan.sharpness)
+    density, room = ((said.across, said.down), said.room) if (said := scan.density) else (None, 0.0)
+    size, seen = scan.size, (scan.brightness, scan.contrast, scan.sharpness)
+    return Measures(size.width, size.height, density, room, *seen)

@@ -47,14 +47,26 @@ class Remark(BaseModel):
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured: pixels, dots per inch along both sides (None: the file doesn't say), see `Rules`."""
+    """What was measured, see `Rules`: pixels; dots per inch along both sides (None: the file doesn't say).
+
+    Files count in whole dots an inch or a centimetre: each side may be off by `room`.
+    """
 
     width: int
     height: int
     density: tuple[float, float] | None
+    room: float
     brightness: float
     contrast: float
     sharpness: float
+
+    def dpi(self, rules: Rules) -> int | None:
+        """The density that the scanner was set to: of those that are written alike, one that is allowed."""
+        if self.density is None:
+            return None
+        across = self.density[0]
+        allowed = min(max(across, rules.least_dpi), rules.most_dpi)
+        return round(allowed if abs(allowed - across) <= self.room else across)
 
 
 @dataclass(frozen=True)
@@ -93,15 +105,16 @@ def judge(found: Measures, rules: Rules) -> Verdict:
 
 
 def _density(found: Measures, rules: Rules) -> list[Remark]:
-    if found.density is None:
+    dpi = found.dpi(rules)
+    if found.density is None or dpi is None:
         return []
     across, down = found.density
     wanted = f"请将扫描仪设为 {rules.least_dpi}~{rules.most_dpi}dpi、原件大小（1:1）后重新扫描"
     if round(across) != round(down):
         told = f"图片横向 {across:.0f}dpi、纵向 {down:.0f}dpi，比例不是 1:1，{wanted}"
         return [Remark(code="density_unequal", message=told)]
-    if not rules.least_dpi <= round(across) <= rules.most_dpi:
-        return [Remark(code="density_out_of_range", message=f"图片分辨率为 {across:.0f}dpi，{wanted}")]
+    if not rules.least_dpi <= dpi <= rules.most_dpi:
+        return [Remark(code="density_out_of_range", message=f"图片分辨率为 {dpi}dpi，{wanted}")]
     return []
 
 

@@ -3,15 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import httpx2
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from kit import log
-from kit.errors import Unavailable
 from kit.mongo import Database, Projection
+from kit.neighbour import Neighbour
 from services.attachments.store import KNOWN_RECORDS
-
-logger = log.get(__name__)
 
 
 class KnownRecord(BaseModel):
@@ -24,41 +20,24 @@ class KnownRecord(BaseModel):
     state: Literal["active", "deleted"] = "active"
 
 
-class RecordsApi:
-    """records' own door."""
-
-    def __init__(self, http: httpx2.AsyncClient) -> None:
-        self._http = http
-
-    async def ask(self, record_id: str, token: str) -> KnownRecord | None:
-        """One call with the token of who wants to know; None when they may not see it. Raises `Unavailable`."""
-        path, headers = f"/api/records/records/{record_id}", {"Authorization": f"Bearer {token}"}
-        try:
-            answer = await self._http.get(path, headers=headers)
-            if answer.status_code in (401, 403, 404):
-                return None
-            return KnownRecord.model_validate(answer.raise_for_status().json())
-        except (httpx2.HTTPError, ValidationError, ValueError) as error:
-            logger.warning("records could not be asked", error=type(error).__name__)
-            raise Unavailable("records") from error
-
-
 @dataclass(frozen=True)
 class KnownRecords:
     """The projection, and who is asked when it has nothing."""
 
     projection: Projection
-    api: RecordsApi
+    api: Neighbour
 
     @classmethod
-    def over(cls, database: Database, api: RecordsApi) -> "KnownRecords":
+    def over(cls, database: Database, api: Neighbour) -> "KnownRecords":
         """In the service's database."""
         return cls(Projection(database, KNOWN_RECORDS), api)
 
     async def note(self, record: KnownRecord) -> None:
-        """Keep what was told, unless something newer is known."""
-        fields = record.model_dump(exclude={"record_id", "version"})
-        await self.projection.put(record.record_id, record.version, fields)
+        """Keep what was told, unless it is known already, as after most changes, or something newer is."""
+        known = await self.get(record.record_id) if record.version > 1 else None
+        if known is None or known.state != record.state:
+            fields = record.model_dump(exclude={"record_id", "version"})
+            await self.projection.put(record.record_id, record.version, fields)
 
     async def get(self, record_id: str) -> KnownRecord | None:
         """What is known."""
@@ -68,6 +47,7 @@ class KnownRecords:
     async def find(self, record_id: str, token: str) -> KnownRecord | None:
         """What is known, or else what records says to the owner of the token."""
         known = await self.get(record_id)
-        if known is None and (known := await self.api.ask(record_id, token)):
+        path = f"/api/records/records/{record_id}"
+        if known is None and (known := await self.api.ask(path, token, KnownRecord)):
             await self.note(known)
         return known

@@ -2,12 +2,11 @@
 
 import hashlib
 
-from kit import log
 from kit.access import Looks
 from kit.auth import Caller
 from kit.blobs import Bucket, Damaged
 from kit.clock import Clock
-from kit.errors import AppError, NotFound, Unavailable
+from kit.errors import AppError, NotFound
 from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
 from services.attachments.domain import JPEG, WITH_SCAN
@@ -15,7 +14,6 @@ from services.attachments.known_records import KnownRecord, KnownRecords
 from services.attachments.store import Attachment, Attachments
 
 SCOPE, ORIGINAL_SCOPE = "attachments:read", "attachments:original"
-logger = log.get(__name__)
 
 
 def _no_record() -> NotFound:
@@ -61,7 +59,7 @@ class AttachmentService:
         try:
             await self._attachments.insert(attachment)
         except Duplicate:
-            await self._forget(attachment.original)
+            await self._bucket.discard(attachment.original)
             raise _exists() from None
         await self._still_wanted(attachment)
         return attachment
@@ -72,12 +70,6 @@ class AttachmentService:
         if record and record.state == "deleted":
             await self._delete(attachment, "service:attachments")
             raise _no_record()
-
-    async def _forget(self, key: str) -> None:
-        try:
-            await self._bucket.delete(key)
-        except Unavailable:
-            logger.warning("a file that no document names stays behind", object=key)
 
     async def of_record(self, caller: Caller, record_id: str) -> tuple[Attachment, bool | None]:
         """The record's attachment; and whether somebody else used the same file, which only others are told."""
@@ -91,11 +83,11 @@ class AttachmentService:
 
     async def image(self, caller: Caller, attachment_id: str) -> bytes:
         """The clean picture. Raises `NotFound` also for one that is not accepted."""
-        return await self._file((await self._accepted(caller, attachment_id)).image)
+        return await self._bucket.named((await self._accepted(caller, attachment_id)).image)
 
     async def thumbnail(self, caller: Caller, attachment_id: str) -> bytes:
         """The small clean picture."""
-        return await self._file((await self._accepted(caller, attachment_id)).thumbnail)
+        return await self._bucket.named((await self._accepted(caller, attachment_id)).thumbnail)
 
     async def original(self, caller: Caller, attachment_id: str) -> bytes:
         """The file as it came, whatever the verdict. Raises 403, `NotFound`, `Damaged`."""
@@ -104,7 +96,7 @@ class AttachmentService:
         if attachment is None:
             raise NotFound
         await self._looks.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
-        content = await self._file(attachment.original)
+        content = await self._bucket.named(attachment.original)
         if hashlib.sha256(content).hexdigest() != attachment.sha256:
             raise Damaged(attachment.original)
         return content
@@ -117,13 +109,6 @@ class AttachmentService:
         if attachment.state != "accepted":
             raise NotFound
         return attachment
-
-    async def _file(self, key: str) -> bytes:
-        content = await self._bucket.get(key)
-        if content is None:
-            logger.error("an object that a document names is missing", object=key)
-            raise NotFound
-        return content
 
     async def delete(self, caller: Caller, record_id: str) -> None:
         """Delete the record's attachment; its files follow. Raises `NotFound`."""

@@ -9,7 +9,7 @@ from services.attachments.domain import Rules
 class DoorSettings(HttpSettings):
     """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
 
-    max_body_bytes: int = 12 * 1024 * 1024
+    max_body_bytes: int = 100 * 1000 * 1000
 
 
 class Settings(ServiceSettings):

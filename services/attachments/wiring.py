@@ -7,7 +7,7 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
-from kit import blobs, mongo
+from kit import blobs, images, mongo
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
@@ -17,18 +17,19 @@ from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
 from kit.mongo import Database
+from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.sandbox import Limits, Sandbox
+from kit.sweeper import Sweeper
 from services.attachments import consumers
 from services.attachments.api import Door, router
 from services.attachments.checks import Checks
-from services.attachments.known_records import KnownRecords, RecordsApi
+from services.attachments.known_records import KnownRecords
 from services.attachments.publications import PUBLICATIONS
 from services.attachments.service import AttachmentService
 from services.attachments.settings import Settings
-from services.attachments.store import Attachments
-from services.attachments.sweeper import Sweeper
+from services.attachments.store import FOLDERS, Attachments
 
 NAME = "attachments"
 ASK_SECONDS = 5
@@ -38,7 +39,7 @@ LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
 def _service(
     database: Database, bucket: Bucket, http: httpx2.AsyncClient, attachments: Attachments, looks: Looks
 ) -> AttachmentService:
-    known = KnownRecords.over(database, RecordsApi(http))
+    known = KnownRecords.over(database, Neighbour("records", http))
     return AttachmentService(attachments, known, bucket, looks, SystemClock())
 
 
@@ -71,7 +72,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
-        Sandbox(settings.sandboxes, LIMITS) as sandbox,
+        Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
         attachments, looks = Attachments(database), Looks(database, SystemClock(), READERS)
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
@@ -86,7 +87,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        sweeper = Sweeper(attachments, bucket, SystemClock())
+        sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, SystemClock())
         yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)}, [sweeper.run])
 
 

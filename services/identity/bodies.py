@@ -145,6 +145,7 @@ class PractitionerOut(Out):
     """Basic information (guide §5.1)."""
 
     practitioner_id: str
+    version: int
     document_type: DocumentType
     document_number: str
     former_numbers: list[str]

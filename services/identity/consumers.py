@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from contracts import attachments, identity, records
+from contracts import attachments, identity, records, signature
 from contracts.access import AccessLogged
 from contracts.notify import MessageChanged
 from kit.consumer import Handler
@@ -11,7 +11,7 @@ from services.identity.accesses import AccessLog
 from services.identity.login import LoginService
 
 DELIVERIES, DELIVERY_TOPICS = "identity.delivery", [MessageChanged.TOPIC]
-LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged)
+LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
 ACCESSES, ACCESS_TOPICS = "identity.access", [look.TOPIC for look in LOOKS]
 
 

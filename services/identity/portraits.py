@@ -2,7 +2,6 @@
 
 import hashlib
 
-from kit import log
 from kit.blobs import Bucket
 from kit.errors import InvalidFields, NotFound
 from kit.ids import secret_id
@@ -14,7 +13,6 @@ LONGEST = 640
 """Pixels; a card's picture has 358 × 441."""
 SENTENCES = {"too_many_pixels": "照片尺寸过大，请重新拍摄", "too_costly": "照片内容无法处理，请重新读卡或拍摄"}
 UNREADABLE = "照片已损坏，请重新读卡或拍摄"
-logger = log.get(__name__)
 
 
 class Portraits:
@@ -49,8 +47,5 @@ class Portraits:
         """The picture as JPEG. Raises `NotFound`."""
         if person is None or person.portrait_key is None:
             raise NotFound
-        sealed = await self._bucket.get(person.portrait_key)
-        if sealed is None:
-            logger.error("an object that a document names is missing", object=person.portrait_key)
-            raise NotFound
+        sealed = await self._bucket.named(person.portrait_key)
         return self._sealer.open_bytes(sealed, f"portrait:{person.id}")

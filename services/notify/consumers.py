@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import CertificateChanged, CodeRequested
+from contracts.signature import SignatureChanged
 from kit.consumer import Handler
 from kit.events import Event
 from services.notify.requests import Requests
@@ -15,6 +16,8 @@ CERTIFICATES_GROUP = "notify.certificates"
 CERTIFICATES_TOPICS = [CertificateChanged.TOPIC]
 SCANS_GROUP = "notify.scans"
 SCANS_TOPICS = [AttachmentChanged.TOPIC]
+SIGNATURES_GROUP = "notify.signatures"
+SIGNATURES_TOPICS = [SignatureChanged.TOPIC]
 
 
 def handlers(requests: Requests) -> Mapping[str, Handler]:
@@ -29,8 +32,12 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
     async def attachment_changed(event: Event) -> None:
         await requests.attachment_changed(AttachmentChanged.model_validate_json(event.data))
 
+    async def signature_changed(event: Event) -> None:
+        await requests.signature_changed(SignatureChanged.model_validate_json(event.data))
+
     return {
         CodeRequested.TYPE: code_requested,
         CertificateChanged.TYPE: certificate_changed,
         AttachmentChanged.TYPE: attachment_changed,
+        SignatureChanged.TYPE: signature_changed,
     }

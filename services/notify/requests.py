@@ -6,8 +6,10 @@ from typing import cast
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import CertificateChanged, CodeRequested
+from contracts.signature import SignatureChanged
 from kit.clock import Clock
 from kit.errors import Reject
+from kit.events import EventData
 from kit.ids import derived_id
 from kit.mongo import Duplicate, Projection
 from services.notify.envelopes import Envelopes
@@ -63,16 +65,25 @@ class Requests:
 
     async def attachment_changed(self, event: AttachmentChanged) -> None:
         """Tell who uploaded a scan that it was refused: they may have left the page before its verdict."""
+        if event.state == "refused" and self._notices.scans:
+            await self._refused(event, event.attachment_id, "scan_refused", by="attachments")
+
+    async def signature_changed(self, event: SignatureChanged) -> None:
+        """Tell who uploaded a signed form that it was refused."""
+        if event.state == "refused" and self._notices.signatures:
+            await self._refused(event, event.signature_id, "signature_refused", by="signature")
+
+    async def _refused(self, event: EventData, about: str, purpose: str, by: str) -> None:
+        """A notice to the phone that is known, unless it is too late to be worth reading."""
         before = event.at + timedelta(seconds=self._notices.lifetime_seconds)
-        if event.state != "refused" or not self._notices.scans or before <= self._clock.now():
-            return
         known = await self._contacts.get(event.practitioner_id)
-        if known and known["phone_sealed"]:
-            phone = self._envelopes.open_contact(str(known["phone_sealed"]), event.practitioner_id)
-            await self._queue(
-                derived_id("scan", event.attachment_id, str(event.version)), event.practitioner_id, "scan_refused",
-                about=event.attachment_id, phone=phone, variables=[], before=before, by="attachments",
-            )  # fmt: skip
+        if before <= self._clock.now() or not known or not known["phone_sealed"]:
+            return
+        phone = self._envelopes.open_contact(str(known["phone_sealed"]), event.practitioner_id)
+        await self._queue(
+            derived_id(purpose, about, str(event.version)), event.practitioner_id, purpose,
+            about=about, phone=phone, variables=[], before=before, by=by,
+        )  # fmt: skip
 
     async def _phone(self, event: CertificateChanged) -> str | None:
         """The phone bound now, or else the one known before (it is removed only after its owner was told)."""

@@ -83,6 +83,7 @@ class NoticeSettings(BaseModel):
 
     certificates: bool = True
     scans: bool = True
+    signatures: bool = True
     lifetime_seconds: float = 24 * 3600.0
 
 

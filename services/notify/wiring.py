@@ -22,6 +22,8 @@ from services.notify.consumers import (
     GROUP,
     SCANS_GROUP,
     SCANS_TOPICS,
+    SIGNATURES_GROUP,
+    SIGNATURES_TOPICS,
     TOPICS,
     handlers,
 )
@@ -94,11 +96,16 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of requests, certificates and scans, and the sender."""
+    """The publisher, the consumers of requests, certificates, scans and signatures, and the sender."""
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         requests, sender = sending(settings, database)
-        groups = {GROUP: TOPICS, CERTIFICATES_GROUP: CERTIFICATES_TOPICS, SCANS_GROUP: SCANS_TOPICS}
+        groups = {
+            GROUP: TOPICS,
+            CERTIFICATES_GROUP: CERTIFICATES_TOPICS,
+            SCANS_GROUP: SCANS_TOPICS,
+            SIGNATURES_GROUP: SIGNATURES_TOPICS,
+        }
         table = handlers(requests)
         consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "sender": sender.keeps_up}

@@ -1,39 +1,93 @@
-"""Hostile files, all made here: mutated, cut off, glued together, bombs, other formats under a JPEG's name."""
+"""Files made for the check, none of them foreign: hostile ones of every kind, and good ones as scanners save them."""
 
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from io import BytesIO
+from itertools import product
 from random import Random
+from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageCms
 
-from tests.support.scans import certificate, scan
+from tests.support.scans import certificate, padded, scan
 
 MARK = b"<script>alert('planted')</script>"
+LIMIT = 300 * 1024
+HEADER = 700  # about where the tables end and the picture begins
+Mutation = Callable[[bytearray, int, Random], None]
+"""Changes a file in place, at a position or behind it."""
+
+
+def _bytes_changed(content: bytearray, at: int, chance: Random) -> None:
+    for _ in range(chance.randrange(1, 20)):
+        content[min(len(content) - 1, at + chance.randrange(200))] = chance.randrange(256)
+
+
+def _bits_flipped(content: bytearray, at: int, chance: Random) -> None:
+    for _ in range(chance.randrange(1, 4)):
+        content[min(len(content) - 1, at + chance.randrange(60))] ^= 1 << chance.randrange(8)
+
+
+def _taken_out(content: bytearray, at: int, chance: Random) -> None:
+    del content[at : at + chance.randrange(1, 400)]
+
+
+def _doubled(content: bytearray, at: int, chance: Random) -> None:
+    content[at:at] = content[at : at + chance.randrange(1, 400)]
+
+
+def _moved(content: bytearray, at: int, chance: Random) -> None:
+    piece = content[at : at + chance.randrange(1, 400)]
+    del content[at : at + len(piece)]
+    content += piece
+
+
+def _filled(content: bytearray, at: int, chance: Random) -> None:
+    size = min(len(content) - at, chance.randrange(2, 90))
+    content[at : at + size] = bytes([chance.choice((0x00, 0xFF))]) * size
+
+
+def _markers(content: bytearray, at: int, chance: Random) -> None:
+    content[at:at] = bytes([0xFF, chance.randrange(0xC0, 0x100)]) + chance.randbytes(chance.randrange(0, 9))
+
+
+def _lengths(content: bytearray, at: int, chance: Random) -> None:
+    """The segment behind `at` says that it is longer or shorter than it is."""
+    found = content.find(b"\xff", at, len(content) - 4)
+    content[max(found, 3) + 2 : max(found, 3) + 4] = struct.pack(">H", chance.choice((0, 1, 2, 0xFFFF, 999)))
+
+
+MUTATIONS: list[Mutation] = [
+    _bytes_changed, _bits_flipped, _taken_out, _doubled, _moved, _filled, _markers, _lengths,
+]  # fmt: skip
+
+
+@cache
+def _seeds() -> list[bytes]:
+    return [
+        scan(72), scan(72, quality=30), scan(100, quality=40, progressive=True), scan(72, comment=MARK * 9),
+        scan(72, restart_marker_rows=1), resaved("L"), resaved("CMYK", 72, quality=40),
+    ]  # fmt: skip
 
 
 def mutated(count: int, chance: Random) -> Iterator[bytes]:
-    """Bytes changed, taken out or doubled, anywhere behind the first three."""
-    seeds = [scan(72), scan(72, quality=30), scan(100, quality=40, progressive=True), scan(72, comment=MARK * 9)]
+    """Every mutation of every seed, in the header (where it hurts most) and in the picture, again and again."""
+    kinds = list(product((True, False), MUTATIONS, _seeds()))
+    chance.shuffle(kinds)
     for number in range(count):
-        content = bytearray(seeds[number % len(seeds)])
-        header = number % 2 == 0  # half of them where it hurts most
-        for _ in range(chance.randrange(1, 20)):
-            at = chance.randrange(3, 700 if header else len(content))
-            content[at] = chance.choice((0x00, 0xFF, chance.randrange(256)))
-        if number % 5 == 0:
-            start = chance.randrange(3, len(content))
-            del content[start : start + chance.randrange(1, 400)]
-        if number % 7 == 0:
-            start = chance.randrange(3, len(content) - 500)
-            content[start:start] = content[start : start + 400]
-        yield bytes(content)
+        header, mutation, seed = kinds[number % len(kinds)]
+        content = bytearray(seed)
+        mutation(content, chance.randrange(3, HEADER if header else len(content) - 500), chance)
+        yield bytes(seed[:3] + content[3:])
 
 
 def cut_off(count: int, chance: Random) -> Iterator[bytes]:
-    content = scan(72)
-    yield from (content[: chance.randrange(3, len(content))] for _ in range(count))
+    seeds = _seeds()
+    for number in range(count):
+        content = seeds[number % len(seeds)]
+        yield content[: chance.randrange(3, len(content) - 2 if number % 3 else HEADER)]
 
 
 def claiming(content: bytes, width: int, height: int) -> bytes:
@@ -90,10 +144,71 @@ def pretending() -> Iterator[bytes]:
     yield from (begin + b"\xda" + bytes(999), begin + b"\xc0" + bytes(999), begin + b"\xfe\x00\x02" * 60_000)
 
 
-def hostile(mutations: int, chance: Random) -> Iterator[bytes]:
-    """All of them, each below the limit; `many_scans` apart."""
-    everything = [
-        *mutated(mutations, chance), *cut_off(mutations // 5, chance), *bombs(), *polyglots(), *other_formats(),
-        *pretending(),
-    ]  # fmt: skip
-    yield from (content for content in everything if len(content) < 300 * 1024)
+def hostile(count: int, chance: Random) -> list[bytes]:
+    """So many files of all kinds, each below the limit; `many_scans` apart."""
+    kinds = [*bombs(), *polyglots(), *other_formats(), *pretending()]
+    cut = (count - len(kinds)) // 6
+    everything = [*kinds, *cut_off(cut, chance), *mutated(count - len(kinds) - cut, chance)]
+    return [content[: LIMIT - 1] for content in everything]
+
+
+def resaved(mode: str = "RGB", dpi: int = 100, **save: Any) -> bytes:
+    """The certificate in another colour space."""
+    with Image.open(BytesIO(scan(dpi, quality=95))) as picture:
+        made = BytesIO()
+        picture.convert(mode).save(made, "JPEG", **{"quality": 60, "dpi": (dpi, dpi)} | save)
+        return made.getvalue()
+
+
+def turned(orientation: int, dpi: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, MARK.decode()
+    exif[0x8825] = {1: "N", 2: (31.0, 14.0, 0.0)}
+    return scan(dpi, exif=exif, quality=60)
+
+
+def photographed(dpi: int, chance: Random) -> bytes:
+    """With the grain and the shade of a camera."""
+    page = certificate().resize((800, 1131))
+    grain = Image.frombytes("L", page.size, chance.randbytes(page.width * page.height)).convert("RGB")
+    shade = Image.linear_gradient("L").resize(page.size).convert("RGB")
+    return scan(dpi, page=Image.blend(Image.blend(page, grain, 0.08), shade, 0.25), quality=50)
+
+
+def good(count: int, chance: Random) -> Iterator[bytes]:
+    """As scanners, phones and programs save what is allowed, each at some density that is."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    kinds: list[Callable[[int], bytes]] = [
+        lambda dpi: scan(dpi, quality=chance.randrange(40, 76)),
+        lambda dpi: scan(dpi, quality=60, progressive=True, optimize=True),
+        lambda dpi: scan(dpi, quality=60, subsampling=0),
+        lambda dpi: scan(dpi, quality=60, restart_marker_rows=chance.randrange(1, 9)),
+        lambda dpi: scan(dpi, quality=60, icc_profile=profile, comment=MARK, xmp=MARK * 9),
+        lambda dpi: scan(dpi, quality=60) + b"PK\x03\x04" + MARK * chance.randrange(1, 99),
+        lambda dpi: padded(scan(dpi, quality=50), chance.randrange(250_000, LIMIT)),
+        lambda dpi: scan(dpi, quality=60, paper=(297, 210)),
+        lambda dpi: resaved("L", dpi),
+        lambda _: resaved("CMYK", 72, quality=40),
+        lambda dpi: turned(chance.randrange(1, 9), dpi),
+        lambda dpi: photographed(dpi, chance),
+    ]
+    yield from (kinds[number % len(kinds)](chance.randrange(72, 101)) for number in range(count))
+
+
+def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and content of each segment, from the first to the last; fails on whatever stands outside of them."""
+    at = 0
+    while at < len(jpeg):
+        assert jpeg[at] == 0xFF, f"a stray byte at {at} of {len(jpeg)}"
+        marker = jpeg[at + 1]
+        alone = marker in (0xD8, 0xD9)
+        end = at + 2 if alone else at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+        yield marker, jpeg[at + 2 if alone else at + 4 : end]
+        at = _behind_the_picture(jpeg, end) if marker == 0xDA else end
+
+
+def _behind_the_picture(jpeg: bytes, at: int) -> int:
+    """Coded data end at the first marker that is neither a stuffed 0xFF nor a restart."""
+    while jpeg[at] != 0xFF or jpeg[at + 1] == 0 or 0xD0 <= jpeg[at + 1] <= 0xD7:
+        at += 1
+    return at

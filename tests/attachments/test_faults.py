@@ -1,50 +1,135 @@
-"""Processes that die under a check: every upload that was acknowledged ends with a verdict."""
+"""Processes and servers that die under uploads and checks: what was acknowledged ends with a verdict, files and all."""
 
 import asyncio
-from contextlib import suppress
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx2
 import psutil
+import pytest
 
+from kit import mongo
 from kit.auth import TokenIssuer
+from kit.blobs import Bucket
+from services.attachments.store import Attachment, Attachments
 from tests.attachments.conftest import Uploader
 from tests.attachments.corpus import many_scans
 from tests.support.people import Person
+from tests.support.problems import problem
 from tests.support.processes import Processes
+from tests.support.scale import scaled
 from tests.support.scans import scan
+from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
-UPLOADS, KILLS = 40, 3
+pytestmark = pytest.mark.faults
+UPLOADS, WORKER_KILLS, S3_KILLS = scaled(200, 40), scaled(10, 3), scaled(3, 2)
+BETWEEN_SECONDS = 0.2  # uploads
 BUSY_SECONDS = 1.0  # of a processor: more than a sandbox needs to start, less than the slow file takes
+LONG_SECONDS = 60
 
 
-async def test_a_worker_that_is_killed_again_and_again_loses_no_verdict(
-    gateway: httpx2.AsyncClient, issuer: TokenIssuer, processes: Processes
-) -> None:
-    content, sent = scan(72), list[tuple[Uploader, str]]()
+@dataclass
+class Uploads:
+    """One after the other, each for a record of another person; `sent` were acknowledged, `refused` were not."""
 
-    async def upload() -> None:
+    people: Callable[[], Uploader]
+    sent: list[tuple[Uploader, str, bytes]] = field(default_factory=list)
+    refused: list[tuple[Uploader, str]] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._upload(scan(72)))
+        yield
+        await task
+
+    async def _upload(self, jpeg: bytes) -> None:
         for number in range(UPLOADS):
-            uploader = Uploader(Person(gateway, issuer))
+            uploader, content = self.people(), jpeg + number.to_bytes(2, "big")
             record_id = await uploader.record()
-            await uploader.sent(record_id, content + number.to_bytes(2, "big"))
-            sent.append((uploader, record_id))
-            await asyncio.sleep(0.2)
+            answer = await uploader.send(record_id, content)
+            if answer.status_code == 202:
+                self.sent.append((uploader, record_id, content))
+            else:
+                problem(answer, 503, "unavailable")
+                self.refused.append((uploader, record_id))
+            await asyncio.sleep(BETWEEN_SECONDS)
 
-    uploading = asyncio.create_task(upload())
-    for _ in range(KILLS):
-        await asyncio.sleep(2)
-        await processes.kill("attachments-worker")
-    await uploading
-    for uploader, record_id in sent:
-        assert (await uploader.verdict(record_id, within=60))["state"] == "accepted"
-        await eventually(partial(follows, uploader, record_id), 30, "the record follows")
-    assert len(sent) == UPLOADS
+    async def settle(self, stack: RunningStack, bucket: Bucket) -> None:
+        """Every one of them ends as it should."""
+        print(f"{len(self.sent)} acknowledged, {len(self.refused)} refused")
+        async with mongo.connect(stack.mongo, "attachments") as database:
+            for uploader, record_id, content in self.sent:
+                assert (await uploader.verdict(record_id, within=LONG_SECONDS))["state"] == "accepted"
+                await eventually(partial(follows, uploader, record_id), LONG_SECONDS, "the record follows")
+                attachment = await Attachments(database).of_record(record_id)
+                assert attachment is not None
+                assert await objects(bucket, attachment) == [hashlib.sha256(content).hexdigest(), True, True]
+        for uploader, record_id in self.refused:
+            problem(await uploader.look(record_id), 404, "not_found")
+            assert await uploader.in_record(record_id) is None
 
 
 async def follows(uploader: Uploader, record_id: str) -> bool:
     return (await uploader.in_record(record_id) or {}).get("state") == "accepted"
+
+
+async def objects(bucket: Bucket, attachment: Attachment) -> list[object]:
+    """The digest of the original, and whether the pictures are there."""
+    original, *pictures = [
+        await bucket.get(key) for key in (attachment.original, attachment.image, attachment.thumbnail)
+    ]
+    return [hashlib.sha256(original or b"").hexdigest(), *(bool(picture) for picture in pictures)]
+
+
+@pytest.fixture
+def uploads(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> Uploads:
+    return Uploads(lambda: Uploader(Person(gateway, issuer)))
+
+
+async def test_a_worker_that_is_killed_again_and_again_loses_no_verdict(
+    uploads: Uploads, processes: Processes, stack: RunningStack, bucket: Bucket
+) -> None:
+    async with uploads.running():
+        for _ in range(WORKER_KILLS):
+            await asyncio.sleep(2)
+            await processes.kill("attachments-worker")
+    await uploads.settle(stack, bucket)
+    assert len(uploads.sent) == UPLOADS
+
+
+async def test_an_s3_that_is_killed_again_and_again_loses_no_file_that_was_acknowledged(
+    uploads: Uploads, processes: Processes, stack: RunningStack, bucket: Bucket
+) -> None:
+    async with uploads.running():
+        for _ in range(S3_KILLS):
+            await asyncio.sleep(2)
+            await processes.kill("s3")
+    await uploads.settle(stack, bucket)
+    assert uploads.sent
+
+
+async def test_an_s3_that_hangs_is_told_of_soon_and_leaves_no_document(
+    uploader: Uploader, processes: Processes, bucket: Bucket
+) -> None:
+    record_id = await uploader.record()
+    server = psutil.Process(await processes.pid("s3"))
+    server.suspend()
+    try:
+        async with asyncio.timeout(15):
+            problem(await uploader.send(record_id, scan(72)), 503, "unavailable")
+    finally:
+        server.resume()
+    problem(await uploader.look(record_id), 404, "not_found")
+    await eventually(lambda: taken(uploader, record_id), 20, "S3 answers again", pause=0.3)
+    assert (await uploader.verdict(record_id))["state"] == "accepted"
+
+
+async def taken(uploader: Uploader, record_id: str) -> bool:
+    return (await uploader.send(record_id, scan(72))).status_code == 202
 
 
 async def test_a_file_whose_process_is_killed_each_time_is_refused_and_not_tried_for_ever(

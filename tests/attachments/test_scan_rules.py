@@ -30,24 +30,28 @@ def blank() -> bytes:
     return scan(page=Image.new("RGB", pixels(300), (246, 244, 238)))
 
 
-def in_centimetres() -> bytes:
-    """38 dots a centimetre: 96.5 dpi."""
-    content = scan(100)
+def in_centimetres(dpi: int, dots: int) -> bytes:
+    """As a scanner writes it that counts in whole dots a centimetre."""
+    content = scan(dpi)
     at = content.index(b"JFIF\x00") + 7
-    return content[:at] + b"\x02\x00\x26\x00\x26" + content[at + 5 :]
+    return content[:at] + b"\x02\x00%c\x00%c" % (dots, dots) + content[at + 5 :]
 
 
 REFUSED: dict[str, Callable[[], bytes]] = {
     "density_out_of_range": lambda: scan(150, quality=40),
+    "density_out_of_range 71": lambda: scan(72, says=(71, 71)),
+    "density_out_of_range 101": lambda: scan(100, says=(101, 101)),
+    "density_out_of_range 27 a cm": lambda: in_centimetres(72, 27),
+    "density_out_of_range 40 a cm": lambda: in_centimetres(100, 40),
     "density_unequal": lambda: scan(100, says=(100, 72)),
     "damaged": lambda: half(scan()),
     "too_many_pixels": huge,
 }
 
 
-@pytest.mark.parametrize("code", REFUSED)
-async def test_a_broken_rule_is_named_and_the_sentence_says_what_to_do(uploader: Uploader, code: str) -> None:
-    verdict = await uploader.judged(REFUSED[code]())
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_broken_rule_is_named_and_the_sentence_says_what_to_do(uploader: Uploader, name: str) -> None:
+    verdict, code = await uploader.judged(REFUSED[name]()), name.partition(" ")[0]
     assert (verdict["state"], [reason["code"] for reason in verdict["reasons"]]) == ("refused", [code])
     assert CHINESE.search(verdict["reasons"][0]["message"])
     assert "请" in verdict["reasons"][0]["message"]
@@ -73,7 +77,8 @@ async def test_what_is_doubtful_is_accepted_with_a_warning(uploader: Uploader, c
 FINE: dict[str, Callable[[], bytes]] = {
     "72 dpi": lambda: scan(72),
     "100 dpi": lambda: scan(100),
-    "dots per centimetre": in_centimetres,
+    "28 dots a centimetre: 72 dpi": lambda: in_centimetres(72, 28),
+    "39 dots a centimetre: 100 dpi": lambda: in_centimetres(100, 39),
     "grey": lambda: scan(100, page=certificate().convert("L").convert("RGB")),
     "progressive": lambda: scan(100, progressive=True),
     "square": lambda: scan(paper=(200, 200)),
@@ -89,7 +94,7 @@ async def test_good_scans_are_accepted_without_a_word(uploader: Uploader, name: 
 
 async def test_one_byte_less_than_the_limit_is_taken_and_the_limit_is_not(uploader: Uploader) -> None:
     record_id = await uploader.record()
-    for size in (LIMIT, LIMIT + 1, LIMIT + 20_000, 5 * LIMIT, 30 * LIMIT):
+    for size in (LIMIT, LIMIT + 1, LIMIT + 20_000, 5 * LIMIT, 30 * LIMIT, 80 * LIMIT):
         problem(await uploader.send(record_id, padded(scan(72), size)), 413, "file_too_large")
     assert len(padded(scan(72), LIMIT - 1)) == LIMIT - 1
     assert (await uploader.sent(record_id, padded(scan(72), LIMIT - 1)))["size"] == LIMIT - 1
@@ -133,7 +138,8 @@ async def test_a_form_without_its_file_or_with_more_is_refused(uploader: Uploade
     more = await uploader.send(record_id, scan(72), practitioner_id="x")
     assert fields_of(problem(more, 422, "invalid_fields")) == {"practitioner_id": "unknown_field"}
     two = [("file", ("a", b"x")), ("file", ("b", b"y"))]
-    problem(await uploader.person.call("POST", path, files=two), 400, "bad_request")
+    body = problem(await uploader.person.call("POST", path, files=two), 422, "invalid_fields")
+    assert fields_of(body) == {"file": "too_many"}
 
 
 async def test_only_some_kinds_carry_a_scan(uploader: Uploader) -> None:

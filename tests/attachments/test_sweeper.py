@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from kit import mongo
 from kit.blobs import Bucket
 from kit.clock import ManualClock
-from services.attachments.store import Attachment, Attachments
-from services.attachments.sweeper import PARTS, Sweeper
+from kit.sweeper import Sweeper
+from services.attachments.store import FOLDERS, Attachment, Attachments
 from tests.attachments.conftest import Uploader
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
+
+PART = len(FOLDERS) + 4
 
 
 async def test_files_without_a_document_go_and_others_stay(
@@ -24,10 +26,12 @@ async def test_files_without_a_document_go_and_others_stay(
         attachments = Attachments(database)
         kept = await attachments.get(attachment_id)
         assert kept is not None
-        for part in {left[: len(PARTS[0])], kept.folder[: len(PARTS[0])]}:
-            await Sweeper(attachments, bucket, ManualClock(datetime.now(UTC))).sweep(part)
+        for part in {left[:PART], kept.folder[:PART]}:
+            await Sweeper(FOLDERS, attachments.in_folders, bucket, ManualClock(datetime.now(UTC))).sweep(part)
             assert len(await bucket.keys(part)) > 0
-            await Sweeper(attachments, bucket, ManualClock(datetime.now(UTC) + timedelta(days=2))).sweep(part)
+            await Sweeper(
+                FOLDERS, attachments.in_folders, bucket, ManualClock(datetime.now(UTC) + timedelta(days=2))
+            ).sweep(part)
     assert await bucket.keys(left) == []
     assert len(await bucket.keys(kept.folder)) == 3
     assert (await uploader.file(attachment_id)).status_code == 200

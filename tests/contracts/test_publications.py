@@ -21,6 +21,8 @@ from services.notify.publications import PUBLICATIONS as NOTIFY
 from services.notify.store import MESSAGES, Message
 from services.records.publications import PUBLICATIONS as RECORDS
 from services.records.store import COLLECTION, Record
+from services.signature.publications import PUBLICATIONS as SIGNATURE
+from services.signature.store import FORMS, SIGNATURES, Form, Signature
 
 MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Practitioner, IDENTITY[PRACTITIONERS]),
@@ -32,6 +34,9 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Look, RECORDS[LOOKS]),
     (Attachment, ATTACHMENTS[SCANS]),
     (Look, ATTACHMENTS[LOOKS]),
+    (Form, SIGNATURE[FORMS]),
+    (Signature, SIGNATURE[SIGNATURES]),
+    (Look, SIGNATURE[LOOKS]),
 ]
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # MongoDB holds no others

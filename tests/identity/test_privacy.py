@@ -18,10 +18,10 @@ from tests.support.visits import WINDOW, LoginPage, Window, crowd
 from tests.support.waiting import eventually
 
 PEOPLE = scaled(200, 60)
-SERVICES = ("attachments", "identity", "notify", "records")
+SERVICES = ("attachments", "identity", "notify", "records", "signature")
 TOPICS = (
     "identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages",
-    "attachments.changes", "attachments.messages",
+    "attachments.changes", "attachments.messages", "signature.changes", "signature.messages",
 )  # fmt: skip
 
 

@@ -104,6 +104,20 @@ async def test_versions_of_one_document_come_in_order_and_documents_beside_each_
     assert most > 1
 
 
+async def test_a_member_that_leaves_has_committed_what_it_did(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit_consumer, "COMMIT_SECONDS", 60.0)
+    seen: list[str] = []
+
+    async def handle(event: Event) -> None:
+        seen.append(event.subject)
+
+    for name in "abc":
+        await send(kept, told(name))
+        async with handling(kept, handle):
+            await until(lambda name=name: name in seen, f"{name} is handled")  # type: ignore[misc]
+    assert seen == ["a", "b", "c"]
+
+
 async def test_older_never_beats_newer_and_twice_is_once(kept: Kept) -> None:
     await send(kept, told("a", 2), told("a", 1), told("a", 2), told("b", 1), told("b", 1))
     async with consuming(kept):

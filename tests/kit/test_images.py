@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import Unavailable
-from kit.images import BadImage, Images, Size, probe, reencode, scan
+from kit.images import BadImage, Density, Images, Size, prepare, probe, reencode, scan
 from kit.sandbox import Limits, Sandbox, TooCostly
 from tests.support.scans import pixels
 from tests.support.scans import scan as drawn
@@ -203,6 +203,20 @@ async def test_the_process_is_small_and_starts_when_it_is_needed() -> None:
     assert len(psutil.Process().children(recursive=True)) <= before + 1  # the interpreter's own resource tracker
 
 
+async def test_processes_that_do_something_first_start_before_they_are_needed() -> None:
+    before = set(psutil.Process().children())
+    async with Sandbox(workers=2, first=prepare) as fresh:
+        await eventually(lambda: imported(before), 10, "both have imported what decodes", pause=0.1)
+        known = {child.pid for child in psutil.Process().children()}
+        assert await fresh.run(os.getpid) in known
+
+
+async def imported(before: set[psutil.Process]) -> bool:
+    """Whether two new processes have Pillow's library open."""
+    new = [child for child in psutil.Process().children() if child not in before]
+    return sum(any("_imaging" in each.path for each in child.memory_maps()) for child in new) == 2
+
+
 def test_what_the_sandbox_does_can_be_tried_without_it() -> None:
     with opened(reencode(jpeg(), 100, 85)) as clean:
         assert clean.height == 100
@@ -210,8 +224,8 @@ def test_what_the_sandbox_does_can_be_tried_without_it() -> None:
 
 def test_a_scan_is_measured_as_its_header_and_its_pixels_say() -> None:
     found = scan(drawn(72))
-    assert (found.size, found.density) == (Size(*pixels(72)), (72, 72))
-    assert scan(drawn(says=(100, 72))).density == (100, 72)
+    assert (found.size, found.density) == (Size(*pixels(72)), Density(72, 72, 0.5))
+    assert scan(drawn(says=(100, 72))).density == Density(100, 72, 0.5)
     assert scan(drawn(says=(0, 0))).density is None
     assert scan(drawn(dark=0.2)).brightness < 70 < found.brightness
     assert scan(drawn(blur=5)).sharpness < 0.2 < 0.6 < found.sharpness
@@ -222,9 +236,9 @@ def test_the_density_of_exif_counts_where_jfif_says_nothing() -> None:
     exif = Image.Exif()
     exif[0x011A], exif[0x011B], exif[0x0128] = 40.0, 40.0, 3
     with_both = drawn(says=(90, 90), exif=exif)
-    assert scan(with_both).density == (90, 90)
+    assert scan(with_both).density == Density(90, 90, 0.5)
     unsaid = with_both.replace(b"JFIF\x00\x01\x01\x01\x00\x5a\x00\x5a", b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01")
-    assert scan(unsaid).density == (101.6, 101.6)
+    assert scan(unsaid).density == Density(101.6, 101.6, 1.27)
     del exif[0x011B]
     assert scan(drawn(says=(0, 0), exif=exif)).density is None
 

@@ -70,3 +70,11 @@ async def test_a_form_without_a_file_says_so() -> None:
             await read_upload(Body(body).request(), LIMIT, TooLarge)
     with pytest.raises(InvalidFields):
         await read_upload(Body(b"file=text").request(b"application/x-www-form-urlencoded"), LIMIT, TooLarge)
+
+
+async def test_a_form_with_two_files_says_so_whatever_they_are_called() -> None:
+    for name in (b"file", b"other"):
+        second = form(b"y", name=name).partition(b"\r\n")[2].rpartition(b"--%s" % BOUNDARY)[0]
+        with pytest.raises(InvalidFields) as caught:
+            await read_upload(Body(form(b"x", more=b"--%s\r\n%s" % (BOUNDARY, second))).request(), LIMIT, TooLarge)
+        assert caught.value.marshal()["errors"][0]["code"] == "too_many"

@@ -181,4 +181,4 @@ def test_what_the_operators_approved_is_what_the_catalogue_says() -> None:
             assert (approved.text, tuple(approved.names), approved.code) == (
                 template.text, template.names, template.code,
             )  # fmt: skip
-    assert {*NOTICES.values(), "login_code", "scan_refused"} == CATALOGUE.keys()
+    assert {*NOTICES.values(), "login_code", "scan_refused", "signature_refused"} == CATALOGUE.keys()

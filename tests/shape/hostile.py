@@ -12,7 +12,7 @@ from deploy.local.people import random_card
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
 
-SERVICES = ("identity", "records", "notify", "attachments")
+SERVICES = ("identity", "records", "notify", "attachments", "signature")
 MARK = "q7planted7q"  # in what is sent: no answer may repeat it
 JSON = "application/json"
 

@@ -29,8 +29,8 @@ from tests.support.stack import RunningStack
 from tests.support.visits import bearer
 
 AT_ONCE = 16
-STREAMED = {"upload_attachment"}
-"""Measures its body itself while it arrives, with a refusal of its own: tests/attachments."""
+STREAMED = {"upload_attachment", "upload_signature"}
+"""They measure their bodies themselves while they arrive, with a refusal of their own: tests of these services."""
 SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write"})
 
 
@@ -54,7 +54,7 @@ def logged_before(stack: RunningStack) -> dict[str, int]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def doors(gateway: httpx2.AsyncClient) -> list[Endpoint]:
     found = await endpoints(gateway)
-    assert len(found) >= 28
+    assert len(found) >= 34
     return found
 
 

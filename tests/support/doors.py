@@ -7,8 +7,11 @@ import httpx2
 import pytest
 
 from kit.clock import ManualClock
-from services.identity.settings import Settings
-from services.identity.wiring import api
+from kit.process import Api
+from services.identity.settings import Settings as IdentitySettings
+from services.identity.wiring import api as identity_api
+from services.signature.settings import Settings as SignatureSettings
+from services.signature.wiring import api as signature_api
 from tests.support.stack import RunningStack
 
 
@@ -21,9 +24,26 @@ async def identity(
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """identity's."""
-    for name, value in (stack.environment("identity-api") | dict(settings or {})).items():
+    _environment(monkeypatch, stack.environment("identity-api") | dict(settings or {}))
+    async with identity_api(IdentitySettings(), clock or ManualClock()) as made, _client(made, address) as http:
+        yield http
+
+
+@asynccontextmanager
+async def signature(
+    stack: RunningStack, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """signature's."""
+    _environment(monkeypatch, stack.environment("signature-api"))
+    async with signature_api(SignatureSettings(), clock) as made, _client(made, "127.0.0.1") as http:
+        yield http
+
+
+def _environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    async with api(Settings(), clock or ManualClock()) as made:
-        transport = httpx2.ASGITransport(made.app, client=(address, 1))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://own") as http:
-            yield http
+
+
+def _client(made: Api, address: str) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(made.app, client=(address, 1))
+    return httpx2.AsyncClient(transport=transport, base_url="http://own")

@@ -32,6 +32,7 @@ _TEXTS = {
     "certificate_rebound": Template("您的个人数字证书已改绑本手机号码，如非本人办理，请尽快到受理窗口核实。"),
     "certificate_revoked": Template("您的个人数字证书已注销，如非本人办理，请尽快到受理窗口核实。"),
     "scan_refused": Template("您上传的附件扫描件未通过检查，请登录查看原因，重新扫描后上传。"),
+    "signature_refused": Template("您上传的签名信息采集表未通过检查，请登录查看原因，重新上传。"),
 }
 
 # the ids under which each operator approved them

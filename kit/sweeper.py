@@ -1,22 +1,45 @@
 """The sweeper: what a crash left between bucket and documents, looked for in one part of the bucket after the other."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from itertools import cycle
 from random import Random
+from typing import Protocol
 
 from kit import log
 from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.errors import Unavailable
-from services.attachments.store import FOLDERS, Attachment, Attachments
 
-PARTS = [f"{FOLDERS}/{number:03x}" for number in range(16**3)]
+PARTS = 16**3
 PAUSE_SECONDS = 20  # all parts within a day
 GRACE = timedelta(days=1)
 MOST = 50_000
 logger = log.get(__name__)
+
+
+class Named(Protocol):
+    """A document that names files: all of its folder are its own, `original` is one that must be there."""
+
+    @property
+    def folder(self) -> str:
+        """`<root>/<random UUID>`."""
+        ...
+
+    @property
+    def original(self) -> str:
+        """A key in the folder."""
+        ...
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the document was written."""
+        ...
+
+
+InFolders = Callable[[str, int], Awaitable[Sequence[Named]]]
+"""The documents whose folder begins like this, at most so many."""
 
 
 class Sweeper:
@@ -25,13 +48,14 @@ class Sweeper:
     Those are not refused here: a bucket that was restored from an old copy would refuse half a city's scans.
     """
 
-    def __init__(self, attachments: Attachments, bucket: Bucket, clock: Clock) -> None:
-        self._attachments, self._bucket, self._clock = attachments, bucket, clock
+    def __init__(self, root: str, in_folders: InFolders, bucket: Bucket, clock: Clock) -> None:
+        self._root, self._in_folders, self._bucket, self._clock = root, in_folders, bucket, clock
 
     async def run(self) -> None:
         """Sweep for ever, from anywhere on: workers that restart often must not always sweep the same parts."""
-        first = Random().randrange(len(PARTS))  # noqa: S311  # not a secret
-        for part in cycle(PARTS[first:] + PARTS[:first]):
+        parts = [f"{self._root}/{number:03x}" for number in range(PARTS)]
+        first = Random().randrange(PARTS)  # noqa: S311  # not a secret
+        for part in cycle(parts[first:] + parts[:first]):
             await asyncio.sleep(PAUSE_SECONDS)
             try:
                 await self.sweep(part)
@@ -42,7 +66,7 @@ class Sweeper:
         """Compare the files of one part with its documents. Files first: a document is younger than its file."""
         before = self._clock.now() - GRACE
         files = await self._bucket.older(part, before)
-        named = await self._attachments.in_folders(part, MOST)
+        named = await self._in_folders(part, MOST)
         if len(named) == MOST:
             raise RuntimeError(f"{part} has too many documents to compare: there must be more parts")
         self._tell_missing([one for one in named if one.updated_at < before and one.original not in files])
@@ -51,6 +75,6 @@ class Sweeper:
             logger.warning("a file that no document names is removed", object=key)
             await self._bucket.delete(key)
 
-    def _tell_missing(self, missing: Sequence[Attachment]) -> None:
-        for attachment in missing:
-            logger.error("an object that a document names is missing", object=attachment.original)
+    def _tell_missing(self, missing: Sequence[Named]) -> None:
+        for one in missing:
+            logger.error("an object that a document names is missing", object=one.original)

@@ -1,0 +1,73 @@
+"""Rows: scans: uploaded and judged a second, how soon a verdict is seen, what the check costs."""
+
+import os
+import time
+from collections.abc import Callable
+from io import BytesIO
+from statistics import median
+
+import psutil
+from PIL import Image
+
+from bench.processes import cpu_seconds, measured
+from bench.stack import Stack
+from bench.table import Row
+from kit import images
+from kit.images import Images
+from kit.sandbox import Sandbox
+from tests.support.scans import scan
+
+FILES, AT_ONCE, SCANS_PER_SECOND = 600, 8, 30.0
+PACED, PACE, P50, P99 = 200, 5.0, 400.0, 1500.0
+ROUNDS, EACH, DEARER = 5, 40, 1.6
+
+
+async def rows(stack: Stack) -> list[Row]:
+    return [await _cost(), await _seen(), await _whole()]
+
+
+async def _whole() -> Row:
+    found = await measured("bench.uploading", what="whole", files=FILES, at_once=AT_ONCE)
+    name = f"scans of {found['bytes'] / 1000:.0f} kB through the gateway, uploaded and judged"
+    reached, required = f"{found['per_second']:.1f}/s", f"≥ {SCANS_PER_SECOND:.0f}/s"
+    return Row(name, reached, "–", required, reached, found["per_second"] >= SCANS_PER_SECOND, {"ours": found})
+
+
+async def _seen() -> Row:
+    found = await measured("bench.uploading", what="paced", files=PACED, pace=PACE)
+    reached = f"{found['p50_ms']:.0f} / {found['p99_ms']:.0f} ms"
+    passed = found["p50_ms"] <= P50 and found["p99_ms"] <= P99
+    name = f"upload → verdict seen by polling, {PACE:.0f}/s"
+    return Row(name, reached, "–", f"{P50:.0f} / {P99:.0f} ms", reached, passed, {"ours": found})
+
+
+async def _cost() -> Row:
+    """Both in one sandboxed process, by turns; and what the check costs there with its way in and out."""
+    jpeg, ours, bare = scan(), list[float](), list[float]()
+    async with Sandbox(first=images.prepare) as sandbox:
+        for _ in range(ROUNDS):
+            bare.append(await sandbox.run(cpu_ms, decode_and_encode, jpeg))
+            ours.append(await sandbox.run(cpu_ms, images.scan, jpeg))
+        process = psutil.Process(await sandbox.run(os.getpid))
+        used = cpu_seconds(process)
+        for _ in range(EACH):
+            await Images(sandbox).scan(jpeg)
+        whole = (cpu_seconds(process) - used) / EACH * 1000
+    dearer = median(ours) / median(bare)
+    texts = f"{median(ours):.1f} ms", f"{median(bare):.1f} ms", f"≤ {DEARER} ×", f"{dearer:.2f} ×"
+    name = f"the check of a scan, CPU ({whole:.1f} ms with its way into the sandbox; bare decode + re-encode beside it)"
+    return Row(name, *texts, dearer <= DEARER, {"ours": ours, "bare": bare, "whole": whole})
+
+
+def decode_and_encode(jpeg: bytes) -> None:
+    with Image.open(BytesIO(jpeg)) as picture:
+        picture.load()
+        picture.save(BytesIO(), "JPEG", quality=85)
+
+
+def cpu_ms(work: Callable[[bytes], object], jpeg: bytes) -> float:
+    """Milliseconds of a processor for each time."""
+    used = time.process_time()
+    for _ in range(EACH):
+        work(jpeg)
+    return (time.process_time() - used) / EACH * 1000

@@ -1,0 +1,157 @@
+"""Routes of signature: translate between HTTP and the service, decide nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field, ValidationError
+
+from kit.errors import AppError, InvalidFields
+from kit.http import ACCESS_REASON, CallerDep, Id, In, Out, PersonId, StrictRoute, bearer_token
+from kit.uploads import read_upload
+from services.signature.domain import Remark, Rules, State
+from services.signature.forms import FormService
+from services.signature.service import SignatureService
+from services.signature.store import Signature
+
+FORM: dict[str, object] = {  # read by hand, while it streams
+    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
+        "type": "object", "required": ["file"], "additionalProperties": False, "properties": {
+            "file": {"type": "string", "format": "binary", "description": "a JPEG of the signed form"},
+        },
+    }}}}
+}  # fmt: skip
+PDF_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}}}
+JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
+PNG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
+
+
+class FormOut(Out):
+    """A form to be printed and signed; it is taken back until it expires."""
+
+    form_id: str
+    expires_at: datetime
+    pdf_url: str
+
+
+class UploadIn(In):
+    """The text fields of an upload: none."""
+
+
+class UploadedOut(Out):
+    """What came, before anybody looked at it."""
+
+    signature_id: str
+    state: State
+
+
+class AcceptedOut(Out):
+    """The signature in force."""
+
+    signature_id: str
+    form_id: str
+    accepted_at: datetime
+
+
+class SignatureOut(Out):
+    """What was uploaded last and what a check says of it, and the signature in force (perhaps an older one)."""
+
+    state: Literal["none", "checking", "accepted", "refused"]
+    signature_id: str | None = None
+    form_id: str | None = None
+    reasons: list[Remark] = Field(default=[])
+    warnings: list[Remark] = Field(default=[])
+    uploaded_at: datetime | None = None
+    accepted: AcceptedOut | None = None
+
+    @classmethod
+    def of(cls, last: Signature | None, in_force: Signature | None) -> "SignatureOut":
+        """`none` while nothing was uploaded."""
+        accepted = {**_fields(in_force), "accepted_at": in_force.updated_at} if in_force else None
+        return cls.model_validate({**(_fields(last) if last else {"state": "none"}), "accepted": accepted})
+
+
+def _fields(signature: Signature) -> dict[str, object]:
+    own = signature.model_dump(exclude=set(Signature.BOOKKEEPING))
+    return {"signature_id": signature.id, "uploaded_at": signature.created_at, **own}
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the routes need."""
+
+    forms: FormService
+    signatures: SignatureService
+    rules: Rules
+
+    def too_large(self) -> AppError:
+        """The refusal of a file that is larger than the limit."""
+        told = f"图片不能超过 {self.rules.limit_bytes // 1024 // 1024}MB，请降低分辨率后重新扫描或拍照"
+        return AppError(413, "file_too_large", told)
+
+
+async def _door(request: Request) -> Door:
+    return cast(Door, request.app.state.service)
+
+
+DoorDep = Annotated[Door, Depends(_door)]
+router = APIRouter(prefix="/api/signature", route_class=StrictRoute)
+
+
+@router.post("/practitioners/me/forms", status_code=201)
+async def make_form(door: DoorDep, caller: CallerDep, request: Request) -> FormOut:
+    """The form 签名信息采集表, to be printed, signed, scanned and uploaded."""
+    form = await door.forms.make(caller, bearer_token(request))
+    return FormOut(form_id=form.id, expires_at=form.expires_at, pdf_url=f"{router.prefix}/forms/{form.id}.pdf")
+
+
+@router.get("/forms/{form_id}.pdf", response_class=Response, responses=PDF_ANSWER, openapi_extra=ACCESS_REASON)
+async def get_form(door: DoorDep, caller: CallerDep, form_id: Id) -> Response:
+    """The form as PDF, A4."""
+    return _file(await door.forms.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
+
+
+@router.post("/practitioners/me/signature", status_code=202, openapi_extra=FORM)
+async def upload_signature(door: DoorDep, caller: CallerDep, request: Request) -> UploadedOut:
+    """The signed form, scanned or photographed; the verdict follows within some seconds."""
+    person = await door.signatures.place(caller)
+    upload = await read_upload(request, door.rules.limit_bytes + 1, door.too_large)
+    try:
+        UploadIn.model_validate(upload.fields)
+    except ValidationError as error:
+        raise InvalidFields.of(error) from error
+    return UploadedOut.model_validate(_fields(await door.signatures.upload(caller, person, upload.content)))
+
+
+@router.get("/practitioners/{practitioner_id}/signature", openapi_extra=ACCESS_REASON)
+async def get_signature(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) -> SignatureOut:
+    """A person's signature: what was uploaded last, and what is in force."""
+    return SignatureOut.of(*await door.signatures.of_person(caller, practitioner_id))
+
+
+@router.get(
+    "/practitioners/{practitioner_id}/signature/scan",
+    response_class=Response,
+    responses=JPEG_ANSWER,
+    openapi_extra=ACCESS_REASON,
+)
+async def get_scan(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+    """The straightened page that the signature in force was cut out of."""
+    return _file(await door.signatures.scan(caller, practitioner_id), "image/jpeg", "signature-form.jpg")
+
+
+@router.get(
+    "/practitioners/{practitioner_id}/signature/image",
+    response_class=Response,
+    responses=PNG_ANSWER,
+    openapi_extra=ACCESS_REASON,
+)
+async def get_image(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+    """The signature in force alone, on transparent ground."""
+    return _file(await door.signatures.image(caller, practitioner_id), "image/png", "signature.png")
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'inline; filename="{name}"'}
+    return Response(content, media_type=media_type, headers=headers)

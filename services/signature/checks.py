@@ -1,0 +1,113 @@
+"""The check of a signed sheet, behind the answer to who uploaded it: read in the sandbox, judged, written down."""
+
+import asyncio
+from collections.abc import Mapping
+
+from kit import log
+from kit.blobs import Bucket, Damaged
+from kit.clock import Clock
+from kit.errors import Unavailable
+from kit.images import BadImage
+from kit.mongo import Conflict
+from kit.sheets import Cut, Sheet, Sheets
+from services.signature.domain import Ink, Rules, Verdict, form_fault, judge, refused
+from services.signature.people import KnownPeople
+from services.signature.sheet import LAYOUT, form_of
+from services.signature.store import Forms, Signature, Signatures
+
+BY = "service:signature"
+TRIES = 2
+logger = log.get(__name__)
+
+
+class Checks:
+    """Handles what the service told itself; each step may be done twice."""
+
+    def __init__(
+        self, signatures: Signatures, forms: Forms, people: KnownPeople, bucket: Bucket, sheets: Sheets, key: bytes,
+        rules: Rules, clock: Clock,
+    ) -> None:  # fmt: skip
+        self._signatures, self._forms, self._people, self._bucket = signatures, forms, people, bucket
+        self._sheets, self._key, self._rules, self._clock = sheets, key, rules, clock
+
+    async def check(self, signature_id: str) -> None:
+        """Bring a signature that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
+        signature = await self._signatures.get(signature_id)
+        if signature is None or signature.state != "checking":
+            return
+        verdict = await self._verdict(signature)
+        changed = {"reasons": [*verdict.reasons], "warnings": [*verdict.warnings], "form_id": verdict.form_id}
+        await self._become(signature, verdict.state, changed)
+
+    async def _become(self, signature: Signature, state: str, changed: Mapping[str, object]) -> None:
+        following = signature.following(at=self._clock.now(), by=BY, action=state, state=state, **changed)
+        try:
+            await self._signatures.replace(following)
+        except Conflict:  # another worker was quicker: what was told of that is still to come
+            logger.info("a verdict came too late", signature=signature.id)
+
+    async def _verdict(self, signature: Signature) -> Verdict:
+        content = await self._original(signature)
+        if content is None:
+            return refused("lost")
+        try:
+            sheet = await self._read(content)
+        except BadImage as error:
+            return refused(error.code)
+        return await self._judged(signature, sheet) if sheet else refused("check_failed")
+
+    async def _original(self, signature: Signature) -> bytes | None:
+        try:
+            return await self._bucket.get(signature.original)
+        except Damaged:
+            logger.error("a scan is not what was uploaded", signature=signature.id)
+            return None
+
+    async def _read(self, content: bytes) -> Sheet | None:
+        """None when the file made an end of its process each time: it shall not do so for ever."""
+        for _ in range(TRIES):
+            try:
+                return await self._sheets.read(content, LAYOUT)
+            except Unavailable:
+                continue
+        return None
+
+    async def _judged(self, signature: Signature, sheet: Sheet) -> Verdict:
+        if sheet.text is None:
+            return refused("sheet_not_found")
+        form_id = form_of(sheet.text, self._key)
+        form = await self._forms.get(form_id) if form_id else None
+        person = signature.practitioner_id
+        identified = await self._people.identified(person)
+        if fault := form_fault(form.printed if form else None, person, identified, signature.created_at):
+            return refused(fault, form_id if fault != "sheet_of_another" else None)
+        verdict = judge(str(form_id), _ink(sheet.cut), self._rules)
+        if verdict.state == "accepted" and sheet.cut and sheet.page:
+            await self._keep(signature, sheet.page, sheet.cut)
+        return verdict
+
+    async def _keep(self, signature: Signature, page: bytes, cut: Cut) -> None:
+        await asyncio.gather(
+            self._bucket.put(signature.scan, page, "image/jpeg"),
+            self._bucket.put(signature.image, cut.image, "image/png"),
+        )
+
+    async def settle(self, practitioner_id: str) -> None:
+        """After a verdict: what is neither the newest nor in force is replaced."""
+        judged = [one for one in await self._signatures.of_person(practitioner_id) if one.state != "checking"]
+        in_force = next((one for one in judged if one.state == "accepted"), None)
+        for one in judged[1:]:
+            if one != in_force and (current := await self._signatures.get(one.id)):
+                await self._become(current, "replaced", {})
+
+    async def remove_files(self, signature_id: str) -> None:
+        """Nothing of a replaced signature stays in the bucket."""
+        signature = await self._signatures.get(signature_id)
+        if signature is None or signature.state != "replaced":
+            return
+        for key in (signature.original, signature.scan, signature.image):
+            await self._bucket.delete(key)
+
+
+def _ink(cut: Cut | None) -> Ink | None:
+    return Ink(cut.ink_mm2, cut.touches_border) if cut else None

@@ -1,0 +1,96 @@
+"""What can be done with forms: made for a person as identity knows them, printed, found stale."""
+
+from datetime import timedelta
+
+from kit.access import Looks
+from kit.auth import Caller
+from kit.clock import Clock
+from kit.errors import AppError, NotFound
+from kit.ids import new_id
+from kit.mongo import Conflict
+from kit.neighbour import Neighbour
+from kit.seal import Sealer
+from services.signature.people import KnownPeople, Person
+from services.signature.printing import Printing
+from services.signature.store import Form, Forms
+
+SCOPE = "signature:read"
+ME = "/api/identity/practitioners/me"
+
+
+class FormService:
+    """A person's forms. The document number is sealed; it comes from identity, no event tells it."""
+
+    def __init__(
+        self, forms: Forms, identity: Neighbour, printing: Printing, sealer: Sealer, looks: Looks, clock: Clock,
+        lifetime_days: int,
+    ) -> None:  # fmt: skip
+        self._forms, self._identity, self._printing, self._sealer = forms, identity, printing, sealer
+        self._looks, self._clock, self._lifetime = looks, clock, timedelta(days=lifetime_days)
+
+    async def make(self, caller: Caller, token: str) -> Form:
+        """A form to be signed: the one there is while it holds for long enough, or else a new one.
+
+        Raises `NotFound` for who is no practitioner, 409 `name_not_printable`, `Unavailable`.
+        """
+        person = await self._identity.ask(ME, token, Person) if caller.kind == "practitioner" else None
+        if person is None:
+            raise NotFound
+        await self._printable(person.name)
+        known = await self._forms.newest(person.practitioner_id)
+        if known and self._still_good(known, person):
+            return known
+        form = self._new(person, caller)
+        await self._forms.insert(form)
+        return form
+
+    async def _printable(self, name: str) -> None:
+        if missing := await self._printing.missing(name):
+            told = f"姓名中的“{missing}”暂时没有可以打印的字体，请联系受理窗口"
+            raise AppError(409, "name_not_printable", told)
+
+    def _still_good(self, form: Form, person: Person) -> bool:
+        same = (form.name, self._number(form)) == (person.name, person.document_number)
+        return same and form.expires_at - self._clock.now() > self._lifetime / 2
+
+    def _new(self, person: Person, caller: Caller) -> Form:
+        now, form_id = self._clock.now(), new_id()
+        return Form.first(
+            at=now, by=caller.label, action="printed", id=form_id, practitioner_id=person.practitioner_id,
+            practitioner_version=person.version, name=person.name, expires_at=now + self._lifetime,
+            number_sealed=self._sealer.seal(person.document_number, _context(form_id)),
+        )  # fmt: skip
+
+    def _number(self, form: Form) -> str:
+        return self._sealer.open(form.number_sealed, _context(form.id))
+
+    async def pdf(self, caller: Caller, form_id: str) -> bytes:
+        """The form as PDF. Raises `NotFound`, 410 when it would not be taken any more."""
+        form = await self._forms.get(form_id)
+        if form is None:
+            raise NotFound
+        await self._looks.owner(caller, form.practitioner_id, SCOPE, "form", form_id)
+        if form.state == "stale" or form.expires_at <= self._clock.now():
+            raise AppError(410, "form_outdated", "这份采集表已失效，请重新打印")
+        return await self._printing.pdf(form.id, form.name, self._number(form), form.created_at, form.expires_at)
+
+
+class Outdating:
+    """Forms whose name or number is not the person's any more become stale."""
+
+    def __init__(self, forms: Forms, people: KnownPeople, clock: Clock) -> None:
+        self._forms, self._people, self._clock = forms, people, clock
+
+    async def note_person(self, practitioner_id: str, version: int, changed: list[str]) -> None:
+        """What identity told; twice is once."""
+        known = await self._people.note(practitioner_id, version, changed)
+        for form in await self._forms.outdated(practitioner_id, known.identified):
+            stale = form.following(at=self._clock.now(), by="service:identity", action="outdated", state="stale")
+            try:
+                await self._forms.replace(stale)
+            except Conflict:  # another worker did it: nothing else ever changes a form
+                continue
+
+
+def _context(form_id: str) -> str:
+    return f"document_number:{form_id}"

@@ -1,0 +1,41 @@
+"""What is known of people: which of their versions changed what stands on a form, told by identity's events."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from pydantic import BaseModel
+
+from kit.mongo import Database, Projection
+from services.signature.domain import Known, known_after
+from services.signature.store import KNOWN_PRACTITIONERS
+
+
+class Person(BaseModel):
+    """What identity says to the person themselves, as far as it is printed."""
+
+    practitioner_id: str
+    version: int
+    name: str
+    document_number: str
+
+
+class KnownPeople:
+    """The projection."""
+
+    def __init__(self, database: Database) -> None:
+        self._projection = Projection(database, KNOWN_PRACTITIONERS)
+
+    async def note(self, practitioner_id: str, version: int, changed: Sequence[str]) -> Known:
+        """Keep what identity told, unless something newer is known; what is known now."""
+        known = known_after(await self._get(practitioner_id), version, changed)
+        await self._projection.put(practitioner_id, known.version, {"identified": known.identified})
+        return known
+
+    async def identified(self, practitioner_id: str) -> int:
+        """The version since which name and number are what they are; 0 while nothing is known."""
+        known = await self._get(practitioner_id)
+        return known.identified if known else 0
+
+    async def _get(self, practitioner_id: str) -> Known | None:
+        found = await self._projection.get(practitioner_id)
+        return Known(cast(int, found["version"]), cast(int, found["identified"])) if found else None

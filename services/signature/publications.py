@@ -1,0 +1,30 @@
+"""document → events of signature."""
+
+from contracts.signature import AccessLogged, FormChanged, SignatureChanged
+from kit.access import LOOKS
+from kit.events import NewEvent
+from kit.mongo import Fields
+from kit.publisher import Publication
+from services.signature.store import FORMS, SIGNATURES
+
+
+def form_changed(document: Fields) -> list[NewEvent]:
+    """A form was printed, or became stale."""
+    return [FormChanged.of(document, form_id=document["_id"])]
+
+
+def signature_changed(document: Fields) -> list[NewEvent]:
+    """Every version of a signature is one event with its whole current state."""
+    return [SignatureChanged.of(document, signature_id=document["_id"])]
+
+
+def access_logged(document: Fields) -> list[NewEvent]:
+    """A look by somebody else."""
+    return [AccessLogged.of(document, access_id=document["_id"])]
+
+
+PUBLICATIONS: dict[str, Publication] = {
+    FORMS: form_changed,
+    SIGNATURES: signature_changed,
+    LOOKS: access_logged,
+}

@@ -1,0 +1,76 @@
+"""What can be done with signatures: uploaded, looked at."""
+
+import hashlib
+
+from kit.access import Looks
+from kit.auth import Caller
+from kit.blobs import Bucket
+from kit.clock import Clock
+from kit.errors import AppError, NotFound
+from kit.ids import new_id
+from kit.mongo import Duplicate
+from services.signature.domain import JPEG
+from services.signature.forms import SCOPE
+from services.signature.store import Signature, Signatures
+
+
+def _being_checked() -> AppError:
+    return AppError(409, "signature_being_checked", "上一份采集表正在检查，请等检查结束后再上传")
+
+
+class SignatureService:
+    """A person's signature: they upload their own; staff and clients look, and are written down."""
+
+    def __init__(self, signatures: Signatures, bucket: Bucket, looks: Looks, clock: Clock) -> None:
+        self._signatures, self._bucket, self._looks, self._clock = signatures, bucket, looks, clock
+
+    async def place(self, caller: Caller) -> str:
+        """The person who may upload now, before a byte of it is read. Raises `NotFound`, 409."""
+        if caller.kind != "practitioner":
+            raise NotFound
+        if any(one.state == "checking" for one in await self._signatures.of_person(caller.subject)):
+            raise _being_checked()
+        return caller.subject
+
+    async def upload(self, caller: Caller, practitioner_id: str, content: bytes) -> Signature:
+        """Store the file, then the document that names it: whoever dies in between leaves a file nobody knows."""
+        if not content.startswith(JPEG):
+            raise AppError(415, "not_jpeg", "采集表必须是 JPG 图片，请扫描或拍照为 JPG 格式后上传")
+        signature = Signature.first(
+            at=self._clock.now(), by=caller.label, action="uploaded", id=new_id(), practitioner_id=practitioner_id,
+            sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Signature.new_folder(),
+        )  # fmt: skip
+        await self._bucket.put(signature.original, content, "image/jpeg")
+        try:
+            await self._signatures.insert(signature)
+        except Duplicate:
+            await self._bucket.discard(signature.original)
+            raise _being_checked() from None
+        return signature
+
+    async def of_person(self, caller: Caller, person: str) -> tuple[Signature | None, Signature | None]:
+        """What was uploaded last, and what is in force: the newest that was accepted."""
+        found = await self._of(caller, person)
+        return (found[0] if found else None), _in_force(found)
+
+    async def scan(self, caller: Caller, person: str) -> bytes:
+        """The straightened page of the signature in force. Raises `NotFound`."""
+        return await self._bucket.named((await self._accepted(caller, person)).scan)
+
+    async def image(self, caller: Caller, person: str) -> bytes:
+        """The signature in force alone: PNG with transparent ground. Raises `NotFound`."""
+        return await self._bucket.named((await self._accepted(caller, person)).image)
+
+    async def _of(self, caller: Caller, person: str) -> list[Signature]:
+        owner = await self._looks.owner(caller, person, SCOPE, "signature", person)
+        return await self._signatures.of_person(owner)
+
+    async def _accepted(self, caller: Caller, person: str) -> Signature:
+        signature = _in_force(await self._of(caller, person))
+        if signature is None:
+            raise NotFound
+        return signature
+
+
+def _in_force(newest_first: list[Signature]) -> Signature | None:
+    return next((one for one in newest_first if one.state == "accepted"), None)

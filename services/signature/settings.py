@@ -1,0 +1,34 @@
+"""Settings of signature."""
+
+from pydantic import BaseModel, Field
+
+from kit.pdf import FontSettings
+from kit.settings import BlobSettings, HttpSettings, SealSettings, ServiceSettings
+from services.signature.domain import Rules
+
+
+class DoorSettings(HttpSettings):
+    """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
+
+    max_body_bytes: int = 12 * 1024 * 1024
+
+
+class FormSettings(BaseModel):
+    """How long a printed form may come back."""
+
+    lifetime_days: int = Field(default=180, ge=1)
+
+
+class Settings(ServiceSettings):
+    """What signature needs beside what every service does; `identity_url` is the API of identity.
+
+    The seal's keys seal document numbers, its index key also makes the codes that only we can print.
+    """
+
+    http: DoorSettings = DoorSettings()
+    blobs: BlobSettings
+    seal: SealSettings
+    fonts: FontSettings = FontSettings()
+    forms: FormSettings = FormSettings()
+    rules: Rules = Rules()
+    identity_url: str

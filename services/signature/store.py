@@ -1,0 +1,118 @@
+"""signature's collections: `forms` that were printed, `signatures` that came back, and what is known of people."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import Field
+
+from kit.documents import Document
+from kit.ids import secret_id
+from kit.mongo import NEWEST, Collection, Database, Index
+from services.signature.domain import FormState, Printed, Remark, State
+
+FORMS, SIGNATURES, KNOWN_PRACTITIONERS = "forms", "signatures", "known_practitioners"
+FOLDERS = "signatures"
+LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
+MOST = 100
+
+
+class Form(Document):
+    """A form that was printed for a person as they were called in `practitioner_version`."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"number_sealed"}
+
+    practitioner_id: str
+    practitioner_version: int
+    name: str
+    number_sealed: str
+    state: FormState = "valid"
+    expires_at: datetime
+
+    @property
+    def printed(self) -> Printed:
+        """What the rules need to know of it."""
+        return Printed(self.practitioner_id, self.practitioner_version, self.expires_at)
+
+
+class Signature(Document):
+    """A scan of a signed form; its files stand in the bucket under `folder`, which nobody can guess."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+
+    practitioner_id: str
+    form_id: str | None = None
+    state: State = "checking"
+    reasons: list[Remark] = Field(default=[])
+    warnings: list[Remark] = Field(default=[])
+    sha256: str
+    size: int
+    folder: str
+
+    @staticmethod
+    def new_folder() -> str:
+        """Where another scan is kept."""
+        return f"{FOLDERS}/{secret_id()}"
+
+    @property
+    def original(self) -> str:
+        """The key of the file as it came."""
+        return f"{self.folder}/original"
+
+    @property
+    def scan(self) -> str:
+        """The key of the straightened page."""
+        return f"{self.folder}/scan"
+
+    @property
+    def image(self) -> str:
+        """The key of the signature alone."""
+        return f"{self.folder}/image"
+
+
+class Forms:
+    """Queries over forms."""
+
+    def __init__(self, database: Database) -> None:
+        by_person = Index([("practitioner_id", 1), *NEWEST])
+        self._collection = Collection(database, FORMS, Form, [by_person])
+        self.prepare = self._collection.prepare
+        self.get = self._collection.get
+        self.insert = self._collection.insert
+        self.replace = self._collection.replace
+
+    async def newest(self, practitioner_id: str) -> Form | None:
+        """The form that was made last and is not stale."""
+        query = {"practitioner_id": practitioner_id, "state": "valid"}
+        found = await self._collection.find(query, sort=list(NEWEST), limit=1)
+        return found[0] if found else None
+
+    async def outdated(self, practitioner_id: str, identified: int) -> list[Form]:
+        """Forms printed before this version of the person that are not stale yet, with their histories."""
+        query = {"practitioner_id": practitioner_id, "state": "valid", "practitioner_version": {"$lt": identified}}
+        found = await self._collection.find(query, sort=list(NEWEST), limit=MOST)
+        return [form for each in found if (form := await self.get(each.id))]
+
+
+class Signatures:
+    """Queries over signatures. The index lets a person have one that is being checked."""
+
+    def __init__(self, database: Database) -> None:
+        one_checked = Index(
+            [("practitioner_id", 1)], unique=True, partialFilterExpression={"state": "checking"}, name="one_checking"
+        )
+        indexes = [one_checked, Index([("practitioner_id", 1), *NEWEST]), Index([("folder", 1)])]
+        self._collection = Collection(database, SIGNATURES, Signature, indexes)
+        self.prepare = self._collection.prepare
+        self.get = self._collection.get
+        self.insert = self._collection.insert
+        self.replace = self._collection.replace
+
+    async def of_person(self, practitioner_id: str) -> list[Signature]:
+        """Those that were not replaced, newest first."""
+        query = {"practitioner_id": practitioner_id, "state": {"$in": list(LIVE)}}
+        return await self._collection.find(query, sort=list(NEWEST), limit=MOST)
+
+    async def in_folders(self, beginning: str, limit: int) -> list[Signature]:
+        """Those that were not replaced and whose folder begins like this."""
+        query = {"folder": {"$regex": f"^{beginning}"}, "state": {"$in": list(LIVE)}}
+        return await self._collection.find(query, sort=[("folder", 1)], limit=limit)

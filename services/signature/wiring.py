@@ -1,0 +1,97 @@
+"""The one place where signature's concrete things meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx2
+
+from contracts.access import READERS
+from kit import blobs, mongo
+from kit.access import Looks
+from kit.auth import TokenVerifier, jwks_over_http
+from kit.blobs import Bucket
+from kit.clock import Clock, SystemClock
+from kit.consumer import Consumer
+from kit.health import Check
+from kit.http import create_app
+from kit.mongo import Database
+from kit.neighbour import Neighbour
+from kit.process import Api, Service, Worker
+from kit.publisher import Publisher
+from kit.sandbox import Limits, Sandbox
+from kit.seal import Sealer
+from kit.sheets import Sheets
+from kit.sweeper import Sweeper
+from services.signature import consumers
+from services.signature.api import Door, router
+from services.signature.checks import Checks
+from services.signature.forms import FormService, Outdating
+from services.signature.people import KnownPeople
+from services.signature.printing import Printing
+from services.signature.publications import PUBLICATIONS
+from services.signature.service import SignatureService
+from services.signature.settings import Settings
+from services.signature.store import FOLDERS, Forms, Signatures
+
+NAME = "signature"
+ASK_SECONDS = 5
+
+
+@asynccontextmanager
+async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
+    """The HTTP API; `clock` is that of forms and signatures, tokens go by the system's."""
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        blobs.connect(settings.blobs) as bucket,
+        httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
+    ):
+        forms, signatures, looks = Forms(database), Signatures(database), Looks(database, clock, READERS)
+        printing = Printing(settings.fonts, settings.seal.index_key)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, SystemClock())
+        made = FormService(
+            forms, Neighbour("identity", http), printing, Sealer(settings.seal), looks, clock,
+            settings.forms.lifetime_days,
+        )  # fmt: skip
+        door = Door(made, SignatureService(signatures, bucket, looks, clock), settings.rules)
+        app = create_app(NAME, "签名", settings, verifier, router, door)
+        indexes = {"forms": forms.prepare, "signatures": signatures.prepare, "looks": looks.prepare}
+        servers: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database),
+            "bucket": bucket.prepare,
+            "tokens": verifier.ready,
+            "fonts": printing.ready,
+        }
+        yield Api(app, servers | indexes)
+
+
+def _checks(settings: Settings, database: Database, bucket: Bucket, sandbox: Sandbox) -> Checks:
+    return Checks(
+        Signatures(database), Forms(database), KnownPeople(database), bucket, Sheets(sandbox),
+        settings.seal.index_key, settings.rules, SystemClock(),
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Worker]:
+    """The publisher, who listens to identity, the check and the sweeper."""
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        blobs.connect(settings.blobs) as bucket,
+        Sandbox(1, Limits()) as sandbox,
+    ):
+        publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
+        outdating = Outdating(Forms(database), KnownPeople(database), SystemClock())
+        tables = {
+            (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): consumers.people(outdating),
+            (consumers.CHECKS, *consumers.CHECK_TOPICS): consumers.checks(_checks(settings, database, bucket, sandbox)),
+        }
+        running = [
+            Consumer(group, topics, table, settings.kafka, settings.instance)
+            for (group, *topics), table in tables.items()
+        ]
+        sweeper = Sweeper(FOLDERS, Signatures(database).in_folders, bucket, SystemClock())
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)}, [sweeper.run])
+
+
+SERVICE = Service(NAME, Settings, api, worker)

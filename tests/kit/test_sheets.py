@@ -1,0 +1,128 @@
+"""A printed sheet on its way back, from scanners and phones: found, straightened, read, and its box cut out."""
+
+import subprocess
+import sys
+from random import Random
+
+import cv2
+import numpy as np
+import pytest
+
+from kit.images import BadImage
+from kit.sandbox import Sandbox
+from kit.sheets import Sheets, read
+from tests.attachments.corpus import many_scans
+from tests.support.scale import scaled
+from tests.support.sheets import A4, PENS, drawn, opened, photograph, scanned, sign
+
+TEXT = "QM1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 2
+PAGES = scaled(100, 20)
+PER_MM = 200 / 25.4
+LEAST_INK_MM2 = 6  # what tells the two apart in the product: both populations stay far from it
+OFF = 0.03
+
+
+@pytest.fixture
+def rng() -> Random:
+    seed = Random().randrange(10**6)
+    print("seed", seed)
+    return Random(seed)
+
+
+def taken(page: bytes, rng: Random, number: int, hidden: int | None = None) -> bytes:
+    if number % 3 == 0:
+        return scanned(page, rng, fold=number % 4 == 0, hidden=hidden)[0]
+    return photograph(page, rng, fold=number % 4 == 0, hidden=hidden)[0]
+
+
+def off(signed: bytes, cut: bytes) -> float:
+    """How far nearly all of the cut's ink is from where it was written, as a share of the box's height."""
+    box, (height, width) = A4.cut, opened(cut).shape[:2]
+    top, left = round(box.top * PER_MM), round(box.left * PER_MM)
+    written = opened(signed).min(axis=2)[top : top + height, left : left + width] < 200
+    away = cv2.distanceTransform((~written).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(np.percentile(away[opened(cut)[:, :, 3] > 100], 98) / height)
+
+
+def test_signed_pages_are_read_and_cut_however_they_lay(rng: Random) -> None:
+    empty, unread = drawn(TEXT), list[int]()
+    for number in range(PAGES):
+        page = sign(empty, rng, pen=rng.choice(list(PENS)))
+        hidden = rng.randrange(4) if number % 5 == 0 else None
+        sheet = read(taken(page, rng, number, hidden=hidden), A4)
+        if sheet.text is None or sheet.cut is None:
+            unread.append(number)
+            continue
+        assert sheet.text == TEXT
+        assert sheet.cut.ink_mm2 > 2 * LEAST_INK_MM2, (number, sheet.cut.ink_mm2)
+        assert off(page, sheet.cut.image) <= OFF, number
+    assert len(unread) <= PAGES * 0.05, unread
+
+
+def test_empty_boxes_hold_no_ink(rng: Random) -> None:
+    empty = drawn(TEXT)
+    for number in range(PAGES):
+        cut = read(taken(empty, rng, number), A4).cut
+        assert cut is None or cut.ink_mm2 < LEAST_INK_MM2 / 2, (number, cut.ink_mm2)
+
+
+def test_what_is_not_our_sheet_shows_nothing_of_it(rng: Random) -> None:
+    assert read(scanned(drawn(None), rng)[0], A4).text is None
+    foreign = read(scanned(drawn("https://example.org/"), rng)[0], A4)
+    assert foreign.text == "https://example.org/"
+    blank = cv2.imencode(".jpg", np.full((1169, 827, 3), 255, np.uint8))[1].tobytes()
+    assert read(blank, A4) == read(blank, A4)
+    assert (read(blank, A4).text, read(blank, A4).cut) == (None, None)
+
+
+def test_a_cut_is_the_whole_box_and_nothing_but_ink(rng: Random) -> None:
+    sheet = read(scanned(sign(drawn(TEXT), rng, pen="blue"), rng)[0], A4)
+    assert sheet.cut is not None
+    cut = opened(sheet.cut.image)
+    assert cut.shape == (round(A4.cut.height * PER_MM), round(A4.cut.width * PER_MM), 4)
+    blue, _, red = cut[cut[:, :, 3] > 128][:, :3].mean(axis=0)
+    assert blue > red, "the ink keeps its colour"
+    edge = np.concatenate(
+        [cut[:8, :, 3].ravel(), cut[-8:, :, 3].ravel(), cut[:, :8, 3].ravel(), cut[:, -8:, 3].ravel()]
+    )
+    assert edge.max() == 0, "the printed line is not part of it"
+    assert not sheet.cut.touches_border
+
+
+def test_ink_that_goes_on_over_the_line_touches_the_border(rng: Random) -> None:
+    page = opened(drawn(TEXT))
+    top, left = round((A4.cut.top + 20) * PER_MM), round((A4.cut.left + 100) * PER_MM)
+    cv2.line(page, (left, top), (left + round(60 * PER_MM), top + 40), (40, 30, 30), 5)
+    cut = read(scanned(cv2.imencode(".png", page)[1].tobytes(), rng)[0], A4).cut
+    assert cut is not None
+    assert cut.touches_border
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", "not_jpeg"), (b"\xff\xd8\xff", "damaged"), (b"\xff\xd8\xff" + bytes(5_000), "damaged")],
+)
+async def test_what_is_no_picture_is_the_files_fault(content: bytes, code: str) -> None:
+    async with Sandbox() as sandbox:
+        with pytest.raises(BadImage) as caught:
+            await Sheets(sandbox).read(content, A4)
+    assert caught.value.code == code
+
+
+async def test_large_photos_fit_the_sandbox_and_bombs_do_not_get_in(rng: Random) -> None:
+    page = sign(drawn(TEXT), rng)
+    photo, _ = photograph(page, rng, pixels=24_500_000, quality=80)
+    async with Sandbox() as sandbox:
+        sheets = Sheets(sandbox)
+        sheet = await sheets.read(photo, A4)
+        assert sheet.text == TEXT
+        assert sheet.cut is not None
+        with pytest.raises(BadImage, match="too_many_pixels"):
+            await sheets.read(many_scans(6_000, 1), A4)
+        with pytest.raises(BadImage, match="damaged"):
+            await sheets.read(photo[: len(photo) // 2], A4)
+
+
+def test_only_who_reads_a_sheet_loads_what_reads_it() -> None:
+    told = "import sys, kit.sheets; print(*{'cv2', 'numpy', 'zxingcpp'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.strip() == ""
