@@ -9,8 +9,9 @@ from services.portal.backend import Asker, Backend
 from services.portal.settings import ServiceName
 
 OWN_RECORDS = "/practitioners/me/records"
+ACCESS_LOG = "/practitioners/me/access-log"
 PAGE = 200
-RECORDS = TypeAdapter(list[Record])
+RECORDS, LOOKS = TypeAdapter(list[Record]), TypeAdapter(list[Look])
 
 
 class OwnFile:
@@ -105,8 +106,11 @@ class OwnFile:
     async def looks(self, cursor: str) -> Page[Look]:
         """Who looked at the file, newest first."""
         query: dict[str, str | int] = {"cursor": cursor} if cursor else {}
-        path = "/practitioners/me/access-log"
-        return await self._backend.read(self._asker, "identity", Page[Look], "GET", path, params=query)
+        return await self._backend.read(self._asker, "identity", Page[Look], "GET", ACCESS_LOG, params=query)
+
+    async def all_looks(self) -> list[Look]:
+        """Everybody who looked at the file, newest first."""
+        return LOOKS.validate_python(await self._all("identity", ACCESS_LOG))
 
     async def everything(self) -> dict[str, object]:
         """All that the services keep of the person, as they tell it."""
@@ -115,7 +119,7 @@ class OwnFile:
             "records": await self._all("records", OWN_RECORDS),
             "signature": await self._told("signature", "/practitioners/me/signature"),
             "sessions": await self._all("identity", "/sessions"),
-            "access_log": await self._all("identity", "/practitioners/me/access-log"),
+            "access_log": await self._all("identity", ACCESS_LOG),
         }
 
     async def _told(self, service: ServiceName, path: str) -> object:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from kit.pdf import FontSettings
 from kit.settings import HttpSettings, KeyRing, ProcessSettings
 
 ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]
@@ -29,3 +30,4 @@ class Settings(ProcessSettings):
     services: dict[ServiceName, str]
     seal: KeyRing
     sessions: SessionSettings = SessionSettings()
+    fonts: FontSettings = FontSettings()

@@ -12,6 +12,7 @@ from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.http import client_address
 from kit.pages import StaticFiles, Templates
+from kit.pdf import Printer
 from kit.seal import CannotOpen, Sealer
 from kit.uploads import read_upload
 from services.portal.backend import Asker, Backend
@@ -43,6 +44,7 @@ class Portal:
     catalogue: Catalogue
     templates: Templates
     static: StaticFiles
+    printer: Printer
     sealer: Sealer
     clock: Clock
     draft_seconds: int

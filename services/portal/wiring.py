@@ -7,6 +7,7 @@ from pathlib import Path
 from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.pages import StaticFiles, Templates, create_app
+from kit.pdf import Printer
 from kit.process import Api, Service
 from kit.seal import Sealer
 from services.portal import words
@@ -30,16 +31,17 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     clock, sealer = SystemClock(), Sealer(settings.seal)
     static = StaticFiles(HERE / "static", "/static")
     templates = Templates(HERE / "templates", {"static": static.address, **words.NAMES}, words.FILTERS)
+    printer = Printer(HERE / "print" / "file.typ", settings.fonts)
     async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
         vault = Vault(redis.cache, sealer)
         sessions = Sessions(vault, backend, settings.sessions, clock)
         catalogue = Catalogue(backend, clock)
         portal = Portal(
             backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
-            static=static, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
+            static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
         )  # fmt: skip
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
-        yield Api(app, {"redis": redis.cache.ping})
+        yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready})
 
 
 SERVICE = Service(NAME, Settings, api)

@@ -1,6 +1,8 @@
 """What a person may know of their own account: where they are logged in, who looked, all their data."""
 
+import asyncio
 import json
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +11,7 @@ from starlette.responses import Response
 from kit.clock import shanghai_date
 from kit.http import Id
 from services.portal.files import file_of
+from services.portal.printing import document
 from services.portal.visits import PersonDep
 
 Cursor = Annotated[str, Query(max_length=200)]
@@ -53,6 +56,17 @@ async def download_json(visit: PersonDep) -> Response:
     """All the person's data, as the services keep them."""
     now = visit.portal.clock.now()
     everything = {"made_at": now.isoformat(), **await visit.own_file.everything()}
-    name = f'attachment; filename="practitioner-{shanghai_date(now)}.json"'
-    text = json.dumps(everything, ensure_ascii=False, indent=2)
-    return Response(text, media_type="application/json", headers={"Content-Disposition": name})
+    return _download(json.dumps(everything, ensure_ascii=False, indent=2), "json", now)
+
+
+@router.get("/account/download.pdf")
+async def download_pdf(visit: PersonDep) -> Response:
+    """The same for reading and printing."""
+    file, now = await file_of(visit), visit.portal.clock.now()
+    person, sessions, looks = await asyncio.gather(file.own.basic(), file.own.sessions(), file.own.all_looks())
+    return _download(await visit.portal.printer.pdf(document(person, file, sessions, looks, now), now), "pdf", now)
+
+
+def _download(content: str | bytes, kind: str, at: datetime) -> Response:
+    name = f'attachment; filename="practitioner-{shanghai_date(at)}.{kind}"'
+    return Response(content, media_type=f"application/{kind}", headers={"Content-Disposition": name})
