@@ -10,6 +10,7 @@ from tests.support.browsing import Browsing, hidden_of, token_of
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, NewMember, end_session
+from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage
 
@@ -182,17 +183,30 @@ async def test_nobody_else_gets_what_was_typed(
 async def test_another_persons_ids_lead_nowhere(new_member: NewMember) -> None:
     owner, stranger = await new_member(), await new_member()
     record = await owner.add("education", EDUCATION)
+    scanned = await owner.file.call(
+        "POST", f"/api/attachments/records/{record}/attachment",
+        files={"file": ("scan.jpg", scan(96, seed=21), "image/jpeg")}, data={"title": "扫描件"},
+    )  # fmt: skip
+    attachment = scanned.json()["attachment_id"]
+    form_id = (await owner.file.call("POST", "/api/signature/practitioners/me/forms")).json()["form_id"]
+    assert (await owner.browsing.get(f"/file/signature/forms/{form_id}.pdf")).status_code == 200
     for path in (
         f"/records/{record}", f"/records/{record}/delete", f"/records/{record}/attachment/state",
-        f"/records/{record}/attachment/delete", f"/attachments/{record}/image", f"/attachments/{record}/thumbnail",
+        f"/records/{record}/attachment/delete", f"/attachments/{attachment}/image",
+        f"/attachments/{attachment}/thumbnail", f"/file/signature/forms/{form_id}.pdf",
     ):  # fmt: skip
         assert (await stranger.browsing.get(path)).status_code == 404, path
     csrf = await stranger.browsing.csrf("/")
-    for path in (f"/records/{record}", f"/records/{record}/delete", f"/records/{record}/attachment/delete"):
+    session = (await owner.file.call("GET", "/api/identity/sessions")).json()["items"][0]["session_id"]
+    for path in (
+        f"/records/{record}", f"/records/{record}/delete", f"/records/{record}/attachment/delete",
+        f"/account/sessions/{session}/end",
+    ):  # fmt: skip
         answer = await stranger.browsing.ask("POST", path, data={"csrf": csrf, "base": "x", **TYPED})
         assert answer.status_code == 404, path
+    assert (await owner.browsing.get("/file/basic")).status_code == 200
     files = {"file": ("scan.jpg", b"\xff\xd8\xff", "image/jpeg")}
-    form = {"csrf": csrf, "title": "扫描件"}
+    form = {"csrf": csrf, "title": "别人的扫描件"}
     answer = await stranger.browsing.ask("POST", f"/records/{record}/attachment", data=form, files=files)
     assert answer.status_code == 404
-    assert (await owner.records("education"))[0]["version"] == 1
+    assert (await owner.records("education"))[0]["data"] == EDUCATION
