@@ -11,9 +11,9 @@ ServiceName = Literal["identity", "records", "attachments", "signature", "notify
 
 
 class DoorSettings(HttpSettings):
-    """As much as the gateway lets through: a scan that is too large is told so on its own page."""
+    """More than the gateway lets through: whoever sends too much is told so by a page of its own, or of the gateway."""
 
-    max_body_bytes: int = 12 * 1024 * 1024
+    max_body_bytes: int = 16 * 1024 * 1024
 
 
 class SessionSettings(BaseModel):

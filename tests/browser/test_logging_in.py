@@ -1,7 +1,7 @@
 """The log-in pages (guide §4), as people see them."""
 
 from tests.support.screens import Screen
-from tests.support.visits import Citizen, LoginPage
+from tests.support.visits import Citizen, LoginPage, Window, another
 
 
 async def ask_for_a_code(phone: Screen, citizen: Citizen, login_page: LoginPage) -> None:
@@ -52,3 +52,36 @@ async def test_where_the_code_is_and_when_it_may_be_sent_again_changes_by_itself
     await ask_for_a_code(desk, citizen, login_page)
     await desk.page.locator("button[disabled]:has-text('秒后可重新发送')").wait_for()
     await desk.page.locator("text=已送达手机").wait_for(timeout=30_000)
+
+
+async def test_who_has_no_certificate_is_told_how_to_get_one(
+    phone: Screen, window: Window, login_page: LoginPage
+) -> None:
+    await phone.open("/login")
+    await ask_for_a_code(phone, await window.registered(), login_page)
+    assert "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录" in await phone.text(".summary")
+    assert "“微应用”-“电子签署”" in await phone.text()
+
+
+async def test_a_wrong_code_says_how_many_tries_are_left(
+    phone: Screen, citizen: Citizen, login_page: LoginPage
+) -> None:
+    await phone.open("/login")
+    await ask_for_a_code(phone, citizen, login_page)
+    wrong = another(await login_page.code(citizen.phone))
+    await phone.fill(code=wrong)
+    await phone.page.locator("main button:has-text('登录')").click()
+    assert "动态密码错误，还可以再试4次" in await phone.text(".summary")
+    assert "还可输入 4 次" in await phone.text()
+    assert await phone.page.locator("#f-code").input_value() == wrong
+
+
+async def test_asking_too_often_says_so_and_keeps_what_was_typed(
+    phone: Screen, citizen: Citizen, login_page: LoginPage
+) -> None:
+    for _ in range(2):
+        await phone.open("/login")
+        await ask_for_a_code(phone, citizen, login_page)
+    assert phone.path == "/login"
+    assert await phone.page.locator(".summary").count() == 1
+    assert await phone.page.locator("#f-document_number").input_value() == citizen.number
