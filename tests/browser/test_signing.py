@@ -37,7 +37,8 @@ async def test_a_form_is_printed_signed_uploaded_and_looked_at(phone: Screen, ow
     await phone.page.locator("text=已通过").wait_for(timeout=30_000)
     await phone.page.locator("img.signature").evaluate("image => image.decode()")
     await phone.picture("signature-accepted")
-    assert await phone.grave_findings() == []
+    if phone.script:
+        assert await phone.grave_findings() == []
     for which, media_type in (("scan", "image/jpeg"), ("image", "image/png")):
         assert (await own.browsing.get(f"/file/signature/{which}")).headers["content-type"] == media_type
     await phone.open("/")

@@ -27,6 +27,7 @@ class Screen:
     page: Page
     base: str
     size: str
+    script: bool = True
 
     async def open(self, path: str) -> Response:
         response = await self.page.goto(self.base + path)
@@ -71,7 +72,8 @@ class Screen:
         await self.page.screenshot(path=PICTURES / f"{name}-{self.size}.png", full_page=True)
 
     async def grave_findings(self) -> list[str]:
-        """What axe calls serious or critical."""
+        """What axe calls serious or critical; it never ends where JavaScript is off."""
+        assert self.script
         await self.page.evaluate(AXE)
         found = await self.page.evaluate("axe.run({resultTypes: ['violations']})")
         grave = [each for each in found["violations"] if each["impact"] in GRAVE]
@@ -91,6 +93,6 @@ async def screen(browser: Browser, base: str, size: str, script: bool = True) ->
         bypass_csp=False, has_touch=size == "phone",
     )  # fmt: skip
     try:
-        yield Screen(await context.new_page(), base, size)
+        yield Screen(await context.new_page(), base, size, script)
     finally:
         await context.close()
