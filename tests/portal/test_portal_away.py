@@ -66,7 +66,9 @@ async def test_with_the_portal_away_the_gateway_says_so_in_chinese(
     await processes.ready(stack.facts["services"]["portal"]["internal"])
 
 
-async def test_more_than_the_gateway_lets_through_is_told_on_a_page(gateway: httpx2.AsyncClient) -> None:
-    answer = await gateway.post("/records/x/attachment", content=b"x" * 13_000_000)
+async def test_a_file_larger_than_any_page_takes_is_told_on_a_page(gateway: httpx2.AsyncClient) -> None:
+    files = {"file": ("scan.jpg", b"x" * 13_000_000, "image/jpeg")}
+    answer = await gateway.post("/records/x/attachment", files=files)
     assert answer.status_code == 413
     assert answer.headers["content-type"].startswith("text/html")
+    assert "过大" in answer.text
