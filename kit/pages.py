@@ -22,9 +22,20 @@ from kit.settings import ProcessSettings
 
 mimetypes.add_type("text/javascript", ".js")
 FOR_EVER = "public, max-age=31536000, immutable"
+CONTENT_POLICY = "Content-Security-Policy"
+
+
+def content_policy(*also: str) -> str:
+    """What a page may load and where its modules may ask: here, and at the origins of `also`."""
+    asked = " ".join(("'self'", *also))
+    return (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src 'self'; "
+        f"connect-src {asked}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
-    "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    CONTENT_POLICY: content_policy(),
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",

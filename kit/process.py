@@ -34,10 +34,11 @@ WATCHDOG_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Api:
-    """What an api process serves, and what it needs to be ready."""
+    """What an api process serves, what it needs to be ready, and what runs beside it (`parts`)."""
 
     app: FastAPI
     checks: Mapping[str, Check]
+    parts: Sequence[Part] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ async def _api(wiring: Wiring[S, Api], settings: S) -> None:
     async with wiring(settings) as api:
         public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
         internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
-        await _until_signal([public, internal], [])
+        await _until_signal([public, internal], api.parts)
 
 
 async def _worker(wiring: Wiring[S, Worker], settings: S) -> None:
