@@ -84,6 +84,14 @@ def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
     }
 
 
+def card_reader_environment(stack: Stack) -> Environment:
+    """What `python -m deploy.local.card_reader` needs: the pages that may read cards are the portal's."""
+    return {
+        "CARD_READER_PORT": str(stack.ports.card_reader),
+        "CARD_READER_PAGES": f"http://{HOST}:{stack.ports.gateway}",
+    }
+
+
 def _receipts_url(stack: Stack, secrets: Secrets, provider: str) -> str:
     token = secrets.sms_receipts_tokens[provider]
     return f"http://{HOST}:{stack.ports.gateway}/api/notify/receipts/{provider}?token={token}"
@@ -158,7 +166,21 @@ def _signature(stack: Stack, secrets: Secrets) -> Environment:
 
 def _portal(stack: Stack, secrets: Secrets) -> Environment:
     apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in SERVICES if name != "portal"}
-    return {"SERVICES": json.dumps(apis), **_ring("SEAL", secrets.portal_seal)}
+    return {
+        "SERVICES": json.dumps(apis),
+        "PROCESSES": json.dumps(_internals(stack)),
+        "READER_ORIGIN": f"http://{HOST}:{stack.ports.card_reader}",
+        **_ring("SEAL", secrets.portal_seal),
+    }
+
+
+def _internals(stack: Stack) -> dict[str, str]:
+    """Where each process shows its health and its metrics."""
+    return {
+        f"{service}-{role}": f"http://{HOST}:{port}"
+        for service, ports in stack.ports.services.items()
+        for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
+    }
 
 
 def _seal(seal: SealKeys) -> Environment:

@@ -34,6 +34,7 @@ class Ports:
     mongo: int
     redis: int
     sms_operator: int
+    card_reader: int
     s3: dict[str, int]
     services: dict[str, ServicePorts]
 
@@ -48,6 +49,7 @@ class Ports:
             mongo=base + 3,
             redis=base + 4,
             sms_operator=base + 5,
+            card_reader=base + 6,
             s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )
@@ -61,6 +63,7 @@ class Ports:
             self.mongo: "mongo",
             self.redis: "redis",
             self.sms_operator: "sms-operator",
+            self.card_reader: "card-reader",
         }
         servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():

@@ -45,12 +45,14 @@ class NotReady(Exception):
 
 def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
     operator = f"http://{HOST}:{stack.ports.sms_operator}/inbox.json"
+    reader = f"http://{HOST}:{stack.ports.card_reader}/"
     return [
         Check("kafka", lambda: kafka_is_ready(stack)),
         Check("mongo", lambda: mongo_is_ready(stack)),
         Check("redis", lambda: redis_is_ready(stack)),
         Check("s3", lambda: s3_is_ready(stack, secrets)),
         Check("sms-operator", lambda: answers_ok(operator)),
+        Check("card-reader", lambda: answers_ok(reader)),
         Check("gateway", lambda: answers(f"http://{HOST}:{stack.ports.gateway}/")),
     ]
 

@@ -37,6 +37,7 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
             "secret_key": secrets.s3_secret_key,
         },
         "sms_inbox": _url(stack.ports.sms_operator),
+        "card_reader": _url(stack.ports.card_reader),
         "services": {
             name: {"api": _url(ports.api), "internal": _url(ports.internal), "worker": _url(ports.worker)}
             for name, ports in stack.ports.services.items()

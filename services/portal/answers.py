@@ -53,6 +53,7 @@ class Tokens(Answer):
     expires_in: int
     refresh_token: str
     practitioner_id: str = ""
+    staff_id: str = ""
     roles: list[str] = []
 
 
@@ -74,6 +75,14 @@ class Practitioner(Answer):
     valid_to: date | None
     long_term: bool
     updated_at: datetime
+
+
+class Certificate(Answer):
+    """A digital certificate."""
+
+    certificate_no: str
+    phone_hint: str
+    state: Literal["active", "revoked"]
 
 
 class Session(Answer):

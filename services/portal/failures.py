@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from kit.errors import Unavailable
 from services.portal.sessions import SessionOver
-from services.portal.visits import Visit, visit_of
+from services.portal.visits import Elsewhere, Visit, visit_of
 
 TITLES = {403: "不能继续", 404: "没有找到", 413: "文件过大", 429: "操作过于频繁", 503: "系统繁忙"}
 
@@ -16,6 +16,8 @@ TITLES = {403: "不能继续", 404: "没有找到", 413: "文件过大", 429: "�
 async def render_error(request: Request, problem: Problem) -> Response:
     """The answer to a request that failed."""
     visit: Visit = getattr(request.state, "visit", None) or visit_of(request)
+    if isinstance(problem, Elsewhere):
+        return visit.go(problem.path)
     if isinstance(problem, SessionOver) or problem.type == "unauthorized":
         return await _to_login(visit)
     kept = problem.status >= 500 and await _kept(visit)

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kit.clock import shanghai_date
 from kit.errors import AppError
 from services.portal.answers import Kind, Record, Signature
-from services.portal.domain import ITEMS, Item, ToDo, item_of, to_dos
+from services.portal.domain import ITEMS, Column, Item, ToDo, columns_of, item_of, to_dos
 from services.portal.own_file import OwnFile
 from services.portal.visits import Visit
+
+ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class File:
 async def file_of(visit: Visit, here: str = "") -> File:
     """The file of who is logged in. Raises `Unavailable` when records is away."""
     own = visit.own_file
-    kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), _signature(own))
+    kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), signature_of(own))
     wanted = to_dos(records, kinds, signature, shanghai_date(visit.portal.clock.now()))
     return File(own, kinds, records, signature, wanted, here)
 
@@ -48,7 +51,24 @@ async def opened(visit: Visit, record_id: str) -> tuple[Record, File]:
     return record, replace(file, here=item_of(record.kind).name)
 
 
-async def _signature(own: OwnFile) -> Signature | None:
+@dataclass(frozen=True)
+class Table:
+    """One page of a person's records of a kind."""
+
+    kind: Kind
+    columns: Sequence[Column]
+    records: Sequence[Record]
+    total: int
+    more: bool
+
+
+def table_of(records: Sequence[Record], kind: Kind, page: int) -> Table:
+    """The page of this number, from 1."""
+    mine, first = [record for record in records if record.kind == kind.name], (page - 1) * ROWS
+    return Table(kind, columns_of(kind), mine[first : first + ROWS], len(mine), first + ROWS < len(mine))
+
+
+async def signature_of(own: OwnFile) -> Signature | None:
     """A page does without it when signature is away."""
     try:
         return await own.signature()

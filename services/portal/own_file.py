@@ -1,11 +1,21 @@
-"""A practitioner's own file at the services: every call that their pages make."""
+"""A practitioner's file at the services: every call that pages make, of themselves or of staff who may read it."""
 
 from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
-from services.portal.answers import Attachment, Form, Look, Page, Practitioner, Record, Session, Signature
-from services.portal.backend import Asker, Backend
+from services.portal.answers import (
+    Attachment,
+    Certificate,
+    Form,
+    Look,
+    Page,
+    Practitioner,
+    Record,
+    Session,
+    Signature,
+)
+from services.portal.backend import Asker, Backend, Refused
 from services.portal.settings import ServiceName
 
 OWN_RECORDS = "/practitioners/me/records"
@@ -15,22 +25,35 @@ RECORDS, LOOKS = TypeAdapter(list[Record]), TypeAdapter(list[Look])
 
 
 class OwnFile:
-    """What one person may read and write; every call may raise `Refused` or `Unavailable`."""
+    """What one person may read and write (`me`), or what staff may read of them (their id).
 
-    def __init__(self, backend: Backend, asker: Asker) -> None:
-        self._backend, self._asker = backend, asker
+    Every call may raise `Refused` or `Unavailable`.
+    """
+
+    def __init__(self, backend: Backend, asker: Asker, person: str = "me") -> None:
+        self._backend, self._asker, self._person = backend, asker, f"/practitioners/{person}"
 
     async def basic(self) -> Practitioner:
         """Basic information."""
-        return await self._backend.read(self._asker, "identity", Practitioner, "GET", "/practitioners/me")
+        return await self._backend.read(self._asker, "identity", Practitioner, "GET", self._person)
+
+    async def certificate(self) -> Certificate | None:
+        """The digital certificate, if there ever was one."""
+        path = f"{self._person}/certificate"
+        try:
+            return await self._backend.read(self._asker, "identity", Certificate, "GET", path)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return None
 
     async def portrait(self) -> bytes:
         """The portrait as JPEG."""
-        return await self._bytes("identity", "/practitioners/me/portrait")
+        return await self._bytes("identity", f"{self._person}/portrait")
 
     async def records(self) -> list[Record]:
         """All records, newest first."""
-        return RECORDS.validate_python(await self._all("records", OWN_RECORDS))
+        return RECORDS.validate_python(await self._all("records", f"{self._person}/records"))
 
     async def record(self, record_id: str) -> Record:
         """One record."""
@@ -76,7 +99,7 @@ class OwnFile:
 
     async def signature(self) -> Signature:
         """How far the signature is."""
-        return await self._backend.read(self._asker, "signature", Signature, "GET", "/practitioners/me/signature")
+        return await self._backend.read(self._asker, "signature", Signature, "GET", f"{self._person}/signature")
 
     async def new_form(self) -> Form:
         """A form to be printed and signed."""
@@ -93,7 +116,7 @@ class OwnFile:
 
     async def signature_picture(self, which: str) -> bytes:
         """Of the accepted signature: `scan` (JPEG, the whole page) or `image` (PNG, the signature alone)."""
-        return await self._bytes("signature", f"/practitioners/me/signature/{which}")
+        return await self._bytes("signature", f"{self._person}/signature/{which}")
 
     async def sessions(self) -> list[Session]:
         """Where the person is logged in."""

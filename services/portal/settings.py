@@ -1,11 +1,11 @@
 """Settings of the portal."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kit.pdf import FontSettings
-from kit.settings import HttpSettings, KeyRing, ProcessSettings
+from kit.settings import HttpSettings, KafkaSettings, KeyRing, ProcessSettings
 
 ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]
 
@@ -24,10 +24,17 @@ class SessionSettings(BaseModel):
 
 
 class Settings(ProcessSettings):
-    """What the portal needs beside what every process does: the addresses of the services, keys for what it keeps."""
+    """What the portal needs beside what every process does: the addresses of the services, keys for what it keeps.
+
+    For operators: where every process shows its health (`processes`, by name), and where the dead letters lie.
+    For windows: the origin of the card reader's agent on a clerk's machine, where there are readers.
+    """
 
     http: DoorSettings = DoorSettings()
     services: dict[ServiceName, str]
     seal: KeyRing
     sessions: SessionSettings = SessionSettings()
     fonts: FontSettings = FontSettings()
+    processes: dict[str, str]
+    kafka: KafkaSettings
+    reader_origin: Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")] | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from kit.auth import ADMIN
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.http import client_address
@@ -17,14 +18,25 @@ from kit.seal import CannotOpen, Sealer
 from kit.uploads import read_upload
 from services.portal.backend import Asker, Backend
 from services.portal.catalogue import Catalogue
+from services.portal.letters import Letters
 from services.portal.own_file import OwnFile
 from services.portal.sessions import COOKIE, Kind, Session, SessionOver, Sessions, mark, new_cookie
 from services.portal.vault import Vault
+from services.portal.watch import Watch
 
 COOKIE_NAME = "__Host-portal"
 """Browsers take a Secure cookie over plain HTTP from loopback addresses: a local stack needs no other name."""
 LARGE_COOKIE = "__Host-large"
-MOST_FIELDS, MOST_FIELD_BYTES, MOST_FILE_BYTES = 60, 64 * 1024, 10 * 1024 * 1024
+MOST_FIELDS, MOST_FIELD_BYTES, MOST_FILE_BYTES = 60, 192 * 1024, 10 * 1024 * 1024
+"""Of a field: a portrait that a card reader gave, in base64, percent-encoded."""
+
+
+class Elsewhere(AppError):
+    """Something has to be done first, on another page of this site."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(303, "elsewhere", "")
+        self.path = path
 
 
 class FormExpired(AppError):
@@ -48,6 +60,9 @@ class Portal:
     sealer: Sealer
     clock: Clock
     draft_seconds: int
+    watch: Watch
+    letters: Letters
+    reader: str | None
 
 
 @dataclass
@@ -67,6 +82,11 @@ class Visit:
     def path(self) -> str:
         """Where the browser is."""
         return self.request.url.path
+
+    @property
+    def home(self) -> str:
+        """The first page of whoever this is."""
+        return "/staff" if self.session and self.session.kind == "staff" else "/"
 
     @property
     def here(self) -> str:
@@ -185,12 +205,11 @@ async def _anybody(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
 
 async def _logged_in(visit: Visit, kind: Kind) -> Session:
     """The session, with a token that lasts. Raises `SessionOver`."""
-    session = await visit.portal.sessions.fresh(visit.cookie, visit.asker)
+    visit.session = session = await visit.portal.sessions.fresh(visit.cookie, visit.asker)
     if session.kind != kind:
-        raise SessionOver
+        raise NotFound
     if visit.request.method == "POST" and visit.owner != session.subject:
         raise FormExpired
-    visit.session = session
     return session
 
 
@@ -205,12 +224,12 @@ PersonDep = Annotated[Visit, Depends(_practitioner)]
 """A practitioner who is logged in."""
 
 
-def staff_with(role: str) -> Callable[..., Awaitable[Visit]]:
-    """For `Annotated[Visit, Depends(staff_with("clerk"))]`: a member of staff with this role; 404 for the others."""
+def staff_with(*roles: str) -> Callable[..., Awaitable[Visit]]:
+    """For `Annotated[Visit, Depends(staff_with("clerk"))]`: staff with this role, and admins; 404 for the others."""
 
     async def member(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
         session = await _logged_in(visit, "staff")
-        if role not in session.roles:
+        if not {*roles, ADMIN} & set(session.roles):
             raise NotFound
         return visit
 

@@ -18,6 +18,13 @@ NOTES = {
     "signed": "采集表已收到，正在检查。",
     "removed": "附件已删除，可以重新上传。",
     "ended": "该设备已退出登录。",
+    "registered": "登记完成。本人需要使用自助服务的，请继续办理个人数字证书。",
+    "read_again": "该证件已登记过，信息已按本次采集更新。",
+    "issue": "个人数字证书已申领，自助服务已开通。",
+    "rebind": "已绑定新的手机号码，本人在其他设备上的登录已失效。",
+    "revoke": "个人数字证书已注销，自助服务已关闭。",
+    "replay": "已交给消费组重新处理。",
+    "drop": "已丢弃。",
 }
 ATTACHMENT_STATES = {
     "checking": ("wait", "检查中"),
@@ -37,13 +44,18 @@ SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 LOOKED_AT = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
-    "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
+    "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
 }  # fmt: skip
 
 
 def moment(at: datetime) -> str:
     """A time as people in Shanghai write it."""
     return at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+
+
+def clock(at: datetime) -> str:
+    """A time of today, to the second."""
+    return at.astimezone(SHANGHAI).strftime("%H:%M:%S")
 
 
 SYSTEMS = {
@@ -70,8 +82,9 @@ NAMES: Mapping[str, object] = {
     "sexes": SEXES,
     "roles": ROLES,
     "looked_at": LOOKED_AT,
+    "items": domain.ITEMS,
     "shown": domain.shown,
     "month_range": domain.month_range,
     "label": domain.label,
 }
-FILTERS: Mapping[str, Callable[..., object]] = {"moment": moment, "device": device}
+FILTERS: Mapping[str, Callable[..., object]] = {"moment": moment, "clock": clock, "device": device}

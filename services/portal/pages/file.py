@@ -7,11 +7,9 @@ from starlette.responses import Response
 
 from kit.errors import NotFound
 from services.portal import domain
-from services.portal.answers import Record
-from services.portal.files import File, file_of
+from services.portal.files import file_of, table_of
 from services.portal.visits import PersonDep
 
-ROWS = 50
 Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
 Number = Annotated[int, Query(ge=1, le=1000)]
 router = APIRouter()
@@ -43,18 +41,5 @@ async def show(visit: PersonDep, name: Name, page: Number = 1, note: str = "") -
     file = await file_of(visit, item.name)
     if not item.kinds or not set(item.kinds) <= file.kinds.keys():
         raise NotFound
-    tables = [_table(file, kind, page) for kind in item.kinds]
+    tables = [table_of(file.records, file.kinds[kind], page) for kind in item.kinds]
     return visit.page("practitioner/list.html", file=file, item=item, tables=tables, page=page, note=note)
-
-
-def _table(file: File, name: str, page: int) -> dict[str, object]:
-    """One page of the records of a kind."""
-    records: list[Record] = [record for record in file.records if record.kind == name]
-    first = (page - 1) * ROWS
-    return {
-        "kind": file.kinds[name],
-        "columns": domain.columns_of(file.kinds[name]),
-        "records": records[first : first + ROWS],
-        "total": len(records),
-        "more": first + ROWS < len(records),
-    }

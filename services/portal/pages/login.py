@@ -184,6 +184,6 @@ async def log_out(visit: VisitDep) -> Response:
         await visit.portal.sessions.end(visit.cookie)
         with suppress(AppError):  # it runs out by itself when identity is away
             await visit.own_file.end_session("current")
-    response = visit.go("/login?note=out")
+    response = visit.go(f"{'/staff' if visit.home == '/staff' else ''}/login?note=out")
     response.delete_cookie(COOKIE_NAME, path="/", secure=True, httponly=True, samesite="lax")
     return response

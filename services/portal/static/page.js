@@ -5,7 +5,8 @@ for (const part of document.querySelectorAll("[data-live]")) {
   const again = async () => {
     const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
     if (answer?.redirected || answer?.status === 204) return;
-    if (answer?.ok) part.innerHTML = await answer.text();
+    const used = part.contains(document.activeElement); // whoever reads on by keyboard is not thrown out
+    if (answer?.ok && !used) part.innerHTML = await answer.text();
     if (part.querySelector("[data-done]")) return;
     setTimeout(again, part.dataset.every * 1000);
   };
