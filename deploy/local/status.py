@@ -13,7 +13,7 @@ from deploy.local.stack import Stack
 from deploy.local.stackfile import description
 from deploy.local.supervisor import Supervisor
 
-TOTP_COMMAND = ".venv/bin/python -m deploy.local totp clerk"
+TOTP_COMMAND = "make totp s=clerk"
 console = Console(highlight=False)
 
 

@@ -144,7 +144,7 @@ def _operators(period: Period) -> list[Row]:
     alarms = period.grown("sms_alarms_total", "provider", "reason")
     states = period.level("sms_operator_state", "provider")
     rows = []
-    for provider in sorted({name for name, *_ in [*states, *sent]}):
+    for provider in sorted({name for name, *_ in [*states, *sent, *alarms]}):
         tone, state = OPERATOR_STATES[min(2, round(states.get((provider,), 0)))]
         why = [f"{reason} {count} 次" for (name, reason), count in alarms.items() if name == provider and count]
         cells: list[str | int] = [*(sent[provider, one] for one in MESSAGE_STATES), "；".join(why) or "—"]

@@ -15,6 +15,7 @@ from deploy.local.card_reader.page import tray_page
 from deploy.local.ports import HOST
 
 Card = Mapping[str, Any]
+_ALLOWED = {"Access-Control-Allow-Private-Network": "true", "Vary": "Origin", "Cache-Control": "no-store"}
 
 
 class Tray:
@@ -30,8 +31,9 @@ def create_app(pages: str) -> Starlette:
     async def read(request: Request) -> Response:
         if request.headers.get("origin") != pages:
             return JSONResponse({"code": "origin_not_allowed"}, 403)
-        answer = JSONResponse(tray.card) if tray.card else JSONResponse({"code": "no_card"}, 404)
-        answer.headers.update({"Access-Control-Allow-Origin": pages, "Vary": "Origin", "Cache-Control": "no-store"})
+        card = JSONResponse(tray.card) if tray.card else JSONResponse({"code": "no_card"}, 404)
+        answer = Response(status_code=204) if request.method == "OPTIONS" else card
+        answer.headers.update(_ALLOWED | {"Access-Control-Allow-Origin": pages})
         return answer
 
     async def page(_request: Request) -> Response:
@@ -48,7 +50,7 @@ def create_app(pages: str) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/card", read, methods=["GET"]),
+            Route("/card", read, methods=["GET", "OPTIONS"]),
             Route("/", page, methods=["GET"]),
             Route("/tray", lay, methods=["POST"]),
         ],

@@ -22,7 +22,7 @@ router = APIRouter()
 async def ask(visit: ClerkDep, person: Id, next: Next = "") -> Response:  # noqa: A002  # the word in the address
     """Why the clerk looks."""
     usual = REASONS[0] if "note=" in next else ""
-    return _reason_page(visit, person, {"next": next, "reason": usual})
+    return _reason_page(visit, person, await visit.draft() or {"next": next, "reason": usual})
 
 
 def _reason_page(visit: Visit, person: str, values: dict[str, str], error: InvalidFields | None = None) -> Response:

@@ -32,6 +32,7 @@ def _page(visit: Visit, who: Attended, action: CertificateAction, error: AppErro
 @router.get("/staff/people/{person}/certificate/{action}")
 async def show(visit: ClerkDep, who: AttendedDep, action: CertificateAction) -> Response:
     """The first step."""
+    visit.form = await visit.draft() or {}
     return _page(visit, who, action)
 
 

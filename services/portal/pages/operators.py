@@ -45,6 +45,7 @@ async def state(visit: OperatorDep) -> Response:
 @router.get("/operators/letters/{group}")
 async def letters(visit: OperatorDep, group: Group, cause: Text = "", id: Text = "") -> Response:  # noqa: A002
     """The letters of a group that died for one cause; or one of them, by its id."""
+    visit.form = await visit.draft() or {}
     return await _letters_page(visit, group, cause, id)
 
 

@@ -26,6 +26,7 @@ def _calls(visit: Visit) -> StaffCalls:
 @router.get("/staff/find")
 async def search(visit: ClerkDep) -> Response:
     """The form."""
+    visit.form = await visit.draft() or {}
     return _search_page(visit)
 
 
