@@ -12,7 +12,7 @@ SERVERS = {"mongo": "MongoDB", "kafka": "Kafka", "redis": "Redis", "bucket": "S3
 """The servers by the names of the checks that ask them."""
 OPERATORS = {"tencent": "腾讯云", "aliyun": "阿里云", "none": "未交付"}
 OPERATOR_STATES = (("good", "正常"), ("warn", "试探中"), ("bad", "暂停使用"))
-MESSAGE_STATES = {"sent": "运营商已接收", "delivered": "已送达", "failed": "失败", "expired": "过期未发"}
+MESSAGE_STATES = {"sent": "运营商已接收", "delivered": "已送达", "failed": "失败", "expired": "过期"}
 LOGIN_OUTCOMES = {
     "asked": "申请动态密码",
     "right": "登录成功",
@@ -40,12 +40,13 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its name, the tone and the word of its state, and figures or sentences."""
+    """A line of a table: its name, the tone and the word of its state, figures, and why it is as it is."""
 
     name: str
-    tone: str
-    state: str
+    tone: str = ""
+    state: str = ""
     cells: Sequence[str | int] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _processes(period: Period) -> list[Row]:
         tone, state = (
             ("bad", "未就绪" if glance.answers else "没有应答") if failing or not glance.answers else ("good", "正常")
         )
-        rows.append(Row(name, tone, state, ["；".join(failing) or "—"]))
+        rows.append(Row(name, tone, state, why="；".join(failing)))
     return rows
 
 
@@ -109,7 +110,7 @@ def _servers(period: Period) -> list[Row]:
         said = {process: one.checks[check] for process, one in period.after.processes.items() if check in one.checks}
         failing = [process for process, verdict in said.items() if verdict != "ok"]
         tone, state = ("bad", "连不上") if failing else ("good", "正常") if said else ("warn", "没有消息")
-        rows.append(Row(name, tone, state, ["、".join(failing) or "—"]))
+        rows.append(Row(name, tone, state, why="、".join(failing)))
     return rows
 
 
@@ -147,8 +148,9 @@ def _operators(period: Period) -> list[Row]:
     for provider in sorted({name for name, *_ in [*states, *sent, *alarms]}):
         tone, state = OPERATOR_STATES[min(2, round(states.get((provider,), 0)))]
         why = [f"{reason} {count} 次" for (name, reason), count in alarms.items() if name == provider and count]
-        cells: list[str | int] = [*(sent[provider, one] for one in MESSAGE_STATES), "；".join(why) or "—"]
-        rows.append(Row(OPERATORS.get(provider, provider), "bad" if why else tone, "需要处理" if why else state, cells))
+        tone, state = ("bad", "需要处理") if why else (tone, state)
+        cells = [sent[provider, one] for one in MESSAGE_STATES]
+        rows.append(Row(OPERATORS.get(provider, provider), tone, state, cells, "；".join(why)))
     return rows
 
 
@@ -158,7 +160,7 @@ def _outcomes(period: Period, name: str) -> Counter[str]:
 
 def _uploads(period: Period) -> list[Row]:
     judged = period.grown("uploads_judged_total", "what", "verdict")
-    return [Row(word, "", "", [judged[what, verdict] for verdict in VERDICTS]) for what, word in UPLOADS.items()]
+    return [Row(word, cells=[judged[what, verdict] for verdict in VERDICTS]) for what, word in UPLOADS.items()]
 
 
 def _count_tile(title: str, rows: Sequence[Row], well: str) -> Tile:

@@ -51,7 +51,7 @@ def test_a_process_that_does_not_answer_and_one_with_a_failing_check_are_trouble
     after = {"records-api": Glance(False), "notify-worker": glance({}, mongo="ok", kafka="Kafka is away")}
     told = board(period({}, after), [])
     assert told.troubles == ["records-api 没有应答", "notify-worker 未就绪", "Kafka 连不上"]
-    assert told.processes[1].cells == ["kafka：Kafka is away"]
+    assert told.processes[1].why == "kafka：Kafka is away"
 
 
 def test_a_publisher_is_late_or_missing() -> None:
@@ -76,7 +76,7 @@ def test_an_operator_left_alone_or_alarming_is_a_trouble() -> None:
     alarm = ("sms_alarms_total", (("provider", "aliyun"), ("reason", "money")))
     told = board(period({}, {"notify-worker": glance({state: 2, alarm: 1})}), [])
     assert told.troubles == ["阿里云 需要处理", "腾讯云 暂停使用"]
-    assert told.operators[0].cells[-1] == "money 1 次"
+    assert told.operators[0].why == "money 1 次"
 
 
 def test_letters_lie_in_piles_by_group_and_cause_oldest_first() -> None:
