@@ -65,15 +65,16 @@ class Letters:
         self._reading = asyncio.Lock()
         self._known: tuple[float, list[Letter]] = (0.0, [])
 
-    async def waiting(self) -> list[Letter]:
-        """All that wait, oldest first, as of a moment ago. Raises `Unavailable`."""
+    async def waiting_lately(self) -> list[Letter]:
+        """All that wait, oldest first, as of a moment ago: for the page that is always open. Raises `Unavailable`."""
         async with self._reading:
             now = self._clock.now().timestamp()
             if now - self._known[0] > FRESH_SECONDS:
-                self._known = now, await self._read()
+                self._known = now, await self.waiting()
             return self._known[1]
 
-    async def _read(self) -> list[Letter]:
+    async def waiting(self) -> list[Letter]:
+        """All that wait, oldest first. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(SECONDS):
                 return await deadletter.all_letters(self._settings)

@@ -86,7 +86,7 @@ async def test_a_clerk_logs_in_finds_a_person_and_issues_a_certificate(
     await phone.page.locator("main button").click()
     assert phone.path == "/staff/find"
     await phone.fill(document_type="resident_id", document_number=citizen.number)
-    await phone.press("查找")
+    await phone.page.locator("main button").click()
     await phone.page.get_by_label("办理个人数字证书").check()
     await phone.press("继续")
     assert str(citizen.card["name"]) in await phone.text("main")

@@ -1,12 +1,12 @@
 """The operators' page on the real stack: what is well, what is not, and the end of dead letters."""
 
 import json
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from markupsafe import escape
 
 from tests.portal.test_portal_text import HOSTILE, harmless
 from tests.support.browsing import Browsing
@@ -133,10 +133,10 @@ async def test_causes_headers_and_contents_are_text_whatever_they_hold(duty: Bro
         value = json.dumps({hostile: hostile, "kind": hostile, "name": "张伟"}).encode()
         letter = await lay_letter(stack, hostile, value=value)
         page = f"{LETTERS}?id={quote(letter)}"
-        for path in ("/operators", "/operators/state", page, f"{LETTERS}?cause={quote(hostile)}"):
+        for path in ("/operators", page, f"{LETTERS}?cause={quote(hostile)}"):
             harmless((await duty.get(path)).text)
         text = (await duty.get(page)).text
-        assert escape(hostile, quote=False)[:8] in text
+        assert str(escape(hostile)) in text
         assert "张伟" not in text
         harmless((await duty.submit(LETTERS, page, reason="", action=hostile)).text)
         await duty.submit(LETTERS, page, reason="测试数据", action="drop")

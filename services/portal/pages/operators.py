@@ -25,7 +25,7 @@ router = APIRouter()
 async def _board(visit: Visit) -> Board:
     period = await visit.portal.watch.period()
     try:
-        return board(period, piles(await visit.portal.letters.waiting()))
+        return board(period, piles(await visit.portal.letters.waiting_lately()))
     except Unavailable:
         return board(period, None)
 
