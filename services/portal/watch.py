@@ -17,8 +17,9 @@ NAMES = frozenset({
     "staff_logins_total", "login_alarms_total", "uploads_judged_total",
 })  # fmt: skip
 TIMEOUT = httpx2.Timeout(3, connect=1)
-PAUSE_SECONDS = 15.0
 FRESH = timedelta(seconds=3)
+STEP = timedelta(minutes=1)
+"""So far apart are the samples that are kept: each takes some 0.3 MB."""
 PERIOD = timedelta(minutes=15)
 
 
@@ -68,24 +69,30 @@ class Watch:
 
     def __init__(self, processes: Mapping[str, str], clock: Clock) -> None:
         self._processes, self._clock = processes, clock
-        self._samples: deque[Sample] = deque()
+        self._kept: deque[Sample] = deque()
+        self._latest: Sample | None = None
         self._looking = asyncio.Lock()
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
             await self.period()
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(STEP.total_seconds())
 
     async def period(self) -> Period:
         """From the oldest sample of the last minutes to now."""
         async with self._looking:
             now = self._clock.now()
-            if not self._samples or now - self._samples[-1].at > FRESH:
-                self._samples.append(Sample(now, await self._look()))
-            while now - self._samples[0].at > PERIOD:
-                self._samples.popleft()
-            return Period(self._samples[0], self._samples[-1])
+            if self._latest is None or now - self._latest.at > FRESH:
+                self._latest = Sample(now, await self._look())
+                self._keep(self._latest)
+            return Period(self._kept[0], self._latest)
+
+    def _keep(self, sample: Sample) -> None:
+        if not self._kept or sample.at - self._kept[-1].at >= STEP:
+            self._kept.append(sample)
+        while sample.at - self._kept[0].at > PERIOD:
+            self._kept.popleft()
 
     async def _look(self) -> Mapping[str, Glance]:
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
