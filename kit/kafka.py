@@ -302,13 +302,13 @@ async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callabl
     Raises `Unavailable` when no broker answers.
     """
     consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topics
-        *topics, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False
-    )
+        *topics, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False,
+        auto_offset_reset="earliest",  # seeking there would race with aiokafka's own first reset, and may lose
+    )  # fmt: skip
     try:
         await _connected(consumer, settings)
         partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:

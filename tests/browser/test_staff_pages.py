@@ -1,5 +1,6 @@
 """The pages of windows and operators, as people see them: at a phone and a desk, with and without JavaScript."""
 
+import json
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -125,7 +126,9 @@ async def test_a_card_is_read_checked_and_registered(
 
 async def lay(stack: RunningStack, card: dict[str, object] | None) -> None:
     async with httpx2.AsyncClient() as http:
-        (await http.post(f"{stack.facts['card_reader']}/tray", json=card)).raise_for_status()
+        headers = {"Content-Type": "application/json"}
+        tray = f"{stack.facts['card_reader']}/tray"
+        (await http.post(tray, content=json.dumps(card), headers=headers)).raise_for_status()
 
 
 async def test_what_operators_see_changes_by_itself(desk: Screen, duty: Browsing, stack: RunningStack) -> None:

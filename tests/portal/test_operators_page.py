@@ -138,7 +138,9 @@ async def test_causes_headers_and_contents_are_text_whatever_they_hold(duty: Bro
         text = (await duty.get(page)).text
         assert str(escape(hostile)) in text
         assert "张伟" not in text
-        harmless((await duty.submit(LETTERS, page, reason="", action=hostile)).text)
+        harmless((await duty.submit(LETTERS, page, reason=hostile * 30, action="drop")).text)
+        neither = await duty.submit(LETTERS, page, reason="测试数据", action=hostile)
+        assert neither.headers["location"].startswith(f"{LETTERS}?")
         await duty.submit(LETTERS, page, reason="测试数据", action="drop")
 
 
