@@ -100,6 +100,12 @@ async def test_a_letter_is_looked_at_and_replayed_and_its_work_is_done(
     assert member.citizen.id not in str(line)
 
 
+async def test_a_letter_is_found_whenever_it_is_looked_for(duty: Browsing, stack: RunningStack) -> None:
+    page = f"{LETTERS}?id={quote(await lay_letter(stack, own_name('Reject: waits')))}"
+    assert {(await duty.get(page)).status_code for _ in range(20)} == {200}
+    await duty.submit(LETTERS, page, reason="测试数据", action="drop")
+
+
 async def test_all_letters_of_a_cause_are_dropped_and_others_stay(duty: Browsing, stack: RunningStack) -> None:
     cause, other = own_name("Reject: broken"), own_name("Reject: other")
     for _ in range(3):
