@@ -1,6 +1,6 @@
 # Every target is one line that CI and people call alike; `make` alone prints them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset demo test test-long check bench soak lock help
+.PHONY: up down status logs restart reset totp demo test test-long check bench soak lock help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -24,6 +24,9 @@ restart: ## Restart the processes of one service, or of all services: make resta
 
 reset: ## Stop the stack and delete its data
 	@$(STACK) reset
+
+totp: ## Print the TOTP code that a demo member of staff would read off a phone: make totp s=clerk
+	@$(STACK) totp $(s)
 
 demo: ## Play the main job through the public HTTP door and a Kafka subscriber
 	@$(STACK) demo

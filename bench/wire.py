@@ -8,12 +8,13 @@ from typing import Any, Self
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
-def request(method: str, path: str, token: str = "", body: object = None) -> str:
+def request(method: str, path: str, token: str = "", body: object = None, cookie: str = "") -> str:
     """The bytes of a request as text (they are ASCII): prepared before the clock runs."""
     content = "" if body is None else json.dumps(body)
     headers = [f"{method} {path} HTTP/1.1", "Host: bench", f"Content-Length: {len(content)}"]
     headers += ["Content-Type: application/json"] if content else []
     headers += [f"Authorization: Bearer {token}"] if token else []
+    headers += [f"Cookie: {cookie}"] if cookie else []
     return "\r\n".join([*headers, "", content])
 
 

@@ -45,6 +45,10 @@ class Cache:
         """Keep `value` for `seconds`."""
         await _guarded(self._redis.set(self._key(key), value, ex=seconds))
 
+    async def claim(self, key: str, value: str, seconds: int) -> bool:
+        """Keep `value` unless there is one already; of many who claim at once, one gets it."""
+        return bool(await _guarded(self._redis.set(self._key(key), value, ex=seconds, nx=True)))
+
     async def get(self, key: str) -> str | None:
         """The value, or None."""
         return cast(str | None, await _guarded(self._redis.get(self._key(key))))

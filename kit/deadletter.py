@@ -7,9 +7,11 @@ group reads; replaying and dropping then end the letter with a tombstone.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,6 +22,8 @@ from kit.kafka import Record
 from kit.settings import KafkaSettings
 from kit.topics import ToolSettings
 
+T = TypeVar("T")
+SUFFIX = ".dead"
 PREFIX = "dead_"
 KEY_HEADER = "dead_key"
 NULL_HEADER = "dead_null"  # the record had no value; a letter without one would be a tombstone, and be compacted away
@@ -29,12 +33,39 @@ Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows the
 
 def dead_topic(group: str) -> str:
     """Where the group's dead letters lie."""
-    return f"{group}.dead"
+    return f"{group}{SUFFIX}"
 
 
 def replay_topic(group: str) -> str:
     """Where replayed letters go; the group reads it beside its own topics."""
     return f"{group}.replay"
+
+
+class NoSuchLetter(Exception):
+    """It was never there, or somebody ended it meanwhile."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter that waits: of which group, under which id, since when, why; its headers as texts, its bytes."""
+
+    group: str
+    id: str
+    at: datetime
+    headers: dict[str, str]
+    value: bytes
+
+    @classmethod
+    def of(cls, record: Record) -> "Letter":
+        """From the group's topic."""
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        return cls(record.topic.removesuffix(SUFFIX), record.key.decode(), at, headers, record.value)
+
+    @property
+    def cause(self) -> str:
+        """Why it died."""
+        return self.headers[f"{PREFIX}cause"]
 
 
 def letter_id(record: Record) -> str:
@@ -67,12 +98,31 @@ async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
         if record.value is not None:
             found[key] = record
 
-    await kafka.read_all(settings, dead_topic(group), take)
+    await kafka.read_all(settings, [dead_topic(group)], take)
     return found
 
 
+async def all_letters(settings: KafkaSettings) -> list[Letter]:
+    """The letters of all groups that wait, oldest first. Raises `Unavailable`."""
+    found: dict[tuple[str, str], Letter] = {}
+
+    def take(record: Record) -> None:
+        place = record.topic, record.key.decode()
+        found.pop(place, None)
+        if record.value is not None:
+            found[place] = Letter.of(record)
+
+    async with kafka.admin(settings) as admin:
+        topics = [topic for topic in await admin.topics() if topic.endswith(SUFFIX)]
+    await kafka.read_all(settings, topics, take)
+    return sorted(found.values(), key=lambda letter: letter.at)
+
+
 async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
-    """Give the letters to the group that failed, once more. Returns the ids that were done."""
+    """Give the letters to the group that failed, once more. Returns the ids that were done.
+
+    Raises `NoSuchLetter`, with nothing done.
+    """
     async with _chosen(settings, group, ids) as (producer, chosen):
         for identity, letter in chosen.items():
             headers = dict(letter.headers)
@@ -84,7 +134,7 @@ async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> lis
 
 
 async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
-    """End the letters without handling them. Returns the ids that were done."""
+    """End the letters without handling them. Returns the ids that were done. Raises as `replay` does."""
     async with _chosen(settings, group, ids) as (producer, chosen):
         for identity in chosen:
             await producer.send(dead_topic(group), identity.encode(), None, [])
@@ -98,7 +148,7 @@ async def _chosen(
     waiting = await letters(settings, group)
     unknown = [] if "all" in ids else [identity for identity in ids if identity not in waiting]
     if unknown:
-        raise typer.BadParameter(f"no such letter in {dead_topic(group)}: {', '.join(unknown)}")
+        raise NoSuchLetter(f"no such letter in {dead_topic(group)}: {', '.join(unknown)}")
     producer = kafka.Producer(settings)
     await producer.start()
     try:
@@ -109,6 +159,13 @@ async def _chosen(
 
 def _settings() -> KafkaSettings:
     return ToolSettings().kafka
+
+
+def _run(action: Coroutine[object, object, T]) -> T:
+    try:
+        return asyncio.run(action)
+    except NoSuchLetter as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command("list")
@@ -135,13 +192,13 @@ def show(group: str, identity: str) -> None:
 @app.command("replay")
 def replay_command(group: str, ids: Ids) -> None:
     """Give letters to the group that failed, once more."""
-    typer.echo(f"replayed {len(asyncio.run(replay(_settings(), group, ids)))}")
+    typer.echo(f"replayed {len(_run(replay(_settings(), group, ids)))}")
 
 
 @app.command("drop")
 def drop_command(group: str, ids: Ids) -> None:
     """End letters without handling them."""
-    typer.echo(f"dropped {len(asyncio.run(drop(_settings(), group, ids)))}")
+    typer.echo(f"dropped {len(_run(drop(_settings(), group, ids)))}")
 
 
 if __name__ == "__main__":

@@ -156,6 +156,10 @@ STATUS_SENTENCES = {
 
 
 def _from_http(_handler: ExceptionHandler, _request: Request, error: Exception) -> Problem:
+    return _http_problem(error)
+
+
+def _http_problem(error: Exception) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     code, detail = STATUS_SENTENCES.get(status, ("bad_request", "请求无法处理"))
     headers = error.headers if isinstance(error, HTTPException) else None
@@ -168,12 +172,25 @@ def _from_validation(_handler: ExceptionHandler, _request: Request, error: Excep
 
 
 def _from_anything(_handler: ExceptionHandler, _request: Request, error: Exception) -> Problem:
+    return _any_problem(error)
+
+
+def _any_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, RecursionError | UnicodeDecodeError):  # what json.loads raises for hostile bodies
         return AppError(400, *STATUS_SENTENCES[400])
     logger.error("request failed", exc_info=error)
     return AppError(500, "internal_error", "系统出错，请稍后再试")
+
+
+def as_problem(error: Exception) -> Problem:
+    """What any error of a request means to whoever asked: for those who render it themselves, as pages do."""
+    if isinstance(error, HTTPException):
+        return _http_problem(error)
+    if isinstance(error, RequestValidationError):  # of an address: nothing is there
+        return NotFound()
+    return _any_problem(error)
 
 
 def response(error: AppError) -> Response:

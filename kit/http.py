@@ -23,7 +23,7 @@ from kit.auth import Caller, TokenVerifier, Unauthorized
 from kit.errors import AppError
 from kit.ids import new_id
 from kit.mongo import Cursor
-from kit.settings import ServiceSettings
+from kit.settings import ProcessSettings, ServiceSettings
 
 logger = log.get("access")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
@@ -92,19 +92,25 @@ def create_app(
 
     Routes find `service` in `request.app.state.service`.
     """
-    local = settings.environment == "local"
+    docs = f"/api/{name}/docs" if settings.environment == "local" else None
+    app = new_app(title, settings, f"/api/{name}/openapi.json", docs)
+    app.state.verifier, app.state.service = verifier, service
+    app.include_router(router)
+    errors.install(app)
+    return app
+
+
+def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, docs: str | None = None) -> FastAPI:
+    """An app without routes that counts, logs and limits requests; `openapi` and `docs` are addresses."""
     app = _App(
         title=title,
-        openapi_url=f"/api/{name}/openapi.json",
-        docs_url=f"/api/{name}/docs" if local else None,
+        openapi_url=openapi,
+        docs_url=docs,
         redoc_url=None,
         max_body_size=settings.http.max_body_bytes,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.verifier, app.state.service = verifier, service
-    app.include_router(router)
-    errors.install(app)
     Instrumentator(excluded_handlers=["openapi"], should_group_status_codes=False).add(
         metrics.latency(buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5))
     ).instrument(app)
@@ -176,6 +182,11 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and REQUEST_ID.match(value.decode("latin-1")):
             return str(value.decode("latin-1"))
     return new_id()
+
+
+def current_request_id() -> str:
+    """The id of the request that is answered just now, to be handed on to other services."""
+    return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
 
 
 def _add_headers(headers: MutableHeaders, request_id: str) -> None:

@@ -296,19 +296,30 @@ async def ping(settings: KafkaSettings) -> None:
         return
 
 
-async def read_all(settings: KafkaSettings, topic: str, take: Callable[[Record], None]) -> None:
-    """Show every committed record of a topic, from the beginning to where it ends now."""
-    consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topic
-        topic, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False
-    )
+async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callable[[Record], None]) -> None:
+    """Show every committed record of topics, from the beginning to where they end now.
+
+    Raises `Unavailable` when no broker answers.
+    """
+    consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topics
+        *topics, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False,
+        auto_offset_reset="earliest",  # seeking there would race with aiokafka's own first reset, and may lose
+    )  # fmt: skip
     try:
-        await consumer.start()
+        await _connected(consumer, settings)
         partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
                     take(record)
     finally:
         await consumer.stop()
+
+
+async def _connected(client: AIOKafkaConsumer, settings: KafkaSettings) -> None:
+    try:
+        async with asyncio.timeout(settings.call_timeout_seconds):
+            await client.start()
+    except (KafkaError, TimeoutError) as error:
+        raise Unavailable("Kafka") from error

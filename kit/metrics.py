@@ -32,7 +32,11 @@ sms_alarms = Counter(
 )
 sms_operator_state = Gauge("sms_operator_state", "0 in use, 1 to be tried with one message, 2 left alone", ["provider"])
 logins = Counter("logins_total", "Codes: asked, right, wrong, expired, limited", ["outcome"])
+staff_logins = Counter("staff_logins_total", "Log-ins of staff: right, wrong, limited", ["outcome"])
 login_alarms = Counter("login_alarms_total", "Budgets of the whole city that were spent", ["budget"])
 captchas = Counter(
     "captchas_total", "Captchas: made, heard as audio, right, wrong, expired or spent before", ["outcome"]
+)
+uploads = Counter(
+    "uploads_judged_total", "Files of people by what the check said: accepted, refused", ["what", "verdict"]
 )

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 import typer
 import uvicorn
@@ -22,20 +22,23 @@ from kit import health, kafka, log
 from kit.consumer import Consumer
 from kit.health import Check
 from kit.publisher import Publisher
-from kit.settings import ServiceSettings
+from kit.settings import ProcessSettings, ServiceSettings
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=ProcessSettings)
+P = TypeVar("P")
 Part = Callable[[], Awaitable[None]]
+Wiring = Callable[[S], AbstractAsyncContextManager[P]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Api:
-    """What an api process serves, and what it needs to be ready."""
+    """What an api process serves, what it needs to be ready, and what runs beside it (`parts`)."""
 
     app: FastAPI
     checks: Mapping[str, Check]
+    parts: Sequence[Part] = ()
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,12 @@ class Worker:
 
 @dataclass(frozen=True)
 class Service(Generic[S]):
-    """A service: its name, its settings, and how its processes are put together (wiring)."""
+    """A service: its name, its settings, and how its processes are put together (wiring). One may have no worker."""
 
     name: str
     settings: type[S]
-    api: Callable[[S], AbstractAsyncContextManager[Api]]
-    worker: Callable[[S], AbstractAsyncContextManager[Worker]]
+    api: Wiring[S, Api]
+    worker: Wiring[S, Worker] | None = None
     commands: Mapping[str, Callable[..., None]] = field(default_factory=dict)
 
 
@@ -63,14 +66,19 @@ def main(service: Service[S]) -> None:
     """The command line of a service."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+    @app.callback()
+    def commands() -> None:  # without it a single command would be run without its name
+        pass
+
     @app.command(help="serve the public API")
     def api() -> None:
         run(service, "api")
 
-    @app.command(help="run consumers and publisher")
     def worker() -> None:
         run(service, "worker")
 
+    if service.worker:
+        app.command(help="run consumers and publisher")(worker)
     for name, command in service.commands.items():
         app.command(name)(command)
     app()
@@ -81,7 +89,7 @@ def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     settings = service.settings()
     tune()
     log.configure(service.name, process, settings.log_level)
-    serve = _api(service, settings) if process == "api" else _worker(service, settings)
+    serve = _worker(service.worker, settings) if process == "worker" and service.worker else _api(service.api, settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(serve)
@@ -103,16 +111,17 @@ def tune() -> None:
     sys.setswitchinterval(0.0005)
 
 
-async def _api(service: Service[S], settings: S) -> None:
-    async with service.api(settings) as api:
+async def _api(wiring: Wiring[S, Api], settings: S) -> None:
+    async with wiring(settings) as api:
         public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
         internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
-        await _until_signal([public, internal], [])
+        await _until_signal([public, internal], api.parts)
 
 
-async def _worker(service: Service[S], settings: S) -> None:
-    async with service.worker(settings) as worker:
-        checks: dict[str, Check] = {**worker.checks, "kafka": partial(kafka.ping, settings.kafka), **_progress(worker)}
+async def _worker(wiring: Wiring[S, Worker], settings: S) -> None:
+    ping = partial(kafka.ping, cast(ServiceSettings, settings).kafka)
+    async with wiring(settings) as worker:
+        checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}
         internal = _server(health.application(checks), settings.internal.host, settings.internal.port)
         await _until_signal([internal], list(_parts(worker)))
 

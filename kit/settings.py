@@ -94,8 +94,8 @@ class SealSettings(KeyRing):
     index_key: Key = Field(repr=False)
 
 
-class ServiceSettings(BaseSettings):
-    """What every service reads; its own settings add to it."""
+class ProcessSettings(BaseSettings):
+    """What every process reads; a service that keeps nothing itself needs no more."""
 
     model_config = SettingsConfigDict(
         env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, frozen=True
@@ -106,7 +106,12 @@ class ServiceSettings(BaseSettings):
     log_level: str = "INFO"
     http: HttpSettings = HttpSettings()
     internal: InternalSettings = InternalSettings()
+    redis: RedisSettings
+
+
+class ServiceSettings(ProcessSettings):
+    """What a service with a database and topics reads; its own settings add to it."""
+
     mongo: MongoSettings
     kafka: KafkaSettings
-    redis: RedisSettings
     tokens: TokenSettings

@@ -15,7 +15,7 @@ from tests.support.stack import RunningStack
 from tests.support.things import Things, own_things
 from tests.support.tokens import stack_issuer
 
-pytest_plugins = ["tests.support.visits", "tests.support.sms"]
+pytest_plugins = ["tests.support.visits", "tests.support.sms", "tests.support.staffing"]
 
 
 @pytest.fixture(scope="session", autouse=True)

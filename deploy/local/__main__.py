@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import pyotp
 import typer
 
 from deploy.local import demo as demo_play
@@ -75,6 +76,15 @@ def demo(name: Name = "dev", data: Data = None) -> None:
         raise StackError("the stack is not up: run `make up` first")
     if not asyncio.run(demo_play.play(description(stack, secrets_of(stack)))):
         raise typer.Exit(1)
+
+
+@app.command()
+def totp(who: Annotated[str, typer.Argument(help="clerk, operator or admin")], name: Name = "dev") -> None:
+    """Print the code that this demo member of staff would read off a phone; each works once."""
+    logins = secrets_of(Stack.named(name)).model_dump(include={"clerk", "operator", "admin"})
+    if who not in logins:
+        raise StackError(f"there is no {who}: clerk, operator or admin")
+    print(pyotp.TOTP(logins[who]["totp_secret"]).now())
 
 
 @app.command("run-with-stack")

@@ -2,12 +2,11 @@
 
 import json
 
-from deploy.local.ports import HOST
+from deploy.local.ports import HOST, ONLY_API, SERVICES
 from deploy.local.secrets import SealKeys, Secrets
 from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 
-ROLES = ("api", "worker")
 PARTITIONS = 6
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
@@ -15,9 +14,17 @@ SMS_SIGN_NAME = "上海建筑业"
 Environment = dict[str, str]
 
 
+def roles_of(service: str) -> tuple[str, ...]:
+    """The processes of a service."""
+    return ("api",) if service in ONLY_API else ("api", "worker")
+
+
 def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
     """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
-    own = {"identity": _identity, "notify": _notify, "attachments": _attachments, "signature": _signature}.get(service)
+    own = {
+        "identity": _identity, "notify": _notify, "attachments": _attachments, "signature": _signature,
+        "portal": _portal,
+    }.get(service)  # fmt: skip
     return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
 
 
@@ -74,6 +81,14 @@ def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
                 "receipts_url": _receipts_url(stack, secrets, "aliyun"),
             }
         ),
+    }
+
+
+def card_reader_environment(stack: Stack) -> Environment:
+    """What `python -m deploy.local.card_reader` needs: the pages that may read cards are the portal's."""
+    return {
+        "CARD_READER_PORT": str(stack.ports.card_reader),
+        "CARD_READER_PAGES": f"http://{HOST}:{stack.ports.gateway}",
     }
 
 
@@ -149,12 +164,35 @@ def _signature(stack: Stack, secrets: Secrets) -> Environment:
     return s3_environment(stack, secrets, "signature") | _seal(secrets.signature_seal) | {"IDENTITY_URL": identity}
 
 
+def _portal(stack: Stack, secrets: Secrets) -> Environment:
+    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in SERVICES if name != "portal"}
+    return {
+        "SERVICES": json.dumps(apis),
+        "PROCESSES": json.dumps(_internals(stack)),
+        "READER_ORIGIN": f"http://{HOST}:{stack.ports.card_reader}",
+        **_ring("SEAL", secrets.portal_seal),
+    }
+
+
+def _internals(stack: Stack) -> dict[str, str]:
+    """Where each process shows its health and its metrics."""
+    return {
+        f"{service}-{role}": f"http://{HOST}:{port}"
+        for service, ports in stack.ports.services.items()
+        for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
+    }
+
+
 def _seal(seal: SealKeys) -> Environment:
-    return {"SEAL__KEYS": json.dumps(seal.keys), "SEAL__CURRENT": seal.current, "SEAL__INDEX_KEY": seal.index_key}
+    return _ring("SEAL", seal) | {"SEAL__INDEX_KEY": seal.index_key}
 
 
 def _bus(bus: SealKeys) -> Environment:
-    return {"BUS__KEYS": json.dumps(bus.keys), "BUS__CURRENT": bus.current}
+    return _ring("BUS", bus)
+
+
+def _ring(name: str, ring: SealKeys) -> Environment:
+    return {f"{name}__KEYS": json.dumps(ring.keys), f"{name}__CURRENT": ring.current}
 
 
 def _limits(stack: Stack) -> Environment:

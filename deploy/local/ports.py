@@ -5,7 +5,9 @@ from typing import Self
 from zlib import crc32
 
 HOST = "127.0.0.1"
-SERVICES = ("identity", "records", "notify", "attachments", "signature")
+SERVICES = ("identity", "records", "notify", "attachments", "signature", "portal")
+ONLY_API = {"portal"}
+"""The services without a worker: they consume and publish nothing."""
 # Every port that SeaweedFS opens, by the option that sets it: left to itself it would take them where it likes.
 S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
 
@@ -32,6 +34,7 @@ class Ports:
     mongo: int
     redis: int
     sms_operator: int
+    card_reader: int
     s3: dict[str, int]
     services: dict[str, ServicePorts]
 
@@ -46,6 +49,7 @@ class Ports:
             mongo=base + 3,
             redis=base + 4,
             sms_operator=base + 5,
+            card_reader=base + 6,
             s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )
@@ -59,11 +63,12 @@ class Ports:
             self.mongo: "mongo",
             self.redis: "redis",
             self.sms_operator: "sms-operator",
+            self.card_reader: "card-reader",
         }
         servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():
             servers |= {ports.api: f"{service}-api", ports.internal: f"{service}-api"}
-            servers |= {ports.worker: f"{service}-worker"}
+            servers |= {} if service in ONLY_API else {ports.worker: f"{service}-worker"}
         return servers
 
 

@@ -5,12 +5,18 @@ import sys
 from dataclasses import dataclass, field
 
 from deploy.local import servers
-from deploy.local.environment import ROLES, Environment, environment_of, sms_operator_environment
+from deploy.local.environment import (
+    Environment,
+    card_reader_environment,
+    environment_of,
+    roles_of,
+    sms_operator_environment,
+)
 from deploy.local.ports import SERVICES
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import ROOT, Stack
 
-SERVERS = ("kafka", "mongo", "redis", "s3", "sms-operator", "gateway")
+SERVERS = ("kafka", "mongo", "redis", "s3", "sms-operator", "card-reader", "gateway")
 
 # Higher stops first: the door, then our processes, then what they stand on.
 _GATEWAY, _SERVICE, _SERVER = 30, 20, 10
@@ -33,17 +39,18 @@ def programs_of(stack: Stack, secrets: Secrets) -> list[Program]:
 
 
 def service_programs() -> list[str]:
-    return [f"{service}-{role}" for service in SERVICES for role in ROLES]
+    return [f"{service}-{role}" for service in SERVICES for role in roles_of(service)]
 
 
 def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
-    operator = [sys.executable, "-m", "deploy.local.sms_operator"]
+    operator, reader = ([sys.executable, "-m", f"deploy.local.{name}"] for name in ("sms_operator", "card_reader"))
     return [
         Program("kafka", servers.kafka_command(stack), _SERVER, patience=20),
         Program("mongo", servers.mongo_command(stack), _SERVER),
         Program("redis", servers.redis_command(stack), _SERVER),
         Program("s3", servers.s3_command(stack), _SERVER, servers.s3_environment(stack, secrets)),
         Program("sms-operator", operator, _SERVER, sms_operator_environment(stack, secrets)),
+        Program("card-reader", reader, _SERVER, card_reader_environment(stack)),
         Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
     ]
 
@@ -57,7 +64,7 @@ def _services(stack: Stack, secrets: Secrets) -> list[Program]:
             environment_of(stack, secrets, service, role),
         )
         for service in SERVICES
-        for role in ROLES
+        for role in roles_of(service)
     ]
 
 

@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from redis.asyncio import Redis
 
-from deploy.local.environment import kafka_servers, redis_url, s3_url
+from deploy.local.environment import kafka_servers, redis_url, roles_of, s3_url
 from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets
 from deploy.local.stack import Stack
@@ -45,12 +45,14 @@ class NotReady(Exception):
 
 def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
     operator = f"http://{HOST}:{stack.ports.sms_operator}/inbox.json"
+    reader = f"http://{HOST}:{stack.ports.card_reader}/"
     return [
         Check("kafka", lambda: kafka_is_ready(stack)),
         Check("mongo", lambda: mongo_is_ready(stack)),
         Check("redis", lambda: redis_is_ready(stack)),
         Check("s3", lambda: s3_is_ready(stack, secrets)),
         Check("sms-operator", lambda: answers_ok(operator)),
+        Check("card-reader", lambda: answers_ok(reader)),
         Check("gateway", lambda: answers(f"http://{HOST}:{stack.ports.gateway}/")),
     ]
 
@@ -59,7 +61,7 @@ def service_checks(stack: Stack) -> list[Check]:
     return [
         Check(f"{service}-{role}", lambda port=port: answers_ok(f"http://{HOST}:{port}/readyz"))  # type: ignore[misc]
         for service, ports in stack.ports.services.items()
-        for role, port in (("api", ports.internal), ("worker", ports.worker))
+        for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
     ]
 
 

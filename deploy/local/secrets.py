@@ -40,6 +40,7 @@ class Secrets(BaseModel):
     signing_keys: list[dict[str, Any]]
     identity_seal: SealKeys
     notify_seal: SealKeys
+    portal_seal: SealKeys = Field(default_factory=SealKeys.generate)
     signature_seal: SealKeys = Field(default_factory=SealKeys.generate)
     bus: SealKeys
     codes_key: str

@@ -39,6 +39,8 @@ missing_packages() {
     java_is_new_enough || echo openjdk-17-jre-headless
     command -v mvn >/dev/null || echo maven
     command -v redis-server >/dev/null || echo redis-server
+    # for the browser tests
+    command -v chromium >/dev/null || echo chromium
     # the mongod from the wheel links against it
     ldconfig -p | grep -q 'libcurl\.so\.4 ' || echo libcurl4
     # together they have every character that a name may hold

@@ -27,6 +27,7 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
     return {
         "name": stack.name,
         "gateway": _url(stack.ports.gateway),
+        "portal": f"{_url(stack.ports.gateway)}/",
         "kafka": kafka_servers(stack),
         "mongo": mongo_url(stack),
         "redis": redis_url(stack),
@@ -36,6 +37,7 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
             "secret_key": secrets.s3_secret_key,
         },
         "sms_inbox": _url(stack.ports.sms_operator),
+        "card_reader": _url(stack.ports.card_reader),
         "services": {
             name: {"api": _url(ports.api), "internal": _url(ports.internal), "worker": _url(ports.worker)}
             for name, ports in stack.ports.services.items()

@@ -13,6 +13,7 @@ from deploy.local.stack import Stack
 from deploy.local.stackfile import description
 from deploy.local.supervisor import Supervisor
 
+TOTP_COMMAND = "make totp s=clerk"
 console = Console(highlight=False)
 
 
@@ -36,15 +37,21 @@ def print_addresses(stack: Stack) -> None:
     demo = facts["demo"]
     gateway = facts["gateway"]
     lines = {
+        "portal": f"{facts['portal']}  log in as the practitioner below; the code arrives in the SMS inbox",
+        "window, duty": f"{facts['portal']}staff  log in as clerk or operator below; TOTP code: {TOTP_COMMAND}",
+        "SMS inbox": facts["sms_inbox"],
+        "card reader": f"{facts['card_reader']}  lay a card there, then read it at the window",
         "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/signature, /api/notify)",
         "API pages": f"{gateway}/api/identity/docs  {gateway}/api/records/docs",
-        "SMS inbox": facts["sms_inbox"],
         "Kafka": facts["kafka"],
         "MongoDB": facts["mongo"],
         "Redis": facts["redis"],
         "S3": "{endpoint}, access key {access_key}, secret key {secret_key}".format(**facts["s3"]),
         "practitioner": "{document_number}, phone {phone}".format(**demo["practitioner"]),
-        "clerk": "{username}, password {password}, TOTP secret {totp_secret}".format(**demo["clerk"]),
+        **{
+            role: "{username}, password {password}, TOTP secret {totp_secret}".format(**demo[role])
+            for role in ("clerk", "operator", "admin")
+        },
         "API client": "{client_id}, secret {client_secret}".format(**demo["client"]),
         "all of it": stack.stackfile,
     }

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from kit import log
+from kit import log, metrics
 from kit.blobs import Bucket, Damaged
 from kit.clock import Clock
 from kit.errors import Unavailable
@@ -36,6 +36,8 @@ class Checks:
             await self._attachments.replace(judged)
         except Conflict:  # deleted meanwhile, or judged by another worker: what was told of that is still to come
             logger.info("a verdict came too late", attachment=attachment_id)
+        else:
+            metrics.uploads.labels("attachment", verdict.state).inc()
 
     async def _verdict(self, attachment: Attachment) -> tuple[Verdict, Mapping[str, object]]:
         content = await self._original(attachment)

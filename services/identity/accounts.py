@@ -8,10 +8,11 @@ import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from kit import metrics
 from kit.auth import Caller, TokenIssuer
 from kit.cache import RateLimits, Rule
 from kit.clock import Clock
-from kit.errors import AppError
+from kit.errors import AppError, TooManyRequests
 from kit.ids import derived_id
 from kit.mongo import Conflict
 from kit.seal import Sealer
@@ -68,19 +69,27 @@ class AccountService:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
         self._limits, self._delays, self._clock, self._passwords = limits, delays, clock, Passwords()
 
-    async def log_in(
-        self, username: str, password: str, totp: str, address: str, device: str
-    ) -> tuple[Tokens, list[str]]:
-        """Tokens and roles. Raises 401 `login_failed`, the same for every cause; 429."""
+    async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
+        """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""
         account = _staff_id(username)
-        await self._delays.admit(account, address)
-        await self._limits.hit(TRIES, "staff", account, sentence=TOO_OFTEN)
+        await self._admit(account, address)
         staff = await self._proved(account, password, totp)
         if staff is None:
             await self._delays.failed(account, address)
+            metrics.staff_logins.labels("wrong").inc()
             raise AppError(401, "login_failed", "用户名、密码或动态口令不正确")
         await self._delays.forget(account, address)
-        return await self._sessions.open_staff(staff, address, device), staff.roles
+        metrics.staff_logins.labels("right").inc()
+        return await self._sessions.open_staff(staff, address, device), staff
+
+    async def _admit(self, account: str, address: str) -> None:
+        """May this address try this account now? Raises 429."""
+        try:
+            await self._delays.admit(account, address)
+            await self._limits.hit(TRIES, "staff", account, sentence=TOO_OFTEN)
+        except TooManyRequests:
+            metrics.staff_logins.labels("limited").inc()
+            raise
 
     async def _proved(self, account: str, password: str, totp: str) -> Staff | None:
         """The member of staff with this password and this code; it takes as long when there is none."""

@@ -190,10 +190,10 @@ async def log_in_staff(
     services: ServicesDep, request: Request, body: StaffSessionIn, user_agent: Device = ""
 ) -> StaffSessionOut:
     """Log in as clerk, admin or operator."""
-    tokens, roles = await services.accounts.log_in(
+    tokens, staff = await services.accounts.log_in(
         body.username, body.password, body.totp, client_address(request), user_agent
     )
-    return StaffSessionOut.model_validate({**_tokens(tokens), "roles": roles})
+    return StaffSessionOut.model_validate({**_tokens(tokens), "staff_id": staff.id, "roles": staff.roles})
 
 
 @router.post("/oauth/token")
@@ -279,6 +279,12 @@ async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id
     return Response(
         picture, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="portrait.jpg"'}
     )
+
+
+@router.get("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
+async def get_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> CertificateOut:
+    """The person's digital certificate; 404 where none was ever issued."""
+    return _certificate(await services.identity.certificate(caller, practitioner_id))
 
 
 @router.post("/practitioners/{practitioner_id}/certificate", status_code=201)

@@ -88,6 +88,7 @@ class SessionOut(TokensOut):
 class StaffSessionOut(TokensOut):
     """A session of staff."""
 
+    staff_id: str
     roles: list[str]
 
 

@@ -156,6 +156,14 @@ class IdentityService:
         owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person)
         return await self._portraits.show(await self._store.practitioners.get(owner))
 
+    async def certificate(self, caller: Caller, person: str) -> Certificate:
+        """A person's certificate, in whichever state it is. Raises `NotFound`."""
+        owner = await self._looks.owner(caller, person, READ_SCOPE, "certificate", person)
+        found = await self._store.certificate_of(owner)
+        if found is None:
+            raise NotFound
+        return found
+
     async def issue_certificate(self, caller: Caller, person_id: str, phone: str) -> Certificate:
         """Open self-service for a person with this phone. Raises 409 when a certificate is active."""
         caller.require(role="clerk", scope="certificates:issue")

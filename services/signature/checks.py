@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from kit import log
+from kit import log, metrics
 from kit.blobs import Bucket, Damaged
 from kit.clock import Clock
 from kit.errors import Unavailable
@@ -37,14 +37,18 @@ class Checks:
             return
         verdict = await self._verdict(signature)
         changed = {"reasons": [*verdict.reasons], "warnings": [*verdict.warnings], "form_id": verdict.form_id}
-        await self._become(signature, verdict.state, changed)
+        if await self._become(signature, verdict.state, changed):
+            metrics.uploads.labels("signature", verdict.state).inc()
 
-    async def _become(self, signature: Signature, state: str, changed: Mapping[str, object]) -> None:
+    async def _become(self, signature: Signature, state: str, changed: Mapping[str, object]) -> bool:
+        """Write it down; False when something else is written there already."""
         following = signature.following(at=self._clock.now(), by=BY, action=state, state=state, **changed)
         try:
             await self._signatures.replace(following)
         except Conflict:  # another worker was quicker: what was told of that is still to come
             logger.info("a verdict came too late", signature=signature.id)
+            return False
+        return True
 
     async def _verdict(self, signature: Signature) -> Verdict:
         content = await self._original(signature)

@@ -44,6 +44,7 @@ async def test_a_clerk_looks_with_a_reason_and_the_person_sees_it(window: Window
         "attachment": scans,
         "practitioner": f"{WINDOW}/{citizen.id}",
         "portrait": f"{WINDOW}/{citizen.id}/portrait",
+        "certificate": f"{WINDOW}/{citizen.id}/certificate",
         "records": f"/api/records/practitioners/{citizen.id}/records",
         "record": f"/api/records/records/{record}",
     }

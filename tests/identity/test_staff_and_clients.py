@@ -13,8 +13,9 @@ from deploy.local.stackfile import CLIENT_SCOPES
 from tests.support.names import own_name
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
+from tests.support.staffing import Hire
 from tests.support.tokens import token_settings
-from tests.support.visits import WINDOW, Citizen, Staff, Window, at_once, bearer
+from tests.support.visits import WINDOW, Citizen, LoginPage, Staff, Window, at_once, bearer
 
 TOKEN = "/api/identity/oauth/token"
 GRANT = {"grant_type": "client_credentials"}
@@ -51,6 +52,26 @@ async def test_a_member_of_staff_can_go_on_and_log_out(stack: RunningStack, gate
     assert ended.status_code == 204
     body = {"refresh_token": tokens["refresh_token"]}
     problem(await gateway.post("/api/identity/tokens/refresh", json=body), 401, "refresh_invalid")
+
+
+async def test_an_admin_may_do_what_clerks_and_operators_may(hire: Hire) -> None:
+    admin, operator, citizen = await hire("admin"), await hire("operator"), Citizen()
+    assert (await admin.call("POST", WINDOW, json=citizen.card)).status_code == 201
+    assert (await admin.call("GET", "/api/notify/messages")).status_code == 200
+    assert (admin.tokens["roles"], bool(admin.tokens["staff_id"])) == (["admin"], True)
+    problem(await operator.call("POST", WINDOW, json=Citizen().card), 403, "forbidden", citizen.number)
+
+
+async def test_a_certificate_is_read_in_whichever_state_it_is(window: Window, login_page: LoginPage) -> None:
+    citizen = await window.registered()
+    path = f"{WINDOW}/{citizen.id}/certificate"
+    why = {"X-Access-Reason": "test"}
+    problem(await window.clerk.call("GET", path, headers=why), 404, "not_found")
+    issued = (await window.issue(citizen)).json()
+    session = await login_page.logged_in(citizen)
+    assert (await session.call("GET", f"{WINDOW}/me/certificate")).json() == issued
+    await window.revoke(citizen)
+    assert (await window.clerk.call("GET", path, headers=why)).json() == issued | {"state": "revoked"}
 
 
 async def test_every_refusal_of_staff_looks_the_same(operator: Staff) -> None:

@@ -1,0 +1,56 @@
+"""Row: the portal's list page at the pace a city needs, each time of another person's file."""
+
+from bench.endpoints import EACH
+from bench.processes import measured
+from bench.samples import KIND, documents
+from bench.stack import Stack
+from bench.table import Row
+from bench.wire import request
+from kit.cache import RedisServer
+from kit.clock import SystemClock
+from kit.seal import Sealer
+from kit.settings import KeyRing, RedisSettings
+from services.portal.answers import Tokens
+from services.portal.backend import Backend
+from services.portal.sessions import Sessions
+from services.portal.settings import SessionSettings
+from services.portal.vault import Vault
+from services.portal.visits import COOKIE_NAME
+from services.records.store import COLLECTION
+
+PEOPLE = 100
+PACE, SECONDS, WARM_UP_SECONDS = 20.0, 20.0, 3.0
+P50, P99 = 60.0, 200.0
+
+
+async def rows(stack: Stack) -> list[Row]:
+    cookies = await _logged_in(stack, await _people(stack))
+    requests = [request("GET", f"/file/{KIND}", cookie=f"{COOKIE_NAME}={cookie}") for cookie in cookies]
+    load = {"port": stack.port("portal"), "requests": requests, "pace": PACE}
+    await measured("bench.load", **load, seconds=WARM_UP_SECONDS)
+    found = await measured("bench.load", **load, seconds=SECONDS)
+    reached = f"{found['p50_ms']:.0f} / {found['p99_ms']:.0f} ms"
+    passed = found["p50_ms"] <= P50 and found["p99_ms"] <= P99
+    name = f"the list page of a person with {EACH} records, {PACE:.0f}/s"
+    return [Row(name, reached, "–", f"{P50:.0f} / {P99:.0f} ms", reached, passed, {"ours": found})]
+
+
+async def _people(stack: Stack) -> list[str]:
+    """Written directly: who they are."""
+    made = list(documents(PEOPLE * EACH, each=EACH))
+    async with stack.database("records") as database:
+        await database[COLLECTION].insert_many(made, ordered=False)
+    return sorted({str(one["practitioner_id"]) for one in made})
+
+
+async def _logged_in(stack: Stack, people: list[str]) -> list[str]:
+    """The cookies of their browsers."""
+    settings = stack.environment("portal-api")
+    ring = KeyRing.model_validate_json(f'{{"keys":{settings["SEAL__KEYS"]},"current":"{settings["SEAL__CURRENT"]}"}}')
+    async with RedisServer(RedisSettings(url=stack.file["redis"]), "portal") as redis:
+        sessions = Sessions(Vault(redis.cache, Sealer(ring)), Backend({}), SessionSettings(), SystemClock())
+        return [await sessions.open("practitioner", person, "某某", _tokens(stack, person)) for person in people]
+
+
+def _tokens(stack: Stack, person: str) -> Tokens:
+    return Tokens(access_token=stack.token(person), expires_in=3600, refresh_token="")

@@ -1,0 +1,36 @@
+"""What a process shows on its internal port (kit.health, kit.metrics), read by another one."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+Labels = frozenset[tuple[str, str]]
+Values = Mapping[tuple[str, Labels], float]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A process at one moment: what its checks say by name (`ok`, or why not), and values by metric and labels."""
+
+    answers: bool
+    checks: Mapping[str, str] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
+
+
+async def glance(http: httpx2.AsyncClient, address: str, names: Collection[str]) -> Glance:
+    """Readiness, and the metrics called `names`, of the process at `address`; one that is away is no error."""
+    try:
+        ready, metrics = await asyncio.gather(http.get(f"{address}/readyz"), http.get(f"{address}/metrics"))
+        return Glance(True, ready.json()["checks"], _values(metrics.text, names))
+    except (httpx2.HTTPError, ValueError, KeyError):
+        return Glance(False)
+
+
+def _values(text: str, names: Collection[str]) -> Values:
+    """Only the lines that are wanted are parsed: most of them are buckets of requests."""
+    lines = [line for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in names]
+    families = text_string_to_metric_families("\n".join(lines) + "\n")
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}

@@ -1,0 +1,76 @@
+"""A person's whole file, as every page of theirs needs it: for its list, and for the to-dos in the menu."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kit.clock import shanghai_date
+from kit.errors import AppError
+from services.portal.answers import Kind, Record, Signature
+from services.portal.domain import ITEMS, Column, Item, ToDo, columns_of, item_of, to_dos
+from services.portal.own_file import OwnFile
+from services.portal.visits import Visit
+
+ROWS = 50
+
+
+@dataclass(frozen=True)
+class File:
+    """What is known of a person; `here` is the name of the menu's item that is open."""
+
+    own: OwnFile
+    kinds: dict[str, Kind]
+    records: list[Record]
+    signature: Signature | None
+    to_dos: list[ToDo]
+    here: str
+
+    @property
+    def menu(self) -> list[tuple[Item, int]]:
+        """The nine items and how much is to be done at each."""
+        counts = Counter(one.item.name for one in self.to_dos if one.tone != "wait")
+        return [(item, counts[item.name]) for item in ITEMS]
+
+    def count(self, item: Item) -> int:
+        """How many records an item has."""
+        return sum(record.kind in item.kinds for record in self.records)
+
+
+async def file_of(visit: Visit, here: str = "") -> File:
+    """The file of who is logged in. Raises `Unavailable` when records is away."""
+    own = visit.own_file
+    kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), signature_of(own))
+    wanted = to_dos(records, kinds, signature, shanghai_date(visit.portal.clock.now()))
+    return File(own, kinds, records, signature, wanted, here)
+
+
+async def opened(visit: Visit, record_id: str) -> tuple[Record, File]:
+    """A record, and the file with its item open."""
+    record, file = await asyncio.gather(visit.own_file.record(record_id), file_of(visit))
+    return record, replace(file, here=item_of(record.kind).name)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One page of a person's records of a kind."""
+
+    kind: Kind
+    columns: Sequence[Column]
+    records: Sequence[Record]
+    total: int
+    more: bool
+
+
+def table_of(records: Sequence[Record], kind: Kind, page: int) -> Table:
+    """The page of this number, from 1."""
+    mine, first = [record for record in records if record.kind == kind.name], (page - 1) * ROWS
+    return Table(kind, columns_of(kind), mine[first : first + ROWS], len(mine), first + ROWS < len(mine))
+
+
+async def signature_of(own: OwnFile) -> Signature | None:
+    """A page does without it when signature is away."""
+    try:
+        return await own.signature()
+    except AppError:
+        return None

@@ -1,0 +1,45 @@
+"""The pages of the file: home, and a list for each item of the guide's menu."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from kit.errors import NotFound
+from services.portal import domain
+from services.portal.files import file_of, table_of
+from services.portal.visits import PersonDep
+
+Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
+Number = Annotated[int, Query(ge=1, le=1000)]
+router = APIRouter()
+
+
+@router.get("/")
+async def home(visit: PersonDep, note: str = "") -> Response:
+    """What wants doing, and all of the menu."""
+    return visit.page("practitioner/home.html", file=await file_of(visit, "home"), note=note)
+
+
+@router.get("/file/basic")
+async def basic(visit: PersonDep) -> Response:
+    """Basic information (guide §5.1)."""
+    file = await file_of(visit, "basic")
+    return visit.page("practitioner/basic.html", file=file, person=await file.own.basic())
+
+
+@router.get("/portrait")
+async def portrait(visit: PersonDep) -> Response:
+    """The person's portrait."""
+    return Response(await visit.own_file.portrait(), media_type="image/jpeg")
+
+
+@router.get("/file/{name}")
+async def show(visit: PersonDep, name: Name, page: Number = 1, note: str = "") -> Response:
+    """The list of an item: one table for each kind of record."""
+    item = domain.item_of(name)
+    file = await file_of(visit, item.name)
+    if not item.kinds or not set(item.kinds) <= file.kinds.keys():
+        raise NotFound
+    tables = [table_of(file.records, file.kinds[kind], page) for kind in item.kinds]
+    return visit.page("practitioner/list.html", file=file, item=item, tables=tables, page=page, note=note)

@@ -1,0 +1,129 @@
+"""Add, edit and delete a record: nothing that was typed is lost, and nobody's change is overwritten unseen."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from kit.errors import AppError
+from kit.http import Id
+from kit.ids import secret_id
+from services.portal.answers import Record
+from services.portal.backend import Refused
+from services.portal.domain import item_of
+from services.portal.editing import Editing, own_kind, record_page
+from services.portal.files import File, file_of, opened
+from services.portal.forms import data_of, errors_of, fingerprint, forgotten
+from services.portal.visits import PersonDep, Visit
+
+KindName = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
+AGAIN = "您刚才已经保存过一条。再次保存将会新增一条，请先到列表中核对"
+CHANGED = "该记录在您填写期间已被修改，请核对后再保存"
+router = APIRouter()
+
+
+@router.get("/file/{name}/new")
+async def new(visit: PersonDep, name: KindName) -> Response:
+    """An empty form, or what was typed into it before the session ended."""
+    file = await file_of(visit, item_of(name).name)
+    draft = await visit.draft()
+    return await record_page(
+        visit, file, Editing(own_kind(file.kinds, name), typed=draft, note="restored" if draft else "")
+    )
+
+
+@router.post("/file/{name}/new")
+async def add(visit: PersonDep, name: KindName) -> Response:
+    """Save a new record; its scan follows on its own page."""
+    file = await file_of(visit, item_of(name).name)
+    kind, form = own_kind(file.kinds, name), visit.form
+    if errors := forgotten(kind, form):
+        return await record_page(visit, file, Editing(kind, None, form, errors, "请按提示修改", 422))
+    try:
+        record = await file.own.add(name, data_of(kind, form), form.get("key") or secret_id())
+    except AppError as error:
+        return await _not_saved(visit, file, Editing(kind, None, form), error)
+    return visit.go(f"/records/{record.record_id}?note=added" if kind.attachment else f"{_list(record)}?note=saved")
+
+
+def _list(record: Record) -> str:
+    return item_of(record.kind).path
+
+
+async def _not_saved(visit: Visit, file: File, editing: Editing, error: AppError) -> Response:
+    """The form again, with what was typed and why it was not saved."""
+    visit.still_there(error)
+    again = error.code == "idempotency_conflict"
+    typed = {name: value for name, value in visit.form.items() if not (again and name == "key")}
+    problem = AGAIN if again else str(error.detail)
+    refused = Editing(editing.kind, editing.record, typed, errors_of(error), problem, error.status)
+    return await record_page(visit, file, refused)
+
+
+@router.get("/records/{record_id}")
+async def edit(visit: PersonDep, record_id: Id, note: str = "") -> Response:
+    """The form of a record, and its scan."""
+    record, file = await opened(visit, record_id)
+    if file.kinds[record.kind].maintained_by != "practitioner":
+        return visit.go(_list(record))
+    draft = await visit.draft()
+    collides = draft is not None and draft.get("base") != fingerprint(record)
+    editing = Editing(
+        file.kinds[record.kind], record, draft, problem=CHANGED if collides else "", collides=collides,
+        note="restored" if draft else note,
+    )  # fmt: skip
+    return await record_page(visit, file, editing)
+
+
+@router.post("/records/{record_id}")
+async def change(visit: PersonDep, record_id: Id) -> Response:
+    """Save a record's form, unless somebody else changed the record since it was opened."""
+    record, file = await opened(visit, record_id)
+    kind, form = own_kind(file.kinds, record.kind), visit.form
+    if errors := forgotten(kind, form):
+        return await record_page(visit, file, Editing(kind, record, form, errors, "请按提示修改", 422))
+    if form.get("base") != fingerprint(record):
+        return await record_page(visit, file, Editing(kind, record, form, {}, CHANGED, 409, collides=True))
+    try:
+        await file.own.change(record_id, record.version, data_of(kind, form))
+    except AppError as error:
+        if current := _current(error):
+            return await record_page(visit, file, Editing(kind, current, form, {}, CHANGED, 409, collides=True))
+        return await _not_saved(visit, file, Editing(kind, record, form), error)
+    return visit.go(f"{_list(record)}?note=saved")
+
+
+def _current(error: AppError) -> Record | None:
+    """The record as it is now, when it was changed in this very moment."""
+    if isinstance(error, Refused) and "current" in error.answer:
+        return Record.model_validate(error.answer["current"])
+    return None
+
+
+@router.get("/records/{record_id}/delete")
+async def ask_to_delete(visit: PersonDep, record_id: Id) -> Response:
+    """Are you sure."""
+    record, file = await opened(visit, record_id)
+    return _delete_page(visit, file, record)
+
+
+def _delete_page(visit: Visit, file: File, record: Record, problem: str = "") -> Response:
+    return visit.page(
+        "practitioner/delete.html", status=409 if problem else 200, file=file, record=record,
+        kind=own_kind(file.kinds, record.kind), back=_list(record), problem=problem, base=fingerprint(record),
+    )  # fmt: skip
+
+
+@router.post("/records/{record_id}/delete")
+async def delete(visit: PersonDep, record_id: Id) -> Response:
+    """Delete a record that is still as it was shown."""
+    record, file = await opened(visit, record_id)
+    if visit.form.get("base") != fingerprint(record):
+        return _delete_page(visit, file, record, CHANGED)
+    try:
+        await file.own.delete(record_id, record.version)
+    except AppError as error:
+        if current := _current(error):
+            return _delete_page(visit, file, current, CHANGED)
+        raise
+    return visit.go(f"{_list(record)}?note=deleted")

@@ -1,0 +1,74 @@
+"""The scan of a record (guide §5.2.2): upload, what became of it, delete; and the pictures."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from kit.errors import AppError
+from kit.http import Id
+from services.portal.editing import Editing, own_kind, record_page, scan_of
+from services.portal.files import opened
+from services.portal.forms import errors_of
+from services.portal.visits import PersonDep
+
+router = APIRouter()
+
+
+@router.get("/records/{record_id}/attachment")
+async def show(visit: PersonDep, record_id: Id) -> Response:
+    """It stands on the record's page."""
+    return visit.go(f"/records/{record_id}#attachment")
+
+
+@router.post("/records/{record_id}/attachment")
+async def upload(visit: PersonDep, record_id: Id) -> Response:
+    """Hand in a scan; one that was refused makes room for it."""
+    record, file = await opened(visit, record_id)
+    kind, title = own_kind(file.kinds, record.kind), visit.form.get("title", "")
+    try:
+        content = visit.chosen_file()
+        before = (await scan_of(visit, record_id)).attachment
+        if before and before.state == "refused":
+            await file.own.delete_attachment(record_id)
+        await file.own.upload(record_id, title, content)
+    except AppError as error:
+        visit.still_there(error)
+        scan = await scan_of(visit, record_id, problem=_sentence(error), title=title)
+        return await record_page(visit, file, Editing(kind, record, status=error.status, scan=scan))
+    return visit.go(f"/records/{record_id}?note=uploaded#attachment")
+
+
+def _sentence(error: AppError) -> str:
+    return "；".join(errors_of(error).values()) or str(error.detail)
+
+
+@router.get("/records/{record_id}/attachment/state")
+async def state(visit: PersonDep, record_id: Id) -> Response:
+    """The part of the record's page that changes by itself."""
+    record, scan = await asyncio.gather(visit.own_file.record(record_id), scan_of(visit, record_id))
+    kind = own_kind(await visit.portal.catalogue.kinds(), record.kind)
+    return visit.page("practitioner/scan.html", kind=kind, record=record, scan=scan)
+
+
+@router.get("/records/{record_id}/attachment/delete")
+async def ask_to_delete(visit: PersonDep, record_id: Id) -> Response:
+    """Are you sure."""
+    record, file = await opened(visit, record_id)
+    attachment = await file.own.attachment(record_id)
+    return visit.page("practitioner/delete_scan.html", file=file, record=record, attachment=attachment)
+
+
+@router.post("/records/{record_id}/attachment/delete")
+async def delete(visit: PersonDep, record_id: Id) -> Response:
+    """Make room for another scan."""
+    await visit.own_file.delete_attachment(record_id)
+    return visit.go(f"/records/{record_id}?note=removed#attachment")
+
+
+@router.get("/attachments/{attachment_id}/{which}")
+async def picture(visit: PersonDep, attachment_id: Id, which: Literal["image", "thumbnail"]) -> Response:
+    """An accepted scan."""
+    content = await visit.own_file.picture(attachment_id, which)
+    return Response(content, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="scan.jpg"'})

@@ -1,0 +1,99 @@
+"""The window: find a person by their document, register them from a card or by hand."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from kit.errors import AppError, NotFound
+from kit.pages import CONTENT_POLICY, content_policy
+from services.portal.attending import ClerkDep
+from services.portal.forms import errors_of
+from services.portal.registration import BY_HAND, CARD, body_of, entries_of
+from services.portal.staff_calls import StaffCalls
+from services.portal.visits import Visit
+from services.portal.words import DOCUMENT_TYPES
+
+DocumentType = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
+NOBODY = "没有找到持有该证件的人员。请核对证件类型和号码；尚未登记的，请先登记"
+router = APIRouter()
+
+
+def _calls(visit: Visit) -> StaffCalls:
+    return StaffCalls(visit.portal.backend, visit.asker)
+
+
+@router.get("/staff/find")
+async def search(visit: ClerkDep) -> Response:
+    """The form."""
+    visit.form = await visit.draft() or {}
+    return _search_page(visit)
+
+
+def _search_page(visit: Visit, error: AppError | None = None) -> Response:
+    problem = "" if error is None else NOBODY if error.status == 404 else str(error.detail)
+    return visit.page(
+        "staff/find.html", status=error.status if error else 200, values=visit.form, problem=problem,
+        errors=errors_of(error) if error else {},
+    )  # fmt: skip
+
+
+@router.post("/staff/find")
+async def find(visit: ClerkDep) -> Response:
+    """Find who has this document; the number never stands in an address."""
+    names = ("document_type", "document_number", "nationality")
+    document = {name: text for name in names if (text := visit.form.get(name, "").strip())}
+    if document.get("document_type") != "passport":
+        document.pop("nationality", None)
+    document["nationality"] = document.get("nationality", "").upper()
+    try:
+        person = await _calls(visit).find({name: text for name, text in document.items() if text})
+    except AppError as error:
+        visit.still_there(error)
+        return _search_page(visit, error)
+    return visit.go(f"/staff/people/{person}")
+
+
+@router.get("/staff/register")
+async def choose(visit: ClerkDep) -> Response:
+    """Which document."""
+    return visit.page("staff/choose.html", by_hand=BY_HAND)
+
+
+@router.get("/staff/register/{document_type}")
+async def form(visit: ClerkDep, document_type: DocumentType) -> Response:
+    """The form of a document, with what was typed before the session ended."""
+    return _form(visit, document_type, await visit.draft() or {})
+
+
+def _form(visit: Visit, document_type: str, values: dict[str, str], error: AppError | None = None) -> Response:
+    """From a card, its page may ask the reader's agent; no other page may."""
+    if document_type not in (CARD, *BY_HAND):
+        raise NotFound
+    reader = visit.portal.reader if document_type == CARD else None
+    response = visit.page(
+        "staff/register.html", status=error.status if error else 200, document_type=document_type, values=values,
+        entries=entries_of(document_type), errors=errors_of(error) if error else {},
+        problem=error.detail if error else "", reader=reader, titles=_titles(document_type), types=DOCUMENT_TYPES,
+    )  # fmt: skip
+    if reader:
+        response.headers[CONTENT_POLICY] = content_policy(reader)
+    return response
+
+
+def _titles(document_type: str) -> dict[str, str]:
+    titles = {entry.name: entry.title for entry in entries_of(document_type)}
+    return titles | {"document_type": "证件类型", "reader": "读卡机", "portrait": "照片"}
+
+
+@router.post("/staff/register/{document_type}")
+async def register(visit: ClerkDep, document_type: DocumentType) -> Response:
+    """Register a person, or read their document again."""
+    if document_type not in (CARD, *BY_HAND):
+        raise NotFound
+    try:
+        person, new = await _calls(visit).register(body_of(document_type, visit.form))
+    except AppError as error:
+        visit.still_there(error)
+        return _form(visit, document_type, visit.form, error)
+    return visit.go(f"/staff/people/{person}?note={'registered' if new else 'read_again'}")

@@ -1,0 +1,40 @@
+"""Settings of the portal."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from kit.pdf import FontSettings
+from kit.settings import HttpSettings, KafkaSettings, KeyRing, ProcessSettings
+
+ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]
+
+
+class DoorSettings(HttpSettings):
+    """More than the gateway lets through: whoever sends too much is told so by a page of its own, or of the gateway."""
+
+    max_body_bytes: int = 16 * 1024 * 1024
+
+
+class SessionSettings(BaseModel):
+    """How long a session lasts without a click; how long what was typed waits for its person to log in again."""
+
+    idle_seconds: int = 2 * 3600
+    draft_seconds: int = 2 * 3600
+
+
+class Settings(ProcessSettings):
+    """What the portal needs beside what every process does: the addresses of the services, keys for what it keeps.
+
+    For operators: where every process shows its health (`processes`, by name), and where the dead letters lie.
+    For windows: the origin of the card reader's agent on a clerk's machine, where there are readers.
+    """
+
+    http: DoorSettings = DoorSettings()
+    services: dict[ServiceName, str]
+    seal: KeyRing
+    sessions: SessionSettings = SessionSettings()
+    fonts: FontSettings = FontSettings()
+    processes: dict[str, str]
+    kafka: KafkaSettings
+    reader_origin: Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")] | None = None

@@ -1,0 +1,32 @@
+// Parts of a page that change by themselves, buttons that may be pressed only after a while, a menu that is too wide.
+
+// <div data-live="/where" data-every="seconds">: replaced by what is there, until that has no data-live of its own.
+for (const part of document.querySelectorAll("[data-live]")) {
+  const again = async () => {
+    const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (answer?.redirected || answer?.status === 204) return;
+    const used = part.contains(document.activeElement); // whoever reads on by keyboard is not thrown out
+    if (answer?.ok && !used) part.innerHTML = await answer.text();
+    if (part.querySelector("[data-done]")) return;
+    setTimeout(again, part.dataset.every * 1000);
+  };
+  setTimeout(again, part.dataset.every * 1000);
+}
+
+// <button data-countdown="seconds">
+for (const button of document.querySelectorAll("[data-countdown]")) {
+  const text = button.textContent;
+  const ends = Date.now() + button.dataset.countdown * 1000;
+  const tick = () => {
+    const left = Math.ceil((ends - Date.now()) / 1000);
+    button.disabled = left > 0;
+    button.textContent = left > 0 ? `${left} 秒后可${text}` : text;
+    if (left > 0) setTimeout(tick, 500);
+  };
+  tick();
+}
+
+// On a phone the menu scrolls: the open item is in sight.
+const menu = document.querySelector(".menu");
+const open = menu?.querySelector("[aria-current]");
+if (open) menu.scrollLeft = open.offsetLeft - menu.offsetLeft - 16;

@@ -1,0 +1,66 @@
+"""The one place where the portal's concrete things meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kit.cache import RedisServer
+from kit.clock import SystemClock
+from kit.pages import StaticFiles, Templates, create_app
+from kit.pdf import Printer
+from kit.process import Api, Service
+from kit.seal import Sealer
+from services.portal import words
+from services.portal.backend import Backend
+from services.portal.catalogue import Catalogue
+from services.portal.failures import render_error
+from services.portal.letters import Letters
+from services.portal.pages import (
+    account,
+    attended,
+    certificate,
+    file,
+    login,
+    operators,
+    records,
+    scans,
+    signature,
+    site,
+    staff,
+    window,
+)
+from services.portal.sessions import Sessions
+from services.portal.settings import Settings
+from services.portal.vault import Vault
+from services.portal.visits import Portal
+from services.portal.watch import Watch
+
+NAME = "portal"
+HERE = Path(__file__).parent
+ROUTERS = (
+    login.router, records.router, scans.router, signature.router, account.router, file.router, site.router,
+    staff.router, window.router, attended.router, certificate.router, operators.router,
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """The pages."""
+    clock, sealer = SystemClock(), Sealer(settings.seal)
+    static = StaticFiles(HERE / "static", "/static")
+    templates = Templates(HERE / "templates", {"static": static.address, **words.NAMES}, words.FILTERS)
+    printer = Printer(HERE / "print" / "file.typ", settings.fonts)
+    async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
+        vault = Vault(redis.cache, sealer)
+        sessions = Sessions(vault, backend, settings.sessions, clock)
+        catalogue, watch = Catalogue(backend, clock), Watch(settings.processes, clock)
+        portal = Portal(
+            backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
+            static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
+            watch=watch, letters=Letters(settings.kafka, clock), reader=settings.reader_origin,
+        )  # fmt: skip
+        app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
+        yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run])
+
+
+SERVICE = Service(NAME, Settings, api)

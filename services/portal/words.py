@@ -1,0 +1,90 @@
+"""The words of pages: names of states and codes, notes after an action, how times are written."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from kit.clock import SHANGHAI
+from services.portal import domain
+
+NOTES = {
+    "over": "登录已失效（长时间未操作），请重新登录。",
+    "kept": "登录已失效，请重新登录。您刚才填写的内容已保留，登录后可以继续。",
+    "out": "您已安全退出。",
+    "restored": "您上次填写的内容已恢复，请检查后保存。",
+    "saved": "已保存。",
+    "added": "已保存。现在可以上传附件。",
+    "deleted": "已删除。",
+    "uploaded": "附件已收到，正在检查。",
+    "signed": "采集表已收到，正在检查。",
+    "removed": "附件已删除，可以重新上传。",
+    "ended": "该设备已退出登录。",
+    "registered": "登记完成。本人需要使用自助服务的，请继续办理个人数字证书。",
+    "read_again": "该证件已登记过，信息已按本次采集更新。",
+    "issue": "个人数字证书已申领，自助服务已开通。",
+    "rebind": "已绑定新的手机号码，本人在其他设备上的登录已失效。",
+    "revoke": "个人数字证书已注销，自助服务已关闭。",
+    "replay": "已交给消费组重新处理。",
+    "drop": "已丢弃。",
+}
+ATTACHMENT_STATES = {
+    "checking": ("wait", "检查中"),
+    "accepted": ("good", "已通过"),
+    "refused": ("bad", "未通过"),
+}
+DOCUMENT_TYPES = {
+    "resident_id": "身份证",
+    "hmt_residence_permit": "港澳台居民居住证",
+    "foreign_permanent_resident_id": "外国人永久居留身份证",
+    "passport": "外国护照",
+    "military_id": "军官证",
+    "hk_macao_permit": "港澳居民来往内地通行证",
+    "taiwan_permit": "台湾居民来往大陆通行证",
+}
+SEXES = {"male": "男", "female": "女", "unknown": "未知"}
+ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
+LOOKED_AT = {
+    "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
+    "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
+}  # fmt: skip
+
+
+def moment(at: datetime) -> str:
+    """A time as people in Shanghai write it."""
+    return at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+
+
+def clock(at: datetime) -> str:
+    """A time of today, to the second."""
+    return at.astimezone(SHANGHAI).strftime("%H:%M:%S")
+
+
+SYSTEMS = {
+    "HarmonyOS": "鸿蒙手机", "Android": "安卓手机", "iPhone": "苹果手机", "iPad": "苹果平板", "Windows": "Windows 电脑",
+    "Macintosh": "苹果电脑", "Linux": "Linux 电脑",
+}  # fmt: skip
+BROWSERS = {
+    "MicroMessenger": "微信", "Edg/": "Edge", "Firefox": "Firefox", "QQBrowser": "QQ 浏览器", "Chrome": "Chrome",
+    "Safari": "Safari",
+}  # fmt: skip
+
+
+def device(agent: str) -> str:
+    """What a browser calls itself, in words; as it is when it is none that people use."""
+    system = next((words for sign, words in SYSTEMS.items() if sign in agent), "")
+    browser = next((words for sign, words in BROWSERS.items() if sign in agent), "")
+    return " · ".join(filter(None, (system, browser))) or agent or "未知设备"
+
+
+NAMES: Mapping[str, object] = {
+    "notes": NOTES,
+    "attachment_states": ATTACHMENT_STATES,
+    "document_types": DOCUMENT_TYPES,
+    "sexes": SEXES,
+    "roles": ROLES,
+    "looked_at": LOOKED_AT,
+    "items": domain.ITEMS,
+    "shown": domain.shown,
+    "month_range": domain.month_range,
+    "label": domain.label,
+}
+FILTERS: Mapping[str, Callable[..., object]] = {"moment": moment, "clock": clock, "device": device}

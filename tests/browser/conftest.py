@@ -1,0 +1,56 @@
+"""Chromium, once for all tests; a window of each size, with and without JavaScript; somebody who is logged in."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from kit.auth import TokenIssuer
+from tests.support.portal import Member, member_of
+from tests.support.screens import CHROMIUM, SIZES, Screen, screen
+from tests.support.stack import RunningStack
+from tests.support.visits import Citizen, LoginPage, Window
+
+
+@pytest_asyncio.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=zh-CN"])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(params=SIZES)
+async def window_of(request: pytest.FixtureRequest, chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
+    """At a phone, then at a desk."""
+    async with screen(chromium, stack.gateway, request.param) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(params=[True, False], ids=["script", "no-script"])
+async def phone(request: pytest.FixtureRequest, chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
+    """A phone with JavaScript, then one without."""
+    async with screen(chromium, stack.gateway, "phone", script=request.param) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def desk(chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
+    async with screen(chromium, stack.gateway, "desk") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def citizen(window: Window) -> Citizen:
+    """Somebody new who can log in."""
+    return await window.enrolled()
+
+
+@pytest_asyncio.fixture
+async def own(
+    window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer, citizen: Citizen
+) -> Member:
+    """The citizen's file, their browser logged in."""
+    return await member_of(window, login_page, gateway, issuer, citizen)

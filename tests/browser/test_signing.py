@@ -1,0 +1,56 @@
+"""The signature in the guide's three steps (§5.7): print, upload, view."""
+
+from pathlib import Path
+from random import Random
+
+from tests.signature.conftest import rasterised
+from tests.support.names import seeded
+from tests.support.portal import Member
+from tests.support.screens import Screen
+from tests.support.sheets import scanned, sign
+
+
+async def printed(own: Member) -> bytes:
+    """What comes out of the printer: the form's PDF, opened by the first step's button."""
+    sent = await own.browsing.submit("/file/signature/forms", "/file/signature")
+    answer = await own.browsing.get(sent.headers["location"])
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"].startswith("inline")
+    return rasterised(answer.content)
+
+
+async def handed_in(phone: Screen, folder: Path, content: bytes) -> None:
+    path = folder / "form.jpg"
+    path.write_bytes(content)
+    await phone.page.locator("#f-file").set_input_files(path)
+    await phone.press("开始上传")
+
+
+async def test_a_form_is_printed_signed_uploaded_and_looked_at(phone: Screen, own: Member, tmp_path: Path) -> None:
+    await phone.be(own.browsing)
+    await phone.open("/file/signature")
+    assert "还没有上传签名信息采集表" in await phone.text()
+    assert await phone.page.locator("form[action='/file/signature/forms']").get_attribute("target") == "_blank"
+    rng = seeded()
+    await handed_in(phone, tmp_path, scanned(sign(await printed(own), rng), rng)[0])
+    assert "采集表已收到" in await phone.text()
+    await phone.page.locator("text=已通过").wait_for(timeout=30_000)
+    await phone.page.locator("img.signature").evaluate("image => image.decode()")
+    await phone.picture("signature-accepted")
+    if phone.script:
+        assert await phone.grave_findings() == []
+    for which, media_type in (("scan", "image/jpeg"), ("image", "image/png")):
+        assert (await own.browsing.get(f"/file/signature/{which}")).headers["content-type"] == media_type
+    await phone.open("/")
+    assert "还没有采集签名" not in await phone.text()
+
+
+async def test_a_form_without_a_signature_is_refused_with_a_reason(phone: Screen, own: Member, tmp_path: Path) -> None:
+    await phone.be(own.browsing)
+    await phone.open("/file/signature")
+    await handed_in(phone, tmp_path, scanned(await printed(own), Random(1))[0])
+    await phone.page.locator("text=未通过").first.wait_for(timeout=30_000)
+    assert await phone.page.locator("#view .message").count() >= 1
+    await phone.picture("signature-refused")
+    await phone.open("/")
+    assert "签名采集表未通过" in await phone.text()

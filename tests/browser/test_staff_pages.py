@@ -1,0 +1,150 @@
+"""The pages of windows and operators, as people see them: at a phone and a desk, with and without JavaScript."""
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from deploy.local.card_reader.cards import foreign_card, residence_permit
+from deploy.local.people import random_phone
+from deploy.local.samples import RECORDS
+from kit.auth import TokenIssuer
+from tests.browser.test_every_page import looked_at
+from tests.records.test_kinds import CREDIT
+from tests.support.browsing import Browsing
+from tests.support.letters import LETTER_GROUP, lay_letter
+from tests.support.portal import Member, import_record, member_of
+from tests.support.screens import Screen
+from tests.support.stack import RunningStack
+from tests.support.staffing import Desk, Hire, attend
+from tests.support.visits import Citizen, LoginPage, Window
+from tests.support.waiting import eventually
+
+PERSON = (
+    "", "/reason", "/file/education", "/file/title", "/file/credit", "/file/signature", "/certificate/rebind",
+    "/certificate/revoke",
+)  # fmt: skip
+WINDOWS = ("/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def full(
+    stack: RunningStack, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
+) -> AsyncIterator[Member]:
+    """Somebody with a file."""
+    member = await member_of(window, login_page, gateway, issuer)
+    for kind, data in RECORDS:
+        await member.add(kind, data)
+    await import_record(stack, member.citizen.id, "credit", CREDIT)
+    yield member
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def clerks(desk_of: Desk, full: Member) -> Browsing:
+    """A clerk's browser that attends to them."""
+    browsing = await desk_of("clerk")
+    await attend(browsing, full.citizen.id)
+    return browsing
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def duty(desk_of: Desk) -> Browsing:
+    """An operator's browser."""
+    return await desk_of("operator")
+
+
+async def test_the_log_in_of_staff(window_of: Screen) -> None:
+    await looked_at(window_of, "/staff/login", "staff-login")
+
+
+@pytest.mark.parametrize("path", WINDOWS)
+async def test_a_page_of_the_window(window_of: Screen, clerks: Browsing, path: str) -> None:
+    await window_of.be(clerks)
+    await looked_at(window_of, path, path.removeprefix("/").replace("/", "-"))
+
+
+@pytest.mark.parametrize("path", PERSON)
+async def test_a_page_of_a_person_at_the_window(window_of: Screen, clerks: Browsing, full: Member, path: str) -> None:
+    await window_of.be(clerks)
+    await looked_at(window_of, f"/staff/people/{full.citizen.id}{path}", f"staff-person{path.replace('/', '-')}")
+
+
+async def test_the_pages_of_operators(window_of: Screen, duty: Browsing, stack: RunningStack) -> None:
+    letter = await lay_letter(stack, cause="Reject: an event without data")
+    await window_of.be(duty)
+    await looked_at(window_of, "/operators", "operators")
+    await looked_at(window_of, f"/operators/letters/{LETTER_GROUP}?id={letter}", "operators-letters")
+
+
+async def test_a_clerk_logs_in_finds_a_person_and_issues_a_certificate(
+    phone: Screen, hire: Hire, window: Window
+) -> None:
+    citizen, clerk = await window.registered(), await hire("clerk")
+    await phone.open("/staff/find")
+    assert phone.path.startswith("/staff/login")
+    await phone.fill(username=clerk.login["username"], password=clerk.login["password"], totp=clerk.code())
+    await phone.page.locator("main button").click()
+    assert phone.path == "/staff/find"
+    await phone.fill(document_type="resident_id", document_number=citizen.number)
+    await phone.page.locator("main button").click()
+    await phone.page.get_by_label("办理个人数字证书").check()
+    await phone.press("继续")
+    assert str(citizen.card["name"]) in await phone.text("main")
+    assert "原因：办理个人数字证书" in await phone.text("main")
+    await phone.press("申领证书")
+    await phone.fill(phone=citizen.phone)
+    await phone.press("下一步")
+    assert citizen.phone in await phone.text("main")
+    await phone.picture("staff-certificate-confirm")
+    await phone.page.locator("main button:has-text('确定')").click()
+    assert "个人数字证书已申领" in await phone.text("main")
+
+
+@pytest.mark.parametrize("card", [Citizen().card, residence_permit(), foreign_card()], ids=["id", "permit", "foreign"])
+async def test_a_card_is_read_checked_and_registered(
+    desk: Screen, clerks: Browsing, stack: RunningStack, card: dict[str, object]
+) -> None:
+    await desk.be(clerks)
+    await desk.open("/staff/register/card")
+    await lay(stack, None)
+    await desk.page.locator("section.reader button").click()
+    await desk.page.locator("text=读卡机上没有证件").wait_for()
+    await lay(stack, card)
+    await desk.page.locator("section.reader button").click()
+    await desk.page.locator("text=已读卡").wait_for()
+    assert await desk.page.locator("#f-document_number").input_value() == card["document_number"]
+    await desk.picture(f"staff-card-{card['document_type']}")
+    assert await desk.grave_findings() == []
+    await desk.page.locator("main button:has-text('登记')").last.click()
+    assert await desk.text("h1") == "查看原因"
+    await desk.press("继续")
+    assert "登记完成" in await desk.text("main")
+    assert str(card["document_number"]) in await desk.text("main")
+
+
+async def lay(stack: RunningStack, card: dict[str, object] | None) -> None:
+    async with httpx2.AsyncClient() as http:
+        headers = {"Content-Type": "application/json"}
+        tray = f"{stack.facts['card_reader']}/tray"
+        (await http.post(tray, content=json.dumps(card), headers=headers)).raise_for_status()
+
+
+async def test_what_operators_see_changes_by_itself(desk: Screen, duty: Browsing, stack: RunningStack) -> None:
+    await desk.be(duty)
+    await desk.open("/operators")
+    cause = f"Reject: {random_phone()[3:]}"
+    await lay_letter(stack, cause=cause)
+    await desk.page.locator(f"text={cause}").wait_for(timeout=15_000)
+
+
+async def test_the_page_of_operators_is_fresh_with_and_without_javascript(phone: Screen, duty: Browsing) -> None:
+    await phone.be(duty)
+    await phone.open("/operators")
+    first = await phone.text("main .lead")
+
+    async def changed() -> bool:
+        return await phone.text("main .lead") != first
+
+    await eventually(changed, 20, "the page is another one", pause=0.5)

@@ -1,0 +1,36 @@
+"""What one process reads of another's internal port."""
+
+import httpx2
+from prometheus_client import Counter
+
+from kit import health
+from kit.scrape import glance
+from tests.support.names import own_name
+
+NAME = own_name("scraped").replace("-", "_")
+COUNTED = Counter(f"{NAME}_total", "Of this test", ["what"])
+
+
+async def well() -> None: ...
+
+
+async def ill() -> None:
+    raise RuntimeError("Kafka is away")
+
+
+async def test_a_process_tells_its_checks_and_the_values_that_are_asked_for() -> None:
+    COUNTED.labels("a").inc(3)
+    COUNTED.labels('b "quoted", with = signs').inc(2)
+    transport = httpx2.ASGITransport(health.application({"mongo": well, "kafka": ill}))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        seen = await glance(http, "http://own", {f"{NAME}_total"})
+    assert (seen.answers, seen.checks) == (True, {"mongo": "ok", "kafka": "Kafka is away"})
+    assert {(name, dict(labels)["what"]): value for (name, labels), value in seen.values.items()} == {
+        (f"{NAME}_total", "a"): 3,
+        (f"{NAME}_total", 'b "quoted", with = signs'): 2,
+    }
+
+
+async def test_a_process_that_is_gone_is_told_as_gone() -> None:
+    async with httpx2.AsyncClient(timeout=1) as http:
+        assert not (await glance(http, "http://127.0.0.1:9", {"x"})).answers

@@ -1,0 +1,37 @@
+"""What tests of the portal over HTTP share: people who are logged in."""
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from kit.auth import TokenIssuer
+from tests.support.browsing import Browsing
+from tests.support.portal import Member, NewMember, member_of
+from tests.support.visits import LoginPage, Window
+
+
+@pytest.fixture(scope="session")
+def new_member(window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> NewMember:
+    async def made() -> Member:
+        return await member_of(window, login_page, gateway, issuer)
+
+    return made
+
+
+@pytest_asyncio.fixture
+async def member(new_member: NewMember) -> Member:
+    """Somebody new, logged in."""
+    return await new_member()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(new_member: NewMember) -> Member:
+    """Somebody for the tests of a file that leave no trace."""
+    return await new_member()
+
+
+@pytest.fixture
+def nobody(gateway: httpx2.AsyncClient) -> Callable[[], Browsing]:
+    return lambda: Browsing(gateway)

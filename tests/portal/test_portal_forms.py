@@ -1,0 +1,212 @@
+"""Forms: only from pages of ours, nothing typed is lost, nobody's change is overwritten unseen."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.routing import APIRoute
+
+from services.portal.wiring import ROUTERS
+from tests.support.browsing import Browsing, hidden_of, token_of
+from tests.support.names import own_id
+from tests.support.people import EDUCATION
+from tests.support.portal import Member, NewMember, end_session
+from tests.support.scans import scan
+from tests.support.stack import RunningStack
+from tests.support.visits import LoginPage
+
+Nobody = Callable[[], Browsing]
+TYPED = {name: value for name, value in EDUCATION.items() if value}
+NEW = "/file/education/new"
+
+
+def posts() -> list[str]:
+    """Every address that takes a form, with ids that nobody has."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    paths = [route.path for route in routes if "POST" in (route.methods or ())]
+    return ["/".join(_filled(part) for part in path.split("/")) for path in paths]
+
+
+def _filled(part: str) -> str:
+    return "education" if part == "{name}" else own_id() if part.startswith("{") else part
+
+
+def test_the_list_of_forms_is_not_empty() -> None:
+    assert {"/login", "/logout", NEW} <= set(posts())
+
+
+@pytest.mark.parametrize("path", posts(), ids=lambda path: path[:30])
+async def test_no_form_is_taken_that_this_browser_was_not_given(shared: Member, nobody: Nobody, path: str) -> None:
+    stranger = nobody()
+    stolen = await stranger.csrf("/login")
+    of_a_guest = token_of((await stranger.get("/login")).text)
+    for csrf in ({}, {"csrf": ""}, {"csrf": stolen}, {"csrf": of_a_guest + "x"}, {"csrf": "k1.AAAA"}):
+        answer = await shared.browsing.ask("POST", path, data={**TYPED, **csrf})
+        assert answer.status_code == 403, path
+        assert "页面已过期" in answer.text
+    assert (await shared.browsing.get("/file/basic")).status_code == 200
+    assert await shared.records("education") == []
+
+
+async def test_a_form_of_one_person_is_not_taken_from_another_in_the_same_browser(
+    new_member: NewMember, login_page: LoginPage
+) -> None:
+    first, second = await new_member(), await new_member()
+    form = hidden_of((await first.browsing.get(NEW)).text, NEW)
+    answer = await second.browsing.ask("POST", NEW, data=form | TYPED)
+    assert answer.status_code == 403
+    assert await second.records("education") == []
+
+
+async def test_a_record_is_added_changed_and_deleted(member: Member) -> None:
+    browsing = member.browsing
+    added = await browsing.submit(NEW, **TYPED)
+    assert added.headers["location"].endswith("?note=added")
+    (record,) = await member.records("education")
+    path = f"/records/{record['record_id']}"
+    assert "现在可以上传附件" in (await browsing.get(added.headers["location"])).text
+    changed = await browsing.submit(path, **TYPED | {"major": "结构工程"})
+    assert changed.headers["location"] == "/file/education?note=saved"
+    assert "结构工程" in (await browsing.get("/file/education")).text
+    asked = await browsing.get(f"{path}/delete")
+    assert "确定要删除" in asked.text
+    assert (await browsing.submit(f"{path}/delete")).headers["location"] == "/file/education?note=deleted"
+    assert await member.records("education") == []
+
+
+async def test_what_is_wrong_stands_at_its_field_and_first_on_the_page(member: Member) -> None:
+    wrong = TYPED | {"school": "", "end": "2009-01-01", "level": "皇帝", "major": "<b>土木</b>"}
+    answer = await member.browsing.submit(NEW, **wrong)
+    assert answer.status_code == 422
+    summary = answer.text.split('class="summary"')[1].split("</div>")[0]
+    for name in ("school", "end", "level"):
+        assert f'href="#f-{name}"' in summary
+        assert f'id="e-{name}"' in answer.text
+    assert "&lt;b&gt;土木&lt;/b&gt;" in answer.text
+    assert 'value="102471201305001"' in answer.text
+    assert await member.records("education") == []
+
+
+async def test_pressing_twice_adds_one_record(member: Member) -> None:
+    form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED
+    for _ in range(2):
+        assert (await member.browsing.ask("POST", NEW, data=form)).status_code == 303
+    assert len(await member.records("education")) == 1
+
+
+async def test_going_back_and_saving_something_else_asks_first(member: Member) -> None:
+    form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED
+    await member.browsing.ask("POST", NEW, data=form)
+    answer = await member.browsing.ask("POST", NEW, data=form | {"major": "别的专业"})
+    assert answer.status_code == 409
+    assert "您刚才已经保存过一条" in answer.text
+    again = hidden_of(answer.text, NEW) | TYPED | {"major": "别的专业"}
+    assert (await member.browsing.ask("POST", NEW, data=again)).status_code == 303
+    assert len(await member.records("education")) == 2
+
+
+async def test_a_change_made_elsewhere_is_shown_and_the_person_chooses(member: Member) -> None:
+    record = await member.add("education", EDUCATION)
+    path = f"/records/{record}"
+    form = hidden_of((await member.browsing.get(path)).text, path)
+    await member.file.change(record, 1, EDUCATION | {"major": "桥梁工程"})
+    mine = TYPED | {"major": "隧道工程"}
+    answer = await member.browsing.ask("POST", path, data=form | mine)
+    assert answer.status_code == 409
+    table = answer.text.split("请核对后选择")[1].split("</table>")[0]
+    assert "隧道工程" in table
+    assert "桥梁工程" in table
+    assert "同济大学" not in table
+    assert (await member.records("education"))[0]["data"]["major"] == "桥梁工程"
+    chosen = hidden_of(answer.text, path) | mine
+    assert (await member.browsing.ask("POST", path, data=chosen)).status_code == 303
+    assert (await member.records("education"))[0]["data"]["major"] == "隧道工程"
+
+
+async def test_a_verdict_on_the_scan_is_no_change_made_elsewhere(member: Member) -> None:
+    record = await member.add("education", EDUCATION)
+    path = f"/records/{record}"
+    form = hidden_of((await member.browsing.get(path)).text, path)
+    await member.file.change(record, 1, EDUCATION | {"major": "桥梁工程"})
+    await member.file.change(record, 2, EDUCATION)
+    assert (await member.browsing.ask("POST", path, data=form | TYPED | {"major": "新"})).status_code == 303
+
+
+async def test_what_is_deleted_elsewhere_meanwhile_is_not_found(member: Member) -> None:
+    record = await member.add("education", EDUCATION)
+    path = f"/records/{record}"
+    form = hidden_of((await member.browsing.get(path)).text, path)
+    await member.file.delete(record, 1)
+    answer = await member.browsing.ask("POST", path, data=form | TYPED)
+    assert answer.status_code == 404
+    assert "没有找到" in answer.text
+
+
+async def test_an_end_is_a_day_or_until_today_but_never_forgotten(member: Member) -> None:
+    path = "/file/work_experience/new"
+    work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
+    answer = await member.browsing.submit(path, **work)
+    assert answer.status_code == 422
+    assert "至今" in answer.text.split('id="e-end"')[1].split("</span></span>")[0]
+    assert (await member.browsing.submit(path, **work, end_open="1")).status_code == 303
+    assert "至今" in (await member.browsing.get("/file/work_experience")).text
+    assert (await member.records("work_experience"))[0]["data"]["end"] is None
+
+
+async def test_what_was_typed_when_the_session_ended_is_back_after_logging_in(
+    stack: RunningStack, member: Member, login_page: LoginPage
+) -> None:
+    form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED | {"school": "很长时间才填完的学校"}
+    await end_session(stack, member.browsing)
+    answer = await member.browsing.ask("POST", NEW, data=form)
+    assert answer.headers["location"] == f"/login?next={NEW}&note=kept"
+    await login_page.forget_limits(member.citizen)
+    assert (await member.browsing.log_in(member.citizen, login_page, NEW)).headers["location"] == NEW
+    page = (await member.browsing.get(NEW)).text
+    assert "您上次填写的内容已恢复" in page
+    assert 'value="很长时间才填完的学校"' in page
+    assert (await member.browsing.ask("POST", NEW, data=hidden_of(page, NEW) | TYPED)).status_code == 303
+    assert "已恢复" not in (await member.browsing.get(NEW)).text
+
+
+async def test_nobody_else_gets_what_was_typed(
+    stack: RunningStack, new_member: NewMember, login_page: LoginPage
+) -> None:
+    first, second = await new_member(), await new_member()
+    form = hidden_of((await first.browsing.get(NEW)).text, NEW) | TYPED | {"school": "秘密学校"}
+    await end_session(stack, first.browsing)
+    assert (await first.browsing.ask("POST", NEW, data=form)).status_code == 303
+    await login_page.forget_limits(second.citizen)
+    first.browsing.cookies |= second.browsing.cookies
+    assert "秘密学校" not in (await first.browsing.get(NEW)).text
+
+
+async def test_another_persons_ids_lead_nowhere(new_member: NewMember) -> None:
+    owner, stranger = await new_member(), await new_member()
+    record = await owner.add("education", EDUCATION)
+    scanned = await owner.file.call(
+        "POST", f"/api/attachments/records/{record}/attachment",
+        files={"file": ("scan.jpg", scan(96, seed=21), "image/jpeg")}, data={"title": "扫描件"},
+    )  # fmt: skip
+    attachment = scanned.json()["attachment_id"]
+    form_id = (await owner.file.call("POST", "/api/signature/practitioners/me/forms")).json()["form_id"]
+    assert (await owner.browsing.get(f"/file/signature/forms/{form_id}.pdf")).status_code == 200
+    for path in (
+        f"/records/{record}", f"/records/{record}/delete", f"/records/{record}/attachment/state",
+        f"/records/{record}/attachment/delete", f"/attachments/{attachment}/image",
+        f"/attachments/{attachment}/thumbnail", f"/file/signature/forms/{form_id}.pdf",
+    ):  # fmt: skip
+        assert (await stranger.browsing.get(path)).status_code == 404, path
+    csrf = await stranger.browsing.csrf("/")
+    session = (await owner.file.call("GET", "/api/identity/sessions")).json()["items"][0]["session_id"]
+    for path in (
+        f"/records/{record}", f"/records/{record}/delete", f"/records/{record}/attachment/delete",
+        f"/account/sessions/{session}/end",
+    ):  # fmt: skip
+        answer = await stranger.browsing.ask("POST", path, data={"csrf": csrf, "base": "x", **TYPED})
+        assert answer.status_code == 404, path
+    assert (await owner.browsing.get("/file/basic")).status_code == 200
+    files = {"file": ("scan.jpg", b"\xff\xd8\xff", "image/jpeg")}
+    form = {"csrf": csrf, "title": "别人的扫描件"}
+    answer = await stranger.browsing.ask("POST", f"/records/{record}/attachment", data=form, files=files)
+    assert answer.status_code == 404
+    assert (await owner.records("education"))[0]["data"] == EDUCATION

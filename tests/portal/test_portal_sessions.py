@@ -1,0 +1,131 @@
+"""Sessions of the pages: cookies, fixation, refreshing, ending; and what a browser is told about every answer."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.browsing import COOKIE, Browsing
+from tests.support.portal import Member, NewMember, end_session, let_token_run_out
+from tests.support.stack import RunningStack
+from tests.support.visits import LoginPage, Window
+
+Nobody = Callable[[], Browsing]
+ADDRESSES = ("/login", "/help", "/nothing", "/file/basic", "/static/look.css", "/static/nothing.css", "/records/1")
+ELSEWHERE = (
+    "https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example", "http:evil.example",
+    "/\r\nLocation:https://evil.example", "javascript:alert(1)", "///evil.example", "/\t/evil.example",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+async def test_every_answer_forbids_frames_foreign_content_and_guessing(nobody: Nobody, path: str) -> None:
+    headers = (await nobody().get(path)).headers
+    policy = {part.split()[0]: part.split()[1:] for part in headers["content-security-policy"].split(";")}
+    assert policy["default-src"] == ["'none'"]
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == ["'self'"]
+    assert policy["frame-ancestors"] == policy["base-uri"] == ["'none'"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+async def test_pages_are_kept_by_nobody_and_files_for_ever(shared: Member) -> None:
+    page = await shared.browsing.get("/file/basic")
+    assert page.headers["cache-control"] == "no-store"
+    style = page.text.split('rel="stylesheet" href="')[1].split('"')[0]
+    assert "immutable" in (await shared.browsing.get(style)).headers["cache-control"]
+    assert "immutable" not in (await shared.browsing.get("/static/look.css?v=old")).headers["cache-control"]
+
+
+async def test_no_page_holds_a_script_or_a_style_of_its_own(shared: Member) -> None:
+    for path in ("/", "/file/education", "/file/education/new", "/file/signature", "/account/sessions", "/help"):
+        text = (await shared.browsing.get(path)).text
+        assert "<style" not in text
+        assert " style=" not in text
+        assert all("src=" in tag.split(">")[0] for tag in text.split("<script")[1:])
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_other_sites_and_plain_http(nobody: Nobody) -> None:
+    line = (await nobody().get("/login")).headers["set-cookie"]
+    name, *flags = (part.strip().lower() for part in line.split(";"))
+    assert name.startswith("__host-portal=")
+    assert len(name.partition("=")[2]) >= 43
+    assert {"httponly", "secure", "samesite=lax", "path=/"} == set(flags)
+
+
+async def test_a_cookie_from_before_the_log_in_is_worth_nothing_after_it(
+    nobody: Nobody, window: Window, login_page: LoginPage
+) -> None:
+    victim, attacker = nobody(), nobody()
+    await attacker.get("/login")
+    victim.cookies = dict(attacker.cookies)
+    response = await victim.log_in(await window.enrolled(), login_page)
+    assert response.status_code == 303
+    assert victim.cookies[COOKIE] != attacker.cookies[COOKIE]
+    assert (await victim.get("/file/basic")).status_code == 200
+    assert (await attacker.get("/file/basic")).status_code == 303
+
+
+async def test_after_logging_out_the_cookie_opens_nothing(member: Member) -> None:
+    before = dict(member.browsing.cookies)
+    response = await member.browsing.submit("/logout", "/")
+    assert response.headers["location"] == "/login?note=out"
+    assert COOKIE not in member.browsing.cookies
+    member.browsing.cookies = before
+    response = await member.browsing.get("/file/basic")
+    assert response.headers["location"] == "/login?next=/file/basic&note=over"
+
+
+async def test_a_token_that_ran_out_is_renewed_once_however_many_pages_ask(stack: RunningStack, member: Member) -> None:
+    for _ in range(2):
+        await let_token_run_out(stack, member.browsing)
+        answers = await asyncio.gather(*(member.browsing.get("/file/basic") for _ in range(10)))
+        assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_session_that_was_ended_elsewhere_is_over_when_its_token_runs_out(
+    stack: RunningStack, window: Window, member: Member
+) -> None:
+    assert (await window.rebind(member.citizen, "13911112222")).status_code == 200
+    await let_token_run_out(stack, member.browsing)
+    assert (await member.browsing.get("/")).headers["location"] == "/login?next=/"
+    assert (await member.browsing.get("/file/basic")).status_code == 303
+
+
+async def test_a_person_ends_their_session_on_another_device(
+    stack: RunningStack, member: Member, login_page: LoginPage, nobody: Nobody
+) -> None:
+    await login_page.forget_limits(member.citizen)
+    other = nobody()
+    await other.log_in(member.citizen, login_page)
+    page = (await member.browsing.get("/account/sessions")).text
+    assert page.count("退出登录</button>") == 1
+    action = page.split('action="/account/sessions/')[1].split('"')[0]
+    response = await member.browsing.submit(f"/account/sessions/{action}", "/account/sessions")
+    assert response.headers["location"] == "/account/sessions?note=ended"
+    await let_token_run_out(stack, other)
+    assert (await other.get("/file/basic")).status_code == 303
+    assert (await member.browsing.get("/file/basic")).status_code == 200
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+async def test_nobody_is_sent_to_another_site(nobody: Nobody, place: str) -> None:
+    browsing = nobody()
+    page = await browsing.ask("GET", "/login", params={"next": place})
+    assert 'name="next" value="/"' in page.text
+    response = await browsing.submit("/large", "/login", next=place)
+    assert response.headers["location"] == "/"
+
+
+async def test_a_person_comes_back_to_where_they_wanted_to_go(
+    stack: RunningStack, new_member: NewMember, login_page: LoginPage
+) -> None:
+    member = await new_member()
+    await end_session(stack, member.browsing)
+    response = await member.browsing.get("/file/title?page=2")
+    assert response.headers["location"] == "/login?next=/file/title%3Fpage%3D2&note=over"
+    await login_page.forget_limits(member.citizen)
+    response = await member.browsing.log_in(member.citizen, login_page, "/file/title%3Fpage%3D2")
+    assert response.headers["location"] == "/file/title?page=2"

@@ -1,0 +1,84 @@
+"""People with a file at the portal's pages, their browser logged in, and what only a test may do to a session."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from kit import mongo
+from kit.auth import TokenIssuer
+from kit.cache import RedisServer
+from kit.clock import SystemClock, rfc3339
+from kit.seal import Sealer
+from kit.settings import KeyRing
+from services.portal.sessions import Session, mark
+from services.portal.vault import Vault
+from services.records.store import Record, Records
+from tests.support.browsing import COOKIE, Browsing
+from tests.support.names import own_id
+from tests.support.people import Person
+from tests.support.stack import RunningStack
+from tests.support.visits import Citizen, LoginPage, Window
+
+KEPT_SECONDS = 600
+
+
+@dataclass
+class Member:
+    """A citizen, their browser, and their file at the services."""
+
+    citizen: Citizen
+    browsing: Browsing
+    file: Person
+
+    async def add(self, kind: str, data: dict[str, Any]) -> str:
+        return str((await self.file.created(data, kind=kind))["record_id"])
+
+    async def records(self, kind: str) -> list[dict[str, Any]]:
+        return list((await self.file.list(kind=kind)).raise_for_status().json()["items"])
+
+
+NewMember = Callable[[], Awaitable[Member]]
+
+
+async def member_of(
+    window: Window, login: LoginPage, http: httpx2.AsyncClient, issuer: TokenIssuer, citizen: Citizen | None = None
+) -> Member:
+    """Registered at a window, logged in through the pages."""
+    citizen = citizen or await window.enrolled()
+    browsing = Browsing(http)
+    response = await browsing.log_in(citizen, login)
+    assert response.headers.get("location") == "/", response.text
+    return Member(citizen, browsing, Person(http, issuer, citizen.id))
+
+
+async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
+    """As if five minutes had gone by."""
+    environment = stack.environment("portal-api")
+    ring = KeyRing.model_validate_json(
+        f'{{"keys": {environment["SEAL__KEYS"]}, "current": "{environment["SEAL__CURRENT"]}"}}'
+    )
+    key = f"session:{mark(browsing.cookies[COOKIE])}"
+    async with RedisServer(stack.redis, "portal") as redis:
+        vault = Vault(redis.cache, Sealer(ring))
+        kept = await vault.get(key)
+        assert kept
+        old = Session.model_validate_json(kept.text).model_copy(update={"access_until": 0})
+        assert await vault.swap(key, kept, old.model_dump_json(), KEPT_SECONDS)
+
+
+async def end_session(stack: RunningStack, browsing: Browsing) -> None:
+    """As if two hours had gone by."""
+    async with RedisServer(stack.redis, "portal") as redis:
+        await redis.cache.drop(f"session:{mark(browsing.cookies[COOKIE])}")
+
+
+async def import_record(stack: RunningStack, person: str, kind: str, data: dict[str, Any]) -> str:
+    """A record as an authority's system delivers it."""
+    async with mongo.connect(stack.mongo, "records") as database:
+        source = {"system": "上海市建设工程注册管理系统", "key": own_id(), "synced_at": rfc3339(SystemClock().now())}
+        fields = {"practitioner_id": person, "kind": kind, "data": data, "source": source, "request": ""}
+        record = Record.first(at=SystemClock().now(), by="import", action="created", id=own_id(), **fields)
+        await Records(database).insert(record)
+    return record.id

@@ -1,0 +1,98 @@
+"""Chromium on the real stack: a person at a phone or a desk, what axe finds on a page, what a page weighs."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page, Response
+
+from tests.support.browsing import COOKIE, Browsing
+
+CHROMIUM = "/usr/bin/chromium"
+SIZES = {"phone": (390, 844), "desk": (1366, 768)}
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+GRAVE = {"serious", "critical"}
+PICTURES = Path(os.environ.get("PICTURES", ".local/pictures"))
+MOST_BYTES, MOST_REQUESTS = 60_000, 15
+
+
+@dataclass
+class Screen:
+    """A browser window of one size."""
+
+    page: Page
+    base: str
+    size: str
+    script: bool = True
+
+    async def open(self, path: str) -> Response:
+        response = await self.page.goto(self.base + path)
+        assert response
+        return response
+
+    @property
+    def path(self) -> str:
+        return self.page.url.removeprefix(self.base)
+
+    async def press(self, text: str) -> None:
+        """A button or a link by its words."""
+        await self.page.locator(f"button:has-text('{text}'), a:has-text('{text}')").first.click()
+
+    async def fill(self, **fields: str) -> None:
+        for name, value in fields.items():
+            place = self.page.locator(f"#f-{name}")
+            if await place.evaluate("place => place.tagName") == "SELECT":
+                await place.select_option(value)
+            else:
+                await place.fill(value)
+
+    async def text(self, within: str = "main") -> str:
+        return await self.page.locator(within).inner_text()
+
+    async def be(self, browsing: Browsing) -> None:
+        """Take over the session of a browser that is logged in."""
+        secure = self.base.replace(
+            "http:", "https:"
+        )  # by this way Chromium takes such a cookie from secure places only
+        cookie: Any = {
+            "name": COOKIE,
+            "value": browsing.cookies[COOKIE],
+            "url": secure,
+            "secure": True,
+            "httpOnly": True,
+        }
+        await self.page.context.add_cookies([cookie])
+
+    async def picture(self, name: str) -> None:
+        """For looking at: in a folder that git ignores."""
+        await self.page.screenshot(path=PICTURES / f"{name}-{self.size}.png", full_page=True)
+
+    async def grave_findings(self) -> list[str]:
+        """What axe calls serious or critical; it never ends where JavaScript is off."""
+        assert self.script
+        await self.page.evaluate(AXE)
+        found = await self.page.evaluate("axe.run({resultTypes: ['violations']})")
+        grave = [each for each in found["violations"] if each["impact"] in GRAVE]
+        return [f"{each['id']}: {node['html']}" for each in grave for node in each["nodes"]]
+
+    async def is_wider_than_its_window(self) -> bool:
+        root = "document.documentElement"
+        return bool(await self.page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"))
+
+
+@asynccontextmanager
+async def screen(browser: Browser, base: str, size: str, script: bool = True) -> AsyncIterator[Screen]:
+    """A window of its own; `script`: whether JavaScript runs."""
+    width, height = SIZES[size]
+    context: BrowserContext = await browser.new_context(
+        viewport={"width": width, "height": height}, locale="zh-CN", java_script_enabled=script,
+        bypass_csp=False, has_touch=size == "phone",
+    )  # fmt: skip
+    try:
+        yield Screen(await context.new_page(), base, size, script)
+    finally:
+        await context.close()
