@@ -17,7 +17,7 @@ from rich.table import Table
 
 from kit import kafka
 from kit.kafka import Record
-from kit.settings import KafkaSettings
+from kit.settings import KafkaSettings, read
 from kit.topics import ToolSettings
 
 PREFIX = "dead_"
@@ -108,7 +108,7 @@ async def _chosen(
 
 
 def _settings() -> KafkaSettings:
-    return ToolSettings().kafka
+    return read(ToolSettings).kafka
 
 
 @app.command("list")

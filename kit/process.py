@@ -22,7 +22,7 @@ from kit import health, kafka, log
 from kit.consumer import Consumer
 from kit.health import Check
 from kit.publisher import Publisher
-from kit.settings import ServiceSettings
+from kit.settings import ServiceSettings, read
 
 S = TypeVar("S", bound=ServiceSettings)
 Part = Callable[[], Awaitable[None]]
@@ -78,7 +78,7 @@ def main(service: Service[S]) -> None:
 
 def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     """Run one process until a signal ends it; exits non-zero when a part of it failed."""
-    settings = service.settings()
+    settings = read(service.settings)
     tune()
     log.configure(service.name, process, settings.log_level)
     serve = _api(service, settings) if process == "api" else _worker(service, settings)
