@@ -154,7 +154,8 @@ def decoded(jpeg: bytes, most_pixels: int) -> Image.Image:
         while width * height > most_pixels:
             width, height = width // 2, height // 2
         picture.draft("RGB", (width, height))
-        return picture.convert("RGB")
+        picture.load()
+        return picture if picture.mode == "RGB" else picture.convert("RGB")  # a copy takes as much memory again
 
 
 @blamed

@@ -27,7 +27,7 @@ DPI, MM_PER_INCH = 200, 25.4
 PER_MM = DPI / MM_PER_INCH
 # what is decoded, and what the markers are looked for in first: enough for a page that fills half of the picture
 MOST_PIXELS, LOOKS = 12_700_000, (1_600, 3_200)
-FEWEST_MARKERS, CORNERS = 3, 4
+FEWEST_MARKERS, CORNERS, FIELDS = 3, 4, 6
 # a marker's corner may be this far from where the others put it: paper isn't flat
 STRAY_MM = 1.0
 PAGE_QUALITY, BLURRED = 80, 0.32
@@ -166,14 +166,26 @@ def _seen(grey: "Pixels", longest: int) -> "list[tuple[int, Points]]":
 
 
 def _refined(grey: "Pixels", corners: "Points") -> "Points":
-    """To a fraction of a pixel; the window stays within the marker's frame, a sixth of its side wide."""
-    reach = int(np.clip(_side(corners) / 6 * 0.6, 2, 15))
-    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.02)
-    return cv2.cornerSubPix(grey, corners.astype(np.float32)[:, None].copy(), (reach, reach), (-1, -1), until)[:, 0]
+    """To a tenth of a pixel: where the lines along the four sides cross."""
+    sides = [_edge(grey, *ends) for ends in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
+    crossings = np.array([np.cross(before, side) for before, side in zip(sides[-1:] + sides, sides, strict=False)])
+    return (crossings[:, :2] / crossings[:, 2:]).astype(np.float32)
 
 
-def _side(corners: "Points") -> float:
-    return float(np.sqrt(cv2.contourArea(corners)))
+def _edge(grey: "Pixels", start: "Points", end: "Points") -> "Map":
+    """The line where black turns to white near the way from `start` to `end`, which has the black at its right."""
+    long = float(np.hypot(*(end - start)))
+    ahead = (end - start) / long
+    outward = np.array((ahead[1], -ahead[0]))
+    reach = long / FIELDS * 0.8  # further in there is the marker's pattern
+    along, across = np.linspace(0.12, 0.88, 24) * long, np.arange(-reach, reach, 0.25)
+    x, y = np.moveaxis(start + along[:, None, None] * ahead + across[:, None] * outward, 2, 0).astype(np.float32)
+    steps = np.gradient(cv2.GaussianBlur(cv2.remap(grey, x, y, cv2.INTER_LINEAR).astype(np.float64), None, 1.5), axis=1)
+    weights = np.clip(steps, 0, None) ** 2 + 1e-9
+    where = (weights * across).sum(axis=1) / weights.sum(axis=1)
+    points = start + along[:, None] * ahead + where[:, None] * outward
+    to_x, to_y, from_x, from_y = cv2.fitLine(points.astype(np.float32), cv2.DIST_HUBER, 0, 0.01, 0.01).ravel()
+    return np.cross((from_x, from_y, 1.0), (from_x + to_x, from_y + to_y, 1.0))
 
 
 def _fitted(seen: "list[tuple[int, Points]]", layout: Layout) -> "tuple[Map | None, int]":

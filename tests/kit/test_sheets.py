@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from kit.images import BadImage
-from kit.sandbox import Sandbox
+from kit.sandbox import Limits, Sandbox
 from kit.sheets import Sheets, read
 from tests.attachments.corpus import many_scans
 from tests.support.scale import scaled
-from tests.support.sheets import A4, PENS, drawn, opened, photograph, scanned, sign
+from tests.support.sheets import A4, PENS, drawn, opened, photograph, png, scanned, sign
 
 TEXT = "QM1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 2
 PAGES = scaled(100, 20)
@@ -57,6 +57,22 @@ def test_signed_pages_are_read_and_cut_however_they_lay(rng: Random) -> None:
         assert sheet.cut.ink_mm2 > 2 * LEAST_INK_MM2, (number, sheet.cut.ink_mm2)
         assert off(page, sheet.cut.image) <= OFF, number
     assert len(unread) <= PAGES * 0.05, unread
+
+
+def test_a_box_is_cut_out_to_a_hundredth_of_it_though_a_marker_is_hidden(rng: Random) -> None:
+    blots = [(8, 8), (132, 8), (132, 52), (8, 52)]
+    page = opened(drawn(TEXT))
+    for x, y in blots:
+        middle = round((A4.cut.left + x) * PER_MM), round((A4.cut.top + y) * PER_MM)
+        cv2.circle(page, middle, round(2 * PER_MM), (40, 30, 30), -1)
+    for number in range(scaled(40, 12)):
+        photo, _ = photograph(png(page), rng, pixels=2_000_000, share=(0.85, 0.95), hidden=number % 4)
+        cut = read(photo, A4).cut
+        assert cut is not None, number
+        inked = (opened(cut.image)[:, :, 3] > 100).astype(np.uint8)
+        _, _, _, middles = cv2.connectedComponentsWithStats(inked)
+        away = [np.hypot(*(middles[1:] / PER_MM - blot).T).min() for blot in blots]
+        assert max(away) < A4.cut.height / 100, (number, away)
 
 
 def test_empty_boxes_hold_no_ink(rng: Random) -> None:
@@ -121,6 +137,14 @@ async def test_large_photos_fit_the_sandbox_and_bombs_do_not_get_in(rng: Random)
             await sheets.read(many_scans(6_000, 1), A4)
         with pytest.raises(BadImage, match="damaged"):
             await sheets.read(photo[: len(photo) // 2], A4)
+
+
+async def test_a_process_that_has_read_many_still_has_memory_to_spare(rng: Random) -> None:
+    """The largest that is decoded whole takes the most; what a process keeps of one photo is missing for the next."""
+    photo, _ = photograph(drawn(TEXT), rng, pixels=12_600_000, quality=80)
+    async with Sandbox(limits=Limits(memory_bytes=480 * 1024 * 1024)) as sandbox:
+        for _ in range(4):
+            assert (await Sheets(sandbox).read(photo, A4)).cut is not None
 
 
 def test_only_who_reads_a_sheet_loads_what_reads_it() -> None:

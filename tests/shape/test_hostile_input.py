@@ -5,6 +5,8 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from posixpath import normpath
+from urllib.parse import unquote
 
 import httpx2
 import pytest
@@ -24,7 +26,7 @@ from tests.shape.hostile import (
 )
 from tests.support.names import own_id
 from tests.support.people import OWN
-from tests.support.problems import problem, well_formed
+from tests.support.problems import not_found_page, problem, well_formed
 from tests.support.stack import RunningStack
 from tests.support.visits import bearer
 
@@ -87,8 +89,15 @@ def judge(attack: Attack, response: httpx2.Response) -> None:
     assert response.headers["X-Request-Id"]
     if attack.refused:
         assert response.status_code >= 400, response.text[:300]
-    if response.status_code >= 400:
+    if response.status_code >= 400 and _left_the_apis(attack.path):
+        not_found_page(response, MARK)
+    elif response.status_code >= 400:
         well_formed(response, MARK)
+
+
+def _left_the_apis(path: str) -> bool:
+    """A path that climbs out of the APIs is the portal's."""
+    return not normpath(unquote(path.partition("?")[0])).startswith("/api/")
 
 
 async def test_no_body_gets_through_that_should_not(
@@ -144,21 +153,27 @@ async def test_a_method_that_no_call_has_is_refused(gateway: httpx2.AsyncClient,
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
-        "/api",
         "/api/nobody/x",
         "/api/records",
         "/api/records/kinds/",
-        "/metrics",
-        "/readyz",
-        "/healthz",
         "/api/identity/metrics",
-        "//api/records/kinds",
-        "/api/records/../../etc/passwd",
     ],
 )
 async def test_what_is_not_there_is_not_found(gateway: httpx2.AsyncClient, path: str) -> None:
     problem(await gateway.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/api", "/metrics", "/readyz", "/healthz", "/api/records/../../etc/passwd"])
+async def test_where_there_is_no_page_the_portal_says_so(gateway: httpx2.AsyncClient, path: str) -> None:
+    not_found_page(await gateway.get(path))
+
+
+@pytest.mark.parametrize("path", ["/", "//api/records/kinds", "//example.org/", "/\\example.org/"])
+async def test_whatever_else_is_asked_for_nobody_is_sent_elsewhere(gateway: httpx2.AsyncClient, path: str) -> None:
+    response = await gateway.get(path)
+    assert response.status_code in (303, 404), response.text[:300]
+    if response.status_code == 303:
+        assert response.headers["Location"].startswith("/login"), response.headers
 
 
 async def test_the_attacks_left_no_error_in_the_logs(stack: RunningStack, logged_before: dict[str, int]) -> None:

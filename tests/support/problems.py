@@ -35,6 +35,16 @@ def well_formed(response: httpx2.Response, *unsaid: str) -> dict[str, Any]:
     return body
 
 
+def not_found_page(response: httpx2.Response, *unsaid: str) -> None:
+    """What the portal shows where there is nothing: outside the APIs, paths are pages."""
+    assert response.status_code == 404, f"{response.status_code}: {response.text[:500]}"
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8", response.headers
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"], response.headers
+    assert CHINESE.search(response.text), response.text[:500]
+    for words in (*INSIDE, *filter(None, unsaid)):
+        assert words not in response.text, f"{words!r} is told: {response.text[:500]}"
+
+
 def fields_of(body: dict[str, Any]) -> dict[str, str]:
     """Which field is wrong by which code."""
     return {error["field"]: error["code"] for error in body["errors"]}
