@@ -67,8 +67,8 @@ sms_account() { # the rest is the operator's to tell: notify says what is missin
 }
 
 servers
-for service in identity records attachments signature notify; do database $service; done
-for service in identity records attachments signature notify portal; do redis $service; done
+for service in identity records attachments signature notify; do database $service; redis $service; done
+redis portal
 for service in identity attachments signature; do bucket $service; done
 identities identity attachments signature | keep s3/s3.json
 for service in identity signature notify; do

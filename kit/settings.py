@@ -129,4 +129,4 @@ def read(settings: type[S]) -> S:
         wrong = [f"  {'__'.join(map(str, each['loc'])).upper() or 'together'}: {each['msg']}" for each in found]
     except SettingsError as error:
         wrong = [f"  {error}"]
-    sys.exit("\n".join(["settings are missing or wrong (docs/operating.md lists them):", *wrong]))
+    sys.exit("\n".join(["settings are missing or wrong (docs/deployment.md lists them):", *wrong]))

@@ -1,10 +1,11 @@
 // Makes the replica set, and for each service a user who can do no more than it needs; again = the same. Runs where
 // mongod listens (localhost): there an empty database lets in whoever makes its first user.
 const fs = require("fs");
-const SERVICES = ["identity", "records", "attachments", "signature", "notify"];
 const ADDRESS = process.env.MONGO_ADDRESS || "mongo:27017";
+const PASSWORDS = process.env.PASSWORDS || "/run/secrets"; // a file for root, and one a service
+const SERVICES = fs.readdirSync(PASSWORDS).filter((name) => name !== "root");
 const admin = db.getSiblingDB("admin");
-const password = (name) => fs.readFileSync(`${process.env.PASSWORDS || "/run/secrets"}/${name}`, "utf8").trim();
+const password = (name) => fs.readFileSync(`${PASSWORDS}/${name}`, "utf8").trim();
 
 function primary() {
     for (let tries = 0; tries < 120; tries++) {

@@ -14,7 +14,7 @@ import yaml
 
 from kit.settings import HttpSettings, InternalSettings
 from kit.topics import ToolSettings
-from tests.support.installation import chart_environment, dockerfile
+from tests.support.installation import chart_environment, dockerfile, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
 CHART = ROOT / "deploy/helm"
@@ -132,7 +132,49 @@ def test_what_is_rendered_starts_the_process(tmp_path: Path, service: str, secre
         told = {each["name"]: each["value"] for each in container["env"]}
         with patch.dict(os.environ, told, clear=True):
             settings_of(service)(_secrets_dir=secrets / service)
-        assert set(re.findall(r"http://(city-[\w-]+):8000", json.dumps(told))) <= names
+        assert set(re.findall(r"http://(city-[\w-]+):\d+", json.dumps(told))) <= names
+
+
+@with_helm
+def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(tmp_path: Path) -> None:
+    (container,) = pods(rendered(tmp_path, "--set", "readerOrigin=http://127.0.0.1:18006"))["city-portal-api"]["spec"][
+        "containers"
+    ]
+    told = {each["name"]: each["value"] for each in container["env"]}
+    apis = {name: f"http://city-{name}-api:8000" for name in SERVICES if name != "portal"}
+    assert json.loads(told["SERVICES"]) == apis
+    names = [f"{name}-{role}" for name in SERVICES for role in roles(name)]
+    assert json.loads(told["PROCESSES"]) == {name: f"http://city-{name}-internal:9000" for name in names}
+    assert told["READER_ORIGIN"] == "http://127.0.0.1:18006"
+
+
+@with_helm
+def test_behind_the_internal_name_of_a_process_is_every_pod_ready_or_not(tmp_path: Path) -> None:
+    everything = [each for each in rendered(tmp_path) if each["kind"] == "Service"]
+    internal = [each["spec"] for each in everything if each["metadata"]["name"].endswith("-internal")]
+    assert len(internal) == sum(len(roles(name)) for name in SERVICES)
+    for spec in internal:
+        assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+        assert [each["port"] for each in spec["ports"]] == [InternalSettings().port]
+
+
+@with_helm
+def test_the_portal_and_monitoring_alone_reach_what_is_inside(tmp_path: Path) -> None:
+    policies = {
+        each["metadata"]["name"]: each["spec"] for each in rendered(tmp_path) if each["kind"] == "NetworkPolicy"
+    }
+    portal = {"app.kubernetes.io/instance": "city", "app.kubernetes.io/component": "portal-api"}
+    (door,) = [each for each in policies["city"]["ingress"] if each["ports"] == [{"port": 9000}]]
+    own = [each["podSelector"]["matchLabels"] for each in door["from"] if "podSelector" in each]
+    assert own == [portal]
+    assert policies["city-watch"]["podSelector"]["matchLabels"] == portal
+    assert [each["ports"] for each in policies["city-watch"]["egress"]] == [[{"port": 9000}]]
+
+
+@with_helm
+def test_the_same_processes_as_in_compose_call_addresses_outside(tmp_path: Path) -> None:
+    outside = {name for name, pod in pods(rendered(tmp_path)).items() if "calls" in pod["metadata"]["labels"]}
+    assert outside == {f"city-{name}" for name, each in processes().items() if "outside" in each.networks}
 
 
 @with_helm

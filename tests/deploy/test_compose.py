@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -30,6 +31,11 @@ def started(process: Composed, secrets: Path) -> dict[str, Any]:
     """The settings of a process with the environment and the secrets that compose gives it."""
     with patch.dict(os.environ, process.environment, clear=True):
         return settings_of(process.service)(_secrets_dir=secrets / process.service).model_dump()
+
+
+def ports_of(told: dict[str, Any]) -> set[int]:
+    """Where a process of ours listens: the API, and what is inside."""
+    return {told["http"]["port"], told["internal"]["port"]}
 
 
 def test_it_fits_the_compose_schema() -> None:
@@ -109,7 +115,8 @@ def test_what_a_process_calls_is_in_its_network_and_listens_there(process: Compo
     for name, port in (each.split(":") for each in called):
         other = compose()[name]
         assert other.networks & process.networks, f"{name} is out of reach"
-        assert int(port) == (LISTENS.get(name) or started(other, secrets)["http"]["port"])
+        listens = {LISTENS[name]} if name in LISTENS else ports_of(started(other, secrets))
+        assert int(port) in listens
 
 
 def test_the_servers_listen_where_they_are_called() -> None:
@@ -136,6 +143,18 @@ def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Pat
         validate = [f"{ROOT}/.venv/bin/caddy", "validate", "--adapter", "caddyfile", "--config", str(path)]
         result = subprocess.run(validate, env=given | own, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
+
+
+def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(secrets: Path) -> None:
+    told, port = started(processes()["portal-api"], secrets), InternalSettings().port
+    assert told["services"].keys() == set(SERVICES) - {"portal"}
+    assert told["processes"] == {name: f"http://{name}:{port}" for name in processes()}
+
+
+def test_rules_and_dashboards_are_read_where_they_lie() -> None:
+    assert yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["rule_files"] == ["rules/*.yaml"]
+    (provider,) = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/files.yml").read_text())["providers"]
+    assert compose()["grafana"].mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
 
 
 def test_prometheus_asks_every_process_at_its_internal_port() -> None:
@@ -165,4 +184,6 @@ def test_addresses_that_people_type_are_no_part_of_the_file() -> None:
     """What differs between installations has a name in the comment at its top."""
     text = (ROOT / "docker-compose.yml").read_text()
     head = text.partition("name:")[0]
-    assert {name for name in re.findall(r"\$\{(\w+)", text.replace("$$", "")) if name not in head} <= {"VERSION"}
+    asked = re.findall(r"\$\{(\w+)|^ +([A-Z_]+): *(?:#.*)?$", text.replace("$$", ""), re.MULTILINE)
+    assert {"SITE", "READER_ORIGIN"} <= set(chain(*asked))
+    assert {name for name in chain(*asked) if name and name not in head} <= {"VERSION"}

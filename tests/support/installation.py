@@ -54,7 +54,8 @@ class Composed:
 
     @property
     def environment(self) -> dict[str, str]:
-        return dict(self.given.get("environment", {}))
+        """A name without a value is told only where a file .env has one."""
+        return {name: value for name, value in self.given.get("environment", {}).items() if value is not None}
 
     @property
     def networks(self) -> set[str]:
@@ -93,11 +94,14 @@ def fill_in_sms_accounts(folder: Path) -> None:
 
 
 def chart_environment(service: str) -> Mapping[str, str]:
-    """What the chart's values tell a process; what the templates in them would say is left open."""
+    """What the chart's values tell a process, where no helm renders them: the templates in them have samples."""
     values = yaml.safe_load((ROOT / "deploy/helm/values.yaml").read_text())
     given = values["env"] | values["services"][service]["env"]
-    return {name: re.sub(r"\{\{.*?\}\}", _sample, str(value)) for name, value in given.items()}
+    apis = dict.fromkeys(values["services"].keys() - {"portal"}, "http://sample")
+    samples = {"include": json.dumps(apis), "partitions": "24", "readerOrigin": ""}
 
+    def sample(template: re.Match[str]) -> str:
+        return next((value for word, value in samples.items() if word in template[0]), "sample")
 
-def _sample(template: re.Match[str]) -> str:
-    return "24" if "partitions" in template[0] else "sample"
+    told = {name: re.sub(r"\{\{.*?\}\}", sample, str(value)) for name, value in given.items()}
+    return {name: value for name, value in told.items() if value}

@@ -24,3 +24,22 @@ securityContext:
   allowPrivilegeEscalation: false
   capabilities: {drop: [ALL]}
 {{- end }}
+
+{{- /* for the portal: where each API listens, and where each process shows its health */ -}}
+{{- define "services" -}}
+{{- $found := dict }}
+{{- range $service, $_ := omit .Values.services "portal" }}
+{{- $_ := set $found $service (printf "http://%s-%s-api:8000" $.Release.Name $service) }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- define "processes" -}}
+{{- $found := dict }}
+{{- range $service, $of := .Values.services }}
+{{- range $role, $_ := pick $of "api" "worker" }}
+{{- $_ := set $found (printf "%s-%s" $service $role) (printf "http://%s-%s-%s-internal:9000" $.Release.Name $service $role) }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}

@@ -1,4 +1,4 @@
-"""docs/operating.md says what is true: its settings are those that there are, its topics those of topics.yaml."""
+"""docs/deployment.md says what is true: its settings are those that there are, its topics those of topics.yaml."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from kit.topics import read_file
 from tests.support.setting_names import ROOT, SERVICES, names_of, secret_names
 
-PAGE = (ROOT / "docs/operating.md").read_text()
+PAGE = (ROOT / "docs/deployment.md").read_text()
 Row = tuple[str, str, str]
 
 
@@ -27,8 +27,9 @@ def shown(field: FieldInfo) -> str:
         return "required"
     if field.default_factory:
         return "`HOSTNAME`"
-    value = field.default if isinstance(field.default, str) else json.dumps(field.default)
-    return f"`{value}`" if value else "–"
+    if field.default in (None, ""):
+        return "–"
+    return f"`{field.default if isinstance(field.default, str) else json.dumps(field.default)}`"
 
 
 def who(services: list[str]) -> str:
