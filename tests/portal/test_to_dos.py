@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.portal.answers import Kind, Record, RecordAttachment, Remark, Signature
-from services.portal.domain import COLUMNS, ITEMS, columns_of, item_of, month_range, shown, to_dos
+from services.portal.domain import COLUMNS, ITEMS, columns_of, day, item_of, month_range, shown, to_dos
 from services.portal.words import device
 from services.records.api import KIND_PAGE
 
@@ -55,6 +55,18 @@ def test_an_empty_file_wants_education_work_and_signature() -> None:
 def test_a_certificate_runs_out_within_ninety_days(days: int, expected: list[tuple[str, str]]) -> None:
     until = (TODAY + timedelta(days=days)).isoformat()
     assert told(record("skill_certificate", scanned("accepted"), name="架子工证", valid_to=until)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["2014-03-01", "20140301", "2014.3.1", "2014/3/01", " 2014年3月1日 ", "２０１４／３／１", "2014–03–01"]
+)
+def test_a_day_is_taken_as_people_write_it(text: str) -> None:
+    assert day(text) == "2014-03-01"
+
+
+@pytest.mark.parametrize("text", ["", "2014", "2014-3", "201431", "14-03-01", "01/03/2014", "去年", "2014-03-01 8:00"])
+def test_what_is_no_day_stays_as_it_was_typed(text: str) -> None:
+    assert day(text) == text
 
 
 def test_a_registration_without_an_end_does_not_run_out() -> None:

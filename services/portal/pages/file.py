@@ -7,8 +7,10 @@ from starlette.responses import Response
 
 from kit.errors import NotFound
 from services.portal import domain
+from services.portal.backend import Refused
 from services.portal.files import file_of, table_of
-from services.portal.visits import PersonDep
+from services.portal.own_file import OwnFile
+from services.portal.visits import PersonDep, Visit
 
 Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
 Number = Annotated[int, Query(ge=1, le=1000)]
@@ -31,7 +33,17 @@ async def basic(visit: PersonDep) -> Response:
 @router.get("/portrait")
 async def portrait(visit: PersonDep) -> Response:
     """The person's portrait."""
-    return Response(await visit.own_file.portrait(), media_type="image/jpeg")
+    return await portrait_of(visit, visit.own_file)
+
+
+async def portrait_of(visit: Visit, own: OwnFile) -> Response:
+    """A portrait, or a drawing of nobody where none was taken."""
+    try:
+        return Response(await own.portrait(), media_type="image/jpeg")
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return visit.portal.static.answer("nobody.svg", "")
 
 
 @router.get("/file/{name}")
