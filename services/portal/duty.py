@@ -70,8 +70,8 @@ class Board:
     def troubles(self) -> list[str]:
         """What wants doing, in a few words each."""
         rows = [*self.processes, *self.servers, *self.publishers, *self.consumers, *self.operators]
-        letters = [f"{pile.group} 死信" for pile in self.piles or []]
-        return [f"{row.name} {row.state}" for row in rows if row.tone == "bad"] + letters
+        letters = dict.fromkeys(f"{pile.group} 死信" for pile in self.piles or [])
+        return [f"{row.name} {row.state}" for row in rows if row.tone == "bad"] + list(letters)
 
 
 def board(period: Period, piles: Sequence[Pile] | None) -> Board:

@@ -61,8 +61,9 @@ def values_of(record: Record) -> dict[str, str]:
 
 
 def data_of(kind: Kind, form: Mapping[str, str]) -> dict[str, Value]:
-    """A record's data from a form; what is left empty is absent."""
-    return {field.name: _value(field, form) for field in kind.fields}
+    """A record's data from a form; a day that has to be given, and is not, is absent."""
+    given = {field: _value(field, form) for field in kind.fields}
+    return {field.name: value for field, value in given.items() if not (field.type == "date" and value == "")}
 
 
 def _value(field: Field, form: Mapping[str, str]) -> Value:

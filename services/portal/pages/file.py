@@ -8,11 +8,12 @@ from starlette.responses import Response
 from kit.errors import NotFound
 from services.portal import domain
 from services.portal.backend import Refused
-from services.portal.files import file_of, table_of
+from services.portal.files import file_of, tables_of
 from services.portal.own_file import OwnFile
 from services.portal.visits import PersonDep, Visit
 
 Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
+Turned = Annotated[str, Query(max_length=40)]
 Number = Annotated[int, Query(ge=1, le=1000)]
 router = APIRouter()
 
@@ -47,11 +48,11 @@ async def portrait_of(visit: Visit, own: OwnFile) -> Response:
 
 
 @router.get("/file/{name}")
-async def show(visit: PersonDep, name: Name, page: Number = 1, note: str = "") -> Response:
+async def show(visit: PersonDep, name: Name, kind: Turned = "", page: Number = 1, note: str = "") -> Response:
     """The list of an item: one table for each kind of record."""
     item = domain.item_of(name)
     file = await file_of(visit, item.name)
     if not item.kinds or not set(item.kinds) <= file.kinds.keys():
         raise NotFound
-    tables = [table_of(file.records, file.kinds[kind], page) for kind in item.kinds]
-    return visit.page("practitioner/list.html", file=file, item=item, tables=tables, page=page, note=note)
+    tables = tables_of(file.records, [file.kinds[name] for name in item.kinds], kind, page)
+    return visit.page("practitioner/list.html", file=file, item=item, tables=tables, note=note)
