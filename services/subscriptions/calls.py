@@ -69,9 +69,10 @@ def place_of(webhook_id: str) -> str:
     return f"webhook:{webhook_id}"
 
 
-def delivery_of(webhook: Webhook, change: Change, attempt: int, answer: Answer, clock: Clock) -> Delivery:
+def delivery_of(
+    webhook: Webhook, change: Change, attempt: int, answer: Answer, outcome: Outcome, clock: Clock
+) -> Delivery:
     """The entry of the log, which is counted too."""
-    outcome: Outcome = "delivered" if answer.ok else "failed"
     metrics.webhook_deliveries.labels(outcome).inc()
     return Delivery.first(
         at=clock.now(), by=BY, action=outcome, id=new_id(), webhook_id=webhook.id, event_id=change.id,

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from kit import log, metrics
+from kit import log
 from kit.clock import Clock
 from kit.events import partition_of
-from kit.kafka import OffsetGone, Reader
+from kit.kafka import Reader
 from services.subscriptions.calls import Calls, delivery_of
 from services.subscriptions.changes import Change, person_of, read
-from services.subscriptions.domain import GONE, Lane, Progress, Reason, Retries, wanted
+from services.subscriptions.domain import GONE, Lane, Outcome, Progress, Reason, Retries, wanted
 from services.subscriptions.readers import Readers
 from services.subscriptions.store import Deliveries, Delivery, Progresses, Replay, Replays, Webhook
 
@@ -37,12 +37,11 @@ class Round:
     log: list[Delivery] = field(default_factory=list)
     lanes: list[Lane] = field(default_factory=list)
     caught_up: list[str] = field(default_factory=list)
-    abandoned: int = 0
     gone: bool = False
 
-    def count(self, *outcomes: str) -> int:
-        """How many attempts had one of these outcomes."""
-        return sum(delivery.outcome in outcomes for delivery in self.log)
+    def count(self, outcome: Outcome) -> int:
+        """How many attempts had this outcome."""
+        return sum(delivery.outcome == outcome for delivery in self.log)
 
 
 @dataclass(frozen=True)
@@ -76,32 +75,23 @@ class Deliverer:
         """Deliver for ever. Raises `Pause`, and whatever the world does: whoever runs it starts it over."""
         await self._reader.start()
         try:
-            await self._deliver(await self._begun())
-        except OffsetGone:
-            await self._found_anew()
-            raise
+            progress = await self._begun()
+            while True:
+                progress = await self._replayed(progress)
+                progress = await self._lanes(progress)
+                progress = await self._main(progress)
         finally:
             await self._reader.close()
-
-    async def _deliver(self, progress: Progress) -> None:
-        while True:
-            progress = await self._replayed(progress)
-            progress = await self._lanes(progress)
-            progress = await self._main(progress)
-
-    async def _found_anew(self) -> None:
-        """The topic was made anew, or lost its beginning: what it holds now is delivered."""
-        logger.error("a webhook's place is gone from the topic", webhook=self.webhook.id)
-        if self._progress:
-            begins, ends = await self._reader.begins(), await self._reader.ends()
-            await self._saved(self._progress.within(_list(begins), _list(ends)))
 
     async def _begun(self) -> Progress:
         self._number, known = await self._files.progress.get(self.webhook.id)
         if known is None:
             start = await self._reader.since(self.webhook.since)
             known = Progress(offsets=_list(start), updated_at=self._clock.now())
-        return await self._saved(known.resumed(self.webhook.resumed_at))
+        there = known.within(_list(await self._reader.begins()), _list(await self._reader.ends()))
+        if there != known:  # the topic was made anew, or lost its beginning: what it holds now is delivered
+            logger.error("a webhook's place was gone from the topic", webhook=self.webhook.id)
+        return await self._saved(there.resumed(self.webhook.resumed_at))
 
     async def _saved(self, progress: Progress) -> Progress:
         self._number += 1
@@ -150,7 +140,7 @@ class Deliverer:
     async def _person(self, person: str, run: Sequence[Change], work: Round) -> None:
         """A person's events in order; at the first that fails they come to wait."""
         for change in run:
-            if not await self._delivered(change, 1, work):
+            if not await self._done(change, 1, work):
                 now = self._clock.now()
                 lane = Lane(person=person, partition=change.partition, offset=change.offset, due_at=now)
                 work.lanes.append(lane.failed(change.offset, now, self._retries))
@@ -174,14 +164,11 @@ class Deliverer:
             chunk = await reader.read(place, READ_MS, BATCH)
         theirs = [record for record in chunk.records if record.offset < end and person_of(record) == lane.person]
         for change in filter(None, map(read, theirs)):
-            if await self._delivered(change, lane.attempts + 1 if change.offset == lane.offset else 1, work):
-                lane = lane.moved(change.offset + 1, self._clock.now())
-            elif self._hopeless(lane, change, progress):
-                self._abandon(change, work)
-                lane = lane.moved(change.offset + 1, self._clock.now())
-            else:
+            attempt = lane.attempts + 1 if change.offset == lane.offset else 1
+            if not await self._done(change, attempt, work, last=self._hopeless(lane, change, progress)):
                 work.lanes.append(lane.failed(change.offset, self._clock.now(), self._retries))
                 return
+            lane = lane.moved(change.offset + 1, self._clock.now())
         if chunk.reached[lane.partition] >= end:
             work.caught_up.append(lane.person)
         else:
@@ -193,20 +180,18 @@ class Deliverer:
         over = tried is not None and self._clock.now() - tried >= self._retries.give_up
         return over and progress.failing_since is None
 
-    def _abandon(self, change: Change, work: Round) -> None:
-        logger.error("an event was given up", webhook=self.webhook.id, event_id=change.id)
-        metrics.webhook_deliveries.labels("abandoned").inc()
-        work.log[-1] = work.log[-1].model_copy(update={"outcome": "abandoned"})
-        work.abandoned += 1
-
-    async def _delivered(self, change: Change, attempt: int, work: Round) -> bool:
+    async def _done(self, change: Change, attempt: int, work: Round, *, last: bool = False) -> bool:
+        """Whether the person's next event may be tried: this one was taken, is not wanted, or had its last try."""
         if not wanted(self.webhook.kinds, change.kind):
             return True
         async with self._room:
             answer = await self._calls.call(self.webhook, change.id, change.body)
+        outcome: Outcome = "delivered" if answer.ok else "abandoned" if last else "failed"
+        if outcome == "abandoned":
+            logger.error("an event was given up", webhook=self.webhook.id, event_id=change.id)
         work.gone |= answer.status == GONE
-        work.log.append(delivery_of(self.webhook, change, attempt, answer, self._clock))
-        return answer.ok
+        work.log.append(delivery_of(self.webhook, change, attempt, answer, outcome, self._clock))
+        return outcome != "failed"
 
     async def _finished(self, progress: Progress, work: Round) -> Progress:
         """Write down what was done. A crash before it means that it is done again."""
@@ -214,7 +199,8 @@ class Deliverer:
         progress = progress.with_lanes(work.lanes, work.caught_up).noted(
             succeeded=work.count("delivered"), failed=work.count("failed"), now=self._clock.now()
         )
-        progress = await self._saved(progress.model_copy(update={"abandoned": progress.abandoned + work.abandoned}))
+        abandoned = progress.abandoned + work.count("abandoned")
+        progress = await self._saved(progress.model_copy(update={"abandoned": abandoned}))
         if work.gone:
             raise Pause("gone")
         if progress.failing_since and self._clock.now() - progress.failing_since >= self._retries.give_up:

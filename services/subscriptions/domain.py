@@ -90,7 +90,9 @@ class Lane(BaseModel):
         return self.model_copy(update=fields)
 
     def moved(self, offset: int, now: datetime) -> Self:
-        """After everything before `offset` was delivered; the rest goes on at once."""
+        """After everything before `offset` was delivered; the rest goes on at once. Not moved is not changed."""
+        if offset == self.offset:
+            return self
         return self.model_copy(update={"offset": offset, "attempts": 0, "since": None, "due_at": now})
 
 

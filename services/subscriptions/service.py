@@ -176,7 +176,8 @@ class WebhookService:
         change = self._test_event(webhook)
         async with self._testing, self._calls() as calls:
             answer = await calls.call(webhook, change.id, change.body)
-        await self._stores.deliveries.insert_all([delivery_of(webhook, change, 1, answer, self._clock)])
+        outcome: Outcome = "delivered" if answer.ok else "failed"
+        await self._stores.deliveries.insert_all([delivery_of(webhook, change, 1, answer, outcome, self._clock)])
         return answer
 
     def _test_event(self, webhook: Webhook) -> Change:

@@ -76,7 +76,8 @@ async def test_a_receiver_that_often_fails_gets_everything_in_order_through_kill
         return Response(status_code=503 if random.random() < 0.3 else 200)
 
     async with receiving(fails_often) as receiver:
-        await Client(gateway, issuer).registered(receiver.url)
+        client = Client(gateway, issuer)
+        await client.registered(receiver.url)
         await written(run, scaled(20_000, 1_000), random, lambda: run.processes.kill("subscriptions-worker"))
         await run.settled()
         expected = of_topic(run)
@@ -88,6 +89,7 @@ async def test_a_receiver_that_often_fails_gets_everything_in_order_through_kill
 
         await eventually(all_there, scaled(900, CATCHES_UP_WITHIN), "everything is delivered", pause=0.5)
         got = by_person(mine(receiver.events(), run))
+        await client.forget()
         calls, repeated = len(receiver.calls), sum(map(len, got.values())) - sum(map(len, expected.values()))
     print(f"{calls} calls for {sum(map(len, expected.values()))} events, {repeated} taken twice")
     assert {person: first_times(ids) for person, ids in got.items()} == expected

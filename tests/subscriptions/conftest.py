@@ -7,13 +7,23 @@ import pytest
 import pytest_asyncio
 
 from kit.auth import TokenIssuer
-from tests.support.following import Client
+from tests.support.following import SCOPE, Client
 from tests.support.receiver import Receiver, receiving
 
 
-@pytest.fixture
-def new_client(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> Callable[..., Client]:
-    return lambda *scopes: Client(gateway, issuer, frozenset(scopes or {"changes:read"}))
+@pytest_asyncio.fixture
+async def new_client(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> AsyncIterator[Callable[..., Client]]:
+    """Makes clients with these scopes, or `changes:read`; their webhooks go with the test."""
+    made: list[Client] = []
+
+    def new(*scopes: str) -> Client:
+        made.append(Client(gateway, issuer, frozenset(scopes or {SCOPE})))
+        return made[-1]
+
+    yield new
+    for client in made:
+        if SCOPE in client.scopes:
+            await client.forget()
 
 
 @pytest.fixture

@@ -77,6 +77,13 @@ def test_the_same_event_waits_longer_each_time_and_another_one_begins_anew() -> 
     assert (other.attempts, other.since, other.offset) == (1, NOON + DAY, 12)
 
 
+def test_who_gets_on_begins_anew_and_who_does_not_keeps_count() -> None:
+    failed = lane().failed(10, NOON, RETRIES)
+    assert failed.moved(10, NOON + DAY) == failed
+    moved = failed.moved(11, NOON + DAY)
+    assert (moved.offset, moved.attempts, moved.since, moved.due_at) == (11, 0, None, NOON + DAY)
+
+
 def test_only_who_waits_is_held_up() -> None:
     one = progress(lane("p"))
     assert (one.waits("p"), one.waits("q"), one.room) == (True, False, MOST_LANES - 1)

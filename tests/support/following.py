@@ -49,6 +49,12 @@ class Client:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
+    async def forget(self) -> None:
+        """Delete one's webhooks: nobody's events go to a receiver that is no more."""
+        for one in (await self.call("GET", WEBHOOKS, params={"limit": 200})).json()["items"]:
+            match = {"If-Match": f'"{one["version"]}"'}
+            await self.call("DELETE", f"{WEBHOOKS}/{one['webhook_id']}", headers=match)
+
     async def webhook(self, webhook_id: str) -> dict[str, Any]:
         answer = await self.call("GET", f"{WEBHOOKS}/{webhook_id}")
         assert answer.status_code == 200, answer.text
