@@ -112,6 +112,11 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
     return Outgoing(topic or contract.TOPIC, zlib.crc32(person) % partitions, subject, value, headers)
 
 
+def partition_of(person: str, partitions: int) -> int:
+    """Where everything about a person is."""
+    return zlib.crc32(person.encode()) % partitions
+
+
 def _rfc3339(moment: datetime) -> str:
     """Of a time read from the database: that is UTC, whether it says so or not (the change stream's don't)."""
     return moment.isoformat(timespec="milliseconds")[:23] + "Z"
@@ -146,3 +151,18 @@ def decode(headers: Headers, value: bytes | None) -> Event:
         )
     except (KeyError, ValueError) as error:
         raise Reject(f"a header is missing or wrong: {type(error).__name__}") from error
+
+
+def structured(headers: Headers, value: bytes) -> bytes:
+    """The event of a record in CloudEvents' JSON format: the same attributes, the data as they are.
+
+    Raises `Reject` when it is no event of ours, or its data are no JSON object.
+    """
+    decode(headers, value)
+    attributes = {name[3:]: text.decode() for name, text in headers if name.startswith("ce_")}
+    try:
+        if not isinstance(orjson.loads(value), dict):
+            raise Reject("the data are no JSON object")
+        return orjson.dumps({**attributes, "datacontenttype": CONTENT_TYPE, "data": orjson.Fragment(value)})
+    except ValueError as error:
+        raise Reject("the data are no JSON") from error

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, cast
 
 import aiokafka.producer.sender
@@ -12,7 +14,7 @@ from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, ProducerFenced, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced, TopicAlreadyExistsError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from kit import log
@@ -20,7 +22,7 @@ from kit.errors import Unavailable
 from kit.events import Outgoing
 from kit.settings import KafkaSettings
 
-__all__ = ["Consumer", "Fenced", "KafkaError", "Partition", "Producer", "Record", "TransactionalProducer"]
+__all__ = ["Consumer", "Fenced", "KafkaError", "Partition", "Producer", "Reader", "Record", "TransactionalProducer"]
 
 logger = log.get(__name__)
 
@@ -29,6 +31,8 @@ aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 MAX_BATCH_BYTES = 900 * 1024  # below the topics' max.message.bytes
 MAX_LETTER_BYTES = 2 * 1024 * 1024 - 64 * 1024  # as much as a topic takes, less the cause in its headers
 CLOSE_SECONDS = 3
+ASK_SECONDS = 5
+MAX_READ_BYTES = 512 * 1024  # of a partition at a time
 Fenced = ProducerFenced
 
 
@@ -139,6 +143,102 @@ class Producer:
     async def close(self) -> None:
         """Disconnect."""
         await _close(self._producer)
+
+
+class OffsetGone(Exception):
+    """The topic does not hold this offset: it was made anew, or its beginning was deleted."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Records in the order of each partition, and by partition where reading goes on (behind transaction markers)."""
+
+    records: list[Record]
+    reached: dict[int, int]
+
+
+class Reader:
+    """Reads a topic's committed records from whatever offsets it is told: nobody's member, it commits nothing."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._settings, self._topic = settings, topic
+        self._all = [Partition(topic, number) for number in range(settings.partitions)]
+        self._at: dict[Partition, int] = {}
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.servers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # an offset that is gone is told, not passed over
+            max_partition_fetch_bytes=MAX_READ_BYTES,
+            fetch_max_wait_ms=100,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises `Unavailable`."""
+        await _connected(self._consumer, self._settings)
+
+    async def read(self, offsets: Mapping[int, int], wait_ms: int, most: int) -> Chunk:
+        """At most `most` records of these partitions from these offsets on; none after `wait_ms` without one.
+
+        A broker that is away looks like no records; `ends` tells. Raises `OffsetGone`, `Unavailable`.
+        """
+        self._go({Partition(self._topic, number): offset for number, offset in offsets.items()})
+        with _world():
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=most)
+                for partition in self._at:
+                    self._at[partition] = await self._consumer.position(partition)
+        records = [record for batch in found.values() for record in batch]
+        return Chunk(records, {partition.partition: offset for partition, offset in self._at.items()})
+
+    def stands_at(self, offsets: Mapping[int, int]) -> bool:
+        """Whether reading there needs no seeking: what was fetched ahead is of use."""
+        return {partition.partition: offset for partition, offset in self._at.items()} == offsets
+
+    def _go(self, wanted: Mapping[Partition, int]) -> None:
+        """In one go, without waiting: aiokafka would otherwise look for a first position of its own."""
+        if wanted.keys() != self._at.keys():
+            self._at = {}
+            self._consumer.assign(list(wanted))
+        for partition, offset in wanted.items():
+            if self._at.get(partition) != offset:
+                self._consumer.seek(partition, offset)
+        self._at = dict(wanted)
+
+    async def begins(self) -> dict[int, int]:
+        """By partition the first offset. Raises `Unavailable`."""
+        return await self._ask(self._consumer.beginning_offsets)
+
+    async def ends(self) -> dict[int, int]:
+        """By partition the offset behind the last committed record. Raises `Unavailable`."""
+        return await self._ask(self._consumer.end_offsets)
+
+    async def _ask(self, call: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]) -> dict[int, int]:
+        with _world():
+            async with asyncio.timeout(ASK_SECONDS):
+                return {partition.partition: offset for partition, offset in (await call(self._all)).items()}
+
+    async def since(self, moment: datetime) -> dict[int, int]:
+        """By partition the first offset written at `moment` or later; the end where there is none yet."""
+        ends, milliseconds = await self.ends(), max(0, int(moment.timestamp() * 1000))
+        with _world():
+            async with asyncio.timeout(ASK_SECONDS):
+                found = await self._consumer.offsets_for_times(dict.fromkeys(self._all, milliseconds))
+        return {partition.partition: at.offset if at else ends[partition.partition] for partition, at in found.items()}
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await _close(self._consumer)
+
+
+@contextmanager
+def _world() -> Iterator[None]:
+    try:
+        yield
+    except OffsetOutOfRangeError as error:
+        raise OffsetGone from error
+    except (KafkaError, TimeoutError) as error:
+        raise Unavailable("Kafka") from error
 
 
 class Rebalance(Protocol):

@@ -157,6 +157,12 @@ class Collection(Generic[D]):
         with translated():
             await self._collection.insert_one(_stored(document))
 
+    async def insert_all(self, documents: Sequence[D]) -> None:
+        """Write version 1 of each; where nothing else has their ids."""
+        if documents:
+            with translated():
+                await self._collection.insert_many([_stored(document) for document in documents], ordered=False)
+
     async def replace(self, document: D) -> None:
         """Write the next version in place of the one it was made from. Raises `Conflict` when that isn't current."""
         guard = {"_id": document.id, "version": document.version - 1}

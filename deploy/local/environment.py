@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.local.ports import HOST, ONLY_API, SERVICES
+from deploy.local.ports import HOST, ONLY_API
 from deploy.local.secrets import SealKeys, Secrets
 from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
@@ -10,6 +10,7 @@ from deploy.local.stack import Stack
 PARTITIONS = 6
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
+ASKED_BY_PORTAL = ("identity", "records", "notify", "attachments", "signature")
 
 Environment = dict[str, str]
 
@@ -23,7 +24,7 @@ def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> E
     """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
     own = {
         "identity": _identity, "notify": _notify, "attachments": _attachments, "signature": _signature,
-        "portal": _portal,
+        "portal": _portal, "subscriptions": _subscriptions,
     }.get(service)  # fmt: skip
     return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
 
@@ -165,13 +166,17 @@ def _signature(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def _portal(stack: Stack, secrets: Secrets) -> Environment:
-    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in SERVICES if name != "portal"}
+    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in ASKED_BY_PORTAL}
     return {
         "SERVICES": json.dumps(apis),
         "PROCESSES": json.dumps(_internals(stack)),
         "READER_ORIGIN": f"http://{HOST}:{stack.ports.card_reader}",
         **_ring("SEAL", secrets.portal_seal),
     }
+
+
+def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
+    return _ring("SEAL", secrets.subscriptions_seal)
 
 
 def _internals(stack: Stack) -> dict[str, str]:

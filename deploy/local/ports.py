@@ -5,7 +5,7 @@ from typing import Self
 from zlib import crc32
 
 HOST = "127.0.0.1"
-SERVICES = ("identity", "records", "notify", "attachments", "signature", "portal")
+SERVICES = ("identity", "records", "notify", "attachments", "signature", "portal", "subscriptions")
 ONLY_API = {"portal"}
 """The services without a worker: they consume and publish nothing."""
 # Every port that SeaweedFS opens, by the option that sets it: left to itself it would take them where it likes.

@@ -42,6 +42,7 @@ class Secrets(BaseModel):
     notify_seal: SealKeys
     portal_seal: SealKeys = Field(default_factory=SealKeys.generate)
     signature_seal: SealKeys = Field(default_factory=SealKeys.generate)
+    subscriptions_seal: SealKeys = Field(default_factory=SealKeys.generate)
     bus: SealKeys
     codes_key: str
     sms_secret_id: str

@@ -7,12 +7,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local.ports import SERVICES
 from deploy.local.readiness import Check, says_yes, server_checks, service_checks
 from deploy.local.secrets import secrets_of
 from deploy.local.stack import Stack
 from deploy.local.stackfile import description
 from deploy.local.supervisor import Supervisor
 
+PREFIXES = ", ".join(f"/api/{service}" for service in SERVICES if service != "portal")
 TOTP_COMMAND = "make totp s=clerk"
 console = Console(highlight=False)
 
@@ -41,7 +43,7 @@ def print_addresses(stack: Stack) -> None:
         "window, duty": f"{facts['portal']}staff  log in as clerk or operator below; TOTP code: {TOTP_COMMAND}",
         "SMS inbox": facts["sms_inbox"],
         "card reader": f"{facts['card_reader']}  lay a card there, then read it at the window",
-        "gateway": f"{gateway}  (/api/identity, /api/records, /api/attachments, /api/signature, /api/notify)",
+        "gateway": f"{gateway}  ({PREFIXES})",
         "API pages": f"{gateway}/api/identity/docs  {gateway}/api/records/docs",
         "Kafka": facts["kafka"],
         "MongoDB": facts["mongo"],

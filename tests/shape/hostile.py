@@ -12,7 +12,7 @@ from deploy.local.people import random_card
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
 
-SERVICES = ("identity", "records", "notify", "attachments", "signature")
+SERVICES = ("identity", "records", "notify", "attachments", "signature", "subscriptions")
 MARK = "q7planted7q"  # in what is sent: no answer may repeat it
 JSON = "application/json"
 
@@ -30,6 +30,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "rebind_certificate": {"phone": "13800000000"},
     "create_record": {"kind": "education", "data": EDUCATION},
     "change_record": {"data": EDUCATION},
+    "create_webhook": {"url": "https://example.org/hook", "kinds": ["title"], "since": "2026-01-01T00:00:00Z"},
+    "change_webhook": {"url": "https://example.org/hook", "kinds": ["title"]},
+    "replay_webhook": {"since": "2026-01-01T00:00:00Z", "practitioner_id": own_id()},
 }  # fmt: skip
 FREE_TEXT = {"refresh_token", "captcha_answer", "captcha_id", "challenge_id", "username", "password"}
 """Any text may be tried here; it is judged, not refused for its form."""
@@ -168,7 +171,7 @@ def path_attacks(endpoint: Endpoint) -> Iterator[Attack]:
     headers = {"Content-Type": JSON} if content else {}
     for odd in ODD_IDS if endpoint.holes else ():
         yield Attack(endpoint, f"id {odd[:40]}", endpoint.filled(odd), content, headers)
-    for odd in ("cursor", "limit", "kind", "state", "scale", "purpose", MARK):
+    for odd in ("cursor", "limit", "kind", "state", "scale", "purpose", "after", "since", MARK):
         for value in ("%00", "%ff", "x" * 3_000, "%7B%22$ne%22%3A1%7D", "1&" + odd + "=2", "-1", "NaN"):
             path = f"{endpoint.filled()}?{odd}={value}"
             yield Attack(endpoint, f"query {odd}={value[:20]}", path, content, headers, refused=False)

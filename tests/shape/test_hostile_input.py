@@ -24,6 +24,7 @@ from tests.shape.hostile import (
     header_attacks,
     path_attacks,
 )
+from tests.support.following import WEBHOOKS
 from tests.support.names import own_id
 from tests.support.people import OWN
 from tests.support.problems import not_found_page, problem, well_formed
@@ -33,7 +34,7 @@ from tests.support.visits import bearer
 AT_ONCE = 16
 STREAMED = {"upload_attachment", "upload_signature"}
 """They measure their bodies themselves while they arrive, with a refusal of their own: tests of these services."""
-SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write"})
+SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write", "changes:read"})
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,17 @@ def almighty(issuer: TokenIssuer) -> dict[str, str]:
 
 def log_of(stack: RunningStack, service: str) -> Path:
     return Path(stack.facts["data"]) / "logs" / f"{service}-api.log"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def no_webhooks_left(gateway: httpx2.AsyncClient, almighty: dict[str, str]) -> AsyncIterator[None]:
+    """Attacks that are none may register some: nobody's events go there for the rest of the tests."""
+    yield
+    for state in ("active", "paused"):
+        page = (await gateway.get(WEBHOOKS, headers=almighty, params={"state": state, "limit": 200})).json()
+        for one in page["items"]:
+            match = {"If-Match": f'"{one["version"]}"'}
+            await gateway.delete(f"{WEBHOOKS}/{one['webhook_id']}", headers=almighty | match)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,17 +1,24 @@
 """A door of a service inside the test, on the stack's servers: with a clock, settings, an address of the test's."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import httpx2
 import pytest
 
+from kit import mongo
 from kit.clock import ManualClock
 from kit.process import Api
 from services.identity.settings import Settings as IdentitySettings
 from services.identity.wiring import api as identity_api
 from services.signature.settings import Settings as SignatureSettings
 from services.signature.wiring import api as signature_api
+from services.subscriptions.settings import Settings as SubscriptionsSettings
+from services.subscriptions.wiring import api as subscriptions_api
+from services.subscriptions.wiring import dispatcher
+from tests.support.names import own_name
 from tests.support.stack import RunningStack
 
 
@@ -37,6 +44,37 @@ async def signature(
     _environment(monkeypatch, stack.environment("signature-api"))
     async with signature_api(SignatureSettings(), clock) as made, _client(made, "127.0.0.1") as http:
         yield http
+
+
+@dataclass(frozen=True)
+class OwnSubscriptions:
+    """subscriptions' door, and what its worker delivers with, on a database of the test's own."""
+
+    http: httpx2.AsyncClient
+    clock: ManualClock
+
+
+@asynccontextmanager
+async def subscriptions(
+    stack: RunningStack, monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]
+) -> AsyncIterator[OwnSubscriptions]:
+    """Only the worker's clock is the test's: tokens are good by the real one."""
+    name, clock = own_name("subscriptions"), ManualClock()
+    _environment(monkeypatch, stack.environment("subscriptions-api") | {"MONGO__DATABASE": name} | dict(settings))
+    own = SubscriptionsSettings()
+    async with (
+        mongo.connect(own.mongo, name) as database,
+        dispatcher(own, database, clock) as delivering,
+        subscriptions_api(own) as made,
+        _client(made, "127.0.0.1") as http,
+    ):
+        task = asyncio.create_task(delivering.run(lambda _: True))
+        try:
+            yield OwnSubscriptions(http, clock)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await database.client.drop_database(name)
 
 
 def _environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:

@@ -1,0 +1,1 @@
+"""subscriptions owns how other systems follow the records without Kafka: the feed of changes, and webhooks."""

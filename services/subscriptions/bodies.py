@@ -1,0 +1,189 @@
+"""Request and response bodies of subscriptions."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
+
+from kit.http import UUID_PATTERN, In, Out
+from kit.text import Text
+from services.subscriptions.calls import Answer
+from services.subscriptions.domain import MOST_LANES, Outcome, Progress, Reason, State
+from services.subscriptions.service import Wish
+from services.subscriptions.store import Delivery, Replay, Webhook
+
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _time_from_text(value: object) -> object:
+    if not isinstance(value, str) or "T" not in value:  # pydantic takes numbers for timestamps: one form only
+        raise PydanticCustomError("time_invalid", "请填写带时区的时间，例如 2026-01-31T08:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST), BeforeValidator(_time_from_text)]
+Kind = Annotated[str, Field(pattern=r"^[a-z_]{1,50}$")]
+Kinds = Annotated[list[Kind], Field(min_length=1, max_length=20)]
+
+
+class ChangeOut(Out):
+    """An event in CloudEvents' JSON format; `data` as its type's schema says, null when a document is forgotten."""
+
+    model_config = ConfigDict(extra="allow")
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    sequence: str | None = None
+    partitionkey: str | None = None
+    datacontenttype: str | None = None
+    data: dict[str, JsonValue] | None
+
+
+class ChangesOut(Out):
+    """Changes, and the cursor behind them: there is always one."""
+
+    items: list[ChangeOut]
+    next_cursor: str
+
+
+class WebhookChange(In):
+    """Where to post, and what: records of these `kinds`, of all without any."""
+
+    url: str = Field(max_length=2_000)
+    kinds: Kinds | None = None
+    description: Annotated[str, Text(200)] | None = None
+
+    def wish(self) -> Wish:
+        """What the service takes."""
+        return Wish(self.url, self.kinds or [], self.description or "")
+
+
+class NewWebhook(WebhookChange):
+    """A webhook to be registered: for everything from now on, or from `since` on."""
+
+    since: Moment | None = None
+
+
+class NewReplay(In):
+    """What to deliver again: everything from a time on, what is about one person, or both."""
+
+    since: Moment | None = None
+    practitioner_id: Annotated[str, Field(pattern=UUID_PATTERN)] | None = None
+
+
+class ProgressOut(Out):
+    """How a webhook gets on. `people_waiting`: whose events are tried again; at `most_waiting` all others wait too."""
+
+    failing_since: datetime | None
+    people_waiting: int
+    most_waiting: int
+    delivered: int
+    abandoned: int
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, progress: Progress) -> "ProgressOut":
+        """From what its worker wrote last."""
+        waiting = sum(lane.since is not None for lane in progress.lanes)
+        return cls.model_validate({**progress.model_dump(), "people_waiting": waiting, "most_waiting": MOST_LANES})
+
+
+class WebhookOut(Out):
+    """A webhook; never its secret."""
+
+    webhook_id: str
+    client_id: str
+    url: str
+    kinds: list[str] | None
+    description: str
+    state: State
+    reason: Reason | None
+    since: datetime
+    old_secret_until: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, webhook: Webhook) -> "WebhookOut":
+        """From the document."""
+        return cls.model_validate(_fields(webhook))
+
+
+class WebhookWithSecret(WebhookOut):
+    """With its secret: shown once."""
+
+    secret: str
+
+    @classmethod
+    def with_secret(cls, webhook: Webhook, secret: str) -> "WebhookWithSecret":
+        """From the document."""
+        return cls.model_validate({**_fields(webhook), "secret": secret})
+
+
+class WebhookWithProgress(WebhookOut):
+    """And how it gets on; null before a worker has seen it."""
+
+    progress: ProgressOut | None
+
+    @classmethod
+    def with_progress(cls, webhook: Webhook, progress: Progress | None) -> "WebhookWithProgress":
+        """From both documents."""
+        told = ProgressOut.of(progress) if progress else None
+        return cls.model_validate({**_fields(webhook), "progress": told})
+
+
+def _fields(webhook: Webhook) -> dict[str, object]:
+    return {**webhook.model_dump(exclude={"history"}), "webhook_id": webhook.id, "kinds": webhook.kinds or None}
+
+
+class TestOut(Out):
+    """What came of a test event."""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    milliseconds: int
+
+    @classmethod
+    def of(cls, answer: Answer) -> "TestOut":
+        """From the receiver's answer."""
+        return cls(delivered=answer.ok, status=answer.status, error=answer.error, milliseconds=answer.milliseconds)
+
+
+class ReplayOut(Out):
+    """A replay that was asked for: it begins within seconds, or when the webhook is resumed."""
+
+    replay_id: str
+    since: datetime | None
+    practitioner_id: str | None
+
+    @classmethod
+    def of(cls, replay: Replay) -> "ReplayOut":
+        """From the document."""
+        return cls(replay_id=replay.id, since=replay.since, practitioner_id=replay.person)
+
+
+class DeliveryOut(Out):
+    """One attempt."""
+
+    delivery_id: str
+    event_id: str
+    event_type: str
+    practitioner_id: str
+    outcome: Outcome
+    attempt: int
+    status: int | None
+    error: str | None
+    milliseconds: int
+    at: datetime
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "DeliveryOut":
+        """From the document."""
+        return cls.model_validate({**delivery.model_dump(), "delivery_id": delivery.id, "at": delivery.created_at})

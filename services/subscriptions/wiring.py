@@ -1,0 +1,108 @@
+"""The one place where subscriptions' concrete things meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from contracts.records import RecordChanged
+from kit import mongo
+from kit.auth import TokenVerifier, jwks_over_http
+from kit.clock import Clock, SystemClock
+from kit.health import Check
+from kit.http import create_app
+from kit.kafka import Reader
+from kit.mongo import Database
+from kit.outbound import Limits
+from kit.process import Api, Service, Worker
+from kit.seal import Sealer
+from kit.shares import Shares
+from services.subscriptions.api import Services, router
+from services.subscriptions.calls import calls
+from services.subscriptions.deliverer import Deliverer, Files
+from services.subscriptions.dispatcher import Dispatcher
+from services.subscriptions.domain import Retries
+from services.subscriptions.feed import Feed
+from services.subscriptions.readers import Readers
+from services.subscriptions.service import Stores, WebhookService
+from services.subscriptions.settings import Settings
+from services.subscriptions.store import Deliveries, Progresses, Replays, Webhook, Webhooks
+from services.subscriptions.tail import Tail
+
+NAME = "subscriptions"
+TOPIC = RecordChanged.TOPIC
+SHARES = "subscriptions.webhooks"
+READERS = 4
+
+
+def _stores(database: Database) -> Stores:
+    return Stores(Webhooks(database), Replays(database), Deliveries(database), Progresses(database))
+
+
+def _limits(settings: Settings) -> Limits:
+    """A developer's receiver is on the same machine; nowhere else may ours be called."""
+    local, own = settings.environment == "local", settings.webhooks
+    return Limits(own.connect_seconds, own.answer_seconds, loopback=local)
+
+
+def _service(settings: Settings, stores: Stores, clock: Clock) -> WebhookService:
+    sealer, limits = Sealer(settings.seal), _limits(settings)
+    make = partial(calls, limits, 1, sealer, clock)
+    return WebhookService(stores, make, sealer, settings.webhooks, clock, loopback=limits.loopback)
+
+
+@asynccontextmanager
+async def api(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Api]:
+    """The HTTP API: the feed, and clients' webhooks."""
+    clock = clock or SystemClock()
+    tail = Tail(settings.kafka, TOPIC, settings.feed.memory_bytes)
+    readers = Readers(settings.kafka, TOPIC, settings.feed.readers)
+    async with mongo.connect(settings.mongo, NAME) as database:
+        stores = _stores(database)
+        feed = Feed(tail, readers, settings.kafka.partitions, settings.feed.polls)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
+        app = create_app(NAME, "订阅", settings, verifier, router, Services(feed, _service(settings, stores, clock)))
+        checks: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": stores.prepare,
+            "feed": tail.check,
+        }  # fmt: skip
+        try:
+            yield Api(app, checks, [tail.run])
+        finally:
+            await readers.close()
+
+
+@asynccontextmanager
+async def dispatcher(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[Dispatcher]:
+    """What a worker delivers with."""
+    stores, own = _stores(database), settings.webhooks
+    readers = Readers(settings.kafka, TOPIC, READERS)
+    files = Files(stores.progress, stores.deliveries, stores.replays)
+    retries = Retries(own.pauses, timedelta(seconds=own.give_up_seconds))
+    sealer = Sealer(settings.seal)
+
+    @asynccontextmanager
+    async def deliverer(webhook: Webhook) -> AsyncIterator[Deliverer]:
+        reader = Reader(settings.kafka, TOPIC)
+        async with calls(_limits(settings), own.at_once, sealer, clock) as made:
+            yield Deliverer(webhook, made, files, reader, readers, retries, own.at_once, clock)
+
+    try:
+        yield Dispatcher(stores.webhooks, deliverer, clock)
+    finally:
+        await readers.close()
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Worker]:
+    """Who delivers to webhooks; several workers share them."""
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        dispatcher(settings, database, SystemClock()) as delivering,
+    ):
+        shares = Shares(SHARES, settings.kafka, settings.instance, delivering.let_go)
+        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "webhooks": delivering.check}
+        yield Worker(None, [], checks, [shares.run, partial(delivering.run, shares.mine)])
+
+
+SERVICE = Service(NAME, Settings, api, worker)

@@ -1,0 +1,149 @@
+"""The feed on a topic of the test's own: what is in it, what is not, and what becomes of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+
+from kit.auth import Caller
+from kit.events import Headers, partition_of
+from services.subscriptions.changes import FORGOTTEN
+from services.subscriptions.feed import CursorExpired, Feed, Wanted
+from services.subscriptions.readers import Readers
+from services.subscriptions.tail import Tail
+from tests.support.names import own_id, own_name
+from tests.support.stack import RunningStack
+from tests.support.topics import own_topics
+from tests.support.waiting import eventually
+
+PARTITIONS = 3
+CALLER = Caller("client", "client", scopes=frozenset({"changes:read"}))
+
+
+def headers(person: str, subject: str, version: int) -> Headers:
+    return [
+        ("ce_specversion", b"1.0"), ("ce_type", b"records.record.changed.v1"), ("ce_source", b"/records"),
+        ("ce_id", f"{subject}:{version}".encode()), ("ce_time", b"2026-01-01T00:00:00.000Z"),
+        ("ce_subject", subject.encode()), ("ce_sequence", str(version).encode()),
+        ("ce_partitionkey", person.encode()), ("content-type", b"application/json"),
+    ]  # fmt: skip
+
+
+@dataclass
+class Topic:
+    """A topic, what is written to it, and its feed."""
+
+    name: str
+    producer: AIOKafkaProducer
+    feed: Feed
+
+    async def write(self, person: str, version: int, value: bytes | None = b'{"kind": "degree"}', **more: Any) -> None:
+        subject = more.get("subject", "thing")
+        stated = more.get("headers", headers(person, subject, version))
+        partition = partition_of(person, PARTITIONS)
+        await self.producer.send_and_wait(self.name, value, subject.encode(), partition, headers=stated)
+
+    async def ask(self, after: str | None = None, limit: int = 500, wait: float = 0) -> tuple[list[Any], str]:
+        found, cursor = await self.feed.changes(CALLER, Wanted(after, None, limit, wait))
+        return [json.loads(change.body) for change in found], cursor
+
+    async def everything(self, after: str | None = None, limit: int = 500) -> list[Any]:
+        """All pages of what there is now."""
+        found: list[Any] = []
+        while True:
+            page, after = await self.ask(after, limit)
+            if not page:
+                return found
+            found += page
+
+
+@asynccontextmanager
+async def followed(stack: RunningStack, name: str, memory: int) -> AsyncIterator[Feed]:
+    settings = stack.kafka_settings(PARTITIONS)
+    tail, readers = Tail(settings, name, memory), Readers(settings, name, 2)
+    task = asyncio.create_task(tail.run())
+
+    async def live() -> bool:
+        return tail.live
+
+    try:
+        await eventually(live, 15, "the topic is followed")
+        yield Feed(tail, readers, PARTITIONS, 10)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await readers.close()
+
+
+@pytest_asyncio.fixture
+async def topic(stack: RunningStack) -> AsyncIterator[Topic]:
+    name = own_name("feed")
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    async with own_topics(stack.kafka, **{name: PARTITIONS}), followed(stack, name, 20_000) as feed:
+        await producer.start()
+        try:
+            yield Topic(name, producer, feed)
+        finally:
+            await producer.stop()
+
+
+async def test_what_memory_does_not_hold_comes_from_kafka(topic: Topic) -> None:
+    people = [own_id() for _ in range(7)]
+    for number in range(300):  # more than the memory of this feed
+        await topic.write(people[number % 7], number)
+    seen = await topic.everything(limit=40)
+    assert len(seen) == 300
+    for place, person in enumerate(people):
+        mine = [int(event["sequence"]) for event in seen if event["partitionkey"] == person]
+        assert mine == list(range(place, 300, 7))
+
+
+async def test_a_tombstone_says_what_to_forget(topic: Topic) -> None:
+    await topic.write("p", 1, subject="one")
+    await topic.write("p", 0, None, subject="one", headers=[])
+    _, forgotten = await eventually(lambda: both(topic), 10, "both are told")
+    assert (forgotten["type"], forgotten["subject"], forgotten["data"]) == (FORGOTTEN, "one", None)
+
+
+async def both(topic: Topic) -> list[Any]:
+    page, _ = await topic.ask()
+    return page if len(page) == 2 else []
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"{", b"[1]", b"null", b'{"a": NaN}'])
+async def test_what_is_no_event_is_passed_over(topic: Topic, value: bytes) -> None:
+    await topic.write("p", 1, value)
+    await topic.write("p", 2, headers=[("ce_id", b"x")])
+    await topic.write("p", 3)
+
+    told = await eventually(topic.everything, 10, "the good one is told")
+    assert [event["sequence"] for event in told] == ["3"]
+
+
+async def test_a_topic_that_is_made_anew_ends_old_cursors(stack: RunningStack) -> None:
+    name = own_name("feed")
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    await producer.start()
+    try:
+        async with own_topics(stack.kafka, **{name: PARTITIONS}), followed(stack, name, 20_000) as feed:
+            first = Topic(name, producer, feed)
+            for version in range(20):
+                await first.write("p", version)
+            page, cursor = await first.ask(wait=10)
+            assert page
+            while page:
+                page, cursor = await first.ask(cursor)
+        async with own_topics(stack.kafka, **{name: PARTITIONS}), followed(stack, name, 20_000) as feed:
+            second = Topic(name, producer, feed)
+            await second.write("p", 1)
+            with pytest.raises(CursorExpired):
+                await second.ask(cursor)
+    finally:
+        await producer.stop()
