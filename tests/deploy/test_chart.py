@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import pytest
@@ -14,6 +14,7 @@ import yaml
 
 from kit.settings import HttpSettings, InternalSettings
 from kit.topics import ToolSettings
+from services.portal.settings import ServiceName
 from tests.support.installation import chart_environment, dockerfile, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
@@ -141,7 +142,7 @@ def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(tmp
         "containers"
     ]
     told = {each["name"]: each["value"] for each in container["env"]}
-    apis = {name: f"http://city-{name}-api:8000" for name in SERVICES if name != "portal"}
+    apis = {name: f"http://city-{name}-api:8000" for name in get_args(ServiceName)}
     assert json.loads(told["SERVICES"]) == apis
     names = [f"{name}-{role}" for name in SERVICES for role in roles(name)]
     assert json.loads(told["PROCESSES"]) == {name: f"http://city-{name}-internal:9000" for name in names}

@@ -7,7 +7,7 @@ import subprocess
 from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import pytest
@@ -17,6 +17,7 @@ from deploy.local.servers import gateway_environment
 from deploy.local.stack import Stack
 from kit.settings import InternalSettings
 from kit.topics import ToolSettings
+from services.portal.settings import ServiceName
 from tests.support.installation import Composed, compose, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
@@ -147,7 +148,7 @@ def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Pat
 
 def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(secrets: Path) -> None:
     told, port = started(processes()["portal-api"], secrets), InternalSettings().port
-    assert told["services"].keys() == set(SERVICES) - {"portal"}
+    assert told["services"].keys() == set(get_args(ServiceName))
     assert told["processes"] == {name: f"http://{name}:{port}" for name in processes()}
 
 
@@ -177,7 +178,7 @@ def test_what_is_reached_from_outside_is_the_door_and_on_this_machine_what_opera
     public = {port for port in ports if not port.startswith("127.0.0.1:")}
     assert public == set(compose()["gateway"].given["ports"])
     callers = {name for name, each in processes().items() if "outside" in each.networks}
-    assert callers == {"notify-worker"}
+    assert callers == {"notify-worker", "subscriptions-api", "subscriptions-worker"}
 
 
 def test_addresses_that_people_type_are_no_part_of_the_file() -> None:

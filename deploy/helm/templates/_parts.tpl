@@ -25,10 +25,10 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* for the portal: where each API listens, and where each process shows its health */ -}}
+{{- /* for the portal: where each API that it asks listens, and where each process shows its health */ -}}
 {{- define "services" -}}
 {{- $found := dict }}
-{{- range $service, $_ := omit .Values.services "portal" }}
+{{- range $service, $_ := omit .Values.services "portal" "subscriptions" }}
 {{- $_ := set $found $service (printf "http://%s-%s-api:8000" $.Release.Name $service) }}
 {{- end }}
 {{- toJson $found }}
