@@ -6,8 +6,8 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { Kafka } from "kafkajs";
 
 const [servers, groupId, file = "records.json"] = process.argv.slice(2);
-const topic = "records.changes";
-const records = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+const topics = ["records.changes", "identity.changes"];
+const { records, erased } = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { records: {}, erased: {} };
 
 function take({ key, value, headers }) {
   const id = key.toString();
@@ -17,14 +17,21 @@ function take({ key, value, headers }) {
   }
   const type = headers.ce_type.toString();
   const { version, practitioner_id, kind, state, data } = JSON.parse(value);
+  if (type === "identity.practitioner.erased.v1") erase(practitioner_id);
   const kept = records[id];
-  if (kept && kept.version >= version) return;
+  if (erased[practitioner_id] || kept?.version >= version) return;
   if (type === "records.record.changed.v1") records[id] = { version, practitioner_id, kind, state, data };
   if (type === "publication.failed.v1" && kept) kept.out_of_date = true;
 }
 
+// For ever: what the other topic still holds of this person may come after this.
+function erase(practitioner) {
+  erased[practitioner] = true;
+  for (const id in records) if (records[id].practitioner_id === practitioner) delete records[id];
+}
+
 function save() {
-  writeFileSync(`${file}.new`, JSON.stringify(records));
+  writeFileSync(`${file}.new`, JSON.stringify({ records, erased }));
   renameSync(`${file}.new`, file); // whole or not at all
 }
 
@@ -38,14 +45,14 @@ const security = username && {
 const kafka = new Kafka({ brokers: servers.split(","), ...security });
 const consumer = kafka.consumer({ groupId, sessionTimeout: 10_000, readUncommitted: false });
 await consumer.connect();
-await consumer.subscribe({ topic, fromBeginning: true });
+await consumer.subscribe({ topics, fromBeginning: true });
 await consumer.run({
   autoCommit: false,
   eachBatch: async ({ batch }) => {
     batch.messages.forEach(take);
     save();
-    const offset = String(BigInt(batch.lastOffset()) + 1n);
-    await consumer.commitOffsets([{ topic, partition: batch.partition, offset }]);
-    console.log(`partition ${batch.partition}: ${batch.messages.length} events, ${Object.keys(records).length} records`);
+    const { topic, partition, messages } = batch;
+    await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(batch.lastOffset()) + 1n) }]);
+    console.log(`${topic} ${partition}: ${messages.length} events, ${Object.keys(records).length} records`);
   },
 });

@@ -17,13 +17,15 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-TOPIC = "records.changes"
+TOPICS = ("records.changes", "identity.changes")
 RECORD_CHANGED = "records.record.changed.v1"
+PERSON_ERASED = "identity.practitioner.erased.v1"
 PUBLICATION_FAILED = "publication.failed.v1"
 
 # `records` is what this system knows, `arrivals` what happened in the order in which it came: act on that, if you must.
 SCHEMA = """
 PRAGMA journal_mode = WAL;
+PRAGMA secure_delete = ON; -- what is forgotten is overwritten
 CREATE TABLE IF NOT EXISTS records (
     record_id TEXT PRIMARY KEY, version INTEGER NOT NULL, practitioner_id TEXT NOT NULL, kind TEXT NOT NULL,
     state TEXT NOT NULL, data TEXT NOT NULL, attachment TEXT NOT NULL, source TEXT NOT NULL,
@@ -34,10 +36,16 @@ CREATE TABLE IF NOT EXISTS arrivals (
     action TEXT NOT NULL, at TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS arrivals_of_a_record ON arrivals (record_id);
-CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS arrivals_about_a_person ON arrivals (practitioner_id);
+CREATE INDEX IF NOT EXISTS records_of_a_person ON records (practitioner_id);
+CREATE TABLE IF NOT EXISTS erased (practitioner_id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS positions (
+    topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, partition)
+);
 """
 KEEP = """
-INSERT INTO records VALUES (:record_id, :version, :practitioner_id, :kind, :state, :data, :attachment, :source, 0)
+INSERT INTO records SELECT :record_id, :version, :practitioner_id, :kind, :state, :data, :attachment, :source, 0
+WHERE :practitioner_id NOT IN erased
 ON CONFLICT (record_id) DO UPDATE SET version = excluded.version, practitioner_id = excluded.practitioner_id,
     kind = excluded.kind, state = excluded.state, data = excluded.data, attachment = excluded.attachment,
     source = excluded.source, out_of_date = 0
@@ -58,13 +66,15 @@ def take(database: sqlite3.Connection, event: ConsumerRecord) -> str:
     data = json.loads(event.value)
     if kind == RECORD_CHANGED:
         return keep(database, data)
+    if kind == PERSON_ERASED:
+        return erase(database, data["practitioner_id"])
     if kind == PUBLICATION_FAILED:
         return distrust(database, key, data["version"])
-    return ""  # a type that came later: none of mine
+    return ""  # none of my types
 
 
 def keep(database: sqlite3.Connection, data: dict[str, Any]) -> str:
-    """The newest version wins, whatever comes how often. A deleted record is a version like any other."""
+    """The newest version wins, whatever comes how often, unless its person was erased. Deleted is a version too."""
     nested = {name: json.dumps(data[name], ensure_ascii=False) for name in ("data", "attachment", "source")}
     if database.execute(KEEP, data | nested).rowcount == 0:
         return ""
@@ -87,10 +97,18 @@ def forget(database: sqlite3.Connection, record_id: str) -> str:
     return f"{record_id}: forgotten"
 
 
+def erase(database: sqlite3.Connection, practitioner_id: str) -> str:
+    """All about this person goes, for ever: what the other topic still holds of them may come after this."""
+    database.execute("INSERT OR IGNORE INTO erased VALUES (?)", (practitioner_id,))
+    database.execute("DELETE FROM arrivals WHERE practitioner_id = ?", (practitioner_id,))
+    gone = database.execute("DELETE FROM records WHERE practitioner_id = ?", (practitioner_id,)).rowcount
+    return f"{practitioner_id}: erased, {gone} records"
+
+
 def save_positions(database: sqlite3.Connection, positions: dict[TopicPartition, int]) -> None:
-    """Where to go on after a restart, by partition."""
-    rows = [(partition.partition, offset) for partition, offset in positions.items()]
-    database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", rows)
+    """Where to go on after a restart."""
+    rows = [(*partition, offset) for partition, offset in positions.items()]
+    database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", rows)
 
 
 async def positions_at(consumer: AIOKafkaConsumer, since: datetime) -> dict[TopicPartition, int]:
@@ -102,8 +120,8 @@ async def positions_at(consumer: AIOKafkaConsumer, since: datetime) -> dict[Topi
 
 async def go_on(consumer: AIOKafkaConsumer, database: sqlite3.Connection) -> None:
     """Go to where the table stands; a partition without a position is read from its beginning: the first load."""
-    for partition, offset in database.execute("SELECT partition, next_offset FROM positions"):
-        consumer.seek(TopicPartition(TOPIC, partition), offset)
+    for topic, partition, offset in database.execute("SELECT topic, partition, next_offset FROM positions"):
+        consumer.seek(TopicPartition(topic, partition), offset)
 
 
 async def follow(consumer: AIOKafkaConsumer, database: sqlite3.Connection, once: bool) -> None:
@@ -127,7 +145,7 @@ async def follow(consumer: AIOKafkaConsumer, database: sqlite3.Connection, once:
 async def run(servers: str, path: str, since: datetime | None, once: bool) -> None:
     """Any error ends it; whoever supervises your programs starts it again."""
     consumer = AIOKafkaConsumer(  # without a group it is given all partitions, and its database keeps the positions
-        TOPIC, bootstrap_servers=servers, isolation_level="read_committed", auto_offset_reset="earliest",
+        *TOPICS, bootstrap_servers=servers, isolation_level="read_committed", auto_offset_reset="earliest",
         enable_auto_commit=False, **security(),
     )  # fmt: skip
     with closing(sqlite3.connect(path)) as database:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -34,6 +35,7 @@ class Program:
 
     command: Sequence[str | Path]
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @contextmanager
@@ -52,7 +54,9 @@ class Program:
 
     def _start(self) -> None:
         with (self.folder / "output.log").open("ab") as output:
-            self._process = subprocess.Popen(self.command, cwd=self.folder, stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                self.command, cwd=self.folder, env=os.environ | self.environment, stdout=output, stderr=output
+            )
 
     def _end(self, how: signal.Signals) -> None:
         assert self._process is not None
@@ -67,15 +71,19 @@ class Downstream:
 
     folder: Path
     kafka: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def program(self) -> Program:
-        return Program(self._command("records.db"), self.folder)
+        return Program(self._command("records.db"), self.folder, self.environment)
 
     async def once(self, database: str = "records.db", since: str = "") -> None:
         """Run it until it is up to date."""
         command = [*self._command(database), "--once", *(["--since", since] if since else [])]
-        await asyncio.to_thread(subprocess.run, command, cwd=self.folder, check=True, timeout=ONCE_WITHIN)
+        environment = os.environ | self.environment
+        await asyncio.to_thread(
+            subprocess.run, command, cwd=self.folder, env=environment, check=True, timeout=ONCE_WITHIN
+        )
 
     def rows(self, query: str, database: str = "records.db") -> list[tuple[Any, ...]]:
         """What a query finds; nothing as long as there are no tables."""
@@ -92,17 +100,25 @@ class Downstream:
         return [sys.executable, "subscriber.py", "--kafka", self.kafka, "--database", database]
 
 
+def copied(folder: Path, kafka: str, environment: Mapping[str, str] | None = None) -> Downstream:
+    shutil.copy(ROOT / "examples" / "subscriber" / "subscriber.py", folder)
+    return Downstream(folder, kafka, environment or {})
+
+
+def in_javascript(folder: Path, kafka: str, group: str, environment: Mapping[str, str] | None = None) -> Program:
+    """It keeps records.json in the folder."""
+    program = with_packages(ROOT / "examples" / "subscriber-node") / "subscriber.mjs"
+    return Program(["node", program, kafka, group], folder, environment or {})
+
+
 @pytest.fixture
 def downstream(stack: RunningStack, tmp_path: Path) -> Downstream:
-    shutil.copy(ROOT / "examples" / "subscriber" / "subscriber.py", tmp_path)
-    return Downstream(tmp_path, stack.kafka)
+    return copied(tmp_path, stack.kafka)
 
 
 @pytest.fixture
 def node_downstream(stack: RunningStack, tmp_path: Path) -> Program:
-    """The one in JavaScript; it keeps records.json in its folder."""
-    program = with_packages(ROOT / "examples" / "subscriber-node") / "subscriber.mjs"
-    return Program(["node", program, stack.kafka, own_name("example")], tmp_path)
+    return in_javascript(tmp_path, stack.kafka, own_name("example"))
 
 
 @pytest_asyncio.fixture

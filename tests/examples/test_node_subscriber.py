@@ -42,7 +42,7 @@ async def equal(folder: Path, people: Sequence[Person], expected: Records) -> bo
 
 def kept(folder: Path, people: Sequence[Person]) -> Records:
     file = folder / "records.json"
-    records = json.loads(file.read_text()) if file.exists() else {}
+    records = json.loads(file.read_text())["records"] if file.exists() else {}
     persons = {person.id for person in people}
     return {
         identity: (record["version"], record["state"], record["data"])

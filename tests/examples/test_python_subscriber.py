@@ -44,7 +44,7 @@ async def killing(program: Program, processes: Processes, log: Log) -> int:
     """Until enough is written: kill -9 of the subscriber, every fourth time of the publisher too. Counts."""
     random, kills = seeded(), 0
     while len(log.acknowledged) < CHANGES:
-        await asyncio.sleep(random.uniform(0.2, 2))
+        await asyncio.sleep(random.uniform(0.5, 3))
         program.killed()
         kills += 1
         if kills % 4 == 0:

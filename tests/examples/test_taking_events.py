@@ -10,7 +10,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from contracts.files import FILES
-from examples.subscriber.subscriber import PUBLICATION_FAILED, SCHEMA, TOPIC, take
+from examples.subscriber.subscriber import PERSON_ERASED, PUBLICATION_FAILED, SCHEMA, take
 
 SAMPLE = json.loads((FILES / "samples" / "records.record.changed.v1.json").read_text())
 ID, VERSION = SAMPLE["key"], SAMPLE["data"]["version"]
@@ -27,7 +27,7 @@ def event(data: dict[str, Any] | None, event_type: str = SAMPLE["headers"]["ce_t
     """A record of the topic as aiokafka hands it over; without data a tombstone."""
     value = json.dumps(data).encode() if data is not None else None
     headers = [(name, text.encode()) for name, text in (SAMPLE["headers"] | {"ce_type": event_type}).items()]
-    return ConsumerRecord(TOPIC, 0, 0, 0, 0, ID.encode(), value, None, 0, 0, headers if value else [])
+    return ConsumerRecord("records.changes", 0, 0, 0, 0, ID.encode(), value, None, 0, 0, headers if value else [])
 
 
 def version(number: int, **fields: Any) -> dict[str, Any]:
@@ -71,6 +71,14 @@ def test_a_tombstone_leaves_nothing(database: sqlite3.Connection) -> None:
     take(database, event(version(1)))
     assert take(database, event(None)) == f"{ID}: forgotten"
     assert take(database, event(None)) == ""
+    assert state(database) == database.execute("SELECT * FROM arrivals").fetchall() == []
+
+
+def test_of_an_erased_person_nothing_is_left_and_nothing_comes_back(database: sqlite3.Connection) -> None:
+    person = SAMPLE["data"]["practitioner_id"]
+    take(database, event(version(1)))
+    assert take(database, event({"practitioner_id": person}, PERSON_ERASED)) == f"{person}: erased, 1 records"
+    assert take(database, event(version(2))) == ""
     assert state(database) == database.execute("SELECT * FROM arrivals").fetchall() == []
 
 
