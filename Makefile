@@ -43,7 +43,7 @@ check: ## Format, lint, types, import rules, contracts
 	@$(SETUP) --venv
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/mypy --strict kit contracts services deploy bench tests
+	.venv/bin/mypy --strict kit contracts services deploy bench tests examples
 	.venv/bin/lint-imports
 	.venv/bin/python -m contracts check
 

@@ -1,4 +1,4 @@
-"""What is generated from the contracts: a JSON Schema per event type, and asyncapi.yaml (AsyncAPI 3.0) over them."""
+"""What is generated from the contracts: a JSON Schema per event type, asyncapi.yaml (AsyncAPI 3.0), docs/events.md."""
 
 import json
 from importlib.resources import files
@@ -8,6 +8,7 @@ import yaml
 from jsoncompat import check_compat
 
 from contracts import EVENTS
+from contracts.page import events_page
 from kit.events import EventData
 
 FILES = Path(str(files("contracts")))
@@ -38,9 +39,10 @@ def _closed(schema: str) -> str:
 
 
 def render() -> dict[str, str]:
-    """Every generated file by its name below contracts/."""
+    """Every generated file by its name as seen from contracts/."""
     schemas = {f"schemas/{event.TYPE}.json": schema_text(event) for event in EVENTS}
-    return schemas | {"asyncapi.yaml": yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)}
+    document = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)
+    return schemas | {"asyncapi.yaml": document, "../docs/events.md": events_page(_headers())}
 
 
 def asyncapi() -> Schema:

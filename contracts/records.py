@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import access
 from kit.events import EventData
@@ -49,11 +49,11 @@ class RecordChanged(EventData):
     SUBJECT: ClassVar[str] = "record_id"
 
     record_id: str
-    kind: str
+    kind: str = Field(description="one of GET /api/records/kinds")
     state: Literal["active", "deleted"]
-    data: dict[str, Value]
-    attachment: Attachment | None
-    source: Source | None
+    data: dict[str, Value] = Field(description="the fields of its kind: GET /api/records/kinds/{kind}/schema")
+    attachment: Attachment | None = Field(description="its scan; null: none")
+    source: Source | None = Field(description="the system it comes from; null: the person keeps it")
 
 
 class AccessLogged(access.AccessLogged):

@@ -12,7 +12,7 @@ from functools import cache
 from typing import ClassVar, NamedTuple, cast
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from kit.errors import Reject
 
@@ -30,11 +30,11 @@ class EventData(BaseModel):
     TOPIC: ClassVar[str]
     SUBJECT: ClassVar[str]  # the field that holds the document's id
 
-    practitioner_id: str
-    version: int
-    action: str
-    changed: list[str]
-    at: datetime
+    practitioner_id: str = Field(description="whose document it is")
+    version: int = Field(description="of the document: 1, 2, 3 …")
+    action: str = Field(description="what made this version: created, changed, deleted …")
+    changed: list[str] = Field(description="names of the fields that differ from the version before")
+    at: datetime = Field(description="when this version was written")
 
     @classmethod
     def of(cls, document: Mapping[str, object], **own: object) -> "NewEvent":

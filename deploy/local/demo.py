@@ -14,10 +14,10 @@ from rich.panel import Panel
 from rich.pretty import Pretty
 from rich.table import Table
 
+from deploy.local.downstream import Downstream
 from deploy.local.people import random_card, random_phone
 from deploy.local.portal import Portal, UnexpectedAnswer
 from deploy.local.samples import RECORDS
-from deploy.local.subscriber import Event, Subscriber
 
 TOTP_STEP_SECONDS = 30
 
@@ -53,8 +53,8 @@ class Steps:
 async def play(facts: dict[str, Any]) -> bool:
     """Plays all of it; false when a step failed, which is then said."""
     try:
-        async with Portal.opened(facts) as portal, Subscriber.opened(facts["kafka"], "records.changes") as subscriber:
-            await Demo(facts, portal, subscriber).play()
+        async with Portal.opened(facts) as portal, Downstream.opened(facts["kafka"]) as downstream:
+            await Demo(facts, portal, downstream).play()
     except (UnexpectedAnswer, DemoFailed, TimeoutError, httpx2.HTTPError, OSError) as error:
         console.print(f"[red]the demo failed:[/red] {type(error).__name__} {error}")
         return False
@@ -65,10 +65,10 @@ async def play(facts: dict[str, Any]) -> bool:
 class Demo:
     """One person's story, from the window to the downstream system."""
 
-    def __init__(self, facts: dict[str, Any], portal: Portal, subscriber: Subscriber) -> None:
+    def __init__(self, facts: dict[str, Any], portal: Portal, downstream: Downstream) -> None:
         self._facts = facts
         self._portal = portal
-        self._subscriber = subscriber
+        self._downstream = downstream
         self._card = random_card()
         self._phone = random_phone()
         self._steps = Steps()
@@ -140,9 +140,9 @@ class Demo:
         return int(answer.json()["version"])
 
     async def _is_seen(self, record: dict[str, Any], version: int) -> None:
-        async with self._steps.step("a downstream system sees the event on Kafka"):
-            event = await self._subscriber.next_about(record["record_id"], version)
-        _print_event(event)
+        async with self._steps.step("a downstream system has it from Kafka in its own table"):
+            row = await self._downstream.row(record["record_id"], version)
+        _print_row(row)
 
 
 async def _wait_for_next_totp(refusal: UnexpectedAnswer) -> None:
@@ -154,11 +154,10 @@ async def _wait_for_next_totp(refusal: UnexpectedAnswer) -> None:
     await asyncio.sleep(seconds)
 
 
-def _print_event(event: Event) -> None:
-    """The envelope (headers) above the data."""
+def _print_row(row: dict[str, Any]) -> None:
+    """As the downstream system keeps it; what is nested it keeps as JSON."""
     table = Table.grid(padding=(0, 2))
-    for name, value in event.headers.items():
-        table.add_row(f"[cyan]{name}[/cyan]", value)
-    where = f"{event.topic} · partition {event.partition} · offset {event.offset}"
-    console.print(Panel(table, title=where, title_align="left", border_style="dim"))
-    console.print(Panel(Pretty(json.loads(event.value), expand_all=True), border_style="dim"))
+    for name, value in row.items():
+        nested = name in ("data", "attachment", "source")
+        table.add_row(f"[cyan]{name}[/cyan]", Pretty(json.loads(value), expand_all=True) if nested else str(value))
+    console.print(Panel(table, title="the downstream system's table records", title_align="left", border_style="dim"))

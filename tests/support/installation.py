@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from services.notify.templates import CATALOGUE
+from services.portal.settings import ServiceName
 from tests.support.setting_names import ROOT
 
 OUR_IMAGE = "practitioner-portal:"
@@ -97,7 +98,7 @@ def chart_environment(service: str) -> Mapping[str, str]:
     """What the chart's values tell a process, where no helm renders them: the templates in them have samples."""
     values = yaml.safe_load((ROOT / "deploy/helm/values.yaml").read_text())
     given = values["env"] | values["services"][service]["env"]
-    apis = dict.fromkeys(values["services"].keys() - {"portal"}, "http://sample")
+    apis = dict.fromkeys(get_args(ServiceName), "http://sample")
     samples = {"include": json.dumps(apis), "partitions": "24", "readerOrigin": ""}
 
     def sample(template: re.Match[str]) -> str:

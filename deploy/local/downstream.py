@@ -1,0 +1,56 @@
+"""The demo's downstream system: the very example that docs/subscribing.md tells a stranger to copy."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+from deploy.local.stack import ROOT
+
+EVENT_ARRIVES_WITHIN = 30
+_EXAMPLE = ROOT / "examples" / "subscriber" / "subscriber.py"
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """The table that the example keeps while it runs."""
+
+    database: Path
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, servers: str) -> AsyncIterator[Self]:
+        """Follows from now on: sees all that is written after this returns."""
+        with TemporaryDirectory() as folder:
+            database = Path(folder) / "records.db"
+            where = ["--kafka", servers, "--database", str(database), "--since", datetime.now(UTC).isoformat()]
+            process = await asyncio.create_subprocess_exec(sys.executable, _EXAMPLE, *where, stdout=subprocess.PIPE)
+            try:
+                assert process.stdout is not None
+                await process.stdout.readline()  # it says when it is up to date
+                yield cls(database)
+            finally:
+                process.kill()
+                await process.communicate()
+
+    async def row(self, record_id: str, version: int) -> dict[str, Any]:
+        """What the table holds of this record, as soon as it holds this version."""
+        async with asyncio.timeout(EVENT_ARRIVES_WITHIN):
+            while True:
+                row = self._row(record_id)
+                if row.get("version") == version:
+                    return row
+                await asyncio.sleep(0.005)
+
+    def _row(self, record_id: str) -> dict[str, Any]:
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.row_factory = sqlite3.Row
+            found = connection.execute("SELECT * FROM records WHERE record_id = ?", (record_id,)).fetchone()
+        return dict(found) if found else {}
