@@ -40,3 +40,8 @@ captchas = Counter(
 uploads = Counter(
     "uploads_judged_total", "Files of people by what the check said: accepted, refused", ["what", "verdict"]
 )
+import_rows = Counter(
+    "import_rows_total",
+    "Rows of imports by what became of them: created, updated, unchanged, failed",
+    ["kind", "outcome"],
+)
