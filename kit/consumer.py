@@ -24,7 +24,7 @@ Handler = Callable[[Event], Awaitable[None]]
 
 BATCH = 500
 CONCURRENCY = 32
-POLL_MS = 200
+POLL_MS = 1_000
 BUSY_POLL_MS = 20  # a partition whose batch is done meanwhile waits this long at most
 COMMIT_SECONDS = 0.05  # what all partitions got done meanwhile is one commit: with one a batch they cost more than it
 UNEXPECTED_TRIES = 3

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from kit import kafka
 from kit.kafka import Record
-from kit.settings import KafkaSettings
+from kit.settings import KafkaSettings, read
 from kit.topics import ToolSettings
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ async def _chosen(
 
 
 def _settings() -> KafkaSettings:
-    return ToolSettings().kafka
+    return read(ToolSettings).kafka
 
 
 def _run(action: Coroutine[object, object, T]) -> T:

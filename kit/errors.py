@@ -92,6 +92,7 @@ class InvalidFields(AppError):
         super().__init__(
             422, "invalid_fields", "填写的内容有误，请按提示修改", errors=[error.model_dump() for error in errors]
         )
+        self.fields = errors
 
     @classmethod
     def one(cls, field: str, code: str, message: str) -> "InvalidFields":

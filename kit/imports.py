@@ -15,7 +15,7 @@ from kit import tabular
 from kit.blobs import Bucket
 from kit.documents import Document
 from kit.errors import AppError, InvalidFields, NotFound, field_errors
-from kit.ids import secret_id
+from kit.filed import Filed
 from kit.mongo import DOCUMENT_FULL, Collection, Conflict, Database, Index
 from kit.seal import Sealer
 from kit.tabular import BadTable
@@ -60,17 +60,20 @@ class Column:
     hint: str = ""
 
 
-class Import(Document):
-    """One file that was sent, and how far it is. `runner` works on it, and loses it when `lease_until` is over."""
+class Import(Filed):
+    """One file that was sent, and how far it is; `original` holds its rows, and is emptied when they are done with.
+
+    `runner` works on it, and loses it when `lease_until` is over.
+    """
 
     COUNTS: ClassVar[tuple[str, ...]] = ("rows_done", "rows_created", "rows_updated", "rows_unchanged", "rows_failed")
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {*COUNTS, "folder", "runner", "lease_until"}
+    BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {*COUNTS, "runner", "lease_until"}
+    ROOT: ClassVar[str] = FOLDERS
 
     kind: str
     started_by: str
     columns: list[str | None]
     state: State = "waiting"
-    folder: str
     rows_total: int
     rows_done: int = 0
     rows_created: int = 0
@@ -79,16 +82,6 @@ class Import(Document):
     rows_failed: int = 0
     runner: str | None = None
     lease_until: datetime | None = None
-
-    @staticmethod
-    def new_folder() -> str:
-        """Where another import's files are kept."""
-        return f"{FOLDERS}/{secret_id()}"
-
-    @property
-    def original(self) -> str:
-        """The key of the rows; emptied, not removed, when they are done with."""
-        return f"{self.folder}/rows"
 
     @property
     def by(self) -> str:
@@ -174,7 +167,7 @@ class Files:
     async def keep(self, folder: str, rows: bytes) -> None:
         """Store the rows; no rows when they are done with."""
         sealed = self._sealer.seal_bytes(rows, folder)
-        await self._bucket.put(f"{folder}/rows", sealed, "application/octet-stream")
+        await self._bucket.put(f"{folder}/original", sealed, "application/octet-stream")
 
     async def rows(self, job: Import) -> bytes:
         """The rows. Raises `NotFound`, `Damaged`, `CannotOpen`."""

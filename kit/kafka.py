@@ -177,7 +177,7 @@ class Consumer:
             session_timeout_ms=session_ms or settings.session_timeout_ms,
             heartbeat_interval_ms=min(3_000, (session_ms or settings.session_timeout_ms) // 4),
             rebalance_timeout_ms=60_000,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=250,  # also how long a partition waits that was full when the last fetch was sent
         )
 
     async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:

@@ -22,7 +22,7 @@ from kit import health, kafka, log
 from kit.consumer import Consumer
 from kit.health import Check
 from kit.publisher import Publisher
-from kit.settings import ProcessSettings, ServiceSettings
+from kit.settings import ProcessSettings, ServiceSettings, read
 
 S = TypeVar("S", bound=ProcessSettings)
 P = TypeVar("P")
@@ -86,7 +86,7 @@ def main(service: Service[S]) -> None:
 
 def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     """Run one process until a signal ends it; exits non-zero when a part of it failed."""
-    settings = service.settings()
+    settings = read(service.settings)
     tune()
     log.configure(service.name, process, settings.log_level)
     serve = _worker(service.worker, settings) if process == "worker" and service.worker else _api(service.api, settings)

@@ -22,7 +22,9 @@ Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
 
 IDLE_COMMIT_SECONDS = 30.0
 SLICE = 25  # documents encoded at a stretch: half a millisecond, then the transaction under way gets on
-PAUSE_SECONDS = 0.003  # the broker is still completing the transaction; let the next one gather
+PAUSE_SECONDS = (
+    0.01  # let the next one gather: a transaction costs the broker and every subscriber as much as ten events
+)
 RESTART_SECONDS, DOUBLINGS = 0.1, 7  # to some ten seconds: doubling while it keeps ending at once, with jitter
 LASTED_SECONDS = 5.0
 FENCED_SECONDS = 0.5

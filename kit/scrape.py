@@ -1,6 +1,7 @@
 """What a process shows on its internal port (kit.health, kit.metrics), read by another one."""
 
 import asyncio
+import socket
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 Labels = frozenset[tuple[str, str]]
 Values = Mapping[tuple[str, Labels], float]
+RESOLVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,20 @@ class Glance:
     answers: bool
     checks: Mapping[str, str] = field(default_factory=dict)
     values: Values = field(default_factory=dict)
+
+
+async def processes_at(address: str) -> list[str]:
+    """An address for each process behind the name in `address` (http://name:port): one for each IP address it has.
+
+    In Kubernetes a headless Service has one a pod. A name without any stays as it is: who is asked there is away.
+    """
+    url = httpx2.URL(address)
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return [address]
+    return [str(url.copy_with(host=host)) for host in sorted({place[0] for *_, place in found})]
 
 
 async def glance(http: httpx2.AsyncClient, address: str, names: Collection[str]) -> Glance:

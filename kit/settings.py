@@ -1,10 +1,13 @@
 """Settings: read once at start from the environment (`MONGO__URL=…`) or from files in a secrets directory."""
 
 import os
-from typing import Annotated, Literal
+import sys
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 class HttpSettings(BaseModel):
@@ -122,3 +125,15 @@ class ServiceSettings(ProcessSettings):
     mongo: MongoSettings
     kafka: KafkaSettings
     tokens: TokenSettings
+
+
+def read(settings: type[S]) -> S:
+    """The settings of a process; when some are missing or wrong it ends, with a line for each and without its value."""
+    try:
+        return settings()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = [f"  {'__'.join(map(str, each['loc'])).upper() or 'together'}: {each['msg']}" for each in found]
+    except SettingsError as error:
+        wrong = [f"  {error}"]
+    sys.exit("\n".join(["settings are missing or wrong (docs/deployment.md lists them):", *wrong]))

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kit import kafka
-from kit.settings import KafkaSettings
+from kit.settings import KafkaSettings, read
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -50,7 +50,7 @@ def _topics() -> None:
 @app.command()
 def apply(file: Annotated[Path, typer.Option()] = Path("deploy/topics.yaml")) -> None:
     """Create missing topics and bring configurations up to date; again = no change."""
-    settings = ToolSettings()
+    settings = read(ToolSettings)
     asyncio.run(apply_topics(settings, read_file(file)))
 
 

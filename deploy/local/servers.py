@@ -13,7 +13,7 @@ from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets
 from deploy.local.stack import KAFKA_LIBS, Stack
 
-_CADDYFILE = Path(__file__).with_name("Caddyfile")
+_CADDYFILE = Path(__file__).parents[1] / "Caddyfile"
 _JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 _KAFKA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
@@ -102,8 +102,9 @@ def gateway_command() -> list[str]:
 def gateway_environment(stack: Stack) -> dict[str, str]:
     """The placeholders of the Caddyfile, and a home for Caddy inside the stack's folder."""
     home = str(stack.servers / "gateway")
-    ports = {f"{name.upper()}_PORT": str(ports.api) for name, ports in stack.ports.services.items()}
-    return {"GATEWAY_PORT": str(stack.ports.gateway), "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | ports
+    apis = {name.upper(): f"{HOST}:{ports.api}" for name, ports in stack.ports.services.items()}
+    door = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST}
+    return door | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
 
 
 def configuration_digest() -> str:

@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import Mapping
 
 from kit import log, metrics
-from kit.blobs import Bucket, Damaged
+from kit.blobs import Bucket
 from kit.clock import Clock
-from kit.errors import Unavailable
+from kit.filed import original_of, tried
 from kit.images import BadImage, Images, Scan
 from kit.mongo import Conflict
 from services.attachments.domain import Measures, Rules, Verdict, faulty, judge
 from services.attachments.store import Attachment, Attachments
 
 BY = "service:attachments"
-TRIES = 2
 logger = log.get(__name__)
 
 
@@ -40,11 +39,11 @@ class Checks:
             metrics.uploads.labels("attachment", verdict.state).inc()
 
     async def _verdict(self, attachment: Attachment) -> tuple[Verdict, Mapping[str, object]]:
-        content = await self._original(attachment)
+        content = await original_of(attachment, self._bucket)
         if content is None:
             return faulty("lost"), {}
         try:
-            scan = await self._scanned(content)
+            scan = await tried(lambda: self._images.scan(content))
         except BadImage as error:
             return faulty(error.code), {}
         if scan is None:
@@ -53,22 +52,6 @@ class Checks:
         found = _measures(scan)
         told = {"width": found.width, "height": found.height, "dpi": found.dpi(self._rules)}
         return judge(found, self._rules), told
-
-    async def _original(self, attachment: Attachment) -> bytes | None:
-        try:
-            return await self._bucket.get(attachment.original)
-        except Damaged:
-            logger.error("a scan is not what was uploaded", attachment=attachment.id)
-            return None
-
-    async def _scanned(self, content: bytes) -> Scan | None:
-        """None when the file made an end of its process each time: it shall not do so for ever."""
-        for _ in range(TRIES):
-            try:
-                return await self._images.scan(content)
-            except Unavailable:
-                continue
-        return None
 
     async def _keep(self, attachment: Attachment, scan: Scan) -> None:
         await asyncio.gather(

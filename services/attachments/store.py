@@ -4,8 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kit.documents import Document
-from kit.ids import secret_id
+from kit.filed import Filed
 from kit.mongo import Collection, Database, Index
 from services.attachments.domain import LIVE, Remark, State
 
@@ -14,10 +13,10 @@ FOLDERS = "scans"
 KNOWN_RECORDS = "known_records"
 
 
-class Attachment(Document):
-    """A scan; its files stand in the bucket under `folder`, which nobody can guess."""
+class Attachment(Filed):
+    """A scan."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+    ROOT: ClassVar[str] = FOLDERS
 
     practitioner_id: str
     record_id: str
@@ -31,17 +30,6 @@ class Attachment(Document):
     width: int | None = None
     height: int | None = None
     dpi: int | None = None
-    folder: str
-
-    @staticmethod
-    def new_folder() -> str:
-        """Where another scan is kept."""
-        return f"{FOLDERS}/{secret_id()}"
-
-    @property
-    def original(self) -> str:
-        """The key of the file as it came."""
-        return f"{self.folder}/original"
 
     @property
     def image(self) -> str:

@@ -220,3 +220,5 @@ class CertificateOut(Out):
     certificate_no: str
     phone_hint: str
     state: Literal["active", "revoked"]
+    created_at: datetime
+    updated_at: datetime

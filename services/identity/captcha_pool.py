@@ -47,10 +47,10 @@ class Pool:
         return zlib.decompress(base64.b64decode(kept))
 
     async def run(self) -> None:
-        """Fill the pool, then replace its oldest captcha every few seconds; a part of the worker."""
+        """Make as many as are needed to serve them, then one every few seconds: a part of the worker."""
         while True:
             try:
-                missing = await self.renew() < self._settings.pool
+                missing = await self.renew() < self._settings.least
             except Unavailable as error:
                 logger.warning("the pool of captchas waits", cause=repr(error))
                 missing = False

@@ -128,15 +128,20 @@ class LoginService:
     async def resend(self, challenge_id: str, address: str) -> Challenge:
         """The same code once more. Raises `code_expired`, 429."""
         await self._throttle.admit(address)
+        await self._admit_code(await self._bound(await self._live(challenge_id)))
+        return await self._resent(challenge_id)
+
+    async def _resent(self, challenge_id: str) -> Challenge:
+        try:
+            return await self._send_again(await self._live(challenge_id))
+        except Conflict:  # judged or delivered this very moment; what was admitted is not counted twice
+            return await self._resent(challenge_id)
+
+    async def _live(self, challenge_id: str) -> Challenge:
         challenge = await self._store.challenges.get(challenge_id)
         if challenge is None or self.state(challenge) in ("used", "expired"):
             raise CodeExpired
-        certificate = await self._bound(challenge)
-        await self._admit_code(certificate)
-        try:
-            return await self._send_again(challenge)
-        except Conflict:  # judged or delivered this very moment
-            return await self.resend(challenge_id, address)
+        return challenge
 
     async def look(self, challenge_id: str) -> Challenge:
         """What became of the code. Raises `NotFound`."""
@@ -161,6 +166,9 @@ class LoginService:
         await self._throttle.admit_check(address)
         try:
             challenge = await self._judge(challenge_id, code)
+        except CodeExpired:
+            metrics.logins.labels("expired").inc()
+            raise
         except CodeWrong:
             await self._throttle.wrong_code(address)
             raise
@@ -177,10 +185,7 @@ class LoginService:
 
     async def _judge(self, challenge_id: str, code: str) -> Challenge:
         """Compare and count in one guarded write: of many tries at once each is judged by what the last one left."""
-        challenge = await self._store.challenges.get(challenge_id)
-        if challenge is None or self.state(challenge) in ("used", "expired"):
-            metrics.logins.labels("expired").inc()
-            raise CodeExpired
+        challenge = await self._live(challenge_id)
         right = same(self._hash(challenge.id, code), challenge.code_hash)
         judged = self._closed(challenge, "used", used=True) if right else self._missed(challenge)
         try:

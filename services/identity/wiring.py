@@ -31,6 +31,7 @@ from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
+from kit.settings import read
 from kit.sweeper import Sweeper
 from kit.tabular import Tables
 from services.identity import consumers
@@ -157,7 +158,7 @@ def client(
 
 def _run(action: Callable[[AccountService], Awaitable[None]]) -> None:
     async def act() -> None:
-        async with parts(Settings()) as made:
+        async with parts(read(Settings)) as made:
             await action(made.services.accounts)
 
     asyncio.run(act())

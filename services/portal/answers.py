@@ -83,6 +83,8 @@ class Certificate(Answer):
     certificate_no: str
     phone_hint: str
     state: Literal["active", "revoked"]
+    created_at: datetime
+    updated_at: datetime
 
 
 class Session(Answer):
@@ -137,7 +139,7 @@ class Code(Answer):
 
     code: str
     label: str
-    offered: bool
+    offered: bool = False
 
 
 class Remark(Answer):

@@ -1,5 +1,7 @@
 """The nine items of the guide's menu, what their lists show, and what in a person's file wants something done."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -7,6 +9,10 @@ from datetime import date, timedelta
 from services.portal.answers import Kind, Record, Signature, Value
 
 SOON = timedelta(days=90)
+DAY = re.compile(
+    r"([0-9]{4})([0-9]{2})([0-9]{2})"
+    r"|([0-9]{4})\s*[-–—./年]\s*([0-9]{1,2})\s*[-–—./月]\s*([0-9]{1,2})\s*日?"
+)
 UNTIL_TODAY = "至今"
 OPEN_ENDED = {("work_experience", "end")}
 """Days that may be left open: the form offers 至今 for them."""
@@ -135,6 +141,12 @@ def shown(record: Record, field: str) -> str:
     if value is None:
         return UNTIL_TODAY if (record.kind, field) in OPEN_ENDED else ""
     return "、".join(value) if isinstance(value, list) else WORDS.get((record.kind, field), {}).get(value, value)
+
+
+def day(text: str) -> str:
+    """A day as people write it (20140301, 2014.3.1, 2014年3月1日) as the services take it; anything else as it is."""
+    found = DAY.fullmatch(unicodedata.normalize("NFKC", text).strip())
+    return "{:0>4}-{:0>2}-{:0>2}".format(*filter(None, found.groups())) if found else text
 
 
 def month_range(record: Record, column: Column) -> str:

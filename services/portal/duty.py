@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from services.portal.letters import Pile
 from services.portal.watch import Period
+from services.portal.words import PROVIDERS
 
 SERVERS = {"mongo": "MongoDB", "kafka": "Kafka", "redis": "Redis", "bucket": "S3 对象存储"}
 """The servers by the names of the checks that ask them."""
-OPERATORS = {"tencent": "腾讯云", "aliyun": "阿里云", "none": "未交付"}
 OPERATOR_STATES = (("good", "正常"), ("warn", "试探中"), ("bad", "暂停使用"))
-MESSAGE_STATES = {"sent": "运营商已接收", "delivered": "已送达", "failed": "失败", "expired": "过期"}
+COUNTED_STATES = ("sent", "delivered", "failed", "expired")
 LOGIN_OUTCOMES = {
     "asked": "申请动态密码",
     "right": "登录成功",
@@ -70,8 +70,8 @@ class Board:
     def troubles(self) -> list[str]:
         """What wants doing, in a few words each."""
         rows = [*self.processes, *self.servers, *self.publishers, *self.consumers, *self.operators]
-        letters = [f"{pile.group} 死信" for pile in self.piles or []]
-        return [f"{row.name} {row.state}" for row in rows if row.tone == "bad"] + letters
+        letters = dict.fromkeys(f"{pile.group} 死信" for pile in self.piles or [])
+        return [f"{row.name} {row.state}" for row in rows if row.tone == "bad"] + list(letters)
 
 
 def board(period: Period, piles: Sequence[Pile] | None) -> Board:
@@ -149,8 +149,8 @@ def _operators(period: Period) -> list[Row]:
         tone, state = OPERATOR_STATES[min(2, round(states.get((provider,), 0)))]
         why = [f"{reason} {count} 次" for (name, reason), count in alarms.items() if name == provider and count]
         tone, state = ("bad", "需要处理") if why else (tone, state)
-        cells = [sent[provider, one] for one in MESSAGE_STATES]
-        rows.append(Row(OPERATORS.get(provider, provider), tone, state, cells, "；".join(why)))
+        cells = [sent[provider, one] for one in COUNTED_STATES]
+        rows.append(Row(PROVIDERS.get(provider, provider), tone, state, cells, "；".join(why)))
     return rows
 
 

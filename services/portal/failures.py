@@ -10,6 +10,7 @@ from kit.errors import Unavailable
 from services.portal.sessions import SessionOver
 from services.portal.visits import Elsewhere, Visit, visit_of
 
+NOT_THERE = "您要找的页面不存在，或者内容已被删除。请返回首页重新查找。"
 TITLES = {403: "不能继续", 404: "没有找到", 413: "文件过大", 429: "操作过于频繁", 503: "系统繁忙"}
 
 
@@ -22,7 +23,8 @@ async def render_error(request: Request, problem: Problem) -> Response:
         return await _to_login(visit)
     kept = problem.status >= 500 and await _kept(visit)
     title = TITLES.get(problem.status, "出错了")
-    response = visit.page("error.html", status=problem.status, title=title, detail=problem.detail or "", kept=kept)
+    detail = NOT_THERE if problem.status == 404 else problem.detail or ""
+    response = visit.page("error.html", status=problem.status, title=title, detail=detail, kept=kept)
     response.headers.update(problem.headers or {})
     return response
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from kit.clock import shanghai_date
 from kit.errors import AppError
@@ -53,19 +54,26 @@ async def opened(visit: Visit, record_id: str) -> tuple[Record, File]:
 
 @dataclass(frozen=True)
 class Table:
-    """One page of a person's records of a kind."""
+    """One page of a person's records of a kind; `page` is its number."""
 
     kind: Kind
     columns: Sequence[Column]
     records: Sequence[Record]
     total: int
+    page: int
     more: bool
 
 
-def table_of(records: Sequence[Record], kind: Kind, page: int) -> Table:
-    """The page of this number, from 1."""
-    mine, first = [record for record in records if record.kind == kind.name], (page - 1) * ROWS
-    return Table(kind, columns_of(kind), mine[first : first + ROWS], len(mine), first + ROWS < len(mine))
+def tables_of(records: Sequence[Record], kinds: Iterable[Kind], turned: str, page: int) -> list[Table]:
+    """A table for each kind: the one that was turned at this page or its last, the others at their first."""
+    return [_table(records, kind, page if kind.name == turned else 1) for kind in kinds]
+
+
+def _table(records: Sequence[Record], kind: Kind, page: int) -> Table:
+    mine = [record for record in records if record.kind == kind.name]
+    page = min(page, max(1, ceil(len(mine) / ROWS)))
+    first = (page - 1) * ROWS
+    return Table(kind, columns_of(kind), mine[first : first + ROWS], len(mine), page, first + ROWS < len(mine))
 
 
 async def signature_of(own: OwnFile) -> Signature | None:

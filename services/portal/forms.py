@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kit.errors import AppError
+from kit.errors import AppError, InvalidFields
 from services.portal.answers import Code, Field, Kind, Record, Value
 from services.portal.backend import Refused
 from services.portal.catalogue import Catalogue
-from services.portal.domain import OPEN_ENDED, UNTIL_TODAY
+from services.portal.domain import OPEN_ENDED, UNTIL_TODAY, day
 
 OPEN = "_open"
 """The field that says that a day is left open (至今) is called after the day."""
@@ -45,9 +45,12 @@ async def fields_of(
 
 
 async def _options(catalogue: Catalogue, field: Field, value: str) -> list[Code]:
-    """The terms that are offered, and the one that is there already."""
-    codes = await catalogue.codes(field.code_table) if field.code_table else []
-    return [code for code in codes if code.offered or code.code == value]
+    """The terms that are offered, and the one that is there already, be it in the table or not."""
+    if not field.code_table:
+        return []
+    codes = await catalogue.codes(field.code_table)
+    unknown = [] if not value or any(code.code == value for code in codes) else [Code(code=value, label=value)]
+    return [code for code in codes if code.offered or code.code == value] + unknown
 
 
 def values_of(record: Record) -> dict[str, str]:
@@ -58,15 +61,18 @@ def values_of(record: Record) -> dict[str, str]:
 
 
 def data_of(kind: Kind, form: Mapping[str, str]) -> dict[str, Value]:
-    """A record's data from a form; what is left empty is absent."""
-    return {field.name: _value(field, form) for field in kind.fields}
+    """A record's data from a form; a day that has to be given, and is not, is absent."""
+    given = {field: _value(field, form) for field in kind.fields}
+    return {field.name: value for field, value in given.items() if not (field.type == "date" and value == "")}
 
 
 def _value(field: Field, form: Mapping[str, str]) -> Value:
     text = "" if field.name + OPEN in form else form.get(field.name, "")
     if field.type == "terms":
         return [line for line in text.splitlines() if line.strip()]
-    return text if text.strip() or field.required else None
+    if not text.strip() and not field.required:
+        return None
+    return day(text) if field.type == "date" else text
 
 
 def _text(value: Value) -> str:
@@ -83,9 +89,14 @@ def forgotten(kind: Kind, form: Mapping[str, str]) -> dict[str, str]:
 
 
 def errors_of(error: AppError) -> dict[str, str]:
-    """A service's sentences by the form's fields."""
-    fields = error.fields if isinstance(error, Refused) else []
+    """The sentences by the form's fields."""
+    fields = error.fields if isinstance(error, Refused | InvalidFields) else []
     return {one.field.removeprefix("data."): one.message for one in fields}
+
+
+def sentence_of(error: AppError) -> str:
+    """What is wrong, for a form with one field."""
+    return "；".join(errors_of(error).values()) or str(error.detail)
 
 
 def fingerprint(record: Record) -> str:

@@ -39,13 +39,8 @@ class OwnFile:
 
     async def certificate(self) -> Certificate | None:
         """The digital certificate, if there ever was one."""
-        path = f"{self._person}/certificate"
-        try:
-            return await self._backend.read(self._asker, "identity", Certificate, "GET", path)
-        except Refused as refused:
-            if refused.status != 404:
-                raise
-            return None
+        told = await self._told_if_any("identity", f"{self._person}/certificate")
+        return Certificate.model_validate(told) if told else None
 
     async def portrait(self) -> bytes:
         """The portrait as JPEG."""
@@ -139,6 +134,7 @@ class OwnFile:
         """All that the services keep of the person, as they tell it."""
         return {
             "basic": await self._told("identity", "/practitioners/me"),
+            "certificate": await self._told_if_any("identity", "/practitioners/me/certificate"),
             "records": await self._all("records", OWN_RECORDS),
             "signature": await self._told("signature", "/practitioners/me/signature"),
             "sessions": await self._all("identity", "/sessions"),
@@ -147,6 +143,14 @@ class OwnFile:
 
     async def _told(self, service: ServiceName, path: str) -> object:
         return (await self._backend.ask(self._asker, service, "GET", path)).json()
+
+    async def _told_if_any(self, service: ServiceName, path: str) -> object | None:
+        try:
+            return await self._told(service, path)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return None
 
     async def _all(self, service: ServiceName, path: str) -> list[object]:
         """Every item of a list, over all of its pages."""

@@ -6,20 +6,30 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from contracts.identity import DOCUMENT_TITLES
-from services.portal.answers import Kind, Look, Practitioner, Record, Session
+from services.portal.answers import Certificate, Kind, Look, Practitioner, Record, Session
 from services.portal.domain import shown
 from services.portal.files import File
-from services.portal.words import ATTACHMENT_STATES, LOOKED_AT, ROLES, SEXES, device, moment
+from services.portal.words import (
+    ATTACHMENT_STATES,
+    CERTIFICATE_STATES,
+    LOOKED_AT,
+    ROLES,
+    SEXES,
+    device,
+    moment,
+)
 
 Facts = list[tuple[str, str]]
 
 
 def document(
-    person: Practitioner, file: File, sessions: Sequence[Session], looks: Sequence[Look], at: datetime
-) -> dict[str, JsonValue]:
+    file: File, person: Practitioner, certificate: Certificate | None, sessions: Sequence[Session],
+    looks: Sequence[Look], at: datetime,
+) -> dict[str, JsonValue]:  # fmt: skip
     """The data of the template: a title, a footer, sections of entries of (name, value)."""
     sections = [
         _section("个人基本信息", [_basic(person)]),
+        _section("个人数字证书", [_certificate(certificate)] if certificate else []),
         *(_section(kind.title, _records(file.records, kind)) for kind in file.kinds.values()),
         _section("个人签名信息", _signature(file)),
         _section("登录设备", [_session(one) for one in sessions]),
@@ -41,6 +51,14 @@ def _basic(person: Practitioner) -> Facts:
         ("公民证件号码", person.document_number), ("性别", SEXES.get(person.sex, "")),
         ("出生日期", str(person.birth_date)), ("签发机关", person.authority or ""),
         ("有效期限", f"{person.valid_from or ''} – {until}"), ("家庭住址", person.address or ""),
+    ]  # fmt: skip
+
+
+def _certificate(certificate: Certificate) -> Facts:
+    return [
+        ("证书编号", certificate.certificate_no), ("绑定的手机号码", certificate.phone_hint),
+        ("状态", CERTIFICATE_STATES[certificate.state][1]), ("申领时间", moment(certificate.created_at)),
+        ("最近变更", moment(certificate.updated_at)),
     ]  # fmt: skip
 
 

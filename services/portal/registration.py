@@ -1,12 +1,18 @@
 """The form by which a clerk registers a person: read from a card, or typed in for documents without a chip."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from kit.errors import InvalidFields
+from services.portal.domain import day
 
 CARD = "card"
 """Instead of a document's type: what lies on the reader says of which type it is."""
 BY_HAND = ("passport", "hk_macao_permit", "taiwan_permit", "military_id", "foreign_permanent_resident_id")
 LONG_TERM, TICKED = "long_term", "1"
+PHOTO_BYTES = 100 * 1024
+"""As identity takes it; it is told on the page, and a larger file is not sent there."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ ENTRIES = (
     Entry("valid_to", "有效期止", "date"),
     Entry(LONG_TERM, "长期有效", "tick"),
 )
-ON_CARD_ONLY = ("portrait", "device_id")
+DAYS = {entry.name for entry in ENTRIES if entry.kind == "date"}
 
 
 def entries_of(document_type: str) -> list[Entry]:
@@ -60,10 +66,23 @@ def body_of(document_type: str, form: Mapping[str, str]) -> dict[str, object]:
     """What identity is told; fields that were left empty are absent."""
     names = [entry.name for entry in entries_of(document_type) if entry.name != LONG_TERM]
     told: dict[str, object] = {name: form[name] for name in names if form.get(name, "").strip()}
+    told |= {name: day(form[name]) for name in DAYS & told.keys()}
     told[LONG_TERM] = form.get(LONG_TERM) == TICKED
+    if form.get("portrait"):
+        told["portrait"] = form["portrait"]
     if document_type != CARD:
         return told | {"source": "manual", "document_type": document_type}
     read = {"document_type": form.get("document_type", ""), "source": "card_reader"}
-    portrait = {"portrait": form["portrait"]} if form.get("portrait") else {}
     reader = {"reader": {"device_id": form["device_id"]}} if form.get("device_id") else {}
-    return told | read | portrait | reader
+    return told | read | reader
+
+
+def with_photo(form: Mapping[str, str], photo: bytes | None) -> dict[str, str]:
+    """The form with the photo that was chosen as a file, in place of the one from before. Raises 422."""
+    if not photo:
+        return dict(form)
+    if len(photo) > PHOTO_BYTES:
+        raise InvalidFields.one(
+            "portrait", "too_large", f"照片须为不超过{PHOTO_BYTES // 1024}KB的JPG图片，请缩小后重选"
+        )
+    return {**form, "portrait": base64.b64encode(photo).decode()}

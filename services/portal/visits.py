@@ -15,7 +15,7 @@ from kit.http import client_address
 from kit.pages import StaticFiles, Templates
 from kit.pdf import Printer
 from kit.seal import CannotOpen, Sealer
-from kit.uploads import read_upload
+from kit.uploads import read_form
 from services.portal.backend import Asker, Backend
 from services.portal.catalogue import Catalogue
 from services.portal.letters import Letters
@@ -115,6 +115,11 @@ class Visit:
         """The file of the practitioner who is logged in, at the services."""
         return OwnFile(self.portal.backend, self.asker)
 
+    async def lasting_file(self) -> OwnFile:
+        """The same in the midst of a long answer: with a token that lasts. Raises `SessionOver`."""
+        self.session = await self.portal.sessions.fresh(self.cookie, self.asker)
+        return self.own_file
+
     def still_there(self, error: AppError) -> None:
         """Raises `SessionOver` when a service's refusal means that the session has ended."""
         if error.status == 401:
@@ -186,9 +191,9 @@ async def _fields(visit: Visit) -> dict[str, str]:
     """The text fields of a form; a file, when there is one, is the visit's `file`."""
     request = visit.request
     if request.headers.get("content-type", "").startswith("multipart/"):
-        upload = await read_upload(request, MOST_FILE_BYTES, _too_large)
-        visit.file = upload.content
-        return upload.fields
+        read = await read_form(request, MOST_FILE_BYTES, _too_large, most_fields=MOST_FIELDS, room=MOST_FIELD_BYTES)
+        visit.file = read.file
+        return read.fields
     form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)
     return {name: value for name, value in form.items() if isinstance(value, str)}
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import httpx2
 
 from kit.clock import Clock
-from kit.scrape import Glance, glance
+from kit.scrape import Glance, glance, processes_at
 
 NAMES = frozenset({
     "publisher_leads", "publisher_lag_events", "publisher_lag_seconds", "consumer_lag_events", "consumer_events_total",
@@ -25,7 +25,7 @@ PERIOD = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Sample:
-    """Every process by name, at one moment."""
+    """Every process by name (and address, where a name may stand for several), at one moment."""
 
     at: datetime
     processes: Mapping[str, Glance]
@@ -95,6 +95,16 @@ class Watch:
             self._kept.popleft()
 
     async def _look(self) -> Mapping[str, Glance]:
+        places = await self._places()
         async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
-            seen = await asyncio.gather(*(glance(http, address, NAMES) for address in self._processes.values()))
-        return dict(zip(self._processes, seen, strict=True))
+            seen = await asyncio.gather(*(glance(http, place, NAMES) for place in places.values()))
+        return dict(zip(places, seen, strict=True))
+
+    async def _places(self) -> Mapping[str, str]:
+        """Where each process shows itself now, by its name."""
+        found = await asyncio.gather(*map(processes_at, self._processes.values()))
+        return {
+            name if place == address else f"{name} {httpx2.URL(place).host}": place
+            for (name, address), places in zip(self._processes.items(), found, strict=True)
+            for place in places
+        }

@@ -21,6 +21,7 @@ from services.portal.pages import (
     certificate,
     file,
     login,
+    messages,
     operators,
     records,
     scans,
@@ -39,7 +40,7 @@ NAME = "portal"
 HERE = Path(__file__).parent
 ROUTERS = (
     login.router, records.router, scans.router, signature.router, account.router, file.router, site.router,
-    staff.router, window.router, attended.router, certificate.router, operators.router,
+    staff.router, window.router, attended.router, certificate.router, messages.router, operators.router,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ NOTES = {
     "issue": "个人数字证书已申领，自助服务已开通。",
     "rebind": "已绑定新的手机号码，本人在其他设备上的登录已失效。",
     "revoke": "个人数字证书已注销，自助服务已关闭。",
+    "queued": "已重新排队，稍后刷新查看结果。",
     "replay": "已交给消费组重新处理。",
     "drop": "已丢弃。",
 }
@@ -32,6 +33,17 @@ ATTACHMENT_STATES = {
     "accepted": ("good", "已通过"),
     "refused": ("bad", "未通过"),
 }
+CERTIFICATE_STATES = {"active": ("good", "有效"), "revoked": ("bad", "已注销")}
+MESSAGE_STATES = {
+    "queued": "等待发送", "sent": "运营商已接收", "delivered": "已送达", "failed": "失败", "expired": "过期",
+}  # fmt: skip
+MESSAGE_TONES = {"delivered": "good", "failed": "bad", "expired": "warn"}
+MESSAGE_REASONS = {"outcome_unknown": "不知是否已发出", "too_late": "超过最迟发送时间"}
+PROVIDERS = {"tencent": "腾讯云", "aliyun": "阿里云", "none": "未交付"}
+PURPOSES = {
+    "login_code": "动态密码", "certificate_issued": "证书申领", "certificate_rebound": "证书改绑",
+    "certificate_revoked": "证书注销", "scan_refused": "附件未通过", "signature_refused": "签名未通过",
+}  # fmt: skip
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 LOOKED_AT = {
@@ -70,10 +82,16 @@ def device(agent: str) -> str:
 NAMES: Mapping[str, object] = {
     "notes": NOTES,
     "attachment_states": ATTACHMENT_STATES,
+    "certificate_states": CERTIFICATE_STATES,
     "document_types": DOCUMENT_TITLES,
     "sexes": SEXES,
     "roles": ROLES,
     "looked_at": LOOKED_AT,
+    "message_states": MESSAGE_STATES,
+    "message_tones": MESSAGE_TONES,
+    "message_reasons": MESSAGE_REASONS,
+    "providers": PROVIDERS,
+    "purposes": PURPOSES,
     "items": domain.ITEMS,
     "shown": domain.shown,
     "month_range": domain.month_range,

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 from kit import log, metrics
-from kit.blobs import Bucket, Damaged
+from kit.blobs import Bucket
 from kit.clock import Clock
-from kit.errors import Unavailable
+from kit.filed import original_of, tried
 from kit.images import BadImage
 from kit.mongo import Conflict
 from kit.sheets import Cut, Sheet, Sheets
@@ -16,7 +16,6 @@ from services.signature.sheet import LAYOUT, form_of
 from services.signature.store import Forms, Signature, Signatures
 
 BY = "service:signature"
-TRIES = 2
 logger = log.get(__name__)
 
 
@@ -51,30 +50,14 @@ class Checks:
         return True
 
     async def _verdict(self, signature: Signature) -> Verdict:
-        content = await self._original(signature)
+        content = await original_of(signature, self._bucket)
         if content is None:
             return refused("lost")
         try:
-            sheet = await self._read(content)
+            sheet = await tried(lambda: self._sheets.read(content, LAYOUT))
         except BadImage as error:
             return refused(error.code)
         return await self._judged(signature, sheet) if sheet else refused("check_failed")
-
-    async def _original(self, signature: Signature) -> bytes | None:
-        try:
-            return await self._bucket.get(signature.original)
-        except Damaged:
-            logger.error("a scan is not what was uploaded", signature=signature.id)
-            return None
-
-    async def _read(self, content: bytes) -> Sheet | None:
-        """None when the file made an end of its process each time: it shall not do so for ever."""
-        for _ in range(TRIES):
-            try:
-                return await self._sheets.read(content, LAYOUT)
-            except Unavailable:
-                continue
-        return None
 
     async def _judged(self, signature: Signature, sheet: Sheet) -> Verdict:
         if sheet.text is None:

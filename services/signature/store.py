@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kit.documents import Document
-from kit.ids import secret_id
+from kit.filed import Filed
 from kit.mongo import NEWEST, Collection, Database, Index
 from services.signature.domain import FormState, Printed, Remark, State
 
@@ -34,10 +34,10 @@ class Form(Document):
         return Printed(self.practitioner_id, self.practitioner_version, self.expires_at)
 
 
-class Signature(Document):
-    """A scan of a signed form; its files stand in the bucket under `folder`, which nobody can guess."""
+class Signature(Filed):
+    """A scan of a signed form."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+    ROOT: ClassVar[str] = FOLDERS
 
     practitioner_id: str
     form_id: str | None = None
@@ -46,17 +46,6 @@ class Signature(Document):
     warnings: list[Remark] = Field(default=[])
     sha256: str
     size: int
-    folder: str
-
-    @staticmethod
-    def new_folder() -> str:
-        """Where another scan is kept."""
-        return f"{FOLDERS}/{secret_id()}"
-
-    @property
-    def original(self) -> str:
-        """The key of the file as it came."""
-        return f"{self.folder}/original"
 
     @property
     def scan(self) -> str:

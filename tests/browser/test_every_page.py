@@ -114,6 +114,16 @@ async def test_two_hundred_percent_zoom_needs_no_sideways_scrolling(desk: Screen
         assert not await desk.is_wider_than_its_window(), path
 
 
+async def test_every_page_has_a_title_of_its_own(desk: Screen, full: Member) -> None:
+    await desk.be(full.browsing)
+    titles = []
+    for path in PAGES:
+        await desk.open(path)
+        titles.append(await desk.page.title())
+    assert len(set(titles)) == len(PAGES)
+    assert all(title.endswith(" · 从业人员自助服务") and len(title) > 12 for title in titles)
+
+
 async def test_lines_stand_far_enough_apart(desk: Screen, full: Member) -> None:
     await desk.be(full.browsing)
     await desk.open("/file/education")

@@ -30,6 +30,7 @@ async def test_a_wrong_captcha_keeps_what_was_typed(phone: Screen, citizen: Citi
     assert "请填写正确的验证码，验证码不区分大小写" in await phone.text(".summary")
     assert await phone.page.locator("#f-document_number").input_value() == citizen.number
     assert await phone.page.locator("#f-phone").input_value() == citizen.phone
+    assert await phone.page.locator(".summary:focus").count() == 1
 
 
 async def test_a_captcha_can_be_changed_magnified_and_heard(phone: Screen) -> None:
@@ -74,6 +75,22 @@ async def test_a_wrong_code_says_how_many_tries_are_left(
     assert "动态密码错误，还可以再试4次" in await phone.text(".summary")
     assert "还可输入 4 次" in await phone.text()
     assert await phone.page.locator("#f-code").input_value() == wrong
+
+
+async def test_without_tries_left_the_way_leads_back_to_a_new_code(
+    phone: Screen, citizen: Citizen, login_page: LoginPage
+) -> None:
+    await phone.open("/login")
+    await ask_for_a_code(phone, citizen, login_page)
+    wrong = another(await login_page.code(citizen.phone))
+    for _ in range(5):
+        await phone.fill(code=wrong)
+        await phone.page.locator("main button:has-text('登录')").click()
+    assert "动态密码错误次数过多" in await phone.text(".summary")
+    assert await phone.page.locator("#f-code").count() == 0
+    await phone.picture("login-no-tries-left")
+    await phone.press("重新获取动态密码")
+    assert phone.path == "/login"
 
 
 async def test_asking_too_often_says_so_and_keeps_what_was_typed(

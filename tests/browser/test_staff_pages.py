@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from deploy.local.card_reader.cards import foreign_card, residence_permit
 from deploy.local.people import random_phone
@@ -15,6 +17,7 @@ from tests.browser.test_every_page import looked_at
 from tests.records.test_kinds import CREDIT
 from tests.support.browsing import Browsing
 from tests.support.letters import LETTER_GROUP, lay_letter
+from tests.support.papers import passport
 from tests.support.portal import Member, import_record, member_of
 from tests.support.screens import Screen
 from tests.support.stack import RunningStack
@@ -76,6 +79,39 @@ async def test_the_pages_of_operators(window_of: Screen, duty: Browsing, stack: 
     await window_of.be(duty)
     await looked_at(window_of, "/operators", "operators")
     await looked_at(window_of, f"/operators/letters/{LETTER_GROUP}?id={letter}", "operators-letters")
+    await looked_at(window_of, "/operators/messages?state=", "operators-messages")
+    await window_of.page.locator("td a").first.click()
+    await looked_at(window_of, window_of.path, "operators-message")
+
+
+async def test_two_hundred_percent_zoom_needs_no_sideways_scrolling(
+    desk: Screen, clerks: Browsing, duty: Browsing, full: Member
+) -> None:
+    await desk.page.set_viewport_size({"width": 683, "height": 384})
+    own = [f"/staff/people/{full.citizen.id}{path}" for path in PERSON]
+    for browsing, paths in ((clerks, [*WINDOWS, *own]), (duty, ["/operators", "/operators/messages?state="])):
+        await desk.be(browsing)
+        for path in paths:
+            await desk.open(path)
+            assert not await desk.is_wider_than_its_window(), path
+
+
+async def test_a_large_photo_is_made_smaller_before_it_is_sent(desk: Screen, clerks: Browsing, tmp_path: Path) -> None:
+    picture = tmp_path / "photo.jpg"
+    Image.effect_noise((1500, 2000), 90).save(picture, "JPEG", quality=95)
+    await desk.be(clerks)
+    await desk.open("/staff/register/passport")
+    papers = passport()
+    await desk.fill(**{name: papers[name] for name in ("document_number", "nationality", "name", "sex", "birth_date")})
+    await desk.page.locator("#f-portrait").set_input_files(picture)
+    await desk.page.locator("text=照片已缩小").wait_for()
+    assert await desk.page.locator("#f-portrait").evaluate("input => input.files[0].size") <= 100 * 1024
+    assert await desk.page.locator("img.portrait").evaluate("image => image.naturalHeight") == 640
+    await desk.picture("staff-photo")
+    await desk.page.locator("main button:has-text('登记')").click()
+    await desk.press("继续")
+    assert "登记完成" in await desk.text("main")
+    assert await desk.page.locator("img.portrait").evaluate("image => image.naturalHeight") == 640
 
 
 async def test_a_clerk_logs_in_finds_a_person_and_issues_a_certificate(

@@ -91,6 +91,19 @@ async def test_the_same_code_is_sent_again_and_its_tries_carry_over(window: Wind
     assert (await login_page.try_code(challenge, code)).status_code == 201
 
 
+async def test_sending_again_is_counted_once_however_often_it_is_overtaken(
+    window: Window, login_page: LoginPage
+) -> None:
+    for _ in range(5):
+        citizen = await window.enrolled()
+        challenge = await login_page.challenge(citizen)
+        wrong = another(await login_page.code(citizen.phone))
+        await login_page.forget_limits(citizen)
+        tries = [login_page.try_code(challenge, wrong) for _ in range(4)]
+        again, *_ = await at_once(login_page.resend(challenge), *tries)
+        assert again.status_code == 202, again.text
+
+
 async def test_a_wrong_code_costs_a_try_and_five_cost_the_code(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)

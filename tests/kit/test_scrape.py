@@ -1,10 +1,13 @@
 """What one process reads of another's internal port."""
 
+import socket
+
 import httpx2
+import pytest
 from prometheus_client import Counter
 
 from kit import health
-from kit.scrape import glance
+from kit.scrape import glance, processes_at
 from tests.support.names import own_name
 
 NAME = own_name("scraped").replace("-", "_")
@@ -34,3 +37,15 @@ async def test_a_process_tells_its_checks_and_the_values_that_are_asked_for() ->
 async def test_a_process_that_is_gone_is_told_as_gone() -> None:
     async with httpx2.AsyncClient(timeout=1) as http:
         assert not (await glance(http, "http://127.0.0.1:9", {"x"})).answers
+
+
+async def test_behind_a_name_there_is_a_process_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the headless Service of Kubernetes tells them, in any order; this machine has no such name."""
+    pods = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 9000)) for host in ("10.1.0.7", "10.1.0.6")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pods)
+    assert await processes_at("http://records-api:9000") == ["http://10.1.0.6:9000", "http://10.1.0.7:9000"]
+
+
+async def test_a_name_nobody_has_is_asked_as_it_is() -> None:
+    assert await processes_at("http://gone.invalid:9000") == ["http://gone.invalid:9000"]
+    assert await processes_at("http://127.0.0.1:9") == ["http://127.0.0.1:9"]

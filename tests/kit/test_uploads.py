@@ -1,11 +1,12 @@
 """Uploads: refused while they arrive, and never taken further than they may be long."""
 
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
 from kit.errors import AppError, InvalidFields
-from kit.uploads import ROOM, Upload, read_upload
+from kit.uploads import ROOM, Upload, read_form, read_upload
 
 LIMIT = 100_000
 BOUNDARY = b"b0undary"
@@ -70,6 +71,16 @@ async def test_a_form_without_a_file_says_so() -> None:
             await read_upload(Body(body).request(), LIMIT, TooLarge)
     with pytest.raises(InvalidFields):
         await read_upload(Body(b"file=text").request(b"application/x-www-form-urlencoded"), LIMIT, TooLarge)
+
+
+async def test_a_form_may_come_without_its_file_and_with_more_fields() -> None:
+    fields = b"".join(field(b"f%d" % number, b"x" * 2_000) for number in range(20))
+    read = await read_form(
+        Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge, most_fields=20, room=64 * 1024
+    )
+    assert (read.file, len(read.fields)) == (None, 20)
+    with pytest.raises(HTTPException):
+        await read_form(Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge)
 
 
 async def test_a_form_with_two_files_says_so_whatever_they_are_called() -> None:

@@ -118,7 +118,8 @@ async def test_messages_are_listed_newest_first_page_by_page(
         seen += page["items"]
         query["cursor"] = page["next_cursor"] or ""
     assert len({item["message_id"] for item in seen}) == len(seen) >= 3
-    assert [item["created_at"] for item in seen] == sorted((item["created_at"] for item in seen), reverse=True)
+    made = [datetime.fromisoformat(item["created_at"]) for item in seen]
+    assert made == sorted(made, reverse=True)
     assert (await operator.call("GET", MESSAGES, params={"purpose": "other"})).json()["items"] == []
     for bad in ({"state": "lost"}, {"cursor": "nonsense"}, {"limit": "0"}):
         problem(await operator.call("GET", MESSAGES, params=bad), 422, "invalid_fields", "nonsense")

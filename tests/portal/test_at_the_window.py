@@ -1,5 +1,6 @@
 """The window's pages: found by any document, looked at for a reason, certificates confirmed, nothing else changed."""
 
+import base64
 from html import unescape
 from typing import Any
 
@@ -7,9 +8,9 @@ import pytest
 import pytest_asyncio
 from markupsafe import escape
 
-from deploy.local.people import random_phone
+from deploy.local.people import portrait, random_phone
 from tests.portal.test_portal_text import HOSTILE, harmless
-from tests.support.browsing import Browsing
+from tests.support.browsing import Browsing, hidden_of
 from tests.support.papers import PAPERS, passport
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, NewMember
@@ -145,6 +146,50 @@ async def test_a_document_without_a_chip_is_typed_in_and_again(clerk_desk: Brows
     assert escape(typed["document_number"]) in wrong.text
     assert "#f-name" in wrong.text
     assert "#f-birth_date" in wrong.text
+
+
+async def test_a_photo_is_chosen_when_typing_in_and_kept_until_the_form_is_right(clerk_desk: Browsing) -> None:
+    path, papers = "/staff/register/passport", passport()
+    typed = {name: str(value) for name, value in papers.items() if value and name not in ("source", "document_type")}
+    photo = base64.b64decode(portrait())
+    form = hidden_of((await clerk_desk.get(path)).text, path) | typed
+    wrong = await clerk_desk.ask("POST", path, data=form | {"birth_date": "2099-01-01"}, files=chosen(photo))
+    assert wrong.status_code == 422
+    assert unescape(hidden_of(wrong.text, path)["portrait"]) == base64.b64encode(photo).decode()
+    right = hidden_of(wrong.text, path) | typed | {"birth_date": str(papers["birth_date"]).replace("-", "")}
+    done = await clerk_desk.ask("POST", path, data=right, files={"file": ("", b"", "application/octet-stream")})
+    person = done.headers["location"].removesuffix("?note=registered")
+    await attend(clerk_desk, person.rpartition("/")[2])
+    kept = await clerk_desk.get(f"{person}/portrait")
+    assert (kept.status_code, kept.headers["content-type"]) == (200, "image/jpeg")
+    assert (await clerk_desk.submit(path, **typed)).headers["location"] == f"{person}?note=read_again"
+    assert (await clerk_desk.get(f"{person}/portrait")).content == kept.content
+
+
+def chosen(photo: bytes) -> dict[str, tuple[str, bytes, str]]:
+    return {"file": ("photo.jpg", photo, "image/jpeg")}
+
+
+@pytest.mark.parametrize("photo", [b"GIF89a", b"\xff\xd8\xff" + bytes(200), b"\xff\xd8\xff" * 40_000, bytes(2_000_000)])
+async def test_a_photo_that_is_none_or_too_large_says_so_at_its_field(clerk_desk: Browsing, photo: bytes) -> None:
+    path, papers = "/staff/register/passport", passport()
+    typed = {name: str(value) for name, value in papers.items() if value and name not in ("source", "document_type")}
+    form = hidden_of((await clerk_desk.get(path)).text, path) | typed
+    answer = await clerk_desk.ask("POST", path, data=form, files=chosen(photo))
+    assert answer.status_code == 422
+    summary = answer.text.split('class="summary"')[1].split("</div>")[0]
+    assert "#f-portrait" in summary
+    assert "照片" in summary
+    assert typed["document_number"] in answer.text
+    assert hidden_of(answer.text, path)["portrait"] == ""
+
+
+async def test_of_whom_no_photo_was_taken_a_drawing_is_shown(clerk_desk: Browsing, window: Window) -> None:
+    person = await registered(window, passport())
+    await attend(clerk_desk, person)
+    shown = await clerk_desk.get(f"/staff/people/{person}/portrait")
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/svg+xml")
+    assert "暂无照片" in shown.text
 
 
 async def test_a_card_goes_to_identity_as_it_was_read(clerk_desk: Browsing) -> None:

@@ -9,7 +9,7 @@ from services.portal.wiring import ROUTERS
 from tests.support.browsing import Browsing, hidden_of, token_of
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
-from tests.support.portal import Member, NewMember, end_session
+from tests.support.portal import Member, NewMember, end_session, import_record
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage
@@ -71,6 +71,22 @@ async def test_a_record_is_added_changed_and_deleted(member: Member) -> None:
     assert "确定要删除" in asked.text
     assert (await browsing.submit(f"{path}/delete")).headers["location"] == "/file/education?note=deleted"
     assert await member.records("education") == []
+
+
+async def test_a_level_that_is_in_no_table_any_more_stays_in_its_form(member: Member, stack: RunningStack) -> None:
+    old = EDUCATION | {"level": "高级研修班"}
+    record = await import_record(stack, member.citizen.id, "education", old)
+    assert '<option value="高级研修班" selected>' in (await member.browsing.get(f"/records/{record}")).text
+
+
+async def test_days_may_be_written_as_people_do_and_come_back_as_typed(member: Member) -> None:
+    wrong = await member.browsing.submit(NEW, **TYPED | {"start": "20091301", "end": "2013.7.1"})
+    assert wrong.status_code == 422
+    assert 'value="20091301"' in wrong.text
+    added = await member.browsing.submit(NEW, **TYPED | {"start": "20090901", "end": "2013年7月1日"})
+    assert added.status_code == 303
+    (record,) = await member.records("education")
+    assert (record["data"]["start"], record["data"]["end"]) == ("2009-09-01", "2013-07-01")
 
 
 async def test_what_is_wrong_stands_at_its_field_and_first_on_the_page(member: Member) -> None:

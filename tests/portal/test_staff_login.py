@@ -13,7 +13,7 @@ CLERKS = (
     "/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport",
     f"/staff/people/{SOMEBODY}/reason",
 )  # fmt: skip
-OPERATORS = ("/operators", "/operators/state", "/operators/letters/identity.access")
+OPERATORS = ("/operators", "/operators/state", "/operators/messages", "/operators/letters/identity.access")
 PRACTITIONERS = ("/", "/file/basic", "/file/education", "/account/sessions", "/portrait")
 
 
@@ -73,7 +73,7 @@ async def test_pages_of_other_roles_are_not_there(desk_of: Desk, member: Member)
     for path in CLERKS:
         assert [(await each.get(path)).status_code for each in (clerk, admin)] == [200, 200], path
         assert [(await each.get(path)).status_code for each in (operator, member.browsing)] == [404, 404], path
-    for path in OPERATORS[:2]:
+    for path in OPERATORS[:3]:
         assert [(await each.get(path)).status_code for each in (operator, admin)] == [200, 200], path
     for path in OPERATORS:
         assert [(await each.get(path)).status_code for each in (clerk, member.browsing)] == [404, 404], path

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from services.portal.answers import Kind, Record, RecordAttachment, Remark, Signature
-from services.portal.domain import COLUMNS, ITEMS, columns_of, item_of, month_range, shown, to_dos
+from services.portal.domain import COLUMNS, ITEMS, columns_of, day, item_of, month_range, shown, to_dos
+from services.portal.files import tables_of
 from services.portal.words import device
 from services.records.api import KIND_PAGE
 
@@ -55,6 +56,29 @@ def test_an_empty_file_wants_education_work_and_signature() -> None:
 def test_a_certificate_runs_out_within_ninety_days(days: int, expected: list[tuple[str, str]]) -> None:
     until = (TODAY + timedelta(days=days)).isoformat()
     assert told(record("skill_certificate", scanned("accepted"), name="架子工证", valid_to=until)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["2014-03-01", "20140301", "2014.3.1", "2014/3/01", " 2014年3月1日 ", "２０１４／３／１", "2014–03–01"]
+)
+def test_a_day_is_taken_as_people_write_it(text: str) -> None:
+    assert day(text) == "2014-03-01"
+
+
+@pytest.mark.parametrize("text", ["", "2014", "2014-3", "201431", "14-03-01", "01/03/2014", "去年", "2014-03-01 8:00"])
+def test_what_is_no_day_stays_as_it_was_typed(text: str) -> None:
+    assert day(text) == text
+
+
+def test_pages_of_one_table_are_turned_and_those_of_the_other_stay() -> None:
+    records = [record("education") for _ in range(120)] + [record("degree") for _ in range(10)]
+    kinds = [KINDS["education"], KINDS["degree"]]
+    for turned, page, shown_pages in (("", 9, (1, 1)), ("education", 2, (2, 1)), ("education", 9, (3, 1)),
+                                      ("degree", 2, (1, 1))):  # fmt: skip
+        first, second = tables_of(records, kinds, turned, page)
+        assert (first.page, second.page) == shown_pages
+        assert (len(second.records), second.more) == (10, False)
+        assert (len(first.records), first.more) == ((20, False) if first.page == 3 else (50, True))
 
 
 def test_a_registration_without_an_end_does_not_run_out() -> None:

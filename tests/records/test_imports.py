@@ -304,7 +304,7 @@ async def test_nothing_of_the_people_in_a_file_stays_behind(
         for key in await bucket.keys("imports/"):
             content = await bucket.named(key)
             assert not [number for number in (citizen.number, stranger) if number.encode() in content], key
-            assert not key.endswith("/rows") or len(content) < 100
+            assert not key.endswith("/original") or len(content) < 100
     async with mongo.connect(stack.mongo, "records") as database:
         for name in await database.list_collection_names():
             async for document in database[name].find():

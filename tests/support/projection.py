@@ -28,9 +28,12 @@ class Kept:
     type: str
     failures: list[BaseException] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.projection = Projection(self.database, "kept")
+
     async def keep(self, event: Event) -> None:
         fields = {"practitioner_id": event.practitioner_id}
-        await Projection(self.database, "kept").put(event.subject, event.version, fields)
+        await self.projection.put(event.subject, event.version, fields)
 
     def consumer(self, handler: Handler | None = None, limit: DeadLetterLimit | None = None) -> Consumer:
         handlers = {self.type: handler or self.keep}

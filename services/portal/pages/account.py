@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from kit.clock import shanghai_date
 from kit.http import Id
-from services.portal.files import file_of
+from services.portal.files import File, file_of
+from services.portal.parcel import Picture, parcel, pictures_of
 from services.portal.printing import document
-from services.portal.visits import PersonDep
+from services.portal.visits import PersonDep, Visit
 
 Cursor = Annotated[str, Query(max_length=200)]
 router = APIRouter()
@@ -51,22 +53,42 @@ async def download(visit: PersonDep) -> Response:
     return visit.page("practitioner/download.html", file=await file_of(visit, "download"))
 
 
+@router.get("/account/download.zip")
+async def download_zip(visit: PersonDep) -> Response:
+    """Everything: data, document and pictures."""
+    file, now = await file_of(visit), visit.portal.clock.now()
+    pictures = pictures_of(file)
+    texts = {"data.json": await _json(visit, now, pictures), "practitioner.pdf": await _pdf(visit, file, now)}
+    pieces = parcel(texts, pictures, visit.lasting_file, now)
+    return StreamingResponse(pieces, headers=_named("zip", now), media_type="application/zip")
+
+
 @router.get("/account/download.json")
 async def download_json(visit: PersonDep) -> Response:
     """All the person's data, as the services keep them."""
     now = visit.portal.clock.now()
-    everything = {"made_at": now.isoformat(), **await visit.own_file.everything()}
-    return _download(json.dumps(everything, ensure_ascii=False, indent=2), "json", now)
+    return Response(await _json(visit, now), headers=_named("json", now), media_type="application/json")
 
 
 @router.get("/account/download.pdf")
 async def download_pdf(visit: PersonDep) -> Response:
     """The same for reading and printing."""
     file, now = await file_of(visit), visit.portal.clock.now()
-    person, sessions, looks = await asyncio.gather(file.own.basic(), file.own.sessions(), file.own.all_looks())
-    return _download(await visit.portal.printer.pdf(document(person, file, sessions, looks, now), now), "pdf", now)
+    return Response(await _pdf(visit, file, now), headers=_named("pdf", now), media_type="application/pdf")
 
 
-def _download(content: str | bytes, kind: str, at: datetime) -> Response:
-    name = f'attachment; filename="practitioner-{shanghai_date(at)}.{kind}"'
-    return Response(content, media_type=f"application/{kind}", headers={"Content-Disposition": name})
+async def _json(visit: Visit, at: datetime, pictures: Sequence[Picture] = ()) -> bytes:
+    told = {"made_at": at.isoformat(), **await visit.own_file.everything()}
+    if pictures:
+        told["pictures"] = {picture.path: picture.id for picture in pictures}
+    return json.dumps(told, ensure_ascii=False, indent=2).encode()
+
+
+async def _pdf(visit: Visit, file: File, at: datetime) -> bytes:
+    own = file.own
+    known = await asyncio.gather(own.basic(), own.certificate(), own.sessions(), own.all_looks())
+    return await visit.portal.printer.pdf_apart(document(file, *known, at), at)
+
+
+def _named(kind: str, at: datetime) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="practitioner-{shanghai_date(at)}.{kind}"'}

@@ -9,8 +9,9 @@ from kit.errors import InvalidFields, NotFound
 from kit.http import Id
 from services.portal import domain
 from services.portal.attending import OTHER, REASONS, AttendedDep, ClerkDep, attend, chosen_reason
-from services.portal.files import signature_of, table_of
-from services.portal.pages.file import Name, Number
+from services.portal.files import signature_of, tables_of
+from services.portal.forms import errors_of
+from services.portal.pages.file import Name, Number, Turned, portrait_of
 from services.portal.pages.signature import MEDIA_TYPES
 from services.portal.visits import Visit, own_path
 
@@ -26,7 +27,7 @@ async def ask(visit: ClerkDep, person: Id, next: Next = "") -> Response:  # noqa
 
 
 def _reason_page(visit: Visit, person: str, values: dict[str, str], error: InvalidFields | None = None) -> Response:
-    errors = {one["field"]: one["message"] for one in error.extras["errors"]} if error else {}
+    errors = errors_of(error) if error else {}
     return visit.page(
         "staff/reason.html", status=error.status if error else 200, person=person, values=values, reasons=REASONS,
         other=OTHER, errors=errors, problem=next(iter(errors.values()), ""),
@@ -58,7 +59,7 @@ async def show(visit: ClerkDep, who: AttendedDep, note: str = "") -> Response:
 @router.get("/staff/people/{person}/portrait")
 async def portrait(visit: ClerkDep, who: AttendedDep) -> Response:
     """Their portrait."""
-    return Response(await who.file.portrait(), media_type="image/jpeg")
+    return await portrait_of(visit, who.file)
 
 
 @router.get("/staff/people/{person}/file/signature")
@@ -74,14 +75,14 @@ async def signature_picture(visit: ClerkDep, who: AttendedDep, which: Literal["s
 
 
 @router.get("/staff/people/{person}/file/{name}")
-async def records(visit: ClerkDep, who: AttendedDep, name: Name, page: Number = 1) -> Response:
+async def records(visit: ClerkDep, who: AttendedDep, name: Name, kind: Turned = "", page: Number = 1) -> Response:
     """The list of an item."""
     item, kinds = domain.item_of(name), await visit.portal.catalogue.kinds()
     if not item.kinds or not set(item.kinds) <= kinds.keys():
         raise NotFound
     found = await who.file.records()
-    tables = [table_of(found, kinds[kind], page) for kind in item.kinds]
-    return visit.page("staff/records.html", who=who, here=item.name, item=item, tables=tables, page=page)
+    tables = tables_of(found, [kinds[name] for name in item.kinds], kind, page)
+    return visit.page("staff/records.html", who=who, here=item.name, item=item, tables=tables)
 
 
 @router.get("/staff/people/{person}/attachments/{attachment_id}/{which}")

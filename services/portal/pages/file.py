@@ -7,10 +7,13 @@ from starlette.responses import Response
 
 from kit.errors import NotFound
 from services.portal import domain
-from services.portal.files import file_of, table_of
-from services.portal.visits import PersonDep
+from services.portal.backend import Refused
+from services.portal.files import file_of, tables_of
+from services.portal.own_file import OwnFile
+from services.portal.visits import PersonDep, Visit
 
 Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
+Turned = Annotated[str, Query(max_length=40)]
 Number = Annotated[int, Query(ge=1, le=1000)]
 router = APIRouter()
 
@@ -31,15 +34,25 @@ async def basic(visit: PersonDep) -> Response:
 @router.get("/portrait")
 async def portrait(visit: PersonDep) -> Response:
     """The person's portrait."""
-    return Response(await visit.own_file.portrait(), media_type="image/jpeg")
+    return await portrait_of(visit, visit.own_file)
+
+
+async def portrait_of(visit: Visit, own: OwnFile) -> Response:
+    """A portrait, or a drawing of nobody where none was taken."""
+    try:
+        return Response(await own.portrait(), media_type="image/jpeg")
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return visit.portal.static.answer("nobody.svg", "")
 
 
 @router.get("/file/{name}")
-async def show(visit: PersonDep, name: Name, page: Number = 1, note: str = "") -> Response:
+async def show(visit: PersonDep, name: Name, kind: Turned = "", page: Number = 1, note: str = "") -> Response:
     """The list of an item: one table for each kind of record."""
     item = domain.item_of(name)
     file = await file_of(visit, item.name)
     if not item.kinds or not set(item.kinds) <= file.kinds.keys():
         raise NotFound
-    tables = [table_of(file.records, file.kinds[kind], page) for kind in item.kinds]
-    return visit.page("practitioner/list.html", file=file, item=item, tables=tables, page=page, note=note)
+    tables = tables_of(file.records, [file.kinds[name] for name in item.kinds], kind, page)
+    return visit.page("practitioner/list.html", file=file, item=item, tables=tables, note=note)

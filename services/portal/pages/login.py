@@ -44,11 +44,12 @@ class Pending(BaseModel):
 
 @dataclass(frozen=True)
 class Where:
-    """Where the code is, how many tries are left, in how many seconds it may be sent again."""
+    """Where the code is, how many tries are left, in how many seconds it may be sent again; `over`: it is of no use."""
 
     text: str
     tries_left: int
     wait: int
+    over: bool
 
 
 def _calls(visit: Visit) -> LoginCalls:
@@ -139,7 +140,8 @@ async def _second_step(visit: Visit, error: AppError | None = None, code: str = 
 async def _where(visit: Visit, pending: Pending) -> Where:
     state = await _calls(visit).code_state(pending.challenge_id)
     wait = (state.resend_at - visit.portal.clock.now()).total_seconds()
-    return Where(WHERE[state.state], state.tries_left, max(0, round(wait)))
+    over = state.state in ("expired", "used") or state.tries_left == 0
+    return Where(WHERE[state.state], state.tries_left, max(0, round(wait)), over)
 
 
 @router.get("/login/code/state")

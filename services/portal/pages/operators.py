@@ -11,6 +11,7 @@ from kit.access import read_reason
 from kit.deadletter import Letter
 from kit.errors import AppError, InvalidFields, NotFound, Unavailable
 from services.portal.duty import Board, board
+from services.portal.forms import sentence_of
 from services.portal.letters import Action, Pile, outline, piles, told_headers
 from services.portal.visits import Visit, staff_with
 
@@ -63,12 +64,8 @@ async def _letters_page(visit: Visit, group: str, cause: str, one: str, error: A
     shown = [(letter, told_headers(letter), outline(letter.value)) for letter in pile.letters[:SHOWN]]
     return visit.page(
         "operators/letters.html", status=error.status if error else 200, pile=pile, shown=shown, one=one,
-        problem=_sentence(error) if error else "", reason=visit.form.get("reason", ""),
+        problem=sentence_of(error) if error else "", reason=visit.form.get("reason", ""),
     )  # fmt: skip
-
-
-def _sentence(error: AppError) -> str:
-    return str(error.extras["errors"][0]["message"]) if isinstance(error, InvalidFields) else str(error.detail)
 
 
 @router.post("/operators/letters/{group}")

@@ -10,7 +10,7 @@ from kit.errors import AppError
 from kit.http import Id
 from services.portal.editing import Editing, own_kind, record_page, scan_of
 from services.portal.files import opened
-from services.portal.forms import errors_of
+from services.portal.forms import sentence_of
 from services.portal.visits import PersonDep
 
 router = APIRouter()
@@ -35,13 +35,9 @@ async def upload(visit: PersonDep, record_id: Id) -> Response:
         await file.own.upload(record_id, title, content)
     except AppError as error:
         visit.still_there(error)
-        scan = await scan_of(visit, record_id, problem=_sentence(error), title=title)
+        scan = await scan_of(visit, record_id, problem=sentence_of(error), title=title)
         return await record_page(visit, file, Editing(kind, record, status=error.status, scan=scan))
     return visit.go(f"/records/{record_id}?note=uploaded#attachment")
-
-
-def _sentence(error: AppError) -> str:
-    return "；".join(errors_of(error).values()) or str(error.detail)
 
 
 @router.get("/records/{record_id}/attachment/state")

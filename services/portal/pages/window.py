@@ -10,7 +10,7 @@ from kit.errors import AppError, NotFound
 from kit.pages import CONTENT_POLICY, content_policy
 from services.portal.attending import ClerkDep
 from services.portal.forms import errors_of
-from services.portal.registration import BY_HAND, CARD, body_of, entries_of
+from services.portal.registration import BY_HAND, CARD, PHOTO_BYTES, body_of, entries_of, with_photo
 from services.portal.staff_calls import StaffCalls
 from services.portal.visits import Visit
 
@@ -75,6 +75,7 @@ def _form(visit: Visit, document_type: str, values: dict[str, str], error: AppEr
         "staff/register.html", status=error.status if error else 200, document_type=document_type, values=values,
         entries=entries_of(document_type), errors=errors_of(error) if error else {},
         problem=error.detail if error else "", reader=reader, titles=_titles(document_type), types=DOCUMENT_TITLES,
+        photo_bytes=PHOTO_BYTES,
     )  # fmt: skip
     if reader:
         response.headers[CONTENT_POLICY] = content_policy(reader)
@@ -92,6 +93,7 @@ async def register(visit: ClerkDep, document_type: DocumentType) -> Response:
     if document_type not in (CARD, *BY_HAND):
         raise NotFound
     try:
+        visit.form = with_photo(visit.form, visit.file)
         person, new = await _calls(visit).register(body_of(document_type, visit.form))
     except AppError as error:
         visit.still_there(error)

@@ -1,0 +1,45 @@
+{{- define "image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- /* of every pod of a release */ -}}
+{{- define "labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "pod security" -}}
+automountServiceAccountToken: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "container security" -}}
+securityContext:
+  readOnlyRootFilesystem: true
+  allowPrivilegeEscalation: false
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- /* for the portal: where each API listens, and where each process shows its health */ -}}
+{{- define "services" -}}
+{{- $found := dict }}
+{{- range $service, $_ := omit .Values.services "portal" }}
+{{- $_ := set $found $service (printf "http://%s-%s-api:8000" $.Release.Name $service) }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- define "processes" -}}
+{{- $found := dict }}
+{{- range $service, $of := .Values.services }}
+{{- range $role, $_ := pick $of "api" "worker" }}
+{{- $_ := set $found (printf "%s-%s" $service $role) (printf "http://%s-%s-%s-internal:9000" $.Release.Name $service $role) }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}

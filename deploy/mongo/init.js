@@ -1,0 +1,43 @@
+// Makes the replica set, and for each service a user who can do no more than it needs; again = the same. Runs where
+// mongod listens (localhost): there an empty database lets in whoever makes its first user.
+const fs = require("fs");
+const ADDRESS = process.env.MONGO_ADDRESS || "mongo:27017";
+const PASSWORDS = process.env.PASSWORDS || "/run/secrets"; // a file for root, and one a service
+const SERVICES = fs.readdirSync(PASSWORDS).filter((name) => name !== "root");
+const admin = db.getSiblingDB("admin");
+const password = (name) => fs.readFileSync(`${PASSWORDS}/${name}`, "utf8").trim();
+
+function primary() {
+    for (let tries = 0; tries < 120; tries++) {
+        if (db.hello().isWritablePrimary) return;
+        sleep(500);
+    }
+    throw new Error("the replica set has no primary");
+}
+
+function makeRoot() {
+    try { rs.initiate({ _id: "rs0", members: [{ _id: 0, host: ADDRESS }] }); } catch (error) {
+        if (error.codeName !== "AlreadyInitialized") throw error;
+    }
+    primary();
+    admin.createUser({ user: "root", pwd: password("root"), roles: ["root"] });
+    admin.auth("root", password("root"));
+}
+
+// Nobody may drop or rename a collection: the change stream would end there.
+function role(service) {
+    const actions = ["find", "insert", "update", "remove", "changeStream", "createCollection", "createIndex",
+        "dropIndex", "collMod", "listCollections", "listIndexes"];
+    const oplog = { resource: { db: "local", collection: "oplog.rs" }, actions: ["find"] }; // decision 0007
+    return { privileges: [{ resource: { db: service, collection: "" }, actions }, oplog], roles: [] };
+}
+
+try { admin.auth("root", password("root")); } catch (error) { makeRoot(); }
+primary();
+for (const service of SERVICES) {
+    const user = { pwd: password(service), roles: [service] };
+    if (admin.getRole(service)) admin.updateRole(service, role(service));
+    else admin.createRole({ role: service, ...role(service) });
+    if (admin.getUser(service)) admin.updateUser(service, user);
+    else admin.createUser({ user: service, ...user });
+}

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Makes the secrets of one installation at random: a folder a service, a file a group of settings (SECRETS_DIR), and
+# what the servers of docker-compose.yml are told. What is there already stays: remove a file to have it made anew.
+#   deploy/secrets.sh [FOLDER]     needs openssl; FOLDER is ./secrets where not given
+set -euo pipefail
+[[ $# -gt 0 ]] || cd "$(dirname "$0")/.."
+command -v openssl >/dev/null || { echo "openssl is needed" >&2; exit 1; }
+FOLDER=${1:-secrets}
+
+# Only the owner gets into FOLDER. What is inside any user may read: the containers' users are none of this machine's.
+mkdir -p -m 700 "$FOLDER"
+cd "$FOLDER"
+umask 022
+
+keep() { # its standard input, unless the file is there
+    mkdir -p "$(dirname "$1")"
+    if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi
+}
+password() { openssl rand -hex 24; }
+key() { openssl rand -base64 32; }
+ring() { printf '"keys": {"k1": "%s"}, "current": "k1"' "$(key)"; }
+base64url() { base64 -w 0 | tr '+/' '-_' | tr -d '='; }
+
+signing_key() { # a private Ed25519 key as JWK; in DER the key itself is what comes last
+    local pem secret public
+    pem=$(openssl genpkey -algorithm ed25519)
+    secret=$(openssl pkey -outform DER <<<"$pem" | tail -c 32 | base64url)
+    public=$(openssl pkey -pubout -outform DER <<<"$pem" | tail -c 32 | base64url)
+    printf '{"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "%s", "d": "%s", "x": "%s"}' \
+        "$(openssl rand -hex 4)" "$secret" "$public"
+}
+
+servers() {
+    openssl rand -base64 512 | keep mongo/key
+    password | keep mongo-passwords/root
+    printf 'requirepass %s\n' "$(password)" | keep redis/redis.conf
+    password | keep grafana/password
+}
+
+database() { # MongoDB knows each service by its own name and password
+    password | keep "mongo-passwords/$1"
+    printf '{"url": "mongodb://%s:%s@mongo:27017/?replicaSet=rs0&authSource=admin"}\n' \
+        "$1" "$(cat "mongo-passwords/$1")" | keep "$1/mongo"
+}
+
+redis() {
+    printf '{"url": "redis://:%s@redis:6379/0"}\n' "$(cut -d ' ' -f 2 redis/redis.conf)" | keep "$1/redis"
+}
+
+bucket() {
+    printf '{"access_key": "%s", "secret_key": "%s"}\n' "$(openssl rand -hex 10)" "$(password)" | keep "$1/blobs"
+}
+
+identities() { # SeaweedFS lets each service into its own bucket only
+    local between='' service
+    printf '{"identities": ['
+    for service in "$@"; do
+        printf '%s{"name": "%s", "actions": ["Admin:%s"], "credentials": [%s]}' "$between" "$service" "$service" \
+            "$(sed 's/access_key/accessKey/; s/secret_key/secretKey/' "$service/blobs")"
+        between=', '
+    done
+    printf ']}\n'
+}
+
+sms_account() { # the rest is the operator's to tell: notify says what is missing when it starts
+    printf '{"sign_name": "", "templates": {}, %s, "receipts_token": "%s"}\n' "$2" "$(password)" | keep "notify/$1"
+}
+
+servers
+for service in identity records attachments signature notify; do database $service; redis $service; done
+redis portal
+for service in identity records attachments signature; do bucket $service; done
+identities identity records attachments signature | keep s3/s3.json
+for service in identity signature notify; do
+    printf '{%s, "index_key": "%s"}\n' "$(ring)" "$(key)" | keep $service/seal
+done
+printf '{%s}\n' "$(ring)" | keep portal/seal
+printf '{%s}\n' "$(ring)" | keep records/seal
+printf '{"id": "records", "secret": "%s"}\n' "$(password)" | keep records/client # identity is told of it: see README
+printf '{%s}\n' "$(ring)" | keep identity/bus
+keep notify/bus <identity/bus
+printf '{"keys": [%s]}\n' "$(signing_key)" | keep identity/signing
+printf '{"hmac_key": "%s"}\n' "$(key)" | keep identity/codes
+sms_account tencent '"secret_id": "", "secret_key": "", "sdk_app_id": ""'
+sms_account aliyun '"access_key_id": "", "access_key_secret": ""'
+
+if grep -q '"sign_name": ""' notify/tencent notify/aliyun; then
+    echo "fill in the accounts of the SMS operators: $FOLDER/notify/tencent, $FOLDER/notify/aliyun"
+fi

@@ -1,0 +1,52 @@
+"""Documents that have files in the bucket: each in a folder of its own, which nobody can guess; one is the original."""
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, TypeVar
+
+from kit import log
+from kit.blobs import Bucket, Damaged
+from kit.documents import Document
+from kit.errors import Unavailable
+from kit.ids import secret_id
+
+T = TypeVar("T")
+TRIES = 2
+logger = log.get(__name__)
+
+
+class Filed(Document):
+    """A document whose files stand under `folder`; subclasses say what all their folders begin with."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+    ROOT: ClassVar[str]
+
+    folder: str
+
+    @classmethod
+    def new_folder(cls) -> str:
+        """Where another one's files are kept."""
+        return f"{cls.ROOT}/{secret_id()}"
+
+    @property
+    def original(self) -> str:
+        """The key of the file as it came."""
+        return f"{self.folder}/original"
+
+
+async def original_of(document: Filed, bucket: Bucket) -> bytes | None:
+    """The file as it came; None, and a line in the log, when it is not what was kept. Raises `Unavailable`."""
+    try:
+        return await bucket.get(document.original)
+    except Damaged:
+        logger.error("a file is not what was uploaded", document=document.id)
+        return None
+
+
+async def tried(work: Callable[[], Awaitable[T]]) -> T | None:
+    """What sandboxed work gives; None when its input made an end of the process each time: not so for ever."""
+    for _ in range(TRIES):
+        try:
+            return await work()
+        except Unavailable:
+            continue
+    return None

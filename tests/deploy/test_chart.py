@@ -1,0 +1,194 @@
+"""deploy/helm: its values fit the settings; where there is a helm, what it renders is looked at too."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import yaml
+
+from kit.settings import HttpSettings, InternalSettings
+from kit.topics import ToolSettings
+from tests.support.installation import chart_environment, dockerfile, processes
+from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
+
+CHART = ROOT / "deploy/helm"
+SAID = """
+host: portal.example.cn
+trustedProxies: 10.42.0.0/16
+kafka: {servers: "kafka.example.cn:9092"}
+s3: {endpoint: "https://s3.example.cn"}
+ingress: {tlsSecret: portal-tls}
+networkPolicy:
+  gateway: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]
+  monitoring: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  servers: [{to: [{ipBlock: {cidr: 10.20.0.0/24}}]}]
+"""
+HELM = shutil.which("helm", path=f"{ROOT}/.local/tools:{os.environ['PATH']}")
+with_helm = pytest.mark.skipif(HELM is None, reason="no helm here: put one into .local/tools")
+
+Manifest = dict[str, Any]
+
+
+def values() -> Manifest:
+    found: Manifest = yaml.safe_load((CHART / "values.yaml").read_text())
+    return found
+
+
+def test_every_process_of_every_service_is_there() -> None:
+    told = {name: {"api", "worker"} & of.keys() for name, of in values()["services"].items()}
+    assert told == {name: set(roles(name)) for name in SERVICES}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_process_finds_every_setting_in_values_and_its_secret(service: str, secrets: Path) -> None:
+    with patch.dict(os.environ, chart_environment(service), clear=True):
+        assert settings_of(service)(_secrets_dir=secrets / service).model_dump()["environment"] == "production"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_it_is_told_only_what_it_reads_and_no_secret(service: str) -> None:
+    told = chart_environment(service).keys() - {"SECRETS_DIR"}
+    assert told <= names_of(service).keys()
+    assert not told & secret_names(service)
+
+
+def test_the_tool_for_topics_is_told_only_what_it_reads() -> None:
+    told = set(re.findall(r"\{name: (\w+), value", (CHART / "templates/topics.yaml").read_text()))
+    read = ToolSettings.model_fields
+    assert {name.split("__")[0].lower() for name in told} == read.keys()
+
+
+def test_the_chart_is_of_the_version_of_the_product() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"VERSION:-{chart['appVersion']}}}" in (ROOT / "docker-compose.yml").read_text()
+
+
+def rendered(tmp_path: Path, *sets: str) -> list[Manifest]:
+    said = tmp_path / "values.yaml"
+    said.write_text(SAID)
+    command = [str(HELM), "template", "city", str(CHART), "-f", str(said), "--kube-version", "1.33.0", *sets]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """By name: what runs."""
+    return {each["metadata"]["name"]: each["spec"]["template"] for each in manifests if "template" in each["spec"]}
+
+
+@with_helm
+def test_helm_finds_nothing_to_complain_about(tmp_path: Path) -> None:
+    said = tmp_path / "values.yaml"
+    said.write_text(SAID)
+    subprocess.run([str(HELM), "lint", "--strict", "--kube-version", "1.33.0", "-f", str(said), str(CHART)], check=True)
+
+
+@with_helm
+@pytest.mark.parametrize("name", ["host", "trustedProxies", "kafka.servers", "s3.endpoint", "networkPolicy.servers"])
+def test_without_what_an_installation_must_say_there_is_none(tmp_path: Path, name: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        rendered(tmp_path, "--set", f"{name}=")
+    assert name in refused.value.stderr
+
+
+@with_helm
+def test_every_pod_can_do_little_and_is_asked_at_its_internal_port(tmp_path: Path) -> None:
+    everything = pods(rendered(tmp_path))
+    assert everything.keys() == {f"city-{name}-{role}" for name in SERVICES for role in roles(name)} | {"city-topics"}
+    (user,) = [each.rest.split(":")[0] for each in dockerfile() if each.word == "USER"]
+    for name, pod in everything.items():
+        spec, (container,) = pod["spec"], pod["spec"]["containers"]
+        assert (spec["securityContext"]["runAsNonRoot"], str(spec["securityContext"]["runAsUser"])) == (True, user)
+        assert spec["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        assert {"memory"} <= container["resources"]["limits"].keys()
+        if name != "city-topics":
+            ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+            assert ports["internal"] == InternalSettings().port
+            assert ports.get("http", HttpSettings().port) == HttpSettings().port
+            probes = [container[each]["httpGet"] for each in ("startupProbe", "livenessProbe", "readinessProbe")]
+            assert [each["port"] for each in probes] == ["internal"] * 3
+            later = "/healthz" if name.endswith("-api") else "/readyz"
+            assert [each["path"] for each in probes] == ["/readyz", "/healthz", later]
+
+
+@with_helm
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_rendered_starts_the_process(tmp_path: Path, service: str, secrets: Path) -> None:
+    everything = rendered(tmp_path)
+    names = {each["metadata"]["name"] for each in everything if each["kind"] == "Service"}
+    for role in roles(service):
+        (container,) = pods(everything)[f"city-{service}-{role}"]["spec"]["containers"]
+        assert container["args"] == [f"services.{service}", role]
+        told = {each["name"]: each["value"] for each in container["env"]}
+        with patch.dict(os.environ, told, clear=True):
+            settings_of(service)(_secrets_dir=secrets / service)
+        assert set(re.findall(r"http://(city-[\w-]+):\d+", json.dumps(told))) <= names
+
+
+@with_helm
+def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(tmp_path: Path) -> None:
+    (container,) = pods(rendered(tmp_path, "--set", "readerOrigin=http://127.0.0.1:18006"))["city-portal-api"]["spec"][
+        "containers"
+    ]
+    told = {each["name"]: each["value"] for each in container["env"]}
+    apis = {name: f"http://city-{name}-api:8000" for name in SERVICES if name != "portal"}
+    assert json.loads(told["SERVICES"]) == apis
+    names = [f"{name}-{role}" for name in SERVICES for role in roles(name)]
+    assert json.loads(told["PROCESSES"]) == {name: f"http://city-{name}-internal:9000" for name in names}
+    assert told["READER_ORIGIN"] == "http://127.0.0.1:18006"
+
+
+@with_helm
+def test_behind_the_internal_name_of_a_process_is_every_pod_ready_or_not(tmp_path: Path) -> None:
+    everything = [each for each in rendered(tmp_path) if each["kind"] == "Service"]
+    internal = [each["spec"] for each in everything if each["metadata"]["name"].endswith("-internal")]
+    assert len(internal) == sum(len(roles(name)) for name in SERVICES)
+    for spec in internal:
+        assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+        assert [each["port"] for each in spec["ports"]] == [InternalSettings().port]
+
+
+@with_helm
+def test_the_portal_and_monitoring_alone_reach_what_is_inside(tmp_path: Path) -> None:
+    policies = {
+        each["metadata"]["name"]: each["spec"] for each in rendered(tmp_path) if each["kind"] == "NetworkPolicy"
+    }
+    portal = {"app.kubernetes.io/instance": "city", "app.kubernetes.io/component": "portal-api"}
+    (door,) = [each for each in policies["city"]["ingress"] if each["ports"] == [{"port": 9000}]]
+    own = [each["podSelector"]["matchLabels"] for each in door["from"] if "podSelector" in each]
+    assert own == [portal]
+    assert policies["city-watch"]["podSelector"]["matchLabels"] == portal
+    assert [each["ports"] for each in policies["city-watch"]["egress"]] == [[{"port": 9000}]]
+
+
+@with_helm
+def test_the_same_processes_as_in_compose_call_addresses_outside(tmp_path: Path) -> None:
+    outside = {name for name, pod in pods(rendered(tmp_path)).items() if "calls" in pod["metadata"]["labels"]}
+    assert outside == {f"city-{name}" for name, each in processes().items() if "outside" in each.networks}
+
+
+@with_helm
+def test_what_selects_pods_finds_some(tmp_path: Path) -> None:
+    everything = rendered(tmp_path)
+    labels = [pod["metadata"]["labels"] for pod in pods(everything).values()]
+    for each in everything:
+        wanted = each["spec"].get("selector") or each["spec"].get("podSelector")
+        if wanted:
+            wanted = wanted.get("matchLabels", wanted)
+            assert [found for found in labels if wanted.items() <= found.items()], each["metadata"]["name"]
+    scaled = {
+        each["spec"]["scaleTargetRef"]["name"] for each in everything if each["kind"] == "HorizontalPodAutoscaler"
+    }
+    counted = {each["metadata"]["name"] for each in everything if "replicas" in each["spec"]}
+    assert scaled | counted | {"city-topics"} == pods(everything).keys()
+    assert not scaled & counted

@@ -1,0 +1,189 @@
+"""docker-compose.yml without Docker: it fits its schema, its settings exist, its parts fit together."""
+
+import json
+import os
+import re
+import subprocess
+from graphlib import TopologicalSorter
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import yaml
+
+from deploy.local.servers import gateway_environment
+from deploy.local.stack import Stack
+from kit.settings import InternalSettings
+from kit.topics import ToolSettings
+from tests.support.installation import Composed, compose, processes
+from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
+
+# where each server listens: the first three are their own defaults
+LISTENS = {"mongo": 27017, "redis": 6379, "prometheus": 9090, "kafka": 9092, "s3": 8333}
+SECRETS_DIR = "SECRETS_DIR"
+every_container = pytest.mark.parametrize("container", compose().values(), ids=compose())
+every_process = pytest.mark.parametrize("process", processes().values(), ids=processes())
+
+
+def started(process: Composed, secrets: Path) -> dict[str, Any]:
+    """The settings of a process with the environment and the secrets that compose gives it."""
+    with patch.dict(os.environ, process.environment, clear=True):
+        return settings_of(process.service)(_secrets_dir=secrets / process.service).model_dump()
+
+
+def ports_of(told: dict[str, Any]) -> set[int]:
+    """Where a process of ours listens: the API, and what is inside."""
+    return {told["http"]["port"], told["internal"]["port"]}
+
+
+def test_it_fits_the_compose_schema() -> None:
+    check = [f"{ROOT}/.venv/bin/check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    result = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_every_process_of_every_service_is_there() -> None:
+    commands = {name: each.given["command"] for name, each in processes().items()}
+    assert commands == {f"{name}-{role}": [f"services.{name}", role] for name in SERVICES for role in roles(name)}
+
+
+@every_process
+def test_a_process_finds_every_setting_and_its_own_secrets(process: Composed, secrets: Path) -> None:
+    assert started(process, secrets)["environment"] == "production"
+    assert process.mounts == {f"./secrets/{process.service}": process.environment[SECRETS_DIR]}
+
+
+@every_process
+def test_it_is_told_only_what_it_reads(process: Composed) -> None:
+    assert process.environment.keys() - {SECRETS_DIR} <= names_of(process.service).keys()
+
+
+def test_the_tool_for_topics_is_told_what_the_publishers_are(secrets: Path) -> None:
+    tool = compose()["topics"]
+    with patch.dict(os.environ, tool.environment, clear=True):
+        told = ToolSettings().kafka
+    publishers = [started(each, secrets) for each in processes().values() if "worker" in each.name]
+    assert publishers
+    assert {each["kafka"]["partitions"] for each in publishers} == {told.partitions}
+    assert {each["kafka"]["servers"] for each in publishers} == {told.servers}
+
+
+@every_container
+def test_no_secret_stands_in_the_environment(container: Composed) -> None:
+    hidden = secret_names(container.service) if container.name in processes() else set()
+    suspicious = {name for name in container.environment if re.search(r"PASSWORD|SECRET|_KEY|TOKEN_", name)}
+    assert not hidden & container.environment.keys()
+    assert {name for name in suspicious if not name.endswith("__FILE")} <= {SECRETS_DIR}
+
+
+@every_container
+def test_a_container_can_do_little(container: Composed) -> None:
+    given = container.given
+    assert re.search(r":\D*\d+\.\d+", given["image"]), "not pinned"
+    assert given["read_only"]
+    assert (given["cap_drop"], given["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert given["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
+    if given["user"] == "0:0":  # hands a folder over, and ends
+        assert (container.job, given["network_mode"], given["cap_add"]) == (True, "none", ["CHOWN"])
+    else:
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", given["user"])
+
+
+@every_container
+def test_health_decides_what_starts_after_what(container: Composed) -> None:
+    everything = compose()
+    assert container.job or container.ours or container.given["healthcheck"]["test"]
+    for name, wanted in container.given.get("depends_on", {}).items():
+        ends = everything[name].job
+        assert wanted["condition"] == ("service_completed_successfully" if ends else "service_healthy")
+
+
+def test_nothing_waits_for_itself() -> None:
+    waits = {name: each.given.get("depends_on", {}) for name, each in compose().items()}
+    order = list(TopologicalSorter(waits).static_order())
+    assert order.index("mongo-init") < order.index("identity-api") < order.index("gateway")
+
+
+@every_process
+def test_what_a_process_calls_is_in_its_network_and_listens_there(process: Composed, secrets: Path) -> None:
+    told = json.dumps([process.environment, [path.read_text() for path in (secrets / process.service).iterdir()]])
+    called = set(re.findall(r"(?:https?://|@)([a-z0-9-]+:\d+)", told))
+    called |= {server for name, server in process.environment.items() if name == "KAFKA__SERVERS"}
+    assert called
+    for name, port in (each.split(":") for each in called):
+        other = compose()[name]
+        assert other.networks & process.networks, f"{name} is out of reach"
+        listens = {LISTENS[name]} if name in LISTENS else ports_of(started(other, secrets))
+        assert int(port) in listens
+
+
+def test_the_servers_listen_where_they_are_called() -> None:
+    assert f"INSIDE://:{LISTENS['kafka']}," in (ROOT / "deploy/kafka/server.properties").read_text()
+    assert f"-s3.port={LISTENS['s3']}" in compose()["s3"].given["command"]
+
+
+def test_the_gateway_knows_every_api_and_only_those_who_may_reach_its_network_are_trusted(secrets: Path) -> None:
+    gateway, apis = compose()["gateway"], {name for name in processes() if name.endswith("-api")}
+    called = {value for name, value in gateway.environment.items() if value.endswith(":8000")}
+    assert called == {f"{name}:{started(processes()[name], secrets)['http']['port']}" for name in apis}
+    networks = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["networks"]
+    assert networks["inside"]["ipam"]["config"] == [{"subnet": "${SUBNET:-172.31.240.0/24}"}]
+    assert {started(each, secrets)["http"]["trusted_proxies"] for each in processes().values()} == {"172.31.240.0/24"}
+
+
+def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Path) -> None:
+    path = ROOT / "deploy/Caddyfile"
+    read = set(re.findall(r"\{\$(\w+)\}", path.read_text()))
+    deployed, local = compose()["gateway"].environment, gateway_environment(Stack.named("dev", tmp_path))
+    for given in (deployed, deployed | {"GATEWAY": "portal.example.cn"}, local):
+        assert read <= given.keys()
+        own = {"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+        validate = [f"{ROOT}/.venv/bin/caddy", "validate", "--adapter", "caddyfile", "--config", str(path)]
+        result = subprocess.run(validate, env=given | own, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+
+
+def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(secrets: Path) -> None:
+    told, port = started(processes()["portal-api"], secrets), InternalSettings().port
+    assert told["services"].keys() == set(SERVICES) - {"portal"}
+    assert told["processes"] == {name: f"http://{name}:{port}" for name in processes()}
+
+
+def test_rules_and_dashboards_are_read_where_they_lie() -> None:
+    assert yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["rule_files"] == ["rules/*.yaml"]
+    (provider,) = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/files.yml").read_text())["providers"]
+    assert compose()["grafana"].mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
+
+
+def test_prometheus_asks_every_process_at_its_internal_port() -> None:
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    asked = {name for job in jobs for each in job.get("dns_sd_configs", []) for name in each["names"]}
+    ports = {each["port"] for job in jobs for each in job.get("dns_sd_configs", [])}
+    assert asked == processes().keys()
+    assert ports == {InternalSettings().port}
+
+
+@every_container
+def test_the_files_it_is_given_exist(container: Composed, secrets: Path) -> None:
+    for source in container.mounts:
+        made = source.removeprefix("./secrets/")
+        assert (secrets / made).is_dir() if made != source else (ROOT / source).exists()
+
+
+def test_what_is_reached_from_outside_is_the_door_and_on_this_machine_what_operators_need() -> None:
+    ports = [port for each in compose().values() for port in each.given.get("ports", [])]
+    public = {port for port in ports if not port.startswith("127.0.0.1:")}
+    assert public == set(compose()["gateway"].given["ports"])
+    callers = {name for name, each in processes().items() if "outside" in each.networks}
+    assert callers == {"notify-worker"}
+
+
+def test_addresses_that_people_type_are_no_part_of_the_file() -> None:
+    """What differs between installations has a name in the comment at its top."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    head = text.partition("name:")[0]
+    asked = re.findall(r"\$\{(\w+)|^ +([A-Z_]+): *(?:#.*)?$", text.replace("$$", ""), re.MULTILINE)
+    assert {"SITE", "READER_ORIGIN"} <= set(chain(*asked))
+    assert {name for name in chain(*asked) if name and name not in head} <= {"VERSION"}

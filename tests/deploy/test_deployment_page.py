@@ -1,0 +1,55 @@
+"""docs/deployment.md says what is true: its settings are those that there are, its topics those of topics.yaml."""
+
+import json
+import re
+
+from pydantic.fields import FieldInfo
+
+from kit.topics import read_file
+from tests.support.setting_names import ROOT, SERVICES, names_of, secret_names
+
+PAGE = (ROOT / "docs/deployment.md").read_text()
+Row = tuple[str, str, str]
+
+
+def told_by_settings() -> list[Row]:
+    """Name, default, and which services read it; a name with two defaults has two rows."""
+    readers: dict[tuple[str, str], list[str]] = {}
+    for service in SERVICES:
+        hidden = secret_names(service)
+        for name, field in names_of(service).items():
+            readers.setdefault((name, "secret" if name in hidden else shown(field)), []).append(service)
+    return [(name, default, who(services)) for (name, default), services in readers.items()]
+
+
+def shown(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default_factory:
+        return "`HOSTNAME`"
+    if field.default in (None, ""):
+        return "–"
+    return f"`{field.default if isinstance(field.default, str) else json.dumps(field.default)}`"
+
+
+def who(services: list[str]) -> str:
+    others = [service for service in SERVICES if service not in services]
+    if len(others) > 1:
+        return ", ".join(services)
+    return f"all but {others[0]}" if others else "all"
+
+
+def told_by_the_page() -> list[Row]:
+    return re.findall(r"^\| `([A-Z_0-9]+)` \| ([^|]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
+
+
+def test_every_setting_is_on_the_page_with_its_default_and_who_reads_it() -> None:
+    assert sorted(told_by_the_page()) == sorted(told_by_settings())
+
+
+def test_every_kind_of_topic_is_on_the_page() -> None:
+    told = set(re.findall(r"^\| `([*a-z.]+)`", PAGE.partition("## Topics")[2], re.MULTILINE))
+    names = [topic.name for topic in read_file(ROOT / "deploy/topics.yaml")]
+    unknown = [name for name in names if not any(name.endswith(each.removeprefix("*")) for each in told)]
+    assert told
+    assert not unknown

@@ -1,0 +1,102 @@
+"""deploy/Dockerfile without Docker: what it copies exists, what it runs starts."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit.settings import HttpSettings, InternalSettings
+from tests.support.installation import dockerfile
+from tests.support.scale import LONG
+from tests.support.setting_names import ROOT, SERVICES, roles
+
+NOWHERE = "/proc/nowhere"  # nobody can make a folder there, root no more than others
+OF_DEVELOPERS = {"contracts.files"}  # `python -m contracts` compares schemas, which no service does
+PROCESSES = [(service, role) for service in SERVICES for role in roles(service)]
+
+
+def told(word: str) -> list[str]:
+    return [each.rest for each in dockerfile() if each.word == word]
+
+
+def copied() -> list[str]:
+    """What is taken from the repository, not from another stage."""
+    return [source for rest in told("COPY") if "--from" not in rest for source in rest.split()[:-1]]
+
+
+def run(python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As in the image: no settings, no home, nothing of this machine's environment."""
+    environment = {"PATH": os.environ["PATH"], "HOME": NOWHERE, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([python, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def refuses_to_start_without_settings(python: str, *arguments: str) -> None:
+    result = run(python, "-m", *arguments)
+    assert result.returncode == 1
+    assert "settings are missing or wrong" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_it_is_built_from_a_pinned_image_and_hashed_packages() -> None:
+    assert all(re.search(r":\d+\.\d+\.\d+-", image) for image in told("ARG"))
+    assert {rest.split()[0] for rest in told("FROM")} == {"${PYTHON}"}
+    assert any("--require-hashes -r run.txt" in rest for rest in told("RUN"))
+
+
+def test_what_it_copies_exists_and_is_let_in() -> None:
+    let_in = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
+    assert all((ROOT / source).exists() for source in copied())
+    assert {line[1:] for line in let_in if line.startswith("!")} == set(copied())
+
+
+def test_it_has_the_fonts_that_a_machine_is_set_up_with() -> None:
+    needed = set(re.findall(r"fonts-[\w-]+", (ROOT / "deploy/local/setup.sh").read_text()))
+    assert needed
+    assert needed <= set(re.findall(r"fonts-[\w-]+", " ".join(told("RUN"))))
+
+
+def test_it_runs_as_nobody_and_is_asked_where_health_is_told() -> None:
+    assert told("USER") == ["10001:10001"]
+    (check,) = told("HEALTHCHECK")
+    assert f":{InternalSettings().port}/readyz" in check
+    assert told("EXPOSE") == [f"{HttpSettings().port} {InternalSettings().port}"]
+    assert told("ENTRYPOINT") == ['["python", "-m"]']
+
+
+def test_the_health_check_is_a_command_that_fails_when_nobody_answers() -> None:
+    (check,) = told("HEALTHCHECK")
+    words = [word.strip(",") for word in shlex.split(check.partition("CMD [")[2].rstrip("]"))]
+    assert words[0] == "python"
+    result = run(sys.executable, *[word.replace(":9000", ":1") for word in words[1:]])
+    assert result.returncode != 0
+    assert "Connection refused" in result.stderr
+
+
+@pytest.mark.parametrize(("service", "role"), PROCESSES)
+def test_a_process_without_settings_says_which_are_missing(service: str, role: str) -> None:
+    refuses_to_start_without_settings(sys.executable, f"services.{service}", role)
+
+
+def test_the_tools_of_the_image_start_too() -> None:
+    refuses_to_start_without_settings(sys.executable, "kit.topics", "apply")
+    refuses_to_start_without_settings(sys.executable, "kit.deadletter", "list", "notify.requests")
+
+
+@pytest.mark.skipif(not LONG, reason="installs all packages anew: LONG=1")
+def test_everything_runs_with_the_packages_of_the_image_alone(tmp_path: Path) -> None:
+    """None of the packages that only tests need is imported by the product."""
+    uv, python = f"{ROOT}/.venv/bin/uv", f"{tmp_path}/packages/bin/python"
+    subprocess.run([uv, "venv", "-q", "-p", sys.executable, f"{tmp_path}/packages"], check=True)
+    install = [uv, "pip", "install", "-q", "--python", python, "--no-deps", "--require-hashes"]
+    subprocess.run([*install, "-r", "requirements/run.txt"], check=True, cwd=ROOT)
+    files = [path for folder in ("kit", "contracts", "services") for path in sorted((ROOT / folder).rglob("*.py"))]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files if path.stem != "__main__"}
+    needed = sorted(modules - OF_DEVELOPERS)
+    result = run(python, "-c", f"import importlib; [importlib.import_module(name) for name in {needed}]")
+    assert result.returncode == 0, result.stderr
+    for service, role in PROCESSES:
+        refuses_to_start_without_settings(python, f"services.{service}", role)

@@ -1,0 +1,107 @@
+"""What an installation consists of, read from the files that deploy it: image, compose file, secrets, chart."""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.notify.templates import CATALOGUE
+from tests.support.setting_names import ROOT
+
+OUR_IMAGE = "practitioner-portal:"
+_VARIABLE = re.compile(r"\$\{\w+:-([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of a Dockerfile: `COPY`, and what follows."""
+
+    word: str
+    rest: str
+
+
+def dockerfile() -> list[Instruction]:
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    lines = re.sub(r"(?m)^#.*\n", "", text).replace("\\\n", " ").splitlines()
+    return [Instruction(*line.split(maxsplit=1)) for line in lines if line.strip()]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A service of docker-compose.yml: one container."""
+
+    name: str
+    given: dict[str, Any]
+
+    @property
+    def ours(self) -> bool:
+        return str(self.given["image"]).startswith(OUR_IMAGE)
+
+    @property
+    def job(self) -> bool:
+        """It does something and ends."""
+        return bool(self.given["restart"] == "no")
+
+    @property
+    def service(self) -> str:
+        """The one of our services that it runs: `records` for `services.records`."""
+        return str(self.given["command"][0]).removeprefix("services.")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A name without a value is told only where a file .env has one."""
+        return {name: value for name, value in self.given.get("environment", {}).items() if value is not None}
+
+    @property
+    def networks(self) -> set[str]:
+        return set(self.given.get("networks", []))
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Files and folders of this machine (not volumes), and where they stand in the container."""
+        pairs = [str(each).split(":") for each in self.given.get("volumes", [])]
+        return {source: target for source, target, *_ in pairs if source.startswith("./")}
+
+
+def compose() -> dict[str, Composed]:
+    """The compose file without an .env beside it: every variable has its default."""
+    text = _VARIABLE.sub(r"\1", (ROOT / "docker-compose.yml").read_text()).replace("$$", "$")
+    return {name: Composed(name, given) for name, given in yaml.safe_load(text)["services"].items()}
+
+
+def processes() -> dict[str, Composed]:
+    """Those that run our services."""
+    return {name: each for name, each in compose().items() if each.ours and not each.job}
+
+
+def make_secrets(folder: Path) -> str:
+    """What `deploy/secrets.sh` says while it makes them."""
+    script = [str(ROOT / "deploy/secrets.sh"), str(folder)]
+    return subprocess.run(script, check=True, capture_output=True, text=True).stdout
+
+
+def fill_in_sms_accounts(folder: Path) -> None:
+    """As the person does who has accounts at the operators."""
+    for name in ("tencent", "aliyun"):
+        path = folder / "notify" / name
+        told = {"sign_name": "上海建筑业", "templates": dict.fromkeys(CATALOGUE, "1")}
+        path.write_text(json.dumps(json.loads(path.read_text()) | told))
+
+
+def chart_environment(service: str) -> Mapping[str, str]:
+    """What the chart's values tell a process, where no helm renders them: the templates in them have samples."""
+    values = yaml.safe_load((ROOT / "deploy/helm/values.yaml").read_text())
+    given = values["env"] | values["services"][service]["env"]
+    apis = dict.fromkeys(values["services"].keys() - {"portal"}, "http://sample")
+    samples = {"include": json.dumps(apis), "partitions": "24", "readerOrigin": ""}
+
+    def sample(template: re.Match[str]) -> str:
+        return next((value for word, value in samples.items() if word in template[0]), "sample")
+
+    told = {name: re.sub(r"\{\{.*?\}\}", sample, str(value)) for name, value in given.items()}
+    return {name: value for name, value in told.items() if value}
