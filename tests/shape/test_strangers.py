@@ -107,7 +107,9 @@ def forged(token: str) -> Iterator[str]:
         for _ in range(random.randrange(1, 4)):
             part = random.choice(parts)
             part[random.randrange(len(part))] ^= random.randrange(1, 256)
-        yield ".".join(base64.urlsafe_b64encode(bytes(part)).decode().rstrip("=") for part in parts)
+        made = ".".join(base64.urlsafe_b64encode(bytes(part)).decode().rstrip("=") for part in parts)
+        if made != token:  # two changes of one byte may undo each other
+            yield made
 
 
 @pytest.mark.parametrize("path", ["/api/identity/practitioners/me", OWN, "/api/notify/messages"])
