@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench import backlog, consumer, endpoints, forms, latency, logins, memory, pages, scans, table
+from bench import backlog, consumer, endpoints, forms, imports, latency, logins, memory, pages, scans, table
 from bench.stack import Stack
 
 ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
@@ -20,6 +20,7 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "pages": pages.rows,
     "forms": forms.rows,
     "scans": scans.rows,
+    "imports": imports.rows,
     "million": endpoints.million_rows,
 }
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

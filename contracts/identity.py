@@ -11,6 +11,20 @@ from kit.events import EventData
 CODE_CONTEXT = "identity.code.requested.v1"
 CONTACT_CONTEXT = "identity.certificate.changed.v1"
 
+DOCUMENT_TITLES = {
+    "resident_id": "身份证",
+    "hmt_residence_permit": "港澳台居民居住证",
+    "foreign_permanent_resident_id": "外国人永久居留身份证",
+    "passport": "外国护照",
+    "military_id": "军官证",
+    "hk_macao_permit": "港澳居民来往内地通行证",
+    "taiwan_permit": "台湾居民来往大陆通行证",
+}
+"""The types of document as people call them."""
+DOCUMENT_WORDS = {word: code for code, title in DOCUMENT_TITLES.items() for word in (code, title)}
+DOCUMENT_WORDS |= {"居民身份证": "resident_id", "护照": "passport"}
+"""What may stand in a table for a type of document."""
+
 
 class PractitionerChanged(EventData):
     """A person was registered or their card was read again. No document number, address or portrait."""

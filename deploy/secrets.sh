@@ -69,12 +69,13 @@ sms_account() { # the rest is the operator's to tell: notify says what is missin
 servers
 for service in identity records attachments signature notify subscriptions; do database $service; redis $service; done
 redis portal
-for service in identity attachments signature; do bucket $service; done
-identities identity attachments signature | keep s3/s3.json
+for service in identity records attachments signature; do bucket $service; done
+identities identity records attachments signature | keep s3/s3.json
 for service in identity signature notify; do
     printf '{%s, "index_key": "%s"}\n' "$(ring)" "$(key)" | keep $service/seal
 done
-for service in portal subscriptions; do printf '{%s}\n' "$(ring)" | keep $service/seal; done
+for service in records portal subscriptions; do printf '{%s}\n' "$(ring)" | keep $service/seal; done
+printf '{"id": "records", "secret": "%s"}\n' "$(password)" | keep records/client # identity is told of it: see README
 printf '{%s}\n' "$(ring)" | keep identity/bus
 keep notify/bus <identity/bus
 printf '{"keys": [%s]}\n' "$(signing_key)" | keep identity/signing

@@ -101,7 +101,10 @@ def create_app(
 
 
 def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, docs: str | None = None) -> FastAPI:
-    """An app without routes that counts, logs and limits requests; `openapi` and `docs` are addresses."""
+    """An app without routes that counts, logs and limits requests; `openapi` and `docs` are addresses.
+
+    A router with a `max_body_size` of its own says so in `app.state.larger`: bytes by the beginning of its paths.
+    """
     app = _App(
         title=title,
         openapi_url=openapi,
@@ -111,6 +114,7 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
+    app.state.larger = {}
     Instrumentator(excluded_handlers=["openapi"], should_group_status_codes=False).add(
         metrics.latency(buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5))
     ).instrument(app)
@@ -121,18 +125,23 @@ class _App(FastAPI):
     """Request ids and the access log cover every answer: also those of FastAPI's own outermost layers."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return RequestContext(_AnnouncedSize(super().build_middleware_stack(), self.max_body_size or 0))
+        return RequestContext(_AnnouncedSize(super().build_middleware_stack(), self._most))
+
+    def _most(self, path: str) -> int:
+        """What a body at this path may announce: as much as the app's, or a router's that takes larger ones."""
+        larger: dict[str, int] = self.state.larger
+        return max((size for part, size in larger.items() if path.startswith(part)), default=self.max_body_size or 0)
 
 
 class _AnnouncedSize:
     """Refuses a body by its Content-Length; what comes without one is measured as it arrives, by FastAPI."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: Callable[[str], int]) -> None:
         self._app, self._most = app, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
-        if announced.isdecimal() and int(announced) > self._most:
+        if announced.isdecimal() and int(announced) > self._most(scope["path"]):
             await errors.response(errors.BodyTooLarge())(scope, receive, send)
         else:
             await self._app(scope, receive, send)

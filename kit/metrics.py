@@ -52,3 +52,8 @@ webhook_seconds = Histogram(
 )
 webhook_pauses = Counter("webhook_pauses_total", "Webhooks paused by themselves: failing, gone", ["reason"])
 webhooks = Gauge("webhooks", "Webhooks of this worker: active, failing, paused", ["state"])
+import_rows = Counter(
+    "import_rows_total",
+    "Rows of imports by what became of them: created, updated, unchanged, failed",
+    ["kind", "outcome"],
+)

@@ -14,9 +14,10 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
-from pymongo import ASCENDING, IndexModel, ReplaceOne
+from pymongo import ASCENDING, IndexModel, InsertOne, ReplaceOne
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
@@ -44,6 +45,8 @@ Database = AsyncIOMotorDatabase[dict[str, object]]
 D = TypeVar("D", bound=Document)
 
 MAX_DOCUMENT_BYTES = 256 * 1024
+DOCUMENT_FULL = "此记录的修改次数已达上限，请联系受理窗口"
+DUPLICATE_KEY = 11000
 POSITION_GONE = {260, 280, 286}  # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost
 POSITION_GONE |= {9, 15, 40647, 40649, 50811}  # what the server calls a token that is damaged
 UNREAD = ("fullDocument.history", "documentKey", "clusterTime", "wallTime", "collectionUUID", "ns.db")
@@ -142,6 +145,12 @@ class Collection(Generic[D]):
             found = await cursor.to_list(limit)
         return [self._model.model_validate(document) for document in found]
 
+    async def whole(self, query: Fields) -> list[D]:
+        """All matches with their histories: of a query that says itself how many there can be."""
+        with translated():
+            found = await self._collection.find(query).to_list(None)
+        return [self._model.model_validate(document) for document in found]
+
     async def newest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
         """A page of the matches without histories, newest first, behind `after`; and where the next one begins."""
         if after:
@@ -171,12 +180,49 @@ class Collection(Generic[D]):
         if result.matched_count == 0:
             raise Conflict
 
+    async def write_many(self, documents: Sequence[D]) -> set[str]:
+        """Insert first versions, replace by later ones, side by side. Returns the ids of those that are full.
+
+        Raises `Conflict` when one was not written: read all again, and recognise those that were.
+        """
+        calls, full = list[InsertOne[Any] | ReplaceOne[Any]](), set[str]()
+        for document in documents:
+            encoded = _encoded(document)
+            if _full(document, encoded):
+                full.add(document.id)
+            elif document.version == 1:
+                calls.append(InsertOne(encoded))
+            else:
+                calls.append(ReplaceOne({"_id": document.id, "version": document.version - 1}, encoded))
+        if calls:
+            await self._write_many(calls)
+        return full
+
+    async def _write_many(self, calls: "Sequence[InsertOne[Any] | ReplaceOne[Any]]") -> None:
+        try:
+            with translated():
+                result = await self._collection.bulk_write(list(calls), ordered=False)
+        except BulkWriteError as error:
+            if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+                raise
+            raise Conflict from error
+        if result.inserted_count + result.matched_count < len(calls):
+            raise Conflict
+
+
+def _encoded(document: Document) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(document.model_dump(by_alias=True)))
+
+
+def _full(document: Document, encoded: RawBSONDocument) -> bool:
+    return len(encoded.raw) > MAX_DOCUMENT_BYTES and document.action != "deleted"  # deleting is always possible
+
 
 def _stored(document: Document) -> RawBSONDocument:
-    encoded = bson.encode(document.model_dump(by_alias=True))
-    if len(encoded) > MAX_DOCUMENT_BYTES and document.action != "deleted":  # deleting is always possible
-        raise AppError(409, "document_full", "此记录的修改次数已达上限，请联系受理窗口")
-    return RawBSONDocument(encoded)
+    encoded = _encoded(document)
+    if _full(document, encoded):
+        raise AppError(409, "document_full", DOCUMENT_FULL)
+    return encoded
 
 
 @dataclass(frozen=True)

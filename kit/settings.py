@@ -97,6 +97,13 @@ class SealSettings(KeyRing):
     index_key: Key = Field(repr=False)
 
 
+class ClientSettings(BaseModel):
+    """Who a service is itself, where it asks another on nobody's behalf: an API client of the token issuer."""
+
+    id: str
+    secret: SecretStr
+
+
 class ProcessSettings(BaseSettings):
     """What every process reads; a service that keeps nothing itself needs no more."""
 

@@ -24,6 +24,7 @@ _LINE_BREAK = regex.compile(f"[{_LINE_BREAKS}]")
 _EDGE = string.whitespace + "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200C)))
 _EDGE += "\u2060\ufeff"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY_IN_A_TABLE = re.compile(r"([0-9]{4})(?:[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))", re.ASCII)
 _LOOK_ALIKES = frozenset("\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e.")
 _SEPARATORS = regex.compile(r"[\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e]|(?<=\p{Han})\.(?=\p{Han})")
 
@@ -61,6 +62,12 @@ def day_from_text(value: object) -> date:
         with suppress(ValueError):  # 30 February has the form, and is refused all the same
             return date.fromisoformat(value)
     raise PydanticCustomError("date_invalid", "请填写真实存在的日期，格式如 2014-03-01")
+
+
+def day_as_written(text: str) -> str:
+    """The same day as YYYY-MM-DD where a table writes it as 2014/3/1, 2014.03.01, 20140301 or 2014年3月1日."""
+    found = _DAY_IN_A_TABLE.fullmatch(text)
+    return "{}-{:0>2}-{:0>2}".format(*filter(None, found.groups())) if found else text
 
 
 def today_of(info: ValidationInfo) -> date:

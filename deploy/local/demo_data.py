@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from deploy.local.environment import environment_of
+from deploy.local.environment import RECORDS_CLIENT, environment_of
 from deploy.local.portal import Portal
 from deploy.local.samples import RECORDS, demo_card
 from deploy.local.secrets import Secrets, StaffLogin
@@ -25,7 +25,8 @@ async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
         _staff(environment, secrets.clerk, "clerk"),
         _staff(environment, secrets.admin, "admin"),
         _staff(environment, secrets.operator, "operator"),
-        _client(environment, secrets.client_secret),
+        _client(environment, CLIENT_ID, CLIENT_SCOPES, secrets.client_secret),
+        _client(environment, RECORDS_CLIENT, ("practitioners:lookup",), secrets.records_client_secret),
     )
     loaded = stack.servers / "demo-person-loaded"  # beside the data that it speaks of: a reset takes both
     if not loaded.exists():
@@ -39,8 +40,8 @@ async def _staff(environment: dict[str, str], login: StaffLogin, role: str) -> N
     await _identity(environment, words, {"password": login.password, "totp_secret": login.totp_secret})
 
 
-async def _client(environment: dict[str, str], secret: str) -> None:
-    words = ("client", CLIENT_ID, "--scopes", " ".join(CLIENT_SCOPES))
+async def _client(environment: dict[str, str], name: str, scopes: tuple[str, ...], secret: str) -> None:
+    words = ("client", name, "--scopes", " ".join(scopes))
     await _identity(environment, words, {"client_secret": secret})
 
 

@@ -8,6 +8,7 @@ from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 
 PARTITIONS = 6
+RECORDS_CLIENT = "records"
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
 ASKED_BY_PORTAL = ("identity", "records", "notify", "attachments", "signature")
@@ -23,8 +24,8 @@ def roles_of(service: str) -> tuple[str, ...]:
 def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
     """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
     own = {
-        "identity": _identity, "notify": _notify, "attachments": _attachments, "signature": _signature,
-        "portal": _portal, "subscriptions": _subscriptions,
+        "identity": _identity, "records": _records, "notify": _notify, "attachments": _attachments,
+        "signature": _signature, "portal": _portal, "subscriptions": _subscriptions,
     }.get(service)  # fmt: skip
     return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
 
@@ -128,6 +129,16 @@ def _identity(stack: Stack, secrets: Secrets) -> Environment:
         "CODES__HMAC_KEY": secrets.codes_key,
         **s3_environment(stack, secrets, "identity"),
         **_limits(stack),
+    }
+
+
+def _records(stack: Stack, secrets: Secrets) -> Environment:
+    return {
+        **s3_environment(stack, secrets, "records"),
+        **_ring("SEAL", secrets.records_seal),
+        "IDENTITY_URL": f"http://{HOST}:{stack.ports.services['identity'].api}",
+        "CLIENT__ID": RECORDS_CLIENT,
+        "CLIENT__SECRET": secrets.records_client_secret,
     }
 
 

@@ -43,6 +43,8 @@ class Secrets(BaseModel):
     portal_seal: SealKeys = Field(default_factory=SealKeys.generate)
     signature_seal: SealKeys = Field(default_factory=SealKeys.generate)
     subscriptions_seal: SealKeys = Field(default_factory=SealKeys.generate)
+    records_seal: SealKeys = Field(default_factory=SealKeys.generate)
+    records_client_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
     bus: SealKeys
     codes_key: str
     sms_secret_id: str

@@ -11,7 +11,7 @@ from deploy.local.stack import Stack
 CLIENT_ID = "demo-qualification"
 CLIENT_SCOPES = (
     "practitioners:lookup", "practitioners:read", "records:read", "attachments:read", "attachments:original",
-    "signature:read", "intake", "certificates:issue", "changes:read",
+    "signature:read", "intake", "certificates:issue", "changes:read", "imports:write",
 )  # fmt: skip
 DOCUMENT_NUMBER = "310101199003071230"
 PHONE = "13800005678"

@@ -33,8 +33,10 @@ from services.identity.bodies import (
     CodeIn,
     CodeOut,
     CodeState,
+    FoundOut,
     KeysOut,
     LookupIn,
+    LookupsIn,
     PersonOut,
     PhoneIn,
     PractitionerOut,
@@ -48,9 +50,9 @@ from services.identity.bodies import (
     TokensOut,
 )
 from services.identity.captchas import Captchas
-from services.identity.domain import Registration
+from services.identity.domain import WindowRegistration
 from services.identity.login import LoginService
-from services.identity.service import IdentityService
+from services.identity.service import Asked, IdentityService
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Certificate, Challenge, Practitioner
 from services.identity.throttle import Throttle
@@ -235,7 +237,7 @@ async def register(
 ) -> RegisteredOut:
     """Register a person from a card or by hand; 200 when their document is known (a new version)."""
     try:
-        given = Registration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
+        given = WindowRegistration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
     except ValidationError as error:
         raise InvalidFields.of(error) from error
     person, new = await services.identity.register(caller, given)
@@ -247,8 +249,18 @@ async def register(
 @router.post("/practitioners/lookup")
 async def lookup(services: ServicesDep, caller: CallerDep, body: LookupIn) -> PersonOut:
     """Find a person by their document."""
-    found = await services.identity.lookup(caller, body.document_type, body.document_number, body.nationality)
-    return PersonOut(practitioner_id=found)
+    return PersonOut(practitioner_id=await services.identity.lookup(caller, _asked(body)))
+
+
+@router.post("/practitioners/lookups")
+async def lookup_many(services: ServicesDep, caller: CallerDep, body: LookupsIn) -> Page[FoundOut]:
+    """Find many people by their documents; the answers in the order of the questions."""
+    found = await services.identity.lookup_many(caller, [_asked(one) for one in body.documents])
+    return Page(items=[FoundOut.of(people) for people in found])
+
+
+def _asked(body: LookupIn) -> Asked:
+    return Asked(body.document_type, body.document_number, body.nationality)
 
 
 @router.get("/practitioners/{practitioner_id}", openapi_extra=ACCESS_REASON)

@@ -188,6 +188,26 @@ class LookupIn(In):
     nationality: str | None = Field(default=None, pattern=r"^[A-Z]{1,3}$")
 
 
+class LookupsIn(In):
+    """Many documents at once."""
+
+    documents: list[LookupIn] = Field(min_length=1, max_length=1_000)
+
+
+class FoundOut(Out):
+    """Who has a document, or why nobody can be named: `not_found`, `document_ambiguous`."""
+
+    practitioner_id: str | None
+    code: Literal["not_found", "document_ambiguous"] | None
+
+    @classmethod
+    def of(cls, people: list[str]) -> "FoundOut":
+        """From everybody who has it."""
+        if len(people) == 1:
+            return cls(practitioner_id=people[0], code=None)
+        return cls(practitioner_id=None, code="document_ambiguous" if people else "not_found")
+
+
 class PhoneIn(In):
     """The phone to bind."""
 

@@ -63,11 +63,11 @@ class Reader(BaseModel):
 
 
 class Registration(BaseModel):
-    """What a window says of a person: read from a card, or typed in."""
+    """What is said of a person: read from a card, typed in at a window, or in a list of a first load."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Literal["card_reader", "manual"]
+    source: Literal["card_reader", "manual", "import"]
     document_type: DocumentType
     document_number: DocumentNumber
     former_number: DocumentNumber | None = None
@@ -154,6 +154,12 @@ class Registration(BaseModel):
         if value is not None and (len(value) > PORTRAIT_BYTES or not value.startswith(b"\xff\xd8\xff")):
             raise PydanticCustomError("portrait_invalid", "照片须为不超过100KB的JPG图片")
         return value
+
+
+class WindowRegistration(Registration):
+    """What a window may say: only admins load lists."""
+
+    source: Literal["card_reader", "manual"]
 
 
 def _rule_and_number(info: ValidationInfo) -> tuple[Rule | None, str]:

@@ -1,6 +1,7 @@
 """Who a person is and which phone they use: registration and digital certificates."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
@@ -9,6 +10,7 @@ from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.ids import new_id
+from kit.imports import Import, Outcome, write_decided
 from kit.mongo import Conflict, Duplicate
 from kit.seal import Sealer, keyed_hash
 from services.identity.documents import DocumentType, lasting, readings
@@ -37,6 +39,19 @@ class Keys:
     def phone_index(self, phone: str) -> str:
         """Compares phones without knowing them."""
         return keyed_hash(self.index, "phone", phone)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A document whose owner is looked for; a passport's number is only unique with the country that issued it."""
+
+    document_type: DocumentType
+    number: str
+    country: str | None = None
+
+    def fits(self, person: Practitioner) -> bool:
+        """Whether a person with this number has it on such a document."""
+        return person.document_type == self.document_type and self.country in (None, person.nationality)
 
 
 class IdentityService:
@@ -119,20 +134,46 @@ class IdentityService:
             return sealed_before
         return None if value is None else self._keys.rest.seal(value, context)
 
-    async def lookup(self, caller: Caller, document_type: DocumentType, number: str, country: str | None) -> str:
+    async def lookup(self, caller: Caller, asked: Asked) -> str:
         """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
-        caller.require(role="clerk", scope="practitioners:lookup")
-        index = self._keys.number_index(lasting(document_type, number))
-        people = [
-            person
-            for person in await self._store.people_with_number([index])
-            if person.document_type == document_type and country in (None, person.nationality)
-        ]
+        [people] = await self.lookup_many(caller, [asked])
         if len(people) > 1:
             raise AppError(409, "document_ambiguous", "有多本护照使用该号码，请同时提供签发国")
         if not people:
             raise NotFound
-        return people[0].id
+        return people[0]
+
+    async def lookup_many(self, caller: Caller, asked: Sequence[Asked]) -> list[list[str]]:
+        """Who has each of these documents: one id, none, or several where it needs the passport's country."""
+        caller.require(role="clerk", scope="practitioners:lookup")
+        indexes = [self._keys.number_index(lasting(one.document_type, one.number)) for one in asked]
+        by_index: dict[str, list[Practitioner]] = {}
+        for person in await self._store.people_with_number(indexes):
+            for index in person.number_indexes:
+                by_index.setdefault(index, []).append(person)
+        return [
+            [person.id for person in by_index.get(index, ()) if one.fits(person)]
+            for index, one in zip(indexes, asked, strict=True)
+        ]
+
+    async def load(self, job: Import, given: Sequence[Registration]) -> list[Outcome]:
+        """Register many from a list. Whom a window has seen stays as the window saw them: that is newer than a list."""
+        keys = [self._keys_of(one) for one in given]
+        known = await self._store.people_by_key(key for each in keys for key in each)
+        decided = [self._loaded(job, one, known.get(key)) for one, [key] in zip(given, keys, strict=True)]
+        return await write_decided(self._store.practitioners.write_many, decided)
+
+    def _loaded(
+        self, job: Import, given: Registration, known: Practitioner | None
+    ) -> tuple[Outcome, Practitioner | None]:
+        at, person_id = self._clock.now(), known.id if known else new_id()
+        if known and known.source != "import":
+            return "unchanged", None
+        fields = self._fields(given, person_id, known)
+        if known is None:
+            return "created", Practitioner.first(at=at, by=job.by, action="registered", id=person_id, **fields)
+        following = known.following(at=at, by=job.by, action="changed", **fields)
+        return ("updated", following) if following.changed else (job.outcome_of(known), None)
 
     async def get(self, caller: Caller, person: str) -> Practitioner:
         """A person's basic information: their own, or read by staff or a client and written down."""

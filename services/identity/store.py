@@ -151,7 +151,14 @@ class Store:
 
     async def people_with_number(self, indexes: Iterable[str]) -> list[Practitioner]:
         """Everybody who has or had a document with one of these numbers (of whatever type)."""
-        return await self.practitioners.find({"number_indexes": {"$in": list(indexes)}}, sort=[("_id", 1)], limit=10)
+        among = list(indexes)
+        query = {"number_indexes": {"$in": among}}
+        return await self.practitioners.find(query, sort=[("_id", 1)], limit=10 * len(among))
+
+    async def people_by_key(self, keys: Iterable[str]) -> dict[str, Practitioner]:
+        """Who has which of these documents; with histories."""
+        found = await self.practitioners.whole({"keys": {"$in": list(keys)}})
+        return {key: person for person in found for key in person.keys}
 
     async def people_with_key(self, keys: Iterable[str]) -> list[Practitioner]:
         """Who has these documents: one person, unless somebody mixed two up."""

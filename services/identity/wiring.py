@@ -14,7 +14,7 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
-from kit import blobs, mongo
+from kit import blobs, mongo, tabular
 from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
 from kit.blobs import Bucket
@@ -23,18 +23,24 @@ from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
 from kit.http import create_app
 from kit.images import Images
+from kit.import_routes import ImportDoor, add_imports
+from kit.importing import ImportWorker
+from kit.imports import FOLDERS, Files, Imports
 from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.settings import read
+from kit.sweeper import Sweeper
+from kit.tabular import Tables
 from services.identity import consumers
 from services.identity.accesses import AccessLog
 from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
+from services.identity.imports import KIND, PractitionerImport
 from services.identity.login import LoginService
 from services.identity.portraits import Portraits
 from services.identity.publications import PUBLICATIONS
@@ -57,6 +63,8 @@ class Parts:
     pool: Pool
     store: Store
     looks: Looks
+    imports: Imports
+    import_files: Files
     services: Services
 
 
@@ -83,27 +91,35 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
         services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
-        yield Parts(database, redis, bucket, pool, store, looks, services)
+        imports, import_files = Imports(database), Files(bucket, keys.rest)
+        yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, services)
 
 
 @asynccontextmanager
 async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
     """The HTTP API; it checks tokens with its own keys."""
-    async with parts(settings, clock) as made:
+    async with parts(settings, clock) as made, Sandbox(limits=tabular.LIMITS) as sandbox:
 
         async def own_keys() -> KeySetSerialization:
             return made.services.issuer.public_keys()
 
         verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock)
         app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
+        columns = {KIND: PractitionerImport.columns}
+        door = ImportDoor(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
+        add_imports(app, f"/api/{NAME}", door)
         ping = partial(mongo.ping, made.database)
-        indexes = {"indexes": made.store.prepare, "indexes of looks": made.looks.prepare}
+        indexes = {
+            "indexes": made.store.prepare,
+            "indexes of looks": made.looks.prepare,
+            "indexes of imports": made.imports.prepare,
+        }
         yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare, **indexes})
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of deliveries and of looks, and who keeps captchas in store."""
+    """The publisher, the consumers of deliveries and of looks, who keeps captchas in store, who loads lists."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
         tables = {
@@ -114,7 +130,11 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)}, [made.pool.run])
+        target, clock = PractitionerImport(made.services.identity, made.services.clock), made.services.clock
+        importer = ImportWorker(made.imports, made.import_files, {KIND: target}, settings.instance, clock)
+        sweeper = Sweeper(FOLDERS, made.imports.in_folders, made.bucket, clock)
+        running_too = [made.pool.run, importer.run, sweeper.run]
+        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)}, running_too)
 
 
 def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:

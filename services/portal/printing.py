@@ -5,13 +5,13 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from contracts.identity import DOCUMENT_TITLES
 from services.portal.answers import Certificate, Kind, Look, Practitioner, Record, Session
 from services.portal.domain import shown
 from services.portal.files import File
 from services.portal.words import (
     ATTACHMENT_STATES,
     CERTIFICATE_STATES,
-    DOCUMENT_TYPES,
     LOOKED_AT,
     ROLES,
     SEXES,
@@ -47,7 +47,7 @@ def _basic(person: Practitioner) -> Facts:
     until = "长期" if person.long_term else str(person.valid_to or "")
     return [
         ("姓名", person.name), ("姓名（拉丁字母）", person.name_latin or ""), ("民族", person.ethnicity or ""),
-        ("国籍", person.nationality or ""), ("证件类型", DOCUMENT_TYPES.get(person.document_type, "")),
+        ("国籍", person.nationality or ""), ("证件类型", DOCUMENT_TITLES.get(person.document_type, "")),
         ("公民证件号码", person.document_number), ("性别", SEXES.get(person.sex, "")),
         ("出生日期", str(person.birth_date)), ("签发机关", person.authority or ""),
         ("有效期限", f"{person.valid_from or ''} – {until}"), ("家庭住址", person.address or ""),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from contracts.identity import DOCUMENT_TITLES
 from kit.clock import SHANGHAI
 from services.portal import domain
 
@@ -43,15 +44,6 @@ PURPOSES = {
     "login_code": "动态密码", "certificate_issued": "证书申领", "certificate_rebound": "证书改绑",
     "certificate_revoked": "证书注销", "scan_refused": "附件未通过", "signature_refused": "签名未通过",
 }  # fmt: skip
-DOCUMENT_TYPES = {
-    "resident_id": "身份证",
-    "hmt_residence_permit": "港澳台居民居住证",
-    "foreign_permanent_resident_id": "外国人永久居留身份证",
-    "passport": "外国护照",
-    "military_id": "军官证",
-    "hk_macao_permit": "港澳居民来往内地通行证",
-    "taiwan_permit": "台湾居民来往大陆通行证",
-}
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 LOOKED_AT = {
@@ -91,7 +83,7 @@ NAMES: Mapping[str, object] = {
     "notes": NOTES,
     "attachment_states": ATTACHMENT_STATES,
     "certificate_states": CERTIFICATE_STATES,
-    "document_types": DOCUMENT_TYPES,
+    "document_types": DOCUMENT_TITLES,
     "sexes": SEXES,
     "roles": ROLES,
     "looked_at": LOOKED_AT,

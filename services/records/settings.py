@@ -1,7 +1,12 @@
 """Settings of records."""
 
-from kit.settings import ServiceSettings
+from kit.settings import BlobSettings, ClientSettings, KeyRing, ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Nothing of its own yet."""
+    """What imports need beside what every service does: `identity_url` is the API that knows whose a document is."""
+
+    seal: KeyRing
+    blobs: BlobSettings
+    identity_url: str
+    client: ClientSettings

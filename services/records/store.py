@@ -1,5 +1,6 @@
 """The collection `records`: one document a record, its versions in its own history."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, Self
 
@@ -73,10 +74,16 @@ class Records:
         self.insert = self._collection.insert
         self.replace = self._collection.replace
         self.any_state = self._collection.get
+        self.write_many = self._collection.write_many
 
     async def get(self, record_id: str) -> Record | None:
         """The record with its history, unless it is deleted."""
         return await self._collection.find_one({"_id": record_id, "state": "active"})
+
+    async def by_id(self, record_ids: Sequence[str]) -> dict[str, Record]:
+        """Those that there are, in whichever state, with their histories."""
+        found = await self._collection.whole({"_id": {"$in": list(record_ids)}})
+        return {record.id: record for record in found}
 
     async def of_person(
         self, practitioner_id: str, kind: str | None, after: Cursor | None, limit: int

@@ -4,48 +4,85 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import httpx2
+
 from contracts.access import READERS
-from kit import mongo
+from kit import blobs, mongo, tabular
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.health import Check
 from kit.http import create_app
+from kit.import_routes import ImportDoor, add_imports
+from kit.importing import ImportWorker
+from kit.imports import FOLDERS, Files, Imports
+from kit.neighbour import Neighbour, OwnToken
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.sandbox import Sandbox
+from kit.seal import Sealer
+from kit.sweeper import Sweeper
+from kit.tabular import Tables
 from services.records import consumers
 from services.records.api import router
+from services.records.imports import COLUMNS_BY_KIND, RecordImport
+from services.records.kinds import KINDS
+from services.records.people import SCOPE, People
 from services.records.publications import PUBLICATIONS
 from services.records.service import RecordService
 from services.records.settings import Settings
 from services.records.store import Records
 
 NAME = "records"
+ASK_SECONDS = 10
+IMPORT_SCOPE, TOKEN_PATH = "imports:write", "/api/identity/oauth/token"
 
 
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Api]:
     """The HTTP API."""
     clock = SystemClock()
-    async with mongo.connect(settings.mongo, NAME) as database:
-        records, looks = Records(database), Looks(database, clock, READERS)
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        blobs.connect(settings.blobs) as bucket,
+        Sandbox(limits=tabular.LIMITS) as sandbox,
+    ):
+        records, looks, imports = Records(database), Looks(database, clock, READERS), Imports(database)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
-        checks = {"indexes": records.prepare, "indexes of looks": looks.prepare}
-        yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, **checks})
+        files = Files(bucket, Sealer(settings.seal))
+        door = ImportDoor(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
+        add_imports(app, f"/api/{NAME}", door)
+        indexes = {"indexes": records.prepare, "indexes of looks": looks.prepare, "indexes of imports": imports.prepare}
+        servers: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database),
+            "bucket": bucket.prepare,
+            "tokens": verifier.ready,
+        }
+        yield Api(app, servers | indexes)
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, and who listens to attachments."""
+    """The publisher, who listens to attachments, and who carries imports out."""
     clock = SystemClock()
-    async with mongo.connect(settings.mongo, NAME) as database:
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        blobs.connect(settings.blobs) as bucket,
+        httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
+    ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
-        service = RecordService(Records(database), Looks(database, clock, READERS), clock)
-        table = consumers.attachments(service)
+        records, imports = Records(database), Imports(database)
+        table = consumers.attachments(RecordService(records, Looks(database, clock, READERS), clock))
         group, topics = consumers.ATTACHMENTS, consumers.ATTACHMENT_TOPICS
         follower = Consumer(group, topics, table, settings.kafka, settings.instance)
-        yield Worker(publisher, [follower], {"mongo": partial(mongo.ping, database)})
+        people = People(Neighbour("identity", http), OwnToken(http, TOKEN_PATH, settings.client, SCOPE))
+        targets = {kind: RecordImport(KINDS[kind], records, people, clock) for kind in COLUMNS_BY_KIND}
+        importer = ImportWorker(imports, Files(bucket, Sealer(settings.seal)), targets, settings.instance, clock)
+        sweeper = Sweeper(FOLDERS, imports.in_folders, bucket, clock)
+        parts = [importer.run, sweeper.run]
+        yield Worker(publisher, [follower], {"mongo": partial(mongo.ping, database)}, parts)
 
 
 SERVICE = Service(NAME, Settings, api, worker)

@@ -149,7 +149,7 @@ async def test_a_client_has_the_scopes_it_asked_for_and_no_others(
     problem(await gateway.post(WINDOW, json=Citizen().card, headers=headers), 403, "forbidden")
     problem(await gateway.get(f"{WINDOW}/me", headers=headers), 404, "not_found")
     problem(await gateway.get("/api/notify/messages", headers=headers), 403, "forbidden")
-    refused = await gateway.post(TOKEN, data=GRANT | {"scope": "imports:write"}, auth=client)
+    refused = await gateway.post(TOKEN, data=GRANT | {"scope": "changes:read"}, auth=client)
     assert problem(refused, 400, "invalid_scope")["error"] == "invalid_scope"
 
 

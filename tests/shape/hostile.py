@@ -26,6 +26,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "log_in_staff": {"username": MARK, "password": MARK, "totp": "123456"},
     "register": random_card(),
     "lookup": {"document_type": "resident_id", "document_number": "310101199003071230"},
+    "lookup_many": {"documents": [{"document_type": "resident_id", "document_number": "310101199003071230"}]},
     "issue_certificate": {"phone": "13800000000"},
     "rebind_certificate": {"phone": "13800000000"},
     "create_record": {"kind": "education", "data": EDUCATION},

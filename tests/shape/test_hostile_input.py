@@ -32,7 +32,7 @@ from tests.support.stack import RunningStack
 from tests.support.visits import bearer
 
 AT_ONCE = 16
-STREAMED = {"upload_attachment", "upload_signature"}
+STREAMED = {"upload_attachment", "upload_signature", "start_import"}
 """They measure their bodies themselves while they arrive, with a refusal of their own: tests of these services."""
 SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write", "changes:read"})
 
@@ -45,7 +45,7 @@ def almighty(issuer: TokenIssuer) -> dict[str, str]:
 
 
 def log_of(stack: RunningStack, service: str) -> Path:
-    return Path(stack.facts["data"]) / "logs" / f"{service}-api.log"
+    return stack.log(f"{service}-api")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)

@@ -50,6 +50,10 @@ class RunningStack:
         text = (Path(self.facts["environments"]) / f"{program}.json").read_text()
         return {str(name): str(value) for name, value in json.loads(text).items()}
 
+    def log(self, program: str) -> Path:
+        """What a process of the stack, like `records-worker`, has logged."""
+        return Path(self.facts["data"]) / "logs" / f"{program}.log"
+
     def kafka_settings(self, partitions: int = 3) -> KafkaSettings:
         """For parts of the kit that a test runs itself; a dead member is missed after two seconds."""
         return KafkaSettings(

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
+from contracts.identity import DOCUMENT_TITLES
 from kit.errors import AppError, NotFound
 from kit.pages import CONTENT_POLICY, content_policy
 from services.portal.attending import ClerkDep
@@ -12,7 +13,6 @@ from services.portal.forms import errors_of
 from services.portal.registration import BY_HAND, CARD, PHOTO_BYTES, body_of, entries_of, with_photo
 from services.portal.staff_calls import StaffCalls
 from services.portal.visits import Visit
-from services.portal.words import DOCUMENT_TYPES
 
 DocumentType = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
 NOBODY = "没有找到持有该证件的人员。请核对证件类型和号码；尚未登记的，请先登记"
@@ -74,7 +74,7 @@ def _form(visit: Visit, document_type: str, values: dict[str, str], error: AppEr
     response = visit.page(
         "staff/register.html", status=error.status if error else 200, document_type=document_type, values=values,
         entries=entries_of(document_type), errors=errors_of(error) if error else {},
-        problem=error.detail if error else "", reader=reader, titles=_titles(document_type), types=DOCUMENT_TYPES,
+        problem=error.detail if error else "", reader=reader, titles=_titles(document_type), types=DOCUMENT_TITLES,
         photo_bytes=PHOTO_BYTES,
     )  # fmt: skip
     if reader:

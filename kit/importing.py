@@ -1,0 +1,159 @@
+"""Carrying imports out: the worker's part. Cut off anywhere, another goes on behind the last batch that was stored."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from kit import log, metrics
+from kit.blobs import Damaged
+from kit.clock import Clock
+from kit.errors import NotFound, Unavailable
+from kit.imports import LEASE, Files, Import, Imports, Outcome, RowError, State, Target, Values, column_letter
+from kit.mongo import Conflict
+from kit.seal import CannotOpen
+from kit.tabular import LOST_DIGITS, Row, read_rows
+
+BATCH = 500
+PAUSE_SECONDS = 1.0
+TRIES = 5
+LOST = RowError(
+    "", "digits_lost", "该单元格是数字格式且超过15位，末尾数字已丢失，请将整列设为文本格式后重新填写完整号码"
+)
+logger = log.get(__name__)
+
+
+class ImportWorker:
+    """Takes one import after the other. A batch may be written twice: writing is guarded, and counted once."""
+
+    def __init__(
+        self, imports: Imports, files: Files, targets: Mapping[str, Target], runner: str, clock: Clock
+    ) -> None:
+        self._imports, self._files, self._targets = imports, files, targets
+        self._runner, self._clock = runner, clock
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                worked = await self._take_one()
+            except Unavailable as error:
+                logger.warning("an import waits", error=repr(error))
+                worked = False
+            if not worked:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _take_one(self) -> bool:
+        job = await self._imports.claim(self._runner, self._clock.now())
+        if job is None:
+            return False
+        logger.info("import goes on", import_id=job.id, kind=job.kind, rows_done=job.rows_done)
+        try:
+            await self._carry_out(job)
+        except Conflict:
+            logger.warning("import was taken over", import_id=job.id)
+        except Unavailable:
+            raise
+        except (NotFound, Damaged, CannotOpen):
+            await self._fail(job, "its rows can't be read")
+        except Exception as error:  # one file must not end the worker again and again
+            logger.error("import broke off", import_id=job.id, exc_info=error)
+            await self._fail(job, type(error).__name__)
+        return True
+
+    async def _fail(self, job: Import, why: str) -> None:
+        logger.error("import failed", import_id=job.id, why=why)
+        current = await self._imports.get(job.id)
+        if current and current.runner == self._runner:
+            await self._end(current, "failed")
+
+    async def _end(self, job: Import, state: State) -> None:
+        """Whoever dies in between finds no rows left and comes here again."""
+        await self._files.keep(job.folder, b"")
+        ended = {"state": state, "runner": None, "lease_until": None}
+        await self._imports.replace(job.following(at=self._clock.now(), by=self._by, action=state, **ended))
+
+    @property
+    def _by(self) -> str:
+        return f"worker:{self._runner}"
+
+    async def _carry_out(self, job: Import) -> None:
+        target, seen, read = self._targets[job.kind], dict[str, int](), 0
+        for batch in _batches(read_rows(await self._files.rows(job))):
+            rows = [job.named(row.cells) for row in batch]
+            faults = [_faults(job, target, row, values, seen) for row, values in zip(batch, rows, strict=True)]
+            read += len(batch)
+            if read > job.rows_done:
+                outcomes = await self._written(job, target, rows, faults)
+                job = await self._store(job, target, batch, outcomes)
+        await self._end(job, "finished")
+
+    async def _written(
+        self, job: Import, target: Target, rows: Sequence[Values], faults: Sequence[tuple[RowError, ...]]
+    ) -> list[Outcome]:
+        sound = [row for row, wrong in zip(rows, faults, strict=True) if not wrong]
+        written = iter(await self._write(job, target, sound))
+        return [wrong or next(written) for wrong in faults]
+
+    async def _write(self, job: Import, target: Target, rows: Sequence[Values]) -> list[Outcome]:
+        for _ in range(TRIES):
+            try:
+                return await target.write(job, rows)
+            except Conflict:  # somebody changed one of them just now: what was written is recognised the next time
+                continue
+        raise Unavailable("a quiet moment")
+
+    async def _store(self, job: Import, target: Target, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> Import:
+        """What became of a batch; the errors first, for the position says that they are there."""
+        titles = {column.name: column.title for column in target.columns}
+        told = [
+            [str(row.line), titles.get(wrong.column, wrong.column), wrong.code, wrong.message]
+            for row, outcome in zip(batch, outcomes, strict=True)
+            if not isinstance(outcome, str)
+            for wrong in outcome
+        ]
+        if told:
+            await self._files.note(job, told)
+        now = self._clock.now()
+        counts = {**_counted(job, outcomes), "lease_until": now + LEASE}
+        following = job.following(at=now, by=self._by, action="advanced", **counts)
+        await self._imports.replace(following)
+        for outcome in outcomes:
+            metrics.import_rows.labels(job.kind, _word(outcome)).inc()
+        return following
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def _faults(job: Import, target: Target, row: Row, values: Values, seen: dict[str, int]) -> tuple[RowError, ...]:
+    """What can be said of a row without knowing what it means."""
+    nameless = [place for place, cell in enumerate(row.cells) if cell and not _name(job, place)]
+    if nameless:
+        letters = "、".join(map(column_letter, nameless))
+        return (RowError(letters, "no_title", f"{letters} 列没有列标题，请删除该列内容或按模板补上标题"),)
+    lost = tuple(LOST._replace(column=name) for name, cell in values.items() if cell == LOST_DIGITS)
+    key = target.key(values)
+    first = seen.setdefault(key, row.line) if key else row.line
+    return lost or (_twice(first) if first != row.line else ())
+
+
+def _name(job: Import, place: int) -> str | None:
+    return job.columns[place] if place < len(job.columns) else None
+
+
+def _twice(first: int) -> tuple[RowError, ...]:
+    return (RowError("", "duplicate", f"与第 {first} 行重复，请只保留一行"),)
+
+
+def _counted(job: Import, outcomes: Iterable[Outcome]) -> dict[str, int]:
+    counts = {name: getattr(job, name) for name in Import.COUNTS}
+    for outcome in outcomes:
+        counts["rows_done"] += 1
+        counts[f"rows_{_word(outcome)}"] += 1
+    return counts
+
+
+def _word(outcome: Outcome) -> str:
+    return outcome if isinstance(outcome, str) else "failed"

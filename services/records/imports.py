@@ -1,0 +1,154 @@
+"""Records that registers keep: what a row of their files says, and the record that follows from it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from contracts.identity import DOCUMENT_TITLES, DOCUMENT_WORDS
+from contracts.records import Source
+from kit.clock import Clock, rfc3339, shanghai_date
+from kit.ids import derived_id
+from kit.imports import Column, Import, Outcome, RowError, Values, row_errors, write_decided
+from kit.text import day_as_written
+from services.records.code_tables import codes
+from services.records.domain import FieldDescription, Kind, parse_data
+from services.records.kinds import KINDS
+from services.records.people import Found, Paper, People
+from services.records.store import Data, Record, Records
+
+SEPARATORS = re.compile(r"[、,，;；]")
+NUMBER_LENGTH, KEY_LENGTH = 64, 100
+COUNTRY = re.compile(r"[A-Z]{1,3}")
+COLUMNS = (
+    Column("document_type", "证件类型", True, "、".join(DOCUMENT_TITLES.values())),
+    Column("document_number", "证件号码", True, "整列设为文本格式，避免末尾数字丢失"),
+    Column("source", "来源", True, "提供数据的系统名称，每次导入保持一致"),
+    Column("source_key", "来源编号", True, "该系统中此条记录的唯一编号，每次导入保持一致"),
+    Column("nationality", "护照签发国", False, "多本外国护照号码相同时填写三位字母代码，如 USA"),
+)
+OUR_OWN = {column.name for column in COLUMNS}
+UNKNOWN = {
+    "not_found": "没有该证件的从业人员，请核对证件类型和证件号码，或先办理人员登记",
+    "document_ambiguous": "有多本护照使用该号码，请填写护照签发国",
+}
+HINTS = {"date": "如 2014-03-01", "terms": "多项用顿号分隔"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A row that is right in itself: whose, from where, and the record's data."""
+
+    paper: Paper
+    system: str
+    key: str
+    data: Data
+
+
+class RecordImport:
+    """Rows of one kind become records, each known by the system it comes from and its key there."""
+
+    def __init__(self, kind: Kind, records: Records, people: People, clock: Clock) -> None:
+        self._kind, self._records, self._people, self._clock = kind, records, people, clock
+        self._fields = {field.name: field for field in kind.fields()}
+        self._labels = {
+            field.name: {code.label: code.code for code in codes(field.code_table)}
+            for field in self._fields.values()
+            if field.code_table
+        }
+        self.columns = columns_of(kind)
+
+    def key(self, values: Values) -> str | None:
+        """System and key."""
+        key = values.get("source_key")
+        return f"{values.get('source')}\x1f{key}" if key else None
+
+    async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
+        """Write them. Raises `Conflict`, `Unavailable`."""
+        read = [self._read(values) for values in rows]
+        wanted = [one for one in read if isinstance(one, Wanted)]
+        owners = await self._people.find([one.paper for one in wanted])
+        known = await self._records.by_id([self._id(one) for one in wanted])
+        decided = [
+            self._decide(job, one, owner, known.get(self._id(one))) for one, owner in zip(wanted, owners, strict=True)
+        ]
+        written = iter(await write_decided(self._records.write_many, decided))
+        return [next(written) if isinstance(one, Wanted) else one for one in read]
+
+    def _id(self, wanted: Wanted) -> str:
+        return derived_id("source", self._kind.name, wanted.system, wanted.key)
+
+    def _read(self, values: Values) -> Wanted | tuple[RowError, ...]:
+        wrong = list(_faults(values))
+        raw = {name: self._meant(self._fields[name], text) for name, text in values.items() if name not in OUR_OWN}
+        try:
+            parsed = parse_data(self._kind, raw, shanghai_date(self._clock.now()))
+        except ValidationError as error:
+            return *wrong, *row_errors(error)
+        if wrong:
+            return tuple(wrong)
+        country = values.get("nationality", "").upper() or None
+        paper = Paper(DOCUMENT_WORDS[values["document_type"]], values["document_number"], country)
+        return Wanted(paper, values["source"], values["source_key"], parsed.model_dump(mode="json"))
+
+    def _meant(self, field: FieldDescription, text: str) -> object:
+        """The value as the API takes it."""
+        if field.type == "terms":
+            return [part.strip() for part in SEPARATORS.split(text) if part.strip()]
+        if field.type == "date":
+            return day_as_written(text)
+        return self._labels.get(field.name, {}).get(text, text)
+
+    def _decide(self, job: Import, wanted: Wanted, owner: Found, known: Record | None) -> tuple[Outcome, Record | None]:
+        if owner.practitioner_id is None:
+            return (RowError("document_number", owner.code or "not_found", UNKNOWN[owner.code or "not_found"]),), None
+        if known and known.practitioner_id != owner.practitioner_id:  # a person's events are in one partition
+            told = "该来源编号的记录属于另一名人员，请核对来源编号和证件号码"
+            return (RowError("source_key", "other_person", told),), None
+        if known and known.state == "active" and known.data == wanted.data:
+            return job.outcome_of(known), None
+        at = self._clock.now()
+        source = Source(system=wanted.system, key=wanted.key, synced_at=rfc3339(at))
+        if known:
+            changed = {"state": "active", "data": wanted.data, "source": source}
+            return "updated", known.following(at=at, by=job.by, action="changed", **changed)
+        return "created", Record.first(
+            at=at, by=job.by, action="created", id=self._id(wanted), practitioner_id=owner.practitioner_id,
+            kind=self._kind.name, data=wanted.data, source=source, request=job.by,
+        )  # fmt: skip
+
+
+def _faults(values: Values) -> list[RowError]:
+    """What is wrong with the columns that every kind has."""
+    wrong = [
+        RowError(column.name, "required", f"请填写{column.title}")
+        for column in COLUMNS
+        if column.required and column.name not in values
+    ]
+    if values.get("document_type", "身份证") not in DOCUMENT_WORDS:
+        wrong.append(
+            RowError("document_type", "not_a_choice", f"请填写以下一种：{'、'.join(DOCUMENT_TITLES.values())}")
+        )
+    for name, most in {"document_number": NUMBER_LENGTH, "source": KEY_LENGTH, "source_key": KEY_LENGTH}.items():
+        if len(values.get(name, "")) > most or not values.get(name, "").isprintable():
+            wrong.append(RowError(name, "too_long", f"最多{most}个字，且不能含有特殊字符"))
+    if "nationality" in values and not COUNTRY.fullmatch(values["nationality"].upper()):
+        wrong.append(RowError("nationality", "country_code", "请填写护照签发国的三位字母代码，如 USA"))
+    return wrong
+
+
+def columns_of(kind: Kind) -> tuple[Column, ...]:
+    """The columns of a kind's files: who and from where, then the kind's own."""
+    return *COLUMNS, *(Column(field.name, field.title, field.required, _hint(field)) for field in kind.fields())
+
+
+def _hint(field: FieldDescription) -> str:
+    if field.code_table:
+        return "、".join(code.label for code in codes(field.code_table) if code.offered)
+    return HINTS.get(field.type, f"最多{field.max_length}个字" if field.max_length else "")
+
+
+COLUMNS_BY_KIND: Mapping[str, Sequence[Column]] = {
+    name: columns_of(kind) for name, kind in KINDS.items() if kind.maintained_by == "source"
+}
