@@ -117,9 +117,8 @@ class Producer:
         )
 
     async def start(self) -> None:
-        """Connect."""
-        async with asyncio.timeout(self._settings.call_timeout_seconds):
-            await self._producer.start()
+        """Connect. Raises `Unavailable`."""
+        await _connected(self._producer, self._settings)
 
     async def send(
         self,
@@ -317,7 +316,7 @@ async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callabl
         await consumer.stop()
 
 
-async def _connected(client: AIOKafkaConsumer, settings: KafkaSettings) -> None:
+async def _connected(client: AIOKafkaConsumer | AIOKafkaProducer, settings: KafkaSettings) -> None:
     try:
         async with asyncio.timeout(settings.call_timeout_seconds):
             await client.start()

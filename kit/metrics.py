@@ -40,3 +40,4 @@ captchas = Counter(
 uploads = Counter(
     "uploads_judged_total", "Files of people by what the check said: accepted, refused", ["what", "verdict"]
 )
+erased_documents = Counter("erased_documents_total", "Documents of people who were erased")

@@ -97,6 +97,12 @@ class SealSettings(KeyRing):
     index_key: Key = Field(repr=False)
 
 
+class RetentionSettings(BaseModel):
+    """After how many days documents in state `deleted` are removed for good; never where nothing is said."""
+
+    deleted_days: int | None = Field(default=None, ge=1)
+
+
 class ProcessSettings(BaseSettings):
     """What every process reads; a service that keeps nothing itself needs no more."""
 
@@ -118,6 +124,7 @@ class ServiceSettings(ProcessSettings):
     mongo: MongoSettings
     kafka: KafkaSettings
     tokens: TokenSettings
+    retention: RetentionSettings = RetentionSettings()
 
 
 def read(settings: type[S]) -> S:

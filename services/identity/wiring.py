@@ -21,11 +21,14 @@ from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
+from kit.erasure import Erasure
+from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
 from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.removal import Removal
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.settings import read
@@ -35,13 +38,14 @@ from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
+from services.identity.erasures import Erasures
 from services.identity.login import LoginService
 from services.identity.portraits import Portraits
 from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService, Keys
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
-from services.identity.store import Store
+from services.identity.store import HOLDINGS, TOLD, Store
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"
@@ -82,7 +86,10 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
-        services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
+        erasures = Erasures(store, clock)
+        services = Services(
+            identity, captchas, login, sessions, accounts, accesses, erasures, throttle, issuer, clock
+        )  # fmt: skip
         yield Parts(database, redis, bucket, pool, store, looks, services)
 
 
@@ -103,18 +110,31 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of deliveries and of looks, and who keeps captchas in store."""
+    """The publisher, the consumers of deliveries, looks and erasures, and who keeps captchas in store."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
+        erasure = _erasure(settings, made)
         tables = {
-            (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): consumers.deliveries(made.services.login),
-            (consumers.ACCESSES, *consumers.ACCESS_TOPICS): consumers.accesses(made.services.accesses),
+            (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): erasure.guarded(
+                consumers.deliveries(made.services.login)
+            ),
+            (consumers.ACCESSES, *consumers.ACCESS_TOPICS): erasure.guarded(consumers.accesses(made.services.accesses)),
+            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
         }
         running = [
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)}, [made.pool.run])
+        checks: dict[str, Check] = {"mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, checks, [made.pool.run, erasure.run])
+
+
+def _erasure(settings: Settings, made: Parts) -> Erasure:
+    clock = made.services.clock
+    groups = [consumers.DELIVERIES, consumers.ACCESSES, consumers.ERASURES]
+    return Erasure(
+        made.database, HOLDINGS, Removal(made.database, clock, TOLD), groups, settings.kafka, clock, made.bucket
+    )  # fmt: skip
 
 
 def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:
