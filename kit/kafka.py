@@ -12,7 +12,14 @@ from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, ProducerFenced, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    CommitFailedError,
+    KafkaError,
+    ProducerFenced,
+    TopicAlreadyExistsError,
+    UnknownMemberIdError,
+    for_code,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from kit import log
@@ -272,6 +279,24 @@ class Admin:
     async def configure(self, name: str, config: Mapping[str, str]) -> None:
         """Set a topic's configuration."""
         await self._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config))])
+
+
+class GroupInUse(Exception):
+    """The group has members: only they may move it."""
+
+
+async def move_group(settings: KafkaSettings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
+    """Let a group without members go on elsewhere: at these offsets, with these texts. Raises `GroupInUse`."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.servers, group_id=group, enable_auto_commit=False)
+    try:
+        await _connected(consumer, settings)
+        consumer.assign(list(to))
+        async with asyncio.timeout(settings.call_timeout_seconds):
+            await consumer.commit({partition: OffsetAndMetadata(*place) for partition, place in to.items()})
+    except (CommitFailedError, UnknownMemberIdError) as error:
+        raise GroupInUse(group) from error
+    finally:
+        await consumer.stop()
 
 
 @asynccontextmanager
