@@ -41,6 +41,7 @@ Cursor = tuple[datetime, str]
 
 NEWEST = (("created_at", -1), ("_id", -1))
 Database = AsyncIOMotorDatabase[dict[str, object]]
+Session = AsyncIOMotorClientSession
 D = TypeVar("D", bound=Document)
 
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -253,34 +254,6 @@ class Projection:
 def _tell(puts: Sequence[_Put], error: Exception | None) -> None:
     for put in puts:
         put.tell(error)
-
-
-Session = AsyncIOMotorClientSession
-
-
-@asynccontextmanager
-async def at_one_time(database: Database) -> AsyncIterator[Session]:
-    """A session whose reads show all databases of the server as they were at its first one.
-
-    The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes, unless it is told otherwise.
-    """
-    with translated():
-        async with await database.client.start_session(snapshot=True) as session:
-            yield session
-
-
-async def raw_documents(database: Database, collection: str, session: Session | None = None) -> AsyncIterator[bytes]:
-    """Every document of a collection in BSON."""
-    found = database.get_collection(collection, codec_options=RAW).find({}, batch_size=1_000, session=session)
-    with translated():
-        async for document in found:
-            yield document.raw
-
-
-async def put_raw(database: Database, collection: str, documents: Sequence[bytes]) -> None:
-    """Insert documents in BSON."""
-    with translated():
-        await database.get_collection(collection, codec_options=RAW).insert_many(map(RawBSONDocument, documents))
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,6 @@ class ServiceSettings(ProcessSettings):
     mongo: MongoSettings
     kafka: KafkaSettings
     tokens: TokenSettings
-    retention: RetentionSettings = RetentionSettings()
 
 
 def read(settings: type[S]) -> S:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.backup.files import MANIFEST, Manifest, Objects, Written, write_documents
 from deploy.backup.plan import PLANS, Settings
-from kit import blobs, mongo
+from kit import archive, blobs, mongo
 from kit.mongo import Session
 
 Databases = dict[str, dict[str, Written]]
@@ -35,7 +35,7 @@ async def dump(settings: Settings, root: Path) -> Path:
 
 
 async def _databases(settings: Settings, folder: Path) -> Databases:
-    async with mongo.connect(settings.mongo, "backup") as database, mongo.at_one_time(database) as session:
+    async with mongo.connect(settings.mongo, "backup") as database, archive.at_one_time(database) as session:
         return {service: await _database(settings, folder, service, session) for service in PLANS}
 
 
@@ -45,7 +45,7 @@ async def _database(settings: Settings, folder: Path, service: str, session: Ses
     names = set(await database.list_collection_names()) - set(PLANS[service].fleeting)
     return {
         name: await write_documents(
-            folder / service / f"{name}.bson", mongo.raw_documents(database, name, session)
+            folder / service / f"{name}.bson", archive.raw_documents(database, name, session)
         )
         for name in sorted(names) if not name.startswith("system.")
     }  # fmt: skip

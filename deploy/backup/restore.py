@@ -12,7 +12,7 @@ from typing import cast
 from deploy.backup.files import Manifest, Objects, check, read_documents
 from deploy.backup.heads import Head, Heads, heads_of
 from deploy.backup.plan import PLANS, Patch, Settings
-from kit import blobs, kafka, mongo
+from kit import archive, blobs, kafka, mongo
 from kit.clock import to_milliseconds
 from kit.documents import RESTORED
 from kit.kafka import Partition
@@ -90,7 +90,7 @@ async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int
 async def _fill(database: Database, collection: str, path: Path) -> int:
     documents, count = read_documents(path), 0
     while some := list(islice(documents, 500)):
-        await mongo.put_raw(database, collection, some)
+        await archive.put_raw(database, collection, some)
         count += len(some)
     return count
 

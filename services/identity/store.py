@@ -13,7 +13,7 @@ from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
-SESSIONS, ACCESSES, ERASURES = "sessions", "accesses", "erasures"
+SESSIONS, ACCESSES, ERASURES, STAFF = "sessions", "accesses", "erasures", "staff"
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 MOST_SESSIONS = 100
 SessionKind = Literal["practitioner", "staff"]
@@ -177,7 +177,7 @@ class Store:
         self.sessions = Collection(database, SESSIONS, Session, [by_subject, run_out])
         by_person = Index([("practitioner_id", 1), *NEWEST])
         self.accesses = Collection(database, ACCESSES, Look, [by_person])
-        self.staff = Collection(database, "staff", Staff)
+        self.staff = Collection(database, STAFF, Staff)
         self.clients = Collection(database, "clients", Client)
         self.erasures = Collection(database, ERASURES, Erased)
 

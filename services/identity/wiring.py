@@ -14,7 +14,8 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
-from kit import blobs, mongo
+from kit import blobs, log, mongo
+from kit import reseal as kit_reseal
 from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
 from kit.blobs import Bucket
@@ -32,7 +33,7 @@ from kit.removal import Removal
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.settings import read
-from services.identity import consumers
+from services.identity import consumers, rotation
 from services.identity.accesses import AccessLog
 from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
@@ -164,4 +165,19 @@ def _run(action: Callable[[AccountService], Awaitable[None]]) -> None:
     asyncio.run(act())
 
 
-SERVICE = Service(NAME, Settings, api, worker, {"staff": staff, "client": client})
+def reseal() -> None:
+    """Seal with the current keys what was sealed with others: those can be taken out then."""
+    settings = read(Settings)
+    log.configure(NAME, "reseal", settings.log_level)
+
+    async def act() -> None:
+        rest, bus = Sealer(settings.seal), Sealer(settings.bus)
+        async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
+            await kit_reseal.reseal(database, rotation.sealed(rest, bus))
+            while await rotation.renew_portraits(database, bucket, rest):
+                continue
+
+    asyncio.run(act())
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"staff": staff, "client": client, "reseal": reseal})

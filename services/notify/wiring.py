@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import get_args
 
-from kit import mongo
+from kit import mongo, reseal
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
@@ -16,6 +16,7 @@ from kit.mongo import Database, Projection
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.removal import Outlived, Purge, Removal
+from kit.reseal import Sealed
 from kit.seal import Sealer
 from services.notify.api import Services, router
 from services.notify.breaker import Breaker
@@ -127,4 +128,14 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         yield Worker(publisher, [*consumers, eraser], checks, [sender.run, erasure.run, purge.run])
 
 
-SERVICE = Service(NAME, Settings, api, worker)
+def sealed(settings: Settings) -> list[Sealed]:
+    """Where sealed texts stand."""
+    rest = Sealer(settings.seal)
+    return [
+        Sealed(MESSAGES, "phone_sealed", rest, lambda document: f"phone:{document['_id']}"),
+        Sealed(MESSAGES, "variables_sealed", rest, lambda document: f"variables:{document['_id']}"),
+        Sealed(CONTACTS, "phone_sealed", rest, lambda document: f"contact:{document['_id']}"),
+    ]
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed)})

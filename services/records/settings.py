@@ -1,7 +1,9 @@
 """Settings of records."""
 
-from kit.settings import ServiceSettings
+from kit.settings import RetentionSettings, ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Nothing of its own yet."""
+    """What records needs beside what every service does."""
+
+    retention: RetentionSettings = RetentionSettings()

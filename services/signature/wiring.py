@@ -7,7 +7,7 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
-from kit import blobs, mongo
+from kit import blobs, mongo, reseal
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
@@ -21,6 +21,7 @@ from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.removal import Purge, Removal, outlived
+from kit.reseal import Sealed
 from kit.sandbox import Limits, Sandbox
 from kit.seal import Sealer
 from kit.sheets import Sheets
@@ -34,7 +35,7 @@ from services.signature.printing import Printing
 from services.signature.publications import PUBLICATIONS
 from services.signature.service import SignatureService
 from services.signature.settings import Settings
-from services.signature.store import FOLDERS, HOLDINGS, SIGNATURES, TOLD, Forms, Signatures
+from services.signature.store import FOLDERS, FORMS, HOLDINGS, SIGNATURES, TOLD, Forms, Signatures
 
 NAME = "signature"
 ASK_SECONDS = 5
@@ -104,4 +105,10 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
 
 
-SERVICE = Service(NAME, Settings, api, worker)
+def sealed(settings: Settings) -> list[Sealed]:
+    """Where sealed texts stand."""
+    rest = Sealer(settings.seal)
+    return [Sealed(FORMS, "number_sealed", rest, lambda document: f"document_number:{document['_id']}")]
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed)})
