@@ -6,6 +6,7 @@ from kit.events import EventData
 EVENTS: tuple[type[EventData], ...] = (
     identity.PractitionerChanged,
     identity.CertificateChanged,
+    identity.PractitionerErased,
     identity.CodeRequested,
     identity.AccessLogged,
     records.RecordChanged,

@@ -56,7 +56,8 @@ def asyncapi() -> Schema:
             "description": "CloudEvents 1.0 in Kafka binary mode. Record key = document id; partition = CRC-32 of the "
             "practitioner id modulo the partition count: everything about one person is in order. Read with "
             "isolation.level=read_committed. After a snapshot or a replay versions repeat, older ones too, and the "
-            "newest comes last: apply an event only when its version is greater than the one you have.",
+            "newest comes last: apply an event only when its version is greater than the one you have. A record "
+            "without a value (`ce_type` document.removed.v1) ends its document.",
         },
         "defaultContentType": "application/json",
         "channels": {topic: _channel(topic) for topic in topics},

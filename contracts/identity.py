@@ -52,6 +52,16 @@ class CertificateChanged(EventData):
     contact: str | None = Field(description="the phone, sealed for notify; null when revoked")
 
 
+class PractitionerErased(EventData):
+    """A person is to be erased: whoever holds anything of them removes it. Never to be undone, told again at will."""
+
+    TYPE: ClassVar[str] = "identity.practitioner.erased.v1"
+    TOPIC: ClassVar[str] = "identity.changes"
+    SUBJECT: ClassVar[str] = "erasure_id"
+
+    erasure_id: str
+
+
 class CodeRequested(EventData):
     """Send this code to this phone, or not at all after `send_before`."""
 

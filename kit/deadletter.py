@@ -26,6 +26,8 @@ T = TypeVar("T")
 SUFFIX = ".dead"
 PREFIX = "dead_"
 KEY_HEADER = "dead_key"
+PERSON = "ce_partitionkey"
+NOBODY = "nobody"  # the key of no letter
 NULL_HEADER = "dead_null"  # the record had no value; a letter without one would be a tombstone, and be compacted away
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
@@ -139,6 +141,25 @@ async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[
         for identity in chosen:
             await producer.send(dead_topic(group), identity.encode(), None, [])
         return list(chosen)
+
+
+async def forget(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
+    """End all letters of these groups that tell of a person. Returns how many there were.
+
+    A tombstone more is written to each topic: Kafka compacts only what has other records behind it.
+    """
+    producer, count = kafka.Producer(settings), 0
+    await producer.start()
+    try:
+        for group in groups:
+            waiting = await letters(settings, group)
+            theirs = [key for key, letter in waiting.items() if dict(letter.headers).get(PERSON) == person.encode()]
+            for key in [*theirs, NOBODY]:
+                await producer.send(dead_topic(group), key.encode(), None, [])
+            count += len(theirs)
+    finally:
+        await producer.close()
+    return count
 
 
 @asynccontextmanager

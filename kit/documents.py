@@ -6,6 +6,9 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from typing_extensions import TypedDict
 
+RESTORED = "restored"
+"""The action of a version that a restored backup made: the topic had told of newer ones."""
+
 
 class FieldChange(TypedDict):
     """One field of one version: `old` is null in the version that created it."""

@@ -18,6 +18,8 @@ from kit.errors import Reject
 
 CONTENT_TYPE = "application/json"
 MAX_EVENT_BYTES = 900 * 1024  # below the topics' max.message.bytes
+REMOVED = "document.removed.v1"
+"""The type in the headers of a tombstone: the document of this key is gone for good."""
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -65,13 +67,16 @@ class Outgoing(NamedTuple):
     topic: str
     partition: int
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event that was read; `data` is the JSON text, to be validated by the reader's own contract."""
+    """An event that was read; `data` is the JSON text, to be validated by the reader's own contract.
+
+    A tombstone (type `REMOVED`) has none.
+    """
 
     type: str
     id: str
@@ -96,15 +101,8 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
     """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
     contract, data = event
     subject, person = cast(str, data[contract.SUBJECT]).encode(), cast(str, data["practitioner_id"]).encode()
-    version, at = b"%d" % cast(int, data["version"]), _rfc3339(cast(datetime, data["at"]))
-    headers = [
-        *_constant_headers(contract.TYPE, source),
-        ("ce_id", b"%s:%s" % (subject, version)),
-        ("ce_time", at.encode()),
-        ("ce_subject", subject),
-        ("ce_sequence", version),
-        ("ce_partitionkey", person),
-    ]
+    at = _rfc3339(cast(datetime, data["at"]))
+    headers = _envelope(contract.TYPE, source, subject, cast(int, data["version"]), at, person)
     data["at"] = at
     value = orjson.dumps(data, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
     if len(value) > MAX_EVENT_BYTES:
@@ -115,6 +113,31 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
 def partition_of(person: str, partitions: int) -> int:
     """Where everything about a person is."""
     return zlib.crc32(person.encode()) % partitions
+
+
+def tombstone(stone: Mapping[str, object], source: str, partitions: int, topic: str) -> Outgoing:
+    """The record that ends a document: no value, and headers as an event has them.
+
+    `stone`: `_id` (the document's), `practitioner_id`, `version` (one behind the document's last), `updated_at`.
+    """
+    subject, person = cast(str, stone["_id"]).encode(), cast(str, stone["practitioner_id"]).encode()
+    at = _rfc3339(cast(datetime, stone["updated_at"]))
+    headers = _envelope(REMOVED, source, subject, cast(int, stone["version"]), at, person)
+    return Outgoing(topic, zlib.crc32(person) % partitions, subject, None, headers)
+
+
+def _envelope(
+    event_type: str, source: str, subject: bytes, version: int, at: str, person: bytes
+) -> list[tuple[str, bytes]]:
+    sequence = b"%d" % version
+    return [
+        *_constant_headers(event_type, source),
+        ("ce_id", b"%s:%s" % (subject, sequence)),
+        ("ce_time", at.encode()),
+        ("ce_subject", subject),
+        ("ce_sequence", sequence),
+        ("ce_partitionkey", person),
+    ]
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -138,7 +161,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
     try:
         if found["ce_specversion"] != b"1.0" or len(found) != len(headers):
             raise Reject("not a CloudEvent 1.0, or a header stands twice")
-        if value is None:
+        if value is None and found["ce_type"] != REMOVED.encode():
             raise Reject("an event without data")
         return Event(
             type=found["ce_type"].decode(),
@@ -147,7 +170,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
             subject=found["ce_subject"].decode(),
             practitioner_id=found["ce_partitionkey"].decode(),
             version=int(found["ce_sequence"]),
-            data=value,
+            data=value or b"",
         )
     except (KeyError, ValueError) as error:
         raise Reject(f"a header is missing or wrong: {type(error).__name__}") from error

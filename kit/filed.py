@@ -1,6 +1,6 @@
 """Documents that have files in the bucket: each in a folder of its own, which nobody can guess; one is the original."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, TypeVar
 
 from kit import log
@@ -31,6 +31,11 @@ class Filed(Document):
     def original(self) -> str:
         """The key of the file as it came."""
         return f"{self.folder}/original"
+
+
+def folder_of(stored: Mapping[str, object]) -> list[str]:
+    """How the keys of all files of a document as it is stored begin."""
+    return [f"{stored['folder']}/"]
 
 
 async def original_of(document: Filed, bucket: Bucket) -> bytes | None:

@@ -14,7 +14,15 @@ from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    CommitFailedError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    ProducerFenced,
+    TopicAlreadyExistsError,
+    UnknownMemberIdError,
+    for_code,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from kit import log
@@ -121,9 +129,8 @@ class Producer:
         )
 
     async def start(self) -> None:
-        """Connect."""
-        async with asyncio.timeout(self._settings.call_timeout_seconds):
-            await self._producer.start()
+        """Connect. Raises `Unavailable`."""
+        await _connected(self._producer, self._settings)
 
     async def send(
         self,
@@ -375,6 +382,24 @@ class Admin:
         await self._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(config))])
 
 
+class GroupInUse(Exception):
+    """The group has members: only they may move it."""
+
+
+async def move_group(settings: KafkaSettings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
+    """Let a group without members go on elsewhere: at these offsets, with these texts. Raises `GroupInUse`."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.servers, group_id=group, enable_auto_commit=False)
+    try:
+        await _connected(consumer, settings)
+        consumer.assign(list(to))
+        async with asyncio.timeout(settings.call_timeout_seconds):
+            await consumer.commit({partition: OffsetAndMetadata(*place) for partition, place in to.items()})
+    except (CommitFailedError, UnknownMemberIdError) as error:
+        raise GroupInUse(group) from error
+    finally:
+        await consumer.stop()
+
+
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
     """Open a client for topics and positions. Raises `Unavailable` when no broker answers."""
@@ -417,7 +442,7 @@ async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callabl
         await consumer.stop()
 
 
-async def _connected(client: AIOKafkaConsumer, settings: KafkaSettings) -> None:
+async def _connected(client: AIOKafkaConsumer | AIOKafkaProducer, settings: KafkaSettings) -> None:
     try:
         async with asyncio.timeout(settings.call_timeout_seconds):
             await client.start()

@@ -57,3 +57,4 @@ import_rows = Counter(
     "Rows of imports by what became of them: created, updated, unchanged, failed",
     ["kind", "outcome"],
 )
+erased_documents = Counter("erased_documents_total", "Documents of people who were erased")

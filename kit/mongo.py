@@ -42,6 +42,7 @@ Cursor = tuple[datetime, str]
 
 NEWEST = (("created_at", -1), ("_id", -1))
 Database = AsyncIOMotorDatabase[dict[str, object]]
+Session = AsyncIOMotorClientSession
 D = TypeVar("D", bound=Document)
 
 MAX_DOCUMENT_BYTES = 256 * 1024

@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from kit import kafka, log, metrics
-from kit.events import NewEvent, Outgoing, PublicationFailed, encode
+from kit.events import NewEvent, Outgoing, PublicationFailed, encode, tombstone
 from kit.feed import BATCH, Batch, Feed, Position, ahead, waiting
 from kit.health import Standstill
 from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
 from kit.mongo import Database, cluster_time
+from kit.removal import TOMBSTONES
 from kit.settings import KafkaSettings
 
 Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
@@ -52,7 +53,8 @@ class Publisher:
         self._service, self._database, self._publications = service, database, publications
         self._settings, self._instance = settings, instance
         self._group = f"{service}.publisher"
-        self._feed = Feed(service, database, list(publications))
+        self._collections = [*publications, TOMBSTONES]
+        self._feed = Feed(service, database, self._collections)
         self._leading: asyncio.Task[None] | None = None
         self.standstill = Standstill("publishing", settings.stall_seconds)
 
@@ -151,6 +153,8 @@ class Publisher:
 
     def _encode(self, collection: str, document: Mapping[str, object]) -> list[Outgoing]:
         source, partitions = f"/{self._service}", self._settings.partitions
+        if collection == TOMBSTONES:
+            return [tombstone(document, source, partitions, f"{self._service}.changes")]
         try:
             return [encode(event, source, partitions) for event in self._publications[collection](document)]
         except Exception:
@@ -169,7 +173,7 @@ class Publisher:
 
     async def _probe(self) -> None:
         position = await self._position()
-        behind = await waiting(self._database, list(self._publications), position)
+        behind = await waiting(self._database, self._collections, position)
         now = (await cluster_time(self._database)).time
         metrics.publisher_lag_events.labels(self._service).set(behind.events)
         metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - behind.oldest) if behind.oldest else 0)

@@ -36,6 +36,12 @@ class Sealer:
         except ValueError as error:
             raise _cannot_open(kid, context) from error
 
+    def renew(self, sealed: str, context: str) -> str:
+        """The same text sealed with the current key; as it is when it has been. Raises `CannotOpen`."""
+        if sealed.startswith(f"{self._current}."):
+            return sealed
+        return self.seal(self.open(sealed, context), context)
+
     def seal_bytes(self, content: bytes, context: str) -> bytes:
         """Like `seal`, for a file: `<kid>.` and then bytes."""
         return f"{self._current}.".encode() + self._sealed(content, context)
@@ -44,6 +50,12 @@ class Sealer:
         """Decrypt what `seal_bytes` made. Raises `CannotOpen`."""
         kid, _, raw = sealed.partition(b".")
         return self._opened(kid.decode(errors="replace"), raw, context)
+
+    def renew_bytes(self, sealed: bytes, context: str) -> bytes | None:
+        """Like `renew`, for a file; None when there is nothing to do."""
+        if sealed.startswith(f"{self._current}.".encode()):
+            return None
+        return self.seal_bytes(self.open_bytes(sealed, context), context)
 
     def _sealed(self, content: bytes, context: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)

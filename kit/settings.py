@@ -104,6 +104,12 @@ class ClientSettings(BaseModel):
     secret: SecretStr
 
 
+class RetentionSettings(BaseModel):
+    """After how many days documents in state `deleted` are removed for good; never where nothing is said."""
+
+    deleted_days: int | None = Field(default=None, ge=1)
+
+
 class ProcessSettings(BaseSettings):
     """What every process reads; a service that keeps nothing itself needs no more."""
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from contracts.attachments import AttachmentChanged
+from contracts.identity import PractitionerErased
 from contracts.records import RecordChanged
 from kit.consumer import Handler
+from kit.erasure import Erasure
 from kit.events import Event
 from services.attachments.checks import Checks
 from services.attachments.known_records import KnownRecord
@@ -13,6 +15,7 @@ from services.attachments.service import AttachmentService
 RECORDS, RECORD_TOPICS = "attachments.records", [RecordChanged.TOPIC]
 # a check doesn't wait behind everything that records ever told
 CHECKS, CHECK_TOPICS = "attachments.check", [AttachmentChanged.TOPIC]
+ERASURES, ERASURE_TOPICS = "attachments.erasures", [PractitionerErased.TOPIC]
 
 
 def records(service: AttachmentService) -> Mapping[str, Handler]:
@@ -35,3 +38,8 @@ def checks(made: Checks) -> Mapping[str, Handler]:
             await made.remove_files(told.attachment_id)
 
     return {AttachmentChanged.TYPE: attachment_changed}
+
+
+def erasures(erasure: Erasure) -> Mapping[str, Handler]:
+    """Somebody is to be erased."""
+    return {PractitionerErased.TYPE: erasure.handle}

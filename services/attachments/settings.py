@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from kit.settings import BlobSettings, HttpSettings, ServiceSettings
+from kit.settings import BlobSettings, HttpSettings, RetentionSettings, ServiceSettings
 from services.attachments.domain import Rules
 
 
@@ -20,6 +20,7 @@ class Settings(ServiceSettings):
 
     http: DoorSettings = DoorSettings()
     blobs: BlobSettings
+    retention: RetentionSettings = RetentionSettings()
     rules: Rules = Rules()
     records_url: str
     sandboxes: int = Field(default=2, ge=1)

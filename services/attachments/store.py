@@ -4,13 +4,19 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kit.filed import Filed
+from kit.access import LOOKS
+from kit.erasure import Holding
+from kit.filed import Filed, folder_of
 from kit.mongo import Collection, Database, Index
 from services.attachments.domain import LIVE, Remark, State
 
 COLLECTION = "attachments"
 FOLDERS = "scans"
 KNOWN_RECORDS = "known_records"
+
+
+TOLD = (COLLECTION,)
+HOLDINGS = (Holding(COLLECTION, files=folder_of), Holding(KNOWN_RECORDS), Holding(LOOKS))
 
 
 class Attachment(Filed):
@@ -49,7 +55,8 @@ class Attachments:
         one_live = Index(
             [("record_id", 1)], unique=True, partialFilterExpression={"state": {"$in": list(LIVE)}}, name="one_live"
         )
-        indexes = [one_live, Index([("sha256", 1)]), Index([("folder", 1)])]
+        deleted = Index([("updated_at", 1)], partialFilterExpression={"state": "deleted"}, name="deleted")
+        indexes = [deleted, one_live, Index([("sha256", 1)]), Index([("folder", 1)])]
         self._collection = Collection(database, COLLECTION, Attachment, indexes)
         self.prepare = self._collection.prepare
         self.insert = self._collection.insert

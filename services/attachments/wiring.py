@@ -13,6 +13,7 @@ from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
@@ -20,6 +21,7 @@ from kit.mongo import Database
 from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.removal import Purge, Removal, outlived
 from kit.sandbox import Limits, Sandbox
 from kit.sweeper import Sweeper
 from services.attachments import consumers
@@ -29,7 +31,7 @@ from services.attachments.known_records import KnownRecords
 from services.attachments.publications import PUBLICATIONS
 from services.attachments.service import AttachmentService
 from services.attachments.settings import Settings
-from services.attachments.store import FOLDERS, Attachments
+from services.attachments.store import COLLECTION, FOLDERS, HOLDINGS, TOLD, Attachments
 
 NAME = "attachments"
 ASK_SECONDS = 5
@@ -67,28 +69,34 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to records, the check and the sweeper."""
+    """The publisher, who listens to records, the check, erasures, the sweeper and the purge."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
         Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
-        attachments, looks = Attachments(database), Looks(database, SystemClock(), READERS)
+        clock = SystemClock()
+        attachments, looks = Attachments(database), Looks(database, clock, READERS)
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
-        checks = Checks(attachments, bucket, Images(sandbox), settings.rules, SystemClock())
+        checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
+        removal = Removal(database, clock, TOLD)
+        groups = [consumers.RECORDS, consumers.CHECKS, consumers.ERASURES]
+        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket)
+        service = _service(database, bucket, http, attachments, looks)
         tables = {
-            (consumers.RECORDS, *consumers.RECORD_TOPICS): consumers.records(
-                _service(database, bucket, http, attachments, looks)
-            ),
-            (consumers.CHECKS, *consumers.CHECK_TOPICS): consumers.checks(checks),
+            (consumers.RECORDS, *consumers.RECORD_TOPICS): erasure.guarded(consumers.records(service)),
+            (consumers.CHECKS, *consumers.CHECK_TOPICS): erasure.guarded(consumers.checks(checks)),
+            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
         }
         running = [
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, SystemClock())
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)}, [sweeper.run])
+        sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, clock)
+        purge = Purge(removal, outlived(settings.retention, COLLECTION, "deleted"), clock)
+        ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
 
 
 SERVICE = Service(NAME, Settings, api, worker)

@@ -33,6 +33,7 @@ from services.identity.bodies import (
     CodeIn,
     CodeOut,
     CodeState,
+    ErasureOut,
     FoundOut,
     KeysOut,
     LookupIn,
@@ -51,6 +52,7 @@ from services.identity.bodies import (
 )
 from services.identity.captchas import Captchas
 from services.identity.domain import WindowRegistration
+from services.identity.erasures import Erasures
 from services.identity.login import LoginService
 from services.identity.service import Asked, IdentityService
 from services.identity.sessions import Sessions, Tokens
@@ -68,6 +70,7 @@ class Services:
     sessions: Sessions
     accounts: AccountService
     accesses: AccessLog
+    erasures: Erasures
     throttle: Throttle
     issuer: TokenIssuer
     clock: Clock
@@ -319,3 +322,9 @@ async def rebind_certificate(
 async def revoke_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> None:
     """Revoke the certificate."""
     await services.identity.revoke_certificate(caller, practitioner_id)
+
+
+@router.post("/practitioners/{practitioner_id}/erasure", status_code=202, openapi_extra=ACCESS_REASON)
+async def erase_practitioner(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> ErasureOut:
+    """Erase a person in every service, for good; again = everything is looked through again."""
+    return ErasureOut.of(await services.erasures.request(caller, practitioner_id))

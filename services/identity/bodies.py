@@ -10,7 +10,7 @@ from kit.auth import Caller
 from kit.http import In, Out
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
-from services.identity.store import Session
+from services.identity.store import Erased, Session
 
 
 class CaptchaOut(Out):
@@ -125,6 +125,19 @@ class AccessOut(Out):
     def of(cls, access: Look) -> "AccessOut":
         """From the document."""
         return cls.model_validate({**access.model_dump(), "access_id": access.id, "at": access.created_at})
+
+
+class ErasureOut(Out):
+    """What was asked for, and when it was asked for last; every service follows within moments."""
+
+    practitioner_id: str
+    requested_at: datetime
+    times: int
+
+    @classmethod
+    def of(cls, erased: Erased) -> "ErasureOut":
+        """From the document."""
+        return cls(practitioner_id=erased.practitioner_id, requested_at=erased.updated_at, times=erased.version)
 
 
 class ClientTokenOut(Out):

@@ -6,12 +6,14 @@ from contracts import attachments, identity, records, signature
 from contracts.access import AccessLogged
 from contracts.notify import MessageChanged
 from kit.consumer import Handler
+from kit.erasure import Erasure
 from kit.events import Event
 from services.identity.accesses import AccessLog
 from services.identity.login import LoginService
 
 DELIVERIES, DELIVERY_TOPICS = "identity.delivery", [MessageChanged.TOPIC]
 LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
+ERASURES, ERASURE_TOPICS = "identity.erasures", [identity.PractitionerErased.TOPIC]
 ACCESSES, ACCESS_TOPICS = "identity.access", [look.TOPIC for look in LOOKS]
 
 
@@ -33,3 +35,8 @@ def accesses(log: AccessLog) -> Mapping[str, Handler]:
         await log.note(AccessLogged.model_validate_json(event.data))
 
     return dict.fromkeys([look.TYPE for look in LOOKS], access_logged)
+
+
+def erasures(erasure: Erasure) -> Mapping[str, Handler]:
+    """What this service said itself: somebody is to be erased."""
+    return {identity.PractitionerErased.TYPE: erasure.handle}

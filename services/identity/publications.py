@@ -2,12 +2,18 @@
 
 from typing import cast
 
-from contracts.identity import AccessLogged, CertificateChanged, CodeRequested, PractitionerChanged
+from contracts.identity import (
+    AccessLogged,
+    CertificateChanged,
+    CodeRequested,
+    PractitionerChanged,
+    PractitionerErased,
+)
 from kit.access import LOOKS
 from kit.events import NewEvent
 from kit.mongo import Fields
 from kit.publisher import Publication
-from services.identity.store import CERTIFICATES, CHALLENGES, PRACTITIONERS
+from services.identity.store import CERTIFICATES, CHALLENGES, ERASURES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside
 CALLED = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
@@ -45,6 +51,11 @@ def access_logged(document: Fields) -> list[NewEvent]:
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 
+def practitioner_erased(document: Fields) -> list[NewEvent]:
+    """A person is to be erased; why is nobody else's business."""
+    return [PractitionerErased.of(document, erasure_id=document["_id"], changed=[])]
+
+
 def _outside(document: Fields) -> list[str]:
     changed = cast(list[str], document["changed"])
     return [CALLED.get(name, name) for name in changed if name not in INSIDE]
@@ -55,4 +66,5 @@ PUBLICATIONS: dict[str, Publication] = {
     CERTIFICATES: certificate_changed,
     CHALLENGES: code_requested,
     LOOKS: access_logged,
+    ERASURES: practitioner_erased,
 }

@@ -1,17 +1,19 @@
-"""The collections of identity: practitioners, certificates, challenges, staff, clients."""
+"""The collections of identity: people, certificates, codes, sessions, looks, staff, clients, erasures."""
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
-from kit.access import Look
+from kit.access import LOOKS, Look
 from kit.documents import Document
+from kit.erasure import Holding
 from kit.ids import derived_id
-from kit.mongo import NEWEST, Collection, Database, Index
+from kit.mongo import NEWEST, Collection, Database, Fields, Index
 from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
+SESSIONS, ACCESSES, ERASURES, STAFF = "sessions", "accesses", "erasures", "staff"
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 MOST_SESSIONS = 100
 SessionKind = Literal["practitioner", "staff"]
@@ -120,6 +122,40 @@ class Session(Document):
     ended: bool = False
 
 
+class Erased(Document):
+    """A person who is to be erased everywhere, and on what ground: no more is left of them."""
+
+    practitioner_id: str
+    reason: str
+
+
+def portraits(person: Fields) -> list[str]:
+    """The keys of every portrait a person ever had, out of their document with its history."""
+    entries = cast(list[Fields], person["history"])
+    changes = [change for entry in entries for change in cast(list[Fields], entry["changes"])]
+    keys = [change["new"] for change in changes if change["field"] == "portrait_key"]
+    return [str(key) for key in dict.fromkeys([*keys, person.get("portrait_key")]) if key]
+
+
+TOLD = (PRACTITIONERS, CERTIFICATES)
+"""Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
+
+HOLDINGS = (
+    Holding(CHALLENGES),
+    Holding(SESSIONS, person="subject", indexed=True),
+    Holding(ACCESSES, indexed=True),
+    Holding(LOOKS),
+    Holding(CERTIFICATES),
+    Holding(PRACTITIONERS, person="_id", indexed=True, files=portraits),
+)
+"""What is held of people, in the order in which it is erased: nobody logs in or is found half erased."""
+
+
+def erasure_id(practitioner_id: str) -> str:
+    """One for a person; not their own id, whose key on the topic ends with a tombstone."""
+    return derived_id("erasure", practitioner_id)
+
+
 def certificate_id(practitioner_id: str) -> str:
     """A person's certificate has one id for ever: two can't be issued at once."""
     return derived_id("certificate", practitioner_id)
@@ -138,11 +174,12 @@ class Store:
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
         self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, forgotten])
         by_subject, run_out = Index([("subject", 1)]), Index([("expires_at", 1)], expireAfterSeconds=0)
-        self.sessions = Collection(database, "sessions", Session, [by_subject, run_out])
+        self.sessions = Collection(database, SESSIONS, Session, [by_subject, run_out])
         by_person = Index([("practitioner_id", 1), *NEWEST])
-        self.accesses = Collection(database, "accesses", Look, [by_person])
-        self.staff = Collection(database, "staff", Staff)
+        self.accesses = Collection(database, ACCESSES, Look, [by_person])
+        self.staff = Collection(database, STAFF, Staff)
         self.clients = Collection(database, "clients", Client)
+        self.erasures = Collection(database, ERASURES, Erased)
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""

@@ -14,13 +14,16 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
-from kit import blobs, mongo, tabular
+from kit import blobs, log, mongo, tabular
+from kit import reseal as kit_reseal
 from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
 from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
+from kit.erasure import Erasure
+from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
 from kit.import_routes import ImportDoor, add_imports
@@ -29,17 +32,19 @@ from kit.imports import FOLDERS, Files, Imports
 from kit.mongo import Database
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.removal import Removal
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.settings import read
 from kit.sweeper import Sweeper
 from kit.tabular import Tables
-from services.identity import consumers
+from services.identity import consumers, rotation
 from services.identity.accesses import AccessLog
 from services.identity.accounts import ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
+from services.identity.erasures import Erasures
 from services.identity.imports import KIND, PractitionerImport
 from services.identity.login import LoginService
 from services.identity.portraits import Portraits
@@ -47,7 +52,7 @@ from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService, Keys
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
-from services.identity.store import Store
+from services.identity.store import HOLDINGS, TOLD, Store
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"
@@ -90,7 +95,10 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
-        services = Services(identity, captchas, login, sessions, accounts, accesses, throttle, issuer, clock)
+        erasures = Erasures(store, clock)
+        services = Services(
+            identity, captchas, login, sessions, accounts, accesses, erasures, throttle, issuer, clock
+        )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
         yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, services)
 
@@ -119,12 +127,16 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of deliveries and of looks, who keeps captchas in store, who loads lists."""
+    """The publisher, the consumers of deliveries, looks and erasures, who keeps captchas in store, who loads lists."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
+        erasure = _erasure(settings, made)
         tables = {
-            (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): consumers.deliveries(made.services.login),
-            (consumers.ACCESSES, *consumers.ACCESS_TOPICS): consumers.accesses(made.services.accesses),
+            (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): erasure.guarded(
+                consumers.deliveries(made.services.login)
+            ),
+            (consumers.ACCESSES, *consumers.ACCESS_TOPICS): erasure.guarded(consumers.accesses(made.services.accesses)),
+            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
         }
         running = [
             Consumer(group, topics, table, settings.kafka, settings.instance)
@@ -133,8 +145,16 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         target, clock = PractitionerImport(made.services.identity, made.services.clock), made.services.clock
         importer = ImportWorker(made.imports, made.import_files, {KIND: target}, settings.instance, clock)
         sweeper = Sweeper(FOLDERS, made.imports.in_folders, made.bucket, clock)
-        running_too = [made.pool.run, importer.run, sweeper.run]
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, made.database)}, running_too)
+        checks: dict[str, Check] = {"mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, checks, [made.pool.run, importer.run, sweeper.run, erasure.run])
+
+
+def _erasure(settings: Settings, made: Parts) -> Erasure:
+    clock = made.services.clock
+    groups = [consumers.DELIVERIES, consumers.ACCESSES, consumers.ERASURES]
+    return Erasure(
+        made.database, HOLDINGS, Removal(made.database, clock, TOLD), groups, settings.kafka, clock, made.bucket
+    )  # fmt: skip
 
 
 def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:
@@ -164,4 +184,19 @@ def _run(action: Callable[[AccountService], Awaitable[None]]) -> None:
     asyncio.run(act())
 
 
-SERVICE = Service(NAME, Settings, api, worker, {"staff": staff, "client": client})
+def reseal() -> None:
+    """Seal with the current keys what was sealed with others: those can be taken out then."""
+    settings = read(Settings)
+    log.configure(NAME, "reseal", settings.log_level)
+
+    async def act() -> None:
+        rest, bus = Sealer(settings.seal), Sealer(settings.bus)
+        async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
+            await kit_reseal.reseal(database, rotation.sealed(rest, bus))
+            while await rotation.renew_portraits(database, bucket, rest):
+                continue
+
+    asyncio.run(act())
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"staff": staff, "client": client, "reseal": reseal})

@@ -1,4 +1,4 @@
-"""`python -m services.notify api|worker`."""
+"""`python -m services.notify api|worker|reseal`."""
 
 from kit.process import main
 from services.notify.wiring import SERVICE

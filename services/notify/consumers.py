@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from contracts.attachments import AttachmentChanged
-from contracts.identity import CertificateChanged, CodeRequested
+from contracts.identity import CertificateChanged, CodeRequested, PractitionerErased
 from contracts.signature import SignatureChanged
 from kit.consumer import Handler
+from kit.erasure import Erasure
 from kit.events import Event
 from services.notify.requests import Requests
 
@@ -18,6 +19,8 @@ SCANS_GROUP = "notify.scans"
 SCANS_TOPICS = [AttachmentChanged.TOPIC]
 SIGNATURES_GROUP = "notify.signatures"
 SIGNATURES_TOPICS = [SignatureChanged.TOPIC]
+ERASURES_GROUP = "notify.erasures"
+ERASURES_TOPICS = [PractitionerErased.TOPIC]
 
 
 def handlers(requests: Requests) -> Mapping[str, Handler]:
@@ -41,3 +44,8 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
         AttachmentChanged.TYPE: attachment_changed,
         SignatureChanged.TYPE: signature_changed,
     }
+
+
+def erasures(erasure: Erasure) -> Mapping[str, Handler]:
+    """Somebody is to be erased."""
+    return {PractitionerErased.TYPE: erasure.handle}

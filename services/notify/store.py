@@ -1,15 +1,18 @@
 """notify's collections: `messages`, one document a message, named by what it answers; `contacts`, phones by person."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from kit.documents import Document
+from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
 from services.notify.domain import State
 
 MESSAGES = "messages"
 CONTACTS = "contacts"
-FORGET_SECONDS = 180 * 24 * 3600  # logs of access and operation are kept for six months
+TOLD = (MESSAGES,)
+HOLDINGS = (Holding(MESSAGES), Holding(CONTACTS, person="_id", indexed=True))
+KEPT = timedelta(days=180)  # logs of access and operation are kept for six months
 
 
 class Message(Document):
@@ -42,9 +45,9 @@ class Messages:
 
     def __init__(self, database: Database) -> None:
         newest = Index([*NEWEST])
-        forgotten = Index([("updated_at", 1)], expireAfterSeconds=FORGET_SECONDS)
+        outlived = Index([("state", 1), ("updated_at", 1)])  # for the purge; if MongoDB did it the topic would not know
         due, receipt = Index([("due_at", 1)]), Index([("receipt", 1)])
-        self._collection = Collection(database, MESSAGES, Message, [newest, forgotten, due, receipt])
+        self._collection = Collection(database, MESSAGES, Message, [newest, outlived, due, receipt])
         self.prepare = self._collection.prepare
         self.get = self._collection.get
         self.insert = self._collection.insert

@@ -3,30 +3,38 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import get_args
 
-from kit import mongo
+from kit import mongo, reseal
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database, Projection
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.removal import Outlived, Purge, Removal
+from kit.reseal import Sealed
 from kit.seal import Sealer
 from services.notify.api import Services, router
 from services.notify.breaker import Breaker
 from services.notify.consumers import (
     CERTIFICATES_GROUP,
     CERTIFICATES_TOPICS,
+    ERASURES_GROUP,
+    ERASURES_TOPICS,
     GROUP,
     SCANS_GROUP,
     SCANS_TOPICS,
     SIGNATURES_GROUP,
     SIGNATURES_TOPICS,
     TOPICS,
+    erasures,
     handlers,
 )
+from services.notify.domain import State
 from services.notify.envelopes import Envelopes
 from services.notify.operators import Operator, Operators
 from services.notify.providers import Provider
@@ -38,7 +46,7 @@ from services.notify.requests import Requests
 from services.notify.sender import Sender
 from services.notify.service import NotifyService
 from services.notify.settings import AliyunSettings, OperatorSettings, Settings, TencentSettings
-from services.notify.store import CONTACTS, Messages
+from services.notify.store import CONTACTS, HOLDINGS, KEPT, MESSAGES, TOLD, Messages
 
 NAME = "notify"
 
@@ -96,7 +104,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of requests, certificates, scans and signatures, and the sender."""
+    """The publisher, the consumers of requests, certificates, scans, signatures, erasures, the sender and the purge."""
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         requests, sender = sending(settings, database)
@@ -106,10 +114,28 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             SCANS_GROUP: SCANS_TOPICS,
             SIGNATURES_GROUP: SIGNATURES_TOPICS,
         }
-        table = handlers(requests)
+        removal = Removal(database, SystemClock(), TOLD)
+        erasure = Erasure(
+            database, HOLDINGS, removal, [*groups, ERASURES_GROUP], settings.kafka, SystemClock()
+        )  # fmt: skip
+        table = erasure.guarded(handlers(requests))
         consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]
-        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "sender": sender.keeps_up}
-        yield Worker(publisher, consumers, checks, [sender.run])
+        eraser = Consumer(ERASURES_GROUP, ERASURES_TOPICS, erasures(erasure), settings.kafka, settings.instance)
+        checks: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database), "sender": sender.keeps_up, "indexes": erasure.prepare,
+        }  # fmt: skip
+        purge = Purge(removal, [Outlived(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
+        yield Worker(publisher, [*consumers, eraser], checks, [sender.run, erasure.run, purge.run])
 
 
-SERVICE = Service(NAME, Settings, api, worker)
+def sealed(settings: Settings) -> list[Sealed]:
+    """Where sealed texts stand."""
+    rest = Sealer(settings.seal)
+    return [
+        Sealed(MESSAGES, "phone_sealed", rest, lambda document: f"phone:{document['_id']}"),
+        Sealed(MESSAGES, "variables_sealed", rest, lambda document: f"variables:{document['_id']}"),
+        Sealed(CONTACTS, "phone_sealed", rest, lambda document: f"contact:{document['_id']}"),
+    ]
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed)})

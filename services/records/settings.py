@@ -1,6 +1,6 @@
 """Settings of records."""
 
-from kit.settings import BlobSettings, ClientSettings, KeyRing, ServiceSettings
+from kit.settings import BlobSettings, ClientSettings, KeyRing, RetentionSettings, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -10,3 +10,4 @@ class Settings(ServiceSettings):
     blobs: BlobSettings
     identity_url: str
     client: ClientSettings
+    retention: RetentionSettings = RetentionSettings()

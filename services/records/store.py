@@ -8,10 +8,14 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from contracts.attachments import AttachmentChanged
 from contracts.records import Attachment, Source, Value
+from kit.access import LOOKS
 from kit.documents import Document
+from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
 
 COLLECTION = "records"
+TOLD = (COLLECTION,)
+HOLDINGS = (Holding(COLLECTION, indexed=True), Holding(LOOKS))
 Data = dict[str, Value]
 
 
@@ -69,7 +73,8 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         by_person = Index([("practitioner_id", 1), *NEWEST])
-        self._collection = Collection(database, COLLECTION, Record, [by_person])
+        deleted = Index([("updated_at", 1)], partialFilterExpression={"state": "deleted"}, name="deleted")
+        self._collection = Collection(database, COLLECTION, Record, [by_person, deleted])
         self.prepare = self._collection.prepare
         self.insert = self._collection.insert
         self.replace = self._collection.replace

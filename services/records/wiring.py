@@ -12,6 +12,7 @@ from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
 from kit.import_routes import ImportDoor, add_imports
@@ -20,6 +21,7 @@ from kit.imports import FOLDERS, Files, Imports
 from kit.neighbour import Neighbour, OwnToken
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.removal import Purge, Removal, outlived
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.sweeper import Sweeper
@@ -32,7 +34,7 @@ from services.records.people import SCOPE, People
 from services.records.publications import PUBLICATIONS
 from services.records.service import RecordService
 from services.records.settings import Settings
-from services.records.store import Records
+from services.records.store import COLLECTION, HOLDINGS, TOLD, Records
 
 NAME = "records"
 ASK_SECONDS = 10
@@ -65,7 +67,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to attachments, and who carries imports out."""
+    """The publisher, who listens to attachments and erasures, the purge, and who carries imports out."""
     clock = SystemClock()
     async with (
         mongo.connect(settings.mongo, NAME) as database,
@@ -74,15 +76,24 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         records, imports = Records(database), Imports(database)
-        table = consumers.attachments(RecordService(records, Looks(database, clock, READERS), clock))
-        group, topics = consumers.ATTACHMENTS, consumers.ATTACHMENT_TOPICS
-        follower = Consumer(group, topics, table, settings.kafka, settings.instance)
+        service = RecordService(records, Looks(database, clock, READERS), clock)
+        removal, groups = Removal(database, clock, TOLD), [consumers.ATTACHMENTS, consumers.ERASURES]
+        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock)
+        tables = {
+            (consumers.ATTACHMENTS, *consumers.ATTACHMENT_TOPICS): erasure.guarded(consumers.attachments(service)),
+            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
+        }
+        running = [
+            Consumer(group, topics, table, settings.kafka, settings.instance)
+            for (group, *topics), table in tables.items()
+        ]
         people = People(Neighbour("identity", http), OwnToken(http, TOKEN_PATH, settings.client, SCOPE))
         targets = {kind: RecordImport(KINDS[kind], records, people, clock) for kind in COLUMNS_BY_KIND}
         importer = ImportWorker(imports, Files(bucket, Sealer(settings.seal)), targets, settings.instance, clock)
         sweeper = Sweeper(FOLDERS, imports.in_folders, bucket, clock)
-        parts = [importer.run, sweeper.run]
-        yield Worker(publisher, [follower], {"mongo": partial(mongo.ping, database)}, parts)
+        purge = Purge(removal, outlived(settings.retention, COLLECTION, "deleted"), clock)
+        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run])
 
 
 SERVICE = Service(NAME, Settings, api, worker)

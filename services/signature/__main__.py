@@ -1,4 +1,4 @@
-"""`python -m services.signature api|worker`."""
+"""`python -m services.signature api|worker|reseal`."""
 
 from kit.process import main
 from services.signature.wiring import SERVICE

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from contracts.identity import PractitionerChanged
+from contracts.identity import PractitionerChanged, PractitionerErased
 from contracts.signature import SignatureChanged
 from kit.consumer import Handler
+from kit.erasure import Erasure
 from kit.events import Event
 from services.signature.checks import Checks
 from services.signature.forms import Outdating
@@ -12,6 +13,7 @@ from services.signature.forms import Outdating
 PEOPLE, PEOPLE_TOPICS = "signature.practitioners", [PractitionerChanged.TOPIC]
 # a check doesn't wait behind everything that identity ever told
 CHECKS, CHECK_TOPICS = "signature.check", [SignatureChanged.TOPIC]
+ERASURES, ERASURE_TOPICS = "signature.erasures", [PractitionerErased.TOPIC]
 
 
 def people(outdating: Outdating) -> Mapping[str, Handler]:
@@ -37,3 +39,8 @@ def checks(made: Checks) -> Mapping[str, Handler]:
             await made.settle(told.practitioner_id)
 
     return {SignatureChanged.TYPE: signature_changed}
+
+
+def erasures(erasure: Erasure) -> Mapping[str, Handler]:
+    """Somebody is to be erased."""
+    return {PractitionerErased.TYPE: erasure.handle}

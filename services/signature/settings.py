@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from kit.pdf import FontSettings
-from kit.settings import BlobSettings, HttpSettings, SealSettings, ServiceSettings
+from kit.settings import BlobSettings, HttpSettings, RetentionSettings, SealSettings, ServiceSettings
 from services.signature.domain import Rules
 
 
@@ -27,6 +27,7 @@ class Settings(ServiceSettings):
 
     http: DoorSettings = DoorSettings()
     blobs: BlobSettings
+    retention: RetentionSettings = RetentionSettings()
     seal: SealSettings
     fonts: FontSettings = FontSettings()
     forms: FormSettings = FormSettings()

@@ -5,8 +5,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from kit.access import LOOKS
 from kit.documents import Document
-from kit.filed import Filed
+from kit.erasure import Holding
+from kit.filed import Filed, folder_of
 from kit.mongo import NEWEST, Collection, Database, Index
 from services.signature.domain import FormState, Printed, Remark, State
 
@@ -14,6 +16,15 @@ FORMS, SIGNATURES, KNOWN_PRACTITIONERS = "forms", "signatures", "known_practitio
 FOLDERS = "signatures"
 LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
 MOST = 100
+
+
+TOLD = (FORMS, SIGNATURES)
+HOLDINGS = (
+    Holding(SIGNATURES, indexed=True, files=folder_of),
+    Holding(FORMS, indexed=True),
+    Holding(KNOWN_PRACTITIONERS, person="_id", indexed=True),
+    Holding(LOOKS),
+)
 
 
 class Form(Document):
@@ -89,7 +100,8 @@ class Signatures:
         one_checked = Index(
             [("practitioner_id", 1)], unique=True, partialFilterExpression={"state": "checking"}, name="one_checking"
         )
-        indexes = [one_checked, Index([("practitioner_id", 1), *NEWEST]), Index([("folder", 1)])]
+        replaced = Index([("updated_at", 1)], partialFilterExpression={"state": "replaced"}, name="replaced")
+        indexes = [replaced, one_checked, Index([("practitioner_id", 1), *NEWEST]), Index([("folder", 1)])]
         self._collection = Collection(database, SIGNATURES, Signature, indexes)
         self.prepare = self._collection.prepare
         self.get = self._collection.get

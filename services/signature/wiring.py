@@ -7,18 +7,21 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
-from kit import blobs, mongo
+from kit import blobs, mongo, reseal
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
+from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database
 from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.removal import Purge, Removal, outlived
+from kit.reseal import Sealed
 from kit.sandbox import Limits, Sandbox
 from kit.seal import Sealer
 from kit.sheets import Sheets
@@ -32,7 +35,7 @@ from services.signature.printing import Printing
 from services.signature.publications import PUBLICATIONS
 from services.signature.service import SignatureService
 from services.signature.settings import Settings
-from services.signature.store import FOLDERS, Forms, Signatures
+from services.signature.store import FOLDERS, FORMS, HOLDINGS, SIGNATURES, TOLD, Forms, Signatures
 
 NAME = "signature"
 ASK_SECONDS = 5
@@ -74,24 +77,38 @@ def _checks(settings: Settings, database: Database, bucket: Bucket, sandbox: San
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to identity, the check and the sweeper."""
+    """The publisher, who listens to identity, the check, erasures, the sweeper and the purge."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
         Sandbox(1, Limits()) as sandbox,
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
-        outdating = Outdating(Forms(database), KnownPeople(database), SystemClock())
+        clock = SystemClock()
+        outdating = Outdating(Forms(database), KnownPeople(database), clock)
+        removal = Removal(database, clock, TOLD)
+        groups = [consumers.PEOPLE, consumers.CHECKS, consumers.ERASURES]
+        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket)
+        checks = consumers.checks(_checks(settings, database, bucket, sandbox))
         tables = {
-            (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): consumers.people(outdating),
-            (consumers.CHECKS, *consumers.CHECK_TOPICS): consumers.checks(_checks(settings, database, bucket, sandbox)),
+            (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): erasure.guarded(consumers.people(outdating)),
+            (consumers.CHECKS, *consumers.CHECK_TOPICS): erasure.guarded(checks),
+            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
         }
         running = [
             Consumer(group, topics, table, settings.kafka, settings.instance)
             for (group, *topics), table in tables.items()
         ]
-        sweeper = Sweeper(FOLDERS, Signatures(database).in_folders, bucket, SystemClock())
-        yield Worker(publisher, running, {"mongo": partial(mongo.ping, database)}, [sweeper.run])
+        sweeper = Sweeper(FOLDERS, Signatures(database).in_folders, bucket, clock)
+        purge = Purge(removal, outlived(settings.retention, SIGNATURES, "replaced"), clock)
+        ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
 
 
-SERVICE = Service(NAME, Settings, api, worker)
+def sealed(settings: Settings) -> list[Sealed]:
+    """Where sealed texts stand."""
+    rest = Sealer(settings.seal)
+    return [Sealed(FORMS, "number_sealed", rest, lambda document: f"document_number:{document['_id']}")]
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed)})

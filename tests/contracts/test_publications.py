@@ -16,7 +16,16 @@ from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
 from services.attachments.store import Attachment
 from services.identity.publications import PUBLICATIONS as IDENTITY
-from services.identity.store import CERTIFICATES, CHALLENGES, PRACTITIONERS, Certificate, Challenge, Practitioner
+from services.identity.store import (
+    CERTIFICATES,
+    CHALLENGES,
+    ERASURES,
+    PRACTITIONERS,
+    Certificate,
+    Challenge,
+    Erased,
+    Practitioner,
+)
 from services.notify.publications import PUBLICATIONS as NOTIFY
 from services.notify.store import MESSAGES, Message
 from services.records.publications import PUBLICATIONS as RECORDS
@@ -29,6 +38,7 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Certificate, IDENTITY[CERTIFICATES]),
     (Challenge, IDENTITY[CHALLENGES]),
     (Look, IDENTITY[LOOKS]),
+    (Erased, IDENTITY[ERASURES]),
     (Message, NOTIFY[MESSAGES]),
     (Record, RECORDS[COLLECTION]),
     (Look, RECORDS[LOOKS]),
@@ -69,7 +79,7 @@ def check(publication: Publication, document: Document) -> list[type[EventData]]
     events = list(publication(stored))
     for event in events:
         record = encode(event, "/test", 6)
-        assert event.contract.model_validate_json(record.value, strict=False).version == document.version
+        assert event.contract.model_validate_json(record.value or b"", strict=False).version == document.version
         assert record.topic == event.contract.TOPIC
         assert record.key.decode() == document.id
     return [event.contract for event in events]

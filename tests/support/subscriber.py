@@ -15,11 +15,12 @@ Records = list[ConsumerRecord]
 
 @dataclass
 class Subscriber:
-    """Keeps what it has read; goes on after a broken connection where it was."""
+    """Keeps what it has read, tombstones apart; goes on after a broken connection where it was."""
 
     servers: str
     topic: str
     records: Records = field(default_factory=list)
+    tombstones: Records = field(default_factory=list)
     _next: dict[int, int] = field(default_factory=dict)
 
     async def skip(self) -> None:
@@ -35,7 +36,8 @@ class Subscriber:
                 consumer.seek(partition, self._next.get(partition.partition, 0))
             while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
                 for partition, batch in (await consumer.getmany(timeout_ms=200)).items():
-                    self.records += batch
+                    self.records += [record for record in batch if record.value is not None]
+                    self.tombstones += [record for record in batch if record.value is None]
                     self._next[partition.partition] = batch[-1].offset + 1  # at once: nothing may come in between
         return self.records
 

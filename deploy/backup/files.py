@@ -1,0 +1,117 @@
+"""The files of a backup: BSON as mongodump writes it, objects under their keys, and a manifest with digests.
+
+<root>/objects/<service>/<key>    shared by all dumps: objects never change
+<root>/objects/<service>.sha256   their digests, as `sha256sum -c` reads them
+<root>/<time>/<database>/<collection>.bson, <root>/<time>/<service>.keys, <root>/<time>/manifest.json (written last)
+"""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel
+
+CHUNK_BYTES = 1 << 20
+MANIFEST, OBJECTS = "manifest.json", "objects"
+
+
+class Damaged(Exception):
+    """A file of the backup is not what was written."""
+
+
+class Written(BaseModel):
+    """A collection's file: how many documents, and its SHA-256."""
+
+    documents: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """A dump that is complete: when it began, its collections by database, its objects by service."""
+
+    began_at: datetime
+    seconds: float
+    databases: dict[str, dict[str, Written]]
+    objects: dict[str, int]
+
+    @classmethod
+    def read(cls, dump: Path) -> "Manifest":
+        """Of a dump. Raises `Damaged` when it was not completed."""
+        if not (dump / MANIFEST).exists():
+            raise Damaged(f"{dump} has no manifest: this dump was not completed")
+        return cls.model_validate_json((dump / MANIFEST).read_text())
+
+
+async def write_documents(path: Path, documents: AsyncIterator[bytes]) -> Written:
+    """One BSON document behind the other."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest, count = hashlib.sha256(), 0
+    with path.open("xb") as file:
+        async for document in documents:
+            file.write(document)
+            digest.update(document)
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return Written(documents=count, sha256=digest.hexdigest())
+
+
+def read_documents(path: Path) -> Iterator[bytes]:
+    """What `write_documents` wrote: each begins with its length in bytes."""
+    with path.open("rb") as file:
+        while head := file.read(4):
+            yield head + file.read(int.from_bytes(head, "little") - 4)
+
+
+def check(path: Path, written: Written) -> None:
+    """Raises `Damaged` unless the file is as it was written."""
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != written.sha256:
+            raise Damaged(str(path))
+
+
+class Objects:
+    """The objects of a service, kept once for all dumps."""
+
+    def __init__(self, root: Path, service: str) -> None:
+        self.folder = root / OBJECTS / service
+        self._digests = root / OBJECTS / f"{service}.sha256"
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def has(self, key: str) -> bool:
+        """Whether it was copied before."""
+        return (self.folder / key).exists()
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Copy it: whole, or not at all."""
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_name(f"{path.name}.new")
+        fresh.write_bytes(content)
+        with self._digests.open("a") as digests:
+            digests.write(f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(self._digests.parent)}\n")
+        fresh.rename(path)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 by key; the last line about a key holds."""
+        if not self._digests.exists():
+            return {}
+        lines = (line.split("  ", 1) for line in self._digests.read_text().splitlines())
+        return {path.partition("/")[2]: digest for digest, path in lines}
+
+    def get(self, key: str, digest: str | None) -> bytes:
+        """The object. Raises `Damaged`."""
+        content = (self.folder / key).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise Damaged(key)
+        return content
+
+    def all(self) -> list[str]:
+        """All that were copied."""
+        return [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()]
+
+    def drop(self, key: str) -> None:
+        """No dump names it any more."""
+        (self.folder / key).unlink()

@@ -1,0 +1,43 @@
+"""What the topics have told last of every document: a backup is older than that."""
+
+from dataclasses import dataclass, field
+
+from contracts.identity import PractitionerErased
+from kit import kafka
+from kit.kafka import Record
+from kit.settings import KafkaSettings
+
+
+@dataclass(frozen=True)
+class Head:
+    """The greatest version told, of whose document, and whether a tombstone came last."""
+
+    version: int
+    person: str
+    removed: bool
+
+
+@dataclass
+class Heads:
+    """By document id; and who was erased: practitioner id by erasure id."""
+
+    documents: dict[str, Head] = field(default_factory=dict)
+    erasures: dict[str, Head] = field(default_factory=dict)
+
+    def take(self, record: Record) -> None:
+        """One record more."""
+        headers = dict(record.headers)
+        if record.key is None or "ce_sequence" not in headers:
+            return
+        heads = self.erasures if headers["ce_type"] == PractitionerErased.TYPE.encode() else self.documents
+        key, told = record.key.decode(), int(headers["ce_sequence"])
+        known = heads.get(key)
+        version = max(told, known.version if known else 0)
+        heads[key] = Head(version, headers["ce_partitionkey"].decode(), record.value is None)
+
+
+async def heads_of(settings: KafkaSettings, service: str) -> Heads:
+    """Read the service's topic whole."""
+    heads = Heads()
+    await kafka.read_all(settings, [f"{service}.changes"], heads.take)
+    return heads

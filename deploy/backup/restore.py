@@ -1,0 +1,176 @@
+"""Restoring: documents and objects come back, and the topics are told of everything that is not as they said."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import cast
+
+from deploy.backup.files import Manifest, Objects, check, read_documents
+from deploy.backup.heads import Head, Heads, heads_of
+from deploy.backup.plan import PLANS, Patch, Settings
+from kit import archive, blobs, kafka, mongo
+from kit.clock import to_milliseconds
+from kit.documents import RESTORED
+from kit.kafka import Partition
+from kit.mongo import Database, Fields
+from kit.removal import TOMBSTONES
+from services.identity.consumers import ACCESS_TOPICS, ACCESSES
+from services.identity.store import ERASURES, Erased
+
+BY = "command:restore"
+SESSION_SECONDS = 60  # a member that was stopped counts until its session has ended
+TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png"}
+
+
+class NotEmpty(Exception):
+    """There are documents already: nothing is ever written over."""
+
+
+@dataclass
+class Report:
+    """What a restore did; `lost` by service: documents that are older now than the topics had told, or gone."""
+
+    documents: int
+    objects: int
+    lost: dict[str, list[str]]
+
+
+async def restore(settings: Settings, root: Path, dump: Path) -> Report:
+    """Put a dump back into empty databases while no service runs. Raises `NotEmpty`, `Damaged`, `kafka.GroupInUse`."""
+    manifest = Manifest.read(dump)
+    for path, written in ((dump / d / f"{c}.bson", w) for d, cs in manifest.databases.items() for c, w in cs.items()):
+        check(path, written)
+    async with mongo.connect(settings.mongo, "restore") as any_database:
+        client = any_database.client
+        await _refuse_unless_empty([client.get_database(service) for service in PLANS])
+        await _begin_anew(settings)
+        documents = 0
+        for service, collections in manifest.databases.items():
+            for name in collections:
+                documents += await _fill(client.get_database(service), name, dump / service / f"{name}.bson")
+        objects = await put_objects(settings, root, dump)
+        lost = {service: await _reconcile(settings, client.get_database(service), service) for service in PLANS}
+    return Report(documents, objects, lost)
+
+
+async def _refuse_unless_empty(databases: Sequence[Database]) -> None:
+    for database in databases:
+        for name in await database.list_collection_names():
+            if await database[name].find_one({}):
+                raise NotEmpty(f"{database.name}.{name} has documents: drop the database first")
+
+
+async def _begin_anew(settings: Settings) -> None:
+    """Publishers tell everything again; looks that the topics still have come back into the access logs."""
+    for service in PLANS:
+        group = f"{service}.publisher"
+        async with kafka.admin(settings.kafka) as admin:
+            count, _ = await admin.position(group)
+        await _move(settings, group, {Partition(group, 0): (count, "")})
+    looks = {Partition(topic, number) for topic in ACCESS_TOPICS for number in range(settings.kafka.partitions)}
+    await _move(settings, ACCESSES, dict.fromkeys(looks, (0, "")))
+
+
+async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
+    """As soon as nobody is a member any more."""
+    until = monotonic() + SESSION_SECONDS
+    while True:
+        try:
+            return await kafka.move_group(settings.kafka, group, to)
+        except kafka.GroupInUse:
+            if monotonic() > until:
+                raise
+        await asyncio.sleep(1)
+
+
+async def _fill(database: Database, collection: str, path: Path) -> int:
+    documents, count = read_documents(path), 0
+    while some := list(islice(documents, 500)):
+        await archive.put_raw(database, collection, some)
+        count += len(some)
+    return count
+
+
+async def put_objects(settings: Settings, root: Path, dump: Path) -> int:
+    """Put back the files that are missing in the buckets. Returns how many."""
+    services = Manifest.read(dump).objects
+    return sum([await _put_missing(settings, root, dump, service) for service in services])
+
+
+async def _put_missing(settings: Settings, root: Path, dump: Path, service: str) -> int:
+    kept, count = Objects(root, service), 0
+    digests = kept.digests()
+    async with blobs.connect(settings.bucket_of(service)) as bucket:
+        await bucket.prepare()
+        there = set(await bucket.keys(""))
+        for key in (dump / f"{service}.keys").read_text().splitlines():
+            if key not in there:
+                content = kept.get(key, digests.get(key))
+                await bucket.put(key, content, TYPES.get(content[:3], "application/octet-stream"))
+                count += 1
+    return count
+
+
+async def _reconcile(settings: Settings, database: Database, service: str) -> list[str]:
+    """Whoever subscribed has newer versions than these: what is here is raised above them, what is not here ends."""
+    heads, at = await heads_of(settings.kafka, service), to_milliseconds(datetime.now(UTC))
+    known = dict(heads.documents)
+    lost = []
+    for collection in PLANS[service].told:
+        patch = PLANS[service].patches.get(collection, {})
+        for identity in await _older(database, collection, known):
+            await _raise(database, collection, identity, heads.documents[identity].version, at, patch)
+            lost.append(f"{collection}/{identity}")
+    for identity, head in known.items():
+        if not head.removed:
+            await _end(database, identity, head, at)
+            lost.append(f"gone/{identity}")
+    await _erase_again(database, heads, at)
+    return lost
+
+
+async def _older(database: Database, collection: str, known: dict[str, Head]) -> list[str]:
+    """Ids of documents that the topic knows newer, or removed; what is found is taken out of `known`."""
+    older = []
+    async for found in database[collection].find({}, {"version": True}):
+        identity = cast(str, found["_id"])
+        head = known.pop(identity, None)
+        if head and (head.version > cast(int, found["version"]) or head.removed):
+            older.append(identity)
+    return older
+
+
+async def _raise(
+    database: Database, collection: str, identity: str, version: int, at: datetime, patch: Patch
+) -> None:  # fmt: skip
+    document = await database[collection].find_one({"_id": identity})
+    if document is not None:
+        await database[collection].replace_one({"_id": identity}, raised(document, version, at, patch))
+
+
+def raised(document: Fields, version: int, at: datetime, patch: Patch) -> dict[str, object]:
+    """The document as a version behind `version`; its history says that it was restored."""
+    changes = [{"field": name, "old": document.get(name), "new": value} for name, value in patch.items()]
+    entry = {"version": version + 1, "at": at, "by": BY, "action": RESTORED, "changes": changes}
+    made = {"version": version + 1, "action": RESTORED, "changed": list(patch), "updated_at": at}
+    return {**document, **patch, **made, "history": [*cast(list[object], document["history"]), entry]}
+
+
+async def _end(database: Database, identity: str, head: Head, at: datetime) -> None:
+    stone = {"_id": identity, "practitioner_id": head.person, "version": head.version + 1, "updated_at": at}
+    await database[TOMBSTONES].replace_one({"_id": identity}, stone, upsert=True)
+
+
+async def _erase_again(database: Database, heads: Heads, at: datetime) -> None:
+    """Whoever was ever erased is erased again: the dump may know them still, and no service has to remember."""
+    for identity, head in heads.erasures.items():
+        await _raise(database, ERASURES, identity, head.version, at, {})
+        if await database[ERASURES].find_one({"_id": identity}) is None:
+            fields = {"id": identity, "practitioner_id": head.person, "reason": "restored from the topic"}
+            erased = Erased.first(at=at, by=BY, action="erased", **fields)
+            told = erased.model_copy(update={"version": head.version + 1})
+            await database[ERASURES].insert_one(told.model_dump(by_alias=True))

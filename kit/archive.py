@@ -1,0 +1,31 @@
+"""Whole databases as they are stored, for a backup and its way back."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from kit.mongo import RAW, Database, Session, translated
+
+
+@asynccontextmanager
+async def at_one_time(database: Database) -> AsyncIterator[Session]:
+    """A session whose reads show all databases of the server as they were at its first one.
+
+    The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes, unless it is told otherwise.
+    """
+    with translated():
+        async with await database.client.start_session(snapshot=True) as session:
+            yield session
+
+
+async def raw_documents(database: Database, collection: str, session: Session | None = None) -> AsyncIterator[bytes]:
+    """Every document of a collection in BSON."""
+    found = database.get_collection(collection, codec_options=RAW).find({}, batch_size=1_000, session=session)
+    with translated():
+        async for document in found:
+            yield document.raw
+
+
+async def put_raw(database: Database, collection: str, documents: Sequence[bytes]) -> None:
+    """Insert documents in BSON."""
+    with translated():
+        await database.get_collection(collection, codec_options=RAW).insert_many(map(RAW.document_class, documents))

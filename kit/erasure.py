@@ -1,0 +1,153 @@
+"""Erasing a person: everything a service holds of them goes, in the database, the bucket and its dead letters.
+
+Who is erased is remembered (an id, nothing more): an event that comes late must not bring anything back.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from kit import deadletter, log, metrics
+from kit.blobs import Bucket
+from kit.clock import Clock
+from kit.consumer import Handler
+from kit.errors import Unavailable
+from kit.events import Event
+from kit.mongo import Database, Fields, Index, translated
+from kit.removal import Removal
+from kit.settings import KafkaSettings
+
+ERASED = "erased"
+AGAIN = (timedelta(minutes=15), timedelta(days=1))
+"""When all is looked through again: behind every request and token that was under way; and when the topics' segments
+have been rolled since (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition."""
+PAUSE_SECONDS = 30.0
+logger = log.get(__name__)
+
+
+def no_files(_: Fields) -> Sequence[str]:
+    """Of documents that name none."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A collection with documents of people; `person`: the field with their id, `indexed` where that is known to be.
+
+    `files`: how the keys of the objects begin that a document (with its history) names.
+    """
+
+    collection: str
+    person: str = "practitioner_id"
+    indexed: bool = False
+    files: Callable[[Fields], Sequence[str]] = no_files
+
+
+class Erasure:
+    """What a service does when somebody is erased. Everything may be done twice; a kill in the middle loses nothing."""
+
+    def __init__(
+        self, database: Database, holdings: Sequence[Holding], removal: Removal, groups: Sequence[str],
+        kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None,
+    ) -> None:  # fmt: skip
+        self._holdings, self._removal, self._groups, self._bucket = holdings, removal, groups, bucket
+        self._database, self._erased, self._kafka, self._clock = database, database[ERASED], kafka, clock
+        self._known: set[str] | None = None
+        self._prepared = False
+
+    async def prepare(self) -> None:
+        """Create the indexes once; a readiness check."""
+        if not self._prepared:
+            await self._removal.prepare()
+            with translated():
+                for holding in self._holdings:
+                    if not holding.indexed:
+                        await self._database[holding.collection].create_indexes(
+                            [Index([(holding.person, 1)], name="of_person")]
+                        )
+            self._prepared = True
+
+    async def handle(self, event: Event) -> None:
+        """An event that says so."""
+        await self.erase(event.practitioner_id)
+
+    async def erase(self, person: str) -> None:
+        """Erase somebody now, and again later. Raises `Unavailable`."""
+        now = self._clock.now()
+        await self._remember(person, {"at": now, "passes": 0, "due_at": now + AGAIN[0]})
+        (await self._people()).add(person)
+        await self._look_through(person)
+
+    async def _remember(self, person: str, state: Fields) -> None:
+        with translated():
+            await self._erased.replace_one({"_id": person}, state, upsert=True)
+
+    async def _look_through(self, person: str) -> None:
+        documents = sum([await self._empty(holding, person) for holding in self._holdings])
+        await self._removal.tell_again(person)
+        letters = await deadletter.forget(self._kafka, self._groups, person)
+        metrics.erased_documents.inc(documents)
+        logger.info("a person is erased here", practitioner_id=person, documents=documents, letters=letters)
+
+    async def _empty(self, holding: Holding, person: str) -> int:
+        """Files first: nobody finds them any more when their document is gone."""
+        removed = 0
+        while found := await self._removal.find(holding.collection, {holding.person: person}):
+            for document in found:
+                for beginning in holding.files(document):
+                    await self._remove_files(beginning)
+                await self._removal.remove(holding.collection, document)
+            removed += len(found)
+        return removed
+
+    async def _remove_files(self, beginning: str) -> None:
+        if self._bucket is not None:
+            for key in await self._bucket.keys(beginning):
+                await self._bucket.delete(key)
+
+    def guarded(self, handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
+        """The same handlers, which pass over what is told of people who are erased."""
+        return {name: self._unless_erased(handler) for name, handler in handlers.items()}
+
+    def _unless_erased(self, handler: Handler) -> Handler:
+        async def handle(event: Event) -> None:
+            if event.practitioner_id not in await self._people():
+                await handler(event)
+
+        return handle
+
+    async def _people(self) -> set[str]:
+        """As read within the last half minute: what slips through meanwhile is found when all is looked through again.
+
+        A set, because an event in the stream must not cost a question to the database.
+        """
+        if self._known is None:
+            await self._read()
+        return self._known or set()
+
+    async def _read(self) -> None:
+        with translated():
+            found = await self._erased.find({}, {"_id": True}).to_list(None)
+        self._known = {cast(str, each["_id"]) for each in found}
+
+    async def run(self) -> None:
+        """Look again, for ever, when it is due."""
+        while True:
+            try:
+                await self._read()
+                await self.look_again()
+            except Unavailable as error:
+                logger.warning("not looked for erased people", error=repr(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def look_again(self) -> None:
+        """Erase once more whoever is due."""
+        with translated():
+            due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
+        for state in due:
+            await self._look_through(cast(str, state["_id"]))
+            passes = cast(int, state["passes"]) + 1
+            following = cast(datetime, state["at"]) + AGAIN[passes] if passes < len(AGAIN) else None
+            await self._remember(cast(str, state["_id"]), {"at": state["at"], "passes": passes, "due_at": following})

@@ -1,0 +1,110 @@
+"""Removing documents for good: the database forgets them, and their topic is told by a tombstone.
+
+A tombstone is a document first: the publisher tells it as it tells every other, again too when its position was lost.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from kit import log
+from kit.clock import Clock
+from kit.errors import Unavailable
+from kit.mongo import Database, Fields, Index, translated
+from kit.settings import RetentionSettings
+
+TOMBSTONES = "tombstones"
+FORGET_SECONDS = 90 * 24 * 3600  # far longer than a publisher may be away
+MOST = 500
+PAUSE_SECONDS = 3600
+logger = log.get(__name__)
+
+
+class Removal:
+    """Removes documents of a database; those in the collections `told` stand in a compacted topic."""
+
+    def __init__(self, database: Database, clock: Clock, told: Collection[str]) -> None:
+        self._database, self._clock, self._told = database, clock, told
+        self._tombstones = database[TOMBSTONES]
+
+    async def prepare(self) -> None:
+        """Create the indexes of the tombstones."""
+        forgotten = Index([("updated_at", 1)], expireAfterSeconds=FORGET_SECONDS)
+        with translated():
+            await self._tombstones.create_indexes([forgotten, Index([("practitioner_id", 1)])])
+
+    async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
+        """Some documents that match, with their histories; none when there are no more."""
+        with translated():
+            return await self._database[collection].find(query, limit=MOST).to_list(MOST)
+
+    async def remove(self, collection: str, document: Fields) -> None:
+        """Remove a document. The tombstone is written first: whoever dies in between does it all again."""
+        if collection in self._told:
+            await self._tell(document)
+        with translated():
+            await self._database[collection].delete_one({"_id": document["_id"]})
+
+    async def tell_again(self, person: str) -> None:
+        """Tell the tombstones of a person once more: behind what was being written while they were told first."""
+        with translated():
+            for stone in await self._tombstones.find({"practitioner_id": person}).to_list(None):
+                await self._tell(stone)
+
+    async def _tell(self, last: Fields) -> None:
+        """`last`: the document as it was, or its tombstone."""
+        stone = {
+            "_id": last["_id"],
+            "practitioner_id": last.get("practitioner_id", last["_id"]),  # a person's own document has only the id
+            "version": cast(int, last["version"]) + 1,
+            "updated_at": self._clock.now(),
+        }
+        with translated():
+            await self._tombstones.replace_one({"_id": stone["_id"]}, stone, upsert=True)
+
+
+@dataclass(frozen=True)
+class Outlived:
+    """Documents of a collection in this state that nobody wrote for so long."""
+
+    collection: str
+    state: str
+    age: timedelta
+
+    def query(self, now: datetime) -> Fields:
+        """Finds them."""
+        return {"state": self.state, "updated_at": {"$lt": now - self.age}}
+
+
+def outlived(retention: RetentionSettings, collection: str, state: str) -> list[Outlived]:
+    """As the settings say: nothing, where they say nothing."""
+    return [Outlived(collection, state, timedelta(days=days))] if (days := retention.deleted_days) else []
+
+
+class Purge:
+    """Removes what outlived the time for which it is kept."""
+
+    def __init__(self, removal: Removal, outlived: Sequence[Outlived], clock: Clock) -> None:
+        self._removal, self._outlived, self._clock = removal, outlived, clock
+
+    async def run(self) -> None:
+        """Purge for ever, once an hour."""
+        while True:
+            try:
+                await self.purge()
+            except Unavailable as error:
+                logger.warning("not purged", error=repr(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def purge(self) -> None:
+        """Everything that is due now."""
+        for each in self._outlived:
+            removed = 0
+            while found := await self._removal.find(each.collection, each.query(self._clock.now())):
+                for document in found:
+                    await self._removal.remove(each.collection, document)
+                removed += len(found)
+            if removed:
+                logger.info("purged", collection=each.collection, state=each.state, documents=removed)

@@ -1,0 +1,72 @@
+"""New keys for what is sealed: `python -m services.identity reseal` seals anew, portraits too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contracts.identity import CONTACT_CONTEXT
+from kit import log
+from kit.blobs import Bucket
+from kit.ids import secret_id
+from kit.mongo import Database, Fields, translated
+from kit.reseal import Sealed
+from kit.seal import Sealer
+from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF, portraits
+
+logger = log.get(__name__)
+
+
+def sealed(rest: Sealer, bus: Sealer) -> Sequence[Sealed]:
+    """Where sealed texts stand. A code's message is not worth it: it is gone within a day."""
+
+    def number(document: Fields) -> str:
+        return f"document_number:{document['_id']}"
+
+    return [
+        Sealed(PRACTITIONERS, "number_sealed", rest, number),
+        Sealed(PRACTITIONERS, "former_numbers_sealed", rest, number),
+        Sealed(PRACTITIONERS, "address_sealed", rest, lambda document: f"address:{document['_id']}"),
+        Sealed(STAFF, "totp_sealed", rest, lambda document: f"totp:{document['_id']}"),
+        Sealed(CERTIFICATES, "contact", bus, lambda document: f"{CONTACT_CONTEXT}:{document['practitioner_id']}"),
+    ]
+
+
+async def renew_portraits(database: Database, bucket: Bucket, rest: Sealer) -> int:
+    """Seal portraits anew, those of before too, each under a new key: objects never change. Returns how many."""
+    count = 0
+    with translated():
+        async for person in database[PRACTITIONERS].find({}):
+            renewed = await _renewed(person, bucket, rest)
+            if renewed:
+                count += await _write(database, person, bucket, renewed)
+    logger.info("portraits sealed anew", portraits=count)
+    return count
+
+
+async def _renewed(person: Fields, bucket: Bucket, rest: Sealer) -> dict[str, str]:
+    """The new key by the old one, of what was not sealed with the current key."""
+    keys = {}
+    for key in portraits(person):
+        content = await bucket.get(key)
+        anew = rest.renew_bytes(content, f"portrait:{person['_id']}") if content else None
+        if anew:
+            keys[key] = f"portraits/{secret_id()}"
+            await bucket.put(keys[key], anew, "application/octet-stream")
+    return keys
+
+
+async def _write(database: Database, person: Fields, bucket: Bucket, keys: dict[str, str]) -> int:
+    """The document names the new objects; then the old ones go. When somebody was quicker, the new ones do."""
+    guard = {"_id": person["_id"], "version": person["version"]}
+    result = await database[PRACTITIONERS].replace_one(guard, _naming(person, keys))
+    for old, new in keys.items():
+        await bucket.discard(old if result.matched_count else new)
+    return len(keys) if result.matched_count else 0
+
+
+def _naming(value: object, keys: dict[str, str]) -> Any:
+    """The document, history and all, with each key replaced."""
+    if isinstance(value, Mapping):
+        return {name: _naming(each, keys) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_naming(each, keys) for each in value]
+    return keys.get(value, value) if isinstance(value, str) else value

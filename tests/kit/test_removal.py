@@ -1,0 +1,182 @@
+"""Documents that are removed: tombstones on the topic, again after a lost position; purged; a person erased."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import cast
+
+import pytest
+import pytest_asyncio
+
+from kit import blobs
+from kit.blobs import Bucket
+from kit.clock import ManualClock
+from kit.erasure import AGAIN, Erasure, Holding
+from kit.errors import Unavailable
+from kit.events import REMOVED, Event, decode
+from kit.kafka import Record
+from kit.mongo import Fields
+from kit.removal import TOMBSTONES, Outlived, Purge, Removal
+from tests.kit.test_publisher import store_position
+from tests.support.names import own_id, own_name
+from tests.support.stack import RunningStack
+from tests.support.things import Thing, Things, running
+from tests.support.topics import own_topics
+from tests.support.waiting import eventually
+
+TOLD = ("things",)
+
+
+def removal_of(things: Things) -> Removal:
+    return Removal(things.database, ManualClock(), TOLD)
+
+
+async def remove(things: Things, thing: Thing) -> None:
+    removal = removal_of(things)
+    for document in await removal.find("things", {"_id": thing.id}):
+        await removal.remove("things", document)
+
+
+async def tombstones(things: Things, count: int) -> list[Record]:
+    async def told() -> list[Record]:
+        await things.subscriber.read()
+        found = things.subscriber.tombstones
+        return found if len(found) >= count else []
+
+    return await eventually(told, 20, f"{count} tombstones")
+
+
+async def test_what_is_removed_ends_with_a_tombstone(things: Things) -> None:
+    (thing,) = await things.write(1)
+    async with running(things.publisher):
+        await things.seen(1)
+        thing = await things.rewrite(thing, "second")
+        await remove(things, thing)
+        (record,) = await tombstones(things, 1)
+        event = decode(record.headers, record.value)
+    assert (event.type, event.subject, event.version, event.data) == (REMOVED, thing.id, 3, b"")
+    assert event.practitioner_id == thing.practitioner_id
+    assert record.partition == things.subscriber.records[0].partition
+    assert record.offset > things.subscriber.records[-1].offset
+    assert await things.collection.get(thing.id) is None
+
+
+async def test_a_tombstone_is_told_again_when_the_position_was_lost(things: Things) -> None:
+    gone, stays = await things.write(2)
+    async with running(things.publisher):
+        await things.seen(2)
+    await remove(things, gone)
+    await store_position(things, 2, "lost")
+    async with running(things.publisher):
+        (record,) = await tombstones(things, 1)
+    assert record.key.decode() == gone.id
+    assert [version for identity, version in await things.seen(3) if identity == stays.id] == [1, 1]
+
+
+async def test_who_dies_while_removing_does_it_again(things: Things) -> None:
+    (thing,) = await things.write(1)
+    removal = removal_of(things)
+    (document,) = await removal.find("things", {"_id": thing.id})
+    await removal._tell(document)  # dead before the document was deleted
+    await remove(things, thing)
+    (stone,) = [each async for each in things.database[TOMBSTONES].find({})]
+    assert (stone["_id"], await things.collection.get(thing.id)) == (thing.id, None)
+
+
+async def test_what_outlived_its_time_is_purged_and_nothing_else(things: Things) -> None:
+    old, young = await things.write(2)
+    clock = ManualClock()
+    await things.database["things"].update_one({"_id": old.id}, {"$set": {"state": "deleted"}})
+    await things.database["things"].update_one({"_id": young.id}, {"$set": {"state": "active"}})
+    purge = Purge(Removal(things.database, clock, TOLD), [Outlived("things", "deleted", timedelta(days=30))], clock)
+    await purge.purge()
+    assert await things.database["things"].count_documents({}) == 2
+    clock.advance(timedelta(days=31))
+    await purge.purge()
+    assert [each["_id"] async for each in things.database["things"].find({})] == [young.id]
+
+
+class Broken(Bucket):
+    """S3 is away."""
+
+    async def keys(self, prefix: str) -> list[str]:
+        raise Unavailable("S3")
+
+
+@pytest_asyncio.fixture
+async def group(stack: RunningStack) -> AsyncIterator[str]:
+    name = own_name("group")
+    async with own_topics(stack.kafka, **{f"{name}.dead": 1}):
+        yield name
+
+
+@pytest_asyncio.fixture
+async def bucket(stack: RunningStack) -> AsyncIterator[Bucket]:
+    async with blobs.connect(stack.blobs("attachments")) as opened:
+        yield opened
+
+
+def folder(document: Fields) -> list[str]:
+    return [f"scans/{document['_id']}/"]
+
+
+def erasure_of(things: Things, group: str, clock: ManualClock, bucket: Bucket) -> Erasure:
+    holdings = [Holding("things", files=folder)]
+    return Erasure(things.database, holdings, removal_of(things), [group], things.settings, clock, bucket)
+
+
+async def test_a_person_goes_with_their_files_and_comes_back_by_no_event(
+    things: Things, group: str, bucket: Bucket
+) -> None:
+    (mine,), (other,) = await things.write(1, "zhang"), await things.write(1, "li")
+    for thing in (mine, other):
+        await bucket.put(f"scans/{thing.id}/original", b"a scan", "image/jpeg")
+    clock, seen = ManualClock(), list[str]()
+
+    async def keep(event: Event) -> None:
+        seen.append(event.practitioner_id)
+
+    erasure = erasure_of(things, group, clock, bucket)
+    await erasure.prepare()
+    handler = erasure.guarded({"told": keep})["told"]
+    await erasure.erase("zhang")
+    assert [each["_id"] async for each in things.database["things"].find({})] == [other.id]
+    assert (await bucket.keys(f"scans/{mine.id}"), await bucket.keys(f"scans/{other.id}")) == (
+        [], [f"scans/{other.id}/original"],
+    )  # fmt: skip
+    for person in ("zhang", "li"):
+        await handler(Event("told", "1", "/things", own_id(), person, 1, b"{}"))
+    assert seen == ["li"]
+    await bucket.delete(f"scans/{other.id}/original")
+
+
+async def test_erasing_goes_on_after_s3_was_away(things: Things, group: str, bucket: Bucket) -> None:
+    (mine,) = await things.write(1, "zhang")
+    await bucket.put(f"scans/{mine.id}/original", b"a scan", "image/jpeg")
+    clock, away = ManualClock(), Broken(bucket._settings, bucket._threads)
+    with pytest.raises(Unavailable):
+        await erasure_of(things, group, clock, away).erase("zhang")
+    assert await things.collection.get(mine.id), "the document still says where its files are"
+    await erasure_of(things, group, clock, bucket).erase("zhang")
+    assert (await things.collection.get(mine.id), await bucket.keys(f"scans/{mine.id}")) == (None, [])
+
+
+async def test_what_was_under_way_is_found_when_all_is_looked_through_again(
+    things: Things, group: str, bucket: Bucket
+) -> None:
+    clock = ManualClock()
+    erasure = erasure_of(things, group, clock, bucket)
+    await things.write(1, "zhang")
+    await erasure.erase("zhang")
+    await things.write(1, "zhang")  # a request with a token of some minutes ago
+    await erasure.look_again()
+    assert await things.database["things"].count_documents({}) == 1, "not due yet"
+    for after in AGAIN:
+        clock.advance(after)
+        await erasure.look_again()
+    assert await things.database["things"].count_documents({}) == 0
+    stones = [each async for each in things.database[TOMBSTONES].find({})]
+    assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "told again at each look"
+    clock.advance(timedelta(days=30))
+    await erasure.look_again()
+    stones = [each async for each in things.database[TOMBSTONES].find({})]
+    assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "and then never more"

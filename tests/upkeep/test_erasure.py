@@ -1,0 +1,158 @@
+"""A person is erased: of twelve marks planted wherever a file can hold one, none is left anywhere."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from kit import kafka, mongo
+from kit.auth import TokenIssuer
+from kit.topics import read_file
+from tests.attachments.conftest import Uploader
+from tests.support.letters import lay_letter
+from tests.support.people import EDUCATION, Person
+from tests.support.problems import problem
+from tests.support.scans import scan
+from tests.support.stack import RunningStack
+from tests.support.staffing import Hire
+from tests.support.traces import SERVICES, everything, in_topics, own, traces
+from tests.support.visits import WINDOW, Citizen, LoginPage, Window
+from tests.support.waiting import eventually
+
+GROUND = "依本人申请"
+AT_ONCE = {
+    "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "100", "segment.ms": "100", "delete.retention.ms": "0",
+    "min.cleanable.dirty.ratio": "0.01",
+}  # fmt: skip
+REMEMBER = {f"{service}.{name}" for service in SERVICES for name in ("erased", "tombstones")}
+"""Where the id of who was erased, and of their documents, stays."""
+
+
+@dataclass
+class Marked:
+    """Somebody whose file is full of marks."""
+
+    citizen: Citizen
+    marks: list[str]
+    sealed: list[str] = field(default_factory=list)  # never in plain, before or after
+
+
+def mark() -> str:
+    return f"㐂{secrets.token_hex(6)}"
+
+
+@pytest_asyncio.fixture
+async def marked(
+    stack: RunningStack, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
+) -> Marked:
+    name, authority, device, school, major, title, why, agent, cause = (mark() for _ in range(9))
+    name = "㐂" + "".join(chr(0x4E00 + secrets.randbelow(0x4000)) for _ in range(7))
+    citizen = Citizen()
+    citizen.card |= {"name": name, "authority": authority, "reader": {"device_id": device}}
+    citizen.card["address"] = f"上海市黄浦区{mark()}"
+    answer = await window.read_card(citizen)
+    assert answer.status_code == 201, answer.text
+    citizen.id = answer.json()["practitioner_id"]
+    assert (await window.issue(citizen)).status_code == 201
+    login = LoginPage(gateway, login_page.redis, login_page.inbox)
+    challenge = await login.challenge(citizen)
+    body = {"challenge_id": challenge, "code": await login.code(citizen.phone)}
+    plain_agent = agent.removeprefix("㐂")
+    entered = await gateway.post("/api/identity/login/sessions", json=body, headers={"User-Agent": plain_agent})
+    assert entered.status_code == 201, entered.text
+    person = Person(gateway, issuer, citizen.id)
+    record = await person.created(EDUCATION | {"school": school, "major": major})
+    changed = await person.change(record["record_id"], 1, EDUCATION | {"school": school})
+    assert changed.status_code == 200, changed.text
+    inside = secrets.token_hex(12)
+    uploader = Uploader(person)
+    await uploader.sent(record["record_id"], scan(seed=7, comment=inside.encode()), title)
+    await uploader.verdict(record["record_id"])
+    assert (await person.call("POST", "/api/signature/practitioners/me/forms")).status_code == 201
+    sheet = {"file": ("form.jpg", scan(seed=8), "image/jpeg")}
+    sent = await person.call("POST", "/api/signature/practitioners/me/signature", files=sheet)
+    assert sent.status_code == 202, sent.text
+    reason = {"X-Access-Reason": quote(why)}
+    seen = await window.clerk.call("GET", f"/api/records/practitioners/{citizen.id}/records", headers=reason)
+    assert seen.status_code == 200, seen.text
+    await lay_letter(stack, "a bug", citizen.id, cause.encode())
+    plain = [name, authority, device, school, major, title, why, plain_agent, cause, inside]
+    return Marked(citizen, plain, [citizen.number, citizen.phone])
+
+
+@pytest_asyncio.fixture
+async def compacting(stack: RunningStack) -> AsyncIterator[None]:
+    """Kafka compacts within seconds; afterwards as deploy/topics.yaml says."""
+    topics = [
+        topic for topic in read_file(Path("deploy/topics.yaml"))
+        if own(topic.name) and topic.config.get("cleanup.policy") == "compact"
+    ]  # fmt: skip
+    async with kafka.admin(stack.kafka_settings()) as admin:
+        for topic in topics:
+            await admin.configure(topic.name, topic.config | AT_ONCE)
+        yield
+        for topic in topics:
+            await admin.configure(topic.name, topic.config)
+
+
+async def held(stack: RunningStack, person: str) -> set[str]:
+    """The collections with documents that name a person."""
+    places = set()
+    for service in SERVICES:
+        async with mongo.connect(stack.mongo, service) as database:
+            for name in await database.list_collection_names():
+                query = {"$or": [{field: person} for field in ("_id", "practitioner_id", "subject")]}
+                if await database[name].find_one(query):
+                    places.add(f"{service}.{name}")
+    return places
+
+
+async def test_of_who_is_erased_nothing_is_left(
+    stack: RunningStack, hire: Hire, marked: Marked, compacting: None, redis: "Redis"
+) -> None:
+    person, marks = marked.citizen.id, [*marked.marks, *marked.sealed]
+    assert len(marks) == 12
+
+    async def planted() -> bool:
+        found = await traces(everything(stack, redis), marked.marks)
+        return all(found.values()) and {"identity.accesses", "notify.messages"} <= await held(stack, person)
+
+    await eventually(planted, 60, "every mark stands somewhere", pause=1)
+    admin, path = await hire("admin"), f"{WINDOW}/{person}/erasure"
+    reason = {"X-Access-Reason": quote(GROUND)}
+    answer = await admin.call("POST", path, headers=reason)
+    assert answer.status_code == 202, answer.text
+
+    async def gone() -> bool:
+        return await held(stack, person) <= {*REMEMBER, "identity.erasures"}
+
+    await eventually(gone, 60, "every service erased them", pause=0.5)
+    await asyncio.sleep(0.5)  # so that what Kafka writes next begins new segments
+    assert (await admin.call("POST", path, headers=reason)).json()["times"] == 2
+
+    async def compacted() -> bool:
+        return not any((await traces(in_topics(stack), marks)).values())
+
+    await eventually(compacted, 120, "Kafka compacted its topics", pause=2)
+    assert await traces(everything(stack, redis), marks) == {each: set() for each in marks}
+    remain = await traces(everything(stack, redis), [person])
+    allowed = {*REMEMBER, "identity.erasures", "identity.changes", "logs", "redis"}
+    tombstones = {f"{service}.changes" for service in SERVICES}
+    assert remain[person] <= allowed | tombstones
+
+
+async def test_only_an_admin_with_a_reason_erases(hire: Hire, window: Window) -> None:
+    citizen = await window.registered()
+    path, reason = f"{WINDOW}/{citizen.id}/erasure", {"X-Access-Reason": quote(GROUND)}
+    problem(await window.clerk.call("POST", path, headers=reason), 403, "forbidden")
+    admin = await hire("admin")
+    problem(await admin.call("POST", path), 422, "invalid_fields")
+    unknown = f"{WINDOW}/00000000-0000-4000-8000-000000000000/erasure"
+    problem(await admin.call("POST", unknown, headers=reason), 404, "not_found")
+    assert (await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers=reason)).status_code == 200

@@ -1,0 +1,213 @@
+"""A key is replaced: what it sealed is sealed anew, then it is taken out, and everything still opens."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+
+from contracts.identity import CONTACT_CONTEXT
+from deploy.local.secrets import random_key
+from deploy.local.stack import ROOT
+from kit import blobs, mongo
+from kit.auth import Caller, TokenIssuer
+from kit.clock import SystemClock
+from kit.errors import Unavailable
+from kit.mongo import Collection, Database, Fields
+from kit.reseal import Sealed, reseal
+from kit.seal import CannotOpen, Sealer
+from kit.settings import KeyRing
+from services.identity.store import portraits
+from tests.support import doors
+from tests.support.names import own_id, own_name
+from tests.support.stack import RunningStack
+from tests.support.things import Thing, Things
+from tests.support.visits import WINDOW, Citizen, bearer
+
+CLERK = Caller("c0ffee00-0000-4000-8000-000000000002", "staff", frozenset({"clerk"}), reason="test")
+WHY = {"X-Access-Reason": quote("核对")}
+DOCUMENTS = 300
+
+
+def ring(current: str, **keys: str) -> KeyRing:
+    return KeyRing.model_validate({"keys": keys, "current": current})
+
+
+@dataclass
+class OwnIdentity:
+    """identity at a database of the test's own, with keys that change."""
+
+    stack: RunningStack
+    issuer: TokenIssuer
+    monkeypatch: pytest.MonkeyPatch
+    database: str
+    rings: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, str]:
+        made = {"MONGO__DATABASE": self.database}
+        for name, keys in self.rings.items():
+            made |= {f"{name}__KEYS": json.dumps(keys), f"{name}__CURRENT": max(keys)}
+        return made
+
+    async def call(self, method: str, path: str, **request: object) -> bytes:
+        headers = bearer(self.issuer.issue(CLERK)) | WHY
+        async with doors.identity(self.stack, self.monkeypatch, SystemClock(), settings=self.settings()) as http:  # type: ignore[arg-type]
+            response = await http.request(method, path, headers=headers, **request)  # type: ignore[arg-type]
+            assert response.is_success, response.text
+            return response.content
+
+    async def reseal(self) -> None:
+        """By the command, as an operator does."""
+        environment = os.environ | self.stack.environment("identity-worker") | self.settings()
+        command = [sys.executable, "-m", "services.identity", "reseal"]
+        done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest_asyncio.fixture
+async def own_identity(
+    stack: RunningStack, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OwnIdentity]:
+    name = own_name("identity")
+    yield OwnIdentity(stack, issuer, monkeypatch, name)
+    async with mongo.connect(stack.mongo, name) as database, blobs.connect(stack.blobs("identity")) as bucket:
+        async for person in database["practitioners"].find({}):
+            for key in portraits(person):
+                await bucket.delete(key)
+        await database.client.drop_database(name)
+
+
+async def test_a_key_is_taken_out_after_everything_was_sealed_anew(own_identity: OwnIdentity) -> None:
+    own_identity.rings = {name: {"k1": random_key()} for name in ("SEAL", "BUS")}
+    citizen = Citizen()
+    registered = await own_identity.call("POST", WINDOW, json=citizen.card)
+    person = f"{WINDOW}/{json.loads(registered)['practitioner_id']}"
+    await own_identity.call("POST", WINDOW, json=citizen.card | {"address": "上海市静安区新址路2号"})  # a history
+    await own_identity.call("POST", f"{person}/certificate", json={"phone": citizen.phone})
+    before = await own_identity.call("GET", person), await own_identity.call("GET", f"{person}/portrait")
+
+    for keys in own_identity.rings.values():
+        keys["k2"] = random_key()
+    assert await own_identity.call("GET", person) == before[0], "both keys open while both are there"
+    await own_identity.reseal()
+    for keys in own_identity.rings.values():
+        del keys["k1"]
+    assert (await own_identity.call("GET", person), await own_identity.call("GET", f"{person}/portrait")) == before
+
+    async with mongo.connect(own_identity.stack.mongo, own_identity.database) as database:
+        for name in ("practitioners", "certificates"):
+            (document,) = [each async for each in database[name].find({})]
+            assert "'k1." not in repr(document), "the history too"
+        opened = Sealer(ring("k2", k2=own_identity.rings["BUS"]["k2"]))
+        contact = opened.open(document["contact"], f"{CONTACT_CONTEXT}:{document['practitioner_id']}")
+        assert contact == citizen.phone
+    await own_identity.reseal()  # there is nothing to do
+
+
+class SealedThing(Thing):
+    secret_sealed: str
+
+
+@dataclass
+class Sealing:
+    """Things with a sealed text, and both keys."""
+
+    database: Database
+    old: str
+    new: str
+
+    def place(self, current: str = "k2") -> Sealed:
+        sealer = Sealer(ring(current, k1=self.old, k2=self.new))
+        return Sealed("things", "secret_sealed", sealer, context)
+
+    async def opened_by_new(self) -> int:
+        """How many documents need the old key no more, in their histories neither."""
+        only = Sealer(ring("k2", k2=self.new))
+        count = 0
+        async for document in self.database["things"].find({}):
+            try:
+                Sealed("things", "secret_sealed", only, context).renewed(document)
+                count += 1
+            except CannotOpen:
+                continue
+        return count
+
+
+def context(document: Fields) -> str:
+    return f"secret:{document['_id']}"
+
+
+@pytest_asyncio.fixture
+async def sealing(things: Things) -> Sealing:
+    made = Sealing(things.database, random_key(), random_key())
+    old, clock = Sealer(ring("k1", k1=made.old)), SystemClock()
+    collection = Collection(things.database, "things", SealedThing)
+    for number in range(DOCUMENTS):
+        identity = own_id()
+        thing = SealedThing.first(
+            at=clock.now(), by="test", action="created", id=identity, practitioner_id=own_id(), text="",
+            secret_sealed=old.seal(str(number), f"secret:{identity}"),
+        )  # fmt: skip
+        await collection.insert(thing)
+    return made
+
+
+async def test_who_is_stopped_goes_on_with_what_is_left(sealing: Sealing) -> None:
+    class Stops(Sealer):
+        left = DOCUMENTS // 3 * 2  # each text stands in the document and in its history
+
+        def renew(self, sealed: str, context: str) -> str:
+            self.left -= 1
+            if self.left < 0:
+                raise Unavailable("killed")
+            return super().renew(sealed, context)
+
+    stops = Sealed("things", "secret_sealed", Stops(ring("k2", k1=sealing.old, k2=sealing.new)), context)
+    with pytest.raises(Unavailable):
+        await reseal(sealing.database, [stops])
+    done = await sealing.opened_by_new()
+    assert 0 < done < DOCUMENTS
+    assert await reseal(sealing.database, [sealing.place()]) == DOCUMENTS - done
+    assert await sealing.opened_by_new() == DOCUMENTS
+    assert await reseal(sealing.database, [sealing.place()]) == 0
+
+
+async def test_who_writes_meanwhile_goes_before(sealing: Sealing) -> None:
+    writing = asyncio.create_task(_rewrite(sealing))
+    await reseal(sealing.database, [sealing.place()])
+    versions = await writing
+    found = {each["_id"]: each["version"] async for each in sealing.database["things"].find({})}
+    assert {identity: found[identity] for identity in versions} == versions, "nobody's write is lost"
+    await reseal(sealing.database, [sealing.place()])
+    assert await sealing.opened_by_new() == DOCUMENTS
+
+
+async def _rewrite(sealing: Sealing) -> dict[str, int]:
+    """What APIs do that hold the old seal of a document they read."""
+    collection = Collection(sealing.database, "things", SealedThing)
+    versions = {}
+    for found in await collection.find({}, sort=[("_id", 1)], limit=100):
+        thing = await collection.get(found.id)
+        assert thing
+        await asyncio.sleep(0)
+        await collection.replace(thing.following(at=SystemClock().now(), by="test", action="changed", text="new"))
+        versions[thing.id] = 2
+    return versions
+
+
+def test_a_key_made_as_the_page_says_is_one() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    seal, token = (line for line in page.splitlines() if line.startswith(("openssl rand", ".venv/bin/python -c")))
+    key = subprocess.run(seal, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    assert len(b64decode(key)) == 32
+    assert ring("k9", k9=key).keys
+    made = subprocess.run(token, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    jwk = json.loads(made)
+    assert (jwk["kty"], jwk["crv"], bool(jwk["kid"] and jwk["d"])) == ("OKP", "Ed25519", True)
