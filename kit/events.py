@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple, cast
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from kit import tracing
 from kit.errors import Reject
 
 CONTENT_TYPE = "application/json"
@@ -44,7 +45,7 @@ class EventData(BaseModel):
         publication to its contract. Raises KeyError when a field is missing.
         """
         found = {**document, "at": document["updated_at"], **own}
-        return NewEvent(cls, {name: found[name] for name in _names(cls)})
+        return NewEvent(cls, {name: found[name] for name in _names(cls)}, cast(str | None, found.get("traceparent")))
 
 
 @cache
@@ -53,10 +54,11 @@ def _names(contract: type[EventData]) -> tuple[str, ...]:
 
 
 class NewEvent(NamedTuple):
-    """An event to be published: its contract, and the data that the contract names."""
+    """An event to be published: its contract, the data that the contract names, the span that wrote the version."""
 
     contract: type[EventData]
     data: dict[str, object]
+    traceparent: str | None = None
 
 
 class Outgoing(NamedTuple):
@@ -80,6 +82,7 @@ class Event:
     practitioner_id: str
     version: int
     data: bytes
+    traceparent: str | None = None
 
 
 class PublicationFailed(EventData):
@@ -94,7 +97,7 @@ class PublicationFailed(EventData):
 
 def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Outgoing:
     """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
-    contract, data = event
+    contract, data, traceparent = event
     subject, person = cast(str, data[contract.SUBJECT]).encode(), cast(str, data["practitioner_id"]).encode()
     version, at = b"%d" % cast(int, data["version"]), _rfc3339(cast(datetime, data["at"]))
     headers = [
@@ -105,6 +108,8 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
         ("ce_sequence", version),
         ("ce_partitionkey", person),
     ]
+    if traceparent:
+        headers.append((tracing.HEADER, traceparent.encode()))
     data["at"] = at
     value = orjson.dumps(data, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
     if len(value) > MAX_EVENT_BYTES:
@@ -143,6 +148,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
             practitioner_id=found["ce_partitionkey"].decode(),
             version=int(found["ce_sequence"]),
             data=value,
+            traceparent=found[tracing.HEADER].decode() if tracing.HEADER in found else None,
         )
     except (KeyError, ValueError) as error:
         raise Reject(f"a header is missing or wrong: {type(error).__name__}") from error

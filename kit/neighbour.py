@@ -5,7 +5,7 @@ from typing import TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from kit import log
+from kit import log, tracing
 from kit.errors import Unavailable
 
 M = TypeVar("M", bound=BaseModel)
@@ -22,7 +22,7 @@ class Neighbour:
     async def ask(self, path: str, token: str, answer: type[M]) -> M | None:
         """What it answers the owner of the token; None when they may not see it. Raises `Unavailable`."""
         try:
-            response = await self._http.get(path, headers={"Authorization": f"Bearer {token}"})
+            response = await self._http.get(path, headers={"Authorization": f"Bearer {token}", **tracing.headers()})
             if response.status_code in HIDDEN:
                 return None
             return answer.model_validate(response.raise_for_status().json())

@@ -94,6 +94,16 @@ class SealSettings(KeyRing):
     index_key: Key = Field(repr=False)
 
 
+class TracingSettings(BaseModel):
+    """Where traces go: an OTLP/HTTP collector's URL, like `http://collector:4318`; empty: nothing is traced.
+
+    `share` of the requests are recorded; who asks with a `traceparent` has decided for theirs.
+    """
+
+    endpoint: str = ""
+    share: float = Field(default=0.05, ge=0, le=1)
+
+
 class ProcessSettings(BaseSettings):
     """What every process reads; a service that keeps nothing itself needs no more."""
 
@@ -106,6 +116,7 @@ class ProcessSettings(BaseSettings):
     log_level: str = "INFO"
     http: HttpSettings = HttpSettings()
     internal: InternalSettings = InternalSettings()
+    tracing: TracingSettings = TracingSettings()
     redis: RedisSettings
 
 
