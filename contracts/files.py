@@ -101,4 +101,6 @@ def _headers() -> Schema:
         "content-type": "application/json",
     }
     properties = {name: {"type": "string", "description": text} for name, text in described.items()}
-    return {"type": "object", "properties": properties, "required": [*properties]}
+    required = [*properties]
+    properties["traceparent"] = {"type": "string", "description": "W3C trace context, where the request was traced"}
+    return {"type": "object", "properties": properties, "required": required}

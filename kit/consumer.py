@@ -11,8 +11,8 @@ from typing import ParamSpec
 import stamina
 from pydantic import ValidationError
 
-from kit import kafka, log, metrics
-from kit.deadletter import dead_topic, letter_headers, letter_id, replay_topic
+from kit import kafka, log, metrics, tracing
+from kit.deadletter import dead_topic, letter_headers, letter_id, letters, replay_topic
 from kit.errors import Reject, Unavailable
 from kit.events import Event, decode
 from kit.health import Standstill
@@ -81,7 +81,12 @@ class Consumer:
         self._committed = 0.0
         self._paused: set[Partition] = set()
         self._room = asyncio.Semaphore(CONCURRENCY)
+        self._letters_end = -1
         self.standstill = Standstill(f"group {group}", settings.stall_seconds)
+        metrics.consumer_stopped.labels(group).set(0)
+        metrics.consumer_seconds.labels(group)
+        for counter in (metrics.dead_letters, metrics.consumer_retries):
+            metrics.begin(counter, [group])
 
     async def run(self) -> None:
         """Consume until cancelled; any error of the client or too many dead letters ends it."""
@@ -90,6 +95,10 @@ class Consumer:
             await self._member.start(self._topics, self)
             while True:
                 await self._step()
+        except TooManyDeadLetters as error:
+            metrics.consumer_stopped.labels(self._group).set(1)
+            self.standstill.stop(str(error))
+            raise
         finally:
             await self._drop(set(self._busy))
             await self._commit()
@@ -178,9 +187,11 @@ class Consumer:
         handler = self._handlers.get(event.type)
         if handler is None:
             return "ignored"
-        async for attempt in stamina.retry_context(on=_Patience(self._group), attempts=None, timeout=None, wait_max=10):
-            with attempt:
-                await handler(event)
+        patience = _Patience(self._group)
+        with tracing.span(f"{self._group} {event.type}", event.traceparent, consumes=True):
+            async for attempt in stamina.retry_context(on=patience, attempts=None, timeout=None, wait_max=10):
+                with attempt:
+                    await handler(event)
         return "done"
 
     async def _bury(self, record: Record, cause: str) -> None:
@@ -195,6 +206,7 @@ class Consumer:
         while True:
             try:
                 await self._measure()
+                await self._count_letters()
             except Exception as error:  # no broker: what was measured last stands, and time runs on
                 logger.warning("lag not measured", group=self._group, error=repr(error))
             await asyncio.sleep(MEASURE_SECONDS)
@@ -206,6 +218,14 @@ class Consumer:
         waiting = bool(self._busy or self._done) or any(lag for _, lag in lags.values())
         done = [position for position, _ in lags.values()], [id(task) for task in self._busy.values()]
         self.standstill.observe(done, waiting)
+
+    async def _count_letters(self) -> None:
+        """Read anew only when something was written there: a letter, or the end of one."""
+        end = await self._member.end(Partition(dead_topic(self._group), 0))
+        if end != self._letters_end:
+            waiting = len(await letters(self._settings, self._group))
+            metrics.dead_letters_waiting.labels(self._group).set(waiting)
+            self._letters_end = end
 
 
 async def _patiently(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:

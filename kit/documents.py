@@ -6,6 +6,8 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from typing_extensions import TypedDict
 
+from kit import tracing
+
 RESTORED = "restored"
 """The action of a version that a restored backup made: the topic had told of newer ones."""
 
@@ -36,7 +38,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
     BOOKKEEPING: ClassVar[frozenset[str]] = frozenset(
-        {"id", "version", "action", "changed", "created_at", "updated_at", "history"}
+        {"id", "version", "action", "changed", "created_at", "updated_at", "history", "traceparent"}
     )
 
     id: str = Field(alias="_id")
@@ -46,6 +48,8 @@ class Document(BaseModel):
     created_at: datetime
     updated_at: datetime
     history: list[Entry] = []
+    traceparent: str | None = Field(default=None, exclude_if=lambda told: told is None)
+    """The span that wrote this version, where its process traces (kit.tracing)."""
 
     @classmethod
     def first(cls, *, at: datetime, by: str, action: str, **fields: object) -> Self:
@@ -62,6 +66,7 @@ class Document(BaseModel):
         changes = differences(before, draft.facts())
         entry = Entry.model_construct(version=self.version + 1, at=at, by=by, action=action, changes=changes)
         made = {"action": action, "changed": [change["field"] for change in changes], "updated_at": at}
+        made["traceparent"] = tracing.traceparent()
         return draft.model_copy(update={**made, "version": entry.version, "history": [*self.history, entry]})
 
     def facts(self) -> dict[str, JsonValue]:

@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple, cast
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from kit import tracing
 from kit.errors import Reject
 
 CONTENT_TYPE = "application/json"
@@ -46,7 +47,7 @@ class EventData(BaseModel):
         publication to its contract. Raises KeyError when a field is missing.
         """
         found = {**document, "at": document["updated_at"], **own}
-        return NewEvent(cls, {name: found[name] for name in _names(cls)})
+        return NewEvent(cls, {name: found[name] for name in _names(cls)}, cast(str | None, found.get("traceparent")))
 
 
 @cache
@@ -55,10 +56,11 @@ def _names(contract: type[EventData]) -> tuple[str, ...]:
 
 
 class NewEvent(NamedTuple):
-    """An event to be published: its contract, and the data that the contract names."""
+    """An event to be published: its contract, the data that the contract names, the span that wrote the version."""
 
     contract: type[EventData]
     data: dict[str, object]
+    traceparent: str | None = None
 
 
 class Outgoing(NamedTuple):
@@ -85,6 +87,7 @@ class Event:
     practitioner_id: str
     version: int
     data: bytes
+    traceparent: str | None = None
 
 
 class PublicationFailed(EventData):
@@ -99,10 +102,12 @@ class PublicationFailed(EventData):
 
 def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Outgoing:
     """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
-    contract, data = event
+    contract, data, traceparent = event
     subject, person = cast(str, data[contract.SUBJECT]).encode(), cast(str, data["practitioner_id"]).encode()
     at = _rfc3339(cast(datetime, data["at"]))
     headers = _envelope(contract.TYPE, source, subject, cast(int, data["version"]), at, person)
+    if traceparent:
+        headers.append((tracing.HEADER, traceparent.encode()))
     data["at"] = at
     value = orjson.dumps(data, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
     if len(value) > MAX_EVENT_BYTES:
@@ -171,6 +176,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
             practitioner_id=found["ce_partitionkey"].decode(),
             version=int(found["ce_sequence"]),
             data=value or b"",
+            traceparent=found[tracing.HEADER].decode() if tracing.HEADER in found else None,
         )
     except (KeyError, ValueError) as error:
         raise Reject(f"a header is missing or wrong: {type(error).__name__}") from error

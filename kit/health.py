@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from kit.metrics import check_ok
+
 CHECK_SECONDS = 2.0
 
 Check = Callable[[], Awaitable[None]]
@@ -23,6 +25,11 @@ class Standstill:
         self._seen: object = None
         self._since = 0.0
         self._waiting = False
+        self._stopped: str | None = None
+
+    def stop(self, why: str) -> None:
+        """It has ended, and does not go on."""
+        self._stopped = why
 
     def observe(self, position: object, waiting: bool) -> None:
         """Report how far the work is and whether more of it waits."""
@@ -32,7 +39,9 @@ class Standstill:
         self._waiting = waiting
 
     async def check(self) -> None:
-        """Raises `RuntimeError` while it stands still."""
+        """Raises `RuntimeError` while it stands still, and once it has ended."""
+        if self._stopped is not None:
+            raise RuntimeError(f"{self._what} has ended: {self._stopped}")
         still = asyncio.get_running_loop().time() - self._since
         if self._waiting and still > self._limit:
             raise RuntimeError(f"{self._what} stands still for {still:.0f} s while work waits")
@@ -53,12 +62,19 @@ def application(checks: Mapping[str, Check]) -> Starlette:
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
+    async def verdicts() -> dict[str, str]:
+        found = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
+        for check, verdict in found.items():
+            check_ok.labels(check).set(verdict == "ok")
+        return found
+
     async def readyz(_request: Request) -> Response:
-        verdicts = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
-        ready = all(verdict == "ok" for verdict in verdicts.values())
-        return JSONResponse({"ready": ready, "checks": verdicts}, status_code=200 if ready else 503)
+        found = await verdicts()
+        ready = all(verdict == "ok" for verdict in found.values())
+        return JSONResponse({"ready": ready, "checks": found}, status_code=200 if ready else 503)
 
     async def metrics(_request: Request) -> Response:
+        await verdicts()  # alerts stand on what is so now, not on what somebody asked last
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(

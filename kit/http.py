@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit import errors, log
+from kit import errors, log, tracing
 from kit.access import read_reason
 from kit.auth import Caller, TokenVerifier, Unauthorized
 from kit.errors import AppError
@@ -112,6 +112,7 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
         redoc_url=None,
         max_body_size=settings.http.max_body_bytes,
         redirect_slashes=False,
+        telemetry={"exclude": tracing.passed_over, "operation_spans": False},
         generate_unique_id_function=_operation_id,
     )
     app.state.larger = {}

@@ -328,6 +328,11 @@ class Consumer:
             positions = {partition: await self._consumer.position(partition) for partition in ends}
         return {partition: (at, max(0, ends[partition] - at)) for partition, at in positions.items()}
 
+    async def end(self, partition: Partition) -> int:
+        """Behind the last committed record of any partition, not only ours."""
+        async with asyncio.timeout(self._settings.call_timeout_seconds):
+            return int((await self._consumer.end_offsets([partition]))[partition])
+
     async def close(self) -> None:
         """Leave the group."""
         await _close(self._consumer)

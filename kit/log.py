@@ -10,6 +10,8 @@ from typing import cast
 import orjson
 import structlog
 
+from kit import tracing
+
 # what must never be written, by the name of the field …
 SECRET_FIELDS = re.compile(
     r"phone|document_number|password|secret|token|totp|address_of|^code$|captcha_answer|portrait|authorization|cookie|sealed"
@@ -25,6 +27,7 @@ def configure(service: str, process: str, level: str = "INFO") -> None:
     """Send structlog and the standard library's loggers to standard output as JSON lines."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        *([_trace] if tracing.on() else []),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -86,6 +89,14 @@ def _clean(name: str, value: object) -> object:
     if isinstance(value, list | tuple):
         return [_clean(name, item) for item in value]
     return value if isinstance(value, bool | int | float | None) else SECRET_SHAPES.sub(REDACTED, str(value))
+
+
+def _trace(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    if found := tracing.trace_id():
+        event["trace_id"] = found
+    return event
 
 
 def _origin(service: str, process: str) -> structlog.typing.Processor:

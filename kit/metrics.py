@@ -1,12 +1,22 @@
-"""The catalogue of metrics: every name that dashboards and alerts use (those of requests come from kit.http)."""
+"""The catalogue of metrics: every name that dashboards and alerts use (those of requests come from kit.http).
+
+A counter with labels is not there before its first count, and a counter that begins at 1 has never grown: whoever
+counts what an alert waits for says `begin` when it starts.
+"""
+
+from collections.abc import Sequence
+from itertools import product
 
 from prometheus_client import Counter, Gauge, Histogram
+
+check_ok = Gauge("check_ok", "1 while a check of this process' readiness is well", ["check"])
 
 publisher_events = Counter("publisher_events_total", "Events published", ["service"])
 publisher_leads = Gauge("publisher_leads", "1 while this process publishes", ["service"])
 publisher_lag_events = Gauge("publisher_lag_events", "Changes in the database that are not on Kafka yet", ["service"])
 publisher_lag_seconds = Gauge("publisher_lag_seconds", "Age of the oldest change that is not on Kafka yet", ["service"])
 publisher_restarts = Counter("publisher_restarts_total", "Times that publishing ended by an error", ["service"])
+publisher_oplog_seconds = Gauge("publisher_oplog_seconds", "How far back the oplog reaches", ["service"])
 publisher_snapshots = Counter("publisher_snapshots_total", "Snapshots begun because the position was gone", ["service"])
 publisher_stubs = Counter("publisher_stubs_total", "Changes that could not be turned into an event", ["service"])
 
@@ -17,6 +27,8 @@ consumer_seconds = Histogram(
     "consumer_batch_seconds", "Time to handle one batch", ["group"], buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60)
 )
 dead_letters = Counter("dead_letters_total", "Events sent to the dead letters", ["group"])
+dead_letters_waiting = Gauge("dead_letters_waiting", "Dead letters that nobody has ended yet", ["group"])
+consumer_stopped = Gauge("consumer_stopped", "1 while a consumer that met too many dead letters ends", ["group"])
 
 sms_messages = Counter("sms_messages_total", "Messages that reached a state", ["purpose", "state", "provider"])
 sms_seconds = Histogram("sms_accepted_seconds", "From request to the operator's yes", ["purpose", "provider"])
@@ -58,3 +70,9 @@ import_rows = Counter(
     ["kind", "outcome"],
 )
 erased_documents = Counter("erased_documents_total", "Documents of people who were erased")
+
+
+def begin(counter: Counter, *values: Sequence[str]) -> None:
+    """Show a counter as 0 for every combination of its labels' values."""
+    for labels in product(*values):
+        counter.labels(*labels)

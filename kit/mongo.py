@@ -30,6 +30,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from kit import tracing
 from kit.documents import Document
 from kit.errors import AppError, Unavailable
 from kit.settings import MongoSettings
@@ -164,7 +165,7 @@ class Collection(Generic[D]):
 
     async def insert(self, document: D) -> None:
         """Write version 1. Raises `Duplicate`."""
-        with translated():
+        with tracing.span(f"insert {self._collection.name}"), translated():
             await self._collection.insert_one(_stored(document))
 
     async def insert_all(self, documents: Sequence[D]) -> None:
@@ -176,7 +177,7 @@ class Collection(Generic[D]):
     async def replace(self, document: D) -> None:
         """Write the next version in place of the one it was made from. Raises `Conflict` when that isn't current."""
         guard = {"_id": document.id, "version": document.version - 1}
-        with translated():
+        with tracing.span(f"replace {self._collection.name}"), translated():
             result = await self._collection.replace_one(guard, _stored(document))
         if result.matched_count == 0:
             raise Conflict
@@ -438,6 +439,15 @@ async def backlog(database: Database, collections: Sequence[str], since: Timesta
         if first is None:
             return Backlog(0, None)
         return Backlog(await oplog.count_documents(query, limit=limit), cast(datetime, first["wall"]).timestamp())
+
+
+async def oplog_seconds(database: Database) -> float:
+    """How far back the oplog reaches. Needs read access to `local.oplog.rs`."""
+    oplog = database.client["local"]["oplog.rs"]
+    with translated():
+        ends = [await oplog.find_one({}, {"wall": 1}, sort=[("$natural", way)]) for way in (1, -1)]
+    oldest, newest = (cast(datetime, end["wall"]) for end in ends if end)
+    return (newest - oldest).total_seconds()
 
 
 def position_to_json(position: Fields) -> str:

@@ -18,8 +18,8 @@ import uvloop
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from kit import health, kafka, log
-from kit.consumer import Consumer
+from kit import health, kafka, log, tracing
+from kit.consumer import Consumer, TooManyDeadLetters
 from kit.health import Check
 from kit.publisher import Publisher
 from kit.settings import ProcessSettings, ServiceSettings, read
@@ -30,6 +30,7 @@ Part = Callable[[], Awaitable[None]]
 Wiring = Callable[[S], AbstractAsyncContextManager[P]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
+STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others get on, before the process ends
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     """Run one process until a signal ends it; exits non-zero when a part of it failed."""
     settings = read(service.settings)
     tune()
+    tracing.start(f"{service.name}-{process}", settings.tracing)
     log.configure(service.name, process, settings.log_level)
     serve = _worker(service.worker, settings) if process == "worker" and service.worker else _api(service.api, settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -174,8 +176,17 @@ def _parts(worker: Worker) -> Iterator[Part]:
     if worker.publisher:
         yield from (worker.publisher.run, worker.publisher.watch)
     for consumer in worker.consumers:
-        yield from (consumer.run, consumer.watch)
+        yield from (partial(_consume, consumer), consumer.watch)
     yield from worker.parts
+
+
+async def _consume(consumer: Consumer) -> None:
+    try:
+        await consumer.run()
+    except TooManyDeadLetters:
+        logger.exception("a consumer stopped: the process ends soon", group=consumer.group)
+        await asyncio.sleep(STOPPED_SECONDS)
+        raise
 
 
 async def _watchdog(checks: Mapping[str, Check]) -> None:

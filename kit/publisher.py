@@ -9,12 +9,12 @@ import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
-from kit import kafka, log, metrics
+from kit import kafka, log, metrics, tracing
 from kit.events import NewEvent, Outgoing, PublicationFailed, encode, tombstone
 from kit.feed import BATCH, Batch, Feed, Position, ahead, waiting
 from kit.health import Standstill
 from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
-from kit.mongo import Database, cluster_time
+from kit.mongo import Database, cluster_time, oplog_seconds
 from kit.removal import TOMBSTONES
 from kit.settings import KafkaSettings
 
@@ -56,6 +56,10 @@ class Publisher:
         self._collections = [*publications, TOMBSTONES]
         self._feed = Feed(service, database, self._collections)
         self._leading: asyncio.Task[None] | None = None
+        self._known: Position | None = None
+        metrics.publisher_leads.labels(service).set(0)
+        for counter in (metrics.publisher_restarts, metrics.publisher_snapshots, metrics.publisher_stubs):
+            metrics.begin(counter, [service])
         self.standstill = Standstill("publishing", settings.stall_seconds)
 
     async def run(self) -> None:
@@ -148,15 +152,17 @@ class Publisher:
             for number, (collection, document) in enumerate(batch.documents):
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
-                records += self._encode(collection, document)
+                records += self._encode(collection, document, traced=len(batch.documents) < BATCH)
             yield records, batch.position
 
-    def _encode(self, collection: str, document: Mapping[str, object]) -> list[Outgoing]:
+    def _encode(self, collection: str, document: Mapping[str, object], *, traced: bool) -> list[Outgoing]:
+        """In a backlog a trace is only handed on: a step of its own costs more than all the rest of publishing."""
         source, partitions = f"/{self._service}", self._settings.partitions
         if collection == TOMBSTONES:
             return [tombstone(document, source, partitions, f"{self._service}.changes")]
         try:
-            return [encode(event, source, partitions) for event in self._publications[collection](document)]
+            events = self._publications[collection](document)
+            return [encode(_traced(event) if traced else event, source, partitions) for event in events]
         except Exception:
             metrics.publisher_stubs.labels(self._service).inc()
             logger.exception("a version could not be turned into an event", collection=collection, id=document["_id"])
@@ -172,12 +178,22 @@ class Publisher:
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _probe(self) -> None:
-        position = await self._position()
+        try:
+            position = self._known = await self._position()
+        except Exception:
+            if self._known:  # Kafka is away: what waits grows all the same
+                await self._measure(self._known)
+            raise
+        self.standstill.observe(position, waiting=await self._measure(position) > 0)
+
+    async def _measure(self, position: Position) -> int:
+        """How many changes wait behind the position."""
         behind = await waiting(self._database, self._collections, position)
         now = (await cluster_time(self._database)).time
         metrics.publisher_lag_events.labels(self._service).set(behind.events)
         metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - behind.oldest) if behind.oldest else 0)
-        self.standstill.observe(position, waiting=behind.events > 0)
+        metrics.publisher_oplog_seconds.labels(self._service).set(await oplog_seconds(self._database))
+        return behind.events
 
     async def _position(self) -> Position:
         async with kafka.admin(self._settings) as admin:
@@ -186,6 +202,14 @@ class Publisher:
 
 def _full(encoded: tuple[list[Outgoing], Position]) -> bool:
     return len(encoded[0]) >= BATCH
+
+
+def _traced(event: NewEvent) -> NewEvent:
+    """A step of its trace; whoever handles the event goes on behind it."""
+    if event.traceparent is None:
+        return event
+    with tracing.span(f"publish {event.contract.TYPE}", event.traceparent):
+        return event._replace(traceparent=tracing.traceparent() or event.traceparent)
 
 
 def _failed(document: Mapping[str, object]) -> NewEvent:

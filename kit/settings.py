@@ -110,6 +110,16 @@ class RetentionSettings(BaseModel):
     deleted_days: int | None = Field(default=None, ge=1)
 
 
+class TracingSettings(BaseModel):
+    """Where traces go: an OTLP/HTTP collector's URL, like `http://collector:4318`; empty: nothing is traced.
+
+    `share` of the requests are recorded; who asks with a `traceparent` has decided for theirs.
+    """
+
+    endpoint: str = ""
+    share: float = Field(default=0.05, ge=0, le=1)
+
+
 class ProcessSettings(BaseSettings):
     """What every process reads; a service that keeps nothing itself needs no more."""
 
@@ -122,6 +132,7 @@ class ProcessSettings(BaseSettings):
     log_level: str = "INFO"
     http: HttpSettings = HttpSettings()
     internal: InternalSettings = InternalSettings()
+    tracing: TracingSettings = TracingSettings()
     redis: RedisSettings
 
 

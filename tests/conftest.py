@@ -15,7 +15,12 @@ from tests.support.stack import RunningStack
 from tests.support.things import Things, own_things
 from tests.support.tokens import stack_issuer
 
-pytest_plugins = ["tests.support.visits", "tests.support.sms", "tests.support.staffing"]
+pytest_plugins = [
+    "tests.support.visits",
+    "tests.support.sms",
+    "tests.support.staffing",
+    "tests.support.prometheus",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -180,7 +180,7 @@ def _portal(stack: Stack, secrets: Secrets) -> Environment:
     apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in ASKED_BY_PORTAL}
     return {
         "SERVICES": json.dumps(apis),
-        "PROCESSES": json.dumps(_internals(stack)),
+        "PROCESSES": json.dumps(internals_of(stack)),
         "READER_ORIGIN": f"http://{HOST}:{stack.ports.card_reader}",
         **_ring("SEAL", secrets.portal_seal),
     }
@@ -190,7 +190,7 @@ def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
     return _ring("SEAL", secrets.subscriptions_seal)
 
 
-def _internals(stack: Stack) -> dict[str, str]:
+def internals_of(stack: Stack) -> dict[str, str]:
     """Where each process shows its health and its metrics."""
     return {
         f"{service}-{role}": f"http://{HOST}:{port}"

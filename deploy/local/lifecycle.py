@@ -17,7 +17,16 @@ from deploy.local.demo_data import DemoDataError, load_demo_data
 from deploy.local.environment import topics_environment
 from deploy.local.portal import UnexpectedAnswer
 from deploy.local.programs import SERVERS, service_programs, write_configuration
-from deploy.local.readiness import Check, NotReady, port_is_taken, server_checks, service_checks, wait_for
+from deploy.local.prometheus import PACKAGES, watchers
+from deploy.local.readiness import (
+    Check,
+    NotReady,
+    port_is_taken,
+    server_checks,
+    service_checks,
+    wait_for,
+    watcher_checks,
+)
 from deploy.local.secrets import Secrets, secrets_of
 from deploy.local.servers import prepare_servers
 from deploy.local.stack import ROOT, Stack
@@ -44,6 +53,7 @@ def up(stack: Stack) -> None:
     _start(stack, SERVERS, server_checks(stack, secrets), SERVERS_READY_WITHIN)
     _create_topics(stack)
     _start(stack, service_programs(), service_checks(stack), SERVICES_READY_WITHIN)
+    _start_watchers(stack)
     _load_demo_data(stack, secrets)
     write_stackfile(stack, secrets)
 
@@ -54,7 +64,7 @@ def down(stack: Stack) -> None:
     supervisor = Supervisor(stack)
     if not supervisor.runs():
         return
-    supervisor.stop("gateway", *service_programs())
+    supervisor.stop("gateway", *watchers(), *service_programs())
     supervisor.stop(*SERVERS)
     supervisor.shut_down()
 
@@ -112,6 +122,13 @@ def _start(stack: Stack, programs: Sequence[str], checks: list[Check], seconds: 
         for name in error.names:
             _print_end_of_log(stack, name)
         raise StackError(str(error)) from error
+
+
+def _start_watchers(stack: Stack) -> None:
+    """The stack is whole without them; what can't be had is said."""
+    _start(stack, list(watchers()), watcher_checks(stack), SERVERS_READY_WITHIN)
+    if missing := [package for program, package in PACKAGES.items() if program not in watchers()]:
+        console.print(f"  without metrics over time and alerts: not installed are {', '.join(missing)}")
 
 
 def _create_topics(stack: Stack) -> None:

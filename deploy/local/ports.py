@@ -35,6 +35,8 @@ class Ports:
     redis: int
     sms_operator: int
     card_reader: int
+    prometheus: int
+    node_exporter: int
     s3: dict[str, int]
     services: dict[str, ServicePorts]
 
@@ -50,6 +52,8 @@ class Ports:
             redis=base + 4,
             sms_operator=base + 5,
             card_reader=base + 6,
+            prometheus=base + 7,
+            node_exporter=base + 8,
             s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )
@@ -64,6 +68,8 @@ class Ports:
             self.redis: "redis",
             self.sms_operator: "sms-operator",
             self.card_reader: "card-reader",
+            self.prometheus: "prometheus",
+            self.node_exporter: "node-exporter",
         }
         servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():

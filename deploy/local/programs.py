@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 
-from deploy.local import servers
+from deploy.local import prometheus, servers
 from deploy.local.environment import (
     Environment,
     card_reader_environment,
@@ -52,7 +52,13 @@ def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
         Program("sms-operator", operator, _SERVER, sms_operator_environment(stack, secrets)),
         Program("card-reader", reader, _SERVER, card_reader_environment(stack)),
         Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
+        *_watchers(stack),
     ]
+
+
+def _watchers(stack: Stack) -> list[Program]:
+    commands = {"prometheus": prometheus.prometheus_command, "node-exporter": prometheus.node_exporter_command}
+    return [Program(name, commands[name](stack, binary), _GATEWAY) for name, binary in prometheus.watchers().items()]
 
 
 def _services(stack: Stack, secrets: Secrets) -> list[Program]:

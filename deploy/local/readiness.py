@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from deploy.local.environment import kafka_servers, redis_url, roles_of, s3_url
 from deploy.local.ports import HOST
+from deploy.local.prometheus import watchers
 from deploy.local.secrets import Secrets
 from deploy.local.stack import Stack
 from kit import blobs
@@ -63,6 +64,14 @@ def service_checks(stack: Stack) -> list[Check]:
         for service, ports in stack.ports.services.items()
         for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
     ]
+
+
+def watcher_checks(stack: Stack) -> list[Check]:
+    addresses = {
+        "prometheus": f"http://{HOST}:{stack.ports.prometheus}/-/ready",
+        "node-exporter": f"http://{HOST}:{stack.ports.node_exporter}/",
+    }
+    return [Check(name, lambda url=addresses[name]: answers_ok(url)) for name in watchers()]  # type: ignore[misc]
 
 
 async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str], None]) -> None:

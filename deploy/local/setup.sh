@@ -49,6 +49,12 @@ missing_packages() {
     font_is_here HanaMinB.ttf || echo fonts-hanazono
 }
 
+# The stack runs without them, without metrics over time and alerts.
+watching_packages() {
+    command -v prometheus >/dev/null || echo prometheus
+    command -v prometheus-node-exporter >/dev/null || echo prometheus-node-exporter
+}
+
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 
 # A package must not start a server of its own here: policy-rc.d forbids it for as long as we install.
@@ -82,6 +88,18 @@ system_packages() {
     apt_install "${missing[@]}"
     mapfile -t missing < <(missing_packages "${1:-}")
     [[ ${#missing[@]} == 0 ]] || fail "still missing after installing: ${missing[*]} (Java must be 17 or newer, Python 3.11 or newer)"
+}
+
+watching() {
+    local missing
+    mapfile -t missing < <(watching_packages)
+    [[ ${#missing[@]} == 0 ]] && return
+    if may_install; then
+        say "installing ${missing[*]}"
+        apt_install "${missing[@]}" || say "${missing[*]} can't be had: no alerts here"
+    else
+        say "no alerts here; for them install: ${missing[*]} (without starting their services)"
+    fi
 }
 
 # uv does not read pip's configuration: hand it the index that this machine's pip uses, where there is one.
@@ -136,10 +154,12 @@ main() {
         return
     fi
     local fetching
+    watching &
     kafka &
     fetching=$!
     python_packages || { kill $fetching 2>/dev/null || true; fail "the Python packages could not be installed"; }
     wait $fetching || fail "Kafka could not be fetched"
+    wait
 }
 
 main "$@"

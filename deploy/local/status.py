@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.ports import SERVICES
-from deploy.local.readiness import Check, says_yes, server_checks, service_checks
+from deploy.local.readiness import Check, says_yes, server_checks, service_checks, watcher_checks
 from deploy.local.secrets import secrets_of
 from deploy.local.stack import Stack
 from deploy.local.stackfile import description
@@ -25,7 +25,8 @@ def print_status(stack: Stack) -> bool:
     if not programs:
         console.print(f"the stack {stack.name!r} is down")
         return False
-    ready = asyncio.run(_ask([*server_checks(stack, secrets_of(stack)), *service_checks(stack)]))
+    checks = [*server_checks(stack, secrets_of(stack)), *service_checks(stack), *watcher_checks(stack)]
+    ready = asyncio.run(_ask(checks))
     table = Table("program", "state", "pid", "up for", "ports", "ready", box=None)
     for program in programs:
         table.add_row(*_row(stack, program, ready))
@@ -49,6 +50,7 @@ def print_addresses(stack: Stack) -> None:
         "MongoDB": facts["mongo"],
         "Redis": facts["redis"],
         "S3": "{endpoint}, access key {access_key}, secret key {secret_key}".format(**facts["s3"]),
+        "Prometheus": f"{facts['prometheus']}/alerts" if facts["prometheus"] else "not installed",
         "practitioner": "{document_number}, phone {phone}".format(**demo["practitioner"]),
         **{
             role: "{username}, password {password}, TOTP secret {totp_secret}".format(**demo[role])

@@ -22,6 +22,7 @@ class Checks:
     def __init__(self, attachments: Attachments, bucket: Bucket, images: Images, rules: Rules, clock: Clock) -> None:
         self._attachments, self._bucket, self._images = attachments, bucket, images
         self._rules, self._clock = rules, clock
+        metrics.begin(metrics.uploads, ["attachment"], ["accepted", "refused"])
 
     async def check(self, attachment_id: str) -> None:
         """Bring an attachment that is `checking` to its verdict. Raises `Unavailable` while a server is away."""

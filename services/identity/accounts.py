@@ -68,6 +68,7 @@ class AccountService:
     ) -> None:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
         self._limits, self._delays, self._clock, self._passwords = limits, delays, clock, Passwords()
+        metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""

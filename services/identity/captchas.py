@@ -27,6 +27,7 @@ class Captchas:
     def __init__(self, cache: Cache, pool: Pool, settings: CaptchaSettings, clock: Clock) -> None:
         self._cache, self._pool, self._clock = cache, pool, clock
         self._seconds = settings.lifetime_seconds
+        metrics.begin(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
 
     async def make(self, scale: int) -> Captcha:
         """A captcha, `scale` times the normal size."""

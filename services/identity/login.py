@@ -20,6 +20,7 @@ from services.identity.store import Certificate, Challenge, Store
 from services.identity.throttle import Throttle
 
 NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"
+OUTCOMES = ("asked", "right", "wrong", "expired", "limited")
 DELIVERIES: dict[str, Delivery] = {
     "queued": "requested", "sent": "sent", "delivered": "delivered", "failed": "failed", "expired": "failed",
 }  # fmt: skip
@@ -55,6 +56,7 @@ class LoginService:
     ) -> None:
         self._store, self._keys, self._captchas, self._sessions = store, keys, captchas, sessions
         self._throttle, self._codes, self._clock = throttle, codes, clock
+        metrics.begin(metrics.logins, OUTCOMES)
 
     async def request_code(self, number: str, phone: str, captcha_id: str, answer: str, address: str) -> Challenge:
         """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429."""

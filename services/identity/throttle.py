@@ -13,6 +13,7 @@ TOO_OFTEN = "操作过于频繁，请稍后再试"
 CODE_TOO_OFTEN = "动态密码发送过于频繁，请稍后再试；已收到的动态密码在有效期内仍可使用"
 CITY_BUSY = "当前获取动态密码的人数过多，请稍后再试"
 HOUR, DAY = 3600, 24 * 3600
+BUDGETS = ("codes_in_city", "wrong_in_city")
 
 logger = log.get(__name__)
 
@@ -35,6 +36,7 @@ class Throttle:
             Rule(rules.codes_per_day, DAY, moving=True),
         ]
         self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
+        metrics.begin(metrics.login_alarms, BUDGETS)
 
     async def admit(self, address: str) -> None:
         """Count a call from this address. Raises 429; 503 when Redis is away."""

@@ -20,6 +20,8 @@ class Operator:
 
     def __init__(self, provider: Provider, breaker: Breaker) -> None:
         self.name, self._provider, self._breaker = provider.name, provider, breaker
+        metrics.begin(metrics.sms_alarms, [self.name], sorted(ALARMING))
+        metrics.begin(metrics.sms_attempts, [self.name], ["accepted", "unknown", "notsent"])
         metrics.sms_operator_state.labels(self.name).set_function(lambda: STATES.index(breaker.state))
 
     def allows(self) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
-from kit import log, metrics
+from kit import log, metrics, tracing
 from kit.clock import Clock
 from kit.errors import Unavailable
 from kit.mongo import Conflict
@@ -99,7 +99,7 @@ class Sender:
 
     async def handle(self, message: Message) -> None:
         """Do what the message is due for; nothing when somebody else was quicker."""
-        with suppress(Conflict):
+        with tracing.span(f"message {message.state}", message.traceparent), suppress(Conflict):
             if message.state != "queued":
                 await self._receipts.look_after(message)
             elif message.send_before <= self._clock.now():

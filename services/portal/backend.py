@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, TypeAdapter
 
+from kit import tracing
 from kit.errors import AppError, FieldError, Unavailable
 from kit.http import current_request_id
 from services.portal.settings import ServiceName
@@ -62,6 +63,7 @@ class Asker:
             "User-Agent": self.device,
             "X-Request-Id": current_request_id(),
             "X-Access-Reason": quote(self.reason),
+            **tracing.headers(),
         }
         return {name: value for name, value in given.items() if value}
 

@@ -28,6 +28,7 @@ class Checks:
     ) -> None:  # fmt: skip
         self._signatures, self._forms, self._people, self._bucket = signatures, forms, people, bucket
         self._sheets, self._key, self._rules, self._clock = sheets, key, rules, clock
+        metrics.begin(metrics.uploads, ["signature"], ["accepted", "refused"])
 
     async def check(self, signature_id: str) -> None:
         """Bring a signature that is `checking` to its verdict. Raises `Unavailable` while a server is away."""

@@ -8,6 +8,7 @@ import httpx2
 from kit import kafka, mongo
 from kit.errors import Unavailable
 from kit.kafka import KafkaError
+from kit.scrape import glance
 from tests.faults.conftest import Run
 from tests.support.people import EDUCATION, Person
 from tests.support.processes import leads
@@ -100,7 +101,14 @@ async def test_without_kafka_and_redis_records_go_on(run: Run) -> None:
         changed = await person.change(record["record_id"], 1, EDUCATION | {"major": "测绘"})
         assert changed.status_code == 200
         run.log.acknowledged |= {(record["record_id"], 1), (record["record_id"], 2)}
+        await eventually(lambda: waits(run.worker), 40, "the worker tells that changes wait", pause=0.5)
     await run.settled()
+
+
+async def waits(worker: str) -> bool:
+    async with httpx2.AsyncClient(timeout=5) as http:
+        seen = await glance(http, worker, {"publisher_lag_events"})
+    return sum(seen.values.values()) > 0
 
 
 async def test_a_key_has_one_effect_however_often_it_is_sent_and_whatever_is_killed(run: Run) -> None:

@@ -222,6 +222,18 @@ async def test_twenty_bad_ones_in_a_row_stop_it_and_none_of_them_is_buried(kept:
         await until(lambda: len(done) == 30, "a repaired one handles them all")
 
 
+async def test_one_that_stopped_is_not_ready_any_more(kept: Kept) -> None:
+    async def handle(_event: Event) -> None:
+        raise Reject("all of them")
+
+    await send(kept, *(told(f"bad-{number}") for number in range(30)))
+    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, kept.settings, "one")
+    with pytest.raises(TooManyDeadLetters):
+        await asyncio.wait_for(consumer.run(), 20)
+    with pytest.raises(RuntimeError, match="has ended: 20 in a row"):
+        await consumer.standstill.check()
+
+
 async def test_more_than_a_twentieth_stops_it_too(kept: Kept) -> None:
     async def handle(event: Event) -> None:
         if event.version % 10 == 0:

@@ -60,19 +60,19 @@ class Processes:
         await eventually(lambda: listens(self.stack.kafka), within, "Kafka listens", pause=0.1)
 
     @asynccontextmanager
-    async def standby(self, program: str, instance: str, log: Path) -> AsyncIterator["Standby"]:
-        """A second process of the same kind, beside the supervised one."""
+    async def standby(self, program: str, instance: str, log: Path, **settings: str) -> AsyncIterator["Standby"]:
+        """A second process of the same kind, beside the supervised one; `settings` may differ."""
         service, _, role = program.partition("-")
-        port = free_port()
-        own = {"INSTANCE": instance, "INTERNAL__PORT": str(port), "HTTP__PORT": str(free_port())}
-        environment = os.environ | self.stack.environment(program) | own
+        port, public = free_port(), free_port()
+        own = {"INSTANCE": instance, "INTERNAL__PORT": str(port), "HTTP__PORT": str(public)}
+        environment = os.environ | self.stack.environment(program) | own | settings
         command = [sys.executable, "-m", f"services.{service}", role]
         with log.open("w") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
-            standby = Standby(process.pid, f"http://127.0.0.1:{port}")
+            standby = Standby(process.pid, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{public}")
             await self.ready(standby.url)
             yield standby
         finally:
@@ -87,8 +87,11 @@ class Processes:
 
 @dataclass(frozen=True)
 class Standby:
+    """`url` is internal; `api` answers people, where it is an api."""
+
     pid: int
     url: str
+    api: str
 
 
 async def leads(url: str, service: str) -> bool:

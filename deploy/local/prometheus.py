@@ -1,0 +1,66 @@
+"""Prometheus and what tells it of the machine's disks: they run where Debian's packages are installed."""
+
+import json
+import shutil
+from pathlib import Path
+
+from deploy.local.environment import internals_of
+from deploy.local.ports import HOST
+from deploy.local.stack import ROOT, Stack
+
+RULES = ROOT / "deploy" / "prometheus" / "rules"
+PACKAGES = {"prometheus": "prometheus", "node-exporter": "prometheus-node-exporter"}
+"""Program → the Debian package and binary."""
+
+_USUAL, _SHORT = "15s", "3s"
+# what can't fill up; unlike node_exporter's own list without overlay, which is the root of a container
+_NO_DISKS = (
+    "autofs", "binfmt_misc", "bpf", "cgroup2?", "configfs", "debugfs", "devpts", "devtmpfs", "fusectl", "hugetlbfs",
+    "mqueue", "nsfs", "proc", "procfs", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "squashfs", "sysfs",
+    "tracefs",
+)  # fmt: skip
+
+
+def watchers() -> dict[str, str]:
+    """The programs that can be had here, with their binaries; none of them is needed by the others."""
+    found = {program: shutil.which(package) for program, package in PACKAGES.items()}
+    return {program: path for program, path in found.items() if path}
+
+
+def configuration_path(stack: Stack) -> Path:
+    return stack.servers / "prometheus" / "prometheus.yml"
+
+
+def prometheus_command(stack: Stack, binary: str) -> list[str]:
+    data = str(stack.servers / "prometheus" / "data")
+    storage = [f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=2d"]
+    listen = f"--web.listen-address={HOST}:{stack.ports.prometheus}"
+    return [binary, f"--config.file={configuration_path(stack)}", *storage, listen, "--log.level=warn"]
+
+
+def node_exporter_command(stack: Stack, binary: str) -> list[str]:
+    disks = ["--collector.disable-defaults", "--collector.filesystem"]
+    which = [f"--collector.filesystem.fs-types-exclude=^({'|'.join(_NO_DISKS)})$"]
+    return [binary, *disks, *which, f"--web.listen-address={HOST}:{stack.ports.node_exporter}", "--log.level=warn"]
+
+
+def configuration(stack: Stack) -> str:
+    """The rules are those of production. A copy for tests looks more often: its alerts come sooner."""
+    interval = _USUAL if stack.name in ("dev", "bench") else _SHORT
+    processes = [
+        {"targets": [address.removeprefix("http://")], "labels": {"process": name}}
+        for name, address in internals_of(stack).items()
+    ]
+    others = {"prometheus": stack.ports.prometheus, "machine": stack.ports.node_exporter}
+    jobs = {"processes": processes} | {job: [{"targets": [f"{HOST}:{port}"]}] for job, port in others.items()}
+    configuration = {
+        "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+        "rule_files": [str(RULES / "*.yaml")],
+        "scrape_configs": [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()],
+    }
+    return json.dumps(configuration, indent=1)  # JSON is YAML
+
+
+def rules_text() -> str:
+    """All rules, as they are read when Prometheus starts."""
+    return "".join(path.read_text() for path in sorted(RULES.glob("*.yaml")))

@@ -1,0 +1,41 @@
+"""The stack's Prometheus sees every process, and evaluates the rules of production."""
+
+import yaml
+
+from deploy.local.environment import internals_of
+from deploy.local.prometheus import RULES
+from deploy.local.stack import Stack
+from tests.support.prometheus import Prometheus
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+
+async def test_every_process_is_looked_at(stack: RunningStack, prometheus: Prometheus) -> None:
+    wanted = set(internals_of(Stack.named(stack.facts["name"])))
+
+    async def seen() -> bool:
+        return {each["metric"]["process"] for each in await prometheus.ask('up{job="processes"} == 1')} == wanted
+
+    await eventually(seen, 30, "every process is up", pause=0.5)
+
+
+async def test_a_process_tells_every_check_of_its_readiness(prometheus: Prometheus) -> None:
+    async def told() -> bool:
+        found = await prometheus.ask("check_ok")
+        checks = {(each["metric"]["process"], each["metric"]["check"]) for each in found}
+        return checks > {
+            ("records-api", "mongo"), ("records-worker", "kafka"), ("records-worker", "publisher"),
+            ("records-worker", "records.attachments"), ("identity-api", "redis"), ("identity-api", "bucket"),
+            ("notify-worker", "sender"), ("portal-api", "fonts"),
+        }  # fmt: skip
+
+    await eventually(told, 30, "checks are told", pause=0.5)
+
+
+async def test_it_evaluates_the_rules_of_production_without_an_error(prometheus: Prometheus) -> None:
+    groups = (await prometheus.get("rules"))["groups"]
+    ours = [group for path in RULES.glob("*.yaml") for group in yaml.safe_load(path.read_text())["groups"]]
+    assert {group["name"]: len(group["rules"]) for group in groups} == {
+        group["name"]: len(group["rules"]) for group in ours
+    }
+    assert [rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")] == []
