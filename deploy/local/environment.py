@@ -177,7 +177,7 @@ def _portal(stack: Stack, secrets: Secrets) -> Environment:
 
 def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
     # nobody at a developer's stack waits an hour for a receiver to be tried again
-    return _ring("SEAL", secrets.subscriptions_seal) | {"WEBHOOKS__PAUSES": "[0.5, 1, 2, 5, 60]"}
+    return _ring("SEAL", secrets.subscriptions_seal) | {"WEBHOOKS__PAUSES": "[0.5, 1, 2, 5]"}
 
 
 def _internals(stack: Stack) -> dict[str, str]:
