@@ -187,7 +187,8 @@ def _portal(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
-    return _ring("SEAL", secrets.subscriptions_seal)
+    # nobody at a developer's stack waits an hour for a receiver to be tried again
+    return _ring("SEAL", secrets.subscriptions_seal) | {"WEBHOOKS__PAUSES": "[0.5, 1, 2, 5]"}
 
 
 def internals_of(stack: Stack) -> dict[str, str]:

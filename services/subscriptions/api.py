@@ -48,7 +48,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 async def get_changes(
     services: ServicesDep,
     caller: CallerDep,
-    after: Annotated[str | None, Query(max_length=4_000, description="the `next_cursor` of the last answer")] = None,
+    after: Annotated[str | None, Query(description="the `next_cursor` of the last answer")] = None,
     since: Annotated[
         Moment | None, Query(description="where to begin without a cursor; else from the beginning")
     ] = None,

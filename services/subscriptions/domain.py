@@ -15,6 +15,7 @@ Outcome = Literal["delivered", "failed", "abandoned"]
 
 CURSOR_VERSION = 1
 HIGHEST_OFFSET = 2**63 - 1
+LONGEST_CURSOR = 4_000
 GONE = 410
 MOST_LANES = 100  # so many people at most wait by themselves; then the webhook waits as a whole
 RECOVERED_AFTER = timedelta(seconds=60)
@@ -36,6 +37,8 @@ def write_cursor(offsets: Sequence[int]) -> str:
 
 def read_cursor(cursor: str, partitions: int) -> list[int]:
     """What `write_cursor` wrote. Raises `BadCursor`, `ForeignCursor`."""
+    if len(cursor) > LONGEST_CURSOR:
+        raise BadCursor
     try:
         found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ READ_MS = 250
 BATCH = 1_000
 ASK_SECONDS = 1.0
 RESTART_SECONDS = 1.0
+SILENT_SECONDS = 8.0
 logger = log.get(__name__)
 
 
@@ -28,7 +29,7 @@ class Tail:
         self._news = asyncio.Event()
         self.floor: dict[int, int] = {}  # from these offsets on every change is here …
         self.reached: dict[int, int] = {}  # … up to these
-        self.live = False
+        self._following, self._heard = False, 0.0
         self.closing = False
 
     async def run(self) -> None:
@@ -43,6 +44,11 @@ class Tail:
         finally:
             self.closing = True
             self._tell()
+
+    @property
+    def live(self) -> bool:
+        """Whether Kafka answered lately: a broker that is away looks like a topic to which nothing is written."""
+        return self._following and asyncio.get_running_loop().time() - self._heard < SILENT_SECONDS
 
     async def check(self) -> None:
         """A readiness check: Kafka is there."""
@@ -85,7 +91,7 @@ class Tail:
             self._begin(await reader.ends())
             await self._keep(reader)
         finally:
-            self.live = False
+            self._following = False
             self._tell()
             await reader.close()
 
@@ -96,11 +102,12 @@ class Tail:
             self._add(await reader.read(self.reached, READ_MS, BATCH))
             if clock() - asked > ASK_SECONDS:  # reading alone never tells that the broker is away
                 await reader.ends()
-                asked = clock()
+                asked = self._heard = clock()
 
     def _begin(self, ends: dict[int, int]) -> None:
         self._kept, self._bytes = {partition: [] for partition in ends}, 0
-        self.floor, self.reached, self.live = dict(ends), dict(ends), True
+        self.floor, self.reached = dict(ends), dict(ends)
+        self._following, self._heard = True, asyncio.get_running_loop().time()
         self._tell()
 
     def _add(self, chunk: Chunk) -> None:
