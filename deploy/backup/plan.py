@@ -19,7 +19,7 @@ Patch = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Plan:
-    """`told`: collections whose topic is compacted. `fleeting`: what a log-in makes anew.
+    """`told`: collections whose topic is compacted; none: the service has no topic. `fleeting`: what a log-in makes anew.
 
     `patches`: by collection, what becomes of a document whose newer versions are lost, where its old state does harm.
     """
@@ -39,11 +39,13 @@ PLANS: Mapping[str, Plan] = {
         identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES),
         patches={identity.CERTIFICATES: REVOKED},
     ),
-    "records": Plan(records.TOLD),
+    "records": Plan(records.TOLD, bucket=True),
     "attachments": Plan(attachments.TOLD, bucket=True),
     "signature": Plan(signature.TOLD, bucket=True),
     "notify": Plan(notify.TOLD, patches={notify.MESSAGES: NOT_AGAIN}),
+    "subscriptions": Plan(()),
 }  # fmt: skip
+TELLING = [service for service, plan in PLANS.items() if plan.told]
 
 
 class Storage(BlobSettings):

@@ -11,7 +11,7 @@ from typing import cast
 
 from deploy.backup.files import Manifest, Objects, check, read_documents
 from deploy.backup.heads import Head, Heads, heads_of
-from deploy.backup.plan import PLANS, Patch, Settings
+from deploy.backup.plan import PLANS, TELLING, Patch, Settings
 from kit import archive, blobs, kafka, mongo
 from kit.clock import to_milliseconds
 from kit.documents import RESTORED
@@ -53,7 +53,7 @@ async def restore(settings: Settings, root: Path, dump: Path) -> Report:
             for name in collections:
                 documents += await _fill(client.get_database(service), name, dump / service / f"{name}.bson")
         objects = await put_objects(settings, root, dump)
-        lost = {service: await _reconcile(settings, client.get_database(service), service) for service in PLANS}
+        lost = {service: await _reconcile(settings, client.get_database(service), service) for service in TELLING}
     return Report(documents, objects, lost)
 
 
@@ -66,7 +66,7 @@ async def _refuse_unless_empty(databases: Sequence[Database]) -> None:
 
 async def _begin_anew(settings: Settings) -> None:
     """Publishers tell everything again; looks that the topics still have come back into the access logs."""
-    for service in PLANS:
+    for service in TELLING:
         group = f"{service}.publisher"
         async with kafka.admin(settings.kafka) as admin:
             count, _ = await admin.position(group)
