@@ -19,7 +19,7 @@ Patch = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Plan:
-    """`told`: collections whose topic is compacted; none: the service has no topic. `fleeting`: what a log-in makes anew.
+    """`told`: collections whose topic is compacted; none: it has no topic. `fleeting`: what a log-in makes anew.
 
     `patches`: by collection, what becomes of a document whose newer versions are lost, where its old state does harm.
     """
