@@ -175,7 +175,8 @@ class Reader:
 
     async def start(self) -> None:
         """Connect. Raises `Unavailable`."""
-        await _connected(self._consumer, self._settings)
+        with _world():
+            await _connected(self._consumer, self._settings)
 
     async def read(self, offsets: Mapping[int, int], wait_ms: int, most: int) -> Chunk:
         """At most `most` records of these partitions from these offsets on; none after `wait_ms` without one.
@@ -239,6 +240,11 @@ def _world() -> Iterator[None]:
         raise OffsetGone from error
     except (KafkaError, TimeoutError) as error:
         raise Unavailable("Kafka") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Unavailable("Kafka") from error  # aiokafka's own, of a connection that broke: nobody cancelled us
 
 
 class Rebalance(Protocol):
