@@ -334,8 +334,9 @@ class Consumer:
 
 async def _close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await client.stop()
+        with _world():
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.stop()
     except Exception:
         logger.warning("a Kafka client did not close", exc_info=True)
 
