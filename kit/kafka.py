@@ -182,7 +182,8 @@ class Reader:
 
     async def start(self) -> None:
         """Connect. Raises `Unavailable`."""
-        await _connected(self._consumer, self._settings)
+        with _world():
+            await _connected(self._consumer, self._settings)
 
     async def read(self, offsets: Mapping[int, int], wait_ms: int, most: int) -> Chunk:
         """At most `most` records of these partitions from these offsets on; none after `wait_ms` without one.
@@ -246,6 +247,11 @@ def _world() -> Iterator[None]:
         raise OffsetGone from error
     except (KafkaError, TimeoutError) as error:
         raise Unavailable("Kafka") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Unavailable("Kafka") from error  # aiokafka's own, of a connection that broke: nobody cancelled us
 
 
 class Rebalance(Protocol):
@@ -340,8 +346,9 @@ class Consumer:
 
 async def _close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await client.stop()
+        with _world():
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.stop()
     except Exception:
         logger.warning("a Kafka client did not close", exc_info=True)
 

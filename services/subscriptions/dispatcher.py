@@ -79,7 +79,7 @@ class Dispatcher:
 
     def _is_stale(self, identity: str, active: dict[str, Webhook]) -> bool:
         running = self._running[identity]
-        return identity not in active or active[identity].version != running.version
+        return running.task.done() or identity not in active or active[identity].version != running.version
 
     def _begin(self, webhook: Webhook) -> None:
         holder: list[Deliverer] = []

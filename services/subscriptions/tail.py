@@ -42,6 +42,7 @@ class Tail:
                     logger.warning("following the topic ended, starts over", error=repr(error))
                 await asyncio.sleep(RESTART_SECONDS)
         finally:
+            logger.info("the topic is not followed any more")
             self.closing = True
             self._tell()
 
