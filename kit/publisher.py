@@ -23,9 +23,8 @@ Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
 
 IDLE_COMMIT_SECONDS = 30.0
 SLICE = 25  # documents encoded at a stretch: half a millisecond, then the transaction under way gets on
-PAUSE_SECONDS = (
-    0.01  # let the next one gather: a transaction costs the broker and every subscriber as much as ten events
-)
+# the more come, the longer the next ones gather: a transaction costs the broker and each subscriber like ten events
+PAUSE_SECONDS, PAUSE_EACH_SECONDS, LONGEST_PAUSE_SECONDS = 0.006, 0.0015, 0.025
 RESTART_SECONDS, DOUBLINGS = 0.1, 7  # to some ten seconds: doubling while it keeps ending at once, with jitter
 LASTED_SECONDS = 5.0
 FENCED_SECONDS = 0.5
@@ -142,7 +141,7 @@ class Publisher:
                 committed = clock()
                 events.inc(len(records))
                 if len(records) < BATCH:
-                    await asyncio.sleep(PAUSE_SECONDS)
+                    await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS + PAUSE_EACH_SECONDS * len(records)))
 
     async def _encoded(
         self, batches: AsyncGenerator[Batch, None]
