@@ -74,8 +74,7 @@ class Consumer:
         self.group = self._group = group
         self._topics, self._handlers = [*topics, replay_topic(group)], handlers
         self._settings, self._limit = settings, limit or DeadLetterLimit()
-        self._member = kafka.Consumer(settings, group, instance)
-        self._letters = kafka.Producer(settings)
+        self._instance = instance
         self._busy: dict[Partition, asyncio.Task[None]] = {}
         self._done: dict[Partition, int] = {}  # and not committed yet: the next offset
         self._committed = 0.0
@@ -89,7 +88,10 @@ class Consumer:
             metrics.begin(counter, [group])
 
     async def run(self) -> None:
-        """Consume until cancelled; any error of the client or too many dead letters ends it."""
+        """Consume until cancelled. Too many dead letters end it; raises `Unavailable` without a broker: run it anew."""
+        self._member = kafka.Consumer(self._settings, self._group, self._instance)
+        self._letters = kafka.Producer(self._settings)
+        self._done.clear()  # of a run before: by now others may have got further
         try:
             await self._letters.start()
             await self._member.start(self._topics, self)
@@ -165,8 +167,9 @@ class Consumer:
         causes: dict[int, str] = {}
         with metrics.consumer_seconds.labels(self._group).time():
             async with asyncio.TaskGroup() as group:
-                for run in by_key.values():
-                    group.create_task(self._handle_run(run, causes))
+                runs = [group.create_task(self._handle_run(run, causes)) for run in by_key.values()]
+        for each in runs:
+            each.result()  # one that a library cancelled is not done, and the group keeps silent about it
         self._limit.note([record.offset in causes for record in records])
         for record in records:
             if record.offset in causes:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp
 
 from kit import health, kafka, log, tracing
 from kit.consumer import Consumer, TooManyDeadLetters
+from kit.errors import Unavailable
 from kit.health import Check
 from kit.publisher import Publisher
 from kit.settings import ProcessSettings, ServiceSettings, read
@@ -30,6 +32,7 @@ Part = Callable[[], Awaitable[None]]
 Wiring = Callable[[S], AbstractAsyncContextManager[P]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
+AGAIN_SECONDS = 2.0
 STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others get on, before the process ends
 
 
@@ -162,8 +165,21 @@ async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]
 
 
 async def _forever(part: Part) -> None:
-    await part()
-    raise RuntimeError(f"{part} ended")
+    """Without the server it needs a part is begun anew: ending the process would only start it again, and later."""
+    while True:
+        try:
+            await part()
+            raise RuntimeError(f"{part} ended")
+        except Unavailable as error:
+            logger.warning("begins anew", part=str(part), error=repr(error.__cause__ or error))
+            await asyncio.sleep(AGAIN_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError(
+                f"{part} was cancelled, and by nobody: a library let its own cancellation out"
+            ) from error
 
 
 def _progress(worker: Worker) -> dict[str, Check]:

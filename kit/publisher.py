@@ -104,7 +104,7 @@ class Publisher:
                 raise
             except Exception as error:
                 metrics.publisher_restarts.labels(self._service).inc()
-                logger.warning("publishing ended, starts over", error=repr(error))
+                logger.warning("publishing ended, starts over", error=repr(error.__cause__ or error))
             failures = 0 if clock() - began > LASTED_SECONDS else failures + 1
             wait = RESTART_SECONDS * 2 ** min(failures, DOUBLINGS)
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret

@@ -95,7 +95,8 @@ async def has(run: Run, identity: str) -> bool:
 
 
 async def test_without_kafka_and_redis_records_go_on(run: Run) -> None:
-    person = run.people[0]
+    person, workers = run.people[0], ("records-worker", "attachments-worker", "notify-worker")
+    before = [await run.processes.pid(worker) for worker in workers]
     async with run.processes.down("kafka"), run.processes.down("redis"):
         record = await person.created()
         changed = await person.change(record["record_id"], 1, EDUCATION | {"major": "测绘"})
@@ -103,6 +104,7 @@ async def test_without_kafka_and_redis_records_go_on(run: Run) -> None:
         run.log.acknowledged |= {(record["record_id"], 1), (record["record_id"], 2)}
         await eventually(lambda: waits(run.worker), 40, "the worker tells that changes wait", pause=0.5)
     await run.settled()
+    assert [await run.processes.pid(worker) for worker in workers] == before, "a worker did not wait for Kafka"
 
 
 async def waits(worker: str) -> bool:

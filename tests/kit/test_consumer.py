@@ -165,6 +165,42 @@ async def test_while_the_world_is_away_it_waits_and_keeps_its_partition(kept: Ke
     assert await letters(kept) == []
 
 
+async def test_what_a_library_cancelled_is_not_done(kept: Kept) -> None:
+    """The consumer ends, and whoever comes next handles it again."""
+    seen: list[str] = []
+
+    async def cut_off(_event: Event) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    async def handle(event: Event) -> None:
+        seen.append(event.subject)
+
+    await send(kept, told("a"))
+    async with handling(kept, cut_off) as task:
+        await asyncio.wait([task], timeout=20)
+        assert task.cancelled()
+    async with handling(kept, handle):
+        await until(lambda: seen == ["a"], "it is handled")
+
+
+async def test_a_consumer_can_be_begun_anew(kept: Kept) -> None:
+    seen: list[str] = []
+
+    async def handle(event: Event) -> None:
+        seen.append(event.subject)
+
+    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, kept.settings, "one")
+    for name in "ab":
+        await send(kept, told(name))
+        task = asyncio.create_task(consumer.run())
+        await until(lambda name=name: name in seen, f"{name} is handled")  # type: ignore[misc]
+        task.cancel()
+        await asyncio.wait([task])
+    assert seen == ["a", "b"]
+
+
 async def test_a_refused_message_is_buried_at_once_with_its_cause_and_unchanged(kept: Kept) -> None:
     tries = 0
 

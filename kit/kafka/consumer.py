@@ -1,0 +1,103 @@
+"""A member of a consumer group."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, cast
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRecord as Record
+from aiokafka import TopicPartition as Partition
+
+from kit.kafka.world import close, connected, world
+from kit.settings import KafkaSettings
+
+
+class Rebalance(Protocol):
+    """Told when partitions come and before they go."""
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """These are ours now."""
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """These are somebody else's as soon as this returns."""
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    def __init__(self, rebalance: Rebalance) -> None:
+        self._rebalance = rebalance
+
+    async def on_partitions_assigned(self, assigned: Iterable[Partition]) -> None:
+        await self._rebalance.assigned(set(assigned))
+
+    async def on_partitions_revoked(self, revoked: Iterable[Partition]) -> None:
+        await self._rebalance.revoked(set(revoked))
+
+
+class Consumer:
+    """A member of a group: reads committed records from the beginning, commits only what it is told."""
+
+    def __init__(self, settings: KafkaSettings, group: str, instance: str, session_ms: int | None = None) -> None:
+        self._settings = settings
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.servers,
+            group_id=group,
+            group_instance_id=f"{group}.{instance}",
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            session_timeout_ms=session_ms or settings.session_timeout_ms,
+            heartbeat_interval_ms=min(3_000, (session_ms or settings.session_timeout_ms) // 4),
+            rebalance_timeout_ms=60_000,
+            fetch_max_wait_ms=250,  # also how long a partition waits that was full when the last fetch was sent
+        )
+
+    async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:
+        """Join the group. Raises `Unavailable`."""
+        self._consumer.subscribe(topics, listener=_Listener(rebalance))
+        await connected(self._consumer, self._settings)
+
+    async def poll(self, partitions: Iterable[Partition], wait_ms: int, most: int) -> Mapping[Partition, list[Record]]:
+        """Records of these partitions; also what keeps the membership alive. Raises `Unavailable`: join anew."""
+        with world():
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                found = await self._consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=most)
+        return cast(Mapping[Partition, list[Record]], found)
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Everything before these offsets is done. Raises `Unavailable`."""
+        with world():
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                await self._consumer.commit(dict(offsets))
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more from these for now."""
+        self._consumer.pause(*partitions)
+
+    def resume(self, partition: Partition) -> None:
+        """Fetch again."""
+        self._consumer.resume(partition)
+
+    def assignment(self) -> set[Partition]:
+        """The partitions that are ours."""
+        return set(self._consumer.assignment())
+
+    async def lags(self) -> dict[Partition, tuple[int, int]]:
+        """By partition of ours: the next offset to read, and how many committed records wait behind it.
+
+        Raises `Unavailable`.
+        """
+        with world():
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                ends = await self._consumer.end_offsets(self.assignment())
+                positions = {partition: await self._consumer.position(partition) for partition in ends}
+        return {partition: (at, max(0, ends[partition] - at)) for partition, at in positions.items()}
+
+    async def end(self, partition: Partition) -> int:
+        """Behind the last committed record of any partition, not only ours. Raises `Unavailable`."""
+        with world():
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                return int((await self._consumer.end_offsets([partition]))[partition])
+
+    async def close(self) -> None:
+        """Leave the group."""
+        await close(self._consumer)

@@ -1,0 +1,119 @@
+"""Reading without being a member: from offsets that somebody else keeps, or all there is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import ConsumerRecord as Record
+from aiokafka import TopicPartition as Partition
+
+from kit.kafka.world import close, connected, world
+from kit.settings import KafkaSettings
+
+ASK_SECONDS = 5
+MAX_READ_BYTES = 512 * 1024  # of a partition at a time
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Records in the order of each partition, and by partition where reading goes on (behind transaction markers)."""
+
+    records: list[Record]
+    reached: dict[int, int]
+
+
+class Reader:
+    """Reads a topic's committed records from whatever offsets it is told: nobody's member, it commits nothing."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._settings, self._topic = settings, topic
+        self._all = [Partition(topic, number) for number in range(settings.partitions)]
+        self._at: dict[Partition, int] = {}
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.servers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # an offset that is gone is told, not passed over
+            max_partition_fetch_bytes=MAX_READ_BYTES,
+            fetch_max_wait_ms=100,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises `Unavailable`."""
+        await connected(self._consumer, self._settings)
+
+    async def read(self, offsets: Mapping[int, int], wait_ms: int, most: int) -> Chunk:
+        """At most `most` records of these partitions from these offsets on; none after `wait_ms` without one.
+
+        A broker that is away looks like no records; `ends` tells. Raises `OffsetGone`, `Unavailable`.
+        """
+        self._go({Partition(self._topic, number): offset for number, offset in offsets.items()})
+        with world():
+            async with asyncio.timeout(self._settings.call_timeout_seconds):
+                found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=most)
+                for partition in self._at:
+                    self._at[partition] = await self._consumer.position(partition)
+        records = [record for batch in found.values() for record in batch]
+        return Chunk(records, {partition.partition: offset for partition, offset in self._at.items()})
+
+    def stands_at(self, offsets: Mapping[int, int]) -> bool:
+        """Whether reading there needs no seeking: what was fetched ahead is of use."""
+        return {partition.partition: offset for partition, offset in self._at.items()} == offsets
+
+    def _go(self, wanted: Mapping[Partition, int]) -> None:
+        """In one go, without waiting: aiokafka would otherwise look for a first position of its own."""
+        if wanted.keys() != self._at.keys():
+            self._at = {}
+            self._consumer.assign(list(wanted))
+        for partition, offset in wanted.items():
+            if self._at.get(partition) != offset:
+                self._consumer.seek(partition, offset)
+        self._at = dict(wanted)
+
+    async def begins(self) -> dict[int, int]:
+        """By partition the first offset. Raises `Unavailable`."""
+        return await self._ask(self._consumer.beginning_offsets)
+
+    async def ends(self) -> dict[int, int]:
+        """By partition the offset behind the last committed record. Raises `Unavailable`."""
+        return await self._ask(self._consumer.end_offsets)
+
+    async def _ask(self, call: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]) -> dict[int, int]:
+        with world():
+            async with asyncio.timeout(ASK_SECONDS):
+                return {partition.partition: offset for partition, offset in (await call(self._all)).items()}
+
+    async def since(self, moment: datetime) -> dict[int, int]:
+        """By partition the first offset written at `moment` or later; the end where there is none yet."""
+        ends, milliseconds = await self.ends(), max(0, int(moment.timestamp() * 1000))
+        with world():
+            async with asyncio.timeout(ASK_SECONDS):
+                found = await self._consumer.offsets_for_times(dict.fromkeys(self._all, milliseconds))
+        return {partition.partition: at.offset if at else ends[partition.partition] for partition, at in found.items()}
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await close(self._consumer)
+
+
+async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callable[[Record], None]) -> None:
+    """Show every committed record of topics, from the beginning to where they end now.
+
+    Raises `Unavailable` when no broker answers.
+    """
+    consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topics
+        *topics, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False,
+        auto_offset_reset="earliest",  # seeking there would race with aiokafka's own first reset, and may lose
+    )  # fmt: skip
+    try:
+        await connected(consumer, settings)
+        partitions = consumer.assignment()
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    take(record)
+    finally:
+        await consumer.stop()
