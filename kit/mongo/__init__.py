@@ -1,0 +1,27 @@
+"""MongoDB: the only importer of its drivers. Versioned documents, projections, and the change stream."""
+
+from kit.mongo.changes import (
+    RAW,
+    Backlog,
+    Changes,
+    ChangeStream,
+    ClusterTime,
+    PositionGone,
+    backlog,
+    cluster_time,
+    oplog_seconds,
+    page,
+    position_from_json,
+    position_to_json,
+    token_time,
+)
+from kit.mongo.collection import DOCUMENT_FULL, NEWEST, Collection, Cursor
+from kit.mongo.database import Conflict, Database, Duplicate, Fields, Index, Session, connect, ping, translated
+from kit.mongo.projection import Projection
+
+__all__ = [
+    "DOCUMENT_FULL", "NEWEST", "RAW", "Backlog", "ChangeStream", "Changes", "ClusterTime", "Collection", "Conflict",
+    "Cursor", "Database", "Duplicate", "Fields", "Index", "PositionGone", "Projection", "Session", "backlog",
+    "cluster_time", "connect", "oplog_seconds", "page", "ping", "position_from_json", "position_to_json", "token_time",
+    "translated",
+]  # fmt: skip

@@ -1,0 +1,135 @@
+"""Versioned documents: a version is one document, written whole (design §2)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo import IndexModel, InsertOne, ReplaceOne
+from pymongo.errors import BulkWriteError
+
+from kit import tracing
+from kit.documents import Document
+from kit.errors import AppError
+from kit.mongo.database import Conflict, Database, Fields, translated
+
+Cursor = tuple[datetime, str]
+"""Where a page of a list ended: when the last document was created, and its id."""
+
+NEWEST = (("created_at", -1), ("_id", -1))
+D = TypeVar("D", bound=Document)
+
+MAX_DOCUMENT_BYTES = 256 * 1024
+DOCUMENT_FULL = "此记录的修改次数已达上限，请联系受理窗口"
+DUPLICATE_KEY = 11000
+
+
+class Collection(Generic[D]):
+    """Versioned documents of one kind: inserted whole, replaced whole, never updated in place."""
+
+    def __init__(self, database: Database, name: str, model: type[D], indexes: Sequence[IndexModel] = ()) -> None:
+        self._collection, self._model, self._missing = database[name], model, list(indexes)
+
+    async def prepare(self) -> None:
+        """Create the indexes once; a readiness check."""
+        if self._missing:
+            with translated():
+                await self._collection.create_indexes(self._missing)
+            self._missing = []
+
+    async def get(self, document_id: str) -> D | None:
+        """The current version with its history, or None."""
+        return await self.find_one({"_id": document_id})
+
+    async def find_one(self, query: Fields) -> D | None:
+        """The first match with its history, or None."""
+        with translated():
+            found = await self._collection.find_one(query)
+        return None if found is None else self._model.model_validate(found)
+
+    async def find(self, query: Fields, *, sort: Sequence[tuple[str, int]], limit: int) -> list[D]:
+        """The matches without their histories."""
+        with translated():
+            cursor = self._collection.find(query, {"history": False}, sort=list(sort), limit=limit, batch_size=limit)
+            found = await cursor.to_list(limit)
+        return [self._model.model_validate(document) for document in found]
+
+    async def whole(self, query: Fields) -> list[D]:
+        """All matches with their histories: of a query that says itself how many there can be."""
+        with translated():
+            found = await self._collection.find(query).to_list(None)
+        return [self._model.model_validate(document) for document in found]
+
+    async def newest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
+        """A page of the matches without histories, newest first, behind `after`; and where the next one begins."""
+        if after:
+            created_at, identity = after
+            same_time = {"created_at": created_at, "_id": {"$lt": identity}}
+            query = {**query, "$or": [{"created_at": {"$lt": created_at}}, same_time]}
+        found = await self.find(query, sort=NEWEST, limit=limit + 1)
+        page = found[:limit]
+        return page, (page[-1].created_at, page[-1].id) if len(found) > limit else None
+
+    async def insert(self, document: D) -> None:
+        """Write version 1. Raises `Duplicate`."""
+        with tracing.span(f"insert {self._collection.name}"), translated():
+            await self._collection.insert_one(_stored(document))
+
+    async def insert_all(self, documents: Sequence[D]) -> None:
+        """Write version 1 of each; where nothing else has their ids."""
+        if documents:
+            with translated():
+                await self._collection.insert_many([_stored(document) for document in documents], ordered=False)
+
+    async def replace(self, document: D) -> None:
+        """Write the next version in place of the one it was made from. Raises `Conflict` when that isn't current."""
+        guard = {"_id": document.id, "version": document.version - 1}
+        with tracing.span(f"replace {self._collection.name}"), translated():
+            result = await self._collection.replace_one(guard, _stored(document))
+        if result.matched_count == 0:
+            raise Conflict
+
+    async def write_many(self, documents: Sequence[D]) -> set[str]:
+        """Insert first versions, replace by later ones, side by side. Returns the ids of those that are full.
+
+        Raises `Conflict` when one was not written: read all again, and recognise those that were.
+        """
+        calls, full = list[InsertOne[Any] | ReplaceOne[Any]](), set[str]()
+        for document in documents:
+            encoded = _encoded(document)
+            if _full(document, encoded):
+                full.add(document.id)
+            elif document.version == 1:
+                calls.append(InsertOne(encoded))
+            else:
+                calls.append(ReplaceOne({"_id": document.id, "version": document.version - 1}, encoded))
+        if calls:
+            await self._write_many(calls)
+        return full
+
+    async def _write_many(self, calls: "Sequence[InsertOne[Any] | ReplaceOne[Any]]") -> None:
+        try:
+            with translated():
+                result = await self._collection.bulk_write(list(calls), ordered=False)
+        except BulkWriteError as error:
+            if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):
+                raise
+            raise Conflict from error
+        if result.inserted_count + result.matched_count < len(calls):
+            raise Conflict
+
+
+def _encoded(document: Document) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(document.model_dump(by_alias=True)))
+
+
+def _full(document: Document, encoded: RawBSONDocument) -> bool:
+    return len(encoded.raw) > MAX_DOCUMENT_BYTES and document.action != "deleted"  # deleting is always possible
+
+
+def _stored(document: Document) -> RawBSONDocument:
+    encoded = _encoded(document)
+    if _full(document, encoded):
+        raise AppError(409, "document_full", DOCUMENT_FULL)
+    return encoded

@@ -1,0 +1,85 @@
+"""The connection, and the driver's errors in our words."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
+from pymongo import IndexModel
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    PyMongoError,
+    WriteConcernError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from kit.errors import Unavailable
+from kit.settings import MongoSettings
+
+Fields = Mapping[str, object]
+Index = IndexModel
+Database = AsyncIOMotorDatabase[dict[str, object]]
+Session = AsyncIOMotorClientSession
+
+
+class Duplicate(Exception):
+    """A document with the same unique key is there already."""
+
+
+class Conflict(Exception):
+    """Another write was quicker: read again and decide again."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours: `Duplicate`, or `Unavailable` when the server is away."""
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise Duplicate from error
+    except (
+        ConnectionFailure,
+        AutoReconnect,
+        NetworkTimeout,
+        ExecutionTimeout,
+        WTimeoutError,
+        WriteConcernError,
+    ) as error:
+        raise Unavailable("MongoDB") from error
+    except PyMongoError as error:
+        if error.timeout:
+            raise Unavailable("MongoDB") from error
+        raise
+
+
+@asynccontextmanager
+async def connect(settings: MongoSettings, service: str) -> AsyncIterator[Database]:
+    """The service's database: writes are majority and journaled, reads come from the primary. Opening never fails."""
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(
+        settings.url.get_secret_value(),
+        serverSelectionTimeoutMS=settings.timeout_ms,
+        timeoutMS=settings.timeout_ms,
+        socketTimeoutMS=settings.timeout_ms,
+        maxPoolSize=settings.pool_size,
+        appname=service,
+        tz_aware=True,
+    )
+    try:
+        yield client.get_database(
+            settings.database or service,
+            write_concern=WriteConcern(w="majority", j=True),
+            read_concern=ReadConcern("local"),
+        )
+    finally:
+        client.close()
+
+
+async def ping(database: Database) -> None:
+    """A readiness check: there is a primary."""
+    with translated():
+        await database.command("ping")

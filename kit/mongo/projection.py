@@ -1,0 +1,92 @@
+"""What a consumer keeps of another service's documents."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymongo import ReplaceOne
+
+from kit.errors import Unavailable
+from kit.mongo.database import Database, Duplicate, Fields, translated
+
+
+@dataclass(frozen=True)
+class _Put:
+    """What is to be kept, and who waits for it."""
+
+    document_id: str
+    kept: dict[str, object]
+    done: asyncio.Future[None]
+
+    @property
+    def older(self) -> Fields:
+        return {"_id": self.document_id, "version": {"$lt": self.kept["version"]}}
+
+    def tell(self, error: Exception | None) -> None:
+        if self.done.done():  # nobody waits any more
+            return
+        if error:
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
+
+class Projection:
+    """What a consumer keeps of another service's documents: older never beats newer, twice is once.
+
+    What is put while a write is under way goes into the next one, together: one journaled write for each event was a
+    third of all that MongoDB had to do for a new record.
+    """
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._collection = database[name]
+        self._waiting: list[_Put] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def put(self, document_id: str, version: int, fields: Fields) -> None:
+        """Keep `fields` unless this version or a newer one is there already."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Put(document_id, {"version": version, **fields}, done))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        await done
+
+    async def _write(self) -> None:
+        while self._waiting:
+            puts, self._waiting = self._waiting, []
+            try:
+                with translated():
+                    together = [ReplaceOne(put.older, put.kept, upsert=True) for put in puts]
+                    await self._collection.bulk_write(together, ordered=False)
+            except Unavailable as error:
+                _tell(puts, error)
+            except Exception:  # of some of them: each by itself, so that none suffers for another
+                await asyncio.gather(*map(self._write_alone, puts))
+            else:
+                _tell(puts, None)
+
+    async def _write_alone(self, put: _Put) -> None:
+        try:
+            await self._replace(put)
+        except Exception as error:
+            put.tell(error)
+        else:
+            put.tell(None)
+
+    async def _replace(self, put: _Put) -> None:
+        try:
+            with translated():
+                await self._collection.replace_one(put.older, put.kept, upsert=True)
+        except Duplicate:  # the upsert met its _id: a newer version, or an older one that was put there just now
+            with translated():
+                await self._collection.replace_one(put.older, put.kept)
+
+    async def get(self, document_id: str) -> Fields | None:
+        """What was kept, or None."""
+        with translated():
+            return await self._collection.find_one({"_id": document_id})
+
+
+def _tell(puts: Sequence[_Put], error: Exception | None) -> None:
+    for put in puts:
+        put.tell(error)
