@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from typing import Literal, NamedTuple
@@ -158,10 +159,8 @@ def _csv(content: bytes) -> Iterator[list[str]]:
 
 def _decoded(content: bytes) -> str:
     """UTF-8 says of itself whether it is; what isn't must be GB 18030."""
-    try:
+    with suppress(UnicodeDecodeError):
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
     try:
         return content.decode("gb18030").translate(GB18030_2022)
     except UnicodeDecodeError:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from deploy.local.environment import kafka_servers, mongo_url, redis_url, s3_url
-from deploy.local.ports import HOST
+from deploy.local.ports import HOST, ONLY_API
 from deploy.local.prometheus import watchers
 from deploy.local.secrets import Secrets, StaffLogin, write_private
 from deploy.local.stack import Stack
@@ -42,7 +42,8 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
         "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers() else None,
         "node_exporter": _url(stack.ports.node_exporter) if "node-exporter" in watchers() else None,
         "services": {
-            name: {"api": _url(ports.api), "internal": _url(ports.internal), "worker": _url(ports.worker)}
+            name: {"api": _url(ports.api), "internal": _url(ports.internal)}
+            | ({} if name in ONLY_API else {"worker": _url(ports.worker)})
             for name, ports in stack.ports.services.items()
         },
         "demo": _demo(secrets),

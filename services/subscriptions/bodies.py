@@ -22,9 +22,13 @@ def _time_from_text(value: object) -> object:
     return value
 
 
+def _none_for_empty(value: object) -> object:
+    return None if value == "" else value
+
+
 Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST), BeforeValidator(_time_from_text)]
 Kind = Annotated[str, Field(pattern=r"^[a-z_]{1,50}$")]
-Kinds = Annotated[list[Kind], Field(min_length=1, max_length=20)]
+Kinds = Annotated[list[Kind], Field(max_length=20)]
 
 
 class ChangeOut(Out):
@@ -56,7 +60,7 @@ class WebhookChange(In):
 
     url: str = Field(max_length=2_000)
     kinds: Kinds | None = None
-    description: Annotated[str, Text(200)] | None = None
+    description: Annotated[Annotated[str, Text(200)] | None, BeforeValidator(_none_for_empty)] = None
 
     def wish(self) -> Wish:
         """What the service takes."""

@@ -63,6 +63,11 @@ async def test_only_the_kinds_that_are_wanted_come(client: Client, person: Perso
     assert [event["data"]["kind"] for event in receiver.events(person.id)] == ["degree"]
 
 
+async def test_an_empty_list_of_kinds_means_all_of_them(client: Client, receiver: Receiver) -> None:
+    webhook = await client.registered(receiver.url, kinds=[], description="")
+    assert (webhook["kinds"], webhook["description"]) == (None, "")
+
+
 async def test_a_start_in_the_past_brings_what_was_before(client: Client, person: Person, receiver: Receiver) -> None:
     cursor = await client.end()
     record = await person.created()
