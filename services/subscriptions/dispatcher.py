@@ -41,6 +41,7 @@ class Dispatcher:
         self._running: dict[str, _Running] = {}
         self._mine: Mine = lambda _: False
         self._looked = 0.0
+        metrics.begin(metrics.webhook_pauses, ["failing", "gone"])
 
     async def run(self, mine: Mine) -> None:
         """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""

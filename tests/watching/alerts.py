@@ -214,6 +214,20 @@ CASES = [
         CRITICAL, "too many wrong codes in the whole city; addresses get few tries", at="3m",
     ),
     Case(
+        "WebhooksFail", {'webhooks{state="failing"}': "2x100"}, {'webhooks{state="failing"}': "2x40 0x4 2x56"},
+        WARNING, "receivers of 2 webhooks have not answered as they should for an hour", at="90m", step="1m",
+    ),
+    Case(
+        "WebhookGivenUp",
+        {'webhook_pauses_total{reason="failing"}': "0 1x40"},
+        {'webhook_pauses_total{reason="failing"}': "3x40"},
+        WARNING | {"reason": "failing"}, "a webhook was paused (failing): its events wait until somebody resumes it",
+    ),
+    Case(
+        "FeedPassesOver", {"feed_unreadable_total": "0 1x40"}, {"feed_unreadable_total": "3x40"},
+        CRITICAL, "records in records.changes are no events: the feed and webhooks passed over them",
+    ),
+    Case(
         "VerdictsAreLate",
         {f'consumer_lag_events{{group="{GROUP}",partition="0"}}': "40x40"},
         {'consumer_lag_events{group="identity.access",partition="0"}': "40x40"},
