@@ -1,4 +1,4 @@
-"""The catalogue of metrics: every name that dashboards and alerts use (those of requests come from kit.http).
+"""The catalogue of metrics: every name that dashboards and alerts use.
 
 A counter with labels is not there before its first count, and a counter that begins at 1 has never grown: whoever
 counts what an alert waits for says `begin` when it starts.
@@ -9,6 +9,10 @@ from itertools import product
 
 from prometheus_client import Counter, Gauge, Histogram
 
+requests = Histogram(
+    "http_request_duration_seconds", "Time to answer a request, by the route it found", ["handler", "method", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)  # fmt: skip
 check_ok = Gauge("check_ok", "1 while a check of this process' readiness is well", ["check"])
 
 publisher_events = Counter("publisher_events_total", "Events published", ["service"])

@@ -109,13 +109,14 @@ use_pips_index() {
     [[ -z $index ]] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
 }
 
+# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set each process would do it at each start, for seconds.
 # Joined by && throughout: bash ignores `set -e` in a function whose result is asked for.
 install_python_packages() {
     say "installing the Python packages"
     { .venv/bin/python -c 'import pip' 2>/dev/null || "$(find_python)" -m venv --clear .venv; } &&
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt &&
         use_pips_index &&
-        UV_HTTP_TIMEOUT=180 .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes \
+        UV_HTTP_TIMEOUT=180 .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode \
             requirements/dev.txt requirements/uv.txt &&
         fingerprint_python >$PYTHON_STAMP
 }
