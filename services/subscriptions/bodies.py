@@ -28,7 +28,7 @@ def _none_for_empty(value: object) -> object:
 
 Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST), BeforeValidator(_time_from_text)]
 Kind = Annotated[str, Field(pattern=r"^[a-z_]{1,50}$")]
-Kinds = Annotated[list[Kind], Field(max_length=20)]
+Kinds = Annotated[list[Kind], Field(min_length=1, max_length=20)]
 
 
 class ChangeOut(Out):

@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 from tests.faults.conftest import Run
 from tests.support.names import seeded
 from tests.support.processes import leads
+from tests.support.scale import scaled
 from tests.support.waiting import eventually
 
 GROUP = "records.publisher"
@@ -25,11 +26,11 @@ async def test_a_healthy_run_has_nothing_to_report(run: Run) -> None:
     assert run.log.failed == 0
 
 
-async def test_killing_the_publisher_ten_times_under_load_loses_and_repeats_nothing(run: Run) -> None:
+async def test_killing_the_publisher_again_and_again_under_load_loses_and_repeats_nothing(run: Run) -> None:
     random = seeded()
     took: list[float] = []
     async with run.load(200) as log:
-        for _ in range(10):
+        for _ in range(scaled(10, 4)):
             await asyncio.sleep(random.uniform(0.5, 1.5))
             await run.processes.kill("records-worker")
             began = time.monotonic()
@@ -45,7 +46,7 @@ async def test_a_stopped_leader_is_replaced_and_stands_down_when_it_goes_on(run:
     async with run.processes.standby("records-worker", "standby", tmp_path / "standby.log") as standby:
         by_url = {run.worker: await run.processes.pid("records-worker"), standby.url: standby.pid}
         async with run.load(100):
-            for _ in range(3):
+            for _ in range(scaled(3, 1)):
                 leader = await eventually(lambda: leader_of(list(by_url)), 20, "one of them leads")
                 (other,) = by_url.keys() - {leader}
                 os.kill(by_url[leader], signal.SIGSTOP)

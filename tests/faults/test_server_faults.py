@@ -12,13 +12,14 @@ from kit.scrape import glance
 from tests.faults.conftest import Run
 from tests.support.people import EDUCATION, Person
 from tests.support.processes import leads
+from tests.support.scale import scaled
 from tests.support.things import Things, running
 from tests.support.waiting import eventually
 
 
-async def test_killing_kafka_five_times_under_load_loses_nothing_and_nobody_notices(run: Run) -> None:
+async def test_killing_kafka_again_and_again_under_load_loses_nothing_and_nobody_notices(run: Run) -> None:
     async with run.load(100) as log:
-        for _ in range(5):
+        for _ in range(scaled(5, 2)):
             await run.processes.kill("kafka")
             await asyncio.sleep(0.5)
             await run.processes.kafka_ready()
@@ -38,7 +39,7 @@ async def test_a_broker_that_has_just_started_never_says_that_there_is_no_positi
     async with kafka.admin(things.settings) as before:
         stored = await before.position(things.group)
     assert stored[0] == 3
-    for _ in range(3):
+    for _ in range(scaled(3, 1)):
         await run.processes.kill("kafka")
         answers = [await eventually(lambda: position(things), 40, "the broker answers", pause=0)]
         answers += [answer for answer in [await position(things) for _ in range(50)] if answer]

@@ -18,7 +18,7 @@ from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage, Window, another, crowd
 from tests.support.waiting import eventually
 
-PEOPLE, GUESSES = scaled(400, 100), 6
+PEOPLE, GUESSES = scaled(400, 60), 6
 OWN_DATABASE = "/9"
 
 

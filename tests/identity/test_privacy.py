@@ -17,7 +17,7 @@ from tests.support.subscriber import Records, Subscriber, headers_of, version_of
 from tests.support.visits import WINDOW, LoginPage, Window, crowd
 from tests.support.waiting import eventually
 
-PEOPLE = scaled(200, 60)
+PEOPLE = scaled(200, 24)
 SERVICES = ("attachments", "identity", "notify", "records", "signature")
 TOPICS = (
     "identity.changes", "identity.messages", "notify.changes", "records.changes", "records.messages",

@@ -28,7 +28,7 @@ from tests.support.traces import BUCKETS
 from tests.support.visits import WINDOW, Citizen, Window
 from tests.support.waiting import eventually
 
-RECORDS = scaled(10_000, 600)
+RECORDS = scaled(10_000, 300)
 AT_ONCE = 8
 PROGRAMS = [f"{service}-{role}" for service in PLANS for role in ("api", "worker")]
 Versions = dict[str, int]
