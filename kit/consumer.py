@@ -210,8 +210,9 @@ class Consumer:
             try:
                 await self._measure()
                 await self._count_letters()
-            except Exception as error:  # no broker: what was measured last stands, and time runs on
-                logger.warning("lag not measured", group=self._group, error=repr(error))
+            except Exception as error:
+                logger.warning("lag not measured", group=self._group, error=repr(error.__cause__ or error))
+                await self._note_unmeasured()
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _measure(self) -> None:
@@ -221,6 +222,12 @@ class Consumer:
         waiting = bool(self._busy or self._done) or any(lag for _, lag in lags.values())
         done = [position for position, _ in lags.values()], [id(task) for task in self._busy.values()]
         self.standstill.observe(done, waiting)
+
+    async def _note_unmeasured(self) -> None:
+        """No broker: what was measured last stands, and time runs on. A broker that others reach: it is our client."""
+        with suppress(Unavailable):
+            await kafka.ping(self._settings)
+            self.standstill.observe("a client that does not answer", waiting=True)
 
     async def _count_letters(self) -> None:
         """Read anew only when something was written there: a letter, or the end of one."""

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 
+import kit.kafka.broken  # noqa: F401  # for what it does to aiokafka
 from kit import log
 from kit.errors import Unavailable
 from kit.settings import KafkaSettings

@@ -324,6 +324,34 @@ async def test_readiness_turns_red_while_work_waits_and_nothing_moves(
                 await task
 
 
+async def test_readiness_turns_red_when_our_client_hangs_and_others_reach_the_broker(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose search for the brokers has died: it waits for them for ever, and how far it is can't be seen."""
+    monkeypatch.setattr(kit_consumer, "MEASURE_SECONDS", 0.1)
+
+    async def handle(_event: Event) -> None: ...
+
+    settings = kept.settings.model_copy(update={"stall_seconds": 1.0, "call_timeout_seconds": 0.5})
+    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one")
+    tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
+    try:
+        await eventually(lambda: green(consumer), 20, "it is green")
+        await eventually(lambda: member_of(consumer), 20, "it is a member")
+        client = consumer._member._consumer._client
+        client._sync_task.cancel()
+        client.force_metadata_update()
+        await eventually(lambda: red(consumer), 20, "it is red")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def member_of(consumer: Consumer) -> bool:
+    return "_member" in vars(consumer) and bool(consumer._member.assignment())
+
+
 async def red(consumer: Consumer) -> bool:
     try:
         await consumer.standstill.check()

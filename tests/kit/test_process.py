@@ -4,11 +4,16 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+import uvloop
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from kit import process
 from kit.errors import Unavailable
 from kit.kafka import Fenced, KafkaError, OffsetGone
 from kit.kafka.world import world
+from tests.support.stack import RunningStack
 
 
 async def cancelled_by_itself() -> None:
@@ -80,3 +85,19 @@ async def test_who_is_cancelled_stays_cancelled() -> None:
 async def test_errors_of_the_broker_are_told_apart(raised: Exception, seen: type[Exception]) -> None:
     with pytest.raises(seen), world():
         raise raised
+
+
+def test_writing_into_a_connection_that_closed_a_moment_ago_says_that_it_broke(stack: RunningStack) -> None:
+    """With the event loop of our processes, which calls it a RuntimeError."""
+    host, _, port = stack.kafka.rpartition(":")
+
+    async def write() -> None:
+        connection = await create_conn(host, int(port))
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        with pytest.raises(KafkaConnectionError):
+            await connection.send(MetadataRequest([]))
+        assert not connection.connected()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(write())
