@@ -35,7 +35,7 @@ test: ## Run all tests against their own copy of the stack: make test a='-k hist
 	@$(SETUP)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
-test-long: ## The same with the full numbers of the acceptance lists (about an hour)
+test-long: ## The same with the full numbers of the acceptance lists
 	@$(SETUP)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
