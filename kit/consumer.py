@@ -190,12 +190,23 @@ class Consumer:
         handler = self._handlers.get(event.type)
         if handler is None:
             return "ignored"
-        patience = _Patience(self._group)
         with tracing.span(f"{self._group} {event.type}", event.traceparent, consumes=True):
-            async for attempt in stamina.retry_context(on=patience, attempts=None, timeout=None, wait_max=10):
-                with attempt:
-                    await handler(event)
+            await self._until_handled(handler, event)
         return "done"
+
+    async def _until_handled(self, handler: Handler, event: Event) -> None:
+        """The first try stands by itself: the machinery of trying again costs more than most handlers."""
+        patience = _Patience(self._group)
+        try:
+            await handler(event)
+        except Exception as error:
+            if not patience(error):
+                raise
+        else:
+            return
+        async for attempt in stamina.retry_context(on=patience, attempts=None, timeout=None, wait_max=10):
+            with attempt:
+                await handler(event)
 
     async def _bury(self, record: Record, cause: str) -> None:
         logger.error("dead letter", group=self._group, letter=letter_id(record), cause=cause)

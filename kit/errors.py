@@ -1,5 +1,6 @@
 """Errors with a meaning: raised anywhere, rendered once as application/problem+json (RFC 9457)."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -55,6 +56,12 @@ class NotFound(AppError):
 
     def __init__(self, code: str = "not_found", detail: str = "没有找到，可能已被删除") -> None:
         super().__init__(404, code, detail)
+
+
+def is_ending() -> bool:
+    """Whether somebody ended the current task: if not, a `CancelledError` in it is one that a library let out."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 class Unavailable(AppError):

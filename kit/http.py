@@ -13,7 +13,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import errors, log, metrics, tracing
@@ -169,7 +169,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id)
+                _add_headers(message["headers"], request_id)
             await send(message)
 
         try:
@@ -193,10 +193,10 @@ def current_request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
 
 
-def _add_headers(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-Id"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "no-store")
+def _add_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
+    headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+    if all(name != b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"no-store"))
 
 
 def bearer_token(request: Request) -> str:

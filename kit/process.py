@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from kit import health, kafka, log, tracing
 from kit.consumer import Consumer, TooManyDeadLetters
-from kit.errors import Unavailable
+from kit.errors import Unavailable, is_ending
 from kit.health import Check
 from kit.publisher import Publisher
 from kit.settings import ProcessSettings, ServiceSettings, read
@@ -174,8 +174,7 @@ async def _forever(part: Part) -> None:
             logger.warning("begins anew", part=str(part), error=repr(error.__cause__ or error))
             await asyncio.sleep(AGAIN_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_ending():
                 raise
             raise RuntimeError(
                 f"{part} was cancelled, and by nobody: a library let its own cancellation out"

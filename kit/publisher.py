@@ -28,7 +28,6 @@ PAUSE_SECONDS, PAUSE_EACH_SECONDS, LONGEST_PAUSE_SECONDS = 0.006, 0.0015, 0.025
 RESTART_SECONDS, DOUBLINGS = 0.1, 7  # to some ten seconds: doubling while it keeps ending at once, with jitter
 LASTED_SECONDS = 5.0
 FENCED_SECONDS = 0.5
-SESSION_MS = 6_000  # of the leadership group: how long a standby waits for a leader that died
 PROBE_SECONDS = 5.0
 
 logger = log.get(__name__)
@@ -71,7 +70,7 @@ class Publisher:
                 await asyncio.sleep(FENCED_SECONDS)
 
     async def _be_member(self) -> None:
-        member = Consumer(self._settings, self._group, self._instance, SESSION_MS)
+        member = Consumer(self._settings, self._group, self._instance, empty=True)
         try:
             await member.start([self._group], self)
             while True:

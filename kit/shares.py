@@ -7,7 +7,6 @@ from kit import log
 from kit.kafka import Consumer, Partition
 from kit.settings import KafkaSettings
 
-SESSION_MS = 6_000  # how long the work of a worker that died waits
 logger = log.get(__name__)
 
 
@@ -30,7 +29,7 @@ class Shares:
 
     async def run(self) -> None:
         """Be a member for ever; an error of the client ends it, and with it the process."""
-        member = Consumer(self._settings, self._name, self._instance, SESSION_MS)
+        member = Consumer(self._settings, self._name, self._instance, empty=True)
         try:
             await member.start([self._name], self)
             while True:

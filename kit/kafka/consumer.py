@@ -1,7 +1,7 @@
 """A member of a consumer group."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -10,6 +10,8 @@ from aiokafka import TopicPartition as Partition
 
 from kit.kafka.world import close, connected, world
 from kit.settings import KafkaSettings
+
+EMPTY_SESSION_MS = 6_000  # how long the work of a member that died waits, where a group only shares work out
 
 
 class Rebalance(Protocol):
@@ -23,10 +25,11 @@ class Rebalance(Protocol):
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
-    def __init__(self, rebalance: Rebalance) -> None:
-        self._rebalance = rebalance
+    def __init__(self, rebalance: Rebalance, before: Callable[[Iterable[Partition]], None]) -> None:
+        self._rebalance, self._before = rebalance, before
 
     async def on_partitions_assigned(self, assigned: Iterable[Partition]) -> None:
+        self._before(assigned)
         await self._rebalance.assigned(set(assigned))
 
     async def on_partitions_revoked(self, revoked: Iterable[Partition]) -> None:
@@ -34,10 +37,14 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
 
 class Consumer:
-    """A member of a group: reads committed records from the beginning, commits only what it is told."""
+    """A member of a group: reads committed records from the beginning, commits only what it is told.
 
-    def __init__(self, settings: KafkaSettings, group: str, instance: str, session_ms: int | None = None) -> None:
-        self._settings = settings
+    Topics that stay `empty` are there for their partitions alone: Kafka shares work out by them. Nothing is fetched.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: str, instance: str, *, empty: bool = False) -> None:
+        self._settings, self._empty = settings, empty
+        session_ms = EMPTY_SESSION_MS if empty else settings.session_timeout_ms
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.servers,
             group_id=group,
@@ -45,16 +52,20 @@ class Consumer:
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             enable_auto_commit=False,
-            session_timeout_ms=session_ms or settings.session_timeout_ms,
-            heartbeat_interval_ms=min(3_000, (session_ms or settings.session_timeout_ms) // 4),
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=min(3_000, session_ms // 4),
             rebalance_timeout_ms=60_000,
             fetch_max_wait_ms=250,  # also how long a partition waits that was full when the last fetch was sent
         )
 
     async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:
         """Join the group. Raises `Unavailable`."""
-        self._consumer.subscribe(topics, listener=_Listener(rebalance))
+        self._consumer.subscribe(topics, listener=_Listener(rebalance, self._paused_at_once))
         await connected(self._consumer, self._settings)
+
+    def _paused_at_once(self, partitions: Iterable[Partition]) -> None:
+        if self._empty:
+            self.pause(partitions)
 
     async def poll(self, partitions: Iterable[Partition], wait_ms: int, most: int) -> Mapping[Partition, list[Record]]:
         """Records of these partitions; also what keeps the membership alive. Raises `Unavailable`: join anew."""

@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 
-import kit.kafka.broken  # noqa: F401  # for what it does to aiokafka
+import kit.kafka.mended  # noqa: F401  # for what it does to aiokafka
 from kit import log
-from kit.errors import Unavailable
+from kit.errors import Unavailable, is_ending
 from kit.settings import KafkaSettings
 
 CLOSE_SECONDS = 3
@@ -39,8 +39,7 @@ def world() -> Iterator[None]:
     except (KafkaError, TimeoutError) as error:
         raise Unavailable("Kafka") from error
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_ending():
             raise
         raise Unavailable("Kafka") from error
 

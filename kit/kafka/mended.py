@@ -1,0 +1,36 @@
+"""What aiokafka does wrong and we can't do without, mended for the process by importing this module.
+
+A connection that breaks at the wrong moment must look like one. Writing to a transport that was closed a moment ago is
+a RuntimeError with uvloop, of which aiokafka knows nothing (aio-libs/aiokafka#1038, open): whichever of its tasks meets
+it ends without a word. When it is the one that looks for the brokers, the client waits for them for ever.
+
+What was fetched and not read to its end must go when nobody needs it. It refers to itself by its own iterator, so that
+only the collector would free it, which comes seldom (kit.process.tune): a reader that goes from place to place kept
+half a megabyte of each.
+"""
+
+from collections.abc import Awaitable
+
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.errors import KafkaConnectionError
+
+_send = AIOKafkaConnection.send
+
+
+def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: object) -> Awaitable[object]:
+    try:
+        sent: Awaitable[object] = _send(connection, *args, **options)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+        raise KafkaConnectionError(f"connection to {connection.host}:{connection.port} broke") from error
+    return sent
+
+
+def _let_go(result: FetchResult) -> None:
+    if result._partition_records is not None:
+        result._partition_records._records_iterator = None
+
+
+AIOKafkaConnection.send = _send_or_break
+FetchResult.__del__ = _let_go

@@ -1,0 +1,40 @@
+"""Reading from place to place, as who catches up person by person does, on a real broker."""
+
+import gc
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.consumer.fetcher import PartitionRecords
+
+from kit.kafka import Reader
+from tests.support.names import own_name
+from tests.support.stack import RunningStack
+from tests.support.topics import own_topics
+
+PLACES = range(0, 100, 5)
+
+
+async def test_what_was_fetched_at_one_place_goes_when_the_next_is_read(stack: RunningStack) -> None:
+    topic = own_name("places")
+    async with own_topics(stack.kafka, **{topic: 1}):
+        await filled(stack.kafka, topic, PLACES.stop)
+        reader = Reader(stack.kafka_settings(), topic)
+        await reader.start()
+        gc.collect()
+        gc.disable()  # it comes seldom in a service too
+        try:
+            for place in PLACES:
+                (record,) = (await reader.read({0: place}, 5_000, 1)).records
+                assert record.offset == place
+            kept = sum(isinstance(each, PartitionRecords) for each in gc.get_objects())
+        finally:
+            gc.enable()
+            await reader.close()
+    assert kept <= 2, f"of {len(PLACES)} places"
+
+
+async def filled(servers: str, topic: str, count: int) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    for number in range(count):
+        await producer.send(topic, f"{number}".encode())
+    await producer.stop()
