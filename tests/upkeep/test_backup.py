@@ -182,14 +182,12 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
 
 async def listed(person: Person) -> list[dict[str, Any]]:
     """All records of a person."""
-    found: list[dict[str, Any]] = []
-    after = None
-    while True:
-        page = (await person.list(limit="200", **({"after": after} if after else {}))).raise_for_status().json()
+    page = (await person.list(limit="200")).raise_for_status().json()
+    found: list[dict[str, Any]] = page["items"]
+    while page["next_cursor"]:
+        page = (await person.list(limit="200", cursor=page["next_cursor"])).raise_for_status().json()
         found += page["items"]
-        after = page["next_cursor"]
-        if not after:
-            return found
+    return found
 
 
 async def erase(hire: Hire, citizen: Citizen, stack: RunningStack) -> None:
