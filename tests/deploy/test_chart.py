@@ -31,7 +31,9 @@ networkPolicy:
   servers: [{to: [{ipBlock: {cidr: 10.20.0.0/24}}]}]
 """
 HELM = shutil.which("helm", path=f"{ROOT}/.local/tools:{os.environ['PATH']}")
-with_helm = pytest.mark.skipif(HELM is None, reason="no helm here: put one into .local/tools")
+with_helm = pytest.mark.skipif(
+    HELM is None, reason="no helm: GOBIN=$PWD/.local/tools go install helm.sh/helm/v3/cmd/helm@latest"
+)
 
 Manifest = dict[str, Any]
 
