@@ -64,14 +64,17 @@ class Staff:
         self.tokens = await eventually(tokens, 75, f"{self.login['username']} logs in", pause=7)
         self._since = time.monotonic()
 
+    async def _refresh(self) -> None:
+        body = {"refresh_token": self.tokens["refresh_token"]}
+        self.tokens |= (await self.http.post("/api/identity/tokens/refresh", json=body)).raise_for_status().json()
+        self._since = time.monotonic()
+
     async def call(self, method: str, path: str, **request: Any) -> httpx2.Response:
         async with self._logging_in:
             if not self.tokens:
                 await self.log_in()
-        if time.monotonic() - self._since > REFRESH_AFTER:
-            body = {"refresh_token": self.tokens["refresh_token"]}
-            self.tokens |= (await self.http.post("/api/identity/tokens/refresh", json=body)).raise_for_status().json()
-            self._since = time.monotonic()
+            if time.monotonic() - self._since > REFRESH_AFTER:  # by one only: used twice, it ends the session
+                await self._refresh()
         headers = {**bearer(self.tokens["access_token"]), **request.pop("headers", {})}
         return await self.http.request(method, path, headers=headers, **request)
 
