@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.load import Door, asked, at_pace, connections, percentiles
@@ -30,12 +31,15 @@ async def work(pace: int, seconds: float, body: object, port: int) -> Answer:
     answered: Times = {}
     async with _subscriber(stack, "records.changes") as arrived, connections(port, CONNECTIONS) as free:
         numbers = iter(range(10**9))
+        psutil.cpu_percent()
         await at_pace(pace, seconds, lambda: _write(free, texts[next(numbers) % PEOPLE], began, answered))
+        busy = psutil.cpu_percent()
         await asyncio.sleep(SETTLE_SECONDS)
     missing = [each for each in began if each not in arrived]
     if missing:
         raise RuntimeError(f"{len(missing)} of {len(began)} events did not arrive")
     return {
+        "busy_percent": busy,
         "before": percentiles([arrived[each] - at for each, at in began.items()]),
         "answer": percentiles([max(0.0, arrived[each] - at) for each, at in answered.items()]),
     }
