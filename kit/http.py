@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
@@ -169,7 +169,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message["headers"], request_id)
+                message["headers"] = [*message["headers"], *_own_headers(message["headers"], request_id)]
             await send(message)
 
         try:
@@ -193,10 +193,11 @@ def current_request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
 
 
-def _add_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
-    headers += [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
-    if all(name != b"cache-control" for name, _ in headers):
-        headers.append((b"cache-control", b"no-store"))
+def _own_headers(given: Iterable[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
+    yield b"x-request-id", request_id.encode()
+    yield b"x-content-type-options", b"nosniff"
+    if all(name != b"cache-control" for name, _ in given):
+        yield b"cache-control", b"no-store"
 
 
 def bearer_token(request: Request) -> str:
