@@ -25,7 +25,7 @@ async def test_what_was_fetched_at_one_place_goes_when_the_next_is_read(stack: R
             for place in PLACES:
                 (record,) = (await reader.read({0: place}, 5_000, 1)).records
                 assert record.offset == place
-            kept = [each for each in gc.get_objects() if isinstance(each, PartitionRecords) and each._tp.topic == topic]
+            kept = [each for each in gc.get_objects() if type(each) is PartitionRecords and each._tp.topic == topic]
         finally:
             gc.enable()
             await reader.close()
