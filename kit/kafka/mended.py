@@ -9,13 +9,15 @@ only the collector would free it, which comes seldom (kit.process.tune): a reade
 half a megabyte of each.
 """
 
-from collections.abc import Awaitable
+import weakref
+from collections.abc import Awaitable, Iterator
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import KafkaConnectionError
 
 _send = AIOKafkaConnection.send
+_unpack = PartitionRecords._unpack_records
 
 
 def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: object) -> Awaitable[object]:
@@ -27,10 +29,10 @@ def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: obj
     return sent
 
 
-def _let_go(result: FetchResult) -> None:
-    if result._partition_records is not None:
-        result._partition_records._records_iterator = None
+def _unpack_of_another(records: PartitionRecords) -> Iterator[object]:
+    unpacked: Iterator[object] = _unpack(weakref.proxy(records))
+    return unpacked
 
 
 AIOKafkaConnection.send = _send_or_break
-FetchResult.__del__ = _let_go
+PartitionRecords._unpack_records = _unpack_of_another

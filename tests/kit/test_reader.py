@@ -1,6 +1,7 @@
 """Reading from place to place, as who catches up person by person does, on a real broker."""
 
 import gc
+from itertools import product
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.consumer.fetcher import PartitionRecords
@@ -15,26 +16,32 @@ PLACES = range(0, 100, 5)
 
 async def test_what_was_fetched_at_one_place_goes_when_the_next_is_read(stack: RunningStack) -> None:
     topic = own_name("places")
-    async with own_topics(stack.kafka, **{topic: 1}):
+    async with own_topics(stack.kafka, **{topic: 2}):
         await filled(stack.kafka, topic, PLACES.stop)
         reader = Reader(stack.kafka_settings(), topic)
         await reader.start()
         gc.collect()
         gc.disable()  # it comes seldom in a service too
         try:
-            for place in PLACES:
-                (record,) = (await reader.read({0: place}, 5_000, 1)).records
-                assert record.offset == place
+            for partition, place in product((0, 1), PLACES):
+                await reads(reader, partition, place)
+                await reads(reader, 1 - partition, place)
             kept = [each for each in gc.get_objects() if type(each) is PartitionRecords and each._tp.topic == topic]
         finally:
             gc.enable()
             await reader.close()
-    assert len(kept) <= 2, f"of {len(PLACES)} places"
+    assert len(kept) <= 2, f"of {4 * len(PLACES)} places"
+
+
+async def reads(reader: Reader, partition: int, place: int) -> None:
+    (record,) = (await reader.read({partition: place}, 5_000, 1)).records
+    assert (record.partition, record.offset) == (partition, place)
 
 
 async def filled(servers: str, topic: str, count: int) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
     for number in range(count):
-        await producer.send(topic, f"{number}".encode())
+        for partition in (0, 1):
+            await producer.send(topic, f"{number}".encode(), partition=partition)
     await producer.stop()
