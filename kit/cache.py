@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Self, TypeVar, cast
 
 import limits
@@ -85,14 +86,24 @@ class RateLimits:
         self._service = service
 
     async def hit(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
-        """Count one hit on every rule, the first one first. Raises 429 with `sentence` at the first that is full."""
+        """Count one hit on every rule, the first one first. Raises 429 when one is full: until none is any more."""
         for rule in rules:
             if not await self._counted(rule, key):
-                raise TooManyRequests(await self._wait(rule, key), sentence)
+                raise TooManyRequests(max(1, await self._wait(rules, key)), sentence)
+
+    async def check(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
+        """Raises 429 when one more hit would be too many for a rule; counts nothing."""
+        if wait := await self._wait(rules, key):
+            raise TooManyRequests(wait, sentence)
 
     async def fits(self, rules: Sequence[Rule], *key: str) -> bool:
         """Whether one more hit would be within every rule; counts nothing."""
-        return all([await self._room(rule, key) for rule in rules])
+        return await self._wait(rules, key) == 0
+
+    async def _wait(self, rules: Sequence[Rule], key: Sequence[str]) -> int:
+        """In how many seconds one more hit would be within every rule."""
+        full = [rule for rule in rules if not await self._room(rule, key)]
+        return max([await self._reset(rule, key) for rule in full], default=0)
 
     async def _room(self, rule: Rule, key: Sequence[str]) -> bool:
         return await _guarded(self._limiter(rule).test(rule.item, self._service, *key))
@@ -103,9 +114,9 @@ class RateLimits:
     def _limiter(self, rule: Rule) -> RateLimiter:
         return self._moving if rule.moving else self._fixed
 
-    async def _wait(self, rule: Rule, key: Sequence[str]) -> int:
+    async def _reset(self, rule: Rule, key: Sequence[str]) -> int:
         window = await _guarded(self._limiter(rule).get_window_stats(rule.item, self._service, *key))
-        return max(1, round(window.reset_time - time.time()))
+        return max(1, ceil(window.reset_time - time.time()))
 
 
 async def _guarded(call: Awaitable[T]) -> T:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from itertools import islice
+from math import ceil
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -79,10 +80,19 @@ class Unavailable(AppError):
 
 
 class TooManyRequests(AppError):
-    """A limit was reached; `retry_after` in seconds."""
+    """A limit was reached; `retry_after` in seconds follows `sentence` in words, and is the header Retry-After."""
 
-    def __init__(self, retry_after: int, detail: str) -> None:
+    def __init__(self, retry_after: int, sentence: str) -> None:
+        detail = f"{sentence}，请在 {_in_words(retry_after)}后再试"
         super().__init__(429, "too_many_requests", detail, headers={"Retry-After": str(retry_after)})
+
+
+def _in_words(seconds: int) -> str:
+    """Seconds below a minute, else hours and minutes, rounded up: who comes back then is not too early."""
+    if seconds < 60:
+        return f"{seconds} 秒"
+    hours, minutes = divmod(ceil(seconds / 60), 60)
+    return " ".join(f"{amount} {unit}" for amount, unit in ((hours, "小时"), (minutes, "分钟")) if amount)
 
 
 class BodyTooLarge(AppError):

@@ -3,15 +3,17 @@
 Sending and staff log-in are closed when Redis is away; checking a code is not, its tries are counted in MongoDB.
 """
 
+from math import ceil
+
 from kit import log, metrics
 from kit.cache import Cache, RateLimits, Rule
 from kit.clock import Clock
 from kit.errors import TooManyRequests, Unavailable
 from services.identity.settings import LimitSettings
 
-TOO_OFTEN = "操作过于频繁，请稍后再试"
-CODE_TOO_OFTEN = "动态密码发送过于频繁，请稍后再试；已收到的动态密码在有效期内仍可使用"
-CITY_BUSY = "当前获取动态密码的人数过多，请稍后再试"
+TOO_OFTEN = "操作过于频繁"
+CODE_TOO_OFTEN = "动态密码发送过于频繁（已收到的在有效期内仍可使用）"
+CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
 BUDGETS = ("codes_in_city", "wrong_in_city")
 
@@ -58,10 +60,12 @@ class Throttle:
 
         The city is looked at first and counted last: its limit costs nobody a code, and one person can't use it up.
         """
-        if not await self._limits.fits(self._sends_in_city, "city"):
+        try:
+            await self._limits.check(self._sends_in_city, "city", sentence=CITY_BUSY)
+        except TooManyRequests:
             metrics.login_alarms.labels("codes_in_city").inc()
             logger.error("the city's budget of codes is spent")
-            raise TooManyRequests(60, CITY_BUSY)
+            raise
         for key in (("person", person), ("phone", phone_index)):
             await self._limits.hit(self._sends, *key, sentence=CODE_TOO_OFTEN)
         await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
@@ -76,8 +80,7 @@ class Throttle:
         try:
             alarm = not await self._limits.fits(self._wrong_in_city, "wrong", "city")
             rules = self._wrong_in_alarm if alarm else self._wrong
-            if not await self._limits.fits(rules, "wrong", address):
-                raise TooManyRequests(60, TOO_OFTEN)
+            await self._limits.check(rules, "wrong", address, sentence=TOO_OFTEN)
         except Unavailable:
             logger.warning("codes are checked without the limits of addresses")
 
@@ -107,7 +110,7 @@ class Delays:
         _, until = await self._known(account, address)
         wait = until - self._clock.now().timestamp()
         if wait > 0:
-            raise TooManyRequests(max(1, round(wait)), TOO_OFTEN)
+            raise TooManyRequests(ceil(wait), TOO_OFTEN)
 
     async def failed(self, account: str, address: str) -> None:
         """One failure more."""

@@ -65,7 +65,7 @@ class Feed:
     @contextmanager
     def _turn(self, client: str) -> Iterator[None]:
         if self._busy[client] >= self._polls:
-            raise TooManyRequests(RETRY_SECONDS, "同时进行的读取请求过多，请等待前面的请求返回后再试")
+            raise TooManyRequests(RETRY_SECONDS, "同时进行的读取请求过多")
         self._busy[client] += 1
         metrics.feed_polls.inc()
         try:

@@ -172,7 +172,7 @@ class WebhookService:
         """Send a test event now, whatever the state, and tell what came of it. Raises `NotFound`, 429."""
         webhook = await self._found(caller, webhook_id)
         if self._testing.locked():
-            raise TooManyRequests(1, "正在发送的测试过多，请稍后再试")
+            raise TooManyRequests(1, "正在发送的测试过多")
         change = self._test_event(webhook)
         async with self._testing, self._calls() as calls:
             answer = await calls.call(webhook, change.id, change.body)

@@ -11,7 +11,7 @@ from joserfc.jwk import KeySet
 
 from deploy.local.stackfile import CLIENT_SCOPES
 from tests.support.names import own_name
-from tests.support.problems import problem
+from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
 from tests.support.tokens import token_settings
@@ -94,8 +94,7 @@ async def test_guessing_at_one_account_is_slowed_down(gateway: httpx2.AsyncClien
     while len(waits) < 3:
         answer = await gateway.post("/api/identity/staff/sessions", json=body)
         if answer.status_code == 429:
-            problem(answer, 429, "too_many_requests")
-            waits.append(int(answer.headers["Retry-After"]))
+            waits.append(told_to_wait(answer))
             await asyncio.sleep(waits[-1])
         else:
             problem(answer, 401, "login_failed")

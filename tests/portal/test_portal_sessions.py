@@ -129,3 +129,15 @@ async def test_a_person_comes_back_to_where_they_wanted_to_go(
     await login_page.forget_limits(member.citizen)
     response = await member.browsing.log_in(member.citizen, login_page, "/file/title%3Fpage%3D2")
     assert response.headers["location"] == "/file/title?page=2"
+
+
+async def test_whoever_asks_for_a_code_too_soon_is_told_how_long_to_wait(
+    nobody: Nobody, window: Window, login_page: LoginPage
+) -> None:
+    browsing, citizen = nobody(), await window.enrolled()
+    await browsing.ask_code(citizen, login_page)
+    for again in (await browsing.submit("/login/code", action="resend"), await browsing.ask_code(citizen, login_page)):
+        assert again.status_code == 429
+        wait = again.headers["retry-after"]
+        said = "1 分钟" if wait == "60" else f"{wait} 秒"
+        assert f"动态密码发送过于频繁（已收到的在有效期内仍可使用），请在 {said}后再试" in again.text

@@ -47,9 +47,8 @@ async def test_whoever_guesses_is_told_how_long_to_wait(browsing: Browsing, hire
     clerk = await hire("clerk")
     answers = [await log_in(browsing, clerk, password="wrong") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
-    assert "操作过于频繁，请稍后再试" in answers[-1].text
     wait = answers[-1].headers["retry-after"]
-    assert f"请在 {wait} 秒后再试" in answers[-1].text
+    assert f"操作过于频繁，请在 {wait} 秒后再试" in answers[-1].text
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "/file/basic", "/\\evil.example"])

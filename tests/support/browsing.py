@@ -51,13 +51,16 @@ class Browsing:
     async def log_in(self, citizen: Citizen, login: LoginPage, next: str = "/") -> httpx2.Response:  # noqa: A002
         """By captcha and SMS, as people do; the answer sends the browser on."""
         before = len(await login.messages(citizen.phone))
-        page = await self.get(f"/login?next={next}")
-        hidden = hidden_of(page.text, "/login")
-        answer = await login.redis.get(f"identity:captcha:{hidden['captcha_id']}")
-        who = {"document_number": citizen.number, "phone": citizen.phone, "captcha": str(answer)}
-        sent = await self.ask("POST", "/login", data=hidden | who)
+        sent = await self.ask_code(citizen, login, next)
         assert sent.headers.get("location") == "/login/code", sent.text
         return await self.submit("/login/code", code=await login.code(citizen.phone, before + 1))
+
+    async def ask_code(self, citizen: Citizen, login: LoginPage, next: str = "/") -> httpx2.Response:  # noqa: A002
+        """The first step of the log-in, with a captcha that is solved."""
+        hidden = hidden_of((await self.get(f"/login?next={next}")).text, "/login")
+        answer = await login.redis.get(f"identity:captcha:{hidden['captcha_id']}")
+        who = {"document_number": citizen.number, "phone": citizen.phone, "captcha": str(answer)}
+        return await self.ask("POST", "/login", data=hidden | who)
 
 
 def token_of(page: str) -> str:

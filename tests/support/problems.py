@@ -35,6 +35,21 @@ def well_formed(response: httpx2.Response, *unsaid: str) -> dict[str, Any]:
     return body
 
 
+WAIT = re.compile(r"，请在 (?:(\d+) 小时 ?)?(?:(\d+) 分钟)?(?:(\d+) 秒)?后再试$")
+
+
+def told_to_wait(response: httpx2.Response, *unsaid: str) -> int:
+    """The seconds that a 429 asks to wait, which its sentence says in words: less than a minute more, never less."""
+    detail = problem(response, 429, "too_many_requests", *unsaid)["detail"]
+    seconds, words = int(response.headers["Retry-After"]), WAIT.search(detail)
+    assert words, detail
+    hours, minutes, rest = (int(each or 0) for each in words.groups())
+    said = hours * 3600 + minutes * 60 + rest
+    assert 0 <= said - seconds < 60, f"{seconds}: {detail}"
+    assert (seconds < 60) == (words[3] is not None), f"{seconds}: {detail}"
+    return seconds
+
+
 def not_found_page(response: httpx2.Response, *unsaid: str) -> None:
     """What the portal shows where there is nothing: outside the APIs, paths are pages."""
     assert response.status_code == 404, f"{response.status_code}: {response.text[:500]}"

@@ -71,10 +71,12 @@ async def _first_step(
     captcha = await _calls(visit).captcha(scale)
     status = error.status if error else 200
     errors = _errors(error) if error else {}
-    return visit.page(
+    response = visit.page(
         "login/start.html", status=status, values=values, captcha=captcha, scale=scale, errors=errors,
         problem=error.detail if error else "", titles=FIELDS, note=note,
     )  # fmt: skip
+    response.headers.update(error.headers or {} if error else {})
+    return response
 
 
 def _errors(error: AppError) -> dict[str, str]:
@@ -131,10 +133,12 @@ async def _second_step(visit: Visit, error: AppError | None = None, code: str = 
     pending = await _pending(visit)
     if pending is None:
         return visit.go("/login")
-    return visit.page(
+    response = visit.page(
         "login/code.html", status=error.status if error else 200, pending=pending, code=code,
         problem=error.detail if error else "", where=await _where(visit, pending),
     )  # fmt: skip
+    response.headers.update(error.headers or {} if error else {})
+    return response
 
 
 async def _where(visit: Visit, pending: Pending) -> Where:
