@@ -2,7 +2,10 @@
 
 import asyncio
 import hmac
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import pyotp
 from argon2 import PasswordHasher
@@ -10,40 +13,52 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from kit import metrics
 from kit.auth import Caller, TokenIssuer
-from kit.cache import RateLimits, Rule
 from kit.clock import Clock
-from kit.errors import AppError, TooManyRequests
+from kit.errors import AppError, TooManyRequests, Unavailable
 from kit.ids import derived_id
 from kit.mongo import Conflict
-from kit.seal import Sealer
+from kit.networks import neighbourhood
+from kit.seal import Sealer, keyed_hash, same
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Client, Staff, Store
-from services.identity.throttle import TOO_OFTEN, Delays
+from services.identity.throttle import Delays, Throttle
 
+T = TypeVar("T")
+SLOW = "$argon2"
 ROLES = ("clerk", "admin", "operator")
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's minimum
 NOBODY = HASHER.hash("nobody has this password")
 STEP_SECONDS = 30
 COMMAND = "command"  # who changes accounts: somebody at the command line
-TRIES = [Rule(10, 60), Rule(60, 3600)]
+LEAST_SECRET = 32
+"""Characters of a client secret. It is made at random, so a fast hash keeps it as safe as a slow one."""
 
 
 class Passwords:
-    """argon2 on threads, a few at a time: each takes 19 MiB and 24 ms of a core."""
+    """argon2 on threads, a few at a time: each takes 19 MiB and 24 ms of a core. Few wait, and few of one network."""
 
-    def __init__(self, at_once: int = 2) -> None:
-        self._room = asyncio.Semaphore(at_once)
+    def __init__(self, at_once: int = 2, most_waiting: int = 40, most_of_one: int = 8) -> None:
+        self._room, self._waiting = asyncio.Semaphore(at_once), Counter[str]()
+        self._most, self._most_of_one = most_waiting, most_of_one
 
     async def hash(self, password: str) -> str:
-        """The hash to keep."""
-        async with self._room:
-            return await asyncio.to_thread(HASHER.hash, password)
+        """The hash to keep. Raises `Unavailable` at once when too many wait."""
+        return await self._in_turn("", HASHER.hash, password)
 
-    async def fits(self, password: str, kept: str | None) -> bool:
-        """Whether the password is the one behind `kept`; takes as long when there is none."""
-        async with self._room:
-            fits = await asyncio.to_thread(_verify, kept or NOBODY, password)
+    async def fits(self, password: str, kept: str | None, network: str = "") -> bool:
+        """Whether the password is the one behind `kept`; takes as long when there is none. Raises `Unavailable`."""
+        fits = await self._in_turn(network, _verify, kept or NOBODY, password)
         return fits and kept is not None
+
+    async def _in_turn(self, network: str, work: Callable[..., T], *given: str) -> T:
+        if self._waiting[network] >= self._most_of_one or self._waiting.total() >= self._most:
+            raise Unavailable("password hashing")
+        self._waiting[network] += 1
+        try:
+            async with self._room:
+                return await asyncio.to_thread(work, *given)
+        finally:
+            self._waiting -= Counter([network])
 
 
 def _verify(kept: str, password: str) -> bool:
@@ -62,19 +77,21 @@ class AccountService:
         sealer: Sealer,
         sessions: Sessions,
         issuer: TokenIssuer,
-        limits: RateLimits,
+        throttle: Throttle,
         delays: Delays,
+        key: bytes,
         clock: Clock,
     ) -> None:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
-        self._limits, self._delays, self._clock, self._passwords = limits, delays, clock, Passwords()
+        self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
+        self._passwords = Passwords()
         metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""
         account = _staff_id(username)
         await self._admit(account, address)
-        staff = await self._proved(account, password, totp)
+        staff = await self._proved(account, password, totp, address)
         if staff is None:
             await self._delays.failed(account, address)
             metrics.staff_logins.labels("wrong").inc()
@@ -87,16 +104,16 @@ class AccountService:
         """May this address try this account now? Raises 429."""
         try:
             await self._delays.admit(account, address)
-            await self._limits.hit(TRIES, "staff", account, sentence=TOO_OFTEN)
+            await self._throttle.admit_staff(account, address)
         except TooManyRequests:
             metrics.staff_logins.labels("limited").inc()
             raise
 
-    async def _proved(self, account: str, password: str, totp: str) -> Staff | None:
+    async def _proved(self, account: str, password: str, totp: str, address: str) -> Staff | None:
         """The member of staff with this password and this code; it takes as long when there is none."""
         staff = await self._store.staff.get(account)
         known = staff.password_hash if staff and staff.enabled else None
-        right = await self._passwords.fits(password, known)
+        right = await self._passwords.fits(password, known, neighbourhood(address))
         step = self._step(staff, totp)
         if staff is None or not right or step is None or not await self._spend(staff, step):
             return None
@@ -120,11 +137,13 @@ class AccountService:
             return False
         return True
 
-    async def client_token(self, client_id: str, secret: str, wanted: str) -> tuple[str, int, list[str]]:
+    async def client_token(self, client_id: str, secret: str, wanted: str, address: str) -> tuple[str, int, list[str]]:
         """Access token, its seconds, and the scopes granted. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
-        await self._limits.hit([Rule(120, 60)], "client", client_id, sentence=TOO_OFTEN)
-        client = await self._store.clients.get(_client_id(client_id))
-        if not await self._secret_fits(client, secret) or client is None:
+        identity = _client_id(client_id)
+        await self._throttle.admit_secret(identity, address)
+        client = await self._store.clients.get(identity)
+        if client is None or not await self._secret_fits(client, secret, address):
+            await self._throttle.wrong_secret(identity, address)
             raise AppError(401, "invalid_client", "客户端标识或密钥不正确", error="invalid_client")
         scopes = wanted.split() or client.scopes
         if not set(scopes) <= set(client.scopes):
@@ -132,14 +151,24 @@ class AccountService:
         caller = Caller(client_id, "client", scopes=frozenset(scopes))
         return self._issuer.issue(caller), self._issuer.lifetime_seconds, sorted(scopes)
 
-    async def _secret_fits(self, client: Client | None, secret: str) -> bool:
-        """The secret of now, or the one before it while it may still be used; takes as long without a client."""
-        if client is None or not client.enabled:
-            return await self._passwords.fits(secret, None)
-        if await self._passwords.fits(secret, client.secret_hash):
+    async def _secret_fits(self, client: Client, secret: str, address: str) -> bool:
+        """The secret of now, or the one before it while it may still be used."""
+        if not client.enabled:
+            return False
+        if await self._is(client.secret_hash, client.id, secret, address):
             return True
         rotating = client.former_until is not None and client.former_until > self._clock.now()
-        return rotating and await self._passwords.fits(secret, client.former_hash)
+        return rotating and await self._is(client.former_hash or "", client.id, secret, address)
+
+    async def _is(self, kept: str, client: str, secret: str, address: str) -> bool:
+        """Whether this is the secret. What was kept before 0.2 is a slow hash: it counts as a password does."""
+        if not kept.startswith(SLOW):
+            return same(kept, self._kept(client, secret))
+        await self._throttle.admit_hashing(address)
+        return await self._passwords.fits(secret, kept, neighbourhood(address))
+
+    def _kept(self, client: str, secret: str) -> str:
+        return keyed_hash(self._key, "client_secret", client, secret)
 
     async def keep_staff(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
         """Create or change a member of staff; the same again changes nothing."""
@@ -167,18 +196,17 @@ class AccountService:
 
     async def keep_client(self, client_id: str, secret: str, scopes: list[str], grace: timedelta) -> None:
         """Create or change an API client; the same again changes nothing. A secret replaced works on for `grace`."""
-        known = await self._store.clients.get(_client_id(client_id))
-        if known and sorted(known.scopes) == sorted(scopes) and await self._passwords.fits(secret, known.secret_hash):
+        identity = _client_id(client_id)
+        known, kept = await self._store.clients.get(identity), self._kept(identity, secret)
+        if known and sorted(known.scopes) == sorted(scopes) and known.secret_hash == kept:
             return
-        fields = {"client_id": client_id, "secret_hash": await self._passwords.hash(secret), "scopes": scopes}
-        at, by = self._clock.now(), "command"
+        fields = {"client_id": client_id, "secret_hash": kept, "scopes": scopes}
+        at, by = self._clock.now(), COMMAND
         if known:
             former = {"former_hash": known.secret_hash, "former_until": at + grace}
             await self._store.clients.replace(known.following(at=at, by=by, action="changed", **fields, **former))
         else:
-            await self._store.clients.insert(
-                Client.first(at=at, by=by, action="created", id=_client_id(client_id), **fields)
-            )
+            await self._store.clients.insert(Client.first(at=at, by=by, action="created", id=identity, **fields))
 
 
 def _staff_id(username: str) -> str:

@@ -210,7 +210,7 @@ async def client_token(
 ) -> ClientTokenOut:
     """An access token for an API client (client credentials, HTTP basic)."""
     client_id, secret = _basic(request)
-    token, seconds, scopes = await services.accounts.client_token(client_id, secret, scope)
+    token, seconds, scopes = await services.accounts.client_token(client_id, secret, scope, client_address(request))
     return ClientTokenOut(access_token=token, expires_in=seconds, scope=" ".join(scopes))
 
 

@@ -62,18 +62,19 @@ class LoginService:
         """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429."""
         await self._throttle.admit(address)
         await self._captchas.spend(captcha_id, answer)
-        certificate = await self._enrolled(number, phone)
+        certificate = await self._enrolled(number, phone, address)
         await self._admit_code(certificate)
         metrics.logins.labels("asked").inc()
         return await self._live_code(certificate, phone)
 
-    async def _enrolled(self, number: str, phone: str) -> Certificate:
+    async def _enrolled(self, number: str, phone: str, address: str) -> Certificate:
+        await self._throttle.admit_number(self._keys.number_index(number), address)
         indexes, phone_index = self._keys.number_indexes(number), self._keys.phone_index(phone)
         for person in await self._store.people_with_number(indexes):
             found = await self._store.certificate_of(person.id)
             if found and found.state == "active" and same(found.phone_index, phone_index):
                 return found
-        await self._throttle.not_enrolled(self._keys.number_index(number))
+        await self._throttle.not_enrolled(self._keys.number_index(number), address)
         raise AppError(403, "not_enrolled", NOT_ENROLLED)
 
     async def _admit_code(self, certificate: Certificate) -> None:

@@ -43,8 +43,10 @@ class SessionSettings(BaseModel):
 class LimitSettings(BaseModel):
     """Limits; those per number are the operators' (domain §5.4: 1 a minute, 5 an hour, 10 a day).
 
-    An office of two hundred people may stand behind one address. `wrong_codes_in_city` an hour raise the alarm, in
-    which an address has `wrong_codes_in_alarm` an hour.
+    An office of two hundred people may stand behind one address. An address is an IPv4 address or an IPv6 /64, a
+    network an IPv4 /24 or an IPv6 /48. `wrong_codes_in_city` an hour raise the alarm, in which an address has
+    `wrong_codes_in_alarm` an hour. `hashings_per_network`: passwords a minute. `wrong_secrets_per_address`: of one API
+    client, an hour. `not_enrolled_per_hour`: for one document number from one network.
     """
 
     per_address_per_minute: int = 60
@@ -57,6 +59,8 @@ class LimitSettings(BaseModel):
     wrong_codes_per_address: int = 100
     wrong_codes_in_alarm: int = 3
     wrong_codes_in_city: int = 1_000
+    hashings_per_network: int = 120
+    wrong_secrets_per_address: int = 60
 
 
 class Settings(ServiceSettings):

@@ -3,18 +3,21 @@
 Sending and staff log-in are closed when Redis is away; checking a code is not, its tries are counted in MongoDB.
 """
 
+from contextlib import suppress
 from math import ceil
 
 from kit import log, metrics
 from kit.cache import Cache, RateLimits, Rule
 from kit.clock import Clock
 from kit.errors import TooManyRequests, Unavailable
+from kit.networks import neighbourhood, subscriber
 from services.identity.settings import LimitSettings
 
 TOO_OFTEN = "操作过于频繁"
 CODE_TOO_OFTEN = "动态密码发送过于频繁（已收到的在有效期内仍可使用）"
 CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
+STAFF_TRIES = [Rule(10, 60), Rule(60, HOUR)]
 BUDGETS = ("codes_in_city", "wrong_in_city")
 
 logger = log.get(__name__)
@@ -30,6 +33,8 @@ class Throttle:
         self._wrong, self._wrong_in_alarm = (
             [Rule(amount, HOUR)] for amount in (rules.wrong_codes_per_address, rules.wrong_codes_in_alarm)
         )
+        self._hashings = [Rule(rules.hashings_per_network, 60)]
+        self._wrong_secrets = [Rule(rules.wrong_secrets_per_address, HOUR)]
         self._wrong_in_city = [Rule(rules.wrong_codes_in_city, HOUR)]
         # moving windows: at least as strict as the operators', whose minutes and hours are the clock's
         self._sends = [
@@ -42,7 +47,7 @@ class Throttle:
 
     async def admit(self, address: str) -> None:
         """Count a call from this address. Raises 429; 503 when Redis is away."""
-        await self._limits.hit(self._per_address, "address", address, sentence=TOO_OFTEN)
+        await self._limits.hit(self._per_address, "address", subscriber(address), sentence=TOO_OFTEN)
 
     async def admit_anyway(self, address: str) -> None:
         """The same, but going on without Redis: for what is guarded by more than the address."""
@@ -51,9 +56,32 @@ class Throttle:
         except Unavailable:
             logger.warning("a call is not counted")
 
-    async def not_enrolled(self, number_index: str) -> None:
-        """Count a number and phone that did not match. Raises 429."""
-        await self._limits.hit(self._not_enrolled, "not_enrolled", number_index, sentence=TOO_OFTEN)
+    async def admit_number(self, number_index: str, address: str) -> None:
+        """May this number be tried from here? Raises 429, whether or not the phone would be the right one."""
+        await self._limits.check(self._not_enrolled, *_not_enrolled(number_index, address), sentence=TOO_OFTEN)
+
+    async def not_enrolled(self, number_index: str, address: str) -> None:
+        """Count a number and phone that did not match; the answer stays what it was for the last one that fits."""
+        with suppress(TooManyRequests):
+            await self._limits.hit(self._not_enrolled, *_not_enrolled(number_index, address), sentence=TOO_OFTEN)
+
+    async def admit_hashing(self, address: str) -> None:
+        """May this neighbourhood have another password hashed? Raises 429: a hash takes 24 ms of a core."""
+        await self._limits.hit(self._hashings, "hashing", neighbourhood(address), sentence=TOO_OFTEN)
+
+    async def admit_staff(self, account: str, address: str) -> None:
+        """May this subscriber try this account, and its neighbourhood any? Raises 429; others try on elsewhere."""
+        await self._limits.hit(STAFF_TRIES, "staff", account, subscriber(address), sentence=TOO_OFTEN)
+        await self.admit_hashing(address)
+
+    async def admit_secret(self, client: str, address: str) -> None:
+        """May this subscriber try a secret of this client? Raises 429; others of the client go on."""
+        await self._limits.check(self._wrong_secrets, "secret", client, subscriber(address), sentence=TOO_OFTEN)
+
+    async def wrong_secret(self, client: str, address: str) -> None:
+        """Count a wrong client secret."""
+        with suppress(TooManyRequests):
+            await self._limits.hit(self._wrong_secrets, "secret", client, subscriber(address), sentence=TOO_OFTEN)
 
     async def admit_code(self, person: str, phone_index: str) -> None:
         """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole.
@@ -80,13 +108,14 @@ class Throttle:
         try:
             alarm = not await self._limits.fits(self._wrong_in_city, "wrong", "city")
             rules = self._wrong_in_alarm if alarm else self._wrong
-            await self._limits.check(rules, "wrong", address, sentence=TOO_OFTEN)
+            await self._limits.check(rules, "wrong", subscriber(address), sentence=TOO_OFTEN)
         except Unavailable:
             logger.warning("codes are checked without the limits of addresses")
 
     async def wrong_code(self, address: str) -> None:
         """Count a wrong code; never in the way of telling so."""
-        for rules, key in ((self._wrong, address), (self._wrong_in_alarm, address), (self._wrong_in_city, "city")):
+        place = subscriber(address)
+        for rules, key in ((self._wrong, place), (self._wrong_in_alarm, place), (self._wrong_in_city, "city")):
             try:
                 await self._limits.hit(rules, "wrong", key, sentence=TOO_OFTEN)
             except Unavailable:
@@ -128,4 +157,9 @@ class Delays:
         return int(count), float(until)
 
     def _key(self, account: str, address: str) -> str:
-        return f"failures:{account}:{address}"
+        return f"failures:{account}:{subscriber(address)}"
+
+
+def _not_enrolled(number_index: str, address: str) -> tuple[str, ...]:
+    """Counted by place: whoever knows a number does not keep its owner out elsewhere."""
+    return "not_enrolled", number_index, neighbourhood(address)

@@ -40,7 +40,7 @@ from kit.sweeper import Sweeper
 from kit.tabular import Tables
 from services.identity import consumers, rotation
 from services.identity.accesses import AccessLog
-from services.identity.accounts import ROLES, AccountService
+from services.identity.accounts import LEAST_SECRET, ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
@@ -92,7 +92,7 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         captchas = Captchas(redis.cache, pool, settings.captchas, clock)
         login = LoginService(store, keys, captchas, sessions, throttle, settings.codes, clock)
         delays = Delays(redis.cache, clock)
-        accounts = AccountService(store, keys.rest, sessions, issuer, redis.limits, delays, clock)
+        accounts = AccountService(store, keys.rest, sessions, issuer, throttle, delays, settings.codes.hmac_key, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
         erasures = Erasures(store, clock)
@@ -173,6 +173,8 @@ def client(
 ) -> None:
     """Create or change an API client, or replace its secret; standard input: {"client_secret": …}."""
     secret, grace = json.load(sys.stdin)["client_secret"], timedelta(hours=grace_hours)
+    if len(secret) < LEAST_SECRET:
+        raise typer.BadParameter(f"a client secret has at least {LEAST_SECRET} characters, made at random")
     _run(lambda accounts: accounts.keep_client(client_id, secret, scopes.split(), grace))
 
 

@@ -1,0 +1,52 @@
+"""What attackers stand at: identity's door as it looks from any address, its limits counted apart from other tests'."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+
+from tests.support.doors import identity
+from tests.support.stack import RunningStack
+from tests.support.visits import LoginPage
+
+OWN_DATABASE = "/10"
+From = Callable[[str], httpx2.AsyncClient]
+"""With an address: a client that calls from there."""
+Door = Callable[..., AbstractAsyncContextManager[From]]
+"""With limits by name: a door of its own."""
+
+
+@pytest.fixture
+async def own_redis(stack: RunningStack) -> AsyncIterator[Redis]:
+    async with Redis.from_url(stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as redis:
+        await redis.flushdb()
+        yield redis
+
+
+@pytest.fixture
+def door(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Door:
+    url = stack.facts["redis"].removesuffix("/0") + OWN_DATABASE
+
+    @asynccontextmanager
+    async def opened(**limits: int) -> AsyncIterator[From]:
+        settings = {f"LIMITS__{name.upper()}": str(value) for name, value in limits.items()} | {"REDIS__URL": url}
+        async with identity(stack, monkeypatch, settings=settings) as http:
+            yield lambda address: _called_from(http, address)
+
+    return opened
+
+
+def _called_from(http: httpx2.AsyncClient, address: str) -> httpx2.AsyncClient:
+    transport = http._transport
+    assert isinstance(transport, httpx2.ASGITransport)
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(transport.app, client=(address, 1)), base_url=http.base_url
+    )
+
+
+@pytest.fixture
+def login_from(own_redis: Redis, login_page: LoginPage) -> Callable[[httpx2.AsyncClient], LoginPage]:
+    """The login page at a door of its own, whose captchas it can read."""
+    return lambda http: LoginPage(http, own_redis, login_page.inbox)

@@ -1,0 +1,25 @@
+"""Whoever tries phones for a document number learns nothing from the limit, and does not keep its owner out."""
+
+from collections.abc import Callable
+
+import httpx2
+
+from deploy.local.people import random_phone
+from tests.attacks.conftest import Door
+from tests.support.problems import problem, told_to_wait
+from tests.support.visits import LoginPage, Window
+
+
+async def test_past_the_limit_the_right_phone_is_answered_like_a_wrong_one(
+    door: Door, window: Window, login_from: Callable[[httpx2.AsyncClient], LoginPage]
+) -> None:
+    citizen = await window.enrolled()
+    async with door(not_enrolled_per_hour=3) as from_:
+        stranger = login_from(from_("198.51.100.1"))
+        for _ in range(3):
+            problem(await stranger.ask(citizen, phone=random_phone()), 403, "not_enrolled", *citizen.secrets)
+        wrong, right = await stranger.ask(citizen, phone=random_phone()), await stranger.ask(citizen)
+        waits = [told_to_wait(answer, *citizen.secrets) for answer in (wrong, right)]
+        assert abs(waits[0] - waits[1]) <= 5
+        assert (await login_from(from_("198.51.100.9")).ask(citizen)).status_code == 429, "the same network"
+        assert (await login_from(from_("203.0.113.7")).ask(citizen)).status_code == 202, "the owner, elsewhere"

@@ -1,0 +1,95 @@
+"""Strangers who flood the hashing of passwords, or who guess at one account, keep nobody out but themselves."""
+
+import asyncio
+from collections import Counter
+
+import httpx2
+import pytest
+
+from tests.attacks.conftest import Door
+from tests.support.names import own_name
+from tests.support.problems import problem, told_to_wait
+from tests.support.stack import RunningStack
+from tests.support.staffing import Hire
+from tests.support.visits import Staff
+from tests.support.waiting import eventually
+
+TOKEN, SESSIONS = "/api/identity/oauth/token", "/api/identity/staff/sessions"
+GRANT = {"grant_type": "client_credentials"}
+
+
+async def guess(http: httpx2.AsyncClient, username: str = "") -> httpx2.Response:
+    body = {"username": username or own_name("nobody"), "password": "guess", "totp": "000000"}
+    return await http.post(SESSIONS, json=body)
+
+
+async def logs_in(staff: Staff, http: httpx2.AsyncClient) -> None:
+    """The first answer is a session; a queue that is full for a moment is asked again, as its answer says."""
+
+    async def answered() -> httpx2.Response | None:
+        answer = await Staff(http, staff.login).try_to_log_in()
+        return answer if answer.status_code != 503 else None
+
+    answer = await eventually(answered, 10, "the hashing has room")
+    assert answer is not None
+    assert answer.status_code == 201, answer.text
+
+
+async def test_a_flood_of_log_ins_from_one_network_is_cut_off_and_others_log_in(door: Door, hire: Hire) -> None:
+    clerk = await hire("clerk")
+    async with door() as from_:
+        flood = [guess(from_(f"198.51.100.{place % 250}")) for place in range(400)]
+        answers = await asyncio.gather(*flood, logs_in(clerk, from_("203.0.113.7")))
+    seen = Counter(answer.status_code for answer in answers if answer)
+    assert set(seen) <= {401, 429, 503}, seen
+    assert seen[401] <= 120
+    assert seen[503] >= 200, f"what waits is bounded: {seen}"
+
+
+async def test_made_up_client_ids_have_nothing_hashed(door: Door, hire: Hire) -> None:
+    """Otherwise eight of a network would wait, and the others be refused with 503."""
+    clerk = await hire("clerk")
+    async with door() as from_:
+        stranger = from_("198.51.100.1")
+        flood = [stranger.post(TOKEN, data=GRANT, auth=(own_name("client"), "secret")) for _ in range(60)]
+        answers = await asyncio.gather(*flood)
+        await logs_in(clerk, from_("198.51.100.2"))
+    for answer in answers:
+        problem(answer, 401, "invalid_client")
+
+
+async def test_guesses_at_a_clients_secret_do_not_keep_the_client_out(door: Door, stack: RunningStack) -> None:
+    demo = stack.facts["demo"]["client"]
+    async with door(wrong_secrets_per_address=5) as from_:
+        stranger = from_("198.51.100.1")
+        wrong = [await stranger.post(TOKEN, data=GRANT, auth=(demo["client_id"], "guess")) for _ in range(8)]
+        assert [answer.status_code for answer in wrong] == [401] * 5 + [429] * 3
+        told_to_wait(wrong[-1])
+        right = demo["client_id"], demo["client_secret"]
+        assert (await stranger.post(TOKEN, data=GRANT, auth=right)).status_code == 429, "guessing on tells nothing"
+        for _ in range(8):
+            assert (await from_("203.0.113.7").post(TOKEN, data=GRANT, auth=right)).status_code == 200
+
+
+async def test_guesses_at_a_member_of_staff_do_not_keep_them_out(door: Door, hire: Hire) -> None:
+    clerk = await hire("clerk")
+    async with door() as from_:
+        for network in range(15):
+            problem(await guess(from_(f"198.51.{network}.1"), clerk.login["username"]), 401, "login_failed")
+        await logs_in(clerk, from_("203.0.113.7"))
+
+
+async def test_one_network_has_a_budget_over_all_usernames(door: Door) -> None:
+    async with door(hashings_per_network=6) as from_:
+        statuses = [(await guess(from_(f"198.51.100.{place}"))).status_code for place in range(9)]
+        assert statuses == [401] * 6 + [429] * 3
+        assert (await guess(from_("198.51.101.1"))).status_code == 401
+
+
+@pytest.mark.parametrize("text", ["2001:db8:7:1:{:x}::1", "2001:db8:7:1::{:x}"])
+async def test_all_addresses_of_an_ipv6_subscriber_are_one(door: Door, text: str) -> None:
+    username = own_name("nobody")
+    async with door() as from_:
+        statuses = [(await guess(from_(text.format(place + 1)), username)).status_code for place in range(5)]
+        assert 429 in statuses, "the delay after three failures is the subscriber's"
+        assert (await guess(from_("2001:db8:8::1"), username)).status_code == 401
