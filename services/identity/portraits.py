@@ -1,13 +1,14 @@
-"""Portraits: made anew from what the window sent, sealed, in the bucket; the person's document says where."""
+"""Portraits: made anew from what the window sent, sealed, in the bucket, in a folder of the person's own."""
 
 import hashlib
+from collections.abc import Mapping
 
 from kit.blobs import Bucket
 from kit.errors import InvalidFields, NotFound
 from kit.ids import secret_id
 from kit.images import BadImage, Images
 from kit.seal import Sealer
-from services.identity.store import Practitioner
+from services.identity.store import Practitioner, new_folder
 
 LONGEST = 640
 """Pixels; a card's picture has 358 × 441."""
@@ -24,18 +25,26 @@ class Portraits:
     async def keep(self, person_id: str, sent: bytes | None, known: Practitioner | None = None) -> dict[str, object]:
         """Store the picture and return the fields of the document that must be written next; none when nothing is new.
 
-        Whoever dies in between leaves an object that no document names, never a document without its object.
+        Whoever dies in between leaves an object that no document names, never a document without its object: in a
+        new folder the sweeper removes it, in the person's own it goes when they are erased.
         Raises 422 when the picture is at fault, `Unavailable`.
         """
         came_as = hashlib.sha256(sent).hexdigest() if sent else None
         if sent is None or (known and known.portrait_came_as == came_as):
             return {}
-        clean, key = await self._clean(sent), f"portraits/{secret_id()}"
+        clean, folder = await self._clean(sent), (known.folder if known else "") or new_folder()
+        key = f"{folder}/{secret_id()}"
         sealed = self._sealer.seal_bytes(clean, f"portrait:{person_id}")
         await self._bucket.put(key, sealed, "application/octet-stream")
         return {
-            "portrait_key": key, "portrait_sha256": hashlib.sha256(clean).hexdigest(), "portrait_came_as": came_as,
+            "folder": folder, "portrait_key": key, "portrait_sha256": hashlib.sha256(clean).hexdigest(),
+            "portrait_came_as": came_as,
         }  # fmt: skip
+
+    async def discard(self, kept: Mapping[str, object]) -> None:
+        """Remove what `keep` stored for a document that was not written."""
+        if "portrait_key" in kept:
+            await self._bucket.discard(str(kept["portrait_key"]))
 
     async def _clean(self, sent: bytes) -> bytes:
         try:

@@ -1,6 +1,11 @@
-"""New keys for what is sealed: `python -m services.identity reseal` seals anew, portraits too."""
+"""New keys for what is sealed: `python -m services.identity reseal` seals anew, portraits too.
+
+Earlier versions kept portraits under `portraits/`, outside of people's folders: those are moved on the way, and what no
+document names of them is removed.
+"""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from contracts.identity import CONTACT_CONTEXT
@@ -10,8 +15,9 @@ from kit.ids import secret_id
 from kit.mongo import Database, Fields, translated
 from kit.reseal import Sealed
 from kit.seal import Sealer
-from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF, portraits
+from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF, new_folder, portraits
 
+LOOSE = "portraits/"
 logger = log.get(__name__)
 
 
@@ -35,21 +41,23 @@ async def renew_portraits(database: Database, bucket: Bucket, rest: Sealer) -> i
     count = 0
     with translated():
         async for person in database[PRACTITIONERS].find({}):
-            renewed = await _renewed(person, bucket, rest)
-            if renewed:
-                count += await _write(database, person, bucket, renewed)
+            folder = str(person.get("folder") or new_folder())
+            if renewed := await _renewed(person, folder, bucket, rest):
+                count += await _write(database, person | {"folder": folder}, bucket, renewed)
     logger.info("portraits sealed anew", portraits=count)
     return count
 
 
-async def _renewed(person: Fields, bucket: Bucket, rest: Sealer) -> dict[str, str]:
-    """The new key by the old one, of what was not sealed with the current key."""
+async def _renewed(person: Fields, folder: str, bucket: Bucket, rest: Sealer) -> dict[str, str]:
+    """The new key by the old one, of what was not sealed with the current key or lies outside of the folder."""
     keys = {}
     for key in portraits(person):
         content = await bucket.get(key)
-        anew = rest.renew_bytes(content, f"portrait:{person['_id']}") if content else None
+        anew = content and rest.renew_bytes(content, f"portrait:{person['_id']}")
+        if content and key.startswith(LOOSE):
+            anew = anew or content
         if anew:
-            keys[key] = f"portraits/{secret_id()}"
+            keys[key] = f"{folder}/{secret_id()}"
             await bucket.put(keys[key], anew, "application/octet-stream")
     return keys
 
@@ -61,6 +69,17 @@ async def _write(database: Database, person: Fields, bucket: Bucket, keys: dict[
     for old, new in keys.items():
         await bucket.discard(old if result.matched_count else new)
     return len(keys) if result.matched_count else 0
+
+
+async def remove_loose(database: Database, bucket: Bucket, before: datetime) -> None:
+    """Remove the portraits of earlier versions that no document names and that were stored before then."""
+    loose = {key for key, old in (await bucket.older(LOOSE, before)).items() if old}
+    with translated():
+        async for person in database[PRACTITIONERS].find({} if loose else {"_id": None}):
+            loose.difference_update(portraits(person))
+    for key in loose:
+        logger.warning("a file that no document names is removed", object=key)
+        await bucket.delete(key)
 
 
 def _naming(value: object, keys: dict[str, str]) -> Any:

@@ -70,21 +70,24 @@ class IdentityService:
         if known is not None:
             return await self._read_again(caller, known, given), False
         person_id = new_id()
-        fields = self._fields(given, person_id) | await self._portraits.keep(person_id, given.portrait)
+        kept = await self._portraits.keep(person_id, given.portrait)
+        fields = self._fields(given, person_id) | kept
         person = Practitioner.first(at=self._clock.now(), by=caller.label, action="registered", id=person_id, **fields)
         try:
             await self._store.practitioners.insert(person)
         except Duplicate:  # registered at another window this very moment
+            await self._portraits.discard(kept)
             return await self.register(caller, given)
         return person, True
 
     async def _read_again(self, caller: Caller, person: Practitioner, given: Registration) -> Practitioner:
-        portrait = await self._portraits.keep(person.id, given.portrait, person)
-        fields = self._fields(given, person.id, person) | portrait
+        kept = await self._portraits.keep(person.id, given.portrait, person)
+        fields = self._fields(given, person.id, person) | kept
         following = person.following(at=self._clock.now(), by=caller.label, action="read_again", **fields)
         try:
             await self._store.practitioners.replace(following)
         except (Conflict, Duplicate):
+            await self._portraits.discard(kept)
             return (await self.register(caller, given))[0]
         return following
 

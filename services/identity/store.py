@@ -7,13 +7,15 @@ from typing import ClassVar, Literal, cast
 from kit.access import LOOKS, Look
 from kit.documents import Document
 from kit.erasure import Holding
-from kit.ids import derived_id
+from kit.ids import derived_id, secret_id
 from kit.mongo import NEWEST, Collection, Database, Fields, Index
 from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 SESSIONS, ACCESSES, ERASURES, STAFF = "sessions", "accesses", "erasures", "staff"
+PORTRAIT_FOLDERS = "people"
+"""What the folders of people's portraits begin with."""
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 MOST_SESSIONS = 100
 SessionKind = Literal["practitioner", "staff"]
@@ -23,8 +25,12 @@ class Practitioner(Document):
     """A person. What identifies them is sealed; `number_indexes` find them by any number they ever had.
 
     `keys`: document type and the lasting part of each number, unique: a renewed document is the same person.
+    `folder`: where their portraits are, from the first one on; those that earlier versions stored lie outside.
     """
 
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+
+    folder: str = ""
     document_type: DocumentType
     keys: list[str]
     number_indexes: list[str]
@@ -46,6 +52,11 @@ class Practitioner(Document):
     portrait_key: str | None = None  # of the object in the bucket
     portrait_sha256: str | None = None  # of the clean picture, as it is shown
     portrait_came_as: str | None = None  # SHA-256 of what the window sent: the same again is no new picture
+
+    @property
+    def original(self) -> str:
+        """The key of the portrait that is shown, which must be there where there is a folder."""
+        return self.portrait_key or ""
 
 
 class Certificate(Document):
@@ -137,6 +148,17 @@ def portraits(person: Fields) -> list[str]:
     return [str(key) for key in dict.fromkeys([*keys, person.get("portrait_key")]) if key]
 
 
+def new_folder() -> str:
+    """Where another person's portraits are kept."""
+    return f"{PORTRAIT_FOLDERS}/{secret_id()}"
+
+
+def _files(person: Fields) -> list[str]:
+    """How the keys of all portraits of a person begin: their folder, and each that lies outside."""
+    own = [f"{person['folder']}/"] if person.get("folder") else []
+    return own + [key for key in portraits(person) if not key.startswith(tuple(own))]
+
+
 TOLD = (PRACTITIONERS, CERTIFICATES)
 """Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
 
@@ -146,7 +168,7 @@ HOLDINGS = (
     Holding(ACCESSES, indexed=True),
     Holding(LOOKS),
     Holding(CERTIFICATES),
-    Holding(PRACTITIONERS, person="_id", indexed=True, files=portraits),
+    Holding(PRACTITIONERS, person="_id", indexed=True, files=_files),
 )
 """What is held of people, in the order in which it is erased: nobody logs in or is found half erased."""
 
@@ -166,9 +188,8 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         unique_key = Index([("keys", 1)], unique=True)
-        self.practitioners = Collection(
-            database, PRACTITIONERS, Practitioner, [unique_key, Index([("number_indexes", 1)])]
-        )
+        found_by = [Index([("number_indexes", 1)]), Index([("folder", 1)])]
+        self.practitioners = Collection(database, PRACTITIONERS, Practitioner, [unique_key, *found_by])
         self.certificates = Collection(database, CERTIFICATES, Certificate)
         one_open = Index([("practitioner_id", 1)], unique=True, partialFilterExpression={"open": True})
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
@@ -201,6 +222,11 @@ class Store:
         """Who has these documents: one person, unless somebody mixed two up."""
         found = await self.practitioners.find({"keys": {"$in": list(keys)}}, sort=[("_id", 1)], limit=2)
         return [person for each in found if (person := await self.practitioners.get(each.id))]
+
+    async def in_folders(self, beginning: str, limit: int) -> list[Practitioner]:
+        """The people whose folder begins like this: for the sweeper."""
+        query = {"folder": {"$regex": f"^{beginning}"}}
+        return await self.practitioners.find(query, sort=[("folder", 1)], limit=limit)
 
     async def sessions_of(self, subject: str) -> list[Session]:
         """The sessions that somebody has, newest first; some may have run out."""

@@ -36,7 +36,7 @@ from kit.removal import Removal
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.settings import read
-from kit.sweeper import Sweeper
+from kit.sweeper import GRACE, Sweeper
 from kit.tabular import Tables
 from services.identity import consumers, rotation
 from services.identity.accesses import AccessLog
@@ -52,7 +52,7 @@ from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService, Keys
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
-from services.identity.store import HOLDINGS, TOLD, Store
+from services.identity.store import HOLDINGS, PORTRAIT_FOLDERS, TOLD, Store
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"
@@ -144,9 +144,13 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         ]
         target, clock = PractitionerImport(made.services.identity, made.services.clock), made.services.clock
         importer = ImportWorker(made.imports, made.import_files, {KIND: target}, settings.instance, clock)
-        sweeper = Sweeper(FOLDERS, made.imports.in_folders, made.bucket, clock)
+        sweepers = [
+            Sweeper(FOLDERS, made.imports.in_folders, made.bucket, clock),
+            Sweeper(PORTRAIT_FOLDERS, made.store.in_folders, made.bucket, clock),
+        ]
+        sweeping = [sweeper.run for sweeper in sweepers]
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, checks, [made.pool.run, importer.run, sweeper.run, erasure.run])
+        yield Worker(publisher, running, checks, [made.pool.run, importer.run, erasure.run, *sweeping])
 
 
 def _erasure(settings: Settings, made: Parts) -> Erasure:
@@ -197,6 +201,7 @@ def reseal() -> None:
             await kit_reseal.reseal(database, rotation.sealed(rest, bus))
             while await rotation.renew_portraits(database, bucket, rest):
                 continue
+            await rotation.remove_loose(database, bucket, SystemClock().now() - GRACE)
 
     asyncio.run(act())
 

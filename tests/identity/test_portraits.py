@@ -2,9 +2,12 @@
 
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -13,13 +16,20 @@ from PIL import Image
 
 from kit import blobs, mongo
 from kit.blobs import Bucket
+from kit.clock import ManualClock
+from kit.ids import secret_id
+from kit.sweeper import GRACE, Sweeper
+from services.identity.store import PORTRAIT_FOLDERS, Store, new_folder, portraits
+from tests.support.portraits import make_loose
 from tests.support.problems import fields_of, problem
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
-from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Window, at_once
+from tests.support.staffing import Hire
+from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Staff, Window, at_once
 from tests.support.waiting import eventually
 
 PORTRAIT = f"{WINDOW}/me/portrait"
+FOLDERS = f"{PORTRAIT_FOLDERS}/"
 MARK = b"<script>alert(1)</script>"
 
 
@@ -88,11 +98,11 @@ async def test_a_card_read_again_with_the_same_picture_makes_no_new_object(
 ) -> None:
     citizen, session = await with_portrait(window, login_page, photograph(1))
     first = await stored(stack, citizen)
-    before = await bucket.keys("portraits/")
+    before = await bucket.keys(FOLDERS)
     await window.read_card(citizen, address="上海市静安区新址路2号")
     same = await stored(stack, citizen)
     assert (same["version"], same["changed"]) == (first["version"] + 1, ["address_sealed"])
-    assert await bucket.keys("portraits/") == before
+    assert await bucket.keys(FOLDERS) == before
     shown = (await session.call("GET", PORTRAIT)).content
     await window.read_card(citizen, portrait=sent(photograph(2)))
     other = await stored(stack, citizen)
@@ -141,6 +151,112 @@ async def test_one_card_at_five_windows_is_one_person_with_one_portrait(
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
     citizen.id = answers[0].json()["practitioner_id"]
     assert await bucket.stat((await stored(stack, citizen))["portrait_key"])
+
+
+@dataclass
+class Kept:
+    """The portraits in the bucket, and those who come and go there."""
+
+    stack: RunningStack
+    bucket: Bucket
+    clerk: Staff
+    admin: Staff
+    before: set[str] = field(default_factory=set)
+
+    async def added(self) -> set[str]:
+        """The keys that are new since the test began."""
+        return {*await self.bucket.keys(FOLDERS), *await self.bucket.keys("portraits/")} - self.before
+
+    async def named(self, citizen: Citizen) -> set[str]:
+        """The keys in the person's document and its history."""
+        return set(portraits(await stored(self.stack, citizen)))
+
+    async def read(self, citizen: Citizen, *photos: int, count: int) -> list[httpx2.Response]:
+        """The same card at so many windows at once, each with a photo of its own."""
+        cards = [citizen.card | {"portrait": sent(photograph(seed))} for seed in photos]
+        answers = await at_once(*(self.clerk.call("POST", WINDOW, json=card) for card in cards))
+        assert sum(answer.status_code == 201 for answer in answers) == count
+        citizen.id = answers[0].json()["practitioner_id"]
+        return answers
+
+    async def sweep(self, folder: str, later: timedelta = timedelta()) -> None:
+        """What the worker does, as if it did it later."""
+        async with mongo.connect(self.stack.mongo, "identity") as database:
+            clock = ManualClock(datetime.now(UTC) + later)
+            sweeper = Sweeper(PORTRAIT_FOLDERS, Store(database).in_folders, self.bucket, clock)
+            await sweeper.sweep(folder[: len(FOLDERS) + 3])
+
+    async def erase(self, citizen: Citizen) -> None:
+        """And wait until they are."""
+        headers = {"X-Access-Reason": quote("依本人申请")}
+        answer = await self.admin.call("POST", f"{WINDOW}/{citizen.id}/erasure", headers=headers)
+        assert answer.status_code == 202, answer.text
+
+        async def erased() -> bool:
+            return not await stored(self.stack, citizen)
+
+        await eventually(erased, 30, "the person is erased")
+
+
+@pytest_asyncio.fixture
+async def kept(stack: RunningStack, bucket: Bucket, window: Window, hire: Hire) -> Kept:
+    made = Kept(stack, bucket, window.clerk, await hire("admin"))
+    made.before = await made.added()
+    return made
+
+
+async def test_of_a_newcomer_at_several_windows_at_once_nothing_is_left_once_they_are_erased(kept: Kept) -> None:
+    citizen = Citizen()
+    await kept.read(citizen, 11, 12, 13, 14, 15, count=1)
+    assert await kept.added() == await kept.named(citizen), "whoever lost the race took their portrait along"
+    await kept.erase(citizen)
+    assert await kept.added() == set()
+
+
+async def test_of_a_card_read_again_at_several_windows_at_once_every_portrait_is_named(kept: Kept) -> None:
+    citizen = Citizen()
+    await kept.read(citizen, 21, count=1)
+    await kept.read(citizen, 22, 23, 24, 25, 26, count=0)
+    assert len(await kept.named(citizen)) == 6
+    assert await kept.added() == await kept.named(citizen)
+
+
+async def test_what_a_crash_leaves_is_swept_up_after_a_day_and_the_portraits_of_people_stay(kept: Kept) -> None:
+    citizen, left = Citizen(), new_folder()
+    await kept.read(citizen, 31, count=1)
+    await kept.read(citizen, 32, count=0)
+    await kept.bucket.put(f"{left}/{secret_id()}", b"left behind", "application/octet-stream")
+    own = (await stored(kept.stack, citizen))["folder"]
+    for folder in (left, own):
+        await kept.sweep(folder)
+        assert await kept.bucket.keys(folder), "an upload may be under way"
+        await kept.sweep(folder, 2 * GRACE)
+    assert await kept.bucket.keys(left) == []
+    assert set(await kept.bucket.keys(own)) == await kept.named(citizen)
+
+
+async def test_what_a_crash_leaves_in_the_folder_of_a_person_goes_with_them(kept: Kept) -> None:
+    citizen = Citizen()
+    await kept.read(citizen, 41, count=1)
+    own = (await stored(kept.stack, citizen))["folder"]
+    await kept.bucket.put(f"{own}/{secret_id()}", b"left behind", "application/octet-stream")
+    await kept.erase(citizen)
+    assert await kept.added() == set()
+
+
+async def test_a_portrait_that_an_earlier_version_stored_is_shown_replaced_and_erased(
+    kept: Kept, login_page: LoginPage
+) -> None:
+    citizen, session = await with_portrait(Window(kept.clerk), login_page, photograph(51))
+    shown = (await session.call("GET", PORTRAIT)).content
+    async with mongo.connect(kept.stack.mongo, "identity") as database:
+        loose = await make_loose(database, kept.bucket, citizen.id)
+    assert (await session.call("GET", PORTRAIT)).content == shown
+    await kept.read(citizen, 52, count=0)
+    assert (await session.call("GET", PORTRAIT)).content != shown
+    assert loose in await kept.named(citizen)
+    await kept.erase(citizen)
+    assert await kept.added() == set()
 
 
 async def test_without_s3_nobody_is_registered_by_halves(

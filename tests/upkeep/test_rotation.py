@@ -20,13 +20,17 @@ from kit import blobs, mongo
 from kit.auth import Caller, TokenIssuer
 from kit.clock import SystemClock
 from kit.errors import Unavailable
+from kit.ids import secret_id
 from kit.mongo import Collection, Database, Fields
 from kit.reseal import Sealed, reseal
 from kit.seal import CannotOpen, Sealer
 from kit.settings import KeyRing
+from kit.sweeper import GRACE
+from services.identity import rotation
 from services.identity.store import portraits
 from tests.support import doors
 from tests.support.names import own_id, own_name
+from tests.support.portraits import make_loose
 from tests.support.stack import RunningStack
 from tests.support.things import Thing, Things
 from tests.support.visits import WINDOW, Citizen, bearer
@@ -109,6 +113,32 @@ async def test_a_key_is_taken_out_after_everything_was_sealed_anew(own_identity:
         contact = opened.open(document["contact"], f"{CONTACT_CONTEXT}:{document['practitioner_id']}")
         assert contact == citizen.phone
     await own_identity.reseal()  # there is nothing to do
+
+
+async def test_portraits_of_earlier_versions_are_moved_into_folders_and_those_that_nobody_names_removed(
+    own_identity: OwnIdentity,
+) -> None:
+    stack, citizen = own_identity.stack, Citizen()
+    person = json.loads(await own_identity.call("POST", WINDOW, json=citizen.card))["practitioner_id"]
+    path = f"{WINDOW}/{person}/portrait"
+    shown = await own_identity.call("GET", path)
+    async with (
+        mongo.connect(stack.mongo, own_identity.database) as database,
+        blobs.connect(stack.blobs("identity")) as bucket,
+    ):
+        loose = await make_loose(database, bucket, person)
+        await own_identity.reseal()
+        assert await own_identity.call("GET", path) == shown
+        moved = await database["practitioners"].find_one({"_id": person}) or {}
+        assert portraits(moved) == await bucket.keys(f"{moved['folder']}/")
+        assert await bucket.get(loose) is None
+        named, nobodys = await make_loose(database, bucket, person), f"{rotation.LOOSE}{secret_id()}"
+        await bucket.put(nobodys, b"left behind", "application/octet-stream")
+        now = SystemClock().now()
+        await rotation.remove_loose(database, bucket, now - GRACE)
+        assert await bucket.get(nobodys), "who registers with an earlier version may be about to name it"
+        await rotation.remove_loose(database, bucket, now + GRACE)
+        assert (await bucket.get(nobodys), await bucket.get(named) is None) == (None, False)
 
 
 class SealedThing(Thing):
