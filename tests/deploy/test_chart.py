@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 from unittest.mock import patch
 
 import pytest
@@ -15,27 +14,9 @@ import yaml
 from kit.settings import HttpSettings, InternalSettings
 from kit.topics import ToolSettings
 from services.portal.settings import ServiceName
+from tests.support.chart import CHART, HELM, SAID, Manifest, rendered, with_helm
 from tests.support.installation import chart_environment, dockerfile, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
-
-CHART = ROOT / "deploy/helm"
-SAID = """
-host: portal.example.cn
-trustedProxies: 10.42.0.0/16
-kafka: {servers: "kafka.example.cn:9092"}
-s3: {endpoint: "https://s3.example.cn"}
-ingress: {tlsSecret: portal-tls}
-networkPolicy:
-  gateway: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]
-  monitoring: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
-  servers: [{to: [{ipBlock: {cidr: 10.20.0.0/24}}]}]
-"""
-HELM = shutil.which("helm", path=f"{ROOT}/.local/tools:{os.environ['PATH']}")
-with_helm = pytest.mark.skipif(
-    HELM is None, reason="no helm: GOBIN=$PWD/.local/tools go install helm.sh/helm/v3/cmd/helm@latest"
-)
-
-Manifest = dict[str, Any]
 
 
 def values() -> Manifest:
@@ -71,14 +52,6 @@ def test_the_chart_is_of_the_version_of_the_product() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()
     assert f"VERSION:-{chart['appVersion']}}}" in (ROOT / "docker-compose.yml").read_text()
-
-
-def rendered(tmp_path: Path, *sets: str) -> list[Manifest]:
-    said = tmp_path / "values.yaml"
-    said.write_text(SAID)
-    command = [str(HELM), "template", "city", str(CHART), "-f", str(said), "--kube-version", "1.33.0", *sets]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [each for each in yaml.safe_load_all(text) if each]
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
