@@ -13,11 +13,15 @@ import httpx2
 RESOLVE_SECONDS = 3.0
 MOST_PORT = 65_535
 MOST_ANSWER_BYTES = 4 * 1024  # read so that the connection can be used again; what it says is of no interest
-# These carry an IPv4 address inside (RFC 6052, 8215, 3056, 4380): nobody names such a one in good faith. The last one
-# is for protocols' own use (RFC 6890): Python takes it for global, and a cloud keeps its metadata there.
+# These carry an IPv4 address inside (RFC 6052, 8215, 3056, 4380), are the anycast address of such relays (RFC 7526) or
+# site-local (RFC 3879): nobody names one in good faith. 192.0.0.0/24 is for protocols' own use (RFC 6890): Python takes
+# it for global, and a cloud keeps its metadata there.
 CLOSED = [
-    ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "192.0.0.0/24")
-]
+    ipaddress.ip_network(net)
+    for net in (
+        "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "192.0.0.0/24", "192.88.99.0/24", "fec0::/10",
+    )
+]  # fmt: skip
 
 
 class Forbidden(Exception):

@@ -7,6 +7,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 CHUNK_BYTES = 1 << 20
+KEY = re.compile(r"[A-Za-z0-9._/-]{1,1024}")
 MANIFEST, OBJECTS = "manifest.json", "objects"
 
 
@@ -82,11 +84,17 @@ class Objects:
 
     def has(self, key: str) -> bool:
         """Whether it was copied before."""
-        return (self.folder / key).exists()
+        return self._path(key).exists()
+
+    def _path(self, key: str) -> Path:
+        """Where it lies. Raises `Damaged` for a key that isn't ours: one like `/etc/x` or `../x` leaves the folder."""
+        if not KEY.fullmatch(key) or {"", ".", ".."} & set(key.split("/")):
+            raise Damaged(f"not a key of ours: {key!r}")
+        return self.folder / key
 
     def keep(self, key: str, content: bytes) -> None:
         """Copy it: whole, or not at all."""
-        path = self.folder / key
+        path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f"{path.name}.new")
         fresh.write_bytes(content)
@@ -103,7 +111,7 @@ class Objects:
 
     def get(self, key: str, digest: str | None) -> bytes:
         """The object. Raises `Damaged`."""
-        content = (self.folder / key).read_bytes()
+        content = self._path(key).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise Damaged(key)
         return content
@@ -114,4 +122,4 @@ class Objects:
 
     def drop(self, key: str) -> None:
         """No dump names it any more."""
-        (self.folder / key).unlink()
+        self._path(key).unlink()

@@ -135,18 +135,20 @@ class WebhookService:
         await self._write(webhook, caller, "deleted", **gone)
 
     async def pause(self, caller: Caller, webhook_id: str) -> Webhook:
-        """No calls until it is resumed; its place is kept. Again is no error."""
+        """No calls until it is resumed; its place is kept. Again is no error; an operator's pause replaces another."""
         webhook = await self.get(caller, webhook_id)
-        if webhook.state == "paused":
+        reason = OPERATOR if caller.may(role=OPERATOR) else "owner"
+        if webhook.state == "paused" and reason in ("owner", webhook.reason):
             return webhook
-        reason = "operator" if caller.may(role=OPERATOR) else "owner"
         return await self._write(webhook, caller, "paused", state="paused", reason=reason)
 
     async def resume(self, caller: Caller, webhook_id: str) -> Webhook:
-        """Go on where it was. Again is no error."""
+        """Go on where it was. Again is no error. Raises 409 when an operator paused it: only they resume it."""
         webhook = await self.get(caller, webhook_id)
         if webhook.state == "active":
             return webhook
+        if webhook.reason == OPERATOR and not caller.may(role=OPERATOR):
+            raise AppError(409, "paused_by_operator", "该推送已由运维人员暂停，请联系运维人员恢复")
         now = self._clock.now()
         return await self._write(webhook, caller, "resumed", state="active", reason=None, resumed_at=now)
 
