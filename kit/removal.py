@@ -5,7 +5,7 @@ A tombstone is a document first: the publisher tells it as it tells every other,
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -67,20 +67,23 @@ class Removal:
 
 @dataclass(frozen=True)
 class Outlived:
-    """Documents of a collection in this state that nobody wrote for so long."""
+    """Documents of a collection in this state that nobody wrote for so long; `which` narrows the query."""
 
     collection: str
     state: str
     age: timedelta
+    which: Fields = field(default_factory=dict)
 
     def query(self, now: datetime) -> Fields:
         """Finds them."""
-        return {"state": self.state, "updated_at": {"$lt": now - self.age}}
+        return {"state": self.state, "updated_at": {"$lt": now - self.age}, **self.which}
 
 
 def outlived(retention: RetentionSettings, collection: str, state: str) -> list[Outlived]:
-    """As the settings say: nothing, where they say nothing."""
-    return [Outlived(collection, state, timedelta(days=days))] if (days := retention.deleted_days) else []
+    """As the settings say: nothing, where they say null."""
+    others: Fields = {"kind": {"$nin": list(retention.by_kind)}} if retention.by_kind else {}
+    ages = [(retention.deleted_days, others), *((days, {"kind": kind}) for kind, days in retention.by_kind.items())]
+    return [Outlived(collection, state, timedelta(days=days), which) for days, which in ages if days]
 
 
 class Purge:

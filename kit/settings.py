@@ -105,9 +105,13 @@ class ClientSettings(BaseModel):
 
 
 class RetentionSettings(BaseModel):
-    """After how many days documents in state `deleted` are removed for good; never where nothing is said."""
+    """After how many days what was deleted is removed for good; never where it is null.
 
-    deleted_days: int | None = Field(default=None, ge=1)
+    `by_kind`: other numbers of days, for documents of these kinds.
+    """
+
+    deleted_days: int | None = Field(default=3 * 365, ge=1)
+    by_kind: dict[str, Annotated[int, Field(ge=1)] | None] = {}
 
 
 class TracingSettings(BaseModel):

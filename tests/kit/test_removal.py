@@ -15,7 +15,8 @@ from kit.errors import Unavailable
 from kit.events import REMOVED, Event, decode
 from kit.kafka import Record
 from kit.mongo import Fields
-from kit.removal import TOMBSTONES, Outlived, Purge, Removal
+from kit.removal import TOMBSTONES, Outlived, Purge, Removal, outlived
+from kit.settings import RetentionSettings
 from tests.kit.test_publisher import store_position
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
@@ -93,6 +94,19 @@ async def test_what_outlived_its_time_is_purged_and_nothing_else(things: Things)
     clock.advance(timedelta(days=31))
     await purge.purge()
     assert [each["_id"] async for each in things.database["things"].find({})] == [young.id]
+
+
+async def test_what_is_deleted_goes_after_three_years_and_a_kind_after_its_own_time(things: Things) -> None:
+    plain, credit, kept = await things.write(3)
+    for thing, kind in ((plain, "degree"), (credit, "credit"), (kept, "title")):
+        await things.database["things"].update_one({"_id": thing.id}, {"$set": {"state": "deleted", "kind": kind}})
+    clock, settings = ManualClock(), RetentionSettings(by_kind={"credit": 1825, "title": None})
+    purge = Purge(Removal(things.database, clock, TOLD), outlived(settings, "things", "deleted"), clock)
+    for days, left in ((1094, [plain, credit, kept]), (2, [credit, kept]), (800, [kept])):
+        clock.advance(timedelta(days=days))
+        await purge.purge()
+        found = {each["_id"] async for each in things.database["things"].find({})}
+        assert found == {thing.id for thing in left}, f"after {days} days more"
 
 
 class Broken(Bucket):
