@@ -16,6 +16,7 @@ from services.records.code_tables import codes
 from services.records.domain import FieldDescription, Kind, parse_data
 from services.records.kinds import KINDS
 from services.records.people import Found, Paper, People
+from services.records.settings import SourceGrant
 from services.records.store import Data, Record, Records
 
 SEPARATORS = re.compile(r"[、,，;；]")
@@ -33,6 +34,9 @@ UNKNOWN = {
     "not_found": "没有该证件的从业人员，请核对证件类型和证件号码，或先办理人员登记",
     "document_ambiguous": "有多本护照使用该号码，请填写护照签发国",
 }
+CLIENT = "client:"
+NOT_GRANTED = RowError("source", "source_not_granted", "贵系统无权以该来源导入此类信息，请核对来源名称或联系管理员")
+OTHER_CLIENT = RowError("source_key", "other_client", "该来源编号的记录由另一个业务系统维护，请核对来源和来源编号")
 HINTS = {"date": "如 2014-03-01", "terms": "多项用顿号分隔"}
 
 
@@ -49,8 +53,10 @@ class Wanted:
 class RecordImport:
     """Rows of one kind become records, each known by the system it comes from and its key there."""
 
-    def __init__(self, kind: Kind, records: Records, people: People, clock: Clock) -> None:
-        self._kind, self._records, self._people, self._clock = kind, records, people, clock
+    def __init__(
+        self, kind: Kind, records: Records, people: People, clock: Clock, sources: Mapping[str, SourceGrant]
+    ) -> None:
+        self._kind, self._records, self._people, self._clock, self._sources = kind, records, people, clock, sources
         self._fields = {field.name: field for field in kind.fields()}
         self._labels = {
             field.name: {code.label: code.code for code in codes(field.code_table)}
@@ -106,17 +112,32 @@ class RecordImport:
         if known and known.practitioner_id != owner.practitioner_id:  # a person's events are in one partition
             told = "该来源编号的记录属于另一名人员，请核对来源编号和证件号码"
             return (RowError("source_key", "other_person", told),), None
+        if wrong := self._not_theirs(job.started_by, wanted.system, known):
+            return (wrong,), None
         if known and known.state == "active" and known.data == wanted.data:
             return job.outcome_of(known), None
         at = self._clock.now()
         source = Source(system=wanted.system, key=wanted.key, synced_at=rfc3339(at))
+        kept_by = job.started_by if job.started_by.startswith(CLIENT) else known.kept_by if known else None
         if known:
-            changed = {"state": "active", "data": wanted.data, "source": source}
+            changed = {"state": "active", "data": wanted.data, "source": source, "kept_by": kept_by}
             return "updated", known.following(at=at, by=job.by, action="changed", **changed)
         return "created", Record.first(
             at=at, by=job.by, action="created", id=self._id(wanted), practitioner_id=owner.practitioner_id,
-            kind=self._kind.name, data=wanted.data, source=source, request=job.by,
+            kind=self._kind.name, data=wanted.data, source=source, kept_by=kept_by, request=job.by,
         )  # fmt: skip
+
+    def _not_theirs(self, sender: str, system: str, known: Record | None) -> RowError | None:
+        """Why an API client may not write this row; staff may write all."""
+        if not sender.startswith(CLIENT):
+            return None
+        client, grant = sender.removeprefix(CLIENT), self._sources.get(system)
+        if grant is None and any(client in each.clients for each in self._sources.values()):
+            return NOT_GRANTED
+        if grant is not None:
+            granted = client in grant.clients and (not grant.kinds or self._kind.name in grant.kinds)
+            return None if granted else NOT_GRANTED
+        return OTHER_CLIENT if known and known.kept_by not in (None, sender) else None
 
 
 def _faults(values: Values) -> list[RowError]:

@@ -41,9 +41,12 @@ class Followed(BaseModel):
 
 
 class Record(Document):
-    """A record of one kind; `request` is the hash of the request that created it (idempotency)."""
+    """A record of one kind; `request` is the hash of the request that created it (idempotency).
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"followed"}
+    `kept_by`: the API client whose imports keep it; None where there is none, or before it was written down.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"followed", "kept_by"}
 
     practitioner_id: str
     kind: str
@@ -52,6 +55,7 @@ class Record(Document):
     attachment: Attachment | None = None
     source: Source | None = None
     followed: Followed | None = None
+    kept_by: str | None = None
     request: str
 
     def facts(self) -> dict[str, JsonValue]:

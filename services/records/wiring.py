@@ -88,7 +88,9 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             for (group, *topics), table in tables.items()
         ]
         people = People(Neighbour("identity", http), OwnToken(http, TOKEN_PATH, settings.client, SCOPE))
-        targets = {kind: RecordImport(KINDS[kind], records, people, clock) for kind in COLUMNS_BY_KIND}
+        targets = {
+            kind: RecordImport(KINDS[kind], records, people, clock, settings.sources) for kind in COLUMNS_BY_KIND
+        }
         importer = ImportWorker(imports, Files(bucket, Sealer(settings.seal)), targets, settings.instance, clock)
         sweeper = Sweeper(FOLDERS, imports.in_folders, bucket, clock)
         purge = Purge(removal, outlived(settings.retention, COLLECTION, "deleted"), clock)
