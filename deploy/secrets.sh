@@ -35,6 +35,7 @@ servers() {
     password | keep mongo-passwords/root
     printf 'requirepass %s\n' "$(password)" | keep redis/redis.conf
     password | keep grafana/password
+    mkdir -p gateway # for a certificate of your own, see docs/deployment.md
 }
 
 database() { # MongoDB knows each service by its own name and password

@@ -104,7 +104,7 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
     """The placeholders of the Caddyfile, and a home for Caddy inside the stack's folder."""
     home = str(stack.servers / "gateway")
     apis = {name.upper(): f"{HOST}:{ports.api}" for name, ports in stack.ports.services.items()}
-    door = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST}
+    door = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST, "CERTIFICATES": home}
     return door | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
 
 

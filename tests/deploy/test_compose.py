@@ -101,6 +101,25 @@ def test_health_decides_what_starts_after_what(container: Composed) -> None:
         assert wanted["condition"] == ("service_completed_successfully" if ends else "service_healthy")
 
 
+def test_one_container_builds_the_image_and_all_others_wait_for_it() -> None:
+    ours = {name: each for name, each in compose().items() if each.ours}
+    (builder,) = [name for name, each in ours.items() if "build" in each.given]
+    assert {each.given["pull_policy"] for each in ours.values()} == {"never"}, "it is in no registry"
+    waits = {name: set(each.given.get("depends_on", {})) for name, each in compose().items()}
+    for name in ours.keys() - {builder}:
+        assert builder in reachable(waits, name), f"{name} starts before its image is there"
+
+
+def reachable(waits: dict[str, set[str]], name: str) -> set[str]:
+    return waits[name].union(*(reachable(waits, each) for each in waits[name]))
+
+
+def test_nothing_starts_before_somebody_said_where_people_reach_it() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert "${SITE:?" in text
+    assert not re.search(r"\$\{SITE(?!:\?)", text)
+
+
 def test_nothing_waits_for_itself() -> None:
     waits = {name: each.given.get("depends_on", {}) for name, each in compose().items()}
     order = list(TopologicalSorter(waits).static_order())
@@ -138,11 +157,13 @@ def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Pat
     path = ROOT / "deploy/Caddyfile"
     read = set(re.findall(r"\{\$(\w+)\}", path.read_text()))
     deployed, local = compose()["gateway"].environment, gateway_environment(Stack.named("dev", tmp_path))
-    for given in (deployed, deployed | {"GATEWAY": "portal.example.cn"}, local):
+    for given in (deployed, deployed | {"GATEWAY": "http://localhost"}, local):
         assert read <= given.keys()
         own = {"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         validate = [f"{ROOT}/.venv/bin/caddy", "validate", "--adapter", "caddyfile", "--config", str(path)]
-        result = subprocess.run(validate, env=given | own, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            validate, env=given | own | {"CERTIFICATES": str(tmp_path)}, capture_output=True, text=True, check=False
+        )
         assert result.returncode == 0, result.stderr
 
 

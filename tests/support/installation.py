@@ -15,7 +15,9 @@ from services.portal.settings import ServiceName
 from tests.support.setting_names import ROOT
 
 OUR_IMAGE = "practitioner-portal:"
-_VARIABLE = re.compile(r"\$\{\w+:-([^}]*)\}")
+SITE = "portal.example.cn"
+_DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
+_REQUIRED = re.compile(r"\$\{SITE:\?[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Composed:
 
 
 def compose() -> dict[str, Composed]:
-    """The compose file without an .env beside it: every variable has its default."""
-    text = _VARIABLE.sub(r"\1", (ROOT / "docker-compose.yml").read_text()).replace("$$", "$")
+    """The compose file with the shortest .env that there can be beside it: all but SITE have their defaults."""
+    text = _REQUIRED.sub(SITE, _DEFAULT.sub(r"\1", (ROOT / "docker-compose.yml").read_text())).replace("$$", "$")
     return {name: Composed(name, given) for name, given in yaml.safe_load(text)["services"].items()}
 
 

@@ -35,7 +35,8 @@ class CaddyRoutes:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         adapt = [f"{ROOT}/.venv/bin/caddy", "adapt", "--adapter", "caddyfile", "--config", f"{ROOT}/deploy/Caddyfile"]
-        text = subprocess.run(adapt, env=dict(environment), check=True, capture_output=True, text=True).stdout
+        of_any_name = {**environment, "GATEWAY": ":80"}
+        text = subprocess.run(adapt, env=of_any_name, check=True, capture_output=True, text=True).stdout
         (server,) = json.loads(text)["apps"]["http"]["servers"].values()
         self._routes = [(list(_paths(route)), list(_dialled(route))) for route in server["routes"] if "group" in route]
 
