@@ -1,7 +1,7 @@
 """The page of one record: its form, what somebody else changed meanwhile, and its scan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.responses import Response
 
@@ -9,9 +9,12 @@ from kit.errors import AppError, NotFound
 from kit.ids import secret_id
 from services.portal.answers import Attachment, Kind, Record, ScanRules
 from services.portal.backend import Refused
-from services.portal.files import File
-from services.portal.forms import differences, fields_of, fingerprint, values_of
-from services.portal.visits import Visit
+from services.portal.files import File, opened
+from services.portal.forms import differences, fields_of, fingerprint, sentence_of, values_of
+from services.portal.visits import Elsewhere, Visit
+
+SCAN_TITLE = "scan_title"
+"""In the form that a record and its scan share, where some kinds have a `title` of their own."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Editing:
 async def record_page(visit: Visit, file: File, editing: Editing) -> Response:
     """The page; a form that collides goes on from the record as it is now."""
     kind, record = editing.kind, editing.record
-    scan = editing.scan or (await scan_of(visit, record.record_id) if record and kind.attachment else None)
+    title = editing.values.get(SCAN_TITLE, "")
+    scan = editing.scan or (await scan_of(visit, record.record_id, title=title) if record and kind.attachment else None)
     return visit.page(
         "practitioner/record.html", status=editing.status, file=file, editing=editing, kind=kind, record=record,
         fields=await fields_of(visit.portal.catalogue, kind, editing.values, editing.errors),
@@ -74,6 +78,50 @@ async def _attachment(visit: Visit, record_id: str) -> Attachment | None:
         if refused.status == 404:
             return None
         raise
+
+
+async def opened_to_edit(visit: Visit, record_id: str, typed: Mapping[str, str]) -> tuple[Record, File]:
+    """A record and the file. Where it was deleted while somebody typed, a new one begins with what was typed."""
+    try:
+        return await opened(visit, record_id)
+    except Refused as refused:
+        if refused.status != 404 or "kind" not in typed:
+            raise
+        kind = own_kind(await visit.portal.catalogue.kinds(), typed["kind"])
+        page = f"/file/{kind.name}/new"
+        await visit.forget_draft()
+        visit.carry({name: text for name, text in typed.items() if name not in ("key", "base")}, page)
+        raise Elsewhere(f"{page}?note=gone") from refused
+
+
+async def upload(visit: Visit, file: File, editing: Editing, record: Record) -> Response:
+    """Hand in the scan that was chosen; what is not saved of the record's form waits on its page."""
+    try:
+        await _hand_in(visit, record.record_id)
+    except AppError as error:
+        visit.still_there(error)
+        title = visit.form.get(SCAN_TITLE, "")
+        scan = await scan_of(visit, record.record_id, problem=sentence_of(error), title=title)
+        return await record_page(visit, file, replace(editing, status=error.status, scan=scan))
+    return await leave(visit, editing.kind, record, f"/records/{record.record_id}?note=uploaded#attachment")
+
+
+async def _hand_in(visit: Visit, record_id: str) -> None:
+    """A scan that was refused makes room for it."""
+    content = visit.chosen_file()
+    before = (await scan_of(visit, record_id)).attachment
+    if before and before.state == "refused":
+        await visit.own_file.delete_attachment(record_id)
+    await visit.own_file.upload(record_id, visit.form.get(SCAN_TITLE, ""), content)
+
+
+async def leave(visit: Visit, kind: Kind, record: Record, path: str) -> Response:
+    """On to another page; what is not saved of the record's form waits on its own."""
+    if "base" not in visit.form or not differences(kind, visit.form, record):
+        return await visit.done(path)
+    visit.file = None
+    await visit.keep_draft()
+    return visit.go(path)
 
 
 def own_kind(kinds: Mapping[str, Kind], name: str) -> Kind:

@@ -11,9 +11,9 @@ ServiceName = Literal["identity", "records", "attachments", "signature", "notify
 
 
 class DoorSettings(HttpSettings):
-    """More than the gateway lets through: whoever sends too much is told so by a page of its own, or of the gateway."""
+    """As much as the gateway lets through: what is too large is measured, and refused by a page, when it arrived."""
 
-    max_body_bytes: int = 16 * 1024 * 1024
+    max_body_bytes: int = 100 * 1000 * 1000
 
 
 class SessionSettings(BaseModel):

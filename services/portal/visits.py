@@ -1,7 +1,9 @@
 """A visit: one request of a browser, whose it is, what was typed, and how it is answered."""
 
+import base64
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -10,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from kit.auth import ADMIN
 from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, NotFound, Unavailable
 from kit.http import client_address
 from kit.pages import StaticFiles, Templates
 from kit.pdf import Printer
@@ -20,6 +22,7 @@ from services.portal.backend import Asker, Backend
 from services.portal.catalogue import Catalogue
 from services.portal.letters import Letters
 from services.portal.own_file import OwnFile
+from services.portal.registration import PHOTO_BYTES
 from services.portal.sessions import COOKIE, Kind, Session, SessionOver, Sessions, mark, new_cookie
 from services.portal.vault import Vault
 from services.portal.watch import Watch
@@ -27,6 +30,9 @@ from services.portal.watch import Watch
 COOKIE_NAME = "__Host-portal"
 """Browsers take a Secure cookie over plain HTTP from loopback addresses: a local stack needs no other name."""
 LARGE_COOKIE = "__Host-large"
+CSRF = "csrf"
+GIVEN_UP = "afresh"
+"""In a page's address: without what was typed there before."""
 MOST_FIELDS, MOST_FIELD_BYTES, MOST_FILE_BYTES = 60, 192 * 1024, 10 * 1024 * 1024
 """Of a field: a portrait that a card reader gave, in base64, percent-encoded."""
 
@@ -67,7 +73,11 @@ class Portal:
 
 @dataclass
 class Visit:
-    """One request. `owner` is for whom the submitted form was made: a practitioner's or staff id, or nobody's."""
+    """One request. Of a form that was submitted, `proof` tells whose it is and where it stands.
+
+    `owner` is the person it was made for: a practitioner's or staff id, or nobody's. `form_page` is its page, where
+    what was typed belongs; it is empty for a form without text. `restored`: what was typed before is in the page.
+    """
 
     request: Request
     portal: Portal
@@ -76,7 +86,10 @@ class Visit:
     session: Session | None = None
     form: dict[str, str] = field(default_factory=dict)
     file: bytes | None = None
+    proof: str = ""
     owner: str = ""
+    form_page: str = ""
+    restored: bool = False
 
     @property
     def path(self) -> str:
@@ -90,9 +103,16 @@ class Visit:
 
     @property
     def here(self) -> str:
-        """Where the browser is, to come back to."""
-        query = self.request.url.query if self.request.method == "GET" else ""
+        """Where the browser is, to come back to; after a form the page on which it stands."""
+        if self.request.method != "GET":
+            return self.form_page or self.path
+        query = self.request.url.query.removesuffix(f"{GIVEN_UP}=1").rstrip("&")
         return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def afresh(self) -> str:
+        """The same page without what was typed there before."""
+        return f"{self.here}{'&' if '?' in self.here else '?'}{GIVEN_UP}=1"
 
     @property
     def asker(self) -> Asker:
@@ -101,14 +121,14 @@ class Visit:
         token = self.session.access_token if self.session else None
         return Asker(client_address(self.request), device, token)
 
-    @property
-    def csrf(self) -> str:
-        """Proof that a form was given to this browser and this person; another text each time."""
-        return self.portal.sealer.seal(self.session.subject if self.session else "", self._csrf_context)
+    def csrf(self, typed: bool = True) -> str:
+        """Proof of which browser and person a form was given to, and on which page; another text each time.
 
-    @property
-    def _csrf_context(self) -> str:
-        return f"csrf:{mark(self.cookie)}"
+        `typed`: whether there is anything in it that must not be lost.
+        """
+        subject = self.session.subject if self.session else ""
+        proof = json.dumps([subject, mark(self.cookie), self.here if typed else ""])
+        return self.portal.sealer.seal(proof, CSRF)
 
     @property
     def own_file(self) -> OwnFile:
@@ -125,13 +145,20 @@ class Visit:
         if error.status == 401:
             raise SessionOver from error
 
-    def accept(self, fields: dict[str, str]) -> None:
-        """Take the fields of a form. Raises `FormExpired` unless this browser was given it."""
+    def accept(self, fields: Mapping[str, str]) -> None:
+        """Take the fields of a form. Raises `FormExpired` unless this browser was given it, as it is logged in now.
+
+        Whose form it is and what was typed is known then too, unless nobody was given such a form.
+        """
+        self.proof = fields.get("csrf", "")
         try:
-            self.owner = self.portal.sealer.open(fields.pop("csrf", ""), self._csrf_context)
+            opened = self.portal.sealer.open(self.proof, CSRF)
         except CannotOpen as error:
             raise FormExpired from error
-        self.form = fields
+        self.owner, browser, self.form_page = json.loads(opened)
+        self.form = {name: text for name, text in fields.items() if name != "csrf"}
+        if browser != mark(self.cookie):
+            raise FormExpired
 
     def chosen_file(self) -> bytes:
         """The file of the form. Raises 422 when none was chosen."""
@@ -140,19 +167,39 @@ class Visit:
         return self.file
 
     async def keep_draft(self) -> bool:
-        """Keep what was typed, for the person whose form it is; whether there was anything."""
-        if not (self.owner and self.form):
+        """Keep what was typed, and a photo, for the person whose form it is; whether there was anything."""
+        if not (self.owner and self.form_page and self.form):
             return False
-        draft = json.dumps(self.form)
-        await self.portal.vault.put(f"draft:{self.owner}:{self.path}", draft, self.portal.draft_seconds)
+        photo = self.file if self.file and len(self.file) <= PHOTO_BYTES else b""
+        draft = json.dumps([self.form, base64.b64encode(photo).decode()])
+        await self.portal.vault.put(_draft(self.owner, self.form_page), draft, self.portal.draft_seconds)
         return True
 
     async def draft(self) -> dict[str, str] | None:
-        """What this person typed on this page before; it is given once."""
-        if self.session is None:
+        """What this person typed on this page before and has not sent, until they give it up; its photo is `file`."""
+        if self.session is None or GIVEN_UP in self.request.query_params:
             return None
-        kept = await self.portal.vault.take(f"draft:{self.session.subject}:{self.path}")
-        return dict(json.loads(kept.text)) if kept else None
+        kept = await self.portal.vault.get(_draft(self.session.subject, self.path))
+        if kept is None:
+            return None
+        form, photo = json.loads(kept.text)
+        self.restored = True
+        self.file = base64.b64decode(photo)
+        return dict(form)
+
+    def carry(self, form: Mapping[str, str], page: str) -> None:
+        """What this person typed belongs to another page from now on."""
+        self.owner, self.form, self.form_page = self.session.subject if self.session else "", dict(form), page
+
+    async def forget_draft(self) -> None:
+        """The form has done its work: nothing is left to be kept."""
+        with suppress(Unavailable):
+            await self.portal.vault.drop(_draft(self.owner, self.form_page))
+
+    async def done(self, path: str) -> Response:
+        """On to another page after a form that has done its work."""
+        await self.forget_draft()
+        return self.go(path)
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """The page, made of a template."""
@@ -179,6 +226,10 @@ def visit_of(request: Request) -> Visit:
     return Visit(request, cast(Portal, request.app.state.service), cookie if known else new_cookie(), not known)
 
 
+def _draft(owner: str, page: str) -> str:
+    return f"draft:{owner}:{page.partition('?')[0]}"
+
+
 async def _submitted(request: Request) -> Visit:
     """A visit with what was submitted, if anything was."""
     request.state.visit = visit = visit_of(request)
@@ -191,7 +242,15 @@ async def _fields(visit: Visit) -> dict[str, str]:
     """The text fields of a form; a file, when there is one, is the visit's `file`."""
     request = visit.request
     if request.headers.get("content-type", "").startswith("multipart/"):
-        read = await read_form(request, MOST_FILE_BYTES, _too_large, most_fields=MOST_FIELDS, room=MOST_FIELD_BYTES)
+
+        def too_large(fields: Mapping[str, str]) -> AppError:
+            with suppress(FormExpired):
+                visit.accept(fields)
+            return _too_large()
+
+        read = await read_form(
+            request, MOST_FILE_BYTES, too_large, most_fields=MOST_FIELDS, room=MOST_FIELD_BYTES, to_its_end=True
+        )
         visit.file = read.file
         return read.fields
     form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)

@@ -1,5 +1,7 @@
 """Uploads: refused while they arrive, and never taken further than they may be long."""
 
+from collections.abc import Mapping
+
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -65,6 +67,27 @@ async def test_what_is_far_too_large_is_not_read_to_its_end() -> None:
     assert body.taken <= (LIMIT + ROOM) // 8_192 + 1
 
 
+async def test_the_fields_before_a_file_that_is_too_large_are_told() -> None:
+    fields = field(b"title", "证书".encode()) + field(b"note", b"")
+    told: list[Mapping[str, str]] = []
+
+    def too_large(fields: Mapping[str, str]) -> AppError:
+        told.append(fields)
+        return TooLarge()
+
+    for size in (LIMIT, 50 * LIMIT):
+        with pytest.raises(TooLarge):
+            await read_form(Body(fields + form(b"x" * size)).request(), LIMIT, too_large)
+    assert told == [{"title": "证书", "note": ""}] * 2
+
+
+async def test_a_browser_is_listened_to_until_it_has_sent_all() -> None:
+    body = Body(form(b"x" * 50 * LIMIT))
+    with pytest.raises(TooLarge):
+        await read_form(body.request(), LIMIT, lambda _: TooLarge(), to_its_end=True)
+    assert body.taken == len(body.pieces)
+
+
 async def test_a_form_without_a_file_says_so() -> None:
     for body in (form(b"x", name=b"other"), b"--%s--\r\n" % BOUNDARY):
         with pytest.raises(InvalidFields):
@@ -76,11 +99,11 @@ async def test_a_form_without_a_file_says_so() -> None:
 async def test_a_form_may_come_without_its_file_and_with_more_fields() -> None:
     fields = b"".join(field(b"f%d" % number, b"x" * 2_000) for number in range(20))
     read = await read_form(
-        Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge, most_fields=20, room=64 * 1024
+        Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, lambda _: TooLarge(), most_fields=20, room=64 * 1024
     )
     assert (read.file, len(read.fields)) == (None, 20)
     with pytest.raises(HTTPException):
-        await read_form(Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge)
+        await read_form(Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, lambda _: TooLarge())
 
 
 async def test_a_form_with_two_files_says_so_whatever_they_are_called() -> None:

@@ -54,6 +54,22 @@ async def test_with_redis_away_nobody_is_logged_out(member: Member, processes: P
     await eventually(back, 20, "the pages are back", pause=0.2)
 
 
+async def test_with_redis_away_what_was_typed_stays_in_the_page(member: Member, processes: Processes) -> None:
+    form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED
+    async with processes.down("redis"):
+        answer = await member.browsing.ask("POST", NEW, data=form)
+        assert answer.status_code == 503
+        assert "重新提交" in answer.text
+        again = hidden_of(answer.text, NEW)
+        assert again["school"] == "写到一半的学校"
+
+    async def saved() -> bool:
+        return (await member.browsing.ask("POST", NEW, data=again)).status_code == 303
+
+    await eventually(saved, 20, "it is saved", pause=0.2)
+    assert (await member.records("education"))[0]["data"]["school"] == "写到一半的学校"
+
+
 async def test_with_the_portal_away_the_gateway_says_so_in_chinese(
     stack: RunningStack, gateway: httpx2.AsyncClient, processes: Processes
 ) -> None:

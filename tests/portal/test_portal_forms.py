@@ -9,7 +9,7 @@ from services.portal.wiring import ROUTERS
 from tests.support.browsing import Browsing, hidden_of, token_of
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
-from tests.support.portal import Member, NewMember, end_session, import_record
+from tests.support.portal import Member, NewMember, import_record
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage
@@ -147,16 +147,6 @@ async def test_a_verdict_on_the_scan_is_no_change_made_elsewhere(member: Member)
     assert (await member.browsing.ask("POST", path, data=form | TYPED | {"major": "新"})).status_code == 303
 
 
-async def test_what_is_deleted_elsewhere_meanwhile_is_not_found(member: Member) -> None:
-    record = await member.add("education", EDUCATION)
-    path = f"/records/{record}"
-    form = hidden_of((await member.browsing.get(path)).text, path)
-    await member.file.delete(record, 1)
-    answer = await member.browsing.ask("POST", path, data=form | TYPED)
-    assert answer.status_code == 404
-    assert "没有找到" in answer.text
-
-
 async def test_an_end_is_a_day_or_until_today_but_never_forgotten(member: Member) -> None:
     path = "/file/work_experience/new"
     work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
@@ -166,34 +156,6 @@ async def test_an_end_is_a_day_or_until_today_but_never_forgotten(member: Member
     assert (await member.browsing.submit(path, **work, end_open="1")).status_code == 303
     assert "至今" in (await member.browsing.get("/file/work_experience")).text
     assert (await member.records("work_experience"))[0]["data"]["end"] is None
-
-
-async def test_what_was_typed_when_the_session_ended_is_back_after_logging_in(
-    stack: RunningStack, member: Member, login_page: LoginPage
-) -> None:
-    form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED | {"school": "很长时间才填完的学校"}
-    await end_session(stack, member.browsing)
-    answer = await member.browsing.ask("POST", NEW, data=form)
-    assert answer.headers["location"] == f"/login?next={NEW}&note=kept"
-    await login_page.forget_limits(member.citizen)
-    assert (await member.browsing.log_in(member.citizen, login_page, NEW)).headers["location"] == NEW
-    page = (await member.browsing.get(NEW)).text
-    assert "您上次填写的内容已恢复" in page
-    assert 'value="很长时间才填完的学校"' in page
-    assert (await member.browsing.ask("POST", NEW, data=hidden_of(page, NEW) | TYPED)).status_code == 303
-    assert "已恢复" not in (await member.browsing.get(NEW)).text
-
-
-async def test_nobody_else_gets_what_was_typed(
-    stack: RunningStack, new_member: NewMember, login_page: LoginPage
-) -> None:
-    first, second = await new_member(), await new_member()
-    form = hidden_of((await first.browsing.get(NEW)).text, NEW) | TYPED | {"school": "秘密学校"}
-    await end_session(stack, first.browsing)
-    assert (await first.browsing.ask("POST", NEW, data=form)).status_code == 303
-    await login_page.forget_limits(second.citizen)
-    first.browsing.cookies |= second.browsing.cookies
-    assert "秘密学校" not in (await first.browsing.get(NEW)).text
 
 
 async def test_another_persons_ids_lead_nowhere(new_member: NewMember) -> None:

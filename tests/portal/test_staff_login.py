@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.browsing import COOKIE, Browsing
+from tests.support.browsing import COOKIE, Browsing, hidden_of
 from tests.support.names import own_id
 from tests.support.portal import Member, end_session
 from tests.support.stack import RunningStack
@@ -103,7 +103,7 @@ async def test_what_was_typed_is_back_after_the_session_ended(
     clerk = await hire("clerk")
     await log_in(browsing, clerk)
     path = "/staff/register/passport"
-    token = await browsing.csrf(path)
+    token = hidden_of((await browsing.get(path)).text, path)["csrf"]
     await end_session(stack, browsing)
     typed = {"csrf": token, "name": "MARTIN CLAIRE", "document_number": "X1234567"}
     response = await browsing.ask("POST", path, data=typed)

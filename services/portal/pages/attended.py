@@ -44,7 +44,7 @@ async def give(visit: ClerkDep, person: Id) -> Response:
     await attend(visit, person, reason)
     own = f"/staff/people/{person}"
     path = own_path(visit.form.get("next", ""))
-    return visit.go(path if path.startswith(own) else own)
+    return await visit.done(path if path.startswith(own) else own)
 
 
 @router.get("/staff/people/{person}")

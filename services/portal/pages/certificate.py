@@ -47,4 +47,4 @@ async def act(visit: ClerkDep, who: AttendedDep, action: CertificateAction) -> R
     except AppError as error:
         visit.still_there(error)
         return _page(visit, who, action, error)
-    return visit.go(f"{who.path}?note={action}")
+    return await visit.done(f"{who.path}?note={action}")

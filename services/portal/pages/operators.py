@@ -83,7 +83,7 @@ async def end(visit: OperatorDep, group: Group) -> Response:
         if error.status not in (409, 422):
             raise
         return await _letters_page(visit, group, cause, one, error)
-    return visit.go(f"/operators?note={action}")
+    return await visit.done(f"/operators?note={action}")
 
 
 def _reason(form: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from kit.ids import secret_id
 from services.portal.answers import Record
 from services.portal.backend import Refused
 from services.portal.domain import item_of
-from services.portal.editing import Editing, own_kind, record_page
+from services.portal.editing import Editing, opened_to_edit, own_kind, record_page, upload
 from services.portal.files import File, file_of, opened
 from services.portal.forms import data_of, errors_of, fingerprint, forgotten
 from services.portal.visits import PersonDep, Visit
@@ -23,13 +23,12 @@ router = APIRouter()
 
 
 @router.get("/file/{name}/new")
-async def new(visit: PersonDep, name: KindName) -> Response:
-    """An empty form, or what was typed into it before the session ended."""
+async def new(visit: PersonDep, name: KindName, note: str = "") -> Response:
+    """An empty form, or what was typed into it and not saved."""
     file = await file_of(visit, item_of(name).name)
     draft = await visit.draft()
-    return await record_page(
-        visit, file, Editing(own_kind(file.kinds, name), typed=draft, note="restored" if draft else "")
-    )
+    kind = own_kind(file.kinds, name)
+    return await record_page(visit, file, Editing(kind, typed=draft, note=note))
 
 
 @router.post("/file/{name}/new")
@@ -43,7 +42,8 @@ async def add(visit: PersonDep, name: KindName) -> Response:
         record = await file.own.add(name, data_of(kind, form), form.get("key") or secret_id())
     except AppError as error:
         return await _not_saved(visit, file, Editing(kind, None, form), error)
-    return visit.go(f"/records/{record.record_id}?note=added" if kind.attachment else f"{_list(record)}?note=saved")
+    own = f"/records/{record.record_id}?note=added"
+    return await visit.done(own if kind.attachment else f"{_list(record)}?note=saved")
 
 
 def _list(record: Record) -> str:
@@ -63,33 +63,36 @@ async def _not_saved(visit: Visit, file: File, editing: Editing, error: AppError
 @router.get("/records/{record_id}")
 async def edit(visit: PersonDep, record_id: Id, note: str = "") -> Response:
     """The form of a record, and its scan."""
-    record, file = await opened(visit, record_id)
+    draft = await visit.draft()
+    record, file = await opened_to_edit(visit, record_id, draft or {})
     if file.kinds[record.kind].maintained_by != "practitioner":
         return visit.go(_list(record))
-    draft = await visit.draft()
     collides = draft is not None and draft.get("base") != fingerprint(record)
     editing = Editing(
         file.kinds[record.kind], record, draft, problem=CHANGED if collides else "", collides=collides,
-        note="restored" if draft else note,
+        note=note,
     )  # fmt: skip
     return await record_page(visit, file, editing)
 
 
 @router.post("/records/{record_id}")
 async def change(visit: PersonDep, record_id: Id) -> Response:
-    """Save a record's form, unless somebody else changed the record since it was opened."""
-    record, file = await opened(visit, record_id)
+    """Save a record's form, unless somebody else changed the record since it was opened; then the scan beside it."""
+    record, file = await opened_to_edit(visit, record_id, visit.form)
     kind, form = own_kind(file.kinds, record.kind), visit.form
     if errors := forgotten(kind, form):
         return await record_page(visit, file, Editing(kind, record, form, errors, "请按提示修改", 422))
     if form.get("base") != fingerprint(record):
         return await record_page(visit, file, Editing(kind, record, form, {}, CHANGED, 409, collides=True))
     try:
-        await file.own.change(record_id, record.version, data_of(kind, form))
+        saved = await file.own.change(record_id, record.version, data_of(kind, form))
     except AppError as error:
         if current := _current(error):
             return await record_page(visit, file, Editing(kind, current, form, {}, CHANGED, 409, collides=True))
         return await _not_saved(visit, file, Editing(kind, record, form), error)
+    await visit.forget_draft()
+    if visit.file:
+        return await upload(visit, file, Editing(kind, saved, note="saved"), saved)
     return visit.go(f"{_list(record)}?note=saved")
 
 

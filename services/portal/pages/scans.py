@@ -6,12 +6,10 @@ from typing import Literal
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from kit.errors import AppError
 from kit.http import Id
-from services.portal.editing import Editing, own_kind, record_page, scan_of
+from services.portal.editing import Editing, leave, opened_to_edit, own_kind, scan_of, upload
 from services.portal.files import opened
-from services.portal.forms import sentence_of
-from services.portal.visits import PersonDep
+from services.portal.visits import PersonDep, own_path
 
 router = APIRouter()
 
@@ -23,21 +21,18 @@ async def show(visit: PersonDep, record_id: Id) -> Response:
 
 
 @router.post("/records/{record_id}/attachment")
-async def upload(visit: PersonDep, record_id: Id) -> Response:
-    """Hand in a scan; one that was refused makes room for it."""
-    record, file = await opened(visit, record_id)
-    kind, title = own_kind(file.kinds, record.kind), visit.form.get("title", "")
-    try:
-        content = visit.chosen_file()
-        before = (await scan_of(visit, record_id)).attachment
-        if before and before.state == "refused":
-            await file.own.delete_attachment(record_id)
-        await file.own.upload(record_id, title, content)
-    except AppError as error:
-        visit.still_there(error)
-        scan = await scan_of(visit, record_id, problem=sentence_of(error), title=title)
-        return await record_page(visit, file, Editing(kind, record, status=error.status, scan=scan))
-    return visit.go(f"/records/{record_id}?note=uploaded#attachment")
+async def hand_in(visit: PersonDep, record_id: Id) -> Response:
+    """Hand in a scan, without saving the record."""
+    record, file = await opened_to_edit(visit, record_id, visit.form)
+    typed = visit.form if "base" in visit.form else None
+    return await upload(visit, file, Editing(own_kind(file.kinds, record.kind), record, typed), record)
+
+
+@router.post("/records/{record_id}/leave")
+async def leave_form(visit: PersonDep, record_id: Id) -> Response:
+    """To the scan's own pages; what is not saved of the record waits."""
+    record, file = await opened_to_edit(visit, record_id, visit.form)
+    return await leave(visit, own_kind(file.kinds, record.kind), record, own_path(visit.form.get("to", "/")))
 
 
 @router.get("/records/{record_id}/attachment/state")

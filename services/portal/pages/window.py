@@ -51,7 +51,7 @@ async def find(visit: ClerkDep) -> Response:
     except AppError as error:
         visit.still_there(error)
         return _search_page(visit, error)
-    return visit.go(f"/staff/people/{person}")
+    return await visit.done(f"/staff/people/{person}")
 
 
 @router.get("/staff/register")
@@ -63,7 +63,8 @@ async def choose(visit: ClerkDep) -> Response:
 @router.get("/staff/register/{document_type}")
 async def form(visit: ClerkDep, document_type: DocumentType) -> Response:
     """The form of a document, with what was typed before the session ended."""
-    return _form(visit, document_type, await visit.draft() or {})
+    draft = await visit.draft() or {}
+    return _form(visit, document_type, with_photo(draft, visit.file))
 
 
 def _form(visit: Visit, document_type: str, values: dict[str, str], error: AppError | None = None) -> Response:
@@ -98,4 +99,4 @@ async def register(visit: ClerkDep, document_type: DocumentType) -> Response:
     except AppError as error:
         visit.still_there(error)
         return _form(visit, document_type, visit.form, error)
-    return visit.go(f"/staff/people/{person}?note={'registered' if new else 'read_again'}")
+    return await visit.done(f"/staff/people/{person}?note={'registered' if new else 'read_again'}")

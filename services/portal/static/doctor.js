@@ -147,7 +147,7 @@ async function offer(input, doctor, cured, wanted) {
     const files = new DataTransfer();
     files.items.add(new File([cured.blob], "scan.jpg", { type: "image/jpeg" }));
     input.files = files.files;
-    input.form.requestSubmit();
+    input.form.requestSubmit(input.form.querySelector("[formaction$='/attachment']"));
   });
   place.replaceChildren(button);
   draw(doctor.querySelector("canvas"), await createImageBitmap(cured.blob), 1);

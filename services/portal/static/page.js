@@ -1,4 +1,5 @@
-// Parts of a page that change by themselves, buttons that may be pressed only after a while, a menu that is too wide.
+// Parts of a page that change by themselves, buttons that may be pressed only after a while, a menu that is too wide,
+// what was typed and not sent.
 
 // <div data-live="/where" data-every="seconds">: replaced by what is there, until that has no data-live of its own.
 for (const part of document.querySelectorAll("[data-live]")) {
@@ -30,3 +31,24 @@ for (const button of document.querySelectorAll("[data-countdown]")) {
 const menu = document.querySelector(".menu");
 const open = menu?.querySelector("[aria-current]");
 if (open) menu.scrollLeft = open.offsetLeft - menu.offsetLeft - 16;
+
+// <form data-asks>: asks before it is left with what was changed in it; data-asks="unsaved": there is something already.
+let unsaved = document.querySelector("[data-asks=unsaved]") !== null;
+addEventListener("input", (event) => {
+  if (event.target.form?.matches("[data-asks]")) unsaved = true;
+});
+addEventListener("submit", (event) => {
+  if (event.target.matches("[data-asks]")) unsaved = false;
+});
+addEventListener("beforeunload", (event) => {
+  if (!unsaved) return;
+  event.preventDefault();
+  event.returnValue = "";
+});
+
+// Larger type at once: what is being typed stays.
+document.querySelector("[action='/large']").addEventListener("submit", (event) => {
+  event.preventDefault();
+  fetch("/large", { method: "POST", body: new URLSearchParams(new FormData(event.target)), redirect: "manual", keepalive: true });
+  event.submitter.textContent = document.documentElement.classList.toggle("large") ? "标准字号" : "大字版";
+});
