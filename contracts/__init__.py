@@ -8,6 +8,7 @@ EVENTS: tuple[type[EventData], ...] = (
     identity.CertificateChanged,
     identity.PractitionerErased,
     identity.CodeRequested,
+    identity.ProofRequested,
     identity.AccessLogged,
     records.RecordChanged,
     records.AccessLogged,

@@ -75,8 +75,21 @@ class CodeRequested(EventData):
     send_before: datetime
 
 
+class ProofRequested(EventData):
+    """The same for codes that are no log-in's: bind_code goes to a phone to be bound, confirm_code asks once more."""
+
+    TYPE: ClassVar[str] = "identity.proof.requested.v1"
+    TOPIC: ClassVar[str] = "identity.messages"
+    SUBJECT: ClassVar[str] = "challenge_id"
+
+    challenge_id: str
+    purpose: str = Field(description="bind_code, confirm_code, or one to come: what notify calls its text")
+    message: str = Field(description="a CodeMessage as JSON, sealed for notify")
+    send_before: datetime
+
+
 class CodeMessage(BaseModel):
-    """What is sealed inside `CodeRequested.message`."""
+    """What is sealed inside `message` of `CodeRequested` and `ProofRequested`."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -47,8 +47,15 @@ class Looks:
             return caller.own(person)
         if person == "me":
             raise NotFound
-        await self._note(caller, self._role(caller, scope), person, what, document_id)
+        role = self._role(caller, scope)
+        if caller.kind == "staff" and not caller.reason:
+            raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写查看该人员信息的原因")
+        await self._note(caller, role, person, what, document_id)
         return person
+
+    async def note(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
+        """Write down what was done to a person's file, with the reason where one was given, for the person to see."""
+        await self._note(caller, self._role(caller, scope), person, what, document_id)
 
     def _role(self, caller: Caller, scope: str) -> str:
         """As what the caller reads. Raises `NotFound`: nobody learns that there is something to read."""
@@ -60,8 +67,6 @@ class Looks:
         return found
 
     async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
-        if caller.kind == "staff" and not caller.reason:
-            raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写查看该人员信息的原因")
         fields = {
             "who": caller.subject,
             "role": role,

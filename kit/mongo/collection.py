@@ -28,14 +28,24 @@ DUPLICATE_KEY = 11000
 class Collection(Generic[D]):
     """Versioned documents of one kind: inserted whole, replaced whole, never updated in place."""
 
-    def __init__(self, database: Database, name: str, model: type[D], indexes: Sequence[IndexModel] = ()) -> None:
-        self._collection, self._model, self._missing = database[name], model, list(indexes)
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        model: type[D],
+        indexes: Sequence[IndexModel] = (),
+        *,
+        outdated: Sequence[str] = (),
+    ) -> None:
+        self._collection, self._model, self._missing, self._outdated = database[name], model, list(indexes), outdated
 
     async def prepare(self) -> None:
-        """Create the indexes once; a readiness check."""
+        """Create the indexes once, and drop those of the names in `outdated`; a readiness check."""
         if self._missing:
             with translated():
                 await self._collection.create_indexes(self._missing)
+                for name in set(self._outdated) & (await self._collection.index_information()).keys():
+                    await self._collection.drop_index(name)
             self._missing = []
 
     async def get(self, document_id: str) -> D | None:

@@ -41,6 +41,7 @@ from services.identity.bodies import (
     PersonOut,
     PhoneIn,
     PractitionerOut,
+    ReboundIn,
     RefreshIn,
     RegisteredOut,
     SessionIn,
@@ -51,6 +52,8 @@ from services.identity.bodies import (
     TokensOut,
 )
 from services.identity.captchas import Captchas
+from services.identity.certificates import Certificates, Phone, Proof
+from services.identity.codes import Codes
 from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
 from services.identity.login import LoginService
@@ -65,6 +68,8 @@ class Services:
     """What the routes call."""
 
     identity: IdentityService
+    certificates: Certificates
+    codes: Codes
     captchas: Captchas
     login: LoginService
     sessions: Sessions
@@ -91,12 +96,12 @@ def _tokens(tokens: Tokens) -> dict[str, str | int]:
     }  # fmt: skip
 
 
-def _code(login: LoginService, challenge: Challenge) -> CodeOut:
+def _code(codes: Codes, challenge: Challenge) -> CodeOut:
     return CodeOut(
         challenge_id=challenge.id,
         phone_hint=challenge.phone_hint,
         expires_at=challenge.expires_at,
-        resend_at=login.resend_at(challenge),
+        resend_at=codes.resend_at(challenge),
     )
 
 
@@ -134,17 +139,17 @@ async def request_code(services: ServicesDep, request: Request, body: CodeIn) ->
     challenge = await services.login.request_code(
         body.document_number, body.phone, body.captcha_id, body.captcha_answer, client_address(request)
     )
-    return _code(services.login, challenge)
+    return _code(services.codes, challenge)
 
 
 @router.get("/login/codes/{challenge_id}")
 async def get_code(services: ServicesDep, challenge_id: Id) -> CodeState:
     """Where is my code."""
-    challenge = await services.login.look(challenge_id)
+    challenge = await services.codes.look(challenge_id)
     return CodeState(
-        state=services.login.state(challenge),
+        state=services.codes.state(challenge),
         tries_left=challenge.tries_left,
-        resend_at=services.login.resend_at(challenge),
+        resend_at=services.codes.resend_at(challenge),
         expires_at=challenge.expires_at,
     )
 
@@ -152,7 +157,7 @@ async def get_code(services: ServicesDep, challenge_id: Id) -> CodeState:
 @router.post("/login/codes/{challenge_id}/resend", status_code=202)
 async def resend_code(services: ServicesDep, request: Request, challenge_id: Id) -> CodeOut:
     """The same valid code again."""
-    return _code(services.login, await services.login.resend(challenge_id, client_address(request)))
+    return _code(services.codes, await services.login.resend(challenge_id, client_address(request)))
 
 
 @router.post("/login/sessions", status_code=201)
@@ -299,7 +304,7 @@ async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id
 @router.get("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
 async def get_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> CertificateOut:
     """The person's digital certificate; 404 where none was ever issued."""
-    return _certificate(await services.identity.certificate(caller, practitioner_id))
+    return _certificate(await services.certificates.of_person(caller, practitioner_id))
 
 
 @router.post("/practitioners/{practitioner_id}/certificate", status_code=201)
@@ -307,21 +312,36 @@ async def issue_certificate(
     services: ServicesDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn
 ) -> CertificateOut:
     """Issue the digital certificate: self-service is open from now on."""
-    return _certificate(await services.identity.issue_certificate(caller, practitioner_id, body.phone))
+    return _certificate(await services.certificates.issue(caller, practitioner_id, _phone(body)))
 
 
-@router.put("/practitioners/{practitioner_id}/certificate")
+def _phone(body: PhoneIn) -> Phone:
+    return Phone(body.phone, body.shared_reason)
+
+
+@router.post("/practitioners/{practitioner_id}/certificate/phone-codes", status_code=202)
+async def send_phone_code(
+    services: ServicesDep, caller: CallerDep, practitioner_id: Id, request: Request, body: PhoneIn
+) -> CodeOut:
+    """Send a code to the phone that is to be bound instead of the present one."""
+    address = client_address(request)
+    challenge = await services.certificates.send_code(caller, practitioner_id, _phone(body), address)
+    return _code(services.codes, challenge)
+
+
+@router.put("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
 async def rebind_certificate(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn
+    services: ServicesDep, caller: CallerDep, practitioner_id: Id, request: Request, body: ReboundIn
 ) -> CertificateOut:
-    """Bind another phone."""
-    return _certificate(await services.identity.rebind_certificate(caller, practitioner_id, body.phone))
+    """Bind another phone, proved by the code that was sent to it."""
+    proof = Proof(body.challenge_id, body.code, client_address(request))
+    return _certificate(await services.certificates.rebind(caller, practitioner_id, _phone(body), proof))
 
 
 @router.delete("/practitioners/{practitioner_id}/certificate", status_code=204)
 async def revoke_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> None:
     """Revoke the certificate."""
-    await services.identity.revoke_certificate(caller, practitioner_id)
+    await services.certificates.revoke(caller, practitioner_id)
 
 
 @router.post("/practitioners/{practitioner_id}/erasure", status_code=202, openapi_extra=ACCESS_REASON)

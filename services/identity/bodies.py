@@ -1,13 +1,14 @@
 """What goes in and comes out at identity's door: the bodies of requests and answers."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from kit.access import Look
 from kit.auth import Caller
 from kit.http import In, Out
+from kit.text import Text
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
 from services.identity.store import Erased, Session
@@ -222,9 +223,17 @@ class FoundOut(Out):
 
 
 class PhoneIn(In):
-    """The phone to bind."""
+    """The phone to bind; `shared_reason` is needed, and kept, when it is somebody else's too."""
 
     phone: Phone
+    shared_reason: Annotated[str, Text(200)] | None = None
+
+
+class ReboundIn(PhoneIn):
+    """Another phone, with the code that was sent to it; both are needed, the other checks come first."""
+
+    challenge_id: str | None = Field(default=None, max_length=64)
+    code: str | None = Field(default=None, pattern=r"^[0-9]{6}$")
 
 
 class CertificateOut(Out):

@@ -9,7 +9,8 @@ from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
 from services.identity.accesses import AccessLog
-from services.identity.login import LoginService
+from services.identity.codes import Codes
+from services.identity.domain import CODES
 
 DELIVERIES, DELIVERY_TOPICS = "identity.delivery", [MessageChanged.TOPIC]
 LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
@@ -17,13 +18,13 @@ ERASURES, ERASURE_TOPICS = "identity.erasures", [identity.PractitionerErased.TOP
 ACCESSES, ACCESS_TOPICS = "identity.access", [look.TOPIC for look in LOOKS]
 
 
-def deliveries(login: LoginService) -> Mapping[str, Handler]:
+def deliveries(codes: Codes) -> Mapping[str, Handler]:
     """What notify says of a code."""
 
     async def message_changed(event: Event) -> None:
         message = MessageChanged.model_validate_json(event.data)
-        if message.purpose == "login_code":
-            await login.note_delivery(message)
+        if message.purpose in CODES.values():
+            await codes.note_delivery(message)
 
     return {MessageChanged.TYPE: message_changed}
 

@@ -32,6 +32,10 @@ ON_CHIP: dict[DocumentType, tuple[str, ...]] = {
 }
 
 Sex = Literal["male", "female", "unknown"]
+Purpose = Literal["login", "bind_phone", "confirm"]
+"""What a code proves."""
+CODES: dict[Purpose, str] = {"login": "login_code", "bind_phone": "bind_code", "confirm": "confirm_code"}
+"""What each code is called in events and at notify."""
 Delivery = Literal["requested", "sent", "delivered", "failed"]
 ChallengeState = Literal["requested", "sent", "delivered", "failed", "expired", "used"]
 

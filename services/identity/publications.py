@@ -8,18 +8,20 @@ from contracts.identity import (
     CodeRequested,
     PractitionerChanged,
     PractitionerErased,
+    ProofRequested,
 )
 from kit.access import LOOKS
 from kit.events import NewEvent
 from kit.mongo import Fields
 from kit.publisher import Publication
+from services.identity.domain import CODES, Purpose
 from services.identity.store import CERTIFICATES, CHALLENGES, ERASURES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside
 CALLED = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
 CALLED |= {"portrait_sha256": "portrait"}
 INSIDE = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id"}
-INSIDE |= {"portrait_key", "portrait_came_as"}
+INSIDE |= {"portrait_key", "portrait_came_as", "place", "shared_reason"}
 
 
 def practitioner_changed(document: Fields) -> list[NewEvent]:
@@ -43,7 +45,9 @@ def code_requested(document: Fields) -> list[NewEvent]:
     """Only a version that asks for sending is an event; tries and deliveries are identity's own business."""
     if document["action"] not in ("requested", "resent"):
         return []
-    return [CodeRequested.of(document, challenge_id=document["_id"], purpose="login_code", changed=[])]
+    code = CODES[cast(Purpose, document.get("purpose", "login"))]
+    event = CodeRequested if code == "login_code" else ProofRequested
+    return [event.of(document, challenge_id=document["_id"], purpose=code, changed=[])]
 
 
 def access_logged(document: Fields) -> list[NewEvent]:

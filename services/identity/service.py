@@ -1,10 +1,8 @@
-"""Who a person is and which phone they use: registration and digital certificates."""
+"""Who a person is: registration, look-up, basic information."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.identity import CONTACT_CONTEXT
 from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock
@@ -12,33 +10,11 @@ from kit.errors import AppError, NotFound
 from kit.ids import new_id
 from kit.imports import Import, Outcome, write_decided
 from kit.mongo import Conflict, Duplicate
-from kit.seal import Sealer, keyed_hash
-from services.identity.documents import DocumentType, lasting, readings
-from services.identity.domain import READ_SCOPE, Registration, hint
+from services.identity.documents import DocumentType, lasting
+from services.identity.domain import READ_SCOPE, Registration
+from services.identity.keys import Keys
 from services.identity.portraits import Portraits
-from services.identity.sessions import Sessions
-from services.identity.store import Certificate, Practitioner, Store, certificate_id
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What seals at rest, what seals for notify, and what makes blind indexes."""
-
-    rest: Sealer
-    bus: Sealer
-    index: bytes
-
-    def number_index(self, lasting: str) -> str:
-        """Finds a person by the lasting part of a document number."""
-        return keyed_hash(self.index, "document_number", lasting)
-
-    def number_indexes(self, number: str) -> set[str]:
-        """All that a normalised number may be found by, when nobody says of which document it is."""
-        return {self.number_index(reading) for reading in readings(number)}
-
-    def phone_index(self, phone: str) -> str:
-        """Compares phones without knowing them."""
-        return keyed_hash(self.index, "phone", phone)
+from services.identity.store import Practitioner, Store
 
 
 @dataclass(frozen=True)
@@ -55,13 +31,11 @@ class Asked:
 
 
 class IdentityService:
-    """Registers people and keeps their certificates."""
+    """Registers people, finds them, shows who they are."""
 
-    def __init__(
-        self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, sessions: Sessions, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, clock: Clock) -> None:
         self._store, self._keys, self._portraits = store, keys, portraits
-        self._looks, self._sessions, self._clock = looks, sessions, clock
+        self._looks, self._clock = looks, clock
 
     async def register(self, caller: Caller, given: Registration) -> tuple[Practitioner, bool]:
         """Register a person, or make a new version of one whose document is known; True when they are new."""
@@ -200,68 +174,6 @@ class IdentityService:
         owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person)
         return await self._portraits.show(await self._store.practitioners.get(owner))
 
-    async def certificate(self, caller: Caller, person: str) -> Certificate:
-        """A person's certificate, in whichever state it is. Raises `NotFound`."""
-        owner = await self._looks.owner(caller, person, READ_SCOPE, "certificate", person)
-        found = await self._store.certificate_of(owner)
-        if found is None:
-            raise NotFound
-        return found
-
-    async def issue_certificate(self, caller: Caller, person_id: str, phone: str) -> Certificate:
-        """Open self-service for a person with this phone. Raises 409 when a certificate is active."""
-        caller.require(role="clerk", scope="certificates:issue")
-        if await self._store.practitioners.get(person_id) is None:
-            raise NotFound
-        known = await self._store.certificate_of(person_id)
-        if known is not None and known.state == "active":
-            raise AppError(409, "certificate_active", "该人员已申领个人数字证书，如需更换手机号码请办理变更")
-        try:
-            return await self._issue(caller, person_id, phone, known)
-        except (Duplicate, Conflict):
-            return await self.issue_certificate(caller, person_id, phone)
-
-    async def _issue(self, caller: Caller, person_id: str, phone: str, known: Certificate | None) -> Certificate:
-        fields = {"certificate_no": _certificate_no(), "state": "active", **self._bound(person_id, phone)}
-        at, by = self._clock.now(), caller.label
-        if known is not None:
-            issued = known.following(at=at, by=by, action="issued", **fields)
-            await self._store.certificates.replace(issued)
-            return issued
-        identity = {"id": certificate_id(person_id), "practitioner_id": person_id}
-        issued = Certificate.first(at=at, by=by, action="issued", **identity, **fields)
-        await self._store.certificates.insert(issued)
-        return issued
-
-    async def rebind_certificate(self, caller: Caller, person_id: str, phone: str) -> Certificate:
-        """Bind the active certificate to another phone; ends the person's sessions."""
-        certificate = await self._change_certificate(caller, person_id, "rebound", self._bound(person_id, phone))
-        await self._sessions.end_all(person_id)
-        return certificate
-
-    async def revoke_certificate(self, caller: Caller, person_id: str) -> None:
-        """Close self-service; ends the person's sessions (should we die before, they can't be refreshed anyway)."""
-        await self._change_certificate(caller, person_id, "revoked", {"state": "revoked", "contact": None})
-        await self._sessions.end_all(person_id)
-
-    async def _change_certificate(
-        self, caller: Caller, person_id: str, action: str, fields: dict[str, object]
-    ) -> Certificate:
-        caller.require(role="clerk", scope="certificates:issue")
-        known = await self._store.certificate_of(person_id)
-        if known is None or known.state != "active":
-            raise NotFound
-        changed = known.following(at=self._clock.now(), by=caller.label, action=action, **fields)
-        try:
-            await self._store.certificates.replace(changed)
-        except Conflict:
-            return await self._change_certificate(caller, person_id, action, fields)
-        return changed
-
-    def _bound(self, person_id: str, phone: str) -> dict[str, object]:
-        contact = self._keys.bus.seal(phone, f"{CONTACT_CONTEXT}:{person_id}")
-        return {"phone_index": self._keys.phone_index(phone), "phone_hint": hint(phone), "contact": contact}
-
 
 def _numbers(given: Registration) -> list[str]:
     return [given.document_number, *([given.former_number] if given.former_number else [])]
@@ -269,7 +181,3 @@ def _numbers(given: Registration) -> list[str]:
 
 def _union(known: list[str], more: list[str]) -> list[str]:
     return list(dict.fromkeys([*known, *more]))
-
-
-def _certificate_no() -> str:
-    return f"SH{secrets.randbelow(10**12):012d}"

@@ -10,7 +10,7 @@ from kit.erasure import Holding
 from kit.ids import derived_id, secret_id
 from kit.mongo import NEWEST, Collection, Database, Fields, Index
 from services.identity.documents import DocumentType
-from services.identity.domain import Delivery, Sex
+from services.identity.domain import Delivery, Purpose, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 SESSIONS, ACCESSES, ERASURES, STAFF = "sessions", "accesses", "erasures", "staff"
@@ -18,6 +18,7 @@ PORTRAIT_FOLDERS = "people"
 """What the folders of people's portraits begin with."""
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 MOST_SESSIONS = 100
+PEOPLE_OF_A_PHONE = 3
 SessionKind = Literal["practitioner", "staff"]
 
 
@@ -60,7 +61,10 @@ class Practitioner(Document):
 
 
 class Certificate(Document):
-    """A person's digital certificate: one document a person, its versions tell of every phone and revocation."""
+    """A person's digital certificate: one document a person, its versions tell of every phone and revocation.
+
+    `place` among those who share the phone; `shared_reason`: why it was bound although it was somebody else's.
+    """
 
     practitioner_id: str
     certificate_no: str
@@ -68,15 +72,22 @@ class Certificate(Document):
     phone_index: str
     phone_hint: str
     contact: str | None  # the phone, sealed for notify
+    place: int | None = None
+    shared_reason: str | None = None
 
 
 class Challenge(Document):
-    """A code that was sent. Open: it can still be used, and is the only one of its person."""
+    """A code that was sent. Open: it can still be used, and is the only one of its person for its purpose.
+
+    `session`: the one that may use it, where it is a session's.
+    """
 
     BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"code_hash", "message"}
 
+    purpose: Purpose = "login"
     practitioner_id: str
     certificate_id: str
+    session: str | None = None
     phone_index: str
     phone_hint: str
     code_hash: str
@@ -190,10 +201,16 @@ class Store:
         unique_key = Index([("keys", 1)], unique=True)
         found_by = [Index([("number_indexes", 1)]), Index([("folder", 1)])]
         self.practitioners = Collection(database, PRACTITIONERS, Practitioner, [unique_key, *found_by])
-        self.certificates = Collection(database, CERTIFICATES, Certificate)
-        one_open = Index([("practitioner_id", 1)], unique=True, partialFilterExpression={"open": True})
+        places = {"state": "active", "place": {"$type": "int"}}  # those of before have none
+        one_place = Index([("phone_index", 1), ("place", 1)], unique=True, partialFilterExpression=places)
+        self.certificates = Collection(database, CERTIFICATES, Certificate, [Index([("phone_index", 1)]), one_place])
+        one_open = Index(
+            [("practitioner_id", 1), ("purpose", 1)], unique=True, partialFilterExpression={"open": True}
+        )  # fmt: skip
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
-        self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, forgotten])
+        self.challenges = Collection(
+            database, CHALLENGES, Challenge, [one_open, forgotten], outdated=["practitioner_id_1"]
+        )
         by_subject, run_out = Index([("subject", 1)]), Index([("expires_at", 1)], expireAfterSeconds=0)
         self.sessions = Collection(database, SESSIONS, Session, [by_subject, run_out])
         by_person = Index([("practitioner_id", 1), *NEWEST])
@@ -204,7 +221,7 @@ class Store:
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""
-        for collection in (self.practitioners, self.challenges, self.sessions, self.accesses):
+        for collection in (self.practitioners, self.certificates, self.challenges, self.sessions, self.accesses):
             await collection.prepare()
 
     async def people_with_number(self, indexes: Iterable[str]) -> list[Practitioner]:
@@ -237,6 +254,13 @@ class Store:
         """The person's certificate, active or revoked."""
         return await self.certificates.get(certificate_id(practitioner_id))
 
-    async def open_challenge(self, practitioner_id: str) -> Challenge | None:
-        """The person's one live code, which may have run out meanwhile."""
-        return await self.challenges.find_one({"practitioner_id": practitioner_id, "open": True})
+    async def bound_to(self, phone_index: str) -> list[Certificate]:
+        """The active certificates of a phone."""
+        query = {"phone_index": phone_index, "state": "active"}
+        return await self.certificates.find(query, sort=[("_id", 1)], limit=PEOPLE_OF_A_PHONE + 1)
+
+    async def open_challenge(self, practitioner_id: str, purpose: Purpose) -> Challenge | None:
+        """The person's one live code for this, which may have run out meanwhile."""
+        purposes = [purpose, None] if purpose == "login" else [purpose]  # log-in codes of before name none
+        query = {"practitioner_id": practitioner_id, "open": True, "purpose": {"$in": purposes}}
+        return await self.challenges.find_one(query)

@@ -3,6 +3,7 @@
 Sending and staff log-in are closed when Redis is away; checking a code is not, its tries are counted in MongoDB.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil
 
@@ -42,6 +43,7 @@ class Throttle:
             Rule(rules.codes_per_hour, HOUR, moving=True),
             Rule(rules.codes_per_day, DAY, moving=True),
         ]
+        self._by_clerk = [Rule(rules.phone_codes_per_clerk_per_hour, HOUR)]
         self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
         metrics.begin(metrics.login_alarms, BUDGETS)
 
@@ -84,18 +86,23 @@ class Throttle:
             await self._limits.hit(self._wrong_secrets, "secret", client, subscriber(address), sentence=TOO_OFTEN)
 
     async def admit_code(self, person: str, phone_index: str) -> None:
-        """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole.
+        """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole."""
+        await self._admit_code((self._sends, "person", person), (self._sends, "phone", phone_index))
 
-        The city is looked at first and counted last: its limit costs nobody a code, and one person can't use it up.
-        """
+    async def admit_phone_code(self, clerk: str, phone_index: str) -> None:
+        """Count a code that goes to a phone to be bound. Raises 429: for who asks, the phone, or the city."""
+        await self._admit_code((self._by_clerk, "clerk", clerk), (self._sends, "phone", phone_index))
+
+    async def _admit_code(self, *counted: tuple[Sequence[Rule], str, str]) -> None:
+        """The city is looked at first, counted last: its limit costs nobody a code, and one person can't use it up."""
         try:
             await self._limits.check(self._sends_in_city, "city", sentence=CITY_BUSY)
         except TooManyRequests:
             metrics.login_alarms.labels("codes_in_city").inc()
             logger.error("the city's budget of codes is spent")
             raise
-        for key in (("person", person), ("phone", phone_index)):
-            await self._limits.hit(self._sends, *key, sentence=CODE_TOO_OFTEN)
+        for rules, *key in counted:
+            await self._limits.hit(rules, *key, sentence=CODE_TOO_OFTEN)
         await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
 
     async def admit_check(self, address: str) -> None:

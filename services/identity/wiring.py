@@ -44,12 +44,15 @@ from services.identity.accounts import LEAST_SECRET, ROLES, AccountService
 from services.identity.api import Services, router
 from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
+from services.identity.certificates import Certificates
+from services.identity.codes import Codes
 from services.identity.erasures import Erasures
 from services.identity.imports import KIND, PractitionerImport
+from services.identity.keys import Keys
 from services.identity.login import LoginService
 from services.identity.portraits import Portraits
 from services.identity.publications import PUBLICATIONS
-from services.identity.service import IdentityService, Keys
+from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
 from services.identity.store import HOLDINGS, PORTRAIT_FOLDERS, TOLD, Store
@@ -90,14 +93,17 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
         pool = Pool(redis.cache, settings.captchas)
         captchas = Captchas(redis.cache, pool, settings.captchas, clock)
-        login = LoginService(store, keys, captchas, sessions, throttle, settings.codes, clock)
+        codes = Codes(store, keys, throttle, settings.codes, clock)
+        login = LoginService(store, keys, captchas, codes, sessions, throttle)
         delays = Delays(redis.cache, clock)
         accounts = AccountService(store, keys.rest, sessions, issuer, throttle, delays, settings.codes.hmac_key, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
-        identity, accesses = IdentityService(store, keys, portraits, looks, sessions, clock), AccessLog(store, looks)
+        identity, accesses = IdentityService(store, keys, portraits, looks, clock), AccessLog(store, looks)
+        certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
         erasures = Erasures(store, clock)
         services = Services(
-            identity, captchas, login, sessions, accounts, accesses, erasures, throttle, issuer, clock
+            identity, certificates, codes, captchas, login, sessions, accounts, accesses, erasures, throttle, issuer,
+            clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
         yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, services)
@@ -133,7 +139,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         erasure = _erasure(settings, made)
         tables = {
             (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): erasure.guarded(
-                consumers.deliveries(made.services.login)
+                consumers.deliveries(made.services.codes)
             ),
             (consumers.ACCESSES, *consumers.ACCESS_TOPICS): erasure.guarded(consumers.accesses(made.services.accesses)),
             (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from contracts.attachments import AttachmentChanged
-from contracts.identity import CertificateChanged, CodeRequested, PractitionerErased
+from contracts.identity import CertificateChanged, CodeRequested, PractitionerErased, ProofRequested
 from contracts.signature import SignatureChanged
 from kit.consumer import Handler
 from kit.erasure import Erasure
@@ -29,6 +29,9 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
     async def code_requested(event: Event) -> None:
         await requests.code_requested(CodeRequested.model_validate_json(event.data))
 
+    async def proof_requested(event: Event) -> None:
+        await requests.code_requested(ProofRequested.model_validate_json(event.data))
+
     async def certificate_changed(event: Event) -> None:
         await requests.certificate_changed(CertificateChanged.model_validate_json(event.data))
 
@@ -40,6 +43,7 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
 
     return {
         CodeRequested.TYPE: code_requested,
+        ProofRequested.TYPE: proof_requested,
         CertificateChanged.TYPE: certificate_changed,
         AttachmentChanged.TYPE: attachment_changed,
         SignatureChanged.TYPE: signature_changed,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from contracts.identity import CODE_CONTEXT, CONTACT_CONTEXT, CodeMessage, CodeRequested
+from contracts.identity import CODE_CONTEXT, CONTACT_CONTEXT, CodeMessage, CodeRequested, ProofRequested
 from kit.errors import Reject
 from kit.seal import CannotOpen, Sealer
 from services.notify.domain import Sms
@@ -16,7 +16,7 @@ class Envelopes:
     def __init__(self, bus: Sealer, rest: Sealer) -> None:
         self._bus, self._rest = bus, rest
 
-    def code(self, event: CodeRequested) -> CodeMessage:
+    def code(self, event: CodeRequested | ProofRequested) -> CodeMessage:
         """Phone and code of a request. Raises `Reject`."""
         return CodeMessage.model_validate_json(self._told(event.message, f"{CODE_CONTEXT}:{event.challenge_id}"))
 

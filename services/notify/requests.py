@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from contracts.attachments import AttachmentChanged
-from contracts.identity import CertificateChanged, CodeRequested
+from contracts.identity import CertificateChanged, CodeRequested, ProofRequested
 from contracts.signature import SignatureChanged
 from kit.clock import Clock
 from kit.errors import Reject
@@ -24,6 +24,8 @@ NOTICES = {
     "rebound": "certificate_rebound",
     "revoked": "certificate_revoked",
 }
+MOVED = "certificate_moved"
+"""To the phone that was bound before."""
 
 
 class Requests:
@@ -42,8 +44,10 @@ class Requests:
         self._messages, self._contacts, self._envelopes, self._hand_over = messages, contacts, envelopes, hand_over
         self._grace, self._notices, self._clock = timedelta(seconds=sending.grace_seconds), notices, clock
 
-    async def code_requested(self, event: CodeRequested) -> None:
+    async def code_requested(self, event: CodeRequested | ProofRequested) -> None:
         """Send the code. Raises `Reject` when it can't be read or no operator would take it."""
+        if event.purpose not in CATALOGUE:
+            raise Reject("no text for this code")
         code = self._envelopes.code(event)
         await self._queue(
             derived_id("code", event.challenge_id, str(event.version)), event.practitioner_id, event.purpose,
@@ -51,17 +55,26 @@ class Requests:
         )  # fmt: skip
 
     async def certificate_changed(self, event: CertificateChanged) -> None:
-        """Keep or remove the person's contact, and tell the phone that is or was bound."""
-        phone = await self._phone(event)
+        """Keep or remove the person's contact, and tell the phone that is or was bound; both, where it was moved."""
+        before = await self._known_before(event)
+        bound = self._envelopes.contact(event.contact, event.practitioner_id) if event.contact else None
+        await self._tell_of_certificate(event, NOTICES.get(event.action), bound or before)
+        if bound and before not in (None, bound):
+            await self._tell_of_certificate(event, MOVED, before)
+        # forgotten last: until then whatever is told again finds both phones
+        kept = self._envelopes.kept_contact(bound, event.practitioner_id) if bound else None
+        await self._contacts.put(event.practitioner_id, event.version, {"phone_sealed": kept})
+
+    async def _tell_of_certificate(self, event: CertificateChanged, purpose: str | None, phone: str | None) -> None:
         before = event.at + timedelta(seconds=self._notices.lifetime_seconds)
-        purpose = NOTICES.get(event.action) if self._notices.certificates else None
-        if purpose and phone and before > self._clock.now():  # who reads the topic from its beginning writes to nobody
+        if before <= self._clock.now():  # who reads the topic from its beginning writes to nobody
+            return
+        if purpose and phone and self._notices.certificates:
+            parts = [event.certificate_id, str(event.version), *([MOVED] if purpose == MOVED else [])]
             await self._queue(
-                derived_id("certificate", event.certificate_id, str(event.version)), event.practitioner_id, purpose,
+                derived_id("certificate", *parts), event.practitioner_id, purpose,
                 about=event.certificate_id, phone=phone, variables=[], before=before,
             )  # fmt: skip
-        kept = self._envelopes.kept_contact(phone, event.practitioner_id) if event.contact and phone else None
-        await self._contacts.put(event.practitioner_id, event.version, {"phone_sealed": kept})
 
     async def attachment_changed(self, event: AttachmentChanged) -> None:
         """Tell who uploaded a scan that it was refused: they may have left the page before its verdict."""
@@ -85,10 +98,8 @@ class Requests:
             about=about, phone=phone, variables=[], before=before, by=by,
         )  # fmt: skip
 
-    async def _phone(self, event: CertificateChanged) -> str | None:
-        """The phone bound now, or else the one known before (it is removed only after its owner was told)."""
-        if event.contact:
-            return self._envelopes.contact(event.contact, event.practitioner_id)
+    async def _known_before(self, event: CertificateChanged) -> str | None:
+        """The phone that was bound before this version, as far as it is known."""
         known = await self._contacts.get(event.practitioner_id)
         if not known or not known["phone_sealed"] or cast(int, known["version"]) >= event.version:
             return None

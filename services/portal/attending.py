@@ -10,6 +10,7 @@ from fastapi import Depends
 from kit.access import read_reason
 from kit.errors import InvalidFields
 from kit.http import Id
+from services.portal.backend import Asker
 from services.portal.own_file import OwnFile
 from services.portal.sessions import mark
 from services.portal.visits import Elsewhere, Visit, staff_with
@@ -37,9 +38,14 @@ class Attended:
         return f"/staff/people/{self.id}"
 
     @property
+    def asker(self) -> Asker:
+        """The clerk, with the reason."""
+        return replace(self.visit.asker, reason=self.reason)
+
+    @property
     def file(self) -> OwnFile:
         """What may be read of them; each call is written down as a look."""
-        return OwnFile(self.visit.portal.backend, replace(self.visit.asker, reason=self.reason), self.id)
+        return OwnFile(self.visit.portal.backend, self.asker, self.id)
 
 
 async def attend(visit: Visit, person: str, reason: str) -> None:

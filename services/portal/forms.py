@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -97,6 +98,11 @@ def errors_of(error: AppError) -> dict[str, str]:
 def sentence_of(error: AppError) -> str:
     """What is wrong, for a form with one field."""
     return "；".join(errors_of(error).values()) or str(error.detail)
+
+
+def code_of(form: Mapping[str, str]) -> str:
+    """A code as it was meant: full-width digits and blanks come from some keyboards."""
+    return unicodedata.normalize("NFKC", form.get("code", "")).replace(" ", "")
 
 
 def fingerprint(record: Record) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from services.portal.answers import Answer, Page
 from services.portal.backend import Asker, Backend
 
-CODES = frozenset({"login_code"})
+CODES = frozenset({"login_code", "bind_code", "confirm_code"})
 """Nobody sends a code again but who waits for it."""
 
 

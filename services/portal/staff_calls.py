@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from services.portal.answers import Answer, Tokens
+from services.portal.answers import Answer, CodeSent, Tokens
 from services.portal.backend import Asker, Backend
 
 CertificateAction = Literal["issue", "rebind", "revoke"]
@@ -37,11 +37,16 @@ class StaffCalls:
         response = await self._backend.ask(self._asker, "identity", "POST", "/practitioners", json=body)
         return Found.model_validate_json(response.content).practitioner_id, response.status_code == 201
 
-    async def certify(self, action: CertificateAction, person: str, phone: str) -> None:
-        """Issue, rebind or revoke a certificate; to revoke needs no phone."""
+    async def send_phone_code(self, person: str, body: Mapping[str, str]) -> CodeSent:
+        """Send a code to the phone that is to be bound. Raises `Refused` 409 `phone_in_use`."""
+        path = f"/practitioners/{person}/certificate/phone-codes"
+        return await self._backend.read(self._asker, "identity", CodeSent, "POST", path, json=body)
+
+    async def certify(self, action: CertificateAction, person: str, body: Mapping[str, str]) -> None:
+        """Issue, rebind or revoke a certificate; to revoke needs no body."""
         path = f"/practitioners/{person}/certificate"
         method = METHODS[action]
         if action == "revoke":
             await self._backend.ask(self._asker, "identity", method, path)
         else:
-            await self._backend.ask(self._asker, "identity", method, path, json={"phone": phone})
+            await self._backend.ask(self._asker, "identity", method, path, json=body)

@@ -44,12 +44,14 @@ PROVIDERS = {"tencent": "腾讯云", "aliyun": "阿里云", "none": "未交付"}
 PURPOSES = {
     "login_code": "动态密码", "certificate_issued": "证书申领", "certificate_rebound": "证书改绑",
     "certificate_revoked": "证书注销", "scan_refused": "附件未通过", "signature_refused": "签名未通过",
+    "certificate_moved": "证书改绑（原手机）", "bind_code": "绑定手机的动态密码", "confirm_code": "确认操作的动态密码",
 }  # fmt: skip
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 LOOKED_AT = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
     "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
+    "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
 }  # fmt: skip
 
 

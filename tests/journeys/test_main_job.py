@@ -16,7 +16,7 @@ async def test_from_the_window_to_the_qualification_system(
     await downstream.skip()
 
     # A practitioner shows their card at a window and leaves with a digital certificate.
-    window, citizen = Window(clerk), Citizen()
+    window, citizen = Window(clerk, login_page.inbox), Citizen()
     registered = await window.read_card(citizen)
     assert registered.status_code == 201
     citizen.id = registered.json()["practitioner_id"]

@@ -47,6 +47,7 @@ async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_cer
     await arrives(sms_operators, citizen.phone, "certificate_issued")
     await window.rebind(citizen, other)
     await arrives(sms_operators, other, "certificate_rebound")
+    await arrives(sms_operators, citizen.phone, "certificate_moved")
     known = await contact(stack, citizen)
     assert known["version"] == 2
     assert other not in str(known), "sealed"
@@ -57,8 +58,8 @@ async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_cer
         return (await contact(stack, citizen))["phone_sealed"] is None
 
     await eventually(forgotten, 10, "the contact is removed")
-    assert len(await sms_operators.inbox(citizen.phone)) == 1
-    assert len(await sms_operators.inbox(other)) == 2
+    assert len(await sms_operators.inbox(citizen.phone)) == 2
+    assert len(await sms_operators.inbox(other)) == 3, "with the code that bound it"
 
 
 async def test_who_uploaded_a_scan_is_told_when_it_is_refused_and_only_then(
@@ -105,6 +106,23 @@ async def test_a_change_that_is_told_again_or_too_late_is_not_sent_again(stack: 
         assert [message.purpose for message in page] == ["certificate_revoked"]
         kept = await sending.database["contacts"].find_one({"_id": person})
         assert kept == {"_id": person, "version": 2, "phone_sealed": None}
+
+
+async def test_of_a_move_both_phones_are_told_once_whatever_is_told_again(stack: RunningStack) -> None:
+    """The old phone is how a person learns that somebody else took their certificate over."""
+    operator = stack.facts["sms_inbox"].removeprefix("http://")
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), {}, running=False) as sending:
+        bus, person, old, new = own_settings(stack, {}, {}).bus, own_id(), random_phone(), random_phone()
+        issued = certificate(1, "issued", old, person=person, bus=bus)
+        rebound = certificate(2, "rebound", new, person=person, bus=bus)
+        same = certificate(3, "rebound", new, person=person, bus=bus)
+        for event in (issued, rebound, rebound, issued, rebound, same, same):
+            await sending.requests.certificate_changed(event)
+        page, _ = await sending.messages.page(None, None, None, 10)
+        assert sorted((message.purpose, message.phone_hint[-4:]) for message in page) == [
+            ("certificate_issued", old[-4:]), ("certificate_moved", old[-4:]),
+            ("certificate_rebound", new[-4:]), ("certificate_rebound", new[-4:]),
+        ]  # fmt: skip
 
 
 async def test_notices_can_be_turned_off_and_contacts_are_kept_all_the_same(stack: RunningStack) -> None:

@@ -8,7 +8,7 @@ from deploy.local.sms_operator.templates import ALIYUN, ALIYUN_IDS, TENCENT, TEN
 from services.notify.breaker import Breaker
 from services.notify.domain import NotSent, Outcome, Reason, Refused, Unknown, elsewhere, ill, outcome_of, pause_seconds
 from services.notify.providers import aliyun, tencent
-from services.notify.requests import NOTICES
+from services.notify.requests import MOVED, NOTICES
 from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE, ONE_SMS
 
 
@@ -181,4 +181,6 @@ def test_what_the_operators_approved_is_what_the_catalogue_says() -> None:
             assert (approved.text, tuple(approved.names), approved.code) == (
                 template.text, template.names, template.code,
             )  # fmt: skip
-    assert {*NOTICES.values(), "login_code", "scan_refused", "signature_refused"} == CATALOGUE.keys()
+    codes = ("login_code", "bind_code", "confirm_code")
+    refused = {"scan_refused", "signature_refused"}
+    assert {*NOTICES.values(), MOVED, *codes, *refused} == CATALOGUE.keys()

@@ -17,7 +17,7 @@ from tests.support.portal import Member, NewMember
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.staffing import WHY, Desk, attend
-from tests.support.visits import Citizen, Window
+from tests.support.visits import Citizen, LoginPage, Window, another
 from tests.support.waiting import eventually
 
 
@@ -98,7 +98,7 @@ async def test_nobody_is_behind_an_unknown_id(clerk_desk: Browsing) -> None:
 
 
 async def test_a_certificate_is_issued_bound_to_another_phone_and_revoked_each_after_a_question(
-    clerk_desk: Browsing, window: Window
+    clerk_desk: Browsing, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.registered()
     person = f"/staff/people/{citizen.id}"
@@ -107,10 +107,10 @@ async def test_a_certificate_is_issued_bound_to_another_phone_and_revoked_each_a
     for action, phone, state in (("issue", citizen.phone, "有效"), ("rebind", random_phone(), "有效"),
                                  ("revoke", "", "已注销"), ("issue", citizen.phone, "有效")):  # fmt: skip
         path = f"{person}/certificate/{action}"
-        if action != "revoke":
-            asked = await clerk_desk.submit(path, phone=phone)
-            assert (asked.status_code, phone in asked.text) == (200, True)
-        typed = {"csrf": await clerk_desk.csrf(path), "phone": phone, "step": "confirmed"}
+        asked = await clerk_desk.submit(path, phone=phone) if phone else await clerk_desk.get(path)
+        assert (asked.status_code, phone in asked.text) == (200, True)
+        code = {"code": await login_page.code(phone)} if action == "rebind" else {}
+        typed = hidden_of(asked.text, path) | code
         done = await clerk_desk.ask("POST", path, data=typed)
         assert done.headers["location"] == f"{person}?note={action}"
         page = (await clerk_desk.get(person)).text
@@ -118,6 +118,47 @@ async def test_a_certificate_is_issued_bound_to_another_phone_and_revoked_each_a
         assert f"{phone[:3]}****{phone[-4:]}" in page
     again = await clerk_desk.ask("POST", f"{person}/certificate/issue", data=typed)
     assert (again.status_code, "已申领个人数字证书" in again.text) == (409, True)
+
+
+async def test_a_wrong_code_comes_back_beside_its_field_and_the_right_one_binds(
+    clerk_desk: Browsing, window: Window, login_page: LoginPage
+) -> None:
+    citizen, phone = await window.enrolled(), random_phone()
+    path = f"/staff/people/{citizen.id}/certificate/rebind"
+    await attend(clerk_desk, citizen.id)
+    asked = await clerk_desk.submit(path, phone=phone)
+    code = await login_page.code(phone)
+    hidden = hidden_of(asked.text, path)
+    for typed, status, words in (("", 422, "请填写新手机收到的动态密码"), (another(code), 401, "还可以再试4次")):
+        answer = await clerk_desk.ask("POST", path, data=hidden | {"code": typed})
+        assert (answer.status_code, words in answer.text, "#f-code" in answer.text) == (status, True, True)
+        assert phone in answer.text
+    again = await clerk_desk.ask("POST", path, data=hidden | {"again": "1"})
+    assert (again.status_code, 'name="code"' in again.text) == (429, True), "the code that came may still be typed"
+    done = await clerk_desk.ask("POST", path, data=hidden | {"code": f" {code[:3]} {code[3:]}"})
+    assert done.headers["location"].endswith("?note=rebind")
+
+
+@pytest.mark.parametrize("action", ["issue", "rebind"])
+async def test_a_phone_of_somebody_else_asks_for_a_reason(
+    clerk_desk: Browsing, window: Window, login_page: LoginPage, action: str
+) -> None:
+    child = await window.enrolled()
+    parent = await (window.registered() if action == "issue" else window.enrolled())
+    await login_page.forget_limits(child)
+    path, reason = f"/staff/people/{parent.id}/certificate/{action}", "老人使用子女的手机"
+    await attend(clerk_desk, parent.id)
+    page = await clerk_desk.submit(path, phone=child.phone)
+    if action == "issue":
+        page = await clerk_desk.ask("POST", path, data=hidden_of(page.text, path))
+    assert (page.status_code, "确需共用的，请说明原因" in page.text) == (409, True)
+    assert f'value="{child.phone}"' in page.text
+    typed = hidden_of(page.text, path) | {"phone": child.phone, "shared_reason": reason}
+    asked = await clerk_desk.ask("POST", path, data=typed)
+    assert asked.status_code == 200, asked.text
+    code = {"code": await login_page.code(child.phone)} if action == "rebind" else {}
+    done = await clerk_desk.ask("POST", path, data=hidden_of(asked.text, path) | code)
+    assert done.headers["location"].endswith(f"?note={action}")
 
 
 @pytest.mark.parametrize("phone", ["", "12345", "<script>hit()</script>"])

@@ -31,6 +31,27 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+async def code_messages(http: httpx2.AsyncClient, inbox: str, phone: str) -> list[str]:
+    """The texts with a code that arrived on a phone, newest last."""
+    response = await http.get(f"{inbox}/inbox.json", params={"phone": phone})
+    return [message["text"] for message in response.json() if CODE.search(message["text"])]
+
+
+async def newest_code(
+    http: httpx2.AsyncClient, inbox: str, phone: str, count: int = 1, within: float = 20
+) -> str:  # fmt: skip
+    """The code of the newest message once `count` have arrived."""
+
+    async def arrived() -> list[str]:
+        texts = await code_messages(http, inbox, phone)
+        return texts if len(texts) >= count else []
+
+    texts = await eventually(arrived, within, f"{count} messages arrived")
+    found = CODE.search(texts[-1])
+    assert found, texts[-1]
+    return found[1]
+
+
 @dataclass
 class Staff:
     """A member of staff who logged in once with both factors, and keeps the session alive."""
@@ -99,9 +120,10 @@ class Citizen:
 
 @dataclass
 class Window:
-    """Where a clerk registers people and issues certificates."""
+    """Where a clerk registers people and issues certificates; `inbox` shows what came on a phone beside them."""
 
     clerk: Staff
+    inbox: str
 
     async def read_card(self, citizen: Citizen, **changes: object) -> httpx2.Response:
         return await self.clerk.call("POST", WINDOW, json=citizen.card | changes)
@@ -109,8 +131,22 @@ class Window:
     async def issue(self, citizen: Citizen, phone: str | None = None) -> httpx2.Response:
         return await self.clerk.call("POST", self._certificate(citizen), json={"phone": phone or citizen.phone})
 
-    async def rebind(self, citizen: Citizen, phone: str) -> httpx2.Response:
-        return await self.clerk.call("PUT", self._certificate(citizen), json={"phone": phone})
+    async def phone_code(self, citizen: Citizen, phone: str, **more: str) -> httpx2.Response:
+        """Have a code sent to a phone that is to be bound."""
+        body = {"phone": phone, **more}
+        return await self.clerk.call("POST", f"{self._certificate(citizen)}/phone-codes", json=body)
+
+    async def rebind(self, citizen: Citizen, phone: str, **more: str) -> httpx2.Response:
+        """Bind another phone with the code that comes on it."""
+        before = len(await code_messages(self.clerk.http, self.inbox, phone))
+        sent = await self.phone_code(citizen, phone, **more)
+        if sent.status_code != 202:
+            return sent
+        code = await newest_code(self.clerk.http, self.inbox, phone, before + 1)
+        return await self.bind(citizen, phone, challenge_id=sent.json()["challenge_id"], code=code, **more)
+
+    async def bind(self, citizen: Citizen, phone: str, **proof: str) -> httpx2.Response:
+        return await self.clerk.call("PUT", self._certificate(citizen), json={"phone": phone, **proof})
 
     async def revoke(self, citizen: Citizen) -> httpx2.Response:
         return await self.clerk.call("DELETE", self._certificate(citizen))
@@ -192,20 +228,11 @@ class LoginPage:
 
     async def messages(self, phone: str) -> list[str]:
         """The texts with a code that arrived, newest last; what else a phone was told is not the login page's."""
-        response = await self.http.get(f"{self.inbox}/inbox.json", params={"phone": phone})
-        return [message["text"] for message in response.json() if CODE.search(message["text"])]
+        return await code_messages(self.http, self.inbox, phone)
 
     async def code(self, phone: str, count: int = 1, within: float = 20) -> str:
         """The code of the newest message once `count` have arrived."""
-
-        async def arrived() -> list[str]:
-            texts = await self.messages(phone)
-            return texts if len(texts) >= count else []
-
-        texts = await eventually(arrived, within, f"{count} messages arrived")
-        found = CODE.search(texts[-1])
-        assert found, texts[-1]
-        return found[1]
+        return await newest_code(self.http, self.inbox, phone, count, within)
 
     async def logged_in(self, citizen: Citizen) -> Session:
         challenge = await self.challenge(citizen)
@@ -265,8 +292,8 @@ def operator(stack: RunningStack, gateway: httpx2.AsyncClient) -> Staff:
 
 
 @pytest.fixture(scope="session")
-def window(clerk: Staff) -> Window:
-    return Window(clerk)
+def window(stack: RunningStack, clerk: Staff) -> Window:
+    return Window(clerk, stack.facts["sms_inbox"])
 
 
 @pytest.fixture(scope="session")

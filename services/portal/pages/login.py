@@ -1,6 +1,5 @@
 """Log in and out (guide §4): document number, phone and captcha first, then the code."""
 
-import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from kit.errors import AppError
 from kit.http import Id
 from services.portal.answers import CodeSent
 from services.portal.backend import Refused
+from services.portal.forms import code_of
 from services.portal.login_calls import LoginCalls
 from services.portal.own_file import OwnFile
 from services.portal.sessions import mark
@@ -173,8 +173,7 @@ async def finish(visit: VisitDep) -> Response:
 
 
 async def _log_in(visit: Visit, pending: Pending) -> Response:
-    code = unicodedata.normalize("NFKC", visit.form.get("code", "")).replace(" ", "")
-    tokens = await _calls(visit).tokens(pending.challenge_id, code)
+    tokens = await _calls(visit).tokens(pending.challenge_id, code_of(visit.form))
     person = await OwnFile(visit.portal.backend, visit.asker.with_token(tokens.access_token)).basic()
     cookie = await visit.portal.sessions.open("practitioner", tokens.practitioner_id, person.name, tokens)
     await visit.portal.vault.drop(_key(visit))
