@@ -28,6 +28,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "lookup": {"document_type": "resident_id", "document_number": "310101199003071230"},
     "lookup_many": {"documents": [{"document_type": "resident_id", "document_number": "310101199003071230"}]},
     "issue_certificate": {"phone": "13800000000"},
+    "send_phone_code": {"phone": "13800000000"},
     "rebind_certificate": {"phone": "13800000000"},
     "create_record": {"kind": "education", "data": EDUCATION},
     "change_record": {"data": EDUCATION},
