@@ -123,7 +123,7 @@ class Window:
     """Where a clerk registers people and issues certificates; `inbox` shows what came on a phone beside them."""
 
     clerk: Staff
-    inbox: str
+    inbox: str = ""
 
     async def read_card(self, citizen: Citizen, **changes: object) -> httpx2.Response:
         return await self.clerk.call("POST", WINDOW, json=citizen.card | changes)
