@@ -58,7 +58,8 @@ class Printer:
 
         It takes 0.4 s more, and leaves nothing of the 65 MB that typst keeps for the next page.
         """
-        async with self._one_apart, Sandbox(1, APART) as apart:
+        readable = (str(self._template.parent), *self._settings.folders)
+        async with self._one_apart, Sandbox(1, APART, readable=readable) as apart:
             return await apart.run(_printed, self._template, self._settings, self._inputs(data), int(at.timestamp()))
 
     def _inputs(self, data: Mapping[str, JsonValue]) -> dict[str, str]:
@@ -74,7 +75,9 @@ class Printer:
     async def missing(self, text: str) -> str:
         """The characters of `text` that no family has a glyph for."""
         if self._covered is None:
-            async with Sandbox(1, Limits()) as apart:  # 90 MB for a second that would stay in this process
+            async with Sandbox(
+                1, Limits(), readable=self._settings.folders
+            ) as apart:  # 90 MB for a second that would stay in this process
                 self._covered = await apart.run(_covered, self._files())
         covered = self._covered
         return "".join(dict.fromkeys(each for each in text if not covered[ord(each) // 8] >> ord(each) % 8 & 1))

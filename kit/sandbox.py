@@ -1,21 +1,40 @@
-"""Work on what strangers send, in a process apart that may be killed: the only importer of the process pool."""
+"""Work on what strangers send, in confined processes that may be killed. What they answer is data, never code.
+
+A process gets its work pickled, from us, and answers in JSON, which is checked against the function's return type: who
+takes over such a process by a crafted file finds no secret, no network and no other process there (kit.confinement),
+and can send back nothing but a value of that type.
+"""
 
 import asyncio
-import multiprocessing
-import resource
+import json
+import os
+import pickle
 import signal
-import time
+import sys
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from functools import cache
+from pathlib import Path
+from types import GenericAlias
+from typing import Any, Self, TypeVar, cast, get_type_hints
 
-from pebble import ProcessExpired, ProcessPool
+from pydantic import ConfigDict, TypeAdapter
+
+from kit import log
+from kit.errors import Unavailable
 
 T = TypeVar("T")
+LENGTH, TOKEN = 4, 8  # bytes before each message that say how long it is; and to what it is the answer
+MOST_ANSWER_BYTES = 512 * 1024 * 1024
+DYING_SECONDS = 2.0
+CODE = Path(__file__).parents[1]
+INHERITED = ("PATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
+"""Of the environment, where secrets lie too. OpenBLAS needs its own on some processors."""
 FAULTS_OF_THE_INPUT = {
     -number for number in (signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 }
+logger = log.get(__name__)
 
 
 class TooCostly(Exception):
@@ -31,68 +50,174 @@ class Limits:
     seconds: float = 20
 
 
+class _Process:
+    """One process of a sandbox."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process, self._greeted = process, False
+
+    @classmethod
+    async def started(cls, memory_bytes: int, readable: list[str], first: Callable[[], object] | None) -> Self:
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {"PYTHONPATH": str(CODE)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "kit.sandboxed",
+            env=environment, cwd="/", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        made = cls(process)
+        made._send(pickle.dumps((memory_bytes, readable, first)))
+        return made
+
+    @property
+    def lives(self) -> bool:
+        return self._process.returncode is None
+
+    async def ask(self, cpu_seconds: int, function: Callable[..., object], arguments: tuple[object, ...]) -> bytes:
+        """The answer. Raises `EOFError` when it dies over it, what a pipe raises, `ValueError` for another's answer."""
+        token = os.urandom(TOKEN)
+        self._send(token + pickle.dumps((cpu_seconds, function, arguments)))
+        if not self._greeted:
+            _report(json.loads(await self._read()))
+            self._greeted = True
+        answer = await self._read()
+        if answer[:TOKEN] != token:
+            raise ValueError("the answer to something else")
+        return answer[TOKEN:]
+
+    def _send(self, message: bytes) -> None:
+        pipe = cast(asyncio.StreamWriter, self._process.stdin)
+        pipe.writelines([len(message).to_bytes(LENGTH, "big"), message])
+
+    async def _read(self) -> bytes:
+        pipe = cast(asyncio.StreamReader, self._process.stdout)
+        length = int.from_bytes(await pipe.readexactly(LENGTH), "big")
+        if length > MOST_ANSWER_BYTES:
+            raise EOFError
+        return await pipe.readexactly(length)
+
+    async def ended(self) -> int:
+        """How a process ended that closed its pipe."""
+        try:  # not killed at once: that would take its end from whoever waits for it
+            async with asyncio.timeout(DYING_SECONDS):
+                return await self._process.wait()
+        except TimeoutError:
+            return await self.end()
+
+    async def end(self) -> int:
+        """Kill it if it lives. Returns how it ended."""
+        if self.lives:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        return await self._process.wait()
+
+
+def _report(taken: object) -> None:
+    missing = {"namespaces", "landlock", "seccomp"} - set(taken if isinstance(taken, list) else ())
+    if missing:
+        logger.warning("the sandbox lacks what this system does not have", missing=sorted(missing))
+
+
 class Sandbox:
     """Runs module-level functions in processes of its own, one piece of work at a time in each.
 
     They start when they are first needed, or at once where there is something that each does `first`: import what the
-    work will need. They stay, and are replaced when they die; they end with ours.
+    work will need. They stay, and are replaced when they die; they end with ours. They may read our code and what is
+    below `readable`, nothing else.
     """
 
-    def __init__(self, workers: int = 1, limits: Limits = Limits(), first: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, workers: int = 1, limits: Limits = Limits(), first: Callable[[], object] | None = None,
+        readable: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self._workers, self._limits, self._first = workers, limits, first
-        self._pool: ProcessPool | None = None
+        self._readable = [*_code(), *readable]
+        self._free: asyncio.Queue[_Process | None] = asyncio.Queue()
+        self._all: set[_Process] = set()
 
     async def __aenter__(self) -> Self:
         """Waits for nothing."""
-        if self._first is not None:
-            self._started()
+        for _ in range(self._workers):
+            self._free.put_nowait(await self._started() if self._first else None)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Kills what runs."""
-        if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            await asyncio.to_thread(self._pool.join)
+        await asyncio.gather(*(process.end() for process in self._all))
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """What the function returns or raises. Raises `TooCostly`, and `Unavailable` when the machine is at fault."""
-        # not above: the processes of the pool import this module too, and shall be small
-        from kit.errors import Unavailable
+        process = await self._free.get()
+        try:
+            if process is None or not process.lives:
+                process = await self._started()
+            return await self._answer(process, function, arguments)
+        finally:
+            self._free.put_nowait(process)
 
-        for _ in range(2):
-            try:
-                return await self._once(function, arguments)
-            except BrokenExecutor:  # died before the pool knew of what: the next try tells whose fault it is
-                continue
-            except TimeoutError as error:
-                raise Unavailable("the sandbox") from error
-            except ProcessExpired as error:
-                if error.exitcode in FAULTS_OF_THE_INPUT:
-                    raise TooCostly from error
-                raise Unavailable("the sandbox") from error
-        raise Unavailable("the sandbox")
+    async def _started(self) -> _Process:
+        self._all = {process for process in self._all if process.lives}
+        process = await _Process.started(self._limits.memory_bytes, self._readable, self._first)
+        self._all.add(process)
+        return process
 
-    async def _once(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-        given = [self._limits.cpu_seconds, function, arguments]
-        return await asyncio.wrap_future(self._started().schedule(_measured, given, timeout=self._limits.seconds))
-
-    def _started(self) -> ProcessPool:
-        while self._pool is None or not self._pool.active:  # a new one starts when it is asked
-            apart = multiprocessing.get_context("spawn")  # a fork would inherit the event loop and every connection
-            given = [self._limits.memory_bytes, self._first]
-            self._pool = ProcessPool(self._workers, initializer=_begin, initargs=given, context=apart)
-        return self._pool
-
-
-def _begin(memory_bytes: int, first: Callable[[], object] | None) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if first is not None:
-        first()
+    async def _answer(self, process: _Process, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        """A process that gave no answer, or one that is none, is not asked again."""
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                answer = await process.ask(self._limits.cpu_seconds, function, arguments)
+            returned = _read(function, answer)
+        except (TimeoutError, ValueError) as error:
+            await process.end()
+            raise Unavailable("the sandbox") from error
+        except (EOFError, OSError) as error:
+            if await process.ended() in FAULTS_OF_THE_INPUT:
+                raise TooCostly from error
+            raise Unavailable("the sandbox") from error
+        except BaseException:  # nobody waits for the answer any more: the next one who asks must not get it
+            await process.end()
+            raise
+        if isinstance(returned, Raised):
+            raise returned.error
+        return returned
 
 
-def _measured(cpu_seconds: int, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-    """The limit counts what the process has used since it began: it is moved on for each piece of work."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, hard))
-    return function(*arguments)
+def _code() -> list[str]:
+    """Where Python and our mechanism lie: not the folder around it, a developer keeps secrets there."""
+    places = {sys.prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/local/lib", "/etc/ld.so.cache"}
+    return sorted(places | {str(Path(__file__).parent), "/dev/urandom", "/dev/null"})
+
+
+@cache
+def _returns(function: Callable[..., object]) -> TypeAdapter[tuple[Any]]:
+    try:
+        returned = get_type_hints(function).get("return", object)
+    except TypeError:  # a function written in C says nothing
+        returned = object
+    one = cast(type[tuple[Any]], GenericAlias(tuple, (returned,)))
+    return TypeAdapter(one, config=ConfigDict(val_json_bytes="base64"))
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What the function raised."""
+
+    error: Exception
+
+
+RAISED = TypeAdapter(tuple[str, str, list[str | int | float | None]])
+
+
+def _read(function: Callable[..., T], answer: bytes) -> T | Raised:
+    """What came. Raises `ValueError` for what is no value of the function's type, and no error."""
+    if answer[:1] == b"r":
+        return cast(T, _returns(function).validate_json(answer[1:])[0])
+    return Raised(_error(*RAISED.validate_json(answer[1:])))
+
+
+def _error(module: str, name: str, given: list[str | int | float | None]) -> Exception:
+    """One of Python's errors, or of ours that this process knows already. Raises `ValueError` for others."""
+    known = getattr(sys.modules.get(module), name, None) if module.startswith(("kit.", "builtins")) else None
+    if isinstance(known, type) and issubclass(known, Exception):
+        with suppress(TypeError):
+            return known(*given)
+    raise ValueError("no error that is known")
