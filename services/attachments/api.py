@@ -83,7 +83,8 @@ class Door:
 
     def too_large(self) -> AppError:
         """The refusal of a file that is not smaller than the limit."""
-        told = f"附件必须小于 {self.rules.limit_bytes // 1024}KB，请按 72~100dpi 重新扫描后上传"
+        limit, density = f"{self.rules.limit_bytes // 1024}KB", f"{self.rules.least_dpi}~{self.rules.most_dpi}dpi"
+        told = f"附件必须小于 {limit}：扫描件请按 {density}、原件大小重新扫描，手机照片请先缩小到 1100×800 像素左右"
         return AppError(413, "file_too_large", told)
 
 

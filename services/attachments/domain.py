@@ -12,8 +12,8 @@ JPEG = b"\xff\xd8\xff"
 WITH_SCAN = frozenset({"education", "degree", "title", "skill_certificate"})
 """The kinds of record that carry a scan (guide §5.2–5.5); records tells the same at `GET /kinds`."""
 
-SMALLEST_MM, A3_MM = 80, 420
-"""Long sides: of the smallest certificate that is a card, of the largest paper that is scanned whole."""
+SMALLEST_MM, A3_MM = 80, (420, 297)
+"""The long side of the smallest certificate, which is a card; both sides of the largest paper that is scanned whole."""
 TOLERANCE = 1.05  # scanners add a margin
 INCH_MM = 25.4
 
@@ -124,12 +124,26 @@ def _missing(found: Measures) -> list[Remark]:
 
 
 def _paper(found: Measures, rules: Rules) -> list[Remark]:
-    """A long side between a card's and A3's, at the picture's density or else at any that is allowed."""
-    longest, (lowest, highest) = max(found.width, found.height), found.density or (rules.least_dpi, rules.most_dpi)
-    if SMALLEST_MM / INCH_MM * lowest <= longest <= A3_MM / INCH_MM * highest * TOLERANCE:
+    """No smaller than a card, no larger than A3, at the picture's density or else at any that is allowed.
+
+    Many phones write 72 dpi into every photo: by that a certificate is a metre wide.
+    """
+    lowest, highest = found.density or (rules.least_dpi, rules.most_dpi)
+    longest, shortest = max(found.width, found.height), min(found.width, found.height)
+    long_side, short_side = (side / INCH_MM * highest * TOLERANCE for side in A3_MM)  # pixels
+    if SMALLEST_MM / INCH_MM * lowest <= longest <= long_side and shortest <= short_side:
         return []
-    told = f"图片为 {found.width}×{found.height} 像素，与证书原件大小不符，请确认按原件大小（1:1）扫描"
+    told = f"图片为 {found.width}×{found.height} 像素{_said(found)}，与证书原件大小不符，请确认按原件大小（1:1）扫描"
     return [Remark(code="size_implausible", message=told)]
+
+
+def _said(found: Measures) -> str:
+    if found.density is None:
+        return ""
+    across, down = (
+        side / dots * INCH_MM for side, dots in zip((found.width, found.height), found.density, strict=True)
+    )
+    return f"，按注明的 {found.density[0]:.0f}dpi 原件有 {across:.0f}×{down:.0f} 毫米"
 
 
 def _content(found: Measures, rules: Rules) -> list[Remark]:

@@ -103,7 +103,7 @@ async def upload(visit: Visit, file: File, editing: Editing, record: Record) -> 
         title = visit.form.get(SCAN_TITLE, "")
         scan = await scan_of(visit, record.record_id, problem=sentence_of(error), title=title)
         return await record_page(visit, file, replace(editing, status=error.status, scan=scan))
-    return await leave(visit, editing.kind, record, f"/records/{record.record_id}?note=uploaded#attachment")
+    return await leave(visit, editing.kind, record, f"/records/{record.record_id}#attachment")
 
 
 async def _hand_in(visit: Visit, record_id: str) -> None:

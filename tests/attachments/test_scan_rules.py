@@ -74,6 +74,18 @@ async def test_what_is_doubtful_is_accepted_with_a_warning(uploader: Uploader, c
     assert CHINESE.search(verdict["warnings"][0]["message"])
 
 
+async def test_a_density_by_which_the_certificate_is_a_metre_wide_is_doubted_in_so_many_words(
+    uploader: Uploader,
+) -> None:
+    """As many phones write it into every photo; this one was made small by quality alone."""
+    verdict = await uploader.judged(
+        scan(page=certificate(8).resize((3000, 4000)), paper=(1058, 1411), dpi=72, quality=5)
+    )
+    [warning] = verdict["warnings"]
+    assert warning["code"] == "size_implausible"
+    assert "按注明的 72dpi 原件有 1058×1411 毫米" in warning["message"]
+
+
 FINE: dict[str, Callable[[], bytes]] = {
     "72 dpi": lambda: scan(72),
     "100 dpi": lambda: scan(100),

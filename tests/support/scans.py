@@ -57,6 +57,23 @@ def scan(
     return made.getvalue()
 
 
+def photo(orientation: int = 1) -> bytes:
+    """A certificate in landscape on a desk, as a phone takes it: 4000×3000, about 4 MB, EXIF says 72 dpi.
+
+    `orientation`: how the phone was held, as EXIF counts; the certificate is upright for whoever heeds it.
+    """
+    page = certificate().transpose(Image.Transpose.ROTATE_90).resize((3600, 2546))
+    taken = Image.new("RGB", (4000, 3000), (96, 72, 52))
+    taken.paste(page.rotate(1.5, Image.Resampling.BICUBIC, expand=True, fillcolor=(96, 72, 52)), (170, 180))
+    shade = Image.linear_gradient("L").resize(taken.size).convert("RGB")
+    grain = Image.effect_noise(taken.size, 40).convert("RGB")
+    taken = Image.blend(Image.blend(taken, shade, 0.2), grain, 0.12)
+    exif, made = Image.Exif(), BytesIO()
+    exif[0x0112], exif[0x011A], exif[0x011B], exif[0x0128] = orientation, 72.0, 72.0, 2
+    taken.save(made, "JPEG", quality=92, exif=exif)
+    return made.getvalue()
+
+
 def padded(content: bytes, size: int) -> bytes:
     """The same picture in a file of this size: comments before the scan, as some software writes them."""
     missing, start = size - len(content), content[:2]

@@ -57,7 +57,7 @@ async def upload(visit: PersonDep) -> Response:
     except AppError as error:
         visit.still_there(error)
         return await _page(visit, problem=str(error.detail), status=error.status)
-    return visit.go("/file/signature?note=signed#view")
+    return visit.go("/file/signature#view")
 
 
 @router.get("/file/signature/state")

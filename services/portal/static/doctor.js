@@ -1,8 +1,18 @@
-// The scan doctor: looks at a JPEG before it is uploaded, says what is wrong, offers to make it right.
+// The scan doctor: looks at a picture before it is uploaded, says what is wrong, offers one that will be accepted.
 // Pixels per inch: `least` to `most`; bytes: less than `limit`. Everything happens in the browser.
+import { choose, drawn, jpegOf, opened } from "./picture.js";
 
-const A4_INCHES = 11.69;
-const QUALITIES = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
+const INCH = 25.4;
+// mm: long and short side of the paper assumed where none is known, of the largest (and a scanner's margin), of a card
+const A4 = [297, 210];
+const A3 = [420 * 1.05, 297 * 1.05];
+const CARD = 80;
+const QUALITIES = [0.9, 0.8, 0.7, 0.6, 0.5];
+const LAST_QUALITIES = [0.4, 0.3]; // where there are no fewer pixels to be had
+const HEADER = 18; // bytes of a JFIF header
+const HEAD = 256 * 1024; // as much of a file as may stand before its picture
+const PREVIEW = 720;
+const ORIGINAL = "仍然上传原图";
 const kb = (bytes) => `${Math.ceil(bytes / 1024)} KB`;
 
 document.addEventListener("change", (event) => {
@@ -18,39 +28,46 @@ document.addEventListener("click", (event) => {
 async function examine(input, doctor) {
   const file = input.files[0];
   doctor.hidden = !file;
+  offer(input, doctor, []);
   if (!file) return;
   const rules = { limit: +doctor.dataset.limit, least: +doctor.dataset.least, most: +doctor.dataset.most };
-  const header = read(new DataView(await file.arrayBuffer()));
-  const picture = await createImageBitmap(file).catch(() => null);
-  const findings = judge(file, header, picture, rules);
-  show(doctor.querySelector(".checks"), findings);
-  if (picture) draw(doctor.querySelector("canvas"), picture, 352 / Math.max(picture.width, picture.height));
-  const ill = findings.some(([tone, , curable]) => tone === "bad" || curable);
-  await offer(input, doctor, picture && ill ? await cure(picture, header, rules) : null, ill && picture);
+  show(doctor.querySelector(".checks"), [["", "正在查看图片"]]);
+  const header = read(new DataView(await file.slice(0, HEAD).arrayBuffer()));
+  const picture = await opened(file).catch(() => null);
+  const paper = picture && paperOf(picture, header.density);
+  const findings = judge(file, header, picture, paper, rules);
+  const wanted = findings.some(([tone, , curable]) => tone === "bad" || curable);
+  if (input.files[0] === file) show(doctor.querySelector(".checks"), findings);
+  if (picture) preview(doctor, picture);
+  const cured = picture && wanted ? await cure(picture, paper, rules) : null;
+  if (wanted && input.files[0] === file) await offer(input, doctor, cured ? wayOn(input, cured) : [noWay(rules)], cured);
 }
 
-// What the file says of itself: { jpeg, dpi: [across, down] or null }.
+// What the file says of itself: { jpeg, density: { across, down, room } or null }, dots an inch. Files count in whole
+// dots an inch or a centimetre: each may be off by `room`.
 function read(view) {
-  if (view.byteLength < 4 || view.getUint16(0) !== 0xffd8) return { jpeg: false, dpi: null };
+  if (view.byteLength < 4 || view.getUint16(0) !== 0xffd8) return { jpeg: false, density: null };
   let jfif = null;
   let exif = null;
   for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff; ) {
     const marker = view.getUint8(at + 1);
     const length = view.getUint16(at + 2);
+    if (at + 2 + length > view.byteLength) break;
     if (marker === 0xe0 && length >= 16 && ascii(view, at + 4, 4) === "JFIF") jfif = ofJfif(view, at + 4);
     if (marker === 0xe1 && length >= 16 && ascii(view, at + 4, 4) === "Exif") exif = ofExif(view, at + 10, at + 2 + length);
     if (marker === 0xda) break;
     at += 2 + length;
   }
-  return { jpeg: true, dpi: jfif ?? exif };
+  return { jpeg: true, density: jfif ?? exif };
 }
 
 const ascii = (view, at, length) => String.fromCharCode(...new Uint8Array(view.buffer, at, length));
 
+const densityOf = (across, down, inch) =>
+  inch && across && down ? { across: across * inch, down: down * inch, room: inch / 2 } : null;
+
 function ofJfif(view, at) {
-  const inches = { 1: 1, 2: 2.54 }[view.getUint8(at + 7)];
-  const found = [view.getUint16(at + 8), view.getUint16(at + 10)];
-  return inches && found[0] && found[1] ? found.map((dots) => dots * inches) : null;
+  return densityOf(view.getUint16(at + 8), view.getUint16(at + 10), { 1: 1, 2: 2.54 }[view.getUint8(at + 7)]);
 }
 
 function ofExif(view, start, end) {
@@ -66,26 +83,45 @@ function ofExif(view, start, end) {
       const at = start + view.getUint32(entry + 8, little);
       if (at + 8 <= end) found[tag] = view.getUint32(at, little) / view.getUint32(at + 4, little);
     }
-    const inches = { 2: 1, 3: 2.54 }[found.unit];
-    return inches && found[0x11a] && found[0x11b] ? [found[0x11a] * inches, found[0x11b] * inches] : null;
+    return densityOf(found[0x11a], found[0x11b], { 2: 1, 3: 2.54 }[found.unit]);
   } catch {
     return null; // damaged: it says nothing
   }
 }
 
-// [tone, sentence, whether a doubt is worth curing]
-function judge(file, { jpeg, dpi }, picture, { limit, least, most }) {
-  const findings = [];
-  if (!picture) return [["bad", "图片无法打开，请重新扫描为 JPG 格式"]];
-  findings.push(jpeg ? ["good", "JPG 图片，能完整打开"] : ["bad", "不是 JPG 图片"]);
-  findings.push(file.size < limit ? ["good", `${kb(file.size)}，小于 ${kb(limit)}`] : ["bad", `${kb(file.size)}，须小于 ${kb(limit)}`]);
-  if (!dpi) findings.push(["warn", "没有注明分辨率", true]);
-  else if (Math.round(dpi[0]) !== Math.round(dpi[1])) findings.push(["bad", `横向 ${Math.round(dpi[0])} dpi、纵向 ${Math.round(dpi[1])} dpi，比例不是 1:1`]);
-  else if (Math.round(dpi[0]) < least || Math.round(dpi[0]) > most) findings.push(["bad", `${Math.round(dpi[0])} dpi，须为 ${least}~${most} dpi`]);
-  else findings.push(["good", `${Math.round(dpi[0])} dpi，横纵一致`]);
-  findings.push(["good", `${picture.width}×${picture.height} 像素`]);
-  return findings;
+// The paper in mm, { across, down, real }. A density by which it is larger than A3 or smaller than a card is none: phones
+// write 72 into every photo. Then the picture is taken for as large a part of an A4 page, upright or not, as fits.
+function paperOf({ naturalWidth: width, naturalHeight: height }, density) {
+  const said = density && { across: (width / density.across) * INCH, down: (height / density.down) * INCH };
+  const [long, short] = said ? [said.across, said.down].sort((one, other) => other - one) : [0, 0];
+  if (long >= CARD && long <= A3[0] && short <= A3[1]) return { ...said, real: true };
+  const pixel = Math.min(A4[0] / Math.max(width, height), A4[1] / Math.min(width, height));
+  return { across: width * pixel, down: height * pixel, real: false, said };
 }
+
+// [tone, sentence, whether a doubt is worth curing]
+function judge(file, { jpeg, density }, picture, paper, rules) {
+  if (!picture) return [["bad", "图片无法打开"]];
+  return [
+    jpeg ? ["good", "JPG 图片，能完整打开"] : ["bad", "不是 JPG 图片"],
+    file.size < rules.limit ? ["good", `${kb(file.size)}，小于 ${kb(rules.limit)}`] : ["bad", `${kb(file.size)}，须小于 ${kb(rules.limit)}`],
+    ofDensity(density, paper, rules),
+    ["good", `${picture.naturalWidth}×${picture.naturalHeight} 像素`],
+  ];
+}
+
+function ofDensity(density, paper, { least, most }) {
+  if (!density) return ["warn", "没有注明分辨率", true];
+  const [across, down] = [Math.round(density.across), Math.round(density.down)];
+  if (across !== down) return ["bad", `横向 ${across} dpi、纵向 ${down} dpi，比例不是 1:1`];
+  const off = Math.abs(within(density.across, least, most) - density.across) > density.room;
+  if (off) return ["bad", `${across} dpi，须为 ${least}~${most} dpi`];
+  if (paper.real) return ["good", `${across} dpi，横纵一致`];
+  const [wide, high] = [paper.said.across, paper.said.down].map((side) => Math.round(side / 10));
+  return ["warn", `注明的 ${across} dpi 不可信：照此原件有 ${wide}×${high} 厘米`, true];
+}
+
+const within = (value, least, most) => Math.min(most, Math.max(least, value));
 
 function show(list, findings) {
   list.replaceChildren(
@@ -98,27 +134,20 @@ function show(list, findings) {
   );
 }
 
-function draw(canvas, picture, across, down = across) {
-  canvas.width = Math.round(picture.width * across);
-  canvas.height = Math.round(picture.height * down);
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
+function preview(doctor, picture) {
+  const scale = Math.min(1, PREVIEW / Math.max(picture.naturalWidth, picture.naturalHeight));
+  drawn(picture, picture.naturalWidth * scale, picture.naturalHeight * scale, doctor.querySelector("canvas"));
 }
 
-// The same paper at an allowed density, in a file that is small enough: { blob, dpi }, or null.
-async function cure(picture, { dpi }, { limit, least, most }) {
-  const said = dpi ?? Array(2).fill(Math.max(picture.width, picture.height) / A4_INCHES);
-  const sharpest = Math.min(most, Math.max(least, Math.round(Math.min(...said))));
-  for (const wanted of new Set([sharpest, Math.min(sharpest, 85), least])) {
-    const canvas = document.createElement("canvas");
-    draw(canvas, picture, wanted / said[0], wanted / said[1]);
-    for (const quality of QUALITIES) {
-      const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
-      if (blob && blob.size + 18 < limit) return { blob: await withDensity(blob, wanted), dpi: wanted };
-    }
+// The same paper at an allowed density, in a file that is small enough: { blob, dpi, width, height }, or null.
+async function cure(picture, paper, { limit, least, most }) {
+  const inches = [paper.across / INCH, paper.down / INCH];
+  const finest = Math.min(picture.naturalWidth / inches[0], picture.naturalHeight / inches[1]);
+  const sharpest = within(Math.round(finest), least, most);
+  for (const dpi of new Set([sharpest, Math.min(sharpest, 85), least])) {
+    const canvas = drawn(picture, inches[0] * dpi, inches[1] * dpi);
+    const blob = await jpegOf(canvas, dpi === least ? [...QUALITIES, ...LAST_QUALITIES] : QUALITIES, limit - HEADER - 1);
+    if (blob) return { blob: await withDensity(blob, dpi), dpi, width: canvas.width, height: canvas.height };
   }
   return null;
 }
@@ -131,24 +160,36 @@ async function withDensity(blob, dpi) {
   return new Blob([bytes.subarray(0, 2), header, bytes.subarray(old)], { type: "image/jpeg" });
 }
 
-async function offer(input, doctor, cured, wanted) {
+// What there is to do about the chosen file. While there is something, uploading the file as it is is not the main way.
+async function offer(input, doctor, ways, cured = null) {
   const place = doctor.querySelector(".cure");
-  place.hidden = !wanted;
-  if (!wanted) return;
-  if (!cured) {
-    place.textContent = "图片无法自动处理，请按要求重新扫描。";
-    return;
-  }
-  const button = document.createElement("button");
+  place.hidden = !ways.length;
+  place.replaceChildren(...ways);
+  const submit = submitOf(input);
+  submit.dataset.text ??= submit.textContent;
+  submit.textContent = ways.length ? ORIGINAL : submit.dataset.text;
+  submit.classList.toggle("plain", ways.length > 0);
+  if (cured) preview(doctor, await opened(cured.blob));
+}
+
+const submitOf = (input) => input.form.querySelector("[formaction$='/attachment']");
+
+function wayOn(input, { blob, dpi, width, height }) {
+  const button = made("button", "使用处理后的图片上传", "button");
   button.type = "button";
-  button.className = "button";
-  button.textContent = `处理为 ${kb(cured.blob.size)}、${cured.dpi} dpi 并上传`;
   button.addEventListener("click", () => {
-    const files = new DataTransfer();
-    files.items.add(new File([cured.blob], "scan.jpg", { type: "image/jpeg" }));
-    input.files = files.files;
-    input.form.requestSubmit(input.form.querySelector("[formaction$='/attachment']"));
+    choose(input, blob, "scan.jpg");
+    input.form.requestSubmit(submitOf(input));
   });
-  place.replaceChildren(button);
-  draw(doctor.querySelector("canvas"), await createImageBitmap(cured.blob), 1);
+  return [made("p", `已处理为 ${width}×${height} 像素、${dpi} dpi、${kb(blob.size)}，请看预览中的文字是否清晰。`), button];
+}
+
+const noWay = ({ least, most }) =>
+  made("p", `图片无法自动处理。请用扫描仪按 ${least}~${most} dpi、原件大小（1:1）扫描为 JPG，或重新拍一张 JPG 照片。`);
+
+function made(tag, text, look = "") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  element.className = look;
+  return element;
 }

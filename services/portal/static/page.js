@@ -1,13 +1,18 @@
 // Parts of a page that change by themselves, buttons that may be pressed only after a while, a menu that is too wide,
 // what was typed and not sent.
 
-// <div data-live="/where" data-every="seconds">: replaced by what is there, until that has no data-live of its own.
+// <div data-live="/where" data-every="seconds">: replaced by what is there when it differs (a screen reader reads what
+// is replaced), until there is a data-done in it.
 for (const part of document.querySelectorAll("[data-live]")) {
   const again = async () => {
     const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
     if (answer?.redirected || answer?.status === 204) return;
     const used = part.contains(document.activeElement); // whoever reads on by keyboard is not thrown out
-    if (answer?.ok && !used) part.innerHTML = await answer.text();
+    if (answer?.ok && !used) {
+      const fresh = document.createElement("template");
+      fresh.innerHTML = await answer.text();
+      if (fresh.innerHTML !== part.innerHTML) part.replaceChildren(fresh.content);
+    }
     if (part.querySelector("[data-done]")) return;
     setTimeout(again, part.dataset.every * 1000);
   };

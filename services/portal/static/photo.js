@@ -1,4 +1,6 @@
 // A photo that is chosen as a file: shown before it is sent, and made smaller where it is too large for its place.
+import { addressOf, choose, drawn, jpegOf, opened } from "./picture.js";
+
 const LONGEST = 640; // pixels: identity keeps no more
 const QUALITIES = [0.92, 0.85, 0.75, 0.6];
 
@@ -12,11 +14,8 @@ input?.addEventListener("change", async () => {
   preview.hidden = !file;
   if (!file) return;
   const limit = +input.dataset.photo;
-  const photo = new Image();
-  photo.src = await addressOf(file);
-  try {
-    await photo.decode();
-  } catch {
+  const photo = await opened(file).catch(() => null);
+  if (!photo) {
     preview.hidden = true;
     status.textContent = "图片无法打开，请选择 JPG 格式的照片。";
     return;
@@ -24,33 +23,12 @@ input?.addEventListener("change", async () => {
   const small = file.type === "image/jpeg" && file.size <= limit ? file : await smaller(photo, limit);
   preview.src = await addressOf(small);
   if (small === file) return;
-  const files = new DataTransfer();
-  files.items.add(new File([small], "photo.jpg", { type: "image/jpeg" }));
-  input.files = files.files;
+  choose(input, small, "photo.jpg");
   status.textContent = `照片已缩小为 ${Math.ceil(small.size / 1024)} KB，请核对是否清晰。`;
 });
 
-const addressOf = (blob) =>
-  new Promise((done) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => done(reader.result));
-    reader.readAsDataURL(blob);
-  });
-
 async function smaller(photo, limit) {
-  const canvas = document.createElement("canvas");
   const scale = Math.min(1, LONGEST / Math.max(photo.naturalWidth, photo.naturalHeight));
-  canvas.width = Math.round(photo.naturalWidth * scale);
-  canvas.height = Math.round(photo.naturalHeight * scale);
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
-  let blob = null;
-  for (const quality of QUALITIES) {
-    blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
-    if (blob.size <= limit) break;
-  }
-  return blob;
+  const canvas = drawn(photo, photo.naturalWidth * scale, photo.naturalHeight * scale);
+  return (await jpegOf(canvas, QUALITIES, limit)) ?? jpegOf(canvas, QUALITIES.slice(-1), Infinity);
 }
