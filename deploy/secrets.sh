@@ -64,7 +64,7 @@ identities() { # SeaweedFS lets each service into its own bucket only
 }
 
 sms_account() { # the rest is the operator's to tell: notify says what is missing when it starts
-    printf '{"sign_name": "", "templates": {}, %s, "receipts_token": "%s"}\n' "$2" "$(password)" | keep "notify/$1"
+    printf '{"sign_name": "", "templates": {}, %s, "receipts_token": "%s", "receipts_from": []}\n' "$2" "$(password)" | keep "notify/$1"
 }
 
 servers

@@ -1,6 +1,7 @@
 """The HTTP door of a service: one way to make the app, know the caller, page, and guard a version."""
 
 import base64
+import binascii
 import json
 import re
 import time
@@ -206,6 +207,16 @@ def bearer_token(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized
     return token.strip()
+
+
+def basic_credentials(request: Request) -> tuple[str, str] | None:
+    """User and password of HTTP basic authentication (RFC 7617); None without them."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    try:
+        user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (user, password) if scheme.lower() == "basic" and colon else None
 
 
 async def _caller(request: Request) -> Caller:

@@ -46,6 +46,9 @@ sms_attempts = Counter(
 sms_alarms = Counter(
     "sms_alarms_total", "Refusals that somebody has to end: configuration, money", ["provider", "reason"]
 )
+sms_receipts = Counter(
+    "sms_receipts_total", "Calls with receipts, by the secret they came with: current, former", ["provider", "secret"]
+)
 sms_operator_state = Gauge("sms_operator_state", "0 in use, 1 to be tried with one message, 2 left alone", ["provider"])
 logins = Counter("logins_total", "Codes: asked, right, wrong, expired, limited", ["outcome"])
 staff_logins = Counter("staff_logins_total", "Log-ins of staff: right, wrong, limited", ["outcome"])

@@ -1,7 +1,5 @@
 """Routes of identity: translate between HTTP and the services, decide nothing."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
@@ -20,6 +18,7 @@ from kit.http import (
     Page,
     PersonId,
     StrictRoute,
+    basic_credentials,
     client_address,
     write_cursor,
 )  # fmt: skip
@@ -220,16 +219,12 @@ async def client_token(
 
 
 def _basic(request: Request) -> tuple[str, str]:
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    try:
-        client_id, found, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        found = ""
-    if scheme.lower() != "basic" or not found:
+    given = basic_credentials(request)
+    if given is None:
         raise AppError(
             401, "invalid_client", "缺少客户端认证信息", headers={"WWW-Authenticate": "Basic"}, error="invalid_client"
         )
-    return client_id, secret
+    return given
 
 
 @router.get("/.well-known/jwks.json")

@@ -6,14 +6,23 @@ from datetime import datetime
 from typing import Annotated, Protocol, cast
 
 from fastapi import APIRouter, Depends, Query, Request, params
-from pydantic import SecretStr
 
 from kit.auth import Unauthorized
-from kit.http import After, CallerDep, Id, Limit, Out, Page, StrictRoute, write_cursor
-from kit.seal import same
+from kit.http import (
+    After,
+    CallerDep,
+    Id,
+    Limit,
+    Out,
+    Page,
+    StrictRoute,
+    basic_credentials,
+    client_address,
+    write_cursor,
+)
 from services.notify.domain import Report, State
 from services.notify.providers import aliyun, tencent
-from services.notify.receipts import Receipts
+from services.notify.receipts import Receipts, ReceiptsDoor
 from services.notify.service import NotifyService
 from services.notify.store import Message
 
@@ -22,11 +31,11 @@ router = APIRouter(prefix="/api/notify", route_class=StrictRoute)
 
 @dataclass(frozen=True)
 class Services:
-    """What the routes call; `receipts_tokens` by operator."""
+    """What the routes call; `doors` by operator."""
 
     messages: NotifyService
     receipts: Receipts
-    receipts_tokens: Mapping[str, SecretStr]
+    doors: Mapping[str, ReceiptsDoor]
 
 
 async def _services(request: Request) -> Services:
@@ -92,12 +101,13 @@ class CalledBack(Protocol):
 
 
 def _operator(name: str) -> params.Depends:
-    """Only the operator: its callbacks carry no signature, so their address holds a secret (decision 0012)."""
+    """Only the operator, by its secret: the password of HTTP basic authentication, or `token` in the address."""
 
-    async def check(services: ServicesDep, token: Annotated[str, Query(max_length=200)] = "") -> None:
-        secret = services.receipts_tokens.get(name)
-        if secret is None or not same(token, secret.get_secret_value()):
+    async def check(services: ServicesDep, request: Request, token: Annotated[str, Query(max_length=200)] = "") -> None:
+        door, given = services.doors.get(name), basic_credentials(request)
+        if door is None:
             raise Unauthorized
+        door.check(client_address(request), given[1] if given else token)
 
     marker: params.Depends = Depends(check)
     return marker

@@ -2,12 +2,24 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, IPvAnyNetwork, SecretStr, model_validator
 
 from kit.settings import KeyRing, SealSettings, ServiceSettings
 from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE
 
+SHORTEST_SECRET = 32
+Secrets = SecretStr | tuple[SecretStr, ...]
 ProviderName = Literal["tencent", "aliyun"]
+
+
+def _long(secrets: Secrets) -> Secrets:
+    if not _all(secrets) or any(len(each) < SHORTEST_SECRET for each in _all(secrets)):
+        raise ValueError(f"one secret or a list of them, each of at least {SHORTEST_SECRET} characters")
+    return secrets
+
+
+def _all(secrets: Secrets) -> tuple[SecretStr, ...]:
+    return secrets if isinstance(secrets, tuple) else (secrets,)
 
 
 def _complete(templates: dict[str, str]) -> dict[str, str]:
@@ -20,17 +32,24 @@ def _complete(templates: dict[str, str]) -> dict[str, str]:
 class OperatorSettings(BaseModel):
     """What every operator's account needs; the endpoint without scheme.
 
-    `templates`: purpose → the id under which the operator approved its text. `receipts_token`: the secret in the
-    address that receipts are called back to (`/api/notify/receipts/<operator>?token=…`).
+    `templates`: purpose → the id under which the operator approved its text. `receipts_token`: the secret that its
+    receipts come with; while it is replaced two or more, the current one first. `receipts_from`: the networks that
+    receipts come from; any where none is said.
     """
 
     protocol: Literal["https", "http"] = "https"
     sign_name: str = Field(min_length=2, max_length=LONGEST_SIGNATURE)
     templates: Annotated[dict[str, str], AfterValidator(_complete)]
-    receipts_token: SecretStr = Field(min_length=32)
+    receipts_token: Annotated[Secrets, AfterValidator(_long)] = Field(repr=False)
+    receipts_from: tuple[IPvAnyNetwork, ...] = ()
     connect_seconds: float = 1.0
     answer_seconds: float = 3.0
     at_once: int = 32
+
+    @property
+    def receipts_tokens(self) -> tuple[SecretStr, ...]:
+        """Those that are valid, the current one first."""
+        return _all(self.receipts_token)
 
 
 class TencentSettings(OperatorSettings):

@@ -41,7 +41,7 @@ from services.notify.providers import Provider
 from services.notify.providers.aliyun import Aliyun
 from services.notify.providers.tencent import Tencent
 from services.notify.publications import PUBLICATIONS
-from services.notify.receipts import Receipts
+from services.notify.receipts import Receipts, ReceiptsDoor
 from services.notify.requests import Requests
 from services.notify.sender import Sender
 from services.notify.service import NotifyService
@@ -88,8 +88,8 @@ def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
 def _services(settings: Settings, messages: Messages) -> Services:
     clock, envelopes = SystemClock(), Envelopes(Sealer(settings.bus), Sealer(settings.seal))
     receipts = Receipts(messages, Operators([]), envelopes, settings.receipts, clock)
-    tokens = {name: account.receipts_token for name, account in accounts(settings).items()}
-    return Services(NotifyService(messages, settings.notices, clock), receipts, tokens)
+    doors = {name: ReceiptsDoor(name, account) for name, account in accounts(settings).items()}
+    return Services(NotifyService(messages, settings.notices, clock), receipts, doors)
 
 
 @asynccontextmanager

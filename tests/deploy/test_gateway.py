@@ -1,22 +1,17 @@
 """The gateway as an installation starts it: a real Caddy with the Caddyfile and a certificate of one's own."""
 
-import socket
 import ssl
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
-import stamina
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.gateway import gateway
 from tests.support.installation import SITE, compose
-from tests.support.setting_names import ROOT
 
 
 def test_a_certificate_of_ones_own_is_served_and_none_is_asked_for(tmp_path: Path) -> None:
@@ -64,37 +59,3 @@ def write_certificate(path: Path) -> str:
     )
     path.write_text(public + private.decode())
     return public
-
-
-@contextmanager
-def gateway(site: str, certificates: Path, home: Path) -> Iterator[tuple[int, Path]]:
-    """Caddy with compose's environment, at a port of its own on loopback. Its port and its log."""
-    port, log = free_port(), home / "caddy.log"
-    given = compose()["gateway"].environment | {
-        "GATEWAY": f"{site}:{port}", "GATEWAY_BIND": "127.0.0.1", "CERTIFICATES": str(certificates),
-        "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home),
-    }  # fmt: skip
-    # the redirect from plain HTTP needs a port that every user may listen at
-    caddyfile = home / "Caddyfile"
-    caddyfile.write_text((ROOT / "deploy/Caddyfile").read_text().replace("{\n", f"{{\n\thttp_port {free_port()}\n", 1))
-    command = [f"{ROOT}/.venv/bin/caddy", "run", "--adapter", "caddyfile", "--config", str(caddyfile)]
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, env=given, stdout=sink, stderr=sink)
-    try:
-        listening(port)
-        yield port, log
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@stamina.retry(on=OSError, attempts=None, timeout=20, wait_initial=0.05, wait_max=0.2)
-def listening(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)):
-        pass

@@ -1,5 +1,7 @@
 """What became of a message: told by the operator at a door that only operators know, or asked for."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,6 +11,7 @@ from kit import mongo
 from tests.notify.test_messages import message_about
 from tests.support.names import own_id
 from tests.support.problems import problem
+from tests.support.processes import Processes
 from tests.support.sms import PROVIDERS, Codes, Operators
 from tests.support.stack import RunningStack
 from tests.support.visits import Staff
@@ -143,3 +146,54 @@ async def test_a_code_that_may_have_been_sent_is_known_as_delivered_once_its_rec
     assert (message["attempts"], message["reason"]) == (1, None)
     [phone] = codes.asked.values()
     assert len(await sms_operators.inbox(phone)) == 1
+
+
+async def test_two_secrets_are_valid_while_one_is_replaced(
+    stack: RunningStack, processes: Processes, tmp_path: Path
+) -> None:
+    current, former = "c" * 40, token(stack, "tencent")
+    unknown = receipt("tencent", {"receipt": own_id()}, delivered=True)
+    log = tmp_path / "notify-api.log"
+    settings = {"TENCENT__RECEIPTS_TOKEN": json.dumps([current, former])}
+    async with (
+        processes.standby("notify-api", "rotated", log, **settings) as rotated,
+        httpx2.AsyncClient(base_url=rotated.api) as http,
+    ):
+        for secret in (current, former, current):
+            assert (await call_back(http, "tencent", secret, unknown)).status_code == 200
+        problem(await call_back(http, "tencent", "w" * 40, unknown), 401, "unauthorized")
+        told = (await http.get(f"{rotated.url}/metrics")).text
+    assert 'sms_receipts_total{provider="tencent",secret="current"} 2.0' in told
+    assert 'sms_receipts_total{provider="tencent",secret="former"} 1.0' in told
+
+
+@by_provider
+async def test_the_secret_may_come_as_a_password_and_then_the_address_holds_none(
+    provider: str, stack: RunningStack, gateway: httpx2.AsyncClient
+) -> None:
+    path, body = f"/api/notify/receipts/{provider}", [receipt(provider, {"receipt": own_id()}, delivered=True)]
+    for user in ("receipts", ""):
+        assert (await gateway.post(path, json=body, auth=(user, token(stack, provider)))).status_code == 200
+    problem(await gateway.post(path, json=body, auth=("receipts", "wrong")), 401, "unauthorized")
+    for header in ("Basic", "Basic %", f"Bearer {token(stack, provider)}"):
+        problem(await gateway.post(path, json=body, headers={"Authorization": header}), 401, "unauthorized")
+
+
+async def test_where_the_operators_networks_are_said_nobody_else_calls(
+    stack: RunningStack, processes: Processes, tmp_path: Path
+) -> None:
+    unknown = [receipt("tencent", {"receipt": own_id()}, delivered=True)]
+    path, secret = "/api/notify/receipts/tencent", {"token": token(stack, "tencent")}
+    networks = {"TENCENT__RECEIPTS_FROM": '["192.0.2.0/24", "2001:db8::/32"]'}
+    async with (
+        processes.standby("notify-api", "walled", tmp_path / "notify-api.log", **networks) as walled,
+        httpx2.AsyncClient(base_url=walled.api) as http,
+    ):
+        for address, status in {
+            "192.0.2.7": 200, "::ffff:192.0.2.7": 200, "2001:db8::7": 200, "198.51.100.7": 403, "garbage": 403,
+        }.items():  # fmt: skip
+            seen = {"X-Forwarded-For": address}  # as the gateway writes it
+            assert (await http.post(path, params=secret, json=unknown, headers=seen)).status_code == status, address
+        problem(await http.post(path, params=secret, json=unknown), 403, "forbidden")
+        anywhere = receipt("aliyun", {"receipt": own_id()}, delivered=True)
+        assert (await call_back(http, "aliyun", token(stack, "aliyun"), anywhere)).status_code == 200

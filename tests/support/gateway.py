@@ -1,0 +1,41 @@
+"""A gateway of a test's own: a real Caddy with the Caddyfile."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import stamina
+
+from tests.support.installation import compose
+from tests.support.processes import free_port
+from tests.support.setting_names import ROOT
+
+
+@contextmanager
+def gateway(site: str, certificates: Path, home: Path, **apis: str) -> Iterator[tuple[int, Path]]:
+    """Caddy with compose's environment but for `apis`, at a port of its own on loopback. Its port and its log."""
+    port, log = free_port(), home / "caddy.log"
+    given = compose()["gateway"].environment | {
+        "GATEWAY": f"{site}:{port}", "GATEWAY_BIND": "127.0.0.1", "CERTIFICATES": str(certificates),
+        "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home), **apis,
+    }  # fmt: skip
+    # the redirect from plain HTTP needs a port that every user may listen at
+    caddyfile = home / "Caddyfile"
+    caddyfile.write_text((ROOT / "deploy/Caddyfile").read_text().replace("{\n", f"{{\n\thttp_port {free_port()}\n", 1))
+    command = [f"{ROOT}/.venv/bin/caddy", "run", "--adapter", "caddyfile", "--config", str(caddyfile)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, env=given, stdout=sink, stderr=sink)
+    try:
+        listening(port)
+        yield port, log
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@stamina.retry(on=OSError, attempts=None, timeout=20, wait_initial=0.05, wait_max=0.2)
+def listening(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
