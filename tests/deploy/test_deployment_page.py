@@ -6,8 +6,13 @@ import re
 from pydantic.fields import FieldInfo
 
 from kit.topics import read_file
+from tests.support.installation import compose, dockerfile, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, secret_names
 
+COUNTED = re.compile(
+    r"\b(?:ten|eleven|twelve|thirteen|fourteen|fifteen|\d+) (?:of our )?(?:processes|containers)\b"
+    r"|[十\d][一二三四五六七八九]?个(?:进程|容器)"
+)
 PAGE = (ROOT / "docs/deployment.md").read_text()
 Row = tuple[str, str, str]
 
@@ -53,3 +58,26 @@ def test_every_kind_of_topic_is_on_the_page() -> None:
     unknown = [name for name in names if not any(name.endswith(each.removeprefix("*")) for each in told)]
     assert told
     assert not unknown
+
+
+def test_it_names_the_processes_that_call_addresses_outside() -> None:
+    (told,) = re.findall(r"these call addresses outside: (.*?)\. ", PAGE)
+    outside = {name for name, each in processes().items() if "outside" in each.networks}
+    assert set(re.findall(r"`([\w-]+)`", told)) == outside
+
+
+def test_every_image_of_others_is_on_the_page_with_its_line() -> None:
+    table = PAGE.partition("**New versions of other people's images.**")[2].partition("**A new service**")[0]
+    told = dict(re.findall(r"^\| `([\w/-]+)`[^|]*\| ([\d.]+) \|", table, re.MULTILINE))
+    images = [each.given["image"] for each in compose().values() if not each.ours]
+    images += [each.rest.partition("=")[2] for each in dockerfile() if each.word == "ARG"]
+    used = {name: version.removeprefix("v") for name, _, version in (image.partition(":") for image in images)}
+    assert told.keys() == used.keys()
+    assert [name for name, line in told.items() if not f"{used[name]}.".startswith(f"{line}.")] == []
+
+
+def test_no_page_counts_what_grows() -> None:
+    """Numbers of processes and containers are soon others: a page says it without them."""
+    pages = [ROOT / "README.md", ROOT / "README.zh-CN.md", *(ROOT / "docs").glob("*.md")]
+    counted = {page.name: found for page in pages if (found := COUNTED.findall(page.read_text()))}
+    assert counted == {}
