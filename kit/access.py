@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from kit.auth import Caller
 from kit.clock import Clock
 from kit.documents import Document
-from kit.errors import InvalidFields, NotFound
+from kit.errors import Hidden, InvalidFields
 from kit.ids import new_id
 from kit.mongo import Collection, Database, Index
 
@@ -46,7 +46,7 @@ class Looks:
         if caller.kind == "practitioner":
             return caller.own(person)
         if person == "me":
-            raise NotFound
+            raise Hidden
         role = self._role(caller, scope)
         if caller.kind == "staff" and not caller.reason:
             raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写查看该人员信息的原因")
@@ -58,12 +58,12 @@ class Looks:
         await self._note(caller, self._role(caller, scope), person, what, document_id)
 
     def _role(self, caller: Caller, scope: str) -> str:
-        """As what the caller reads. Raises `NotFound`: nobody learns that there is something to read."""
+        """As what the caller reads. Raises `Hidden`: nobody learns that there is something to read."""
         if scope in caller.scopes:
             return "client"
         found = next((role for role in self._readers if role in caller.roles), None)
         if found is None:
-            raise NotFound
+            raise Hidden
         return found
 
     async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:

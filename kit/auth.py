@@ -9,11 +9,11 @@ from typing import Literal, cast
 
 import httpx2
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
 
 from kit.clock import Clock
-from kit.errors import AppError, NotFound, Unavailable
+from kit.errors import AppError, NotYours, Unavailable
 from kit.ids import new_id
 from kit.settings import TokenSettings
 
@@ -47,7 +47,7 @@ class Caller:
         """The id behind `me` or one's own id; anybody else's is not found (404, not 403)."""
         if self.kind == "practitioner" and practitioner_id in ("me", self.subject):
             return self.subject
-        raise NotFound
+        raise NotYours
 
     def may(self, *, role: str = "", scope: str = "") -> bool:
         """Whether the caller has the role (staff) or the scope (client)."""
@@ -60,9 +60,12 @@ class Caller:
 
 
 class Unauthorized(AppError):
-    """No token, or one that is not valid (any more)."""
+    """No token, or one that is not valid (any more), as `cause` says."""
 
-    def __init__(self) -> None:
+    cause = ""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
         super().__init__(401, "unauthorized", "请先登录", headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -132,7 +135,7 @@ class TokenVerifier:
             self._remember(token, known)
         caller, expires = known
         if expires + LEEWAY_SECONDS < self._clock.now().timestamp():
-            raise Unauthorized
+            raise Unauthorized("token_expired")
         return caller
 
     async def ready(self) -> None:
@@ -142,16 +145,18 @@ class TokenVerifier:
 
     async def _read(self, token: str) -> tuple[Caller, int]:
         if len(token) > TOKEN_BYTES:
-            raise Unauthorized
+            raise Unauthorized("token_invalid")
         keys = await self._keys_for(token)
         try:
             decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
             self._claims.validate(decoded.claims)
             if decoded.header.get("typ") != "at+jwt":
-                raise Unauthorized
+                raise Unauthorized("token_forged")
             return _caller(decoded.claims), int(decoded.claims["exp"])
+        except ExpiredTokenError as error:
+            raise Unauthorized("token_expired") from error
         except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise Unauthorized from error
+            raise Unauthorized("token_forged" if _is_signed(token) else "token_invalid") from error
 
     async def _keys_for(self, token: str) -> KeySet:
         keys = self._keys
@@ -180,6 +185,14 @@ class TokenVerifier:
         self._known[token] = known
         if len(self._known) > REMEMBERED_TOKENS:
             self._known.popitem(last=False)
+
+
+def _is_signed(token: str) -> bool:
+    """Whether it is a JWS at all, and no text that somebody sent by mistake."""
+    try:
+        return bool(jws.extract_compact(token.encode()))
+    except (JoseError, ValueError):
+        return False
 
 
 def _key_id(token: str) -> str | None:

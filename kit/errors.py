@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette_problem.handler import ExceptionHandler
 
-from kit import log
+from kit import log, security
 
 logger = log.get(__name__)
 
@@ -51,12 +51,29 @@ class AppError(Problem):
         """The stable English name of the error."""
         return self.type
 
+    @property
+    def cause(self) -> str:
+        """Why access was denied, for the security event; empty when it was not, or another process records it."""
+        return self.code if self.status in (401, 403) else ""
+
 
 class NotFound(AppError):
-    """Unknown, deleted, or not the caller's: the answer is the same."""
+    """Unknown or deleted."""
 
     def __init__(self, code: str = "not_found", detail: str = "没有找到，可能已被删除") -> None:
         super().__init__(404, code, detail)
+
+
+class NotYours(NotFound):
+    """Somebody else's: a denial, whose answer is that of `NotFound`."""
+
+    cause = "foreign_object"
+
+
+class Hidden(NotFound):
+    """Not for the caller's kind, roles or scopes, who must not learn that it is there: answered as `NotFound` too."""
+
+    cause = "forbidden"
 
 
 def is_ending() -> bool:
@@ -211,6 +228,16 @@ def as_problem(error: Exception) -> Problem:
     return _any_problem(error)
 
 
+def record_denial(problem: Exception) -> None:
+    """Record the security event of an error that denies access."""
+    if isinstance(problem, AppError) and problem.cause:
+        security.record("access_denied", "denied", problem.cause, status=problem.status)
+
+
+def _before_rendering(_request: Request, error: Exception) -> None:
+    record_denial(_http_problem(error) if isinstance(error, HTTPException) else error)
+
+
 def response(error: AppError) -> Response:
     """The answer of an error that is found before the app is reached."""
     return JSONResponse(error.marshal(), error.status, error.headers, "application/problem+json")
@@ -225,6 +252,7 @@ def install(app: FastAPI) -> None:
     }
     handler = new_exception_handler(
         handlers=handlers,
+        pre_hooks=[_before_rendering],
         http_exception_handler=_from_http,
         request_validation_handler=_from_validation,
     )

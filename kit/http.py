@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit import errors, log, metrics, tracing
+from kit import errors, log, metrics, security, tracing
 from kit.access import read_reason
 from kit.auth import Caller, TokenVerifier, Unauthorized
 from kit.errors import AppError
@@ -118,6 +118,7 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
         generate_unique_id_function=_operation_id,
     )
     app.state.larger = {}
+    security.begin(*security.CAUSES)
     return app
 
 
@@ -164,6 +165,7 @@ class RequestContext:
         request_id = _request_id(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        security.arrived(scope)
         status, started = 500, time.perf_counter()
 
         async def answer(message: Message) -> None:
@@ -205,7 +207,7 @@ def bearer_token(request: Request) -> str:
     """The token of the Authorization header. Raises `Unauthorized`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Unauthorized
+        raise Unauthorized("no_token")
     return token.strip()
 
 
@@ -224,7 +226,7 @@ async def _caller(request: Request) -> Caller:
     caller = await verifier.verify(bearer_token(request))
     if caller.kind != "practitioner":
         caller = replace(caller, reason=read_reason(request.headers.get("x-access-reason")))
-    structlog.contextvars.bind_contextvars(caller=caller.label)
+    security.identified(caller.label, caller.session)
     return caller
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from kit.auth import ADMIN, Caller
 from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, NotFound, NotYours
 from kit.http import CallerDep, Id, Out, StrictRoute
 from kit.ids import new_id
 from kit.imports import Column, Files, Import, Imports, State, of_kind, recognised, refusal
@@ -89,11 +89,13 @@ class ImportDoor:
         return job
 
     async def find(self, caller: Caller, import_id: str) -> Import:
-        """The import. Raises 403; `NotFound` for somebody else's."""
+        """The import. Raises 403, `NotFound`, `NotYours`."""
         caller.require(role=ADMIN, scope=self._scope)
         job = await self._imports.get(import_id)
-        if job is None or not (job.started_by == caller.label or caller.may(role=ADMIN)):
+        if job is None:
             raise NotFound
+        if job.started_by != caller.label and not caller.may(role=ADMIN):
+            raise NotYours
         return job
 
     def template(self, kind: str, form: Literal["csv", "xlsx"]) -> bytes:

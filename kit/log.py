@@ -67,6 +67,12 @@ def get(name: str) -> structlog.typing.FilteringBoundLogger:
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
 
 
+def unfiltered(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines are written whatever the log level is."""
+    every = structlog.make_filtering_bound_logger(logging.NOTSET)
+    return cast(structlog.typing.FilteringBoundLogger, structlog.wrap_logger(None, wrapper_class=every, module=name))
+
+
 def redact(
     _logger: structlog.typing.WrappedLogger, _method: str, event: MutableMapping[str, object]
 ) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from kit import log, tracing
+from kit import log, security, tracing
 from kit.errors import Unavailable
 from kit.settings import ClientSettings
 
@@ -28,7 +28,8 @@ class Neighbour:
         Raises `Unavailable`.
         """
         method, content = ("POST", body.model_dump_json().encode()) if body else ("GET", None)
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **tracing.headers()}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers |= security.passed_on() | tracing.headers()
         try:
             response = await self._http.request(method, path, headers=headers, content=content)
             if response.status_code in HIDDEN:

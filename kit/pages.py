@@ -63,7 +63,9 @@ def create_app(
         app.include_router(router, include_in_schema=False)
 
     async def failed(request: Request, error: Exception) -> Response:
-        response = await render_error(request, errors.as_problem(error))
+        problem = errors.as_problem(error)
+        errors.record_denial(problem)
+        response = await render_error(request, problem)
         response.headers.update(PAGE_HEADERS)  # an unforeseen error is answered outside of all middleware
         return response
 

@@ -6,7 +6,7 @@ from kit.access import Looks
 from kit.auth import Caller
 from kit.blobs import Bucket, Damaged
 from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, Hidden, NotFound, NotYours
 from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
 from services.attachments.domain import JPEG, WITH_SCAN
@@ -16,8 +16,7 @@ from services.attachments.store import Attachment, Attachments
 SCOPE, ORIGINAL_SCOPE = "attachments:read", "attachments:original"
 
 
-def _no_record() -> NotFound:
-    return NotFound("record_not_found", "没有找到该记录，可能已被删除")
+NO_RECORD = "record_not_found", "没有找到该记录，可能已被删除"
 
 
 def _exists() -> AppError:
@@ -36,10 +35,12 @@ class AttachmentService:
     async def place(self, caller: Caller, token: str, record_id: str) -> KnownRecord:
         """The record that a scan may be uploaded to now, before a byte of it is read. Raises 404, 403, 409."""
         if caller.kind != "practitioner":
-            raise _no_record()
+            raise Hidden(*NO_RECORD)
         record = await self._records.find(record_id, token)
-        if record is None or record.state == "deleted" or record.practitioner_id != caller.subject:
-            raise _no_record()
+        if record is None or record.state == "deleted":
+            raise NotFound(*NO_RECORD)
+        if record.practitioner_id != caller.subject:
+            raise NotYours(*NO_RECORD)
         if record.kind not in WITH_SCAN:
             raise AppError(403, "kind_without_attachment", "这类记录不需要上传附件")
         if await self._attachments.of_record(record_id):
@@ -69,7 +70,7 @@ class AttachmentService:
         record = await self._records.get(attachment.record_id)
         if record and record.state == "deleted":
             await self._delete(attachment, "service:attachments")
-            raise _no_record()
+            raise NotFound(*NO_RECORD)
 
     async def of_record(self, caller: Caller, record_id: str) -> tuple[Attachment, bool | None]:
         """The record's attachment; and whether somebody else used the same file, which only others are told."""

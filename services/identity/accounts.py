@@ -11,7 +11,7 @@ import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from kit import metrics
+from kit import metrics, security
 from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock
 from kit.errors import AppError, TooManyRequests, Unavailable
@@ -86,6 +86,7 @@ class AccountService:
         self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
         self._passwords = Passwords()
         metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
+        security.begin("login_failed", "invalid_client")
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""

@@ -1,6 +1,6 @@
 """Log in by SMS code: from captcha to session."""
 
-from kit import metrics
+from kit import metrics, security
 from kit.errors import AppError
 from kit.seal import same
 from services.identity.captchas import Captchas
@@ -23,6 +23,7 @@ class LoginService:
         self._store, self._keys, self._captchas, self._codes = store, keys, captchas, codes
         self._sessions, self._throttle = sessions, throttle
         metrics.begin(metrics.logins, OUTCOMES)
+        security.begin("not_enrolled", "code_wrong")
 
     async def request_code(self, number: str, phone: str, captcha_id: str, answer: str, address: str) -> Challenge:
         """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, NotFound, NotYours
 from kit.ids import secret_id
 from kit.mongo import Conflict
 from kit.seal import keyed_hash, same
@@ -115,11 +115,13 @@ class Sessions:
     async def end(self, caller: Caller, session_id: str) -> None:
         """End one of the caller's own sessions: no refresh from now on, the access token runs out within minutes.
 
-        Raises `NotFound`; ending twice is fine.
+        Raises `NotFound`, `NotYours`; ending twice is fine.
         """
         session = await self._store.sessions.get(session_id)
-        if session is None or session.subject != caller.subject:
+        if session is None:
             raise NotFound
+        if session.subject != caller.subject:
+            raise NotYours
         await self._end(session)
 
     async def end_all(self, subject: str) -> None:

@@ -106,7 +106,7 @@ def _operator(name: str) -> params.Depends:
     async def check(services: ServicesDep, request: Request, token: Annotated[str, Query(max_length=200)] = "") -> None:
         door, given = services.doors.get(name), basic_credentials(request)
         if door is None:
-            raise Unauthorized
+            raise Unauthorized("secret_wrong")
         door.check(client_address(request), given[1] if given else token)
 
     marker: params.Depends = Depends(check)

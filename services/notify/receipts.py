@@ -36,7 +36,7 @@ class ReceiptsDoor:
             raise AppError(403, "forbidden", "您没有权限进行此操作")
         fits = [same(secret, each) for each in self._secrets]  # all of them: the time must not tell which one
         if not any(fits):
-            raise Unauthorized
+            raise Unauthorized("secret_wrong")
         metrics.sms_receipts.labels(self._name, "current" if fits[0] else "former").inc()
 
     def _known(self, address: str) -> bool:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import get_args
 
-from kit import mongo, reseal
+from kit import mongo, reseal, security
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.clock import SystemClock
 from kit.consumer import Consumer
@@ -98,6 +98,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     async with mongo.connect(settings.mongo, NAME) as database:
         messages = Messages(database)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, SystemClock())
+        security.begin("secret_wrong")
         app = create_app(NAME, "消息", settings, verifier, router, _services(settings, messages))
         yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare})
 

@@ -24,6 +24,8 @@ FIELD_ERRORS = TypeAdapter(list[FieldError])
 class Refused(AppError):
     """A service said no: its status, code and sentence, its field errors, and whatever else it told (`answer`)."""
 
+    cause = ""  # the service has recorded it
+
     def __init__(self, answer: Mapping[str, object], status: int, headers: Mapping[str, str]) -> None:
         kept = {name: value for name, value in headers.items() if name.lower() == "retry-after"}
         super().__init__(status, str(answer.get("code")), str(answer.get("detail")), headers=kept)

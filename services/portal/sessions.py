@@ -47,6 +47,8 @@ class Session(BaseModel):
 class SessionOver(AppError):
     """Nobody is logged in with this cookie (any more)."""
 
+    cause = ""  # nothing is denied: the browser is sent to the log-in
+
     def __init__(self) -> None:
         super().__init__(401, "unauthorized", "登录已失效，请重新登录")
 

@@ -10,9 +10,10 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from kit import security
 from kit.auth import ADMIN
 from kit.clock import Clock
-from kit.errors import AppError, NotFound, Unavailable
+from kit.errors import AppError, Hidden, Unavailable
 from kit.http import client_address
 from kit.pages import StaticFiles, Templates
 from kit.pdf import Printer
@@ -270,8 +271,9 @@ async def _anybody(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
 async def _logged_in(visit: Visit, kind: Kind) -> Session:
     """The session, with a token that lasts. Raises `SessionOver`."""
     visit.session = session = await visit.portal.sessions.fresh(visit.cookie, visit.asker)
+    security.identified(f"{session.kind}:{session.subject}")
     if session.kind != kind:
-        raise NotFound
+        raise Hidden
     if visit.request.method == "POST" and visit.owner != session.subject:
         raise FormExpired
     return session
@@ -294,7 +296,7 @@ def staff_with(*roles: str) -> Callable[..., Awaitable[Visit]]:
     async def member(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
         session = await _logged_in(visit, "staff")
         if not {*roles, ADMIN} & set(session.roles):
-            raise NotFound
+            raise Hidden
         return visit
 
     return member

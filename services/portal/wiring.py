@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from kit import security
 from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.pages import StaticFiles, Templates, create_app
@@ -60,6 +61,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
             watch=watch, letters=Letters(settings.kafka, clock), reader=settings.reader_origin,
         )  # fmt: skip
+        security.begin("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
         yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run])
 

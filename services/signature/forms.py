@@ -5,7 +5,7 @@ from datetime import timedelta
 from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, Hidden, NotFound
 from kit.ids import new_id
 from kit.mongo import Conflict
 from kit.neighbour import Neighbour
@@ -31,9 +31,11 @@ class FormService:
     async def make(self, caller: Caller, token: str) -> Form:
         """A form to be signed: the one there is while it holds for long enough, or else a new one.
 
-        Raises `NotFound` for who is no practitioner, 409 `name_not_printable`, `Unavailable`.
+        Raises `Hidden` for who is no practitioner, `NotFound`, 409 `name_not_printable`, `Unavailable`.
         """
-        person = await self._identity.ask(ME, token, Person) if caller.kind == "practitioner" else None
+        if caller.kind != "practitioner":
+            raise Hidden
+        person = await self._identity.ask(ME, token, Person)
         if person is None:
             raise NotFound
         await self._printable(person.name)

@@ -6,7 +6,7 @@ from kit.access import Looks
 from kit.auth import Caller
 from kit.blobs import Bucket
 from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, Hidden, NotFound
 from kit.ids import new_id
 from kit.mongo import Duplicate
 from services.signature.domain import JPEG
@@ -25,9 +25,9 @@ class SignatureService:
         self._signatures, self._bucket, self._looks, self._clock = signatures, bucket, looks, clock
 
     async def place(self, caller: Caller) -> str:
-        """The person who may upload now, before a byte of it is read. Raises `NotFound`, 409."""
+        """The person who may upload now, before a byte of it is read. Raises `Hidden`, 409."""
         if caller.kind != "practitioner":
-            raise NotFound
+            raise Hidden
         if any(one.state == "checking" for one in await self._signatures.of_person(caller.subject)):
             raise _being_checked()
         return caller.subject

@@ -10,7 +10,7 @@ import orjson
 
 from kit.auth import Caller
 from kit.clock import Clock, rfc3339
-from kit.errors import AppError, InvalidFields, NotFound, TooManyRequests
+from kit.errors import AppError, InvalidFields, NotFound, NotYours, TooManyRequests
 from kit.ids import new_id, secret_id
 from kit.mongo import Conflict, Cursor
 from kit.outbound import Forbidden, NotReached, checked_url, resolve
@@ -112,9 +112,10 @@ class WebhookService:
     async def _found(self, caller: Caller, webhook_id: str, *, operator: bool = False) -> Webhook:
         caller.require(scope=SCOPE, role=OPERATOR if operator else "")
         webhook = await self._webhooks.get(webhook_id)
-        everybodys = operator and caller.may(role=OPERATOR)
-        if webhook is None or webhook.state == "deleted" or not (everybodys or webhook.client_id == caller.subject):
+        if webhook is None or webhook.state == "deleted":
             raise NotFound
+        if webhook.client_id != caller.subject and not (operator and caller.may(role=OPERATOR)):
+            raise NotYours
         return webhook
 
     async def change(self, caller: Caller, webhook_id: str, version: int, wish: Wish) -> Webhook:

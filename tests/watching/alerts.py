@@ -60,6 +60,11 @@ def judged(accepted: str, refused: str) -> Series:
     }
 
 
+def denied(cause: str, values: str) -> Series:
+    """Security events of records-api."""
+    return {f'security_events_total{{process="records-api",event="access_denied",cause="{cause}"}}': values}
+
+
 def disk(available: str, mountpoint: str = "/data") -> Series:
     """A disk of 1,000 bytes."""
     labels = f'{{instance="mongo-1:9100",mountpoint="{mountpoint}"}}'
@@ -238,6 +243,20 @@ CASES = [
         judged("0+9x288 2595+3x24", "0+1x288 295+7x24"),  # a tenth for a day, then seven tenths
         judged("0+3x320", "0+7x320"),  # always so
         WARNING | {"what": "attachment"}, "70% of the files (attachment) are refused", at="1515m", step="5m",
+    ),
+    Case(
+        "ForeignObjectsTried", denied("foreign_object", "0+2x40"),
+        denied("foreign_object", "0+1x40") | denied("token_expired", "0+90x40"),  # somebody's old bookmarks
+        CRITICAL, "40 requests within 5 minutes were for what is somebody else's", at="6m",
+    ),
+    Case(
+        "TokensForged", denied("token_forged", "0+3x40"), denied("token_forged", "0x8 9x32"),
+        CRITICAL, "60 tokens within 5 minutes were not signed by us", at="6m",
+    ),
+    Case(
+        "ManyDenials", denied("forbidden", "0+5x40"), denied("forbidden", "0+2x40") | denied("no_token", "0+90x40"),
+        WARNING | RECORDS | {"cause": "forbidden"},
+        "records-api denied 100 requests within 5 minutes: forbidden", at="6m",
     ),
     *[
         Case(

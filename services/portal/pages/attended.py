@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from kit.errors import InvalidFields, NotFound
+from kit.errors import InvalidFields, NotFound, NotYours
 from kit.http import Id
 from services.portal import domain
 from services.portal.attending import OTHER, REASONS, AttendedDep, ClerkDep, attend, chosen_reason
@@ -92,5 +92,5 @@ async def picture(
     """A scan of one of their records: nobody else's is read for this person's reason."""
     own = [record.attachment.attachment_id for record in await who.file.records() if record.attachment]
     if attachment_id not in own:
-        raise NotFound
+        raise NotYours
     return Response(await who.file.picture(attachment_id, which), media_type="image/jpeg")
