@@ -18,7 +18,7 @@ Event = Literal["access_denied"]
 Outcome = Literal["denied"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
-AGENT_LENGTH = 12
+MARK_LENGTH, MOST_AGENT = 12, 400
 
 logger = log.unfiltered("security")
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)
@@ -36,7 +36,7 @@ def arrived(scope: Scope) -> None:
 
 def identified(caller: str, session: str | None = None) -> None:
     """Name the caller, and the session of their token, in everything that is logged of this request from now on."""
-    structlog.contextvars.bind_contextvars(caller=caller, session=session)
+    structlog.contextvars.bind_contextvars(caller=caller, **({"session": session} if session else {}))
 
 
 def record(event: Event, outcome: Outcome, cause: str, **facts: str | int) -> None:
@@ -52,18 +52,23 @@ def record(event: Event, outcome: Outcome, cause: str, **facts: str | int) -> No
 def _where(scope: Scope | None) -> dict[str, object]:
     if scope is None:
         return {}
-    agent = Headers(scope=scope).get("user-agent", "")
     return {
         "method": scope["method"],
         "route": getattr(scope.get("route"), "path", "-"),
         "target": {name: value for name, value in scope.get("path_params", {}).items() if is_id(str(value))},
         "address": _address(scope),
-        "agent": hashlib.sha256(agent.encode()).hexdigest()[:AGENT_LENGTH],
+        "agent": hashlib.sha256(agent(scope).encode()).hexdigest()[:MARK_LENGTH],
     }
 
 
 def _address(scope: Scope) -> str:
     return scope["client"][0] if scope["client"] else "unknown"
+
+
+def agent(scope: Scope) -> str:
+    """What a request calls its program, in characters that a header may hold when it is passed on."""
+    text = Headers(scope=scope).get("user-agent", "")[:MOST_AGENT]
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text)
 
 
 def passed_on() -> dict[str, str]:
@@ -73,7 +78,7 @@ def passed_on() -> dict[str, str]:
         return {}
     headers = {
         "X-Forwarded-For": _address(scope),
-        "User-Agent": Headers(scope=scope).get("user-agent", ""),
+        "User-Agent": agent(scope),
         "X-Request-Id": str(structlog.contextvars.get_contextvars().get("request_id", "")),
     }
     return {name: value for name, value in headers.items() if value}

@@ -118,7 +118,7 @@ class Visit:
     @property
     def asker(self) -> Asker:
         """For whom the services are asked."""
-        device = self.request.headers.get("user-agent", "")[:400]
+        device = security.agent(self.request.scope)
         token = self.session.access_token if self.session else None
         return Asker(client_address(self.request), device, token)
 

@@ -153,3 +153,12 @@ async def test_the_gateway_logs_where_a_request_came_from_and_not_what_its_query
     assert f'"client_ip":"{ADDRESS}"' in line
     assert '"uri":"/api/notify/receipts/tencent?-"' in line
     assert "hunter2" not in stack.log("gateway").read_text(errors="replace")
+
+
+async def test_a_program_may_be_called_anything(gateway: httpx2.AsyncClient, events: SecurityLog) -> None:
+    """Its name goes along to the services: one that is not ASCII broke the page."""
+    request = own_id()
+    headers = [(b"User-Agent", "浏览器 13800000000".encode()), (b"X-Request-Id", request.encode())]
+    assert (await gateway.get("/login", headers=headers)).status_code == 200
+    assert (await gateway.post("/logout", headers=headers)).status_code == 403
+    assert "13800000000" not in str(await events.one(request))
