@@ -8,7 +8,10 @@ from kit.events import EventData
 
 
 class AttachmentChanged(EventData):
-    """A scan was uploaded, judged or deleted (`state`). Neither the file nor where it is kept."""
+    """A scan was uploaded, judged or deleted (`state`). Neither the file nor where it is kept.
+
+    `seen`: its owner has looked at it since it was refused; a version of its own, `action` is `seen`.
+    """
 
     TYPE: ClassVar[str] = "attachments.attachment.changed.v1"
     TOPIC: ClassVar[str] = "attachments.changes"
@@ -26,6 +29,7 @@ class AttachmentChanged(EventData):
     width: int | None
     height: int | None
     dpi: int | None
+    seen: bool = False
 
 
 class AccessLogged(access.AccessLogged):

@@ -21,7 +21,10 @@ class FormChanged(EventData):
 
 
 class SignatureChanged(EventData):
-    """A signed form was uploaded, judged, or replaced by a newer one (`state`). Neither the picture nor its place."""
+    """A signed form was uploaded, judged, or replaced by a newer one (`state`). Neither the picture nor its place.
+
+    `seen`: its owner has looked at it since it was refused; a version of its own, `action` is `seen`.
+    """
 
     TYPE: ClassVar[str] = "signature.signature.changed.v1"
     TOPIC: ClassVar[str] = "signature.changes"
@@ -34,6 +37,7 @@ class SignatureChanged(EventData):
     warnings: list[Reason]
     sha256: str
     size: int
+    seen: bool = False
 
 
 class AccessLogged(access.AccessLogged):

@@ -71,5 +71,5 @@ class Checks:
 
 def _measures(scan: Scan) -> Measures:
     density, room = ((said.across, said.down), said.room) if (said := scan.density) else (None, 0.0)
-    size, seen = scan.size, (scan.brightness, scan.contrast, scan.sharpness)
+    size, seen = scan.size, (scan.brightness, scan.contrast, scan.sharpness, scan.ink, scan.grain)
     return Measures(size.width, size.height, density, room, *seen)

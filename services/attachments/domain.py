@@ -16,13 +16,16 @@ SMALLEST_MM, A3_MM = 80, (420, 297)
 """The long side of the smallest certificate, which is a card; both sides of the largest paper that is scanned whole."""
 TOLERANCE = 1.05  # scanners add a margin
 INCH_MM = 25.4
+INK_OVER_GRAIN = 2
 
 
 class Rules(BaseModel):
     """The guide's limits (§5.2): 72–100 dpi, 1:1, JPG, less than 300 kB; and what a check warns of.
 
     1:1 means scanned at the original's size (domain §3): the picture need not be square, its dots must be.
-    Brightness and contrast are of 255; sharpness is the steepest edge as a share of the picture's contrast.
+    Brightness, contrast and ink are of 255; sharpness is the steepest edge as a share of the picture's contrast. Ink is
+    what stands out from its surroundings: a page is blank when it has less than `blank_ink`, or less than twice as much
+    as its calmest part (grain); `certain_ink` is ink whatever the grain (0: no page is blank).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +37,8 @@ class Rules(BaseModel):
     least_brightness: float = 70
     least_contrast: float = 6
     least_sharpness: float = 0.2
+    blank_ink: float = 1.6
+    certain_ink: float = 3.5
 
 
 class Remark(BaseModel):
@@ -59,6 +64,12 @@ class Measures:
     brightness: float
     contrast: float
     sharpness: float
+    ink: float
+    grain: float
+
+    def blank(self, rules: Rules) -> bool:
+        """Whether nothing is on the page: no text, stamp or drawing, only paper, shadow and grain."""
+        return self.ink < min(rules.certain_ink, max(rules.blank_ink, INK_OVER_GRAIN * self.grain))
 
     def dpi(self, rules: Rules) -> int | None:
         """The density that the scanner was set to: of those that are written alike, one that is allowed."""
@@ -99,9 +110,10 @@ def faulty(code: str) -> Verdict:
 
 def judge(found: Measures, rules: Rules) -> Verdict:
     """The verdict on a picture."""
-    density = _density(found, rules)
+    density, blank = _density(found, rules), _blank(found, rules)
     reasons, doubts = (density, []) if rules.density_refuses else ([], density)
-    return Verdict(reasons, [*doubts, *_missing(found), *_paper(found, rules), *_content(found, rules)])
+    content = [] if blank else _content(found, rules)
+    return Verdict([*reasons, *blank], [*doubts, *_missing(found), *_paper(found, rules), *content])
 
 
 def _density(found: Measures, rules: Rules) -> list[Remark]:
@@ -116,6 +128,14 @@ def _density(found: Measures, rules: Rules) -> list[Remark]:
     if not rules.least_dpi <= dpi <= rules.most_dpi:
         return [Remark(code="density_out_of_range", message=f"图片分辨率为 {dpi}dpi，{wanted}")]
     return []
+
+
+def _blank(found: Measures, rules: Rules) -> list[Remark]:
+    told = (
+        "图片是空白的：除纸张底色、阴影和噪点外，没有找到文字、印章或图案。"
+        "请确认有内容的一面朝向镜头、镜头没有被遮住，重新扫描或拍照后上传；字迹很淡的，请调高对比度"
+    )
+    return [Remark(code="blank", message=told)] if found.blank(rules) else []
 
 
 def _missing(found: Measures) -> list[Remark]:

@@ -10,7 +10,7 @@ from services.attachments.store import COLLECTION
 
 def attachment_changed(document: Fields) -> list[NewEvent]:
     """Every version of an attachment is one event with its whole current state."""
-    return [AttachmentChanged.of(document, attachment_id=document["_id"])]
+    return [AttachmentChanged.of(document, attachment_id=document["_id"], seen=document.get("seen", False))]
 
 
 def access_logged(document: Fields) -> list[NewEvent]:

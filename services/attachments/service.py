@@ -1,6 +1,7 @@
 """What can be done with attachments; the only place that decides and writes."""
 
 import hashlib
+from contextlib import suppress
 
 from kit.access import Looks
 from kit.auth import Caller
@@ -79,8 +80,17 @@ class AttachmentService:
             raise NotFound
         await self._looks.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment.id)
         if caller.kind == "practitioner":
-            return attachment, None
+            return await self._seen(caller, attachment), None
         return attachment, await self._attachments.used_by_another(attachment.sha256, attachment.practitioner_id)
+
+    async def _seen(self, caller: Caller, attachment: Attachment) -> Attachment:
+        """The owner looks: written down once, when they learn that it was refused (who saw it needs no notice)."""
+        if attachment.state != "refused" or attachment.seen:
+            return attachment
+        seen = attachment.following(at=self._clock.now(), by=caller.label, action="seen", seen=True)
+        with suppress(Conflict):  # deleted meanwhile, or seen on another page
+            await self._attachments.replace(seen)
+        return seen
 
     async def image(self, caller: Caller, attachment_id: str) -> bytes:
         """The clean picture. Raises `NotFound` also for one that is not accepted."""

@@ -36,6 +36,8 @@ class Attachment(Filed):
     width: int | None = None
     height: int | None = None
     dpi: int | None = None
+    seen: bool = False
+    """Whether its owner has looked at it since it was refused."""
 
     @property
     def image(self) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 State = Literal["queued", "sent", "delivered", "failed", "expired"]
 FINAL: frozenset[State] = frozenset({"delivered", "failed", "expired"})
 OUTCOME_UNKNOWN = "outcome_unknown"
+NOT_NEEDED = "not_needed"
 
 Reason = Literal["throttled", "overloaded", "bad_number", "opted_out", "configuration", "money"]
 HOPELESS: frozenset[Reason] = frozenset({"bad_number", "opted_out"})  # no operator can mend it

@@ -10,7 +10,7 @@ from kit.errors import AppError, Unavailable
 from kit.ids import is_id
 from kit.mongo import Conflict
 from kit.seal import same
-from services.notify.domain import FINAL, OUTCOME_UNKNOWN, Report
+from services.notify.domain import FINAL, NOT_NEEDED, OUTCOME_UNKNOWN, Report
 from services.notify.envelopes import Envelopes
 from services.notify.operators import Operators
 from services.notify.settings import OperatorSettings, ReceiptSettings
@@ -63,7 +63,20 @@ class Receipts:
         return now + self._poll
 
     async def end(self, message: Message, state: str, **fields: object) -> None:
-        """Write the message in its new state, without what is not needed any more. Raises `Conflict`.
+        """Write the message in its new state and count it. Raises `Conflict`."""
+        await self._become(message, state, **fields)
+        metrics.sms_messages.labels(message.purpose, state, message.provider or "none").inc()
+        if state in FINAL - {"delivered"}:
+            logger.warning("message not sent", message_id=message.id, state=state, reason=fields.get("reason"))
+
+    async def withdraw(self, message: Message) -> None:
+        """End a notice that is not needed any more, unless it is being sent: no failure. Raises `Conflict`."""
+        if message.state == "queued" and not message.sending:
+            await self._become(message, "expired", reason=NOT_NEEDED)
+            metrics.sms_messages.labels(message.purpose, "withdrawn", "none").inc()
+
+    async def _become(self, message: Message, state: str, **fields: object) -> None:
+        """The message in its new state, without what is not needed any more.
 
         A notice that failed keeps its phone as long as one that waits for its receipt: it may be sent again by hand.
         """
@@ -76,9 +89,6 @@ class Receipts:
         if done["due_at"] is None:
             done["phone_sealed"] = None
         await self._messages.replace(message.following(at=now, by="notify", action=state, **done))
-        metrics.sms_messages.labels(message.purpose, state, message.provider or "none").inc()
-        if state in FINAL - {"delivered"}:
-            logger.warning("message not sent", message_id=message.id, state=state, reason=fields.get("reason"))
 
     async def note(self, provider: str, report: Report) -> None:
         """Take a receipt; one that is late, repeated or about nothing of ours changes nothing."""

@@ -1,6 +1,7 @@
 """Requests to send something, and what there is to know for them: written down once, handed to the sender."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -11,8 +12,9 @@ from kit.clock import Clock
 from kit.errors import Reject
 from kit.events import EventData
 from kit.ids import derived_id
-from kit.mongo import Duplicate, Projection
+from kit.mongo import Conflict, Duplicate, Projection
 from services.notify.envelopes import Envelopes
+from services.notify.receipts import Receipts
 from services.notify.settings import NoticeSettings, SendingSettings
 from services.notify.store import Message, Messages
 from services.notify.templates import CATALOGUE
@@ -36,12 +38,14 @@ class Requests:
         messages: Messages,
         contacts: Projection,
         envelopes: Envelopes,
+        receipts: Receipts,
         hand_over: HandOver,
         sending: SendingSettings,
         notices: NoticeSettings,
         clock: Clock,
     ) -> None:
-        self._messages, self._contacts, self._envelopes, self._hand_over = messages, contacts, envelopes, hand_over
+        self._messages, self._contacts, self._envelopes, self._receipts = messages, contacts, envelopes, receipts
+        self._hand_over = hand_over
         self._grace, self._notices, self._clock = timedelta(seconds=sending.grace_seconds), notices, clock
 
     async def code_requested(self, event: CodeRequested | ProofRequested) -> None:
@@ -77,13 +81,17 @@ class Requests:
             )  # fmt: skip
 
     async def attachment_changed(self, event: AttachmentChanged) -> None:
-        """Tell who uploaded a scan that it was refused: they may have left the page before its verdict."""
-        if event.state == "refused" and self._notices.scans:
+        """Tell who uploaded a scan that it was refused, unless they see it, delete or replace the scan before long."""
+        if event.seen or event.state == "deleted":
+            await self._withdraw(event.attachment_id)
+        elif event.state == "refused" and self._notices.scans:
             await self._refused(event, event.attachment_id, "scan_refused", by="attachments")
 
     async def signature_changed(self, event: SignatureChanged) -> None:
-        """Tell who uploaded a signed form that it was refused."""
-        if event.state == "refused" and self._notices.signatures:
+        """Tell who uploaded a signed form that it was refused, unless they see it or upload another before long."""
+        if event.seen or event.state == "replaced":
+            await self._withdraw(event.signature_id)
+        elif event.state == "refused" and self._notices.signatures:
             await self._refused(event, event.signature_id, "signature_refused", by="signature")
 
     async def _refused(self, event: EventData, about: str, purpose: str, by: str) -> None:
@@ -96,7 +104,14 @@ class Requests:
         await self._queue(
             derived_id(purpose, about, str(event.version)), event.practitioner_id, purpose,
             about=about, phone=phone, variables=[], before=before, by=by,
+            wait=timedelta(seconds=self._notices.wait_seconds),
         )  # fmt: skip
+
+    async def _withdraw(self, about: str) -> None:
+        """Nobody needs to be told of this any more. A message that is being sent at this moment is sent."""
+        for message in await self._messages.queued_about(about):
+            with suppress(Conflict):
+                await self._receipts.withdraw(message)
 
     async def _known_before(self, event: CertificateChanged) -> str | None:
         """The phone that was bound before this version, as far as it is known."""
@@ -108,17 +123,20 @@ class Requests:
     async def _queue(
         self, identity: str, person: str, purpose: str, *,
         about: str, phone: str, variables: Sequence[str], before: datetime, by: str = "identity",
+        wait: timedelta = timedelta(0),
     ) -> None:  # fmt: skip
-        """Write the message down; it is due later, in case that this process does not live to send it."""
+        """Write the message down, to be sent after `wait`; due later, in case this process does not live to send it."""
         if not CATALOGUE[purpose].takes(variables):
             raise Reject(f"no operator takes such variables for {purpose}")
         now = self._clock.now()
         message = Message.first(
             at=now, by=by, action="queued", id=identity, practitioner_id=person, purpose=purpose, about=about,
-            send_before=before, due_at=now + self._grace, **self._envelopes.addressed(identity, phone, variables),
+            send_before=before, due_at=now + (wait or self._grace),
+            **self._envelopes.addressed(identity, phone, variables),
         )  # fmt: skip
         try:
             await self._messages.insert(message)
         except Duplicate:
             return
-        await self._hand_over(message)
+        if not wait:
+            await self._hand_over(message)

@@ -98,11 +98,15 @@ class ReceiptSettings(BaseModel):
 
 
 class NoticeSettings(BaseModel):
-    """Messages that nobody waits for: which are sent, and how long they are worth sending."""
+    """Messages that nobody waits for: which are sent, and how long they are worth sending.
+
+    `wait_seconds`: how long the owner of a scan or sheet that was refused has to see it for themselves.
+    """
 
     certificates: bool = True
     scans: bool = True
     signatures: bool = True
+    wait_seconds: float = Field(default=90.0, ge=0)
     lifetime_seconds: float = 24 * 3600.0
 
 

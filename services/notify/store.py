@@ -66,6 +66,10 @@ class Messages:
         found = await self._collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=limit)
         return [message.id for message in found]
 
+    async def queued_about(self, about: str) -> list[Message]:
+        """Those about this that are not sent yet, with their histories."""
+        return await self._collection.whole({"state": "queued", "about": about})
+
     async def with_receipt(self, provider: str, receipt: str) -> Message | None:
         """The message that the operator calls by this name."""
         return await self._collection.find_one({"receipt": receipt, "provider": provider})

@@ -81,7 +81,9 @@ def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
     receipts = Receipts(messages, operators, envelopes, settings.receipts, clock)
     sender = Sender(messages, operators, receipts, envelopes, settings.sending, clock)
     contacts = Projection(database, CONTACTS)
-    requests = Requests(messages, contacts, envelopes, sender.hand_over, settings.sending, settings.notices, clock)
+    requests = Requests(
+        messages, contacts, envelopes, receipts, sender.hand_over, settings.sending, settings.notices, clock
+    )
     return requests, sender
 
 

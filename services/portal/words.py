@@ -37,7 +37,11 @@ MESSAGE_STATES = {
     "queued": "等待发送", "sent": "运营商已接收", "delivered": "已送达", "failed": "失败", "expired": "过期",
 }  # fmt: skip
 MESSAGE_TONES = {"delivered": "good", "failed": "bad", "expired": "warn"}
-MESSAGE_REASONS = {"outcome_unknown": "不知是否已发出", "too_late": "超过最迟发送时间"}
+MESSAGE_REASONS = {
+    "outcome_unknown": "不知是否已发出",
+    "too_late": "超过最迟发送时间",
+    "not_needed": "本人已看到结果或已重新上传",
+}
 PROVIDERS = {"tencent": "腾讯云", "aliyun": "阿里云", "none": "未交付"}
 PURPOSES = {
     "login_code": "动态密码", "certificate_issued": "证书申领", "certificate_rebound": "证书改绑",

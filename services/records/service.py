@@ -121,6 +121,8 @@ class RecordService:
         while not written and (record := await self._records.get(told.record_id)):
             if record.followed and not record.followed.precedes(told):
                 return
+            if told.seen and _attachment(told) == record.attachment:
+                return  # that its owner saw the verdict is nothing that a record tells
             written = await self._follow(record, told)
 
     async def _follow(self, record: Record, told: AttachmentChanged) -> bool:

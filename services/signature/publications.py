@@ -15,7 +15,7 @@ def form_changed(document: Fields) -> list[NewEvent]:
 
 def signature_changed(document: Fields) -> list[NewEvent]:
     """Every version of a signature is one event with its whole current state."""
-    return [SignatureChanged.of(document, signature_id=document["_id"])]
+    return [SignatureChanged.of(document, signature_id=document["_id"], seen=document.get("seen", False))]
 
 
 def access_logged(document: Fields) -> list[NewEvent]:

@@ -1,6 +1,7 @@
 """What can be done with signatures: uploaded, looked at."""
 
 import hashlib
+from contextlib import suppress
 
 from kit.access import Looks
 from kit.auth import Caller
@@ -8,7 +9,7 @@ from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.errors import AppError, Hidden, NotFound
 from kit.ids import new_id
-from kit.mongo import Duplicate
+from kit.mongo import Conflict, Duplicate
 from services.signature.domain import JPEG
 from services.signature.forms import SCOPE
 from services.signature.store import Signature, Signatures
@@ -51,7 +52,19 @@ class SignatureService:
     async def of_person(self, caller: Caller, person: str) -> tuple[Signature | None, Signature | None]:
         """What was uploaded last, and what is in force: the newest that was accepted."""
         found = await self._of(caller, person)
+        if caller.kind == "practitioner" and found and found[0].state == "refused" and not found[0].seen:
+            await self._see(caller, found[0].id)
         return (found[0] if found else None), _in_force(found)
+
+    async def _see(self, caller: Caller, signature_id: str) -> None:
+        """The owner looks: written down once, when they learn that it was refused (who saw it needs no notice)."""
+        signature = await self._signatures.get(signature_id)
+        if signature is None or signature.state != "refused" or signature.seen:
+            return
+        with suppress(Conflict):  # replaced meanwhile, or seen on another page
+            await self._signatures.replace(
+                signature.following(at=self._clock.now(), by=caller.label, action="seen", seen=True)
+            )
 
     async def scan(self, caller: Caller, person: str) -> bytes:
         """The straightened page of the signature in force. Raises `NotFound`."""

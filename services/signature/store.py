@@ -57,6 +57,8 @@ class Signature(Filed):
     warnings: list[Remark] = Field(default=[])
     sha256: str
     size: int
+    seen: bool = False
+    """Whether its owner has looked at it since it was refused."""
 
     @property
     def scan(self) -> str:

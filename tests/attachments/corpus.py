@@ -9,9 +9,9 @@ from itertools import product
 from random import Random
 from typing import Any
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageDraw
 
-from tests.support.scans import certificate, padded, scan
+from tests.support.scans import certificate, padded, pixels, scan
 
 MARK = b"<script>alert('planted')</script>"
 LIMIT = 300 * 1024
@@ -167,12 +167,77 @@ def turned(orientation: int, dpi: int) -> bytes:
     return scan(dpi, exif=exif, quality=60)
 
 
-def photographed(dpi: int, chance: Random) -> bytes:
+def photographed(dpi: int, chance: Random, page: Image.Image | None = None) -> bytes:
     """With the grain and the shade of a camera."""
-    page = certificate().resize((800, 1131))
+    page = page or certificate().resize((800, 1131))
     grain = Image.frombytes("L", page.size, chance.randbytes(page.width * page.height)).convert("RGB")
     shade = Image.linear_gradient("L").resize(page.size).convert("RGB")
     return scan(dpi, page=Image.blend(Image.blend(page, grain, 0.08), shade, 0.25), quality=50)
+
+
+def on_paper(draw: Callable[[ImageDraw.ImageDraw, float], None], dpi: int, chance: Random) -> bytes:
+    """Paper with some grain and what is drawn on it; `draw` gets dots a millimetre."""
+    page = Image.new("RGB", pixels(dpi), (246, 244, 238))
+    draw(ImageDraw.Draw(page), dpi / 25.4)
+    grain = Image.frombytes("L", page.size, chance.randbytes(page.width * page.height)).convert("RGB")
+    return scan(dpi, page=Image.blend(page, grain, 0.03), quality=60)
+
+
+def stamped(dpi: int, chance: Random) -> bytes:
+    """Nothing but one stamp, pale or fresh, of 15 to 42 mm."""
+    shade, radius = chance.choice([(200, 40, 40), (240, 205, 200)]), chance.uniform(7.5, 21)
+    return on_paper(
+        lambda pen, mm: pen.ellipse(
+            ((100 - radius) * mm, (180 - radius) * mm, (100 + radius) * mm, (180 + radius) * mm),
+            outline=shade, width=round(1.2 * mm),
+        ),
+        dpi, chance,
+    )  # fmt: skip
+
+
+def pencilled(dpi: int, chance: Random) -> bytes:
+    """A few words in pencil."""
+
+    def draw(pen: ImageDraw.ImageDraw, mm: float) -> None:
+        for word in range(chance.randrange(2, 8)):
+            at = 30 + 18 * word
+            box = (at * mm, 60 * mm, (at + 8) * mm, 68 * mm)
+            pen.rectangle(box, outline=(205, 205, 203), width=max(1, round(0.5 * mm)))
+            pen.line(
+                ((at + 4) * mm, 60 * mm, (at + 4) * mm, 68 * mm), fill=(205, 205, 203), width=max(1, round(0.5 * mm))
+            )
+
+    return on_paper(draw, dpi, chance)
+
+
+def pale(dpi: int, chance: Random) -> bytes:
+    """A certificate of which a copier left a tenth."""
+    page = certificate(chance.randrange(2, 50))
+    return scan(dpi, page=Image.blend(Image.new("RGB", page.size, (246, 246, 246)), page, 0.1), quality=60)
+
+
+def blank(count: int, chance: Random) -> Iterator[bytes]:
+    """Nothing on it: paper with grain, shadow and light falling off, one colour, a lens with its cap on."""
+
+    def paper(colour: tuple[int, int, int], grain: float, shade: float, dpi: int, quality: int) -> bytes:
+        page = Image.new("RGB", pixels(dpi), colour)
+        noise = Image.frombytes("L", page.size, chance.randbytes(page.width * page.height)).convert("RGB")
+        falling = chance.choice([Image.linear_gradient("L"), ImageChops.invert(Image.radial_gradient("L"))])
+        light = falling.resize(page.size).convert("RGB").rotate(chance.choice([0, 180]))
+        return scan(dpi, page=Image.blend(Image.blend(page, light, shade), noise, grain), quality=quality)
+
+    white = (246, 244, 238)
+    kinds: list[Callable[[int], bytes]] = [
+        lambda dpi: paper(white, 0.04, 0, dpi, 75),
+        lambda dpi: paper(white, 0.1, 0, dpi, 60),
+        lambda dpi: paper(white, 0.04, 0.4, dpi, 60),
+        lambda dpi: paper(white, 0, 0.4, dpi, 40),
+        lambda dpi: scan(dpi, page=Image.new("RGB", pixels(dpi), tuple(chance.choices(range(256), k=3)))),
+        lambda dpi: paper((6, 5, 8), 0.04, 0, dpi, 60),
+        lambda dpi: paper((0, 0, 0), 0, 0, dpi, 75),
+        lambda dpi: photographed(dpi, chance, Image.new("RGB", (800, 1131), white)),
+    ]
+    yield from (kinds[number % len(kinds)](chance.randrange(72, 101)) for number in range(count))
 
 
 def good(count: int, chance: Random) -> Iterator[bytes]:
@@ -191,6 +256,11 @@ def good(count: int, chance: Random) -> Iterator[bytes]:
         lambda _: resaved("CMYK", 72, quality=40),
         lambda dpi: turned(chance.randrange(1, 9), dpi),
         lambda dpi: photographed(dpi, chance),
+        lambda dpi: stamped(dpi, chance),
+        lambda dpi: pencilled(dpi, chance),
+        lambda dpi: pale(dpi, chance),
+        lambda dpi: scan(dpi, dark=chance.uniform(0.15, 0.4), quality=60),
+        lambda dpi: scan(dpi, blur=chance.uniform(1, 5), quality=60),
     ]
     yield from (kinds[number % len(kinds)](chance.randrange(72, 101)) for number in range(count))
 

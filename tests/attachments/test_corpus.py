@@ -13,7 +13,7 @@ import pytest
 
 from kit.auth import TokenIssuer
 from tests.attachments.conftest import Uploader
-from tests.attachments.corpus import MARK, good, hostile, many_scans, segments
+from tests.attachments.corpus import MARK, blank, good, hostile, many_scans, segments
 from tests.support.names import seeded
 from tests.support.people import Person
 from tests.support.problems import problem, well_formed
@@ -21,7 +21,7 @@ from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.scans import scan
 
-HOSTILE, GOOD, AT_ONCE = scaled(2_050, 150), scaled(120, 48), 6
+HOSTILE, GOOD, BLANK, AT_ONCE = scaled(2_050, 150), scaled(170, 51), scaled(160, 24), 6
 SHARED = ("attachments-api", "attachments-worker", "records-api", "records-worker", "s3")
 MOST_BYTES = 512 * 1024 * 1024
 # what a picture is made of: begin, JFIF, tables, frame, scan, end
@@ -101,6 +101,11 @@ async def test_every_hostile_file_has_a_verdict_and_no_process_dies_of_one(
 
 async def test_good_scans_are_all_accepted(newcomer: Callable[[], Uploader]) -> None:
     assert await all_judged(newcomer, list(good(GOOD, seeded()))) == Counter(accepted=GOOD)
+
+
+async def test_blank_pages_are_all_refused(newcomer: Callable[[], Uploader]) -> None:
+    """Beside good scans that have little on them, or little light: those are all accepted."""
+    assert await all_judged(newcomer, list(blank(BLANK, seeded()))) == Counter(blank=BLANK)
 
 
 async def test_a_file_that_keeps_its_process_busy_is_refused_and_others_go_on(

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from services.attachments.domain import WITH_SCAN
 from tests.attachments.conftest import ATTACHMENTS, Uploader
@@ -30,6 +30,13 @@ def blank() -> bytes:
     return scan(page=Image.new("RGB", pixels(300), (246, 244, 238)))
 
 
+def stamp() -> Image.Image:
+    """A page with nothing but a small stamp."""
+    page = Image.new("RGB", pixels(300), (246, 244, 238))
+    ImageDraw.Draw(page).ellipse((1600, 2400, 1850, 2650), outline=(200, 40, 40), width=14)
+    return page
+
+
 def in_centimetres(dpi: int, dots: int) -> bytes:
     """As a scanner writes it that counts in whole dots a centimetre."""
     content = scan(dpi)
@@ -44,6 +51,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "density_out_of_range 27 a cm": lambda: in_centimetres(72, 27),
     "density_out_of_range 40 a cm": lambda: in_centimetres(100, 40),
     "density_unequal": lambda: scan(100, says=(100, 72)),
+    "blank": blank,
     "damaged": lambda: half(scan()),
     "too_many_pixels": huge,
 }
@@ -57,10 +65,15 @@ async def test_a_broken_rule_is_named_and_the_sentence_says_what_to_do(uploader:
     assert "请" in verdict["reasons"][0]["message"]
 
 
+async def test_blank_says_what_is_meant_and_a_page_of_one_stamp_is_not(uploader: Uploader) -> None:
+    [reason] = (await uploader.judged(blank()))["reasons"]
+    assert "没有找到文字、印章或图案" in reason["message"]
+
+
 WARNED: dict[str, Callable[[], bytes]] = {
     "density_missing": lambda: scan(says=(0, 0)),
     "size_implausible": lambda: scan(200, says=(72, 72), quality=20),
-    "nearly_blank": blank,
+    "nearly_blank": lambda: scan(page=stamp()),
     "too_dark": lambda: scan(dark=0.25),
     "blurred": lambda: scan(blur=5),
 }

@@ -1,12 +1,12 @@
 """Notices about the digital certificate, the contacts behind them, and what an operator may send once more."""
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
 
+from contracts.attachments import AttachmentChanged
 from contracts.identity import CONTACT_CONTEXT, CertificateChanged
 from deploy.local.people import random_phone
 from kit import mongo
@@ -62,23 +62,87 @@ async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_cer
     assert len(await sms_operators.inbox(other)) == 3, "with the code that bound it"
 
 
-async def test_who_uploaded_a_scan_is_told_when_it_is_refused_and_only_then(
+async def uploaded(session: Session, content: bytes) -> tuple[str, str]:
+    """A scan of a new record: the record's id, the attachment's."""
+    made = await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})
+    record = made.json()["record_id"]
+    sent = await session.call("POST", scan_of(record), files={"file": ("a.jpg", content)}, data={"title": "学历证书"})
+    assert sent.status_code == 202, sent.text
+    return record, sent.json()["attachment_id"]
+
+
+def scan_of(record: str) -> str:
+    return f"/api/attachments/records/{record}/attachment"
+
+
+REFUSED = scan(72, says=(150, 150))
+
+
+async def test_who_left_before_the_verdict_is_told_when_their_scan_is_refused_and_only_then(
     window: Window, login_page: LoginPage, sms_operators: Operators
 ) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
-    for content, state in ((scan(72), "accepted"), (scan(72, says=(150, 150)), "refused")):
-        made = await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})
-        path = f"/api/attachments/records/{made.json()['record_id']}/attachment"
-        sent = await session.call("POST", path, files={"file": ("a.jpg", content)}, data={"title": "学历证书"})
-        assert sent.status_code == 202, sent.text
-        await eventually(partial(reached, session, path, state), 20, f"it is {state}")
+    for content in (scan(72), REFUSED):
+        await uploaded(session, content)
     await arrives(sms_operators, citizen.phone, "scan_refused")
     assert await told(sms_operators, citizen.phone, "scan_refused") == 1
 
 
-async def reached(session: Session, path: str, state: str) -> bool:
-    return bool((await session.call("GET", path)).json()["state"] == state)
+async def test_who_looks_at_the_verdict_or_uploads_again_gets_no_message(
+    window: Window, login_page: LoginPage, sms_operators: Operators, operator: Staff, stack: RunningStack
+) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    (watched, first), (replaced, second) = await uploaded(session, REFUSED), await uploaded(session, REFUSED)
+
+    async def refused() -> bool:
+        return bool((await session.call("GET", scan_of(watched))).json()["state"] == "refused")
+
+    await eventually(refused, 20, "the person sees that it is refused")
+    await message_about(operator, second, "queued")
+    assert (await session.call("DELETE", scan_of(replaced))).status_code == 204
+    for about in (first, second):
+        assert (await message_about(operator, about, "expired"))["reason"] == "not_needed"
+    assert await told(sms_operators, citizen.phone, "scan_refused") == 0
+    async with mongo.connect(stack.mongo, "attachments") as database:
+        seen = await database["attachments"].find_one({"_id": first}) or {}
+    for _ in range(3):
+        await session.call("GET", scan_of(watched))
+    async with mongo.connect(stack.mongo, "attachments") as database:
+        assert (await database["attachments"].find_one({"_id": first}) or {})["version"] == seen["version"] == 3
+
+
+def judged(person: str, attachment: str, version: int, **told: Any) -> AttachmentChanged:
+    """As attachments tells it."""
+    return AttachmentChanged.model_validate(
+        {
+            "practitioner_id": person, "version": version, "action": "x", "changed": [], "at": datetime.now(UTC),
+            "attachment_id": attachment, "record_id": own_id(), "kind": "education", "state": "refused", "title": "a",
+            "reasons": [], "warnings": [], "sha256": "0", "size": 1, "width": None, "height": None, "dpi": None,
+        } | told
+    )  # fmt: skip
+
+
+async def test_a_notice_waits_is_withdrawn_once_and_is_not_made_again_by_a_replay(stack: RunningStack) -> None:
+    operator = stack.facts["sms_inbox"].removeprefix("http://")
+    settings = {"NOTICES__WAIT_SECONDS": "600"}
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), settings) as sending:
+        bus, person, attachment = own_settings(stack, {}, {}).bus, own_id(), own_id()
+        issued = certificate(1, "issued", random_phone(), person=person, bus=bus)
+        await sending.requests.certificate_changed(issued)
+        refused, seen = judged(person, attachment, 2), judged(person, attachment, 3, seen=True)
+        await sending.requests.attachment_changed(refused)
+        waiting = await sending.about(attachment)
+        assert waiting.due_at
+        assert (waiting.state, waiting.attempts) == ("queued", 0)
+        assert waiting.due_at - waiting.created_at == timedelta(seconds=600)
+        for event in (seen, refused, seen, judged(person, attachment, 4, state="deleted")):
+            await sending.requests.attachment_changed(event)
+        withdrawn = await sending.about(attachment)
+        assert (withdrawn.state, withdrawn.reason, withdrawn.version) == ("expired", "not_needed", 2)
+        assert (withdrawn.phone_sealed, withdrawn.due_at) == (None, None)
+        assert await sending.database["messages"].count_documents({"about": attachment}) == 1
 
 
 def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:

@@ -67,6 +67,18 @@ async def test_told_twice_or_out_of_order_the_newest_stands(person: Person, serv
     assert [[change["field"] for change in entry["changes"]] for entry in history[1:]] == [["attachment"]] * 4
 
 
+async def test_that_its_owner_saw_the_verdict_is_no_version_of_a_record(person: Person, service: RecordService) -> None:
+    """Or the form that they are about to save would be out of date."""
+    record, attachment_id = await person.created(), own_id()
+    refused = told(record, attachment_id, 2, "refused", 1)
+    seen = told(record, attachment_id, 3, "refused", 2).model_copy(update={"seen": True})
+    for event in (refused, seen, refused, seen):
+        await service.follow(event)
+        assert await shown(person, record) == (2, (attachment_id, "refused"))
+    await service.follow(told(record, attachment_id, 4, "deleted", 3))
+    assert await shown(person, record) == (3, None)
+
+
 async def test_whoever_changes_the_record_meanwhile_loses_nothing(person: Person, service: RecordService) -> None:
     record, attachment_id = await person.created(), own_id()
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import cv2
 import numpy as np
 import orjson
 import pytest
 
+from kit import mongo
 from kit.blobs import Bucket
 from kit.clock import ManualClock
 from services.signature.sheet import LAYOUT, code_text
@@ -159,6 +161,18 @@ async def test_a_new_signature_replaces_the_old_one_and_a_refused_one_does_not(
     second = await signer.judged(await signer.signed(rng))
     assert second["accepted"]["signature_id"] == second["signature_id"] != first["signature_id"]
     assert (await signer.file("image")).content != image
+
+
+async def test_that_the_person_saw_a_refusal_is_written_down_once(
+    signer: Signer, stack: RunningStack, rng: Random
+) -> None:
+    refused = await signer.judged(scanned(await signer.printed(), rng)[0])
+    for _ in range(3):
+        assert (await signer.look())["state"] == "refused"
+    async with mongo.connect(stack.mongo, "signature") as database:
+        stored: dict[str, Any] = await database["signatures"].find_one({"_id": refused["signature_id"]}) or {}
+    assert [entry["action"] for entry in stored["history"]] == ["uploaded", "refused", "seen"]
+    assert stored["seen"]
 
 
 @pytest.mark.parametrize(
