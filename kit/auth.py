@@ -37,6 +37,8 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     session: str | None = None
     reason: str = ""
+    auth_time: int | None = None
+    """When a practitioner last proved who they are by a code, in Unix seconds (OpenID Connect Core §2)."""
 
     @property
     def label(self) -> str:
@@ -57,6 +59,20 @@ class Caller:
         """Raises 403 `forbidden` when the caller has neither."""
         if not self.may(role=role, scope=scope):
             raise AppError(403, "forbidden", "您没有权限进行此操作")
+
+    def require_fresh(self, seconds: int, now: datetime) -> None:
+        """Raises 403 `fresh_proof_required` when a practitioner's last code is older; others have no codes."""
+        if self.kind != "practitioner":
+            return
+        if self.auth_time is None or now.timestamp() - self.auth_time > seconds:
+            raise FreshProofRequired(seconds)
+
+
+class FreshProofRequired(AppError):
+    """The caller has to prove once more who they are; a proof counts for `max_age` seconds."""
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__(403, "fresh_proof_required", "为保护您的信息，请先输入动态密码", max_age=max_age)
 
 
 class Unauthorized(AppError):
@@ -84,6 +100,8 @@ class TokenIssuer:
             "iat": now, "exp": now + self.lifetime_seconds, "kind": caller.kind, "sid": caller.session,
             "roles": sorted(caller.roles), "scope": " ".join(sorted(caller.scopes)),
         }  # fmt: skip
+        if caller.auth_time is not None:
+            claims["auth_time"] = caller.auth_time
         header = {"alg": ALGORITHMS[0], "kid": self._keys[0].kid, "typ": "at+jwt"}
         return jwt.encode(header, claims, self._keys[0], algorithms=ALGORITHMS)
 
@@ -113,7 +131,7 @@ class TokenVerifier:
     REFRESH_SECONDS = 300  # a key that the issuer withdrew is forgotten
 
     def __init__(self, fetch: FetchKeys, settings: TokenSettings, clock: Clock) -> None:
-        self._fetch, self._clock = fetch, clock
+        self._fetch, self._clock, self._fresh_seconds = fetch, clock, settings.fresh_seconds
         self._keys: KeySet | None = None
         self._fetched_at: datetime | None = None
         self._lock = asyncio.Lock()
@@ -137,6 +155,10 @@ class TokenVerifier:
         if expires + LEEWAY_SECONDS < self._clock.now().timestamp():
             raise Unauthorized("token_expired")
         return caller
+
+    def require_fresh(self, caller: Caller) -> None:
+        """Raises 403 `fresh_proof_required`, see `Caller.require_fresh`."""
+        caller.require_fresh(self._fresh_seconds, self._clock.now())
 
     async def ready(self) -> None:
         """A readiness check: the issuer's keys are here."""
@@ -213,4 +235,5 @@ def _caller(claims: dict[str, object]) -> Caller:
         roles=frozenset(cast(list[str], claims.get("roles") or [])),
         scopes=frozenset(str(claims.get("scope") or "").split()),
         session=cast(str | None, claims.get("sid")),
+        auth_time=cast(int | None, claims.get("auth_time")),
     )

@@ -231,6 +231,16 @@ async def _caller(request: Request) -> Caller:
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+async def _fresh_caller(request: Request, caller: CallerDep) -> Caller:
+    verifier: TokenVerifier = request.app.state.verifier
+    verifier.require_fresh(caller)
+    return caller
+
+
+FreshCallerDep = Annotated[Caller, Depends(_fresh_caller)]
+"""For what can't be undone: a practitioner's last code must not be old (403 `fresh_proof_required`)."""
 ACCESS_REASON: dict[str, object] = {  # no parameter of a function: it would cost every reader of their own file 0.2 ms
     "parameters": [{
         "name": "X-Access-Reason", "in": "header", "required": False, "schema": {"type": "string"},

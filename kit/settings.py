@@ -68,11 +68,12 @@ class BlobSettings(BaseModel):
 
 
 class TokenSettings(BaseModel):
-    """How access tokens are checked."""
+    """How access tokens are checked; for how long a practitioner's last code counts as a fresh proof."""
 
     issuer: str
     audience: str
     jwks_url: str
+    fresh_seconds: int = Field(default=600, ge=60)
 
 
 def _strong(key: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Routes of identity: translate between HTTP and the services, decide nothing."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
@@ -56,6 +56,7 @@ from services.identity.codes import Codes
 from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
 from services.identity.login import LoginService
+from services.identity.proofs import Proofs
 from services.identity.service import Asked, IdentityService
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Certificate, Challenge, Practitioner
@@ -72,6 +73,7 @@ class Services:
     captchas: Captchas
     login: LoginService
     sessions: Sessions
+    proofs: Proofs
     accounts: AccountService
     accesses: AccessLog
     erasures: Erasures
@@ -89,10 +91,8 @@ Device = Annotated[str, Header(alias="user-agent", max_length=400)]
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
-def _tokens(tokens: Tokens) -> dict[str, str | int]:
-    return {
-        "access_token": tokens.access_token, "expires_in": tokens.expires_in, "refresh_token": tokens.refresh_token,
-    }  # fmt: skip
+def _tokens(tokens: Tokens) -> dict[str, object]:
+    return asdict(tokens)
 
 
 def _code(codes: Codes, challenge: Challenge) -> CodeOut:
@@ -181,6 +181,20 @@ async def log_out(services: ServicesDep, caller: CallerDep) -> None:
         await services.sessions.end(caller, caller.session)
 
 
+@router.post("/sessions/current/codes", status_code=202)
+async def request_proof_code(services: ServicesDep, caller: CallerDep, request: Request) -> CodeOut:
+    """Send a code to the phone of who is logged in, for a fresh proof."""
+    return _code(services.codes, await services.proofs.send_code(caller, client_address(request)))
+
+
+@router.post("/sessions/current/proofs")
+async def prove(services: ServicesDep, caller: CallerDep, request: Request, body: SessionIn) -> TokensOut:
+    """Prove with that code who is logged in: the next pair of tokens, whose `auth_time` is now."""
+    address = client_address(request)
+    tokens = await services.proofs.prove(caller, body.challenge_id, body.code, address)
+    return TokensOut.model_validate(_tokens(tokens))
+
+
 @router.get("/sessions")
 async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[SessionOfMine]:
     """My sessions, newest first."""
@@ -190,7 +204,7 @@ async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[Sessio
 
 @router.delete("/sessions/{session_id}", status_code=204)
 async def end_session(services: ServicesDep, caller: CallerDep, session_id: Id) -> None:
-    """End one of my sessions."""
+    """End one of my sessions; another than this one asks a practitioner for a fresh proof."""
     await services.sessions.end(caller, session_id)
 
 

@@ -72,12 +72,13 @@ class RefreshIn(In):
 
 
 class TokensOut(Out):
-    """A pair of tokens."""
+    """A pair of tokens; `auth_time`: when the session last proved a code, in Unix seconds."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
     expires_in: int
     refresh_token: str
+    auth_time: int
 
 
 class SessionOut(TokensOut):

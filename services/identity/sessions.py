@@ -5,10 +5,10 @@ They are documents, not cache entries: when Redis is away people still log in, a
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from kit.auth import Caller, TokenIssuer
+from kit.auth import Caller, TokenIssuer, Unauthorized
 from kit.clock import Clock
 from kit.errors import AppError, NotFound, NotYours
 from kit.ids import secret_id
@@ -20,11 +20,12 @@ from services.identity.store import Certificate, Session, SessionKind, Staff, St
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a log-in or a refresh gives."""
+    """What a log-in, a refresh or a fresh proof gives; `auth_time` as in the access token."""
 
     access_token: str
     expires_in: int
     refresh_token: str
+    auth_time: int | None
 
 
 class RefreshInvalid(AppError):
@@ -37,8 +38,17 @@ class RefreshInvalid(AppError):
 class Sessions:
     """Opens, refreshes, lists and ends sessions."""
 
-    def __init__(self, store: Store, issuer: TokenIssuer, settings: SessionSettings, key: bytes, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        issuer: TokenIssuer,
+        settings: SessionSettings,
+        fresh_seconds: int,
+        key: bytes,
+        clock: Clock,
+    ) -> None:
         self._store, self._issuer, self._key, self._clock = store, issuer, key, clock
+        self._fresh_seconds = fresh_seconds
         self._lasts: Mapping[SessionKind, timedelta] = {
             "practitioner": timedelta(seconds=settings.practitioner_seconds),
             "staff": timedelta(seconds=settings.staff_seconds),
@@ -61,11 +71,11 @@ class Sessions:
     async def _open(self, kind: SessionKind, caller: Caller, bound_to: str, address: str, device: str) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
         fields = {"subject": caller.subject, "bound_to": bound_to, "address": address, "device": device}
-        times = {"used_at": now, "expires_at": now + min(self._lasts[kind], self._idle[kind])}
+        times = {"proved_at": now, "used_at": now, "expires_at": now + min(self._lasts[kind], self._idle[kind])}
         identity = {"id": caller.session, "kind": kind, "secret_hash": self._hash(secret)}
         session = Session.first(at=now, by=caller.label, action="opened", **identity, **fields, **times)
         await self._store.sessions.insert(session)
-        return self._tokens(caller, secret)
+        return self._tokens(caller, session, secret)
 
     async def refresh(self, token: str) -> Tokens:
         """The next pair of tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
@@ -77,22 +87,41 @@ class Sessions:
         if caller is None or not same(self._hash(secret), session.secret_hash):
             await self._end(session)
             raise RefreshInvalid
-        return self._tokens(caller, await self._rotated(session))
+        try:
+            return await self._rotated(caller, session)
+        except Conflict:  # the same token twice at once: one of the two is a thief's, or an impatient click's
+            raise RefreshInvalid from None
+
+    async def live(self, caller: Caller) -> Session:
+        """The session that the caller's token is of, with its history. Raises `Unauthorized`."""
+        session = await self._live(caller.session or "")
+        if session is None or session.subject != caller.subject:
+            raise Unauthorized
+        return session
+
+    async def prove(self, caller: Caller) -> Tokens:
+        """The next pair of tokens: this session has proved just now whose it is. Raises `Unauthorized`."""
+        session = await self.live(caller)
+        speaks_for = await self._caller(session)
+        if speaks_for is None:
+            raise Unauthorized
+        try:
+            return await self._rotated(speaks_for, session, proved_at=self._clock.now())
+        except Conflict:  # it was refreshed this very moment
+            return await self.prove(caller)
 
     async def _live(self, identity: str) -> Session | None:
         session = await self._store.sessions.get(identity)
         return session if session and not session.ended and session.expires_at > self._clock.now() else None
 
-    async def _rotated(self, session: Session) -> str:
+    async def _rotated(self, caller: Caller, session: Session, **proved: datetime) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
         expires = min(session.created_at + self._lasts[session.kind], now + self._idle[session.kind])
-        fields = {"secret_hash": self._hash(secret), "used_at": now, "expires_at": expires}
+        fields = {"secret_hash": self._hash(secret), "used_at": now, "expires_at": expires, **proved}
         rotated = session.following(at=now, by=f"{session.kind}:{session.subject}", action="refreshed", **fields)
-        try:  # a history of a hundred refreshes tells nothing: how it began is enough
-            await self._store.sessions.replace(rotated.model_copy(update={"history": session.history[:1]}))
-        except Conflict:  # the same token twice at once: one of the two is a thief's, or an impatient click's
-            raise RefreshInvalid from None
-        return secret
+        # a history of a hundred refreshes tells nothing: how it began is enough
+        await self._store.sessions.replace(rotated.model_copy(update={"history": session.history[:1]}))
+        return self._tokens(caller, rotated, secret)
 
     async def _caller(self, session: Session) -> Caller | None:
         """Who the session speaks for, if that is still so."""
@@ -115,13 +144,15 @@ class Sessions:
     async def end(self, caller: Caller, session_id: str) -> None:
         """End one of the caller's own sessions: no refresh from now on, the access token runs out within minutes.
 
-        Raises `NotFound`, `NotYours`; ending twice is fine.
+        Raises `NotFound`, `NotYours`, 403 `fresh_proof_required` for another than the token's; ending twice is fine.
         """
         session = await self._store.sessions.get(session_id)
         if session is None:
             raise NotFound
         if session.subject != caller.subject:
             raise NotYours
+        if session_id != caller.session:
+            caller.require_fresh(self._fresh_seconds, self._clock.now())
         await self._end(session)
 
     async def end_all(self, subject: str) -> None:
@@ -140,8 +171,10 @@ class Sessions:
             if again:
                 await self._end(again)
 
-    def _tokens(self, caller: Caller, secret: str) -> Tokens:
-        return Tokens(self._issuer.issue(caller), self._issuer.lifetime_seconds, f"{caller.session}.{secret}")
+    def _tokens(self, caller: Caller, session: Session, secret: str) -> Tokens:
+        proved = int((session.proved_at or session.created_at).timestamp())
+        token = self._issuer.issue(replace(caller, auth_time=proved))
+        return Tokens(token, self._issuer.lifetime_seconds, f"{caller.session}.{secret}", proved)
 
     def _hash(self, secret: str) -> str:
         return keyed_hash(self._key, "refresh", secret)

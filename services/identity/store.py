@@ -129,9 +129,14 @@ class Client(Document):
 
 
 class Session(Document):
-    """One log-in. `bound_to`: the certificate's phone or the person's roles at that time."""
+    """One log-in. `bound_to`: the certificate's phone or the person's roles at that time.
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "used_at", "expires_at"}
+    `proved_at`: when a code was proved last; in sessions of before, when they began.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
+        "secret_hash", "proved_at", "used_at", "expires_at"
+    }  # fmt: skip
 
     kind: SessionKind
     subject: str
@@ -139,6 +144,7 @@ class Session(Document):
     secret_hash: str
     address: str
     device: str
+    proved_at: datetime | None = None
     used_at: datetime
     expires_at: datetime
     ended: bool = False

@@ -51,6 +51,7 @@ from services.identity.imports import KIND, PractitionerImport
 from services.identity.keys import Keys
 from services.identity.login import LoginService
 from services.identity.portraits import Portraits
+from services.identity.proofs import Proofs
 from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
@@ -89,7 +90,9 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
     ):
         store = Store(database)
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
-        sessions = Sessions(store, issuer, settings.sessions, settings.codes.hmac_key, clock)
+        sessions = Sessions(
+            store, issuer, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock
+        )  # fmt: skip
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
         pool = Pool(redis.cache, settings.captchas)
         captchas = Captchas(redis.cache, pool, settings.captchas, clock)
@@ -99,10 +102,12 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         accounts = AccountService(store, keys.rest, sessions, issuer, throttle, delays, settings.codes.hmac_key, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, clock), AccessLog(store, looks)
+        proofs = Proofs(store, keys, codes, sessions, throttle)
         certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
         erasures = Erasures(store, clock)
         services = Services(
-            identity, certificates, codes, captchas, login, sessions, accounts, accesses, erasures, throttle, issuer,
+            identity, certificates, codes, captchas, login, sessions, proofs, accounts, accesses, erasures,
+            throttle, issuer,
             clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)

@@ -47,11 +47,12 @@ class CodeState(Answer):
 
 
 class Tokens(Answer):
-    """What a log-in or a refresh gives; `expires_in` seconds."""
+    """What a log-in, a refresh or a fresh proof gives; `expires_in` seconds, `auth_time` of the last code (Unix)."""
 
     access_token: str
     expires_in: int
     refresh_token: str
+    auth_time: float = 0
     practitioner_id: str = ""
     staff_id: str = ""
     roles: list[str] = []

@@ -8,7 +8,16 @@ from starlette.responses import Response
 
 from kit.errors import Unavailable
 from services.portal.sessions import SessionOver
-from services.portal.visits import Elsewhere, FormExpired, Visit, own_path, visit_of
+from services.portal.visits import (
+    FRESH_PROOF_REQUIRED,
+    HELD_BYTES,
+    Elsewhere,
+    FormExpired,
+    Visit,
+    file_too_large,
+    own_path,
+    visit_of,
+)
 
 NOT_THERE = "您要找的页面不存在，或者内容已被删除。请返回首页重新查找。"
 TITLES = {403: "不能继续", 404: "没有找到", 413: "文件过大", 429: "操作过于频繁", 503: "系统繁忙"}
@@ -22,6 +31,8 @@ async def render_error(request: Request, problem: Problem) -> Response:
         return visit.go(problem.path)
     if isinstance(problem, SessionOver) or problem.type == "unauthorized":
         return await _to_login(visit)
+    if problem.type == FRESH_PROOF_REQUIRED and visit.session:
+        return await _to_proof(visit)
     if isinstance(problem, FormExpired) and visit.owner:
         return await _of_another_session(visit, problem)
     return await _page(visit, problem)
@@ -43,6 +54,15 @@ async def _kept(visit: Visit) -> bool:
         return await visit.keep_draft()
     except Unavailable:
         return False
+
+
+async def _to_proof(visit: Visit) -> Response:
+    """The form is kept with its file; when its person has proved who they are, it goes on from there."""
+    if visit.file and len(visit.file) > HELD_BYTES:
+        return await _page(visit, file_too_large(HELD_BYTES))
+    if visit.request.method == "POST":
+        await visit.hold()
+    return visit.go(visit.proves)
 
 
 async def _of_another_session(visit: Visit, problem: Problem) -> Response:

@@ -38,3 +38,7 @@ class LoginCalls:
         """A session for the right code."""
         body = {"challenge_id": challenge_id, "code": code}
         return await self._backend.read(self._asker, "identity", Tokens, "POST", "/login/sessions", json=body)
+
+    async def proof_code(self) -> CodeSent:
+        """Send a code to who is logged in, for a fresh proof."""
+        return await self._backend.read(self._asker, "identity", CodeSent, "POST", "/sessions/current/codes")

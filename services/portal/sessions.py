@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import re
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +15,7 @@ from kit.errors import AppError
 from services.portal.answers import Tokens
 from services.portal.backend import Asker, Backend, Refused
 from services.portal.settings import SessionSettings
-from services.portal.vault import Vault
+from services.portal.vault import Kept, Vault
 
 Kind = Literal["practitioner", "staff"]
 COOKIE_BYTES = 32
@@ -25,7 +27,7 @@ WAIT_SECONDS = 0.05
 
 
 class Session(BaseModel):
-    """Whose browser it is; `access_until` is a Unix time."""
+    """Whose browser it is; `access_until`, and `auth_time` of the last code, are Unix times."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,12 +38,13 @@ class Session(BaseModel):
     access_token: str = ""
     access_until: float = 0
     refresh_token: str = ""
+    auth_time: float = 0
 
     def with_tokens(self, tokens: Tokens, clock: Clock) -> "Session":
         """The same session with the tokens that were just given."""
         until = clock.now().timestamp() + tokens.expires_in
-        given = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "access_until": until}
-        return self.model_copy(update=given)
+        given = tokens.model_dump(include={"access_token", "refresh_token", "auth_time"})
+        return self.model_copy(update={**given, "access_until": until})
 
 
 class SessionOver(AppError):
@@ -90,21 +93,51 @@ class Sessions:
                 raise SessionOver
             if self._lasts(session):
                 return session
-            if await self._vault.cache.claim(_claim(cookie), "1", REFRESH_SECONDS):
+            if await self._claimed(cookie):
                 try:
                     return await self._refreshed(cookie, asker)
                 finally:
                     await self._vault.drop(_claim(cookie))
             await asyncio.sleep(WAIT_SECONDS)
 
+    async def prove(self, cookie: str, asker: Asker, challenge_id: str, code: str) -> Session:
+        """The session with a fresh proof. Raises `SessionOver`, `Refused` when it is not the code."""
+        async with self._alone(cookie):
+            kept, session = await self._kept(cookie)
+            body = {"challenge_id": challenge_id, "code": code}
+            asker, path = asker.with_token(session.access_token), "/sessions/current/proofs"
+            tokens = await self._backend.read(asker, "identity", Tokens, "POST", path, json=body)
+            return await self._with_tokens(cookie, kept, session, tokens)
+
+    @asynccontextmanager
+    async def _alone(self, cookie: str) -> AsyncIterator[None]:
+        while True:
+            if await self._claimed(cookie):
+                break
+            await asyncio.sleep(WAIT_SECONDS)
+        try:
+            yield
+        finally:
+            await self._vault.drop(_claim(cookie))
+
+    async def _claimed(self, cookie: str) -> bool:
+        """Whether nobody else is about to rewrite the session."""
+        return await self._vault.cache.claim(_claim(cookie), "1", REFRESH_SECONDS)
+
     async def _refreshed(self, cookie: str, asker: Asker) -> Session:
+        kept, session = await self._kept(cookie)
+        if self._lasts(session):  # by whoever held the claim before
+            return session
+        return await self._with_tokens(cookie, kept, session, await self._next_tokens(cookie, session, asker))
+
+    async def _kept(self, cookie: str) -> tuple[Kept, Session]:
         kept = await self._vault.get(_key(cookie))
         if kept is None:
             raise SessionOver
-        session = Session.model_validate_json(kept.text)
-        if self._lasts(session):  # by whoever held the claim before
-            return session
-        following = session.with_tokens(await self._next_tokens(cookie, session, asker), self._clock)
+        return kept, Session.model_validate_json(kept.text)
+
+    async def _with_tokens(self, cookie: str, kept: Kept, session: Session, tokens: Tokens) -> Session:
+        following = session.with_tokens(tokens, self._clock)
         if not await self._vault.swap(_key(cookie), kept, following.model_dump_json(), self._idle):
             raise SessionOver  # it was ended meanwhile
         return following

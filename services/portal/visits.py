@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, cast
+from urllib.parse import quote
 
 from fastapi import Depends, Request
+from pydantic import Base64Bytes, BaseModel
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from kit import security
@@ -34,6 +36,9 @@ LARGE_COOKIE = "__Host-large"
 CSRF = "csrf"
 GIVEN_UP = "afresh"
 """In a page's address: without what was typed there before."""
+PROOF, FRESH_PROOF_REQUIRED = "/account/proof", "fresh_proof_required"
+HELD_SECONDS, HELD_BYTES = 600, 5 * 1024 * 1024
+"""Of a form that waits for a fresh proof; no file that goes with one may be larger."""
 MOST_FIELDS, MOST_FIELD_BYTES, MOST_FILE_BYTES = 60, 192 * 1024, 10 * 1024 * 1024
 """Of a field: a portrait that a card reader gave, in base64, percent-encoded."""
 
@@ -44,6 +49,14 @@ class Elsewhere(AppError):
     def __init__(self, path: str) -> None:
         super().__init__(303, "elsewhere", "")
         self.path = path
+
+
+class Held(BaseModel):
+    """A form with its file, while its person proves who they are; `page` is where it stands."""
+
+    page: str
+    fields: dict[str, str]
+    file: Base64Bytes | None
 
 
 class FormExpired(AppError):
@@ -67,6 +80,7 @@ class Portal:
     sealer: Sealer
     clock: Clock
     draft_seconds: int
+    fresh_seconds: int
     watch: Watch
     letters: Letters
     reader: str | None
@@ -142,9 +156,22 @@ class Visit:
         return self.own_file
 
     def still_there(self, error: AppError) -> None:
-        """Raises `SessionOver` when a service's refusal means that the session has ended."""
+        """Raises what no form can answer: `SessionOver` when the session has ended, and what asks for a proof."""
         if error.status == 401:
             raise SessionOver from error
+        if error.code == FRESH_PROOF_REQUIRED:
+            raise error
+
+    @property
+    def proves(self) -> str:
+        """The page where its person proves who they are, before they come back here."""
+        return f"{PROOF}?next={quote(self.here if self.request.method == 'GET' else self.path)}"
+
+    def require_fresh(self, then: str) -> None:
+        """For what the portal itself composes: first a fresh proof, then the page `then`. Raises `Elsewhere`."""
+        proved = self.session.auth_time if self.session else 0
+        if self.portal.clock.now().timestamp() - proved > self.portal.fresh_seconds:
+            raise Elsewhere(f"{PROOF}?next={quote(then)}")
 
     def accept(self, fields: Mapping[str, str]) -> None:
         """Take the fields of a form. Raises `FormExpired` unless this browser was given it, as it is logged in now.
@@ -202,6 +229,20 @@ class Visit:
         await self.forget_draft()
         return self.go(path)
 
+    async def hold(self) -> None:
+        """Keep the form and its file for this browser and person until they have proved who they are."""
+        file = base64.b64encode(self.file) if self.file else None
+        held = Held(page=self.form_page, fields=self.form, file=file)
+        await self.portal.vault.put(self._held(self.path), held.model_dump_json(), HELD_SECONDS)
+
+    async def take_held(self, path: str) -> Held | None:
+        """What `hold` kept when it was sent to `path`; it is given once."""
+        kept = await self.portal.vault.take(self._held(path))
+        return Held.model_validate_json(kept.text) if kept else None
+
+    def _held(self, path: str) -> str:
+        return f"held:{self.session.subject if self.session else ''}:{mark(self.cookie)}:{path}"
+
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """The page, made of a template."""
         large = LARGE_COOKIE in self.request.cookies
@@ -247,7 +288,7 @@ async def _fields(visit: Visit) -> dict[str, str]:
         def too_large(fields: Mapping[str, str]) -> AppError:
             with suppress(FormExpired):
                 visit.accept(fields)
-            return _too_large()
+            return file_too_large()
 
         read = await read_form(
             request, MOST_FILE_BYTES, too_large, most_fields=MOST_FIELDS, room=MOST_FIELD_BYTES, to_its_end=True
@@ -258,8 +299,9 @@ async def _fields(visit: Visit) -> dict[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-def _too_large() -> AppError:
-    return AppError(413, "file_too_large", f"文件过大，请选择小于 {MOST_FILE_BYTES // 1024**2}MB 的文件")
+def file_too_large(most: int = MOST_FILE_BYTES) -> AppError:
+    """A file of that many bytes or more."""
+    return AppError(413, "file_too_large", f"文件过大，请选择小于 {most // 1024**2}MB 的文件")
 
 
 async def _anybody(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:

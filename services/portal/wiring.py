@@ -24,6 +24,7 @@ from services.portal.pages import (
     login,
     messages,
     operators,
+    proof,
     records,
     scans,
     signature,
@@ -40,8 +41,8 @@ from services.portal.watch import Watch
 NAME = "portal"
 HERE = Path(__file__).parent
 ROUTERS = (
-    login.router, records.router, scans.router, signature.router, account.router, file.router, site.router,
-    staff.router, window.router, attended.router, certificate.router, messages.router, operators.router,
+    login.router, records.router, scans.router, signature.router, account.router, proof.router, file.router,
+    site.router, staff.router, window.router, attended.router, certificate.router, messages.router, operators.router,
 )  # fmt: skip
 
 
@@ -60,6 +61,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
             static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
             watch=watch, letters=Letters(settings.kafka, clock), reader=settings.reader_origin,
+            fresh_seconds=settings.sessions.fresh_seconds,
         )  # fmt: skip
         security.begin("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, ValidationError
 
 from kit.errors import AppError, InvalidFields
-from kit.http import ACCESS_REASON, CallerDep, Id, In, Out, PersonId, StrictRoute, bearer_token
+from kit.http import ACCESS_REASON, CallerDep, FreshCallerDep, Id, In, Out, PersonId, StrictRoute, bearer_token
 from kit.uploads import read_upload
 from services.signature.domain import Remark, Rules, State
 from services.signature.forms import FormService
@@ -113,8 +113,8 @@ async def get_form(door: DoorDep, caller: CallerDep, form_id: Id) -> Response:
 
 
 @router.post("/practitioners/me/signature", status_code=202, openapi_extra=FORM)
-async def upload_signature(door: DoorDep, caller: CallerDep, request: Request) -> UploadedOut:
-    """The signed form, scanned or photographed; the verdict follows within some seconds."""
+async def upload_signature(door: DoorDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
+    """The signed form, scanned or photographed; the verdict follows within some seconds. Asks for a fresh proof."""
     person = await door.signatures.place(caller)
     upload = await read_upload(request, door.rules.limit_bytes + 1, door.too_large)
     try:

@@ -5,9 +5,11 @@ from random import Random
 
 from tests.signature.conftest import rasterised
 from tests.support.names import seeded
-from tests.support.portal import Member
+from tests.support.portal import Member, let_proof_grow_old
 from tests.support.screens import Screen
 from tests.support.sheets import scanned, sign
+from tests.support.stack import RunningStack
+from tests.support.visits import LoginPage
 
 
 async def printed(own: Member) -> bytes:
@@ -54,3 +56,38 @@ async def test_a_form_without_a_signature_is_refused_with_a_reason(phone: Screen
     await phone.picture("signature-refused")
     await phone.open("/")
     assert "签名采集表未通过" in await phone.text()
+
+
+async def test_the_file_that_was_chosen_survives_the_question_for_a_code(
+    window_of: Screen, own: Member, tmp_path: Path, stack: RunningStack, login_page: LoginPage
+) -> None:
+    await asked_for_a_code(window_of, own, tmp_path, stack, login_page)
+
+
+async def test_it_survives_without_a_script_too(
+    phone: Screen, own: Member, tmp_path: Path, stack: RunningStack, login_page: LoginPage
+) -> None:
+    await asked_for_a_code(phone, own, tmp_path, stack, login_page)
+
+
+async def asked_for_a_code(
+    screen: Screen, own: Member, folder: Path, stack: RunningStack, login_page: LoginPage
+) -> None:  # fmt: skip
+    rng = seeded()
+    content = scanned(sign(await printed(own), rng), rng)[0]
+    await let_proof_grow_old(stack, own.browsing)
+    await login_page.forget_limits(own.citizen)
+    await screen.be(own.browsing)
+    await screen.open("/file/signature")
+    await handed_in(screen, folder, content)
+    assert await screen.text("h1") == "确认是您本人"
+    await screen.picture("proof-ask")
+    if screen.script:
+        assert await screen.grave_findings() == []
+    await screen.press("发送动态密码")
+    await screen.picture("proof-code")
+    if screen.script:
+        assert await screen.grave_findings() == []
+    await screen.fill(code=await login_page.code(own.citizen.phone, 2))
+    await screen.press("确定")
+    assert "采集表已收到" in await screen.text()

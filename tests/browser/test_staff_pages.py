@@ -138,6 +138,28 @@ async def test_a_clerk_logs_in_finds_a_person_and_issues_a_certificate(
     assert "个人数字证书已申领" in await phone.text("main")
 
 
+async def test_another_phone_is_bound_with_its_owner_at_the_window(
+    window_of: Screen, clerks: Browsing, window: Window, login_page: LoginPage
+) -> None:
+    citizen, child = await window.enrolled(), await window.enrolled()
+    await login_page.forget_limits(child)
+    await attend(clerks, citizen.id)
+    await window_of.be(clerks)
+    await window_of.open(f"/staff/people/{citizen.id}/certificate/rebind")
+    await window_of.fill(phone=child.phone)
+    await window_of.press("发送动态密码")
+    assert "该手机号码已绑定其他人员" in await window_of.text("main")
+    await window_of.picture("staff-phone-shared")
+    await window_of.fill(shared_reason="老人使用子女的手机")
+    await window_of.press("发送动态密码")
+    assert child.phone in await window_of.text("main")
+    await window_of.picture("staff-phone-code")
+    assert await window_of.grave_findings() == []
+    await window_of.fill(code=await login_page.code(child.phone))
+    await window_of.page.locator("main button:text-is('确定')").click()
+    assert "已绑定新的手机号码" in await window_of.text("main")
+
+
 @pytest.mark.parametrize("card", [Citizen().card, residence_permit(), foreign_card()], ids=["id", "permit", "foreign"])
 async def test_a_card_is_read_checked_and_registered(
     desk: Screen, clerks: Browsing, stack: RunningStack, card: dict[str, object]

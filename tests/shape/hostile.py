@@ -22,6 +22,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "captcha_id": own_id(), "captcha_answer": "AAAA",
     },
     "log_in": {"challenge_id": own_id(), "code": "123456"},
+    "prove": {"challenge_id": own_id(), "code": "123456"},
     "refresh": {"refresh_token": f"{own_id()}.{MARK}"},
     "log_in_staff": {"username": MARK, "password": MARK, "totp": "123456"},
     "register": random_card(),

@@ -1,6 +1,7 @@
 """Signatures are their owner's: strangers find nothing, staff and clients are written down."""
 
 import asyncio
+import time
 from random import Random
 
 import httpx2
@@ -46,6 +47,20 @@ async def test_nobody_uploads_for_somebody_else(gateway: httpx2.AsyncClient, iss
         headers = bearer(issuer.issue(caller))
         problem(await gateway.post(f"{OWN}/signature", files=files, headers=headers), 404, "not_found")
         problem(await gateway.post(f"{OWN}/forms", headers=headers), 404, "not_found")
+
+
+@pytest.mark.parametrize("age", [None, 11 * 60, 3600])
+async def test_who_proved_a_code_long_ago_uploads_nothing(
+    signer: Signer, gateway: httpx2.AsyncClient, issuer: TokenIssuer, age: int | None
+) -> None:
+    """A stolen token signs for nobody: the owner's phone is asked, not the token's age alone."""
+    proved = None if age is None else int(time.time()) - age
+    thief = bearer(issuer.issue(Caller(signer.person.id, "practitioner", session="stolen", auth_time=proved)))
+    files = {"file": ("a.jpg", await signer.signed(Random(3)), "image/jpeg")}
+    refused = problem(await gateway.post(f"{OWN}/signature", files=files, headers=thief), 403, "fresh_proof_required")
+    assert refused["max_age"] == 600
+    assert (await signer.look())["state"] == "none"
+    assert (await gateway.post(f"{OWN}/forms", headers=thief)).status_code == 201, "a form is no signature"
 
 
 async def test_one_sheet_is_checked_at_a_time(signer: Signer) -> None:

@@ -1,7 +1,9 @@
 """People with a file at the portal's pages, their browser logged in, and what only a test may do to a session."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -53,19 +55,38 @@ async def member_of(
     return Member(citizen, browsing, Person(http, issuer, citizen.id))
 
 
-async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
-    """As if five minutes had gone by."""
+@asynccontextmanager
+async def _vault(stack: RunningStack) -> AsyncIterator[Vault]:
+    """What the portal keeps."""
     environment = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(
         f'{{"keys": {environment["SEAL__KEYS"]}, "current": "{environment["SEAL__CURRENT"]}"}}'
     )
-    key = f"session:{mark(browsing.cookies[COOKIE])}"
     async with RedisServer(stack.redis, "portal") as redis:
-        vault = Vault(redis.cache, Sealer(ring))
+        yield Vault(redis.cache, Sealer(ring))
+
+
+async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
+    """As if five minutes had gone by."""
+    key = f"session:{mark(browsing.cookies[COOKIE])}"
+    async with _vault(stack) as vault:
         kept = await vault.get(key)
         assert kept
         old = Session.model_validate_json(kept.text).model_copy(update={"access_until": 0})
         assert await vault.swap(key, kept, old.model_dump_json(), KEPT_SECONDS)
+
+
+async def let_proof_grow_old(stack: RunningStack, browsing: Browsing) -> None:
+    """As if the code had been typed eleven minutes ago."""
+    key = f"session:{mark(browsing.cookies[COOKIE])}"
+    async with _vault(stack) as vault, mongo.connect(stack.mongo, "identity") as database:
+        kept = await vault.get(key)
+        assert kept
+        session_id = Session.model_validate_json(kept.text).refresh_token.partition(".")[0]
+        long_ago = SystemClock().now() - timedelta(minutes=11)
+        changed = await database["sessions"].update_one({"_id": session_id}, {"$set": {"proved_at": long_ago}})
+        assert changed.modified_count == 1
+    await let_token_run_out(stack, browsing)
 
 
 async def end_session(stack: RunningStack, browsing: Browsing) -> None:

@@ -28,4 +28,6 @@ def stack_issuer(stack: RunningStack) -> TokenIssuer:
 
 
 def practitioner_token(issuer: TokenIssuer, practitioner_id: str) -> str:
-    return issuer.issue(Caller(practitioner_id, "practitioner", session="test"))
+    """Of somebody who logged in just now."""
+    now = int(SystemClock().now().timestamp())
+    return issuer.issue(Caller(practitioner_id, "practitioner", session="test", auth_time=now))

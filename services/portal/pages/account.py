@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
 from kit.clock import shanghai_date
@@ -47,14 +47,23 @@ async def looks(visit: PersonDep, cursor: Cursor = "") -> Response:
     return visit.page("practitioner/looks.html", file=file, looks=await file.own.looks(cursor))
 
 
+def _proved(visit: PersonDep) -> Visit:
+    visit.require_fresh("/account/download")
+    return visit
+
+
+ProvedDep = Annotated[Visit, Depends(_proved)]
+"""A practitioner who proved a short while ago who they are."""
+
+
 @router.get("/account/download")
-async def download(visit: PersonDep) -> Response:
+async def download(visit: ProvedDep) -> Response:
     """In which forms the data may be had."""
     return visit.page("practitioner/download.html", file=await file_of(visit, "download"))
 
 
 @router.get("/account/download.zip")
-async def download_zip(visit: PersonDep) -> Response:
+async def download_zip(visit: ProvedDep) -> Response:
     """Everything: data, document and pictures."""
     file, now = await file_of(visit), visit.portal.clock.now()
     pictures = pictures_of(file)
@@ -64,14 +73,14 @@ async def download_zip(visit: PersonDep) -> Response:
 
 
 @router.get("/account/download.json")
-async def download_json(visit: PersonDep) -> Response:
+async def download_json(visit: ProvedDep) -> Response:
     """All the person's data, as the services keep them."""
     now = visit.portal.clock.now()
     return Response(await _json(visit, now), headers=_named("json", now), media_type="application/json")
 
 
 @router.get("/account/download.pdf")
-async def download_pdf(visit: PersonDep) -> Response:
+async def download_pdf(visit: ProvedDep) -> Response:
     """The same for reading and printing."""
     file, now = await file_of(visit), visit.portal.clock.now()
     return Response(await _pdf(visit, file, now), headers=_named("pdf", now), media_type="application/pdf")

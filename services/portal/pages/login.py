@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,6 +12,7 @@ from kit.errors import AppError
 from kit.http import Id
 from services.portal.answers import CodeSent
 from services.portal.backend import Refused
+from services.portal.codes import where_is
 from services.portal.forms import code_of
 from services.portal.login_calls import LoginCalls
 from services.portal.own_file import OwnFile
@@ -22,14 +22,6 @@ from services.portal.visits import COOKIE_NAME, Visit, VisitDep, own_path
 STATE_SECONDS = 2 * 3600
 FIELDS = {"document_number": "证件号", "phone": "手机号码", "captcha": "验证码"}
 FIELD_OF_CODE = {"captcha_wrong": "captcha", "not_enrolled": "document_number"}
-WHERE = {
-    "requested": "正在发送",
-    "sent": "运营商已接收，等待送达",
-    "delivered": "已送达手机",
-    "failed": "发送失败，请核对手机信号后重新发送",
-    "expired": "已失效，请重新获取",
-    "used": "已使用，请重新获取",
-}
 Next = Annotated[str, Query(max_length=500)]
 router = APIRouter()
 
@@ -40,16 +32,6 @@ class Pending(BaseModel):
     challenge_id: str
     phone_hint: str
     next: str
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where the code is, how many tries are left, in how many seconds it may be sent again; `over`: it is of no use."""
-
-    text: str
-    tries_left: int
-    wait: int
-    over: bool
 
 
 def _calls(visit: Visit) -> LoginCalls:
@@ -135,17 +117,10 @@ async def _second_step(visit: Visit, error: AppError | None = None, code: str = 
         return visit.go("/login")
     response = visit.page(
         "login/code.html", status=error.status if error else 200, pending=pending, code=code,
-        problem=error.detail if error else "", where=await _where(visit, pending),
+        problem=error.detail if error else "", where=await where_is(visit, pending.challenge_id),
     )  # fmt: skip
     response.headers.update(error.headers or {} if error else {})
     return response
-
-
-async def _where(visit: Visit, pending: Pending) -> Where:
-    state = await _calls(visit).code_state(pending.challenge_id)
-    wait = (state.resend_at - visit.portal.clock.now()).total_seconds()
-    over = state.state in ("expired", "used") or state.tries_left == 0
-    return Where(WHERE[state.state], state.tries_left, max(0, round(wait)), over)
 
 
 @router.get("/login/code/state")
@@ -154,7 +129,7 @@ async def code_state(visit: VisitDep) -> Response:
     pending = await _pending(visit)
     if pending is None:
         return Response(status_code=204)
-    return visit.page("login/state.html", pending=pending, where=await _where(visit, pending))
+    return visit.page("login/state.html", pending=pending, where=await where_is(visit, pending.challenge_id))
 
 
 @router.post("/login/code")
