@@ -21,7 +21,8 @@ from tests.support.visits import LoginPage, Window
 PAGES = (
     "/", "/file/basic", "/file/education", "/file/title", "/file/registration", "/file/skill_certificate",
     "/file/work_experience", "/file/project", "/file/credit", "/file/signature", "/file/education/new",
-    "/file/work_experience/new", "/account/sessions", "/account/looks", "/account/download", "/help", "/nothing",
+    "/file/work_experience/new", "/account/sessions", "/account/looks", "/account/download", "/account/proof",
+    "/help", "/nothing",
 )  # fmt: skip
 OPEN = ("/login", "/help", "/nothing")
 LONG_NAME = "阿卜杜拉·买买提𠮷𬭎𫖯𠀀" + "长" * 38
