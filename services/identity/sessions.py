@@ -96,7 +96,7 @@ class Sessions:
         """The session that the caller's token is of, with its history. Raises `Unauthorized`."""
         session = await self._live(caller.session or "")
         if session is None or session.subject != caller.subject:
-            raise Unauthorized
+            raise Unauthorized("session_ended")
         return session
 
     async def prove(self, caller: Caller) -> Tokens:
@@ -104,7 +104,7 @@ class Sessions:
         session = await self.live(caller)
         speaks_for = await self._caller(session)
         if speaks_for is None:
-            raise Unauthorized
+            raise Unauthorized("session_ended")
         try:
             return await self._rotated(speaks_for, session, proved_at=self._clock.now())
         except Conflict:  # it was refreshed this very moment
