@@ -60,7 +60,7 @@ async def test_a_signature_survives_the_question_for_a_code(
     wrong = await member.browsing.ask("POST", PROOF, data=form | {"code": another(code)})
     assert (wrong.status_code, "还可以再试4次" in wrong.text, "#f-code" in wrong.text) == (401, True, True)
     done = await member.browsing.ask("POST", PROOF, data=form | {"code": code})
-    assert done.headers["location"] == "/file/signature?note=signed#view"
+    assert done.headers["location"].endswith("#view")
     assert await state(member) in ("checking", "accepted")
     assert (await member.browsing.get("/account/download.json")).status_code == 200, "ten minutes have begun"
 
