@@ -21,7 +21,7 @@ from kit.networks import neighbourhood
 from kit.seal import Sealer, keyed_hash, same
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Client, Staff, Store
-from services.identity.throttle import Delays, Throttle
+from services.identity.throttle import TOO_OFTEN, Delays, Throttle
 
 T = TypeVar("T")
 SLOW = "$argon2"
@@ -46,12 +46,14 @@ class Passwords:
         return await self._in_turn("", HASHER.hash, password)
 
     async def fits(self, password: str, kept: str | None, network: str = "") -> bool:
-        """Whether the password is the one behind `kept`; takes as long when there is none. Raises `Unavailable`."""
+        """Whether it is the password behind `kept`; as slow where there is none. Raises 429, `Unavailable`."""
         fits = await self._in_turn(network, _verify, kept or NOBODY, password)
         return fits and kept is not None
 
     async def _in_turn(self, network: str, work: Callable[..., T], *given: str) -> T:
-        if self._waiting[network] >= self._most_of_one or self._waiting.total() >= self._most:
+        if self._waiting[network] >= self._most_of_one:
+            raise TooManyRequests(1, TOO_OFTEN)
+        if self._waiting.total() >= self._most:
             raise Unavailable("password hashing")
         self._waiting[network] += 1
         try:

@@ -107,7 +107,7 @@ async def test_guessing_at_one_account_is_slowed_down(gateway: httpx2.AsyncClien
 async def test_guesses_at_one_account_all_at_once_are_few(gateway: httpx2.AsyncClient) -> None:
     body = {"username": own_name("nobody"), "password": "guess", "totp": "000000"}
     answers = await at_once(*(gateway.post("/api/identity/staff/sessions", json=body) for _ in range(30)))
-    assert {answer.status_code for answer in answers} <= {401, 429, 503}  # 503: no room to wait for the hashing
+    assert {answer.status_code for answer in answers} == {401, 429}
     assert sum(answer.status_code == 401 for answer in answers) <= 10
 
 
