@@ -1,14 +1,11 @@
 """Rows: scans: uploaded and judged a second, how soon a verdict is seen, what the check costs."""
 
 import os
-import time
-from collections.abc import Callable
-from io import BytesIO
 from statistics import median
 
 import psutil
-from PIL import Image
 
+from bench.decoding import EACH, HERE, cpu_ms, decode_and_encode
 from bench.processes import cpu_seconds, measured
 from bench.stack import Stack
 from bench.table import Row
@@ -19,7 +16,7 @@ from tests.support.scans import scan
 
 FILES, AT_ONCE, SCANS_PER_SECOND = 600, 8, 30.0
 PACED, PACE, P50, P99 = 200, 5.0, 400.0, 1500.0
-ROUNDS, EACH, DEARER = 5, 40, 1.6
+ROUNDS, DEARER = 5, 1.6
 
 
 async def rows(stack: Stack) -> list[Row]:
@@ -44,7 +41,7 @@ async def _seen() -> Row:
 async def _cost() -> Row:
     """Both in one sandboxed process, by turns; and what the check costs there with its way in and out."""
     jpeg, ours, bare = scan(), list[float](), list[float]()
-    async with Sandbox(first=images.prepare) as sandbox:
+    async with Sandbox(first=images.prepare, readable=(HERE,)) as sandbox:
         for _ in range(ROUNDS):
             bare.append(await sandbox.run(cpu_ms, decode_and_encode, jpeg))
             ours.append(await sandbox.run(cpu_ms, images.scan, jpeg))
@@ -57,17 +54,3 @@ async def _cost() -> Row:
     texts = f"{median(ours):.1f} ms", f"{median(bare):.1f} ms", f"≤ {DEARER} ×", f"{dearer:.2f} ×"
     name = f"the check of a scan, CPU ({whole:.1f} ms with its way into the sandbox; bare decode + re-encode beside it)"
     return Row(name, *texts, dearer <= DEARER, {"ours": ours, "bare": bare, "whole": whole})
-
-
-def decode_and_encode(jpeg: bytes) -> None:
-    with Image.open(BytesIO(jpeg)) as picture:
-        picture.load()
-        picture.save(BytesIO(), "JPEG", quality=85)
-
-
-def cpu_ms(work: Callable[[bytes], object], jpeg: bytes) -> float:
-    """Milliseconds of a processor for each time."""
-    used = time.process_time()
-    for _ in range(EACH):
-        work(jpeg)
-    return (time.process_time() - used) / EACH * 1000
