@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette_problem.handler import ExceptionHandler
 
 from kit import log, security
+from kit.text import REQUIRED
 
 logger = log.get(__name__)
 
@@ -136,7 +137,7 @@ class InvalidFields(AppError):
     @classmethod
     def of(cls, error: ValidationError, prefix: str = "") -> "InvalidFields":
         """From pydantic's own error; nothing of the input is repeated."""
-        return cls(field_errors(error.errors(include_url=False, include_input=False), prefix))
+        return cls(field_errors(error.errors(include_url=False), prefix))
 
 
 class Reject(Exception):
@@ -145,10 +146,10 @@ class Reject(Exception):
 
 # pydantic's error type → (our code, Chinese sentence); the sentence may name the limit
 SENTENCES: dict[str, tuple[str, str]] = {
-    "missing": ("required", "必填"),
+    "missing": ("required", REQUIRED),
     "extra_forbidden": ("unknown_field", "不支持的字段"),
     "string_too_long": ("too_long", "最多{max_length}个字"),
-    "string_too_short": ("required", "必填"),
+    "string_too_short": ("required", REQUIRED),
     "too_long": ("too_long", "最多{max_length}项"),
     "string_unicode": ("character_not_allowed", "含有不能使用的字符，请删除后重新输入"),
     "json_invalid": ("json_invalid", "请求内容不是有效的 JSON"),
@@ -176,6 +177,8 @@ def _field_error(error: ErrorDetails, prefix: str) -> FieldError:
     path = [part for part in path if OUR_NAMES.fullmatch(part)]  # an unknown field's name is input: not repeated
     ours = any("\u4e00" <= letter <= "\u9fff" for letter in error["msg"])
     code, sentence = (error["type"], error["msg"]) if ours else SENTENCES.get(error["type"], ("invalid", "格式不正确"))
+    if not ours and error.get("input") in ("", None):  # whichever of its rules an empty field breaks first
+        sentence = REQUIRED
     message = sentence if ours else sentence.format_map(error.get("ctx", {}))
     return FieldError(field=".".join(path), code=code, message=message)
 

@@ -43,11 +43,8 @@ Outcome = Done | tuple[RowError, ...]
 
 def row_errors(error: ValidationError) -> tuple[RowError, ...]:
     """What pydantic found wrong with a row, by columns; nothing of it is repeated."""
-    found = field_errors(error.errors(include_url=False, include_input=False))
-    blank = {"required": "请填写此项"}
-    return tuple(
-        RowError(each.field.partition(".")[0], each.code, blank.get(each.code, each.message)) for each in found
-    )
+    found = field_errors(error.errors(include_url=False))
+    return tuple(RowError(each.field.partition(".")[0], each.code, each.message) for each in found)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ import string
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import regex  # type: ignore[import-untyped, unused-ignore]  # stubs: types-regex
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+REQUIRED: Final = "请填写此项"
+"""The one sentence for a required field that is empty."""
 SEPARATOR = "\u00b7"
 """The one separator the state's rule allows in a person's name."""
 
@@ -18,6 +21,12 @@ _LINE_BREAKS = r"\t\n\v\f\r\x85\u2028\u2029"
 # regex brings the newest Unicode tables: Python 3.11's own would take extensions H to J, real name characters, for
 # unassigned. Of the format characters only those that reverse the reading order are refused: joiners are spelling.
 _NOT_ALLOWED = regex.compile(rf"(?V1)[[\p{{Cc}}\p{{Cs}}\p{{Co}}\p{{Cn}}\u202a-\u202e\u2066-\u2069]--[{_LINE_BREAKS}]]")
+# What no script spells a name with: emoji, what makes them up, and other pictures. Han radicals are pictures to
+# Unicode, and so are descriptions of characters that have no code (⿰): names have both.
+_NOT_IN_NAMES = regex.compile(
+    r"(?V1)[[\p{So}--[\p{Han}\u2ff0-\u2fff]]\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Me}"
+    r"\ufe0e\ufe0f\U000e0020-\U000e007f]"
+)
 _WHITESPACE = regex.compile(r"\s+")
 _LINE_BREAK = regex.compile(f"[{_LINE_BREAKS}]")
 # Pasted text often begins or ends with invisible characters, and a field of nothing else would look empty.
@@ -32,7 +41,7 @@ _SEPARATORS = regex.compile(r"[\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e]|(?<=\
 def clean_text(value: object) -> str:
     """Return one line of text: trimmed, line breaks and tabs folded to a space, nothing else changed."""
     if not isinstance(value, str):
-        raise PydanticCustomError("string_type", "请填写文字")
+        raise PydanticCustomError("string_type", REQUIRED if value is None else "请填写文字")
     if value.isprintable():  # the usual case, ten times as fast: nothing refused and no line break is printable
         return value.strip(_EDGE)
     if _NOT_ALLOWED.search(value):
@@ -44,13 +53,15 @@ def clean_text(value: object) -> str:
 def clean_name(value: object) -> str:
     """Return a person's name: `clean_text`, with every look-alike separator folded to U+00B7.
 
-    Unicode normalisation is never applied: NFC turns some name characters into others.
+    Unicode normalisation is never applied: NFC turns some name characters into others. Letters of any script and digits
+    (the guide's own examples) are names; emoji and other pictures are refused.
     """
     name = clean_text(value)
-    if _LOOK_ALIKES.isdisjoint(name):  # nearly always
-        return name
-    folded: str = _SEPARATORS.sub(SEPARATOR, name)
-    return folded
+    if not _LOOK_ALIKES.isdisjoint(name):  # rarely
+        name = _SEPARATORS.sub(SEPARATOR, name)
+    if _NOT_IN_NAMES.search(name):
+        raise PydanticCustomError("character_not_allowed", "姓名中不能使用表情和图形符号，请删除后重新输入")
+    return name
 
 
 def day_from_text(value: object) -> date:
@@ -61,6 +72,8 @@ def day_from_text(value: object) -> date:
     if isinstance(value, str) and _DAY.fullmatch(value):
         with suppress(ValueError):  # 30 February has the form, and is refused all the same
             return date.fromisoformat(value)
+    if value is None or value == "":
+        raise PydanticCustomError("date_invalid", REQUIRED)
     raise PydanticCustomError("date_invalid", "请填写真实存在的日期，格式如 2014-03-01")
 
 
@@ -102,7 +115,7 @@ class Text:
         """Return the cleaned value, or refuse it: empty, too long, or with characters no field may hold."""
         text = self.clean(value)
         if not text:
-            raise PydanticCustomError("missing", "请填写此项")
+            raise PydanticCustomError("missing", REQUIRED)
         if len(text) > self.max_length:
             limit = {"max_length": self.max_length}
             raise PydanticCustomError("string_too_long", "最多填写 {max_length} 个字，请缩短后重新输入", limit)

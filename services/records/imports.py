@@ -11,7 +11,7 @@ from contracts.records import Source
 from kit.clock import Clock, rfc3339, shanghai_date
 from kit.ids import derived_id
 from kit.imports import Column, Import, Outcome, RowError, Values, row_errors, write_decided
-from kit.text import day_as_written
+from kit.text import REQUIRED, day_as_written
 from services.records.code_tables import codes
 from services.records.domain import FieldDescription, Kind, parse_data
 from services.records.kinds import KINDS
@@ -143,7 +143,7 @@ class RecordImport:
 def _faults(values: Values) -> list[RowError]:
     """What is wrong with the columns that every kind has."""
     wrong = [
-        RowError(column.name, "required", f"请填写{column.title}")
+        RowError(column.name, "required", REQUIRED)
         for column in COLUMNS
         if column.required and column.name not in values
     ]

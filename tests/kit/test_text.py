@@ -89,6 +89,44 @@ def test_a_full_stop_between_han_characters_beyond_the_base_plane_is_folded() ->
     assert clean_name("𠮷.𠮷") == "𠮷\u00b7𠮷"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "𠮷〇々", "\U00031350\U0002ebf0", "⿰王并", "⽅芳", "葛\U000e0100", "O´Neill", "O'Brien-Smith", "SMITH<<JOHN",
+        "Suresh a/l Kumar", "Nguyễn Thị e\u0301", "ئەركىن", "བསྟན་འཛིན", "ᠪᠠᠶᠠᠷ", "می\u200cنا", "ꀀꂰ", "14", "张（小）",
+    ],
+)  # fmt: skip
+def test_no_name_of_a_real_person_is_refused(name: str) -> None:
+    assert clean_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "😀",
+        "☆",
+        "❤\ufe0f",
+        "\ufe0f",
+        "1\u20e3",
+        "👍🏻",
+        "\U0001f3fb",
+        "🇨🇳",
+        "©",
+        "™",
+        "‼",
+        "□",
+        "\ufffd",
+        "♂",
+        "㊗",
+    ],
+)
+def test_emoji_and_pictures_are_no_names_but_stay_in_other_text(symbol: str) -> None:
+    with pytest.raises(PydanticCustomError) as refused:
+        clean_name(f"李{symbol}明")
+    assert refused.value.type == "character_not_allowed"
+    assert clean_text(f"李{symbol}明") == f"李{symbol}明"
+
+
 def test_text_that_is_not_a_name_keeps_its_separators() -> None:
     assert clean_text("沪•建.字") == "沪•建.字"
 
