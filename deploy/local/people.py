@@ -45,7 +45,7 @@ def card(*, number: str, name: str, ethnicity: str, address: str, authority: str
 def random_card() -> dict[str, Any]:
     """Somebody new, of working age."""
     code, district = random.choice(list(_SHANGHAI_DISTRICTS.items()))
-    birth = date(1965, 1, 1) + timedelta(days=random.randrange(40 * 365))
+    birth = date(1965, 1, 1) + timedelta(days=random.randrange(30 * 365))  # old enough for every record of the samples
     return card(
         number=resident_id(code, birth, random.randrange(1, 1000)),
         name=random.choice(_SURNAMES) + "".join(random.sample(_GIVEN_NAMES, 2)),

@@ -142,6 +142,12 @@ async def create_record(
     return RecordOut.of(record)
 
 
+@router.post("/practitioners/{practitioner_id}/records/check", status_code=204)
+async def check_record(service: ServiceDep, caller: CallerDep, practitioner_id: PersonId, body: NewRecord) -> None:
+    """Whether these data would be taken, for a form that knows of an error itself: all are reported at once."""
+    await service.check(caller, practitioner_id, body.kind, body.data)
+
+
 @router.get("/records/{record_id}", openapi_extra=ACCESS_REASON)
 async def get_record(service: ServiceDep, caller: CallerDep, record_id: Id, response: Response) -> RecordOut:
     """A record; its version is the ETag."""

@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 from typing import Annotated, Any, Literal, LiteralString
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
@@ -31,23 +32,47 @@ class RecordData(BaseModel):
         return field.get_default(call_default_factory=True) if blank and not field.is_required() else value
 
 
-def _plausible(value: date) -> date:
+def _plausible(value: date, info: ValidationInfo) -> date:
     if value < EARLIEST_DAY:
         raise PydanticCustomError("date_too_early", "日期不能早于 1900-01-01，请检查年份")
+    if _age_in(value, info) < 0:
+        raise PydanticCustomError("date_before_birth", "日期早于本人出生的年份，请检查年份")
     return value
 
 
-def _not_in_future(value: date, info: ValidationInfo) -> date:
-    if value > today_of(info):
-        raise PydanticCustomError("date_in_future", "日期不能晚于今天，请检查后重新填写")
-    return value
+def _age_in(value: date, info: ValidationInfo) -> float:
+    """How old the person became in the year of a day; without end when nobody knows when they were born."""
+    birth_year: int | None = (info.context or {}).get("birth_year")
+    return inf if birth_year is None else value.year - birth_year
+
+
+def past(message: LiteralString) -> AfterValidator:
+    """Demand that this day is today or earlier."""
+
+    def check(value: date, info: ValidationInfo) -> date:
+        if value > today_of(info):
+            raise PydanticCustomError("date_in_future", message)
+        return value
+
+    return AfterValidator(check)
+
+
+def aged(years: int) -> AfterValidator:
+    """Demand that the person became so old in the year of this day: refused is only what is certain."""
+
+    def check(value: date, info: ValidationInfo) -> date:
+        if _age_in(value, info) < years:
+            raise PydanticCustomError("date_too_young", "当时未满{years}周岁，请检查年份", {"years": years})
+        return value
+
+    return AfterValidator(check)
 
 
 Day = Annotated[date, BeforeValidator(day_from_text), AfterValidator(_plausible)]
-"""A calendar day, written YYYY-MM-DD."""
+"""A calendar day, written YYYY-MM-DD, in a person's life: none is before the year of their birth."""
 
-PastDay = Annotated[Day, AfterValidator(_not_in_future)]
-"""A day on which something has already happened: issued, approved, decided."""
+PastDay = Annotated[Day, past("日期不能晚于今天，请检查后重新填写")]
+"""A day on which something has already happened: begun, issued, approved, decided."""
 
 
 def not_before(earlier: str, title: str) -> AfterValidator:
@@ -139,6 +164,10 @@ def _field_type(prop: dict[str, Any], value: dict[str, Any]) -> FieldType:
     return "name" if value.get("x-type") == "name" else "text"
 
 
-def parse_data(kind: Kind, raw: Mapping[str, object], today: date) -> RecordData:
-    """Return the checked data of a record; pydantic's ValidationError names every field that is wrong, at once."""
-    return kind.data.model_validate(raw, context={"today": today})
+def parse_data(kind: Kind, raw: Mapping[str, object], today: date, birth_year: int | None = None) -> RecordData:
+    """Return the checked data of a record; pydantic's ValidationError names every field that is wrong, at once.
+
+    Rules are of fields, never of the model: those of the model run only when every field is right. `birth_year` is the
+    person's, when it is known.
+    """
+    return kind.data.model_validate(raw, context={"today": today, "birth_year": birth_year})

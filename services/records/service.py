@@ -49,7 +49,7 @@ class RecordService:
     ) -> Record:
         """A new record; the same request with the same key again gets the same answer. Raises 409 for another one."""
         owner = caller.own(person)
-        data = self._data(_writable(kind), raw)
+        data = await self._data(owner, _writable(kind), raw)
         record = Record.first(
             at=self._clock.now(),
             by=caller.label,
@@ -72,6 +72,10 @@ class RecordService:
             raise AppError(409, "idempotency_conflict", "同一个 Idempotency-Key 已用于内容不同的请求")
         return first.as_created()
 
+    async def check(self, caller: Caller, person: str, kind: str, raw: Mapping[str, object]) -> None:
+        """Judge data as `create` and `change` do, and write nothing. Raises 422 with everything that is wrong."""
+        await self._data(caller.own(person), _writable(kind), raw)
+
     async def get(self, caller: Caller, record_id: str) -> Record:
         """The current version. Raises `NotFound`: unknown, deleted, not for the caller to see."""
         record = await self._found(record_id)
@@ -92,7 +96,7 @@ class RecordService:
     async def change(self, caller: Caller, record_id: str, version: int, raw: Mapping[str, object]) -> Record:
         """Replace the data; the same data again makes no new version. Raises `VersionConflict`."""
         record = await self._current(caller, record_id, version)
-        data = self._data(KINDS[record.kind], raw)
+        data = await self._data(record.practitioner_id, KINDS[record.kind], raw)
         return record if data == record.data else await self._write(caller, record, "changed", data=data)
 
     async def delete(self, caller: Caller, record_id: str, version: int) -> None:
@@ -134,9 +138,10 @@ class RecordService:
             return False
         return True
 
-    def _data(self, kind: Kind, raw: Mapping[str, object]) -> Data:
+    async def _data(self, owner: str, kind: Kind, raw: Mapping[str, object]) -> Data:
+        today, birth_year = shanghai_date(self._clock.now()), await self._records.birth_year(owner)
         try:
-            return parse_data(kind, raw, shanghai_date(self._clock.now())).model_dump(mode="json")
+            return parse_data(kind, raw, today, birth_year).model_dump(mode="json")
         except ValidationError as error:
             raise InvalidFields.of(error, "data") from error
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -11,11 +11,16 @@ from contracts.records import Attachment, Source, Value
 from kit.access import LOOKS
 from kit.documents import Document
 from kit.erasure import Holding
-from kit.mongo import NEWEST, Collection, Cursor, Database, Index
+from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
 
 COLLECTION = "records"
 TOLD = (COLLECTION,)
-HOLDINGS = (Holding(COLLECTION, indexed=True), Holding(LOOKS))
+KNOWN_PRACTITIONERS = "known_practitioners"
+HOLDINGS = (
+    Holding(COLLECTION, indexed=True),
+    Holding(KNOWN_PRACTITIONERS, person="_id", indexed=True),
+    Holding(LOOKS),
+)
 Data = dict[str, Value]
 
 
@@ -73,7 +78,7 @@ class Record(Document):
 
 
 class Records:
-    """Queries over records; a deleted record is only found by `any_state`."""
+    """Queries over records; a deleted record is only found by `any_state`. And what is known of their owners."""
 
     def __init__(self, database: Database) -> None:
         by_person = Index([("practitioner_id", 1), *NEWEST])
@@ -84,6 +89,7 @@ class Records:
         self.replace = self._collection.replace
         self.any_state = self._collection.get
         self.write_many = self._collection.write_many
+        self._practitioners = Projection(database, KNOWN_PRACTITIONERS)
 
     async def get(self, record_id: str) -> Record | None:
         """The record with its history, unless it is deleted."""
@@ -101,3 +107,12 @@ class Records:
         of_kind = {"kind": kind} if kind else {}
         query = {"practitioner_id": practitioner_id, "state": "active", **of_kind}
         return await self._collection.newest(query, after, limit)
+
+    async def note_practitioner(self, practitioner_id: str, version: int, birth_year: int) -> None:
+        """Keep what identity told of a person, unless something newer is known."""
+        await self._practitioners.put(practitioner_id, version, {"birth_year": birth_year})
+
+    async def birth_year(self, practitioner_id: str) -> int | None:
+        """The year of a person's birth; None until identity's event has come."""
+        known = await self._practitioners.get(practitioner_id)
+        return cast(int, known["birth_year"]) if known else None

@@ -67,7 +67,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to attachments and erasures, the purge, and who carries imports out."""
+    """The publisher, who listens to attachments, people and erasures, the purge, and who carries imports out."""
     clock = SystemClock()
     async with (
         mongo.connect(settings.mongo, NAME) as database,
@@ -77,10 +77,11 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         records, imports = Records(database), Imports(database)
         service = RecordService(records, Looks(database, clock, READERS), clock)
-        removal, groups = Removal(database, clock, TOLD), [consumers.ATTACHMENTS, consumers.ERASURES]
+        removal, groups = Removal(database, clock, TOLD), [consumers.ATTACHMENTS, consumers.PEOPLE, consumers.ERASURES]
         erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock)
         tables = {
             (consumers.ATTACHMENTS, *consumers.ATTACHMENT_TOPICS): erasure.guarded(consumers.attachments(service)),
+            (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): erasure.guarded(consumers.people(records)),
             (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
         }
         running = [

@@ -192,7 +192,11 @@ def test_optional_fields_may_be_left_out_null_or_blank(kind: str) -> None:
         ("skill_certificate", {"issued_on": "2014-04-02"}, ("issued_on", "date_in_future")),
         ("skill_certificate", {"trade": "抹墙"}, ("trade", "unknown_term")),
         ("skill_certificate", {"level": "中"}, ("level", "unknown_term")),
+        ("education", {"issued_on": "2014-02-28"}, ("issued_on", "date_order")),
+        ("education", {"start": "2014-04-02", "end": "2014-05-01"}, ("start", "date_in_future")),
         ("work_experience", {"end": "2014-03-03"}, ("end", "date_order")),
+        ("work_experience", {"end": "2014-04-02"}, ("end", "date_in_future")),
+        ("work_experience", {"start": "2014-04-02"}, ("start", "date_in_future")),
         ("work_experience", {"title": "经理"}, ("title", "unknown_term")),
         ("project", {"project_no": "1" * 33}, ("project_no", "string_too_long")),
         ("project", {"contract_type": "采购"}, ("contract_type", "unknown_term")),
@@ -228,6 +232,28 @@ def test_errors_of_single_fields_and_across_fields_are_reported_in_one_go() -> N
         *(("school", "missing"), ("level", "unknown_term"), ("end", "date_order")),
         *(("issued_on", "date_in_future"), ("hidden", "extra_forbidden")),
     ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_day_of_any_kind_is_before_the_year_of_birth(kind: str) -> None:
+    days = [field.name for field in KINDS[kind].fields() if field.type == "date" and EXAMPLES[kind].get(field.name)]
+    with_all = EXAMPLES[kind]
+    parse_data(KINDS[kind], with_all, TODAY, birth_year=min([int(with_all[day][:4]) for day in days], default=0) - 14)
+    if days:
+        with pytest.raises(ValidationError) as refused:
+            parse_data(KINDS[kind], with_all, TODAY, birth_year=2030)
+        assert {str(each["loc"][0]) for each in refused.value.errors()} == set(days)
+
+
+def test_an_employment_begins_at_fourteen_at_the_earliest_as_far_as_years_tell() -> None:
+    for born, right in ((2000, True), (2001, False), (2015, False)):
+        try:
+            parse_data(KINDS["work_experience"], WORK, TODAY, born)
+            assert right
+        except ValidationError as refused:
+            assert not right
+            [error] = refused.errors()
+            assert (error["loc"], error["type"] in ("date_too_young", "date_before_birth")) == (("start",), True)
 
 
 def test_a_wrong_start_is_not_blamed_on_the_end() -> None:

@@ -32,6 +32,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "send_phone_code": {"phone": "13800000000"},
     "rebind_certificate": {"phone": "13800000000"},
     "create_record": {"kind": "education", "data": EDUCATION},
+    "check_record": {"kind": "education", "data": EDUCATION},
     "change_record": {"data": EDUCATION},
     "create_webhook": {"url": "https://example.org/hook", "kinds": ["title"], "since": "2026-01-01T00:00:00Z"},
     "change_webhook": {"url": "https://example.org/hook", "kinds": ["title"]},

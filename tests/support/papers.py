@@ -17,7 +17,7 @@ def _digits(count: int) -> str:
 
 
 def _birth() -> date:
-    return date(1965, 1, 1) + timedelta(days=random.randrange(14_000))
+    return date(1965, 1, 1) + timedelta(days=random.randrange(10_000))
 
 
 def _eighteen(region: str) -> tuple[str, Papers]:

@@ -13,7 +13,7 @@ Card = dict[str, Any]
 
 def _holder(region: str) -> Card:
     """A card whose number begins with `region`; what the number says stands on the card too."""
-    birth = date(1970, 1, 1) + timedelta(days=random.randrange(12_000))
+    birth = date(1970, 1, 1) + timedelta(days=random.randrange(8_000))
     number = resident_id(region, birth, random.randrange(1, 1000))
     sex = "male" if int(number[16]) % 2 else "female"
     return random_card() | {"document_number": number, "birth_date": birth.isoformat(), "sex": sex, "ethnicity": None}

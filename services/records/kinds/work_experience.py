@@ -6,15 +6,30 @@ from pydantic import Field
 
 from kit.text import Text
 from services.records.code_tables import Term
-from services.records.domain import Day, Kind, RecordData, not_before
+from services.records.domain import Day, Kind, PastDay, RecordData, aged, not_before, past
+
+LEAST_AGE = 14
 
 
 class WorkExperience(RecordData, title="工作经历"):
-    """A time of employment; without an end it lasts until today (至今)."""
+    """A time of employment; without an end it lasts until today (至今).
+
+    | refused | because |
+    |---|---|
+    | a start or an end after today | nobody has that experience yet; the end of a present employment is left open |
+    | an end before the start | one of the two is wrong |
+    | a day before the year of birth | the day is wrong |
+    | a start before the year in which the person became 14 | children are not employed |
+
+    Employment at 14 or 15 is forbidden today and is not refused: it was not always. Only the year of a birth is known
+    here, so only what is certain is refused (decision 0038).
+    """
 
     employer: Annotated[str, Text(200)] = Field(title="工作单位")
-    start: Day = Field(title="开始时间")
-    end: Annotated[Day, not_before("start", "开始时间")] | None = Field(default=None, title="结束时间")
+    start: Annotated[PastDay, aged(LEAST_AGE)] = Field(title="开始时间")
+    end: Annotated[Day, past("不能晚于今天，仍在职的请选“至今”"), not_before("start", "开始时间")] | None = Field(
+        default=None, title="结束时间"
+    )
     title: Annotated[str, Term("professional_title")] = Field(title="职称")
     position: Annotated[str, Text(100)] = Field(title="职务")
     field: Annotated[str, Text(100)] = Field(title="从事工作专业")
