@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kit.text import Name, Text, day_from_text, today_of
+from kit.text import REQUIRED, Name, Text, day_from_text, today_of
 from services.identity.documents import BY_HAND, WITH_CHIP, DocumentType, Rule, normalised, rule_of
 
 MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)
@@ -44,7 +44,7 @@ def mobile(value: str) -> str:
     """Eleven digits of a mainland mobile number; a country prefix and blanks are dropped."""
     found = MOBILE.fullmatch(re.sub(r"[\s-]", "", value))
     if found is None:
-        raise PydanticCustomError("phone_invalid", "请填写正确的11位手机号码")
+        raise PydanticCustomError("phone_invalid", "请填写正确的11位手机号码" if value.strip() else REQUIRED)
     return found[1]
 
 
@@ -76,7 +76,7 @@ class Registration(BaseModel):
     document_number: DocumentNumber
     former_number: DocumentNumber | None = None
     name: Annotated[str, Name(100)]
-    name_latin: Annotated[str, Text(120)] | None = Field(default=None, validate_default=True)
+    name_latin: Annotated[str, Name(120)] | None = Field(default=None, validate_default=True)
     sex: Sex
     birth_date: Day
     ethnicity: Annotated[str, Text(50)] | None = Field(default=None, validate_default=True)
@@ -148,6 +148,8 @@ class Registration(BaseModel):
         begins = info.data.get("valid_from")
         if value is None and not info.data.get("long_term") and info.data.get("source") == "card_reader":
             raise PydanticCustomError("missing", "请填写有效期止，或选择长期")
+        if value and info.data.get("long_term"):
+            raise PydanticCustomError("contradiction", "填写了有效期止，又选择了长期有效，请只保留一项")
         if value and begins and value <= begins:
             raise PydanticCustomError("date_order", "有效期止必须晚于有效期起，请检查这两个日期")
         return value
@@ -156,7 +158,7 @@ class Registration(BaseModel):
     @classmethod
     def _jpeg(cls, value: bytes | None) -> bytes | None:
         if value is not None and (len(value) > PORTRAIT_BYTES or not value.startswith(b"\xff\xd8\xff")):
-            raise PydanticCustomError("portrait_invalid", "照片须为不超过100KB的JPG图片")
+            raise PydanticCustomError("portrait_invalid", "照片须为不超过100KB的JPG图片，请换一张")
         return value
 
 

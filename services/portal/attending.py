@@ -10,6 +10,7 @@ from fastapi import Depends
 from kit.access import read_reason
 from kit.errors import InvalidFields
 from kit.http import Id
+from kit.text import REQUIRED
 from services.portal.backend import Asker
 from services.portal.own_file import OwnFile
 from services.portal.sessions import mark
@@ -71,10 +72,14 @@ def _key(visit: Visit, person: str) -> str:
 
 
 def chosen_reason(form: dict[str, str]) -> str:
-    """The reason of a form: one of the usual ones, or the clerk's own words. Raises 422 when there is none."""
-    choice, words = form.get("reason", ""), form.get("words", "")
-    reason = read_reason(quote(words)) if choice == OTHER else choice if choice in REASONS else ""
-    if not reason:
-        field, message = ("words", "请说明原因") if choice == OTHER else ("reason", "请选择查看原因")
-        raise InvalidFields.one(field, "required", message)
-    return reason
+    """The reason of a form: a usual one, the clerk's own words, or both. Raises 422 when there is none."""
+    choice, words = form.get("reason", ""), form.get("words", "").strip()
+    if choice not in (*REASONS, OTHER):
+        raise InvalidFields.one("reason", "required", "请选择查看原因")
+    if choice == OTHER and not words:
+        raise InvalidFields.one("words", "required", REQUIRED)
+    told = [text for text in (choice, words) if text not in (OTHER, "")]
+    try:
+        return read_reason(quote("：".join(told)))
+    except InvalidFields as error:
+        raise InvalidFields.one("words", error.fields[0].code, error.fields[0].message) from error

@@ -96,7 +96,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("证书编号", ("certificate_no",)),
         Column("发证机关", ("issuing_authority",)),
         Column("专业工种 / 级别", ("trade", "level")),
-        Column("有效期", ("valid_from", "valid_to"), range=True),
+        Column("有效期起 / 有效期止", ("valid_from", "valid_to")),
         Column("发证日期", ("issued_on",)),
     ),
     "work_experience": (

@@ -10,7 +10,7 @@ from kit.ids import secret_id
 from services.portal.answers import Attachment, Kind, Record, ScanRules
 from services.portal.backend import Refused
 from services.portal.files import File, opened
-from services.portal.forms import differences, fields_of, fingerprint, sentence_of, values_of
+from services.portal.forms import base_of, differences, fields_of, merged, sentence_of, values_of
 from services.portal.visits import Elsewhere, Visit
 
 SCAN_TITLE = "scan_title"
@@ -52,10 +52,11 @@ async def record_page(visit: Visit, file: File, editing: Editing) -> Response:
     kind, record = editing.kind, editing.record
     title = editing.values.get(SCAN_TITLE, "")
     scan = editing.scan or (await scan_of(visit, record.record_id, title=title) if record and kind.attachment else None)
+    values = merged(kind, editing.values, record) if record and editing.collides else editing.values
     return visit.page(
         "practitioner/record.html", status=editing.status, file=file, editing=editing, kind=kind, record=record,
-        fields=await fields_of(visit.portal.catalogue, kind, editing.values, editing.errors),
-        key=editing.values.get("key") or secret_id(), base=fingerprint(record) if record else "",
+        fields=await fields_of(visit.portal.catalogue, kind, values, editing.errors),
+        key=values.get("key") or secret_id(), base=base_of(record) if record else "",
         differences=differences(kind, editing.values, record) if record and editing.collides else [],
         scan=scan, titles={one.name: one.title for one in kind.fields},
     )  # fmt: skip

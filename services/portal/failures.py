@@ -83,5 +83,5 @@ async def _to_login(visit: Visit) -> Response:
     kept = await _kept(visit)
     back = quote(visit.here)
     staff = visit.path.startswith(("/staff", "/operators"))
-    note = "" if visit.path == "/" else "&note=kept" if kept else "&note=over"
+    note = "&note=kept" if kept else "" if visit.path == "/" or visit.is_new else "&note=over"
     return visit.go(f"{'/staff/login' if staff else '/login'}?next={back}{note}")

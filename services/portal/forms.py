@@ -1,17 +1,22 @@
 """The form of a record: built from its kind's fields, read back into data, compared when two people changed it."""
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from kit.errors import AppError, InvalidFields
+from pydantic import TypeAdapter, ValidationError
+
+from kit.errors import AppError, FieldError, InvalidFields
+from kit.text import REQUIRED
 from services.portal.answers import Code, Field, Kind, Record, Value
 from services.portal.backend import Refused
 from services.portal.catalogue import Catalogue
 from services.portal.domain import OPEN_ENDED, UNTIL_TODAY, day
 
+Whose = Literal["mine", "theirs", "both"]
+DATA = TypeAdapter(dict[str, Value])
 OPEN = "_open"
 """The field that says that a day is left open (至今) is called after the day."""
 
@@ -62,13 +67,13 @@ def values_of(record: Record) -> dict[str, str]:
 
 
 def data_of(kind: Kind, form: Mapping[str, str]) -> dict[str, Value]:
-    """A record's data from a form; a day that has to be given, and is not, is absent."""
+    """A record's data from a form; a day that has to be given, and is not, is absent. Left open needs `open_errors`."""
     given = {field: _value(field, form) for field in kind.fields}
     return {field.name: value for field, value in given.items() if not (field.type == "date" and value == "")}
 
 
 def _value(field: Field, form: Mapping[str, str]) -> Value:
-    text = "" if field.name + OPEN in form else form.get(field.name, "")
+    text = form.get(field.name, "")
     if field.type == "terms":
         return [line for line in text.splitlines() if line.strip()]
     if not text.strip() and not field.required:
@@ -80,13 +85,16 @@ def _text(value: Value) -> str:
     return "\n".join(value) if isinstance(value, list) else value or ""
 
 
-def forgotten(kind: Kind, form: Mapping[str, str]) -> dict[str, str]:
-    """What only a form can know: a day that is neither given nor left open on purpose."""
-    return {
-        name: f"请填写，或勾选“{UNTIL_TODAY}”"
-        for of, name in OPEN_ENDED
-        if of == kind.name and not form.get(name, "").strip() and name + OPEN not in form
-    }
+def open_errors(kind: Kind, form: Mapping[str, str]) -> list[FieldError]:
+    """What only a form can know: a day is given or left open on purpose, neither both nor none of it."""
+    wrong: list[FieldError] = []
+    for field in kind.fields:
+        given, left_open = bool(form.get(field.name, "").strip()), field.name + OPEN in form
+        if (kind.name, field.name) in OPEN_ENDED and given == left_open:
+            both = f"填写了{field.title}，又勾选了“{UNTIL_TODAY}”，请只保留一项"
+            message = both if given else f"{REQUIRED}，或勾选“{UNTIL_TODAY}”"
+            wrong.append(FieldError(field=field.name, code="contradiction" if given else "required", message=message))
+    return wrong
 
 
 def errors_of(error: AppError) -> dict[str, str]:
@@ -105,25 +113,48 @@ def code_of(form: Mapping[str, str]) -> str:
     return unicodedata.normalize("NFKC", form.get("code", "")).replace(" ", "")
 
 
-def fingerprint(record: Record) -> str:
-    """Tells whether a record's data are still those a form began with, whatever its version says."""
-    return hashlib.sha256(json.dumps(record.data, sort_keys=True).encode()).hexdigest()[:16]
+def base_of(record: Record) -> str:
+    """What a form begins with, which travels in it: it tells who changed what since, whatever the version says."""
+    return json.dumps(record.data, sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A field of which somebody else made something else."""
+    """A field of which a form and the record as it is now say something else: who changed it since the form began."""
 
-    title: str
+    field: Field
     mine: str
     theirs: str
+    whose: Whose
 
 
 def differences(kind: Kind, form: Mapping[str, str], current: Record) -> list[Difference]:
-    """Where a form and the record as it is now say something else."""
-    mine = data_of(kind, form)
-    pairs = [(field, _shown(kind, field, mine), _shown(kind, field, current.data)) for field in kind.fields]
-    return [Difference(field.title, own, theirs) for field, own, theirs in pairs if own != theirs]
+    """Where a form and the record as it is now say something else; what nobody touched is the same in both."""
+    mine, base = data_of(kind, form), _base(form)
+    found: list[Difference] = []
+    for field in kind.fields:
+        own, theirs = _shown(kind, field, mine), _shown(kind, field, current.data)
+        began = None if base is None else _shown(kind, field, base)
+        if own != theirs:
+            whose: Whose = "mine" if theirs == began else "theirs" if own == began else "both"
+            found.append(Difference(field, own, theirs, whose))
+    return found
+
+
+def _base(form: Mapping[str, str]) -> Mapping[str, Value] | None:
+    """None when it is nothing that a page gave."""
+    try:
+        return DATA.validate_json(form.get("base", ""))
+    except ValidationError:
+        return None
+
+
+def merged(kind: Kind, form: Mapping[str, str], current: Record) -> dict[str, str]:
+    """A form that goes on from the record as it is now: what its person did not change is as somebody else left it."""
+    taken = {one.field.name for one in differences(kind, form, current) if one.whose == "theirs"}
+    taken |= {name + OPEN for name in taken}
+    now = {name: text for name, text in values_of(current).items() if name in taken}
+    return {name: text for name, text in form.items() if name not in taken} | now
 
 
 def _shown(kind: Kind, field: Field, data: Mapping[str, Value]) -> str:

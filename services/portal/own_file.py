@@ -62,6 +62,11 @@ class OwnFile:
             self._asker, "records", Record, "POST", OWN_RECORDS, json=asked, headers=headers
         )
 
+    async def check(self, kind: str, data: Mapping[str, object]) -> None:
+        """Save nothing. Raises `Refused` 422 when these data would not be taken."""
+        path = f"{OWN_RECORDS}/check"
+        await self._backend.ask(self._asker, "records", "POST", path, json={"kind": kind, "data": data})
+
     async def change(self, record_id: str, version: int, data: Mapping[str, object]) -> Record:
         """Replace a record's data. Raises `Refused` 412 with the `current` record."""
         match = {"If-Match": f'"{version}"'}

@@ -48,6 +48,8 @@ PURPOSES = {
     "certificate_revoked": "证书注销", "scan_refused": "附件未通过", "signature_refused": "签名未通过",
     "certificate_moved": "证书改绑（原手机）", "bind_code": "绑定手机的动态密码", "confirm_code": "确认操作的动态密码",
 }  # fmt: skip
+WHOSE = {"mine": "您修改了", "theirs": "另一处修改了", "both": "两处都修改了"}
+"""Who changed a field while two had the same record open: the other may be the same person's other device."""
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 LOOKED_AT = {
@@ -89,6 +91,7 @@ NAMES: Mapping[str, object] = {
     "attachment_states": ATTACHMENT_STATES,
     "certificate_states": CERTIFICATE_STATES,
     "document_types": DOCUMENT_TITLES,
+    "whose": WHOSE,
     "sexes": SEXES,
     "roles": ROLES,
     "looked_at": LOOKED_AT,

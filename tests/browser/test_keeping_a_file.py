@@ -42,6 +42,22 @@ async def test_a_present_employment_lasts_until_today(phone: Screen, own: Member
     assert "至今" in await phone.text()
 
 
+async def test_typing_an_end_takes_the_tick_from_until_today(phone: Screen, own: Member) -> None:
+    work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
+    record = await own.add("work_experience", work | {"end": None})
+    await phone.be(own.browsing)
+    await phone.open(f"/records/{record}")
+    await phone.fill(end="2016-05-31")
+    await phone.press("保存")
+    if (
+        "请只保留一项" in await phone.text()
+    ):  # without JavaScript the person unticks it themselves, and has lost nothing
+        assert await phone.page.locator("#f-end").input_value() == "2016-05-31"
+        await phone.page.locator("#f-end_open").uncheck()
+        await phone.press("保存")
+    assert "2016-05-31" in await phone.text()
+
+
 async def test_after_logging_out_the_back_button_shows_nothing(phone: Screen, own: Member) -> None:
     await phone.be(own.browsing)
     await phone.open("/file/basic")

@@ -1,5 +1,6 @@
 """Forms: only from pages of ours, nothing typed is lost, nobody's change is overwritten unseen."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -136,6 +137,60 @@ async def test_a_change_made_elsewhere_is_shown_and_the_person_chooses(member: M
     chosen = hidden_of(answer.text, path) | mine
     assert (await member.browsing.ask("POST", path, data=chosen)).status_code == 303
     assert (await member.records("education"))[0]["data"]["major"] == "隧道工程"
+
+
+async def test_of_two_changes_each_is_shown_as_whose_it_is_and_none_is_lost(member: Member) -> None:
+    record = await member.add("education", EDUCATION)
+    path = f"/records/{record}"
+    form = hidden_of((await member.browsing.get(path)).text, path)
+    await member.file.change(record, 1, EDUCATION | {"major": "桥梁工程", "length": "四年", "principal": "王某"})
+    mine = TYPED | {"major": "隧道工程", "school": "清华大学", "principal": "王某"}
+    answer = await member.browsing.ask("POST", path, data=form | mine)
+    assert answer.status_code == 409
+    rows = {row[0]: row[1:] for row in rows_of(answer.text.split("请核对后选择")[1].split("</table>")[0])}
+    assert rows == {
+        "学校名称": ["清华大学", "同济大学", "您修改了"],
+        "学制": ["（未修改）", "四年", "另一处修改了"],
+        "所学专业": ["隧道工程", "桥梁工程", "两处都修改了"],
+    }
+    assert {name: value_of(answer.text, name) for name in ("school", "length", "major", "principal")} == {
+        "school": "清华大学", "length": "四年", "major": "隧道工程", "principal": "王某",
+    }  # fmt: skip
+    saved = hidden_of(answer.text, path) | mine | {"length": "四年"}
+    assert (await member.browsing.ask("POST", path, data=saved)).status_code == 303
+    kept = (await member.records("education"))[0]["data"]
+    assert (kept["school"], kept["length"], kept["major"]) == ("清华大学", "四年", "隧道工程")
+
+
+async def test_an_end_that_somebody_else_gave_meanwhile_is_taken_with_its_tick(member: Member) -> None:
+    work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
+    record = await member.add("work_experience", work | {"end": None})
+    path = f"/records/{record}"
+    form = hidden_of((await member.browsing.get(path)).text, path)
+    await member.file.change(record, 1, work | {"end": "2016-05-31"})
+    answer = await member.browsing.ask("POST", path, data=form | work | {"field": "监理", "end_open": "1"})
+    assert answer.status_code == 409
+    assert value_of(answer.text, "end") == "2016-05-31"
+    assert 'name="end_open" value="1">' in answer.text
+
+
+async def test_an_error_in_a_form_does_not_hide_that_the_record_was_changed_elsewhere(member: Member) -> None:
+    record = await member.add("education", EDUCATION)
+    path = f"/records/{record}"
+    form = hidden_of((await member.browsing.get(path)).text, path)
+    await member.file.change(record, 1, EDUCATION | {"major": "桥梁工程"})
+    for base in (form, form | {"base": "not from a page"}, form | {"base": '{"school": {"$gt": [1]}}'}):
+        answer = await member.browsing.ask("POST", path, data=base | TYPED | {"school": ""})
+        assert (answer.status_code, "桥梁工程" in answer.text) == (409, True)
+
+
+def rows_of(table: str) -> list[list[str]]:
+    rows = [row.split("<td") for row in table.split("<tr>")[2:]]
+    return [[re.sub(r"<[^>]*>", "", f"<td{cell}").strip() for cell in row[1:]] for row in rows]
+
+
+def value_of(page: str, name: str) -> str:
+    return page.split(f'id="f-{name}" name="{name}" value="')[1].split('"')[0]
 
 
 async def test_a_verdict_on_the_scan_is_no_change_made_elsewhere(member: Member) -> None:

@@ -31,6 +31,11 @@ async def test_a_member_of_staff_logs_in_and_the_cookie_is_a_new_one(browsing: B
     assert (await browsing.get("/staff/find")).headers["location"] == "/staff/login?next=/staff/find&note=over"
 
 
+async def test_whoever_comes_for_the_first_time_reads_of_no_log_in_that_has_ended(browsing: Browsing) -> None:
+    assert (await browsing.get("/staff")).headers["location"] == "/staff/login?next=/staff"
+    assert (await browsing.get("/operators/messages")).headers["location"] == "/staff/login?next=/operators/messages"
+
+
 @pytest.mark.parametrize("change", [{"password": "wrong"}, {"username": "nobody-at-all"}])
 async def test_a_refusal_says_the_same_whatever_was_wrong_and_shows_no_secret(
     browsing: Browsing, hire: Hire, change: dict[str, str]

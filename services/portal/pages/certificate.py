@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from kit.errors import AppError, InvalidFields
+from kit.text import REQUIRED
 from services.portal.attending import Attended, AttendedDep, ClerkDep
 from services.portal.forms import code_of, errors_of
 from services.portal.staff_calls import CertificateAction, StaffCalls
@@ -66,7 +67,7 @@ async def _check(visit: Visit, who: Attended, action: CertificateAction) -> None
     """What can be known before it is confirmed; a phone that takes another's place is sent a code."""
     phone = visit.form["phone"] = visit.form.get("phone", "").strip()
     if action != "revoke" and not phone:
-        raise InvalidFields.one("phone", "required", "请填写手机号码")
+        raise InvalidFields.one("phone", "required", REQUIRED)
     visit.form.pop("code", None)
     if action == "rebind":
         names = ("phone", "shared_reason")

@@ -13,7 +13,7 @@ from kit.http import Id
 from services.portal.answers import CodeSent
 from services.portal.backend import Refused
 from services.portal.codes import where_is
-from services.portal.forms import code_of
+from services.portal.forms import code_of, sentence_of
 from services.portal.login_calls import LoginCalls
 from services.portal.own_file import OwnFile
 from services.portal.sessions import mark
@@ -64,7 +64,7 @@ async def _first_step(
 def _errors(error: AppError) -> dict[str, str]:
     """Sentences by field."""
     if isinstance(error, Refused) and error.fields:
-        return {one.field: one.message for one in error.fields}
+        return {one.field.removesuffix("_answer"): one.message for one in error.fields}
     field = FIELD_OF_CODE.get(error.code)
     return {field: str(error.detail)} if field else {}
 
@@ -117,7 +117,7 @@ async def _second_step(visit: Visit, error: AppError | None = None, code: str = 
         return visit.go("/login")
     response = visit.page(
         "login/code.html", status=error.status if error else 200, pending=pending, code=code,
-        problem=error.detail if error else "", where=await where_is(visit, pending.challenge_id),
+        problem=sentence_of(error) if error else "", where=await where_is(visit, pending.challenge_id),
     )  # fmt: skip
     response.headers.update(error.headers or {} if error else {})
     return response

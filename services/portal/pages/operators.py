@@ -10,6 +10,7 @@ from starlette.responses import Response
 from kit.access import read_reason
 from kit.deadletter import Letter
 from kit.errors import AppError, InvalidFields, NotFound, Unavailable
+from kit.text import REQUIRED
 from services.portal.duty import Board, board
 from services.portal.forms import sentence_of
 from services.portal.letters import Action, Pile, outline, piles, told_headers
@@ -89,5 +90,5 @@ async def end(visit: OperatorDep, group: Group) -> Response:
 def _reason(form: dict[str, str]) -> str:
     reason = read_reason(quote(form.get("reason", "")))
     if not reason:
-        raise InvalidFields.one("reason", "required", "请说明重放或丢弃的原因")
+        raise InvalidFields.one("reason", "required", REQUIRED)
     return reason

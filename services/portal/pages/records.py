@@ -1,19 +1,20 @@
 """Add, edit and delete a record: nothing that was typed is lost, and nobody's change is overwritten unseen."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from kit.errors import AppError
+from kit.errors import AppError, FieldError, InvalidFields
 from kit.http import Id
 from kit.ids import secret_id
-from services.portal.answers import Record
+from services.portal.answers import Kind, Record, Value
 from services.portal.backend import Refused
 from services.portal.domain import item_of
 from services.portal.editing import Editing, opened_to_edit, own_kind, record_page, upload
 from services.portal.files import File, file_of, opened
-from services.portal.forms import data_of, errors_of, fingerprint, forgotten
+from services.portal.forms import base_of, data_of, errors_of, open_errors
 from services.portal.visits import PersonDep, Visit
 
 KindName = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
@@ -36,14 +37,30 @@ async def add(visit: PersonDep, name: KindName) -> Response:
     """Save a new record; its scan follows on its own page."""
     file = await file_of(visit, item_of(name).name)
     kind, form = own_kind(file.kinds, name), visit.form
-    if errors := forgotten(kind, form):
-        return await record_page(visit, file, Editing(kind, None, form, errors, "请按提示修改", 422))
     try:
-        record = await file.own.add(name, data_of(kind, form), form.get("key") or secret_id())
+        record = await file.own.add(name, await _data(file, kind, form), form.get("key") or secret_id())
     except AppError as error:
         return await _not_saved(visit, file, Editing(kind, None, form), error)
     own = f"/records/{record.record_id}?note=added"
     return await visit.done(own if kind.attachment else f"{_list(record)}?note=saved")
+
+
+async def _data(file: File, kind: Kind, form: Mapping[str, str]) -> Mapping[str, Value]:
+    """What a form says. Raises 422 with all that is wrong when the form itself is unclear: records is asked too."""
+    data, unclear = data_of(kind, form), open_errors(kind, form)
+    if unclear:
+        raise InvalidFields([*await _refusals(file, kind, data), *unclear])
+    return data
+
+
+async def _refusals(file: File, kind: Kind, data: Mapping[str, Value]) -> list[FieldError]:
+    try:
+        await file.own.check(kind.name, data)
+    except Refused as refused:
+        if refused.status != 422:
+            raise
+        return refused.fields
+    return []
 
 
 def _list(record: Record) -> str:
@@ -67,7 +84,7 @@ async def edit(visit: PersonDep, record_id: Id, note: str = "") -> Response:
     record, file = await opened_to_edit(visit, record_id, draft or {})
     if file.kinds[record.kind].maintained_by != "practitioner":
         return visit.go(_list(record))
-    collides = draft is not None and draft.get("base") != fingerprint(record)
+    collides = draft is not None and draft.get("base") != base_of(record)
     editing = Editing(
         file.kinds[record.kind], record, draft, problem=CHANGED if collides else "", collides=collides,
         note=note,
@@ -80,12 +97,10 @@ async def change(visit: PersonDep, record_id: Id) -> Response:
     """Save a record's form, unless somebody else changed the record since it was opened; then the scan beside it."""
     record, file = await opened_to_edit(visit, record_id, visit.form)
     kind, form = own_kind(file.kinds, record.kind), visit.form
-    if errors := forgotten(kind, form):
-        return await record_page(visit, file, Editing(kind, record, form, errors, "请按提示修改", 422))
-    if form.get("base") != fingerprint(record):
+    if form.get("base") != base_of(record):
         return await record_page(visit, file, Editing(kind, record, form, {}, CHANGED, 409, collides=True))
     try:
-        saved = await file.own.change(record_id, record.version, data_of(kind, form))
+        saved = await file.own.change(record_id, record.version, await _data(file, kind, form))
     except AppError as error:
         if current := _current(error):
             return await record_page(visit, file, Editing(kind, current, form, {}, CHANGED, 409, collides=True))
@@ -113,7 +128,7 @@ async def ask_to_delete(visit: PersonDep, record_id: Id) -> Response:
 def _delete_page(visit: Visit, file: File, record: Record, problem: str = "") -> Response:
     return visit.page(
         "practitioner/delete.html", status=409 if problem else 200, file=file, record=record,
-        kind=own_kind(file.kinds, record.kind), back=_list(record), problem=problem, base=fingerprint(record),
+        kind=own_kind(file.kinds, record.kind), back=_list(record), problem=problem, base=base_of(record),
     )  # fmt: skip
 
 
@@ -121,7 +136,7 @@ def _delete_page(visit: Visit, file: File, record: Record, problem: str = "") ->
 async def delete(visit: PersonDep, record_id: Id) -> Response:
     """Delete a record that is still as it was shown."""
     record, file = await opened(visit, record_id)
-    if visit.form.get("base") != fingerprint(record):
+    if visit.form.get("base") != base_of(record):
         return _delete_page(visit, file, record, CHANGED)
     try:
         await file.own.delete(record_id, record.version)

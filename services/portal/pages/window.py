@@ -1,13 +1,15 @@
 """The window: find a person by their document, register them from a card or by hand."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from contracts.identity import DOCUMENT_TITLES
-from kit.errors import AppError, NotFound
+from kit.errors import AppError, FieldError, InvalidFields, NotFound
 from kit.pages import CONTENT_POLICY, content_policy
+from kit.text import REQUIRED
 from services.portal.attending import ClerkDep
 from services.portal.forms import errors_of
 from services.portal.registration import BY_HAND, CARD, PHOTO_BYTES, body_of, entries_of, with_photo
@@ -15,7 +17,9 @@ from services.portal.staff_calls import StaffCalls
 from services.portal.visits import Visit
 
 DocumentType = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
-NOBODY = "没有找到持有该证件的人员。请核对证件类型和号码；尚未登记的，请先登记"
+OF_A_COUNTRY = ("passport", "foreign_permanent_resident_id")
+NO_COUNTRY = "该类证件没有签发国（地区），请清空此项，或改选证件类型"
+NOBODY = "没有找到持有该证件的人员。请核对证件类型、号码和签发国（地区）；尚未登记的，请先登记"
 router = APIRouter()
 
 
@@ -43,15 +47,28 @@ async def find(visit: ClerkDep) -> Response:
     """Find who has this document; the number never stands in an address."""
     names = ("document_type", "document_number", "nationality")
     document = {name: text for name in names if (text := visit.form.get(name, "").strip())}
-    if document.get("document_type") != "passport":
-        document.pop("nationality", None)
-    document["nationality"] = document.get("nationality", "").upper()
+    if "nationality" in document:
+        document["nationality"] = document["nationality"].upper()
     try:
-        person = await _calls(visit).find({name: text for name, text in document.items() if text})
+        _judge(document)
+        person = await _calls(visit).find(document)
     except AppError as error:
         visit.still_there(error)
         return _search_page(visit, error)
     return await visit.done(f"/staff/people/{person}")
+
+
+def _judge(document: Mapping[str, str]) -> None:
+    """Raises 422 with all that is wrong: a country that was typed for a document that has none is not ignored."""
+    wrong = [
+        FieldError(field=name, code="required", message=REQUIRED)
+        for name in ("document_type", "document_number")
+        if name not in document
+    ]
+    if "nationality" in document and document.get("document_type", "passport") not in OF_A_COUNTRY:
+        wrong.append(FieldError(field="nationality", code="not_applicable", message=NO_COUNTRY))
+    if wrong:
+        raise InvalidFields(wrong)
 
 
 @router.get("/staff/register")
@@ -93,8 +110,8 @@ async def register(visit: ClerkDep, document_type: DocumentType) -> Response:
     """Register a person, or read their document again."""
     if document_type not in (CARD, *BY_HAND):
         raise NotFound
+    visit.form = with_photo(visit.form, visit.file)
     try:
-        visit.form = with_photo(visit.form, visit.file)
         person, new = await _calls(visit).register(body_of(document_type, visit.form))
     except AppError as error:
         visit.still_there(error)

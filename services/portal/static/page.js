@@ -57,3 +57,9 @@ document.querySelector("[action='/large']").addEventListener("submit", (event) =
   fetch("/large", { method: "POST", body: new URLSearchParams(new FormData(event.target)), redirect: "manual", keepalive: true });
   event.submitter.textContent = document.documentElement.classList.toggle("large") ? "标准字号" : "大字版";
 });
+
+// A day that may be left open: whoever types one does not mean 至今 any more.
+for (const box of document.querySelectorAll("input[type=checkbox][name$=_open]")) {
+  const day = document.getElementById(box.id.replace(/_open$/, ""));
+  day.addEventListener("input", () => { if (day.value) box.checked = false; });
+}
