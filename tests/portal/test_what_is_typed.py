@@ -12,6 +12,7 @@ from kit.text import REQUIRED
 from services.portal.answers import Kind
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.names import own_id
+from tests.support.papers import passport
 from tests.support.people import EDUCATION
 from tests.support.portal import Member
 from tests.support.staffing import WHY, Desk, attend
@@ -129,6 +130,20 @@ async def test_nothing_is_cut_off_while_it_is_pasted(
         "/file/education/new", **{**EDUCATION, "registration_no": "", "school": school}
     )
     assert (refused.status_code, school in refused.text, set(errors_of(refused.text))) == (422, True, {"school"})
+
+
+async def test_a_document_valid_for_ever_has_no_end(clerk_desk: Browsing, window: Window) -> None:
+    path, papers = "/staff/register/passport", passport()
+    skipped = ("source", "document_type", "reader", "portrait", "long_term", "name")
+    typed = {name: str(value) for name, value in papers.items() if value and name not in skipped}
+    answer = await clerk_desk.submit(path, **typed | {"name": "", "valid_to": "2035-01-01", "long_term": "1"})
+    assert answer.status_code == 422
+    assert errors_of(answer.text) == {"name": REQUIRED, "valid_to": "填写了有效期止，又选择了长期有效，请只保留一项"}
+    assert 'value="2035-01-01"' in answer.text
+    assert 'name="long_term" value="1" checked' in answer.text
+    citizen = Citizen()
+    read = await window.read_card(citizen, long_term=True)
+    assert [one["field"] for one in read.json()["errors"]] == ["valid_to"]
 
 
 async def test_a_photo_that_is_too_large_is_told_with_all_else_that_is_wrong(clerk_desk: Browsing) -> None:
