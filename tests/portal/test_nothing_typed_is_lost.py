@@ -158,7 +158,7 @@ async def test_uploading_a_scan_keeps_what_is_not_saved(member: Member) -> None:
     assert 'value="很长时间才填完的学校"' in refused.text
     assert 'value="毕业证书"' in refused.text
     sent = await upload(member, f"{path}/attachment", form)
-    assert sent.headers["location"] == f"{path}?note=uploaded#attachment"
+    assert sent.headers["location"] == f"{path}#attachment"
     assert (await member.records("education"))[0]["data"] == EDUCATION
     for _ in range(2):
         assert await is_restored(member.browsing, path)
@@ -176,7 +176,7 @@ async def test_saving_takes_the_scan_along(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     sent = await upload(member, path, await typed_form(member.browsing, path, scan_title="毕业证书"))
-    assert sent.headers["location"] == f"{path}?note=uploaded#attachment"
+    assert sent.headers["location"] == f"{path}#attachment"
     assert (await member.records("education"))[0]["data"]["school"] == "很长时间才填完的学校"
     found = await member.file.call("GET", f"/api/attachments/records/{record}/attachment")
     assert found.json()["title"] == "毕业证书"
