@@ -8,12 +8,12 @@ from bench.table import Row
 from bench.wire import request
 from kit.cache import RedisServer
 from kit.clock import SystemClock
+from kit.ended_sessions import Ended
 from kit.seal import Sealer
 from kit.settings import KeyRing, RedisSettings
 from services.portal.answers import Tokens
 from services.portal.backend import Backend
 from services.portal.sessions import Sessions
-from services.portal.settings import SessionSettings
 from services.portal.vault import Vault
 from services.portal.visits import COOKIE_NAME
 from services.records.store import COLLECTION
@@ -48,9 +48,9 @@ async def _logged_in(stack: Stack, people: list[str]) -> list[str]:
     settings = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(f'{{"keys":{settings["SEAL__KEYS"]},"current":"{settings["SEAL__CURRENT"]}"}}')
     async with RedisServer(RedisSettings(url=stack.file["redis"]), "portal") as redis:
-        sessions = Sessions(Vault(redis.cache, Sealer(ring)), Backend({}), SessionSettings(), SystemClock())
+        sessions = Sessions(Vault(redis.cache, Sealer(ring)), Backend({}), dict[str, Ended]().get, SystemClock())
         return [await sessions.open("practitioner", person, "某某", _tokens(stack, person)) for person in people]
 
 
 def _tokens(stack: Stack, person: str) -> Tokens:
-    return Tokens(access_token=stack.token(person), expires_in=3600, refresh_token="")
+    return Tokens(session_id="", access_token=stack.token(person), expires_in=3600, refresh_token="")

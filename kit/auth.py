@@ -13,6 +13,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
 
 from kit.clock import Clock
+from kit.ended_sessions import Ended
 from kit.errors import AppError, NotYours, Unavailable
 from kit.ids import new_id
 from kit.settings import TokenSettings
@@ -76,13 +77,15 @@ class FreshProofRequired(AppError):
 
 
 class Unauthorized(AppError):
-    """No token, or one that is not valid (any more), as `cause` says."""
+    """No token, or one that is not valid (any more), as `cause` says; `ended` when its session has ended."""
 
     cause = ""
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, ended: Ended | None = None) -> None:
         self.cause = cause
-        super().__init__(401, "unauthorized", "请先登录", headers={"WWW-Authenticate": "Bearer"})
+        told = {"reason": ended.reason} if ended else {}
+        detail = ended.sentence if ended else "请先登录"
+        super().__init__(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"}, **told)
 
 
 class TokenIssuer:
@@ -110,6 +113,8 @@ class TokenIssuer:
         return {"keys": [key.as_dict(private=False) | {"use": "sig", "alg": ALGORITHMS[0]} for key in self._keys]}
 
 
+EndOf = Callable[[str], Ended | None]
+"""Why a session ended, if it has: `EndedSessions.get`."""
 FetchKeys = Callable[[], Awaitable[KeySetSerialization]]
 
 
@@ -130,8 +135,9 @@ class TokenVerifier:
     REFETCH_SECONDS = 10  # at most this often, however many forged key ids arrive
     REFRESH_SECONDS = 300  # a key that the issuer withdrew is forgotten
 
-    def __init__(self, fetch: FetchKeys, settings: TokenSettings, clock: Clock) -> None:
-        self._fetch, self._clock, self._fresh_seconds = fetch, clock, settings.fresh_seconds
+    def __init__(self, fetch: FetchKeys, settings: TokenSettings, clock: Clock, end_of: EndOf) -> None:
+        self._fetch, self._clock, self._end_of = fetch, clock, end_of
+        self._fresh_seconds = settings.fresh_seconds
         self._keys: KeySet | None = None
         self._fetched_at: datetime | None = None
         self._lock = asyncio.Lock()
@@ -154,6 +160,8 @@ class TokenVerifier:
         caller, expires = known
         if expires + LEEWAY_SECONDS < self._clock.now().timestamp():
             raise Unauthorized("token_expired")
+        if caller.session and (ended := self._end_of(caller.session)):
+            raise Unauthorized("session_ended", ended)
         return caller
 
     def require_fresh(self, caller: Caller) -> None:

@@ -1,7 +1,8 @@
 """Redis: the only importer of its client. Short-lived values and rate limits; nothing here that may not be lost."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from math import ceil
@@ -16,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from kit.errors import TooManyRequests, Unavailable
+from kit.errors import TooManyRequests, Unavailable, is_ending
 from kit.settings import RedisSettings
 
 T = TypeVar("T")
@@ -78,6 +79,39 @@ class Cache:
         return f"{self._service}:{key}"
 
 
+class Stream:
+    """Entries that every reader gets, kept for `seconds`; all times are the server's."""
+
+    WAIT_SECONDS = 2.0
+    BATCH = 1_000
+    APPEND = (
+        "local now = redis.call('TIME') "
+        "local oldest = string.format('%.0f', (now[1] - ARGV[1]) * 1000) "
+        "redis.call('XADD', KEYS[1], 'MINID', '~', oldest, '*', unpack(ARGV, 2)) "
+        "return redis.call('EXPIRE', KEYS[1], ARGV[1])"
+    )
+
+    def __init__(self, redis: Redis, following: Redis, key: str, seconds: int) -> None:
+        self._redis, self._following, self._key, self._seconds = redis, following, key, seconds
+
+    async def append(self, fields: Mapping[str, str]) -> None:
+        """Add an entry. Raises `Unavailable`."""
+        pairs = [text for pair in fields.items() for text in pair]
+        appended = self._redis.eval(self.APPEND, 1, self._key, str(self._seconds), *pairs)
+        await _guarded(cast(Awaitable[object], appended))
+
+    async def batches(self) -> AsyncIterator[list[dict[str, str]]]:
+        """All entries that are kept, and then each that is added; nothing after a wait. Raises `Unavailable`."""
+        position, wait = "0", round(self.WAIT_SECONDS * 1000)
+        while not is_ending():
+            read = self._following.xread({self._key: position}, count=self.BATCH, block=wait)
+            answer = cast("list[tuple[str, list[tuple[str, dict[str, str]]]]]", await _guarded(read))
+            entries = answer[0][1] if answer else []
+            position = entries[-1][0] if entries else position
+            yield [fields for _, fields in entries]
+        raise asyncio.CancelledError  # which the client passed over (asyncio.wait_for before Python 3.12)
+
+
 class RateLimits:
     """Counts hits in Redis; fails closed (`Unavailable`) when Redis is away."""
 
@@ -137,20 +171,25 @@ class RedisServer:
 
     async def __aenter__(self) -> Self:
         """Connects lazily: opening never fails."""
-        redis = Redis(connection_pool=self._pool(decode_responses=True))
+        self._redis = Redis(connection_pool=self._pool(decode_responses=True))
         pool: Any = self._pool()  # limits hands it on, whatever its signature says
         storage = RedisStorage(
             f"async+{self._url}", wrap_exceptions=True, implementation="redispy", connection_pool=pool
         )
-        self.cache, self.limits = Cache(redis, self._service), RateLimits(storage, self._service)
+        self.cache, self.limits = Cache(self._redis, self._service), RateLimits(storage, self._service)
         return self
 
-    def _pool(self, **options: bool) -> ConnectionPool:
+    def stream(self, key: str, seconds: int) -> Stream:
+        """A stream that services share, under its whole key; its reader waits on a connection of its own."""
+        following = Redis(connection_pool=self._pool(Stream.WAIT_SECONDS, decode_responses=True))
+        return Stream(self._redis, following, key, seconds)
+
+    def _pool(self, waits: float = 0, **options: bool) -> ConnectionPool:
         """Connections that Redis closed by a restart are made anew, once, before anybody is told that it is away."""
         pool = ConnectionPool.from_url(
             self._url,
             retry=Retry(NoBackoff(), 1),
-            socket_timeout=self._timeout,
+            socket_timeout=self._timeout + waits,
             socket_connect_timeout=self._timeout,
             **options,
         )

@@ -54,6 +54,9 @@ sms_operator_state = Gauge("sms_operator_state", "0 in use, 1 to be tried with o
 logins = Counter("logins_total", "Codes: asked, right, wrong, expired, limited", ["outcome"])
 staff_logins = Counter("staff_logins_total", "Log-ins of staff: right, wrong, limited", ["outcome"])
 login_alarms = Counter("login_alarms_total", "Budgets of the whole city that were spent", ["budget"])
+ended_sessions_followed = Gauge(
+    "ended_sessions_followed", "1 while this process learns at once that a session has ended", ["stream"]
+)
 captchas = Counter(
     "captchas_total", "Captchas: made, heard as audio, right, wrong, expired or spent before", ["outcome"]
 )

@@ -16,7 +16,7 @@ from kit.ids import is_id
 
 Event = Literal["access_denied"]
 Outcome = Literal["denied"]
-CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "forbidden", "foreign_object")
+CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
 MARK_LENGTH, MOST_AGENT = 12, 400
 

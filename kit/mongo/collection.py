@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, InsertOne, ReplaceOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from kit import tracing
 from kit.documents import Document
@@ -22,7 +22,7 @@ D = TypeVar("D", bound=Document)
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 DOCUMENT_FULL = "此记录的修改次数已达上限，请联系受理窗口"
-DUPLICATE_KEY = 11000
+DUPLICATE_KEY, INDEX_OPTIONS_CONFLICT = 11000, 85
 
 
 class Collection(Generic[D]):
@@ -40,13 +40,27 @@ class Collection(Generic[D]):
         self._collection, self._model, self._missing, self._outdated = database[name], model, list(indexes), outdated
 
     async def prepare(self) -> None:
-        """Create the indexes once, and drop those of the names in `outdated`; a readiness check."""
+        """Create the indexes once, and drop those of the names in `outdated`; a readiness check.
+
+        When documents are forgotten may differ from what it was before.
+        """
         if self._missing:
             with translated():
-                await self._collection.create_indexes(self._missing)
+                for index in self._missing:
+                    await self._create(index)
                 for name in set(self._outdated) & (await self._collection.index_information()).keys():
                     await self._collection.drop_index(name)
             self._missing = []
+
+    async def _create(self, index: IndexModel) -> None:
+        try:
+            await self._collection.create_indexes([index])
+        except OperationFailure as error:
+            seconds = index.document.get("expireAfterSeconds")
+            if error.code != INDEX_OPTIONS_CONFLICT or seconds is None:
+                raise
+            changed = {"name": index.document["name"], "expireAfterSeconds": seconds}
+            await self._collection.database.command("collMod", self._collection.name, index=changed)
 
     async def get(self, document_id: str) -> D | None:
         """The current version with its history, or None."""

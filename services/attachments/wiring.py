@@ -7,12 +7,15 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import blobs, images, mongo
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
+from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
@@ -52,10 +55,12 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
+        RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
     ):
         attachments, looks = Attachments(database), Looks(database, clock, READERS)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
+        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         door = Door(_service(database, bucket, http, attachments, looks), settings.rules)
         app = create_app(NAME, "附件", settings, verifier, router, door)
         indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
@@ -64,7 +69,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             "bucket": bucket.prepare,
             "tokens": verifier.ready,
         }
-        yield Api(app, servers | indexes)
+        yield Api(app, servers | indexes, [ended.follow])
 
 
 @asynccontextmanager

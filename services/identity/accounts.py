@@ -174,7 +174,7 @@ class AccountService:
         return keyed_hash(self._key, "client_secret", client, secret)
 
     async def keep_staff(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
-        """Create or change a member of staff; the same again changes nothing."""
+        """Create or change a member of staff, which ends their sessions; the same again changes nothing."""
         known = await self._store.staff.get(_staff_id(username))
         if known and await self._unchanged(known, password, totp_secret, roles):
             return
@@ -187,6 +187,7 @@ class AccountService:
         at, by = self._clock.now(), "command"
         if known:
             await self._store.staff.replace(known.following(at=at, by=by, action="changed", **fields))
+            await self._sessions.end_all(known.id, "staff_changed")
         else:
             await self._store.staff.insert(
                 Staff.first(at=at, by=by, action="created", id=_staff_id(username), **fields)

@@ -72,8 +72,9 @@ class RefreshIn(In):
 
 
 class TokensOut(Out):
-    """A pair of tokens; `auth_time`: when the session last proved a code, in Unix seconds."""
+    """A pair of tokens, of which session; `auth_time`: when that last proved a code, in Unix seconds."""
 
+    session_id: str
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme's name
     expires_in: int

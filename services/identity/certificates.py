@@ -102,7 +102,7 @@ class Certificates:
         await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._note_sharing(caller, person_id, bound)
         certificate = await self._change(caller, person_id, "rebound", partial(self._bound, person_id, phone))
-        await self._sessions.end_all(person_id)
+        await self._sessions.end_all(person_id, "phone_changed")
         return certificate
 
     async def _prove(self, person_id: str, phone_index: str, proof: Proof) -> None:
@@ -116,9 +116,9 @@ class Certificates:
         await self._codes.prove(proof.challenge_id, proof.code, proof.address, sent_for)
 
     async def revoke(self, caller: Caller, person_id: str) -> None:
-        """Close self-service; ends the person's sessions (should we die before, they can't be refreshed anyway)."""
+        """Close self-service; ends the person's sessions."""
         await self._change(caller, person_id, "revoked", self._nothing)
-        await self._sessions.end_all(person_id)
+        await self._sessions.end_all(person_id, "certificate_revoked")
 
     async def _change(
         self, caller: Caller, person_id: str, action: str, fields: Callable[[], Awaitable[dict[str, object]]]

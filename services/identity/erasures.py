@@ -5,6 +5,7 @@ from kit.auth import ADMIN, Caller
 from kit.clock import Clock
 from kit.errors import InvalidFields, NotFound
 from kit.mongo import Conflict, Duplicate
+from services.identity.sessions import Sessions
 from services.identity.store import Erased, Store, erasure_id
 
 logger = log.get(__name__)
@@ -13,8 +14,8 @@ logger = log.get(__name__)
 class Erasures:
     """Asked for twice it is told twice: everything is looked through again."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: Store, sessions: Sessions, clock: Clock) -> None:
+        self._store, self._sessions, self._clock = store, sessions, clock
 
     async def request(self, caller: Caller, person: str) -> Erased:
         """Have a person erased. Raises 403, 422 `reason_required`, `NotFound` where nobody is or was."""
@@ -25,6 +26,7 @@ class Erasures:
             erased = await self._write(caller, person)
         except (Conflict, Duplicate):  # another admin did it this moment
             return await self.request(caller, person)
+        await self._sessions.end_all(person, "person_erased")
         logger.warning("erasure requested", practitioner_id=person, by=caller.label)
         return erased
 

@@ -1,27 +1,36 @@
 """Sessions: a short access token, and a refresh token that works once and is replaced by its successor.
 
-They are documents, not cache entries: when Redis is away people still log in, and nobody is logged out.
+They are documents, not cache entries: when Redis is away people still log in, and nobody is logged out. The end of a
+session is told to every process, which refuses its access token from then on (kit.ended_sessions).
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from contracts.sessions import SENTENCES, EndReason
+from kit import log
 from kit.auth import Caller, TokenIssuer, Unauthorized
 from kit.clock import Clock
-from kit.errors import AppError, NotFound, NotYours
+from kit.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
+from kit.errors import AppError, NotFound, NotYours, Unavailable
 from kit.ids import secret_id
 from kit.mongo import Conflict
 from kit.seal import keyed_hash, same
 from services.identity.settings import SessionSettings
 from services.identity.store import Certificate, Session, SessionKind, Staff, Store
 
+logger = log.get(__name__)
+
 
 @dataclass(frozen=True)
 class Tokens:
     """What a log-in, a refresh or a fresh proof gives; `auth_time` as in the access token."""
 
+    session_id: str
     access_token: str
     expires_in: int
     refresh_token: str
@@ -29,10 +38,13 @@ class Tokens:
 
 
 class RefreshInvalid(AppError):
-    """The session is over, or the token was used before (which ends the session)."""
+    """The session is over, or the token was used before (which ends the session); `reason` where it is known."""
 
-    def __init__(self) -> None:
-        super().__init__(401, "refresh_invalid", "登录已失效，请重新登录")
+    def __init__(self, reason: EndReason | None = None) -> None:
+        self.reason = reason
+        self.ended = Ended(reason, SENTENCES[reason]) if reason else None
+        detail = SENTENCES[reason] if reason else UNKNOWN_REASON
+        super().__init__(401, "refresh_invalid", detail, headers=None, **({"reason": reason} if reason else {}))
 
 
 class Sessions:
@@ -42,13 +54,14 @@ class Sessions:
         self,
         store: Store,
         issuer: TokenIssuer,
+        ended: EndedSessions,
         settings: SessionSettings,
         fresh_seconds: int,
         key: bytes,
         clock: Clock,
     ) -> None:
-        self._store, self._issuer, self._key, self._clock = store, issuer, key, clock
-        self._fresh_seconds = fresh_seconds
+        self._store, self._issuer, self._ended, self._key, self._clock = store, issuer, ended, key, clock
+        self._fresh_seconds, self._untold = fresh_seconds, asyncio.Event()
         self._lasts: Mapping[SessionKind, timedelta] = {
             "practitioner": timedelta(seconds=settings.practitioner_seconds),
             "staff": timedelta(seconds=settings.staff_seconds),
@@ -75,44 +88,50 @@ class Sessions:
         identity = {"id": caller.session, "kind": kind, "secret_hash": self._hash(secret)}
         session = Session.first(at=now, by=caller.label, action="opened", **identity, **fields, **times)
         await self._store.sessions.insert(session)
+        caller = await self._checked(session)  # revoked while it was opened, it was missed
         return self._tokens(caller, session, secret)
 
     async def refresh(self, token: str) -> Tokens:
         """The next pair of tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
         identity, _, secret = token.partition(".")
-        session = await self._live(identity)
+        session = await self._store.sessions.get(identity)
         if session is None:
             raise RefreshInvalid
-        caller = await self._caller(session)
-        if caller is None or not same(self._hash(secret), session.secret_hash):
-            await self._end(session)
-            raise RefreshInvalid
+        caller = await self._checked(session)
+        if not same(self._hash(secret), session.secret_hash):
+            await self._end(session, "token_reused")
+            raise RefreshInvalid("token_reused")
         try:
             return await self._rotated(caller, session)
         except Conflict:  # the same token twice at once: one of the two is a thief's, or an impatient click's
             raise RefreshInvalid from None
 
-    async def live(self, caller: Caller) -> Session:
-        """The session that the caller's token is of, with its history. Raises `Unauthorized`."""
-        session = await self._live(caller.session or "")
+    async def live(self, caller: Caller) -> tuple[Session, Caller]:
+        """The session that the caller's token is of, with its history; for whom it speaks. Raises `Unauthorized`."""
+        session = await self._store.sessions.get(caller.session or "")
         if session is None or session.subject != caller.subject:
             raise Unauthorized("session_ended")
-        return session
+        try:
+            return session, await self._checked(session)
+        except RefreshInvalid as over:
+            raise Unauthorized("session_ended", over.ended) from over
 
     async def prove(self, caller: Caller) -> Tokens:
         """The next pair of tokens: this session has proved just now whose it is. Raises `Unauthorized`."""
-        session = await self.live(caller)
-        speaks_for = await self._caller(session)
-        if speaks_for is None:
-            raise Unauthorized("session_ended")
+        session, speaks_for = await self.live(caller)
         try:
             return await self._rotated(speaks_for, session, proved_at=self._clock.now())
         except Conflict:  # it was refreshed this very moment
             return await self.prove(caller)
 
-    async def _live(self, identity: str) -> Session | None:
-        session = await self._store.sessions.get(identity)
-        return session if session and not session.ended and session.expires_at > self._clock.now() else None
+    async def _checked(self, session: Session) -> Caller:
+        """Who the session speaks for; one that is over is ended. Raises `RefreshInvalid` with the reason."""
+        try:
+            return await self._caller(session)
+        except RefreshInvalid as over:
+            if over.reason:
+                await self._end(session, over.reason)
+            raise
 
     async def _rotated(self, caller: Caller, session: Session, **proved: datetime) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
@@ -123,26 +142,37 @@ class Sessions:
         await self._store.sessions.replace(rotated.model_copy(update={"history": session.history[:1]}))
         return self._tokens(caller, rotated, secret)
 
-    async def _caller(self, session: Session) -> Caller | None:
-        """Who the session speaks for, if that is still so."""
+    async def _caller(self, session: Session) -> Caller:
+        """Who the session speaks for. Raises `RefreshInvalid` when it is over."""
+        if session.ended:
+            raise RefreshInvalid(session.end_reason)
+        if session.expires_at <= self._clock.now():
+            longest = session.created_at + self._lasts[session.kind]
+            raise RefreshInvalid("idle" if session.expires_at < longest else "expired")
         if session.kind == "practitioner":
-            certificate = await self._store.certificate_of(session.subject)
-            bound = certificate is not None and certificate.state == "active"
-            if certificate is None or not bound or certificate.phone_index != session.bound_to:
-                return None
-            return Caller(session.subject, "practitioner", session=session.id)
+            return await self._practitioner(session)
+        return await self._staff(session)
+
+    async def _practitioner(self, session: Session) -> Caller:
+        certificate = await self._store.certificate_of(session.subject)
+        if certificate is None or certificate.state != "active":
+            raise RefreshInvalid("certificate_revoked")
+        if certificate.phone_index != session.bound_to:
+            raise RefreshInvalid("phone_changed")
+        return Caller(session.subject, "practitioner", session=session.id)
+
+    async def _staff(self, session: Session) -> Caller:
         staff = await self._store.staff.get(session.subject)
         if staff is None or not staff.enabled or _bound(staff) != session.bound_to:
-            return None
+            raise RefreshInvalid("staff_changed")
         return Caller(staff.id, "staff", roles=frozenset(staff.roles), session=session.id)
 
     async def list(self, caller: Caller) -> list[Session]:
         """The caller's own sessions that can still be refreshed, newest first."""
-        now = self._clock.now()
-        return [session for session in await self._store.sessions_of(caller.subject) if session.expires_at > now]
+        return await self._store.sessions_of(caller.subject, self._clock.now())
 
     async def end(self, caller: Caller, session_id: str) -> None:
-        """End one of the caller's own sessions: no refresh from now on, the access token runs out within minutes.
+        """End one of the caller's own sessions.
 
         Raises `NotFound`, `NotYours`, 403 `fresh_proof_required` for another than the token's; ending twice is fine.
         """
@@ -151,30 +181,63 @@ class Sessions:
             raise NotFound
         if session.subject != caller.subject:
             raise NotYours
-        if session_id != caller.session:
+        own = session_id == caller.session
+        if not own:
             caller.require_fresh(self._fresh_seconds, self._clock.now())
-        await self._end(session)
+        await self._end(session, "logged_out" if own else "ended_elsewhere")
 
-    async def end_all(self, subject: str) -> None:
-        """End all sessions of somebody: their certificate was revoked or bound to another phone."""
-        for listed in await self._store.sessions_of(subject):
-            if session := await self._live(listed.id):  # with its history, which a list leaves out
-                await self._end(session)
+    async def end_all(self, subject: str, reason: EndReason) -> None:
+        """End all sessions of somebody, however many."""
+        while listed := await self._store.sessions_of(subject, self._clock.now()):
+            for each in listed:
+                if session := await self._store.sessions.get(each.id):  # with its history, which a list leaves out
+                    await self._end(session, reason)
 
-    async def _end(self, session: Session) -> None:
-        now = self._clock.now()
-        ended = session.following(at=now, by=f"{session.kind}:{session.subject}", action="ended", ended=True)
+    async def _end(self, session: Session, reason: EndReason) -> None:
+        """End it for good, and tell every process. The first reason stays."""
+        if session.ended:
+            return
+        fields = {"ended": True, "end_reason": reason}
+        by = f"{session.kind}:{session.subject}"
+        ended = session.following(at=self._clock.now(), by=by, action="ended", **fields)
         try:
             await self._store.sessions.replace(ended)
         except Conflict:  # it was refreshed or ended this very moment
-            again = await self._live(session.id)
-            if again:
-                await self._end(again)
+            if again := await self._store.sessions.get(session.id):
+                await self._end(again, reason)
+            return
+        try:
+            await self._ended.tell(session.id, reason)
+        except Unavailable:
+            logger.warning("the end of a session is not told yet: others take its token until it runs out")
+            self._untold.set()
+
+    async def tell_again(self) -> None:
+        """Tell what may not have been told: when the process starts, and after Redis was away. A part of the API.
+
+        It also ends sessions of people whose certificate or account was changed by a process that died before it
+        could end them. Raises `Unavailable`.
+        """
+        while True:
+            self._untold.clear()
+            since = self._clock.now() - timedelta(seconds=TOKEN_SECONDS)
+            for subject in await self._store.changed_since(since):
+                await self._end_outdated(subject)
+            for session in await self._store.ended_since(since):
+                if session.end_reason:
+                    await self._ended.tell(session.id, session.end_reason)
+            await self._untold.wait()
+
+    async def _end_outdated(self, subject: str) -> None:
+        for each in await self._store.sessions_of(subject, self._clock.now()):
+            if session := await self._store.sessions.get(each.id):
+                with suppress(RefreshInvalid):
+                    await self._checked(session)
 
     def _tokens(self, caller: Caller, session: Session, secret: str) -> Tokens:
         proved = int((session.proved_at or session.created_at).timestamp())
         token = self._issuer.issue(replace(caller, auth_time=proved))
-        return Tokens(token, self._issuer.lifetime_seconds, f"{caller.session}.{secret}", proved)
+        return Tokens(session.id, token, self._issuer.lifetime_seconds, f"{caller.session}.{secret}", proved)
 
     def _hash(self, secret: str) -> str:
         return keyed_hash(self._key, "refresh", secret)

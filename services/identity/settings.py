@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from kit.ended_sessions import TOKEN_SECONDS
 from kit.settings import BlobSettings, Key, KeyRing, SealSettings, ServiceSettings
 from services.identity.domain import Purpose
 
@@ -10,7 +11,7 @@ class SigningSettings(BaseModel):
     """Private Ed25519 keys as JWKs with `kid`; the first signs, all are published."""
 
     keys: list[dict[str, str]] = Field(repr=False, min_length=1)
-    access_seconds: int = Field(default=300, le=300)
+    access_seconds: int = Field(default=TOKEN_SECONDS, le=TOKEN_SECONDS)
 
 
 class CodeSettings(BaseModel):

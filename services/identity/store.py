@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Literal, cast
 
+from contracts.sessions import EndReason
 from kit.access import LOOKS, Look
 from kit.documents import Document
 from kit.erasure import Holding
@@ -17,6 +18,8 @@ SESSIONS, ACCESSES, ERASURES, STAFF = "sessions", "accesses", "erasures", "staff
 PORTRAIT_FOLDERS = "people"
 """What the folders of people's portraits begin with."""
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
+FORGET_SESSIONS_SECONDS = 24 * 3600
+"""After it ran out a session is kept to tell why it is over."""
 MOST_SESSIONS = 100
 PEOPLE_OF_A_PHONE = 3
 SessionKind = Literal["practitioner", "staff"]
@@ -148,6 +151,7 @@ class Session(Document):
     used_at: datetime
     expires_at: datetime
     ended: bool = False
+    end_reason: EndReason | None = None
 
 
 class Erased(Document):
@@ -209,7 +213,8 @@ class Store:
         self.practitioners = Collection(database, PRACTITIONERS, Practitioner, [unique_key, *found_by])
         places = {"state": "active", "place": {"$type": "int"}}  # those of before have none
         one_place = Index([("phone_index", 1), ("place", 1)], unique=True, partialFilterExpression=places)
-        self.certificates = Collection(database, CERTIFICATES, Certificate, [Index([("phone_index", 1)]), one_place])
+        by_phone = [Index([("phone_index", 1)]), one_place, Index([("updated_at", 1)])]
+        self.certificates = Collection(database, CERTIFICATES, Certificate, by_phone)
         one_open = Index(
             [("practitioner_id", 1), ("purpose", 1)], unique=True, partialFilterExpression={"open": True}
         )  # fmt: skip
@@ -217,8 +222,10 @@ class Store:
         self.challenges = Collection(
             database, CHALLENGES, Challenge, [one_open, forgotten], outdated=["practitioner_id_1"]
         )
-        by_subject, run_out = Index([("subject", 1)]), Index([("expires_at", 1)], expireAfterSeconds=0)
-        self.sessions = Collection(database, SESSIONS, Session, [by_subject, run_out])
+        by_subject = Index([("subject", 1)])
+        run_out = Index([("expires_at", 1)], expireAfterSeconds=FORGET_SESSIONS_SECONDS)
+        ended = Index([("updated_at", 1)], partialFilterExpression={"ended": True})
+        self.sessions = Collection(database, SESSIONS, Session, [by_subject, run_out, ended])
         by_person = Index([("practitioner_id", 1), *NEWEST])
         self.accesses = Collection(database, ACCESSES, Look, [by_person])
         self.staff = Collection(database, STAFF, Staff)
@@ -251,10 +258,20 @@ class Store:
         query = {"folder": {"$regex": f"^{beginning}"}}
         return await self.practitioners.find(query, sort=[("folder", 1)], limit=limit)
 
-    async def sessions_of(self, subject: str) -> list[Session]:
-        """The sessions that somebody has, newest first; some may have run out."""
-        query = {"subject": subject, "ended": False}
+    async def sessions_of(self, subject: str, now: datetime) -> list[Session]:
+        """The sessions that somebody has, newest first."""
+        query = {"subject": subject, "ended": False, "expires_at": {"$gt": now}}
         return await self.sessions.find(query, sort=[("created_at", -1)], limit=MOST_SESSIONS)
+
+    async def ended_since(self, since: datetime) -> list[Session]:
+        """All sessions that were ended since then."""
+        return await self.sessions.whole({"ended": True, "updated_at": {"$gte": since}})
+
+    async def changed_since(self, since: datetime) -> list[str]:
+        """Whose certificate or account as a member of staff was changed since then."""
+        query = {"updated_at": {"$gte": since}}
+        certificates, staff = await self.certificates.whole(query), await self.staff.whole(query)
+        return [*(each.practitioner_id for each in certificates), *(each.id for each in staff)]
 
     async def certificate_of(self, practitioner_id: str) -> Certificate | None:
         """The person's certificate, active or revoked."""

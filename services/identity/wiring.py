@@ -14,6 +14,7 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import blobs, log, mongo, tabular
 from kit import reseal as kit_reseal
 from kit.access import Looks
@@ -22,6 +23,7 @@ from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
+from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
@@ -74,6 +76,7 @@ class Parts:
     looks: Looks
     imports: Imports
     import_files: Files
+    ended: EndedSessions
     services: Services
 
 
@@ -90,8 +93,9 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
     ):
         store = Store(database)
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
+        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         sessions = Sessions(
-            store, issuer, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock
+            store, issuer, ended, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock
         )  # fmt: skip
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
         pool = Pool(redis.cache, settings.captchas)
@@ -104,14 +108,14 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         identity, accesses = IdentityService(store, keys, portraits, looks, clock), AccessLog(store, looks)
         proofs = Proofs(store, keys, codes, sessions, throttle)
         certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
-        erasures = Erasures(store, clock)
+        erasures = Erasures(store, sessions, clock)
         services = Services(
             identity, certificates, codes, captchas, login, sessions, proofs, accounts, accesses, erasures,
             throttle, issuer,
             clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
-        yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, services)
+        yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, services)
 
 
 @asynccontextmanager
@@ -122,7 +126,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         async def own_keys() -> KeySetSerialization:
             return made.services.issuer.public_keys()
 
-        verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock)
+        verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock, made.ended.get)
         app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
         columns = {KIND: PractitionerImport.columns}
         door = ImportDoor(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
@@ -133,7 +137,8 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
             "indexes of looks": made.looks.prepare,
             "indexes of imports": made.imports.prepare,
         }
-        yield Api(app, {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare, **indexes})
+        servers: dict[str, Check] = {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare}
+        yield Api(app, servers | indexes, [made.ended.follow, made.services.sessions.tell_again])
 
 
 @asynccontextmanager

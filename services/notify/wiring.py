@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import get_args
 
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo, reseal, security
 from kit.auth import TokenVerifier, jwks_over_http
+from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
@@ -97,12 +100,16 @@ def _services(settings: Settings, messages: Messages) -> Services:
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Api]:
     """The HTTP API for operators: people who look, and companies that call back."""
-    async with mongo.connect(settings.mongo, NAME) as database:
-        messages = Messages(database)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, SystemClock())
+    clock = SystemClock()
+    async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
+        messages, ended = Messages(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         security.begin("secret_wrong")
         app = create_app(NAME, "消息", settings, verifier, router, _services(settings, messages))
-        yield Api(app, {"mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare})
+        checks: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare,
+        }  # fmt: skip
+        yield Api(app, checks, [ended.follow])
 
 
 @asynccontextmanager

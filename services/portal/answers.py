@@ -49,6 +49,7 @@ class CodeState(Answer):
 class Tokens(Answer):
     """What a log-in, a refresh or a fresh proof gives; `expires_in` seconds, `auth_time` of the last code (Unix)."""
 
+    session_id: str
     access_token: str
     expires_in: int
     refresh_token: str

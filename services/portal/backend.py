@@ -29,7 +29,7 @@ class Refused(AppError):
     def __init__(self, answer: Mapping[str, object], status: int, headers: Mapping[str, str]) -> None:
         kept = {name: value for name, value in headers.items() if name.lower() == "retry-after"}
         super().__init__(status, str(answer.get("code")), str(answer.get("detail")), headers=kept)
-        self.answer = answer
+        self.answer, self.reason = answer, str(answer.get("reason") or "")
         self.fields = FIELD_ERRORS.validate_python(answer.get("errors") or [])
 
 

@@ -1,12 +1,15 @@
 """What a browser is told when something is wrong: a page, or the way to the login."""
 
+from contextlib import suppress
 from urllib.parse import quote
 
 from fastapi_problem.error import Problem
 from starlette.requests import Request
 from starlette.responses import Response
 
+from contracts.sessions import SENTENCES
 from kit.errors import Unavailable
+from services.portal.backend import Refused
 from services.portal.sessions import SessionOver
 from services.portal.visits import (
     FRESH_PROOF_REQUIRED,
@@ -29,8 +32,8 @@ async def render_error(request: Request, problem: Problem) -> Response:
     if isinstance(problem, Elsewhere):
         await _kept(visit)
         return visit.go(problem.path)
-    if isinstance(problem, SessionOver) or problem.type == "unauthorized":
-        return await _to_login(visit)
+    if isinstance(problem, SessionOver | Refused) and problem.type == "unauthorized":
+        return await _to_login(visit, problem.reason)
     if problem.type == FRESH_PROOF_REQUIRED and visit.session:
         return await _to_proof(visit)
     if isinstance(problem, FormExpired) and visit.owner:
@@ -69,7 +72,7 @@ async def _of_another_session(visit: Visit, problem: Problem) -> Response:
     """A form from before its person logged out: it waits for them, whoever is logged in now."""
     session = visit.session or (None if visit.is_new else await visit.portal.sessions.find(visit.cookie))
     if session is None:
-        return await _to_login(visit)
+        return await _to_login(visit, "")
     await _kept(visit)
     if session.subject == visit.owner:
         return visit.go(own_path(visit.here))
@@ -77,11 +80,16 @@ async def _of_another_session(visit: Visit, problem: Problem) -> Response:
     return await _page(visit, problem)
 
 
-async def _to_login(visit: Visit) -> Response:
+async def _to_login(visit: Visit, reason: str) -> Response:
     """What was typed is kept for its person; after the log-in they are back where they were."""
     visit.session = None
+    if reason:  # a service may have learned of it first
+        with suppress(Unavailable):
+            await visit.portal.sessions.end(visit.cookie, reason)
     kept = await _kept(visit)
     back = quote(visit.here)
     staff = visit.path.startswith(("/staff", "/operators"))
-    note = "&note=kept" if kept else "" if visit.path == "/" or visit.is_new else "&note=over"
-    return visit.go(f"{'/staff/login' if staff else '/login'}?next={back}{note}")
+    why = f"&why={reason}" if reason in SENTENCES else ""
+    silent = why or visit.path == "/" or visit.is_new
+    note = "&note=kept" if kept else "" if silent else "&note=over"
+    return visit.go(f"{'/staff/login' if staff else '/login'}?next={back}{why}{note}")

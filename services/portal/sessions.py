@@ -5,16 +5,18 @@ import hashlib
 import re
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from contracts.sessions import SENTENCES
+from kit.auth import EndOf
 from kit.clock import Clock
+from kit.ended_sessions import UNKNOWN_REASON
 from kit.errors import AppError
 from services.portal.answers import Tokens
 from services.portal.backend import Asker, Backend, Refused
-from services.portal.settings import SessionSettings
 from services.portal.vault import Kept, Vault
 
 Kind = Literal["practitioner", "staff"]
@@ -23,17 +25,25 @@ COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
 EARLY_SECONDS = 30
 """A token is renewed so long before it runs out: it must last for the whole request."""
 REFRESH_SECONDS = 15
+KEPT_SECONDS = 24 * 3600
+"""After its last use a session is kept: identity says how long it lasts, and afterwards why it is over."""
+UNKNOWN = "over"
 WAIT_SECONDS = 0.05
 
 
 class Session(BaseModel):
-    """Whose browser it is; `access_until`, and `auth_time` of the last code, are Unix times."""
+    """Whose browser it is; `access_until`, and `auth_time` of the last code, are Unix times.
+
+    One that is over is kept for a while to tell why (`over`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
     kind: Kind
     subject: str
     name: str
+    session_id: str = ""
+    over: str = ""
     roles: list[str] = []
     access_token: str = ""
     access_until: float = 0
@@ -43,17 +53,18 @@ class Session(BaseModel):
     def with_tokens(self, tokens: Tokens, clock: Clock) -> "Session":
         """The same session with the tokens that were just given."""
         until = clock.now().timestamp() + tokens.expires_in
-        given = tokens.model_dump(include={"access_token", "refresh_token", "auth_time"})
+        given = tokens.model_dump(include={"session_id", "access_token", "refresh_token", "auth_time"})
         return self.model_copy(update={**given, "access_until": until})
 
 
 class SessionOver(AppError):
-    """Nobody is logged in with this cookie (any more)."""
+    """Nobody is logged in with this cookie (any more); `reason` where it is known."""
 
     cause = ""  # nothing is denied: the browser is sent to the log-in
 
-    def __init__(self) -> None:
-        super().__init__(401, "unauthorized", "登录已失效，请重新登录")
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(401, "unauthorized", SENTENCES.get(reason, UNKNOWN_REASON))
 
 
 def new_cookie() -> str:
@@ -69,28 +80,27 @@ def mark(cookie: str) -> str:
 class Sessions:
     """Opens, finds, refreshes and ends sessions. Only the holder of a claim rewrites one: a refresh works once."""
 
-    def __init__(self, vault: Vault, backend: Backend, settings: SessionSettings, clock: Clock) -> None:
-        self._vault, self._backend, self._clock = vault, backend, clock
-        self._idle = settings.idle_seconds
+    def __init__(self, vault: Vault, backend: Backend, end_of: EndOf, clock: Clock) -> None:
+        self._vault, self._backend, self._end_of, self._clock = vault, backend, end_of, clock
 
     async def open(self, kind: Kind, subject: str, name: str, tokens: Tokens) -> str:
         """A new session under a new cookie, which is returned."""
         cookie = new_cookie()
         session = Session(kind=kind, subject=subject, name=name, roles=tokens.roles).with_tokens(tokens, self._clock)
-        await self._vault.put(_key(cookie), session.model_dump_json(), self._idle)
+        await self._vault.put(_key(cookie), session.model_dump_json(), KEPT_SECONDS)
         return cookie
 
     async def find(self, cookie: str) -> Session | None:
-        """The session of a cookie, whatever its token is worth by now."""
-        kept = await self._vault.get(_key(cookie))
-        return Session.model_validate_json(kept.text) if kept else None
+        """The session of a cookie, whatever its token is worth by now; None when there is none or it has ended."""
+        try:
+            return (await self._kept(cookie))[1]
+        except SessionOver:
+            return None
 
     async def fresh(self, cookie: str, asker: Asker) -> Session:
         """The session with a token that lasts for a request. Raises `SessionOver`."""
         while True:
-            session = await self.find(cookie)
-            if session is None:
-                raise SessionOver
+            _, session = await self._kept(cookie)
             if self._lasts(session):
                 return session
             if await self._claimed(cookie):
@@ -131,15 +141,23 @@ class Sessions:
         return await self._with_tokens(cookie, kept, session, await self._next_tokens(cookie, session, asker))
 
     async def _kept(self, cookie: str) -> tuple[Kept, Session]:
+        """The session as it is kept. Raises `SessionOver`."""
         kept = await self._vault.get(_key(cookie))
         if kept is None:
             raise SessionOver
-        return kept, Session.model_validate_json(kept.text)
+        session = Session.model_validate_json(kept.text)
+        if session.over:
+            raise SessionOver(session.over)
+        if ended := self._end_of(session.session_id):
+            await self._keep_reason(cookie, session, ended.reason)
+            raise SessionOver(ended.reason)
+        return kept, session
 
     async def _with_tokens(self, cookie: str, kept: Kept, session: Session, tokens: Tokens) -> Session:
         following = session.with_tokens(tokens, self._clock)
-        if not await self._vault.swap(_key(cookie), kept, following.model_dump_json(), self._idle):
-            raise SessionOver  # it was ended meanwhile
+        if not await self._vault.swap(_key(cookie), kept, following.model_dump_json(), KEPT_SECONDS):
+            await self._kept(cookie)  # it was ended meanwhile: raises why
+            raise SessionOver
         return following
 
     async def _next_tokens(self, cookie: str, session: Session, asker: Asker) -> Tokens:
@@ -147,12 +165,18 @@ class Sessions:
         try:
             return await self._backend.read(asker, "identity", Tokens, "POST", "/tokens/refresh", json=body)
         except Refused as refused:
-            await self.end(cookie)
-            raise SessionOver from refused
+            await self.end(cookie, refused.reason)
+            raise SessionOver(refused.reason) from refused
 
-    async def end(self, cookie: str) -> None:
-        """Forget a session."""
-        await self._vault.drop(_key(cookie))
+    async def end(self, cookie: str, reason: str) -> None:
+        """Forget a session, but not why it is over; the first reason stays."""
+        with suppress(SessionOver):
+            _, session = await self._kept(cookie)
+            await self._keep_reason(cookie, session, reason)
+
+    async def _keep_reason(self, cookie: str, session: Session, reason: str) -> None:
+        over = Session(kind=session.kind, subject=session.subject, name="", over=reason or UNKNOWN)
+        await self._vault.put(_key(cookie), over.model_dump_json(), KEPT_SECONDS)
 
     def _lasts(self, session: Session) -> bool:
         return session.access_until > self._clock.now().timestamp() + EARLY_SECONDS

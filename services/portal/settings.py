@@ -17,12 +17,11 @@ class DoorSettings(HttpSettings):
 
 
 class SessionSettings(BaseModel):
-    """How long a session lasts without a click; how long what was typed waits for its person to log in again.
+    """How long what was typed waits for its person to log in again.
 
     `fresh_seconds`: for how long a code counts as a fresh proof, as at the services (TOKENS__FRESH_SECONDS).
     """
 
-    idle_seconds: int = 2 * 3600
     draft_seconds: int = 2 * 3600
     fresh_seconds: int = 600
 

@@ -21,7 +21,7 @@ from kit.pages import StaticFiles, Templates
 from kit.pdf import Printer
 from kit.seal import CannotOpen, Sealer
 from kit.uploads import read_form
-from services.portal.backend import Asker, Backend
+from services.portal.backend import Asker, Backend, Refused
 from services.portal.catalogue import Catalogue
 from services.portal.letters import Letters
 from services.portal.own_file import OwnFile
@@ -157,8 +157,8 @@ class Visit:
 
     def still_there(self, error: AppError) -> None:
         """Raises what no form can answer: `SessionOver` when the session has ended, and what asks for a proof."""
-        if error.status == 401:
-            raise SessionOver from error
+        if isinstance(error, Refused) and error.code == "unauthorized":
+            raise SessionOver(error.reason) from error
         if error.code == FRESH_PROOF_REQUIRED:
             raise error
 

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import security
 from kit.cache import RedisServer
 from kit.clock import SystemClock
+from kit.ended_sessions import EndedSessions
 from kit.pages import StaticFiles, Templates, create_app
 from kit.pdf import Printer
 from kit.process import Api, Service
@@ -55,7 +57,8 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     printer = Printer(HERE / "print" / "file.typ", settings.fonts)
     async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
         vault = Vault(redis.cache, sealer)
-        sessions = Sessions(vault, backend, settings.sessions, clock)
+        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
+        sessions = Sessions(vault, backend, ended.get, clock)
         catalogue, watch = Catalogue(backend, clock), Watch(settings.processes, clock)
         portal = Portal(
             backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
@@ -65,7 +68,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         )  # fmt: skip
         security.begin("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
-        yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run])
+        yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run, ended.follow])
 
 
 SERVICE = Service(NAME, Settings, api)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from contracts.identity import DOCUMENT_TITLES
+from contracts.sessions import SENTENCES
 from kit.clock import SHANGHAI
 from services.portal import domain
 
 NOTES = {
-    "over": "登录已失效（长时间未操作），请重新登录。",
-    "kept": "登录已失效，请重新登录。您刚才填写的内容已保留，登录后可以继续。",
+    **{reason: f"{sentence}。" for reason, sentence in SENTENCES.items()},
+    "over": "登录已失效，请重新登录。",
+    "kept": "您刚才填写的内容已保留，登录后可以继续。",
     "out": "您已安全退出。",
     "restored": "您填写的内容已恢复，尚未保存，请检查后保存。",
     "gone": "原来的记录已被删除。保存您填写的内容，将新增一条。",

@@ -7,11 +7,14 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import blobs, mongo, tabular
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
+from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
+from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
@@ -48,10 +51,12 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
+        RedisServer(settings.redis, NAME) as redis,
         Sandbox(limits=tabular.LIMITS) as sandbox,
     ):
         records, looks, imports = Records(database), Looks(database, clock, READERS), Imports(database)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
+        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
         files = Files(bucket, Sealer(settings.seal))
         door = ImportDoor(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
@@ -62,7 +67,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             "bucket": bucket.prepare,
             "tokens": verifier.ready,
         }
-        yield Api(app, servers | indexes)
+        yield Api(app, servers | indexes, [ended.follow])
 
 
 @asynccontextmanager

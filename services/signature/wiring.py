@@ -7,12 +7,15 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import blobs, mongo, reseal
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.blobs import Bucket
+from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
+from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
 from kit.health import Check
 from kit.http import create_app
@@ -47,11 +50,14 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
+        RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
     ):
         forms, signatures, looks = Forms(database), Signatures(database), Looks(database, clock, READERS)
         printing = Printing(settings.fonts, settings.seal.index_key)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, SystemClock())
+        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, SystemClock())
+        fetch = jwks_over_http(settings.tokens.jwks_url)
+        verifier = TokenVerifier(fetch, settings.tokens, SystemClock(), ended.get)
         made = FormService(
             forms, Neighbour("identity", http), printing, Sealer(settings.seal), looks, clock,
             settings.forms.lifetime_days,
@@ -65,7 +71,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
             "tokens": verifier.ready,
             "fonts": printing.ready,
         }
-        yield Api(app, servers | indexes)
+        yield Api(app, servers | indexes, [ended.follow])
 
 
 def _checks(settings: Settings, database: Database, bucket: Bucket, sandbox: Sandbox) -> Checks:

@@ -6,9 +6,12 @@ from datetime import timedelta
 from functools import partial
 
 from contracts.records import RecordChanged
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.auth import TokenVerifier, jwks_over_http
+from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
+from kit.ended_sessions import EndedSessions
 from kit.health import Check
 from kit.http import create_app
 from kit.kafka import Reader
@@ -57,17 +60,17 @@ async def api(settings: Settings, clock: Clock | None = None) -> AsyncIterator[A
     clock = clock or SystemClock()
     tail = Tail(settings.kafka, TOPIC, settings.feed.memory_bytes)
     readers = Readers(settings.kafka, TOPIC, settings.feed.readers)
-    async with mongo.connect(settings.mongo, NAME) as database:
-        stores = _stores(database)
+    async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
+        stores, ended = _stores(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         feed = Feed(tail, readers, settings.kafka.partitions, settings.feed.polls)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         app = create_app(NAME, "订阅", settings, verifier, router, Services(feed, _service(settings, stores, clock)))
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": stores.prepare,
             "feed": tail.check,
         }  # fmt: skip
         try:
-            yield Api(app, checks, [tail.run])
+            yield Api(app, checks, [tail.run, ended.follow])
         finally:
             await readers.close()
 

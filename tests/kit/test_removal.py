@@ -14,7 +14,7 @@ from kit.erasure import AGAIN, Erasure, Holding
 from kit.errors import Unavailable
 from kit.events import REMOVED, Event, decode
 from kit.kafka import Record
-from kit.mongo import Fields
+from kit.mongo import Collection, Fields, Index
 from kit.removal import TOMBSTONES, Outlived, Purge, Removal, outlived
 from kit.settings import RetentionSettings
 from tests.kit.test_publisher import store_position
@@ -194,3 +194,11 @@ async def test_what_was_under_way_is_found_when_all_is_looked_through_again(
     await erasure.look_again()
     stones = [each async for each in things.database[TOMBSTONES].find({})]
     assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "and then never more"
+
+
+async def test_when_documents_are_forgotten_may_be_changed_where_the_index_is_there(things: Things) -> None:
+    for seconds in (0, 3_600):
+        index = Index([("created_at", 1)], expireAfterSeconds=seconds)
+        await Collection(things.database, "things", Thing, [index]).prepare()
+    [found] = [each async for each in things.database["things"].list_indexes() if each["name"] == "created_at_1"]
+    assert found["expireAfterSeconds"] == 3_600

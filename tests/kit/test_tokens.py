@@ -12,6 +12,7 @@ from joserfc.jwk import KeySetSerialization, OctKey, OKPKey
 
 from kit.auth import Caller, TokenIssuer, TokenVerifier, Unauthorized
 from kit.clock import ManualClock
+from kit.ended_sessions import Ended
 from kit.errors import NotFound
 from kit.settings import TokenSettings
 
@@ -30,7 +31,8 @@ class House:
         self.clock = ManualClock()
         self.keys = [key("first")]
         self.fetched = 0
-        self.verifier = TokenVerifier(self.published, SETTINGS, self.clock)
+        self.ended: dict[str, Ended] = {}
+        self.verifier = TokenVerifier(self.published, SETTINGS, self.clock, self.ended.get)
 
     @property
     def issuer(self) -> TokenIssuer:
@@ -78,6 +80,17 @@ async def test_what_the_issuer_signs_is_accepted_for_its_lifetime(house: House) 
     house.clock.advance(timedelta(seconds=10))
     with pytest.raises(Unauthorized):
         await house.verifier.verify(token)
+
+
+async def test_a_token_of_a_session_that_ended_is_refused_with_the_reason(house: House) -> None:
+    token, of_a_client = house.issuer.issue(WHO), house.issuer.issue(Caller("client", "client"))
+    assert await house.verifier.verify(token) == WHO
+    house.ended["s1"] = Ended("logged_out", "您已退出登录")
+    with pytest.raises(Unauthorized) as caught:
+        await house.verifier.verify(token)
+    body = caught.value.marshal()
+    assert (body["code"], body["reason"], body["detail"]) == ("unauthorized", "logged_out", "您已退出登录")
+    assert (await house.verifier.verify(of_a_client)).session is None
 
 
 def unsigned(house: House) -> str:
@@ -168,7 +181,7 @@ async def test_a_new_signing_key_logs_nobody_out(house: House) -> None:
     house.keys.insert(0, key("second"))
     assert await house.verifier.verify(house.issuer.issue(WHO)) == WHO
     house.clock.advance(timedelta(seconds=1))
-    fresh = TokenVerifier(house.published, SETTINGS, house.clock)
+    fresh = TokenVerifier(house.published, SETTINGS, house.clock, house.ended.get)
     assert await fresh.verify(old) == WHO
 
 

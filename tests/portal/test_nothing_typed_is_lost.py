@@ -77,7 +77,8 @@ async def test_who_logged_out_in_another_tab_finds_it_after_logging_in(
     if cookie_stays:
         member.browsing.cookies = cookies
     answer = await member.browsing.ask("POST", NEW, data=form)
-    assert answer.headers["location"] == f"/login?next={NEW}&note=kept"
+    why = "&why=logged_out" if cookie_stays else ""
+    assert answer.headers["location"] == f"/login?next={NEW}{why}&note=kept"
     await log_in_again(member, login_page)
     assert await is_restored(member.browsing)
 

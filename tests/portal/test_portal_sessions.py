@@ -75,7 +75,7 @@ async def test_after_logging_out_the_cookie_opens_nothing(member: Member) -> Non
     assert COOKIE not in member.browsing.cookies
     member.browsing.cookies = before
     response = await member.browsing.get("/file/basic")
-    assert response.headers["location"] == "/login?next=/file/basic&note=over"
+    assert response.headers["location"] == "/login?next=/file/basic&why=logged_out"
 
 
 async def test_a_token_that_ran_out_is_renewed_once_however_many_pages_ask(stack: RunningStack, member: Member) -> None:
@@ -83,31 +83,6 @@ async def test_a_token_that_ran_out_is_renewed_once_however_many_pages_ask(stack
         await let_token_run_out(stack, member.browsing)
         answers = await asyncio.gather(*(member.browsing.get("/file/basic") for _ in range(10)))
         assert {answer.status_code for answer in answers} == {200}
-
-
-async def test_a_session_that_was_ended_elsewhere_is_over_when_its_token_runs_out(
-    stack: RunningStack, window: Window, member: Member
-) -> None:
-    assert (await window.rebind(member.citizen, "13911112222")).status_code == 200
-    await let_token_run_out(stack, member.browsing)
-    assert (await member.browsing.get("/")).headers["location"] == "/login?next=/"
-    assert (await member.browsing.get("/file/basic")).status_code == 303
-
-
-async def test_a_person_ends_their_session_on_another_device(
-    stack: RunningStack, member: Member, login_page: LoginPage, nobody: Nobody
-) -> None:
-    await login_page.forget_limits(member.citizen)
-    other = nobody()
-    await other.log_in(member.citizen, login_page)
-    page = (await member.browsing.get("/account/sessions")).text
-    assert page.count("退出登录</button>") == 1
-    action = page.split('action="/account/sessions/')[1].split('"')[0]
-    response = await member.browsing.submit(f"/account/sessions/{action}", "/account/sessions")
-    assert response.headers["location"] == "/account/sessions?note=ended"
-    await let_token_run_out(stack, other)
-    assert (await other.get("/file/basic")).status_code == 303
-    assert (await member.browsing.get("/file/basic")).status_code == 200
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)

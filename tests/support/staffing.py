@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.identity.settings import Settings
-from services.identity.wiring import parts
+from services.identity.wiring import Parts, parts
 from tests.support.browsing import Browsing
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
@@ -39,20 +39,25 @@ async def attend(browsing: Browsing, person: str) -> None:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def hire(stack: RunningStack, gateway: httpx2.AsyncClient) -> AsyncIterator[Hire]:
+async def inside(stack: RunningStack) -> AsyncIterator[Parts]:
+    """identity's own parts, as its commands open them."""
     with mock.patch.dict(os.environ, stack.environment("identity-api")):
         settings = Settings()
     async with parts(settings) as made:
+        yield made
 
-        async def new(*roles: str) -> Staff:
-            login = {
-                "username": own_name("staff"), "password": PASSWORD, "totp_secret": pyotp.random_base32(),
-            }  # fmt: skip
-            keep = made.services.accounts.keep_staff
-            await keep(login["username"], login["password"], login["totp_secret"], list(roles))
-            return Staff(gateway, login)
 
-        yield new
+@pytest.fixture(scope="session")
+def hire(inside: Parts, gateway: httpx2.AsyncClient) -> Hire:
+    async def new(*roles: str) -> Staff:
+        login = {
+            "username": own_name("staff"), "password": PASSWORD, "totp_secret": pyotp.random_base32(),
+        }  # fmt: skip
+        keep = inside.services.accounts.keep_staff
+        await keep(login["username"], login["password"], login["totp_secret"], list(roles))
+        return Staff(gateway, login)
+
+    return new
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,11 @@ def check(process: str, name: str, values: str) -> Series:
     return {f'check_ok{{process="{process}",check="{name}"}}': values}
 
 
+def followed(process: str, values: str) -> Series:
+    """Whether a process learns at once that a session has ended."""
+    return {f'ended_sessions_followed{{process="{process}",stream="identity:ended_sessions"}}': values}
+
+
 def codes(asked: str, right: str) -> Series:
     """Codes that were asked for, and that led in."""
     return {'logins_total{outcome="asked"}': asked, 'logins_total{outcome="right"}': right}
@@ -268,6 +273,10 @@ CASES = [
             ("FilesAway", "bucket", "its S3 bucket"),
         )
     ],
+    Case(
+        "RedisAway", followed("records-api", "1 0x40"), followed("records-api", "1 0 0 1x40"),
+        CRITICAL | {"process": "records-api"}, "records-api can't reach Redis",
+    ),
     Case(
         "DiskNearlyFull", disk("50x40"), disk("50x40", "/run") | disk("200x40"),
         CRITICAL | {"mountpoint": "/data", "instance": "mongo-1:9100"}, "/data of mongo-1:9100 has 5% left",

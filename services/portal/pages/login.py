@@ -1,6 +1,6 @@
 """Log in and out (guide §4): document number, phone and captcha first, then the code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -39,15 +39,15 @@ def _calls(visit: Visit) -> LoginCalls:
 
 
 @router.get("/login")
-async def show(visit: VisitDep, next: Next = "/", note: str = "") -> Response:  # noqa: A002  # the word in the address
+async def show(visit: VisitDep, next: Next = "/", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
     """The first step."""
     if visit.session and visit.session.kind == "practitioner":
         return visit.go(own_path(next))
-    return await _first_step(visit, {"next": own_path(next)}, note=note)
+    return await _first_step(visit, {"next": own_path(next)}, notes=(why, note))
 
 
 async def _first_step(
-    visit: Visit, values: Mapping[str, str], error: AppError | None = None, scale: int = 1, note: str = ""
+    visit: Visit, values: Mapping[str, str], error: AppError | None = None, scale: int = 1, notes: Sequence[str] = ()
 ) -> Response:
     """With what was typed; the captcha is always another one."""
     captcha = await _calls(visit).captcha(scale)
@@ -55,7 +55,7 @@ async def _first_step(
     errors = _errors(error) if error else {}
     response = visit.page(
         "login/start.html", status=status, values=values, captcha=captcha, scale=scale, errors=errors,
-        problem=error.detail if error else "", titles=FIELDS, note=note,
+        problem=error.detail if error else "", titles=FIELDS, to_note=notes,
     )  # fmt: skip
     response.headers.update(error.headers or {} if error else {})
     return response
@@ -161,7 +161,7 @@ async def _log_in(visit: Visit, pending: Pending) -> Response:
 async def log_out(visit: VisitDep) -> Response:
     """End the session here and at identity."""
     if visit.session:
-        await visit.portal.sessions.end(visit.cookie)
+        await visit.portal.sessions.end(visit.cookie, "logged_out")
         with suppress(AppError):  # it runs out by itself when identity is away
             await visit.own_file.end_session("current")
     response = visit.go(f"{'/staff' if visit.home == '/staff' else ''}/login?note=out")

@@ -1,6 +1,7 @@
 """Staff log in with both factors, and find their pages."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -18,11 +19,11 @@ router = APIRouter()
 
 
 @router.get("/staff/login")
-async def show(visit: VisitDep, next: Next = "/staff", note: str = "") -> Response:  # noqa: A002  # the word in the address
+async def show(visit: VisitDep, next: Next = "/staff", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
     """The form."""
     if visit.session and visit.session.kind == "staff":
         return visit.go(_staff_path(next))
-    return _form(visit, {"next": _staff_path(next)}, note=note)
+    return _form(visit, {"next": _staff_path(next)}, notes=(why, note))
 
 
 def _staff_path(text: str) -> str:
@@ -31,10 +32,10 @@ def _staff_path(text: str) -> str:
     return path if path.startswith(("/staff", "/operators")) else "/staff"
 
 
-def _form(visit: Visit, values: dict[str, str], error: AppError | None = None, note: str = "") -> Response:
+def _form(visit: Visit, values: dict[str, str], error: AppError | None = None, notes: Sequence[str] = ()) -> Response:
     """With the name that was typed; never with what is secret."""
     response = visit.page(
-        "staff/login.html", status=error.status if error else 200, values=values, titles=FIELDS, note=note,
+        "staff/login.html", status=error.status if error else 200, values=values, titles=FIELDS, to_note=notes,
         errors=errors_of(error) if error else {}, problem=error.detail if error else "",
         wait=(error.headers or {}).get("retry-after", "") if error else "",
     )  # fmt: skip

@@ -1,0 +1,203 @@
+"""Revoked or logged out means out: at every API within a second, and everybody reads why."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from contracts.sessions import SENTENCES
+from deploy.local.people import random_phone
+from kit import mongo
+from kit.clock import ManualClock, SystemClock
+from services.identity.store import MOST_SESSIONS, Store
+from services.identity.wiring import Parts
+from tests.support.doors import identity
+from tests.support.names import own_name
+from tests.support.people import OWN
+from tests.support.problems import problem
+from tests.support.processes import Processes
+from tests.support.stack import RunningStack
+from tests.support.staffing import PASSWORD, Hire
+from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Window, bearer
+from tests.support.waiting import eventually
+
+ME, SESSIONS = f"{WINDOW}/me", "/api/identity/sessions"
+AT_EVERY_API = (
+    ME, OWN, "/api/attachments/records/00000000-0000-4000-8000-000000000000/attachment",
+    "/api/signature/practitioners/me/signature", "/api/notify/messages", "/api/subscriptions/webhooks",
+)  # fmt: skip
+
+
+async def refused(http: httpx2.AsyncClient, token: str, path: str, reason: str, within: float = 1) -> None:
+    """The API refuses the token in time, and says why its session ended."""
+
+    async def answer() -> httpx2.Response | None:
+        answer = await http.get(path, headers=bearer(token))
+        return answer if answer.status_code == 401 else None
+
+    found = await eventually(answer, within, f"{path} refuses a session that has ended", pause=0.02)
+    assert found
+    body = problem(found, 401, "unauthorized", token)
+    assert (body["reason"], body["detail"]) == (reason, SENTENCES[reason])
+
+
+async def refused_everywhere(session: Session, reason: str) -> None:
+    token = str(session.tokens["access_token"])
+    await asyncio.gather(*(refused(session.http, token, path, reason) for path in AT_EVERY_API))
+    body = problem(await session.refresh(), 401, "refresh_invalid")
+    assert (body["reason"], body["detail"]) == (reason, SENTENCES[reason])
+
+
+async def good_everywhere(session: Session) -> None:
+    answers = await asyncio.gather(*(session.call("GET", path) for path in AT_EVERY_API))
+    assert all(answer.status_code != 401 for answer in answers)
+
+
+async def again(login_page: LoginPage, citizen: Citizen) -> Session:
+    """The same person on another device."""
+    await login_page.forget_limits(citizen)
+    challenge = await login_page.challenge(citizen)
+    response = await login_page.try_code(challenge, await login_page.code(citizen.phone, count=2))
+    return Session(login_page.http, response.raise_for_status().json())
+
+
+End = Callable[[Window, LoginPage, Citizen, Session], Awaitable[httpx2.Response]]
+
+
+async def revoked(window: Window, _page: LoginPage, citizen: Citizen, _session: Session) -> httpx2.Response:
+    return await window.revoke(citizen)
+
+
+async def rebound(window: Window, _page: LoginPage, citizen: Citizen, _session: Session) -> httpx2.Response:
+    return await window.rebind(citizen, random_phone())
+
+
+async def ended_elsewhere(_: Window, page: LoginPage, citizen: Citizen, session: Session) -> httpx2.Response:
+    other = await again(page, citizen)
+    return await other.call("DELETE", f"{SESSIONS}/{session.tokens['session_id']}")
+
+
+async def logged_out(_window: Window, _page: LoginPage, _citizen: Citizen, session: Session) -> httpx2.Response:
+    return await session.call("DELETE", f"{SESSIONS}/current")
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (revoked, "certificate_revoked"),
+        (rebound, "phone_changed"),
+        (ended_elsewhere, "ended_elsewhere"),
+        (logged_out, "logged_out"),
+    ],
+)
+async def test_a_session_that_ended_is_refused_everywhere_within_a_second(
+    window: Window, login_page: LoginPage, end: End, reason: str
+) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    await good_everywhere(session)
+    assert (await end(window, login_page, citizen, session)).is_success
+    await refused_everywhere(session, reason)
+
+
+async def test_a_refresh_token_used_twice_ends_its_access_token_too(window: Window, login_page: LoginPage) -> None:
+    session = await login_page.logged_in(await window.enrolled())
+    following = Session(session.http, (await session.refresh()).raise_for_status().json())
+    assert problem(await session.refresh(), 401, "refresh_invalid")["reason"] == "token_reused"
+    await refused_everywhere(following, "token_reused")
+
+
+async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Parts) -> None:
+    clerk = await hire("clerk")
+    await clerk.log_in()
+    login = clerk.login
+    await inside.services.accounts.keep_staff(login["username"], PASSWORD, login["totp_secret"], ["operator"])
+    await refused_everywhere(Session(clerk.http, clerk.tokens), "staff_changed")
+
+
+async def test_whoever_is_erased_is_out(hire: Hire, window: Window, login_page: LoginPage) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    why = {"X-Access-Reason": quote("本人书面申请")}
+    erased = await (await hire("admin")).call("POST", f"{WINDOW}/{citizen.id}/erasure", headers=why)
+    assert erased.status_code == 202
+    await refused(session.http, session.tokens["access_token"], OWN, "person_erased")
+
+
+async def test_all_of_very_many_sessions_end(window: Window, login_page: LoginPage, inside: Parts) -> None:
+    citizen = await window.enrolled()
+    certificate = await inside.store.certificate_of(citizen.id)
+    assert certificate
+    made = [
+        await inside.services.sessions.open_practitioner(certificate, "127.0.0.1", "") for _ in range(MOST_SESSIONS + 5)
+    ]
+    assert (await window.revoke(citizen)).status_code == 204
+    for tokens in (made[0], made[-1]):
+        await refused(login_page.http, tokens.access_token, OWN, "certificate_revoked")
+    assert await inside.store.sessions_of(citizen.id, SystemClock().now()) == []
+
+
+async def test_an_unused_session_says_that_nobody_used_it_and_a_long_one_that_it_was_long(
+    stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, session = ManualClock(), await login_page.logged_in(await window.enrolled())
+    other = await login_page.logged_in(await window.enrolled())
+    async with identity(stack, monkeypatch, clock) as http:
+        clock.advance(timedelta(hours=1))
+        tokens = (await Session(http, session.tokens).refresh()).raise_for_status().json()
+        clock.advance(timedelta(hours=1, minutes=1))
+        assert problem(await Session(http, other.tokens).refresh(), 401, "refresh_invalid")["reason"] == "idle"
+        for _ in range(10):
+            tokens = (await Session(http, tokens).refresh()).raise_for_status().json()
+            clock.advance(timedelta(minutes=59, seconds=57))
+        assert problem(await Session(http, tokens).refresh(), 401, "refresh_invalid")["reason"] == "expired"
+
+
+async def test_a_process_that_has_just_started_refuses_it_too(
+    window: Window, login_page: LoginPage, processes: Processes, tmp_path: Path
+) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    assert (await window.revoke(citizen)).status_code == 204
+    async with (
+        processes.standby("records-api", own_name("late"), tmp_path / "log") as late,
+        httpx2.AsyncClient(base_url=late.api) as http,
+    ):
+        await refused(http, session.tokens["access_token"], OWN, "certificate_revoked")
+
+
+async def test_a_process_that_died_before_it_could_end_the_sessions_does_so_when_it_is_back(
+    stack: RunningStack, window: Window, login_page: LoginPage, processes: Processes
+) -> None:
+    citizen = await window.enrolled()
+    session = await login_page.logged_in(citizen)
+    async with mongo.connect(stack.mongo, "identity") as database:
+        certificates, now = Store(database).certificates, SystemClock().now()
+        [found] = await certificates.whole({"practitioner_id": citizen.id})
+        fields = {"state": "revoked", "contact": None}
+        await certificates.replace(found.following(at=now, by="test", action="revoked", **fields))
+    await processes.kill("identity-api")
+    await refused(session.http, session.tokens["access_token"], OWN, "certificate_revoked", within=40)
+
+
+async def test_without_redis_a_token_is_good_until_it_runs_out_and_refused_as_soon_as_redis_is_back(
+    window: Window, login_page: LoginPage, processes: Processes
+) -> None:
+    citizen = await window.enrolled()
+    before, meanwhile = await login_page.logged_in(citizen), await login_page.logged_in(await window.enrolled())
+    await window.clerk.call("GET", ME)  # logged in beforehand
+    assert (await window.revoke(citizen)).status_code == 204
+    await refused_everywhere(before, "certificate_revoked")
+    async with processes.down("redis"):
+        assert (await before.call("GET", OWN)).status_code == 401  # what was heard is not forgotten
+        assert (await meanwhile.call("DELETE", f"{SESSIONS}/current")).status_code == 204
+        assert (await meanwhile.call("GET", ME)).status_code == 401  # identity knows by itself
+        assert (await meanwhile.call("GET", OWN)).status_code == 200
+        assert problem(await meanwhile.refresh(), 401, "refresh_invalid")["reason"] == "logged_out"
+    await asyncio.gather(
+        *(refused(meanwhile.http, meanwhile.tokens["access_token"], path, "logged_out", 20) for path in AT_EVERY_API)
+    )
