@@ -1,6 +1,7 @@
 """Looks: whoever reads a file that is not their own is written down first, and the person is told by an event."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import unquote
 
@@ -56,6 +57,13 @@ class Looks:
     async def note(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
         """Write down what was done to a person's file, with the reason where one was given, for the person to see."""
         await self._note(caller, self._role(caller, scope), person, what, document_id)
+
+    async def shown(self, caller: Caller, people: Sequence[str], what: str, reason: str) -> None:
+        """Write down that a call that is not for reading shows these people; `reason` unless the caller gives one."""
+        told = replace(caller, reason=caller.reason or reason)
+        role = next((role for role in self._readers if role in caller.roles), caller.kind)
+        for person in people:
+            await self._note(told, role, person, what, person)
 
     def _role(self, caller: Caller, scope: str) -> str:
         """As what the caller reads. Raises `Hidden`: nobody learns that there is something to read."""

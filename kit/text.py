@@ -2,6 +2,7 @@
 
 import re
 import string
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,7 @@ _LINE_BREAK = regex.compile(f"[{_LINE_BREAKS}]")
 # Pasted text often begins or ends with invisible characters, and a field of nothing else would look empty.
 _EDGE = string.whitespace + "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200C)))
 _EDGE += "\u2060\ufeff"
+_APART = regex.compile(r"[\p{P}\p{Z}\p{Cf}]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_IN_A_TABLE = re.compile(r"([0-9]{4})(?:[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))", re.ASCII)
 _LOOK_ALIKES = frozenset("\u2022\u2027\u30fb\uff65\u22c5\u2e31\uff0e.")
@@ -62,6 +64,15 @@ def clean_name(value: object) -> str:
     if _NOT_IN_NAMES.search(name):
         raise PydanticCustomError("character_not_allowed", "姓名中不能使用表情和图形符号，请删除后重新输入")
     return name
+
+
+def name_key(name: str) -> str:
+    """What spellings of a person's name have in common: case, width, separators and blanks don't count.
+
+    Of names in ASCII the order doesn't either: documents disagree which of them comes first.
+    """
+    words = [word for word in _APART.split(unicodedata.normalize("NFKC", name).casefold()) if word]
+    return "".join(sorted(words) if name.isascii() else words)
 
 
 def day_from_text(value: object) -> date:

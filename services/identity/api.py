@@ -26,8 +26,10 @@ from services.identity.accesses import AccessLog
 from services.identity.accounts import AccountService
 from services.identity.bodies import (
     AccessOut,
+    CandidateOut,
     CaptchaOut,
     CertificateOut,
+    CheckOut,
     ClientTokenOut,
     CodeIn,
     CodeOut,
@@ -49,6 +51,7 @@ from services.identity.bodies import (
     StaffSessionIn,
     StaffSessionOut,
     TokensOut,
+    WarningOut,
 )
 from services.identity.captchas import Captchas
 from services.identity.certificates import Certificates, Phone, Proof
@@ -57,9 +60,9 @@ from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
 from services.identity.login import LoginService
 from services.identity.proofs import Proofs
-from services.identity.service import Asked, IdentityService
+from services.identity.service import Asked, IdentityService, Registered
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Certificate, Challenge, Practitioner
+from services.identity.store import Certificate, Challenge
 from services.identity.throttle import Throttle
 
 
@@ -108,10 +111,17 @@ def _certificate(certificate: Certificate) -> CertificateOut:
     return CertificateOut.model_validate(certificate, from_attributes=True)
 
 
-def _registered(person: Practitioner) -> RegisteredOut:
-    return RegisteredOut.model_validate(
-        {"practitioner_id": person.id, **person.model_dump(include={"name", "document_type", "version", "updated_at"})}
-    )
+def _registered(done: Registered) -> RegisteredOut:
+    told = done.person.model_dump(include={"name", "document_type", "version", "updated_at"})
+    own = {"practitioner_id": done.person.id, "possible_duplicates": done.possible_duplicates}
+    return RegisteredOut.model_validate({**own, **told})
+
+
+def _given(services: Services, body: dict[str, object]) -> WindowRegistration:
+    try:
+        return WindowRegistration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
+    except ValidationError as error:
+        raise InvalidFields.of(error) from error
 
 
 @router.post("/captchas", status_code=201)
@@ -252,15 +262,24 @@ async def keys(services: ServicesDep, response: Response) -> KeysOut:
 async def register(
     services: ServicesDep, caller: CallerDep, body: dict[str, object], response: Response
 ) -> RegisteredOut:
-    """Register a person from a card or by hand; 200 when their document is known (a new version)."""
-    try:
-        given = WindowRegistration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
-    except ValidationError as error:
-        raise InvalidFields.of(error) from error
-    person, new = await services.identity.register(caller, given)
-    response.status_code = 201 if new else 200
-    response.headers["Location"] = f"/api/identity/practitioners/{person.id}"
-    return _registered(person)
+    """Register a person from a card or by hand; 200 when their document is known, or is `same_as` somebody's."""
+    done = await services.identity.register(caller, _given(services, body))
+    response.status_code = 201 if done.new else 200
+    response.headers["Location"] = f"/api/identity/practitioners/{done.person.id}"
+    return _registered(done)
+
+
+@router.post("/practitioners/checks")
+async def check_registration(services: ServicesDep, caller: CallerDep, body: dict[str, object]) -> CheckOut:
+    """What a registration with this body would meet; nothing is changed."""
+    given = _given(services, body)
+    checked = await services.identity.check(caller, given)
+    expired = WarningOut(code="document_expired", message=f"证件已过期（有效期至{given.valid_to}）")
+    return CheckOut(
+        known=checked.known,
+        warnings=[expired] if checked.expired else [],
+        candidates=[CandidateOut.of(person, hint) for person, hint in checked.candidates],
+    )
 
 
 @router.post("/practitioners/lookup")

@@ -11,7 +11,7 @@ from kit.http import In, Out
 from kit.text import Text
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
-from services.identity.store import Erased, Session
+from services.identity.store import Erased, Practitioner, Session
 
 
 class CaptchaOut(Out):
@@ -188,6 +188,39 @@ class RegisteredOut(Out):
     document_type: str
     version: int
     updated_at: datetime
+    possible_duplicates: int = Field(default=0, description="others on file who may be the new person")
+
+
+class WarningOut(Out):
+    """What does not hinder a registration, but somebody should confirm."""
+
+    code: Literal["document_expired"]
+    message: str
+
+
+class CandidateOut(Out):
+    """Somebody on file who may be the person at the window."""
+
+    practitioner_id: str
+    name: str
+    birth_date: date
+    document_type: DocumentType
+    document_hint: str
+    registered_at: datetime
+
+    @classmethod
+    def of(cls, person: Practitioner, hint: str) -> "CandidateOut":
+        """From the document."""
+        told = {"practitioner_id": person.id, "document_hint": hint, "registered_at": person.created_at}
+        return cls.model_validate({**person.model_dump(), **told})
+
+
+class CheckOut(Out):
+    """Before a registration: whose document it is; what to confirm; who the person may be, where nobody has it."""
+
+    known: str | None
+    warnings: list[WarningOut]
+    candidates: list[CandidateOut]
 
 
 class PersonOut(Out):

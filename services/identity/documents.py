@@ -22,6 +22,8 @@ DocumentType = Literal[
 ]
 DOCUMENT_TYPES: tuple[DocumentType, ...] = get_args(DocumentType)
 WITH_CHIP: frozenset[DocumentType] = frozenset({"resident_id", "hmt_residence_permit", "foreign_permanent_resident_id"})
+FOR_LIFE: frozenset[DocumentType] = frozenset(DOCUMENT_TYPES) - {"passport", "military_id"}
+"""Whoever has two numbers of such a type is two people; of foreigners' cards only those of eighteen digits."""
 BY_HAND: frozenset[DocumentType] = frozenset(DOCUMENT_TYPES) - {"resident_id", "hmt_residence_permit"}
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -110,6 +112,12 @@ def rule_of(document_type: DocumentType, number: str) -> Rule:
 def lasting(document_type: DocumentType, number: str) -> str:
     """What of a normalised number is the same on every card of this person."""
     return rule_of(document_type, number).lasting(number) if _written_so(document_type, number) else number
+
+
+def lifelong(document_type: DocumentType, number: str) -> str | None:
+    """What of a normalised number stays for life; None where it changes with the document, or isn't written so."""
+    changes = document_type not in FOR_LIFE or rule_of(document_type, number) is OLD_FOREIGN_CARD
+    return None if changes or not _written_so(document_type, number) else lasting(document_type, number)
 
 
 def readings(number: str) -> set[str]:

@@ -1,6 +1,7 @@
 """The rules of identity that are true without I/O: what a registration must say, how a code is judged."""
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kit.text import REQUIRED, Name, Text, day_from_text, today_of
+from kit.text import REQUIRED, Name, Text, day_from_text, name_key, today_of
 from services.identity.documents import BY_HAND, WITH_CHIP, DocumentType, Rule, normalised, rule_of
 
 MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)
@@ -58,6 +59,18 @@ def hint(phone: str) -> str:
     return f"{phone[:3]}****{phone[-4:]}"
 
 
+def number_hint(number: str) -> str:
+    """Enough of a document number to compare it with the document: `310***********1230`, `E1*****78`."""
+    first, last = (3, 4) if len(number) >= 15 else (2, 2)
+    return f"{number[:first]}{'*' * max(len(number) - first - last, 1)}{number[-last:]}"
+
+
+def same_name(names: Iterable[str | None], others: Iterable[str | None]) -> bool:
+    """Whether somebody with these names (in their own script, in Latin letters) may be called so, too."""
+    keys, other_keys = ({name_key(name) for name in all_names if name} for all_names in (names, others))
+    return not keys.isdisjoint(other_keys)
+
+
 class Reader(BaseModel):
     """The card reader that read the card."""
 
@@ -88,6 +101,16 @@ class Registration(BaseModel):
     valid_to: Day | None = Field(default=None, validate_default=True)
     portrait: Base64Bytes | None = Field(default=None, repr=False)
     reader: Reader | None = Field(default=None, validate_default=True)
+    same_as: str | None = None
+
+    @property
+    def numbers(self) -> list[str]:
+        """The number, and the former one where it was given."""
+        return [self.document_number, *([self.former_number] if self.former_number else [])]
+
+    def expired(self, today: date) -> bool:
+        """Whether the document was valid until a day before today."""
+        return self.valid_to is not None and self.valid_to < today
 
     @field_validator("document_type")
     @classmethod
@@ -163,9 +186,10 @@ class Registration(BaseModel):
 
 
 class WindowRegistration(Registration):
-    """What a window may say: only admins load lists."""
+    """What a window may say: only admins load lists. `same_as`: the person whose new document this is."""
 
     source: Literal["card_reader", "manual"]
+    same_as: str | None = Field(default=None, max_length=64)
 
 
 def _rule_and_number(info: ValidationInfo) -> tuple[Rule | None, str]:

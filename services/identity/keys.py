@@ -1,15 +1,17 @@
-"""What seals at rest, what seals for notify, and what makes blind indexes."""
+"""What seals and finds identity's data: sealers, and blind indexes of numbers and phones."""
 
 from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
 from kit.seal import Sealer, keyed_hash
-from services.identity.documents import readings
+from services.identity.documents import DocumentType, lasting, readings
+from services.identity.domain import Registration
+from services.identity.store import Practitioner
 
 
 @dataclass(frozen=True)
 class Keys:
-    """identity's keys by their use."""
+    """What seals at rest, what seals for notify, and what makes blind indexes."""
 
     rest: Sealer
     bus: Sealer
@@ -23,6 +25,14 @@ class Keys:
         """All that a normalised number may be found by, when nobody says of which document it is."""
         return {self.number_index(reading) for reading in readings(number)}
 
+    def indexes_of(self, given: Registration) -> list[str]:
+        """What finds the number of a registration, and the former number."""
+        return [self.number_index(lasting(given.document_type, number)) for number in given.numbers]
+
+    def keys_of(self, given: Registration) -> list[str]:
+        """The keys of its document, and of the one before it."""
+        return [document_key(given.document_type, given.nationality, index) for index in self.indexes_of(given)]
+
     def phone_index(self, phone: str) -> str:
         """Compares phones without knowing them."""
         return keyed_hash(self.index, "phone", phone)
@@ -34,3 +44,18 @@ class Keys:
     def phone(self, contact: str, practitioner_id: str) -> str:
         """What `contact` sealed."""
         return self.bus.open(contact, f"{CONTACT_CONTEXT}:{practitioner_id}")
+
+    def numbers(self, person: Practitioner) -> list[str]:
+        """The number of now and the former ones, in plain."""
+        context = number_context(person.id)
+        return [self.rest.open(sealed, context) for sealed in (person.number_sealed, *person.former_numbers_sealed)]
+
+
+def number_context(person_id: str) -> str:
+    """What the seal of a person's document numbers is bound to."""
+    return f"document_number:{person_id}"
+
+
+def document_key(document_type: DocumentType, country: str | None, number_index: str) -> str:
+    """What a document is known by; a passport's number is only unique with the country that issued it."""
+    return f"{document_type}:{f'{country}:' if document_type == 'passport' else ''}{number_index}"

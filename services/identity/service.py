@@ -5,16 +5,19 @@ from dataclasses import dataclass
 
 from kit.access import Looks
 from kit.auth import Caller
-from kit.clock import Clock
+from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, NotFound
 from kit.ids import new_id
 from kit.imports import Import, Outcome, write_decided
 from kit.mongo import Conflict, Duplicate
+from services.identity.candidates import AnotherPerson, Candidates
 from services.identity.documents import DocumentType, lasting
-from services.identity.domain import READ_SCOPE, Registration
-from services.identity.keys import Keys
+from services.identity.domain import READ_SCOPE, Registration, number_hint
+from services.identity.keys import Keys, document_key, number_context
 from services.identity.portraits import Portraits
 from services.identity.store import Practitioner, Store
+
+CHECK_REASON = "登记时核对是否已有档案"
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,33 @@ class Asked:
     number: str
     country: str | None = None
 
-    def fits(self, person: Practitioner) -> bool:
-        """Whether a person with this number has it on such a document."""
-        return person.document_type == self.document_type and self.country in (None, person.nationality)
+    def fits(self, person: Practitioner, number_index: str) -> bool:
+        """Whether a person with this number has or had it on such a document."""
+        if self.document_type == "passport" and self.country is None:
+            return any(key.startswith("passport:") and key.endswith(f":{number_index}") for key in person.keys)
+        known = document_key(self.document_type, self.country, number_index) in person.keys
+        return known and (self.document_type == "passport" or self.country in (None, person.nationality))
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A person as they were registered: new, or known already. `possible_duplicates`: others they may be."""
+
+    person: Practitioner
+    new: bool
+    possible_duplicates: int = 0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a window should know before it registers somebody: who has the document, or who they may be already.
+
+    Of a candidate's document number only a hint is told.
+    """
+
+    known: str | None
+    expired: bool
+    candidates: Sequence[tuple[Practitioner, str]]
 
 
 class IdentityService:
@@ -36,13 +63,26 @@ class IdentityService:
     def __init__(self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, clock: Clock) -> None:
         self._store, self._keys, self._portraits = store, keys, portraits
         self._looks, self._clock = looks, clock
+        self._candidates = Candidates(store, keys)
 
-    async def register(self, caller: Caller, given: Registration) -> tuple[Practitioner, bool]:
-        """Register a person, or make a new version of one whose document is known; True when they are new."""
+    async def check(self, caller: Caller, given: Registration) -> Checked:
+        """What `register` would meet; nothing is changed. Who is shown as a candidate sees it in their access log."""
         caller.require(role="clerk", scope="intake")
-        known = await self._known(given)
+        found = await self._with_document(given)
+        await self._same(found, given)
+        candidates = [] if found or given.same_as else await self._candidates.of(given)
+        await self._looks.shown(caller, [person.id for person in candidates], "registration", CHECK_REASON)
+        expired = given.expired(shanghai_date(self._clock.now()))
+        hinted = [(person, number_hint(self._keys.numbers(person)[0])) for person in candidates]
+        return Checked(found.id if found else None, expired, hinted)
+
+    async def register(self, caller: Caller, given: Registration) -> Registered:
+        """Register a person, or make a new version of one whose document is known, or who is chosen by `same_as`."""
+        caller.require(role="clerk", scope="intake")
+        known = await self._same(await self._with_document(given), given)
         if known is not None:
-            return await self._read_again(caller, known, given), False
+            return Registered(await self._read_again(caller, known, given), new=False)
+        duplicates = await self._candidates.of(given)
         person_id = new_id()
         kept = await self._portraits.keep(person_id, given.portrait)
         fields = self._fields(given, person_id) | kept
@@ -52,7 +92,7 @@ class IdentityService:
         except Duplicate:  # registered at another window this very moment
             await self._portraits.discard(kept)
             return await self.register(caller, given)
-        return person, True
+        return Registered(person, new=True, possible_duplicates=len(duplicates))
 
     async def _read_again(self, caller: Caller, person: Practitioner, given: Registration) -> Practitioner:
         kept = await self._portraits.keep(person.id, given.portrait, person)
@@ -62,44 +102,45 @@ class IdentityService:
             await self._store.practitioners.replace(following)
         except (Conflict, Duplicate):
             await self._portraits.discard(kept)
-            return (await self.register(caller, given))[0]
+            return (await self.register(caller, given)).person
         return following
 
-    async def _known(self, given: Registration) -> Practitioner | None:
+    async def _with_document(self, given: Registration) -> Practitioner | None:
         """The person with this document, or with the one before it. Raises 409 when those are two people."""
-        people = await self._store.people_with_key(self._keys_of(given))
+        people = await self._store.people_with_key(self._keys.keys_of(given))
         if len(people) > 1:
             raise AppError(409, "document_conflict", "证件号码与原证件号码分别属于两个人员，请核对后联系市受理服务中心")
         return people[0] if people else None
 
-    def _keys_of(self, given: Registration) -> list[str]:
-        country = f"{given.nationality}:" if given.document_type == "passport" else ""
-        return [
-            f"{given.document_type}:{country}{self._keys.number_index(lasting(given.document_type, number))}"
-            for number in _numbers(given)
-        ]
+    async def _same(self, found: Practitioner | None, given: Registration) -> Practitioner | None:
+        """Who has the document, if it can be theirs, or who was chosen. Raises `AnotherPerson`."""
+        if found is None:
+            return await self._candidates.chosen(given) if given.same_as else None
+        own = self._keys.keys_of(given)[0] in found.keys  # else it is known by the former number alone
+        if given.same_as not in (None, found.id) or not (own or self._candidates.may_be(found, given)):
+            raise AnotherPerson
+        return found
 
     def _fields(self, given: Registration, person_id: str, known: Practitioner | None = None) -> dict[str, object]:
         plain = given.model_dump(
-            mode="json", exclude={"document_number", "former_number", "address", "portrait", "reader"}
+            mode="json", exclude={"document_number", "former_number", "address", "portrait", "reader", "same_as"}
         )
-        indexes = [self._keys.number_index(lasting(given.document_type, number)) for number in _numbers(given)]
         address = self._seal_field("address", person_id, given.address, known.address_sealed if known else None)
         return {
             **plain,
             **self._sealed_numbers(given, person_id, known),
-            "keys": _union(known.keys if known else [], self._keys_of(given)),
-            "number_indexes": _union(known.number_indexes if known else [], indexes),
+            "keys": _union(known.keys if known else [], self._keys.keys_of(given)),
+            "number_indexes": _union(known.number_indexes if known else [], self._keys.indexes_of(given)),
             "address_sealed": address,
             "device_id": given.reader.device_id if given.reader else None,
         }
 
     def _sealed_numbers(self, given: Registration, person_id: str, known: Practitioner | None) -> dict[str, object]:
         """The number of now, and all others there ever were; what was known stays as it was sealed."""
-        context = f"document_number:{person_id}"
+        context = number_context(person_id)
         kept = [*known.former_numbers_sealed, known.number_sealed] if known else []
         sealed = {self._keys.rest.open(each, context): each for each in kept}
-        for number in _numbers(given):
+        for number in given.numbers:
             sealed.setdefault(number, self._keys.rest.seal(number, context))
         current = sealed.pop(given.document_number)
         return {"number_sealed": current, "former_numbers_sealed": list(sealed.values())}
@@ -129,13 +170,13 @@ class IdentityService:
             for index in person.number_indexes:
                 by_index.setdefault(index, []).append(person)
         return [
-            [person.id for person in by_index.get(index, ()) if one.fits(person)]
+            [person.id for person in by_index.get(index, ()) if one.fits(person, index)]
             for index, one in zip(indexes, asked, strict=True)
         ]
 
     async def load(self, job: Import, given: Sequence[Registration]) -> list[Outcome]:
         """Register many from a list. Whom a window has seen stays as the window saw them: that is newer than a list."""
-        keys = [self._keys_of(one) for one in given]
+        keys = [self._keys.keys_of(one) for one in given]
         known = await self._store.people_by_key(key for each in keys for key in each)
         decided = [self._loaded(job, one, known.get(key)) for one, [key] in zip(given, keys, strict=True)]
         return await write_decided(self._store.practitioners.write_many, decided)
@@ -162,10 +203,7 @@ class IdentityService:
 
     def opened(self, person: Practitioner) -> dict[str, object]:
         """What is sealed, in plain: `document_number`, `former_numbers`, `address`."""
-        number, *former = (
-            self._keys.rest.open(sealed, f"document_number:{person.id}")
-            for sealed in (person.number_sealed, *person.former_numbers_sealed)
-        )
+        number, *former = self._keys.numbers(person)
         address = person.address_sealed and self._keys.rest.open(person.address_sealed, f"address:{person.id}")
         return {"document_number": number, "former_numbers": former, "address": address}
 
@@ -173,10 +211,6 @@ class IdentityService:
         """The portrait as JPEG. Raises `NotFound`."""
         owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person)
         return await self._portraits.show(await self._store.practitioners.get(owner))
-
-
-def _numbers(given: Registration) -> list[str]:
-    return [given.document_number, *([given.former_number] if given.former_number else [])]
 
 
 def _union(known: list[str], more: list[str]) -> list[str]:

@@ -22,6 +22,8 @@ FORGET_SESSIONS_SECONDS = 24 * 3600
 """After it ran out a session is kept to tell why it is over."""
 MOST_SESSIONS = 100
 PEOPLE_OF_A_PHONE = 3
+MOST_BORN = 5_000
+"""How many people born on one day are compared: many times as many as a city has."""
 SessionKind = Literal["practitioner", "staff"]
 
 
@@ -209,7 +211,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         unique_key = Index([("keys", 1)], unique=True)
-        found_by = [Index([("number_indexes", 1)]), Index([("folder", 1)])]
+        found_by = [Index([("number_indexes", 1)]), Index([("birth_date", 1), ("_id", 1)]), Index([("folder", 1)])]
         self.practitioners = Collection(database, PRACTITIONERS, Practitioner, [unique_key, *found_by])
         places = {"state": "active", "place": {"$type": "int"}}  # those of before have none
         one_place = Index([("phone_index", 1), ("place", 1)], unique=True, partialFilterExpression=places)
@@ -242,6 +244,10 @@ class Store:
         among = list(indexes)
         query = {"number_indexes": {"$in": among}}
         return await self.practitioners.find(query, sort=[("_id", 1)], limit=10 * len(among))
+
+    async def people_born_on(self, day: str) -> list[Practitioner]:
+        """Everybody who was born then."""
+        return await self.practitioners.find({"birth_date": day}, sort=[("_id", 1)], limit=MOST_BORN)
 
     async def people_by_key(self, keys: Iterable[str]) -> dict[str, Practitioner]:
         """Who has which of these documents; with histories."""

@@ -1,15 +1,27 @@
-"""The form by which a clerk registers a person: read from a card, or typed in for documents without a chip."""
+"""The form by which a clerk registers a person: read from a card, or typed in for documents without a chip.
+
+What identity notices of the document (it has expired, its owner may be on file already) is asked on the same form.
+"""
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from services.portal.answers import Practitioner
 from services.portal.domain import day
+from services.portal.staff_calls import Candidate, Check
 
 CARD = "card"
 """Instead of a document's type: what lies on the reader says of which type it is."""
 BY_HAND = ("passport", "hk_macao_permit", "taiwan_permit", "military_id", "foreign_permanent_resident_id")
 LONG_TERM, TICKED = "long_term", "1"
+SAME_AS, NEWCOMER, EXPIRED, RENEWED = "same_as", "new", "document_expired", "renewed"
+"""Answers of the form: whose file goes on, or nobody's; the document has expired; it is another than that on file."""
+ASKED, QUESTIONS = "asked", "questions"
+ANSWERS = (SAME_AS, EXPIRED, RENEWED, ASKED, QUESTIONS)
+SENTENCES = {RENEWED: "请确认是否为本人换发的证件", SAME_AS: "请选择是否为同一人"}
 PHOTO_BYTES = 100 * 1024
 """As identity takes it; it is told on the page."""
 
@@ -33,6 +45,7 @@ class Entry:
 FOREIGN = frozenset({"foreign_permanent_resident_id"})
 ENTRIES = (
     Entry("document_number", "证件号码", required=True),
+    Entry("former_number", "原护照号码", hint="换发护照的，填写原护照的号码", shown_for=frozenset({"passport"})),
     Entry("former_number", "原证件号码", hint="新版卡片上印有的旧卡号码", shown_for=FOREIGN),
     Entry(
         "nationality",
@@ -74,6 +87,59 @@ def body_of(document_type: str, form: Mapping[str, str]) -> dict[str, object]:
     read = {"document_type": form.get("document_type", ""), "source": "card_reader"}
     reader = {"reader": {"device_id": form["device_id"]}} if form.get("device_id") else {}
     return told | read | reader
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a clerk confirms or chooses before somebody is registered; `about`: which registration it is about."""
+
+    about: str
+    ticks: Mapping[str, str] = field(default_factory=dict)
+    candidates: Sequence[Candidate] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The fields that answer it."""
+        return [*self.ticks, *([SAME_AS] if self.candidates else [])]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Until it is answered, by field."""
+        return {name: SENTENCES.get(name, "请确认是否仍要登记") for name in self.names}
+
+
+def question_of(body: Mapping[str, object], check: Check, name: str = "") -> Question:
+    """From what identity noticed; `name`: of the person whose document it is said to be."""
+    ticks = {warning.code: f"{warning.message}，仍要登记" for warning in check.warnings}
+    if name and check.known is None:
+        ticks[RENEWED] = f"证件与档案中的不同，是{name}本人换发的证件，续用原档案"
+    return Question(_about(body), ticks, check.candidates)
+
+
+def is_answered(body: Mapping[str, object], form: Mapping[str, str]) -> bool:
+    """Whether the form answers all that was asked, of this same registration."""
+    return form.get(ASKED) == _about(body) and all(form.get(name) for name in form.get(QUESTIONS, "").split())
+
+
+def _about(body: Mapping[str, object]) -> str:
+    """What an answer is about: typed otherwise it is asked again. A photo or an address makes no other person."""
+    told = {name: value for name, value in body.items() if name not in ("portrait", "address", "authority", "reader")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def same_as(form: Mapping[str, str]) -> dict[str, object]:
+    """What identity is told of the clerk's choice."""
+    chosen = form.get(SAME_AS, "")
+    return {SAME_AS: chosen} if chosen not in ("", NEWCOMER) else {}
+
+
+def values_of(person: Practitioner, document_type: str) -> dict[str, str]:
+    """What is known of a person, in the form of a document: of another than theirs only what every document says."""
+    names = {entry.name for entry in entries_of(document_type)} & Practitioner.model_fields.keys()
+    if document_type != person.document_type:
+        names &= {"name", "name_latin", "sex", "birth_date"}
+    known = {name: value for name in sorted(names) if (value := getattr(person, name))}
+    return {name: TICKED if value is True else str(value) for name, value in known.items()}
 
 
 def with_photo(form: Mapping[str, str], photo: bytes | None) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """What staff ask of identity beside a person's file: log in, find, register, certificates."""
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Literal
 
-from services.portal.answers import Answer, CodeSent, Tokens
+from services.portal.answers import Answer, CodeSent, Remark, Tokens
 from services.portal.backend import Asker, Backend
 
 CertificateAction = Literal["issue", "rebind", "revoke"]
@@ -14,6 +15,25 @@ class Found(Answer):
     """A person found by their document, or registered."""
 
     practitioner_id: str
+
+
+class Candidate(Answer):
+    """Somebody on file who may be the person at the window; of their number only a hint."""
+
+    practitioner_id: str
+    name: str
+    birth_date: date
+    document_type: str
+    document_hint: str
+    registered_at: datetime
+
+
+class Check(Answer):
+    """What a registration would meet: whose document it is, what to confirm, who the person may be."""
+
+    known: str | None
+    warnings: list[Remark]
+    candidates: list[Candidate]
 
 
 class StaffCalls:
@@ -31,6 +51,10 @@ class StaffCalls:
         """The id of who has this document. Raises `Refused` 404."""
         path = "/practitioners/lookup"
         return (await self._backend.read(self._asker, "identity", Found, "POST", path, json=document)).practitioner_id
+
+    async def check(self, body: Mapping[str, object]) -> Check:
+        """What `register` would meet; nothing is changed. Raises `Refused` as it would."""
+        return await self._backend.read(self._asker, "identity", Check, "POST", "/practitioners/checks", json=body)
 
     async def register(self, body: Mapping[str, object]) -> tuple[str, bool]:
         """The person's id, and whether they are new; a document that is known makes a new version of its person."""

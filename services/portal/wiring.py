@@ -28,6 +28,7 @@ from services.portal.pages import (
     operators,
     proof,
     records,
+    registering,
     scans,
     signature,
     site,
@@ -44,7 +45,8 @@ NAME = "portal"
 HERE = Path(__file__).parent
 ROUTERS = (
     login.router, records.router, scans.router, signature.router, account.router, proof.router, file.router,
-    site.router, staff.router, window.router, attended.router, certificate.router, messages.router, operators.router,
+    site.router, staff.router, window.router, registering.router, attended.router, certificate.router,
+    messages.router, operators.router,
 )  # fmt: skip
 
 

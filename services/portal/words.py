@@ -22,6 +22,7 @@ NOTES = {
     "ended": "该设备已退出登录。",
     "registered": "登记完成。本人需要使用自助服务的，请继续办理个人数字证书。",
     "read_again": "该证件已登记过，信息已按本次采集更新。",
+    "renewed": "新证件已登记，原档案、证书和记录继续有效，新旧证件号码都可以查找和登录。",
     "issue": "个人数字证书已申领，自助服务已开通。",
     "rebind": "已绑定新的手机号码，本人在其他设备上的登录已失效。",
     "revoke": "个人数字证书已注销，自助服务已关闭。",
@@ -58,6 +59,7 @@ LOOKED_AT = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
     "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
     "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
+    "registration": "登记时核对是否为同一人",
 }  # fmt: skip
 
 

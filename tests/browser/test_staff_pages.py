@@ -111,6 +111,7 @@ async def test_a_large_photo_is_made_smaller_before_it_is_sent(desk: Screen, cle
     await desk.page.locator("main button:has-text('登记')").click()
     await desk.press("继续")
     assert "登记完成" in await desk.text("main")
+    await desk.page.wait_for_load_state()
     assert await desk.page.locator("img.portrait").evaluate("image => image.naturalHeight") == 640
 
 

@@ -26,6 +26,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "refresh": {"refresh_token": f"{own_id()}.{MARK}"},
     "log_in_staff": {"username": MARK, "password": MARK, "totp": "123456"},
     "register": random_card(),
+    "check_registration": random_card(),
     "lookup": {"document_type": "resident_id", "document_number": "310101199003071230"},
     "lookup_many": {"documents": [{"document_type": "resident_id", "document_number": "310101199003071230"}]},
     "issue_certificate": {"phone": "13800000000"},

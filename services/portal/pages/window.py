@@ -1,30 +1,21 @@
-"""The window: find a person by their document, register them from a card or by hand."""
+"""The window: find a person by their document."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from contracts.identity import DOCUMENT_TITLES
-from kit.errors import AppError, FieldError, InvalidFields, NotFound
-from kit.pages import CONTENT_POLICY, content_policy
+from kit.errors import AppError, FieldError, InvalidFields
 from kit.text import REQUIRED
 from services.portal.attending import ClerkDep
 from services.portal.forms import errors_of
-from services.portal.registration import BY_HAND, CARD, PHOTO_BYTES, body_of, entries_of, with_photo
 from services.portal.staff_calls import StaffCalls
 from services.portal.visits import Visit
 
-DocumentType = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
 OF_A_COUNTRY = ("passport", "foreign_permanent_resident_id")
 NO_COUNTRY = "该类证件没有签发国（地区），请清空此项，或改选证件类型"
 NOBODY = "没有找到持有该证件的人员。请核对证件类型、号码和签发国（地区）；尚未登记的，请先登记"
 router = APIRouter()
-
-
-def _calls(visit: Visit) -> StaffCalls:
-    return StaffCalls(visit.portal.backend, visit.asker)
 
 
 @router.get("/staff/find")
@@ -51,7 +42,7 @@ async def find(visit: ClerkDep) -> Response:
         document["nationality"] = document["nationality"].upper()
     try:
         _judge(document)
-        person = await _calls(visit).find(document)
+        person = await StaffCalls(visit.portal.backend, visit.asker).find(document)
     except AppError as error:
         visit.still_there(error)
         return _search_page(visit, error)
@@ -69,51 +60,3 @@ def _judge(document: Mapping[str, str]) -> None:
         wrong.append(FieldError(field="nationality", code="not_applicable", message=NO_COUNTRY))
     if wrong:
         raise InvalidFields(wrong)
-
-
-@router.get("/staff/register")
-async def choose(visit: ClerkDep) -> Response:
-    """Which document."""
-    return visit.page("staff/choose.html", by_hand=BY_HAND)
-
-
-@router.get("/staff/register/{document_type}")
-async def form(visit: ClerkDep, document_type: DocumentType) -> Response:
-    """The form of a document, with what was typed before the session ended."""
-    draft = await visit.draft() or {}
-    return _form(visit, document_type, with_photo(draft, visit.file))
-
-
-def _form(visit: Visit, document_type: str, values: dict[str, str], error: AppError | None = None) -> Response:
-    """From a card, its page may ask the reader's agent; no other page may."""
-    if document_type not in (CARD, *BY_HAND):
-        raise NotFound
-    reader = visit.portal.reader if document_type == CARD else None
-    response = visit.page(
-        "staff/register.html", status=error.status if error else 200, document_type=document_type, values=values,
-        entries=entries_of(document_type), errors=errors_of(error) if error else {},
-        problem=error.detail if error else "", reader=reader, titles=_titles(document_type), types=DOCUMENT_TITLES,
-        photo_bytes=PHOTO_BYTES,
-    )  # fmt: skip
-    if reader:
-        response.headers[CONTENT_POLICY] = content_policy(reader)
-    return response
-
-
-def _titles(document_type: str) -> dict[str, str]:
-    titles = {entry.name: entry.title for entry in entries_of(document_type)}
-    return titles | {"document_type": "证件类型", "reader": "读卡机", "portrait": "照片"}
-
-
-@router.post("/staff/register/{document_type}")
-async def register(visit: ClerkDep, document_type: DocumentType) -> Response:
-    """Register a person, or read their document again."""
-    if document_type not in (CARD, *BY_HAND):
-        raise NotFound
-    visit.form = with_photo(visit.form, visit.file)
-    try:
-        person, new = await _calls(visit).register(body_of(document_type, visit.form))
-    except AppError as error:
-        visit.still_there(error)
-        return _form(visit, document_type, visit.form, error)
-    return await visit.done(f"/staff/people/{person}?note={'registered' if new else 'read_again'}")

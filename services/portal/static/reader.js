@@ -11,6 +11,7 @@ const SENTENCES = {
 
 function fill(card) {
   const form = entries.querySelector("form");
+  form.querySelector("[data-question]")?.remove(); // it was about another card
   const values = { ...card, device_id: card.reader?.device_id };
   for (const place of form.elements) {
     if (!place.name || place.name === "csrf") continue;
