@@ -102,7 +102,7 @@ async def test_enter_beside_a_chosen_scan_saves_both(phone: Screen, own: Member,
     await phone.fill(school="另一所大学", scan_title="毕业证书")
     await phone.page.locator("#f-file").set_input_files(picture)
     await phone.page.locator("#f-scan_title").press("Enter")
-    await phone.page.wait_for_url("**?note=uploaded#attachment")
+    await phone.page.wait_for_url("**/records/*#attachment")
     assert (await own.records("education"))[0]["data"]["school"] == "另一所大学"
     assert "毕业证书" in await phone.text("#attachment")
 
