@@ -75,7 +75,7 @@ class _Process:
     async def ask(self, cpu_seconds: int, function: Callable[..., object], arguments: tuple[object, ...]) -> bytes:
         """The answer. Raises `EOFError` when it dies over it, what a pipe raises, `ValueError` for another's answer."""
         token = os.urandom(TOKEN)
-        self._send(token + pickle.dumps((cpu_seconds, function, arguments)))
+        self._send(pickle.dumps((cpu_seconds, function, arguments)), token)
         if not self._greeted:
             _report(json.loads(await self._read()))
             self._greeted = True
@@ -84,9 +84,9 @@ class _Process:
             raise ValueError("the answer to something else")
         return answer[TOKEN:]
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, message: bytes, token: bytes = b"") -> None:
         pipe = cast(asyncio.StreamWriter, self._process.stdin)
-        pipe.writelines([len(message).to_bytes(LENGTH, "big"), message])
+        pipe.writelines([token, len(message).to_bytes(LENGTH, "big"), message])
 
     async def _read(self) -> bytes:
         pipe = cast(asyncio.StreamReader, self._process.stdout)

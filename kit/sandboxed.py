@@ -27,8 +27,8 @@ def main() -> None:
     _write(answers, json.dumps(confine(map(Path, readable))).encode())
     if first is not None:
         first()
-    while message := _read(asked):
-        _write(answers, _answer(message))
+    while token := asked.read(TOKEN):
+        _write(answers, token + _answer(asked))
 
 
 def _read(pipe: BinaryIO) -> bytes:
@@ -42,17 +42,19 @@ def _write(pipe: BinaryIO, message: bytes) -> None:
     pipe.flush()
 
 
-def _answer(message: bytes) -> bytes:
-    """The token of the question; `r` and what the function returned, or `e` and the error: module, name, arguments."""
-    token, work = message[:TOKEN], message[TOKEN:]
+def _answer(asked: BinaryIO) -> bytes:
+    """`r` and what the function returned, or `e` and the error: module, name, arguments.
+
+    The message is not kept beside what it unpickles to: a photo is large, and memory is short.
+    """
     try:
-        cpu_seconds, function, arguments = pickle.loads(work)  # noqa: S301  # from our own process
+        cpu_seconds, function, arguments = pickle.loads(_read(asked))  # noqa: S301  # from our own process
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # it counts what the process has used since it began
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, hard))
-        return token + b"r" + json.dumps([function(*arguments)], default=_plain).encode()
+        return b"r" + json.dumps([function(*arguments)], default=_plain).encode()
     except Exception as error:
         given = [each for each in error.args if isinstance(each, str | int | float | None)]
-        return token + b"e" + json.dumps([type(error).__module__, type(error).__name__, given]).encode()
+        return b"e" + json.dumps([type(error).__module__, type(error).__name__, given]).encode()
 
 
 def _plain(value: object) -> object:

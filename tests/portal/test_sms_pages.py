@@ -82,7 +82,7 @@ async def test_a_code_that_failed_is_shown_and_not_sent_again(
 
 
 async def test_a_list_without_messages_and_unknown_words_say_so(duty: Browsing) -> None:
-    assert "没有" in (await duty.get(f"{MESSAGES}?state=expired&purpose=signature_refused")).text
+    assert "没有" in (await duty.get(f"{MESSAGES}?state=expired&purpose=certificate_revoked")).text
     assert (await duty.get(f"{MESSAGES}?state=nothing")).status_code == 200
     assert (await duty.get(f"{MESSAGES}?state=<b>")).status_code in (404, 422)
     assert (await duty.get(f"{MESSAGES}/{own_id()}")).status_code == 404

@@ -27,6 +27,11 @@ def _eighteen(region: str) -> tuple[str, Papers]:
     return first + check_digit(first), {"birth_date": birth.isoformat(), "sex": sex}
 
 
+def _letters(count: int) -> str:
+    """Of a name that nobody else has: two of one name and one day of birth may be one person."""
+    return "".join(random.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=count))
+
+
 def _by_hand(document_type: DocumentType, number: str, **more: object) -> Papers:
     return {
         "source": "manual", "document_type": document_type, "document_number": number, "name": "司徒望",
@@ -69,7 +74,9 @@ def old_foreign_card() -> Papers:
 
 
 def passport(country: str = "FRA") -> Papers:
-    return _by_hand("passport", f"{random.choice('ABCDEFG')}{_digits(8)}", nationality=country, name="MARTIN CLAIRE")
+    return _by_hand(
+        "passport", f"{random.choice('ABCDEFG')}{_digits(8)}", nationality=country, name=f"MARTIN {_letters(8)}"
+    )
 
 
 def military() -> Papers:

@@ -55,7 +55,7 @@ def forge(answer: bytes) -> Told:
 
 def twice(answer: bytes) -> Told:
     """Answer under the question's own token, before the function does."""
-    token = sys._getframe(1).f_locals["token"]
+    token = sys._getframe(2).f_locals["token"]
     return forge(token + answer)
 
 
