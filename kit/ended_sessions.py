@@ -1,8 +1,8 @@
 """Ended sessions, known to every process at once: their access tokens are refused before they run out.
 
-Whoever ends a session tells it on a stream in Redis, which every process follows from its oldest entry on: a process
-that has just started knows of those that ended before. Entries are kept longer than any access token lives. A request
-costs a look into a dictionary. Without Redis an access token is good until it runs out, as if nobody had told.
+identity appends each ended session to a Redis stream, which every process reads from its oldest entry: a process that
+has just started learns of the sessions that ended before. Entries are kept longer than any access token lives. A
+request costs one dictionary lookup. Without Redis an access token stays valid until it expires.
 """
 
 from collections import OrderedDict
@@ -18,7 +18,7 @@ TOKEN_SECONDS = 300
 """No access token lives longer."""
 KEPT_SECONDS = 2 * TOKEN_SECONDS
 UNKNOWN_REASON = "登录已失效，请重新登录"
-"""Of a reason that a newer issuer tells, and this process doesn't know yet."""
+"""The sentence for a reason that this process does not know yet: a newer release may add reasons."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Ended:
 
 
 class EndedSessions:
-    """Tells of ended sessions, and knows of those that others told; `sentences` by reason."""
+    """Publishes ended sessions to all processes and keeps those that were published; `sentences` by reason."""
 
     def __init__(self, redis: RedisServer, stream: str, sentences: Mapping[str, str], clock: Clock) -> None:
         self._stream = redis.stream(stream, KEPT_SECONDS)
@@ -49,7 +49,7 @@ class EndedSessions:
         await self._stream.append({"session": session, "reason": reason})
 
     async def follow(self) -> None:
-        """Learn of all that is told: a part of every process. Raises `Unavailable` when Redis is lost."""
+        """Read the stream until cancelled; every process runs this. Raises `Unavailable` when Redis is unavailable."""
         self._following.set(0)
         try:
             async for entries in self._stream.batches():

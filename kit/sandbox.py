@@ -97,7 +97,7 @@ class _Process:
 
     async def ended(self) -> int:
         """How a process ended that closed its pipe."""
-        try:  # not killed at once: that would take its end from whoever waits for it
+        try:  # not killed at once: kill() may reap the process, and its exit status would be lost
             async with asyncio.timeout(DYING_SECONDS):
                 return await self._process.wait()
         except TimeoutError:
