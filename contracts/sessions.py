@@ -11,6 +11,9 @@ EndReason = Literal[
     "certificate_revoked",
     "phone_changed",
     "staff_changed",
+    "staff_disabled",
+    "credentials_reset",
+    "password_changed",
     "token_reused",
     "person_erased",
 ]
@@ -22,6 +25,9 @@ SENTENCES: Mapping[str, str] = {
     "certificate_revoked": "个人数字证书已注销，登录已失效。如有疑问，请联系受理窗口",
     "phone_changed": "个人数字证书绑定的手机号码已变更，请使用新的手机号码登录",
     "staff_changed": "您的账号已变更，请重新登录",
+    "staff_disabled": "您的账号已停用。如有疑问，请联系管理员",
+    "credentials_reset": "管理员已重置您的密码或动态口令，请使用新的登录",
+    "password_changed": "您的账号已修改密码，请使用新密码登录；不是您本人修改的，请立即联系管理员",
     "token_reused": "登录凭据被重复使用，为保护您的信息，登录已失效，请重新登录",
     "person_erased": "您在本系统的信息已删除，登录已失效",
 }

@@ -14,8 +14,8 @@ from starlette.types import Scope
 from kit import log, metrics
 from kit.ids import is_id
 
-Event = Literal["access_denied"]
-Outcome = Literal["denied"]
+Event = Literal["access_denied", "account_changed"]
+Outcome = Literal["denied", "done"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
 MARK_LENGTH, MOST_AGENT = 12, 400

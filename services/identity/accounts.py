@@ -1,77 +1,32 @@
 """Staff and API clients: passwords with TOTP, secrets with scopes. The same answer for every cause of a refusal."""
 
-import asyncio
 import hmac
-from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
 
 import pyotp
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from kit import metrics, security
 from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock
-from kit.errors import AppError, TooManyRequests, Unavailable
+from kit.errors import AppError, TooManyRequests
 from kit.ids import derived_id
 from kit.mongo import Conflict
 from kit.networks import neighbourhood
 from kit.seal import Sealer, keyed_hash, same
+from services.identity.passwords import Passwords
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Client, Staff, Store
-from services.identity.throttle import TOO_OFTEN, Delays, Throttle
+from services.identity.staff import COMMAND
+from services.identity.store import Client, Staff, Store, staff_id
+from services.identity.throttle import Delays, Throttle
 
-T = TypeVar("T")
 SLOW = "$argon2"
-ROLES = ("clerk", "admin", "operator")
-HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's minimum
-NOBODY = HASHER.hash("nobody has this password")
 STEP_SECONDS = 30
-COMMAND = "command"  # who changes accounts: somebody at the command line
 LEAST_SECRET = 32
 """Characters of a client secret. It is made at random, so a fast hash keeps it as safe as a slow one."""
 
 
-class Passwords:
-    """argon2 on threads, a few at a time: each takes 19 MiB and 24 ms of a core. Few wait, and few of one network."""
-
-    def __init__(self, at_once: int = 2, most_waiting: int = 40, most_of_one: int = 8) -> None:
-        self._room, self._waiting = asyncio.Semaphore(at_once), Counter[str]()
-        self._most, self._most_of_one = most_waiting, most_of_one
-
-    async def hash(self, password: str) -> str:
-        """The hash to keep. Raises `Unavailable` at once when too many wait."""
-        return await self._in_turn("", HASHER.hash, password)
-
-    async def fits(self, password: str, kept: str | None, network: str = "") -> bool:
-        """Whether it is the password behind `kept`; as slow where there is none. Raises 429, `Unavailable`."""
-        fits = await self._in_turn(network, _verify, kept or NOBODY, password)
-        return fits and kept is not None
-
-    async def _in_turn(self, network: str, work: Callable[..., T], *given: str) -> T:
-        if self._waiting[network] >= self._most_of_one:
-            raise TooManyRequests(1, TOO_OFTEN)
-        if self._waiting.total() >= self._most:
-            raise Unavailable("password hashing")
-        self._waiting[network] += 1
-        try:
-            async with self._room:
-                return await asyncio.to_thread(work, *given)
-        finally:
-            self._waiting -= Counter([network])
-
-
-def _verify(kept: str, password: str) -> bool:
-    try:
-        return HASHER.verify(kept, password)
-    except (VerificationError, InvalidHashError):
-        return False
-
-
 class AccountService:
-    """Logs staff in, gives tokens to clients, and keeps both (by command line)."""
+    """Logs staff in, gives tokens to clients, and keeps these (by command line)."""
 
     def __init__(
         self,
@@ -79,6 +34,7 @@ class AccountService:
         sealer: Sealer,
         sessions: Sessions,
         issuer: TokenIssuer,
+        passwords: Passwords,
         throttle: Throttle,
         delays: Delays,
         key: bytes,
@@ -86,22 +42,29 @@ class AccountService:
     ) -> None:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
         self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
-        self._passwords = Passwords()
+        self._passwords = passwords
         metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
-        security.begin("login_failed", "invalid_client")
+        security.begin("login_failed", "credentials_wrong", "invalid_client")
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""
-        account = _staff_id(username)
-        await self._admit(account, address)
-        staff = await self._proved(account, password, totp, address)
+        account = staff_id(username)
+        staff = await self.proved(account, password, totp, address, counted=account)
         if staff is None:
-            await self._delays.failed(account, address)
             metrics.staff_logins.labels("wrong").inc()
             raise AppError(401, "login_failed", "用户名、密码或动态口令不正确")
-        await self._delays.forget(account, address)
         metrics.staff_logins.labels("right").inc()
         return await self._sessions.open_staff(staff, address, device), staff
+
+    async def proved(self, account: str, password: str, totp: str, address: str, counted: str) -> Staff | None:
+        """Whose password and code these are; the code is spent, failures delay `counted`. Raises 429."""
+        await self._admit(counted, address)
+        staff = await self._with_both(account, password, totp, address)
+        if staff is None:
+            await self._delays.failed(counted, address)
+        else:
+            await self._delays.forget(counted, address)
+        return staff
 
     async def _admit(self, account: str, address: str) -> None:
         """May this address try this account now? Raises 429."""
@@ -112,15 +75,13 @@ class AccountService:
             metrics.staff_logins.labels("limited").inc()
             raise
 
-    async def _proved(self, account: str, password: str, totp: str, address: str) -> Staff | None:
-        """The member of staff with this password and this code; it takes as long when there is none."""
+    async def _with_both(self, account: str, password: str, totp: str, address: str) -> Staff | None:
+        """Who this account is of, if both are right; it takes as long when there is none."""
         staff = await self._store.staff.get(account)
-        known = staff.password_hash if staff and staff.enabled else None
+        known = staff.password_hash if staff and staff.admitted(self._clock.now()) else None
         right = await self._passwords.fits(password, known, neighbourhood(address))
         step = self._step(staff, totp)
-        if staff is None or not right or step is None or not await self._spend(staff, step):
-            return None
-        return staff
+        return await self._spent(staff, step) if staff and right and step is not None else None
 
     def _step(self, staff: Staff | None, totp: str) -> int | None:
         """The time step whose code this is, if it is later than any that was used."""
@@ -131,14 +92,15 @@ class AccountService:
         steps = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(generator.generate_otp(step), totp)]
         return next((step for step in steps if step > staff.last_step), None)
 
-    async def _spend(self, staff: Staff, step: int) -> bool:
-        """A code works once: whoever loses the race is a replay."""
+    async def _spent(self, staff: Staff, step: int) -> Staff | None:
+        """A code works once: whoever loses the race is a replay. Log-ins are not kept in the history: it would fill."""
         used = staff.following(at=self._clock.now(), by=f"staff:{staff.id}", action="logged_in", last_step=step)
+        used = used.model_copy(update={"history": staff.history})
         try:
             await self._store.staff.replace(used)
         except Conflict:
-            return False
-        return True
+            return None
+        return used
 
     async def client_token(self, client_id: str, secret: str, wanted: str, address: str) -> tuple[str, int, list[str]]:
         """Access token, its seconds, and the scopes granted. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
@@ -173,31 +135,6 @@ class AccountService:
     def _kept(self, client: str, secret: str) -> str:
         return keyed_hash(self._key, "client_secret", client, secret)
 
-    async def keep_staff(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
-        """Create or change a member of staff, which ends their sessions; the same again changes nothing."""
-        known = await self._store.staff.get(_staff_id(username))
-        if known and await self._unchanged(known, password, totp_secret, roles):
-            return
-        fields = {
-            "username": username,
-            "password_hash": await self._passwords.hash(password),
-            "totp_sealed": self._sealer.seal(totp_secret, f"totp:{_staff_id(username)}"),
-            "roles": roles,
-        }
-        at, by = self._clock.now(), "command"
-        if known:
-            await self._store.staff.replace(known.following(at=at, by=by, action="changed", **fields))
-            await self._sessions.end_all(known.id, "staff_changed")
-        else:
-            await self._store.staff.insert(
-                Staff.first(at=at, by=by, action="created", id=_staff_id(username), **fields)
-            )
-
-    async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
-        same_totp = self._sealer.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
-        same_roles = sorted(staff.roles) == sorted(roles)
-        return same_totp and same_roles and await self._passwords.fits(password, staff.password_hash)
-
     async def keep_client(self, client_id: str, secret: str, scopes: list[str], grace: timedelta) -> None:
         """Create or change an API client; the same again changes nothing. A secret replaced works on for `grace`."""
         identity = _client_id(client_id)
@@ -211,10 +148,6 @@ class AccountService:
             await self._store.clients.replace(known.following(at=at, by=by, action="changed", **fields, **former))
         else:
             await self._store.clients.insert(Client.first(at=at, by=by, action="created", id=identity, **fields))
-
-
-def _staff_id(username: str) -> str:
-    return derived_id("staff", username)
 
 
 def _client_id(client_id: str) -> str:

@@ -48,8 +48,6 @@ from services.identity.bodies import (
     SessionIn,
     SessionOfMine,
     SessionOut,
-    StaffSessionIn,
-    StaffSessionOut,
     TokensOut,
     WarningOut,
 )
@@ -62,6 +60,7 @@ from services.identity.login import LoginService
 from services.identity.proofs import Proofs
 from services.identity.service import Asked, IdentityService, Registered
 from services.identity.sessions import Sessions, Tokens
+from services.identity.staff import StaffAccounts
 from services.identity.store import Certificate, Challenge
 from services.identity.throttle import Throttle
 
@@ -78,6 +77,7 @@ class Services:
     sessions: Sessions
     proofs: Proofs
     accounts: AccountService
+    staff: StaffAccounts
     accesses: AccessLog
     erasures: Erasures
     throttle: Throttle
@@ -216,17 +216,6 @@ async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[Sessio
 async def end_session(services: ServicesDep, caller: CallerDep, session_id: Id) -> None:
     """End one of my sessions; another than this one asks a practitioner for a fresh proof."""
     await services.sessions.end(caller, session_id)
-
-
-@router.post("/staff/sessions", status_code=201)
-async def log_in_staff(
-    services: ServicesDep, request: Request, body: StaffSessionIn, user_agent: Device = ""
-) -> StaffSessionOut:
-    """Log in as clerk, admin or operator."""
-    tokens, staff = await services.accounts.log_in(
-        body.username, body.password, body.totp, client_address(request), user_agent
-    )
-    return StaffSessionOut.model_validate({**_tokens(tokens), "staff_id": staff.id, "roles": staff.roles})
 
 
 @router.post("/oauth/token")

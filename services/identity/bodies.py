@@ -1,9 +1,10 @@
 """What goes in and comes out at identity's door: the bodies of requests and answers."""
 
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from kit.access import Look
 from kit.auth import Caller
@@ -11,7 +12,8 @@ from kit.http import In, Out
 from kit.text import Text
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
-from services.identity.store import Erased, Practitioner, Session
+from services.identity.sessions import Tokens
+from services.identity.store import Erased, Practitioner, Session, Staff
 
 
 class CaptchaOut(Out):
@@ -65,6 +67,21 @@ class StaffSessionIn(In):
     totp: str = Field(pattern=r"^[0-9]{6}$")
 
 
+class PasswordIn(In):
+    """Another password, and the proof of who chooses it."""
+
+    password: str = Field(min_length=1, max_length=256)
+    totp: str = Field(pattern=r"^[0-9]{6}$")
+    new_password: str = Field(max_length=256)
+
+
+class ResetIn(In):
+    """What to make anew."""
+
+    password: StrictBool = True
+    totp: StrictBool = True
+
+
 class RefreshIn(In):
     """The newest refresh token."""
 
@@ -93,6 +110,39 @@ class StaffSessionOut(TokensOut):
 
     staff_id: str
     roles: list[str]
+    password_change_required: bool
+
+    @classmethod
+    def of(cls, tokens: Tokens, staff: Staff) -> "StaffSessionOut":
+        """From both documents; with a password that was made for them they have no roles yet."""
+        who = {"staff_id": staff.id, "roles": staff.roles_now}
+        return cls.model_validate({**asdict(tokens), **who, "password_change_required": bool(staff.password_until)})
+
+
+class StaffOut(Out):
+    """An account of staff."""
+
+    staff_id: str
+    username: str
+    roles: list[str]
+    enabled: bool
+    password_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, staff: Staff) -> "StaffOut":
+        """From the document."""
+        return cls.model_validate({**staff.model_dump(), "staff_id": staff.id})
+
+
+class HandedOut(Out):
+    """What was made, to be handed to its owner; shown this once. `password_until`: by when to choose another one."""
+
+    password: str | None
+    password_until: datetime | None
+    totp_secret: str | None
+    totp_uri: str | None
 
 
 class SessionOfMine(Out):

@@ -77,8 +77,8 @@ class Sessions:
         return await self._open("practitioner", caller, certificate.phone_index, address, device)
 
     async def open_staff(self, staff: Staff, address: str, device: str) -> Tokens:
-        """A session of a member of staff; it lasts while their roles stay the same."""
-        caller = Caller(staff.id, "staff", roles=frozenset(staff.roles), session=secret_id())
+        """A session of a member of staff; it lasts while their credentials and roles stay the same."""
+        caller = Caller(staff.id, "staff", roles=frozenset(staff.roles_now), session=secret_id())
         return await self._open("staff", caller, _bound(staff), address, device)
 
     async def _open(self, kind: SessionKind, caller: Caller, bound_to: str, address: str, device: str) -> Tokens:
@@ -163,9 +163,11 @@ class Sessions:
 
     async def _staff(self, session: Session) -> Caller:
         staff = await self._store.staff.get(session.subject)
-        if staff is None or not staff.enabled or _bound(staff) != session.bound_to:
+        if staff is None:
             raise RefreshInvalid("staff_changed")
-        return Caller(staff.id, "staff", roles=frozenset(staff.roles), session=session.id)
+        if session.bound_to != _bound(staff) and session.id != staff.kept_session:
+            raise RefreshInvalid(staff.end_reason)
+        return Caller(staff.id, "staff", roles=frozenset(staff.roles_now), session=session.id)
 
     async def list(self, caller: Caller) -> list[Session]:
         """The caller's own sessions that can still be refreshed, newest first."""
@@ -186,9 +188,9 @@ class Sessions:
             caller.require_fresh(self._fresh_seconds, self._clock.now())
         await self._end(session, "logged_out" if own else "ended_elsewhere")
 
-    async def end_all(self, subject: str, reason: EndReason) -> None:
-        """End all sessions of somebody, however many."""
-        while listed := await self._store.sessions_of(subject, self._clock.now()):
+    async def end_all(self, subject: str, reason: EndReason, kept: str | None = None) -> None:
+        """End all sessions of somebody, however many, but for the one to be kept."""
+        while listed := await self._store.sessions_of(subject, self._clock.now(), kept):
             for each in listed:
                 if session := await self._store.sessions.get(each.id):  # with its history, which a list leaves out
                     await self._end(session, reason)
@@ -244,4 +246,5 @@ class Sessions:
 
 
 def _bound(staff: Staff) -> str:
-    return ",".join(sorted(staff.roles))
+    counted = f";{staff.credentials}" if staff.credentials else ""
+    return ",".join(sorted(staff.roles)) + counted

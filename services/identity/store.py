@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, cast
 
 from contracts.sessions import EndReason
 from kit.access import LOOKS, Look
+from kit.auth import ADMIN
 from kit.documents import Document
 from kit.erasure import Holding
 from kit.ids import derived_id, secret_id
@@ -108,9 +109,16 @@ class Challenge(Document):
 
 
 class Staff(Document):
-    """A member of staff; `last_step` is the TOTP time step that was used last."""
+    """A member of staff; `last_step` is the TOTP time step that was used last.
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"password_hash", "totp_sealed", "last_step"}
+    `credentials` counts the changes of password, TOTP secret, roles and `enabled`: each ends all sessions for
+    `end_reason`, but for `kept_session`, in which the person made it. `password_until`: the password was made for the
+    person, who can do nothing with it but choose another one, until then.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
+        "password_hash", "totp_sealed", "last_step", "credentials", "kept_session", "end_reason",
+    }  # fmt: skip
 
     username: str
     password_hash: str
@@ -118,6 +126,19 @@ class Staff(Document):
     roles: list[str]
     last_step: int = 0
     enabled: bool = True
+    credentials: int = 0
+    kept_session: str | None = None
+    end_reason: EndReason = "staff_changed"
+    password_until: datetime | None = None
+
+    @property
+    def roles_now(self) -> list[str]:
+        """What they may be in a session: nothing before they chose a password of their own."""
+        return [] if self.password_until else self.roles
+
+    def admitted(self, now: datetime) -> bool:
+        """Whether they may log in."""
+        return self.enabled and (self.password_until is None or now < self.password_until)
 
 
 class Client(Document):
@@ -134,7 +155,7 @@ class Client(Document):
 
 
 class Session(Document):
-    """One log-in. `bound_to`: the certificate's phone or the person's roles at that time.
+    """One log-in. `bound_to`: the certificate's phone, or the roles and credentials of staff, at that time.
 
     `proved_at`: when a code was proved last; in sessions of before, when they began.
     """
@@ -201,6 +222,11 @@ def erasure_id(practitioner_id: str) -> str:
     return derived_id("erasure", practitioner_id)
 
 
+def staff_id(username: str) -> str:
+    """The id of a member of staff."""
+    return derived_id("staff", username)
+
+
 def certificate_id(practitioner_id: str) -> str:
     """A person's certificate has one id for ever: two can't be issued at once."""
     return derived_id("certificate", practitioner_id)
@@ -264,9 +290,9 @@ class Store:
         query = {"folder": {"$regex": f"^{beginning}"}}
         return await self.practitioners.find(query, sort=[("folder", 1)], limit=limit)
 
-    async def sessions_of(self, subject: str, now: datetime) -> list[Session]:
+    async def sessions_of(self, subject: str, now: datetime, besides: str | None = None) -> list[Session]:
         """The sessions that somebody has, newest first."""
-        query = {"subject": subject, "ended": False, "expires_at": {"$gt": now}}
+        query = {"subject": subject, "ended": False, "expires_at": {"$gt": now}, "_id": {"$ne": besides}}
         return await self.sessions.find(query, sort=[("created_at", -1)], limit=MOST_SESSIONS)
 
     async def ended_since(self, since: datetime) -> list[Session]:
@@ -278,6 +304,11 @@ class Store:
         query = {"updated_at": {"$gte": since}}
         certificates, staff = await self.certificates.whole(query), await self.staff.whole(query)
         return [*(each.practitioner_id for each in certificates), *(each.id for each in staff)]
+
+    async def has_admin(self, now: datetime) -> bool:
+        """Whether an admin is left who may log in."""
+        lasting = [{"password_until": None}, {"password_until": {"$gt": now}}]
+        return await self.staff.find_one({"roles": ADMIN, "enabled": True, "$or": lasting}) is not None
 
     async def certificate_of(self, practitioner_id: str) -> Certificate | None:
         """The person's certificate, active or revoked."""

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
@@ -15,7 +15,7 @@ from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import blobs, log, mongo, tabular
+from kit import blobs, log, mongo, security, tabular
 from kit import reseal as kit_reseal
 from kit.access import Looks
 from kit.auth import TokenIssuer, TokenVerifier
@@ -25,6 +25,7 @@ from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
+from kit.errors import InvalidFields, NotFound
 from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
@@ -40,9 +41,9 @@ from kit.seal import Sealer
 from kit.settings import read
 from kit.sweeper import GRACE, Sweeper
 from kit.tabular import Tables
-from services.identity import consumers, rotation
+from services.identity import consumers, rotation, staff_routes
 from services.identity.accesses import AccessLog
-from services.identity.accounts import LEAST_SECRET, ROLES, AccountService
+from services.identity.accounts import LEAST_SECRET, AccountService
 from services.identity.api import Services, router
 from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
@@ -52,13 +53,15 @@ from services.identity.erasures import Erasures
 from services.identity.imports import KIND, PractitionerImport
 from services.identity.keys import Keys
 from services.identity.login import LoginService
+from services.identity.passwords import Passwords
 from services.identity.portraits import Portraits
 from services.identity.proofs import Proofs
 from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
-from services.identity.store import HOLDINGS, PORTRAIT_FOLDERS, TOLD, Store
+from services.identity.staff import COMMAND, ROLES, StaffAccounts
+from services.identity.store import HOLDINGS, PORTRAIT_FOLDERS, TOLD, Store, staff_id
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"
@@ -102,17 +105,19 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         captchas = Captchas(redis.cache, pool, settings.captchas, clock)
         codes = Codes(store, keys, throttle, settings.codes, clock)
         login = LoginService(store, keys, captchas, codes, sessions, throttle)
-        delays = Delays(redis.cache, clock)
-        accounts = AccountService(store, keys.rest, sessions, issuer, throttle, delays, settings.codes.hmac_key, clock)
+        delays, passwords = Delays(redis.cache, clock), Passwords()
+        accounts = AccountService(
+            store, keys.rest, sessions, issuer, passwords, throttle, delays, settings.codes.hmac_key, clock
+        )  # fmt: skip
+        staff = StaffAccounts(store, keys.rest, sessions, passwords, accounts.proved, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         identity, accesses = IdentityService(store, keys, portraits, looks, clock), AccessLog(store, looks)
         proofs = Proofs(store, keys, codes, sessions, throttle)
         certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
         erasures = Erasures(store, sessions, clock)
         services = Services(
-            identity, certificates, codes, captchas, login, sessions, proofs, accounts, accesses, erasures,
-            throttle, issuer,
-            clock,
+            identity, certificates, codes, captchas, login, sessions, proofs, accounts, staff, accesses, erasures,
+            throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
         yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, services)
@@ -131,6 +136,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         columns = {KIND: PractitionerImport.columns}
         door = ImportDoor(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", door)
+        app.include_router(staff_routes.router)
         ping = partial(mongo.ping, made.database)
         indexes = {
             "indexes": made.store.prepare,
@@ -177,13 +183,39 @@ def _erasure(settings: Settings, made: Parts) -> Erasure:
     )  # fmt: skip
 
 
-def staff(username: str, roles: Annotated[str, typer.Option(help=", ".join(ROLES))]) -> None:
-    """Create or change a member of staff; standard input: {"password": …, "totp_secret": …}."""
+def staff(
+    username: str,
+    roles: Annotated[str, typer.Option(help=", ".join(ROLES))] = "",
+    disable: Annotated[bool, typer.Option("--disable", help="let them log in no more")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="let them log in again")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="make another password and TOTP secret, and print them")
+    ] = False,
+) -> None:
+    """Create or change a member of staff, which ends their sessions: by --roles, or one of the other options.
+
+    With --roles standard input holds {"password": …, "totp_secret": …}.
+    """
+    if sum((bool(roles), disable, enable, reset)) != 1:
+        raise typer.BadParameter("say one of --roles, --disable, --enable, --reset")
+    if roles:
+        _run(_kept(username, roles.replace(",", " ").split()))
+    elif reset:
+        _run(lambda services: _reset(services.staff, username))
+    else:
+        _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=enable))
+
+
+def _kept(username: str, roles: list[str]) -> Callable[[Services], Awaitable[object]]:
     given = json.load(sys.stdin)
-    wanted = roles.replace(",", " ").split()
-    if not set(wanted) <= set(ROLES):
+    if not set(roles) <= set(ROLES):
         raise typer.BadParameter(f"roles are {', '.join(ROLES)}")
-    _run(lambda accounts: accounts.keep_staff(username, given["password"], given["totp_secret"], wanted))
+    return lambda services: services.staff.keep(username, given["password"], given["totp_secret"], roles)
+
+
+async def _reset(accounts: StaffAccounts, username: str) -> None:
+    made = await accounts.make(staff_id(username), COMMAND, password=True, totp=True)
+    typer.echo(json.dumps(asdict(made), default=str))
 
 
 def client(
@@ -195,15 +227,24 @@ def client(
     secret, grace = json.load(sys.stdin)["client_secret"], timedelta(hours=grace_hours)
     if len(secret) < LEAST_SECRET:
         raise typer.BadParameter(f"a client secret has at least {LEAST_SECRET} characters, made at random")
-    _run(lambda accounts: accounts.keep_client(client_id, secret, scopes.split(), grace))
+    _run(lambda services: services.accounts.keep_client(client_id, secret, scopes.split(), grace))
 
 
-def _run(action: Callable[[AccountService], Awaitable[None]]) -> None:
+def _run(action: Callable[[Services], Awaitable[object]]) -> None:
+    settings = read(Settings)
+    log.configure(NAME, COMMAND, settings.log_level)
+    security.identified(COMMAND)
+
     async def act() -> None:
-        async with parts(read(Settings)) as made:
-            await action(made.services.accounts)
+        async with parts(settings) as made:
+            await action(made.services)
 
-    asyncio.run(act())
+    try:
+        asyncio.run(act())
+    except InvalidFields as error:
+        raise typer.BadParameter("; ".join(f"{each.field}: {each.code}" for each in error.fields)) from None
+    except NotFound:
+        raise typer.BadParameter("no such member of staff") from None
 
 
 def reseal() -> None:

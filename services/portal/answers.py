@@ -57,6 +57,7 @@ class Tokens(Answer):
     practitioner_id: str = ""
     staff_id: str = ""
     roles: list[str] = []
+    password_change_required: bool = False
 
 
 class Practitioner(Answer):

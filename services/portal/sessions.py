@@ -178,6 +178,10 @@ class Sessions:
         over = Session(kind=session.kind, subject=session.subject, name="", over=reason or UNKNOWN)
         await self._vault.put(_key(cookie), over.model_dump_json(), KEPT_SECONDS)
 
+    async def forget(self, cookie: str) -> None:
+        """Drop a cookie whose session goes on under another one."""
+        await self._vault.drop(_key(cookie))
+
     def _lasts(self, session: Session) -> bool:
         return session.access_until > self._clock.now().timestamp() + EARLY_SECONDS
 

@@ -47,6 +47,10 @@ class StaffCalls:
         body = {"username": username, "password": password, "totp": totp}
         return await self._backend.read(self._asker, "identity", Tokens, "POST", "/staff/sessions", json=body)
 
+    async def change_password(self, body: Mapping[str, str]) -> Tokens:
+        """The session's next tokens, once both factors and the new password were taken."""
+        return await self._backend.read(self._asker, "identity", Tokens, "POST", "/staff/password", json=body)
+
     async def find(self, document: Mapping[str, str]) -> str:
         """The id of who has this document. Raises `Refused` 404."""
         path = "/practitioners/lookup"

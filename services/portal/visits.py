@@ -333,11 +333,14 @@ PersonDep = Annotated[Visit, Depends(_practitioner)]
 
 
 def staff_with(*roles: str) -> Callable[..., Awaitable[Visit]]:
-    """For `Annotated[Visit, Depends(staff_with("clerk"))]`: staff with this role, and admins; 404 for the others."""
+    """For `Annotated[Visit, Depends(staff_with("clerk"))]`: staff with this role, and admins; 404 for the others.
+
+    Without a role: all staff.
+    """
 
     async def member(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
         session = await _logged_in(visit, "staff")
-        if not {*roles, ADMIN} & set(session.roles):
+        if roles and not {*roles, ADMIN} & set(session.roles):
             raise Hidden
         return visit
 

@@ -29,7 +29,7 @@ PERSON = (
     "", "/reason", "/file/education", "/file/title", "/file/credit", "/file/signature", "/certificate/rebind",
     "/certificate/revoke",
 )  # fmt: skip
-WINDOWS = ("/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport")
+WINDOWS = ("/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport", "/staff/password")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -25,6 +25,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "prove": {"challenge_id": own_id(), "code": "123456"},
     "refresh": {"refresh_token": f"{own_id()}.{MARK}"},
     "log_in_staff": {"username": MARK, "password": MARK, "totp": "123456"},
+    "change_password": {"password": MARK, "totp": "123456", "new_password": f"{MARK} long enough"},
+    "reset_staff": {"password": True, "totp": True},
     "register": random_card(),
     "check_registration": random_card(),
     "lookup": {"document_type": "resident_id", "document_number": "310101199003071230"},
@@ -39,7 +41,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "change_webhook": {"url": "https://example.org/hook", "kinds": ["title"]},
     "replay_webhook": {"since": "2026-01-01T00:00:00Z", "practitioner_id": own_id()},
 }  # fmt: skip
-FREE_TEXT = {"refresh_token", "captcha_answer", "captcha_id", "challenge_id", "username", "password"}
+FREE_TEXT = {"refresh_token", "captcha_answer", "captcha_id", "challenge_id", "username", "password", "new_password"}
 """Any text may be tried here; it is judged, not refused for its form."""
 
 NEVER_RIGHT: list[Any] = [

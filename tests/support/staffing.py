@@ -53,7 +53,7 @@ def hire(inside: Parts, gateway: httpx2.AsyncClient) -> Hire:
         login = {
             "username": own_name("staff"), "password": PASSWORD, "totp_secret": pyotp.random_base32(),
         }  # fmt: skip
-        keep = inside.services.accounts.keep_staff
+        keep = inside.services.staff.keep
         await keep(login["username"], login["password"], login["totp_secret"], list(roles))
         return Staff(gateway, login)
 

