@@ -62,8 +62,7 @@ class Looks:
         """Write down that a call that is not for reading shows these people; `reason` unless the caller gives one."""
         told = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
-        for person in people:
-            await self._note(told, role, person, what, person)
+        await self._looks.insert_all([self._look(told, role, person, what, person) for person in people])
 
     def _role(self, caller: Caller, scope: str) -> str:
         """As what the caller reads. Raises `Hidden`: nobody learns that there is something to read."""
@@ -75,6 +74,9 @@ class Looks:
         return found
 
     async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
+        await self._looks.insert(self._look(caller, role, person, what, document_id))
+
+    def _look(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> Look:
         fields = {
             "who": caller.subject,
             "role": role,
@@ -83,8 +85,7 @@ class Looks:
             "reason": caller.reason,
         }
         at, by = self._clock.now(), caller.label
-        look = Look.first(at=at, by=by, action="looked", id=new_id(), practitioner_id=person, **fields)
-        await self._looks.insert(look)
+        return Look.first(at=at, by=by, action="looked", id=new_id(), practitioner_id=person, **fields)
 
 
 def read_reason(header: str | None) -> str:

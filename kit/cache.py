@@ -119,31 +119,31 @@ class RateLimits:
         self._fixed, self._moving = FixedWindowRateLimiter(storage), MovingWindowRateLimiter(storage)
         self._service = service
 
-    async def hit(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
-        """Count one hit on every rule, the first one first. Raises 429 when one is full: until none is any more."""
+    async def hit(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
+        """Count `cost` hits on every rule, the first one first. Raises 429 when one is full: until none is any more."""
         for rule in rules:
-            if not await self._counted(rule, key):
-                raise TooManyRequests(max(1, await self._wait(rules, key)), sentence)
+            if not await self._counted(rule, key, cost):
+                raise TooManyRequests(max(1, await self._wait(rules, key, cost)), sentence)
 
-    async def check(self, rules: Sequence[Rule], *key: str, sentence: str) -> None:
-        """Raises 429 when one more hit would be too many for a rule; counts nothing."""
-        if wait := await self._wait(rules, key):
+    async def check(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
+        """Raises 429 when so many more hits would be too many for a rule; counts nothing."""
+        if wait := await self._wait(rules, key, cost):
             raise TooManyRequests(wait, sentence)
 
-    async def fits(self, rules: Sequence[Rule], *key: str) -> bool:
-        """Whether one more hit would be within every rule; counts nothing."""
-        return await self._wait(rules, key) == 0
+    async def fits(self, rules: Sequence[Rule], *key: str, cost: int = 1) -> bool:
+        """Whether so many more hits would be within every rule; counts nothing."""
+        return await self._wait(rules, key, cost) == 0
 
-    async def _wait(self, rules: Sequence[Rule], key: Sequence[str]) -> int:
-        """In how many seconds one more hit would be within every rule."""
-        full = [rule for rule in rules if not await self._room(rule, key)]
+    async def _wait(self, rules: Sequence[Rule], key: Sequence[str], cost: int) -> int:
+        """In how many seconds so many more hits would be within every rule."""
+        full = [rule for rule in rules if not await self._room(rule, key, cost)]
         return max([await self._reset(rule, key) for rule in full], default=0)
 
-    async def _room(self, rule: Rule, key: Sequence[str]) -> bool:
-        return await _guarded(self._limiter(rule).test(rule.item, self._service, *key))
+    async def _room(self, rule: Rule, key: Sequence[str], cost: int) -> bool:
+        return await _guarded(self._limiter(rule).test(rule.item, self._service, *key, cost=cost))
 
-    async def _counted(self, rule: Rule, key: Sequence[str]) -> bool:
-        return await _guarded(self._limiter(rule).hit(rule.item, self._service, *key))
+    async def _counted(self, rule: Rule, key: Sequence[str], cost: int) -> bool:
+        return await _guarded(self._limiter(rule).hit(rule.item, self._service, *key, cost=cost))
 
     def _limiter(self, rule: Rule) -> RateLimiter:
         return self._moving if rule.moving else self._fixed

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from kit import log, metrics
 from kit.ids import is_id
 
-Event = Literal["access_denied", "account_changed"]
+Event = Literal["access_denied", "account_changed", "people_looked_up"]
 Outcome = Literal["denied", "done"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
@@ -24,9 +24,9 @@ logger = log.unfiltered("security")
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)
 
 
-def begin(*causes: str) -> None:
-    """Show denials for these causes as 0, so that an alert sees the first ones grow."""
-    metrics.begin(metrics.security_events, ["access_denied"], causes)
+def begin(*causes: str, event: Event = "access_denied") -> None:
+    """Show an event for these causes as 0, so that an alert sees the first ones grow."""
+    metrics.begin(metrics.security_events, [event], causes)
 
 
 def arrived(scope: Scope) -> None:

@@ -57,8 +57,9 @@ from services.identity.codes import Codes
 from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
 from services.identity.login import LoginService
+from services.identity.lookups import Asked, Lookups
 from services.identity.proofs import Proofs
-from services.identity.service import Asked, IdentityService, Registered
+from services.identity.service import IdentityService, Registered
 from services.identity.sessions import Sessions, Tokens
 from services.identity.staff import StaffAccounts
 from services.identity.store import Certificate, Challenge
@@ -70,6 +71,7 @@ class Services:
     """What the routes call."""
 
     identity: IdentityService
+    lookups: Lookups
     certificates: Certificates
     codes: Codes
     captchas: Captchas
@@ -274,13 +276,13 @@ async def check_registration(services: ServicesDep, caller: CallerDep, body: dic
 @router.post("/practitioners/lookup")
 async def lookup(services: ServicesDep, caller: CallerDep, body: LookupIn) -> PersonOut:
     """Find a person by their document."""
-    return PersonOut(practitioner_id=await services.identity.lookup(caller, _asked(body)))
+    return PersonOut(practitioner_id=await services.lookups.one(caller, _asked(body)))
 
 
 @router.post("/practitioners/lookups")
 async def lookup_many(services: ServicesDep, caller: CallerDep, body: LookupsIn) -> Page[FoundOut]:
     """Find many people by their documents; the answers in the order of the questions."""
-    found = await services.identity.lookup_many(caller, [_asked(one) for one in body.documents])
+    found = await services.lookups.many(caller, [_asked(one) for one in body.documents])
     return Page(items=[FoundOut.of(people) for people in found])
 
 

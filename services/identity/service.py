@@ -1,4 +1,4 @@
-"""Who a person is: registration, look-up, basic information."""
+"""Who a person is: registration, basic information."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,29 +11,13 @@ from kit.ids import new_id
 from kit.imports import Import, Outcome, write_decided
 from kit.mongo import Conflict, Duplicate
 from services.identity.candidates import AnotherPerson, Candidates
-from services.identity.documents import DocumentType, lasting
 from services.identity.domain import READ_SCOPE, Registration, number_hint
-from services.identity.keys import Keys, document_key, number_context
+from services.identity.keys import Keys, number_context
+from services.identity.lookups import Lookups
 from services.identity.portraits import Portraits
 from services.identity.store import Practitioner, Store
 
 CHECK_REASON = "登记时核对是否已有档案"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A document whose owner is looked for; a passport's number is only unique with the country that issued it."""
-
-    document_type: DocumentType
-    number: str
-    country: str | None = None
-
-    def fits(self, person: Practitioner, number_index: str) -> bool:
-        """Whether a person with this number has or had it on such a document."""
-        if self.document_type == "passport" and self.country is None:
-            return any(key.startswith("passport:") and key.endswith(f":{number_index}") for key in person.keys)
-        known = document_key(self.document_type, self.country, number_index) in person.keys
-        return known and (self.document_type == "passport" or self.country in (None, person.nationality))
 
 
 @dataclass(frozen=True)
@@ -58,20 +42,24 @@ class Checked:
 
 
 class IdentityService:
-    """Registers people, finds them, shows who they are."""
+    """Registers people, shows who they are."""
 
-    def __init__(self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, lookups: Lookups, clock: Clock
+    ) -> None:
         self._store, self._keys, self._portraits = store, keys, portraits
-        self._looks, self._clock = looks, clock
+        self._looks, self._lookups, self._clock = looks, lookups, clock
         self._candidates = Candidates(store, keys)
 
     async def check(self, caller: Caller, given: Registration) -> Checked:
         """What `register` would meet; nothing is changed. Who is shown as a candidate sees it in their access log."""
         caller.require(role="clerk", scope="intake")
+        cause = await self._lookups.admitted(caller, 1)
         found = await self._with_document(given)
         await self._same(found, given)
         candidates = [] if found or given.same_as else await self._candidates.of(given)
         await self._looks.shown(caller, [person.id for person in candidates], "registration", CHECK_REASON)
+        self._lookups.record(cause, 1, len(candidates) + (found is not None))
         expired = given.expired(shanghai_date(self._clock.now()))
         hinted = [(person, number_hint(self._keys.numbers(person)[0])) for person in candidates]
         return Checked(found.id if found else None, expired, hinted)
@@ -151,28 +139,6 @@ class IdentityService:
         if sealed_before is not None and self._keys.rest.open(sealed_before, context) == value:
             return sealed_before
         return None if value is None else self._keys.rest.seal(value, context)
-
-    async def lookup(self, caller: Caller, asked: Asked) -> str:
-        """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
-        [people] = await self.lookup_many(caller, [asked])
-        if len(people) > 1:
-            raise AppError(409, "document_ambiguous", "有多本护照使用该号码，请同时提供签发国")
-        if not people:
-            raise NotFound
-        return people[0]
-
-    async def lookup_many(self, caller: Caller, asked: Sequence[Asked]) -> list[list[str]]:
-        """Who has each of these documents: one id, none, or several where it needs the passport's country."""
-        caller.require(role="clerk", scope="practitioners:lookup")
-        indexes = [self._keys.number_index(lasting(one.document_type, one.number)) for one in asked]
-        by_index: dict[str, list[Practitioner]] = {}
-        for person in await self._store.people_with_number(indexes):
-            for index in person.number_indexes:
-                by_index.setdefault(index, []).append(person)
-        return [
-            [person.id for person in by_index.get(index, ()) if one.fits(person, index)]
-            for index, one in zip(indexes, asked, strict=True)
-        ]
 
     async def load(self, job: Import, given: Sequence[Registration]) -> list[Outcome]:
         """Register many from a list. Whom a window has seen stays as the window saw them: that is newer than a list."""

@@ -53,7 +53,8 @@ class LimitSettings(BaseModel):
     An office of two hundred people may stand behind one address. An address is an IPv4 address or an IPv6 /64, a
     network an IPv4 /24 or an IPv6 /48. `wrong_codes_in_city` an hour raise the alarm, in which an address has
     `wrong_codes_in_alarm` an hour. `hashings_per_network`: passwords a minute. `wrong_secrets_per_address`: of one API
-    client, an hour. `not_enrolled_per_hour`: for one document number from one network.
+    client, an hour. `not_enrolled_per_hour`: for one document number from one network. Look-ups: document numbers, for
+    a member of staff and for an API client; `lookups_by_client_per_hour`: clients with a cap of their own.
     """
 
     per_address_per_minute: int = 60
@@ -69,6 +70,10 @@ class LimitSettings(BaseModel):
     wrong_codes_in_city: int = 1_000
     hashings_per_network: int = 120
     wrong_secrets_per_address: int = 60
+    lookups_per_clerk_per_hour: int = 1_000
+    lookups_per_clerk_per_day: int = 3_000
+    lookups_per_client_per_hour: int = 20_000
+    lookups_by_client_per_hour: dict[str, int] = {"records": 1_000_000}
 
 
 class Settings(ServiceSettings):
@@ -82,3 +87,5 @@ class Settings(ServiceSettings):
     captchas: CaptchaSettings = CaptchaSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
+    own_clients: tuple[str, ...] = ("records",)
+    """API clients that are services of this system: what they look up is no look at a person's file."""

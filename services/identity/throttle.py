@@ -8,6 +8,7 @@ from contextlib import suppress
 from math import ceil
 
 from kit import log, metrics
+from kit.auth import Caller
 from kit.cache import Cache, RateLimits, Rule
 from kit.clock import Clock
 from kit.errors import TooManyRequests, Unavailable
@@ -15,6 +16,7 @@ from kit.networks import neighbourhood, subscriber
 from services.identity.settings import LimitSettings
 
 TOO_OFTEN = "操作过于频繁"
+LOOKUPS_TOO_OFTEN = "查找人员的次数过多"
 CODE_TOO_OFTEN = "动态密码发送过于频繁（已收到的在有效期内仍可使用）"
 CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
@@ -45,6 +47,13 @@ class Throttle:
         ]
         self._by_clerk = [Rule(rules.phone_codes_per_clerk_per_hour, HOUR)]
         self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
+        self._lookups_of_clerk = [
+            Rule(rules.lookups_per_clerk_per_hour, HOUR), Rule(rules.lookups_per_clerk_per_day, DAY),
+        ]  # fmt: skip
+        self._lookups_of_client = [Rule(rules.lookups_per_client_per_hour, HOUR)]
+        self._lookups_by_client = {
+            client: [Rule(amount, HOUR)] for client, amount in rules.lookups_by_client_per_hour.items()
+        }
         metrics.begin(metrics.login_alarms, BUDGETS)
 
     async def admit(self, address: str) -> None:
@@ -104,6 +113,24 @@ class Throttle:
         for rules, *key in counted:
             await self._limits.hit(rules, *key, sentence=CODE_TOO_OFTEN)
         await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
+
+    async def admit_lookups(self, caller: Caller, numbers: int) -> bool:
+        """Count document numbers to be looked up; True when half of an hour's is used up. Raises 429.
+
+        Without Redis nobody is kept from working: look-ups are written down anyway.
+        """
+        key = ("lookups", caller.label)
+        if caller.kind == "client":
+            rules = self._lookups_by_client.get(caller.subject, self._lookups_of_client)
+        else:
+            rules = self._lookups_of_clerk
+        try:
+            await self._limits.check(rules, *key, sentence=LOOKUPS_TOO_OFTEN, cost=numbers)
+            await self._limits.hit(rules, *key, sentence=LOOKUPS_TOO_OFTEN, cost=numbers)
+            return not await self._limits.fits(rules[:1], *key, cost=rules[0].amount // 2)
+        except Unavailable:
+            logger.warning("look-ups are not counted")
+            return False
 
     async def admit_check(self, address: str) -> None:
         """May this address check a code? Raises 429; without Redis everybody may.

@@ -53,6 +53,7 @@ from services.identity.erasures import Erasures
 from services.identity.imports import KIND, PractitionerImport
 from services.identity.keys import Keys
 from services.identity.login import LoginService
+from services.identity.lookups import Lookups
 from services.identity.passwords import Passwords
 from services.identity.portraits import Portraits
 from services.identity.proofs import Proofs
@@ -111,13 +112,15 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         )  # fmt: skip
         staff = StaffAccounts(store, keys.rest, sessions, passwords, accounts.proved, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
-        identity, accesses = IdentityService(store, keys, portraits, looks, clock), AccessLog(store, looks)
+        lookups = Lookups(store, keys, looks, throttle, settings.own_clients)
+        identity = IdentityService(store, keys, portraits, looks, lookups, clock)
+        accesses = AccessLog(store, looks)
         proofs = Proofs(store, keys, codes, sessions, throttle)
         certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
         erasures = Erasures(store, sessions, clock)
         services = Services(
-            identity, certificates, codes, captchas, login, sessions, proofs, accounts, staff, accesses, erasures,
-            throttle, issuer, clock,
+            identity, lookups, certificates, codes, captchas, login, sessions, proofs, accounts, staff, accesses,
+            erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
         yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, services)

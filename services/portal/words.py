@@ -60,7 +60,7 @@ ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务�
 LOOKED_AT = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
     "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
-    "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
+    "lookup": "按证件号码查找", "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
     "registration": "登记时核对是否为同一人",
 }  # fmt: skip
 

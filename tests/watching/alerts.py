@@ -70,6 +70,11 @@ def denied(cause: str, values: str) -> Series:
     return {f'security_events_total{{process="records-api",event="access_denied",cause="{cause}"}}': values}
 
 
+def looked_up(cause: str, values: str) -> Series:
+    """Look-ups of people by document numbers."""
+    return {f'security_events_total{{process="identity-api",event="people_looked_up",cause="{cause}"}}': values}
+
+
 def disk(available: str, mountpoint: str = "/data") -> Series:
     """A disk of 1,000 bytes."""
     labels = f'{{instance="mongo-1:9100",mountpoint="{mountpoint}"}}'
@@ -257,6 +262,10 @@ CASES = [
     Case(
         "TokensForged", denied("token_forged", "0+3x40"), denied("token_forged", "0x8 9x32"),
         CRITICAL, "60 tokens within 5 minutes were not signed by us", at="6m",
+    ),
+    Case(
+        "MassLookups", looked_up("usual", "0+30x40") | looked_up("many", "0x8 1x32"), looked_up("usual", "0+30x40"),
+        CRITICAL, "somebody looks up people in masses: 1 calls within 15 minutes", at="6m",
     ),
     Case(
         "ManyDenials", denied("forbidden", "0+5x40"), denied("forbidden", "0+2x40") | denied("no_token", "0+90x40"),

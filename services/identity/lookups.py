@@ -1,0 +1,91 @@
+"""Whose document a number is: asked by windows and API clients. Each look-up is counted, capped and written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit import security
+from kit.access import Looks
+from kit.auth import Caller
+from kit.errors import AppError, NotFound, TooManyRequests
+from services.identity.documents import DocumentType, lasting
+from services.identity.keys import Keys, document_key
+from services.identity.store import Practitioner, Store
+from services.identity.throttle import Throttle
+
+SCOPE = "practitioners:lookup"
+EVENT: security.Event = "people_looked_up"
+USUAL, MANY, TOO_MANY = "usual", "many", "too_many"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A document whose owner is looked for; a passport's number is only unique with the country that issued it."""
+
+    document_type: DocumentType
+    number: str
+    country: str | None = None
+
+    def fits(self, person: Practitioner, number_index: str) -> bool:
+        """Whether a person with this number has or had it on such a document."""
+        if self.document_type == "passport" and self.country is None:
+            return any(key.startswith("passport:") and key.endswith(f":{number_index}") for key in person.keys)
+        known = document_key(self.document_type, self.country, number_index) in person.keys
+        return known and (self.document_type == "passport" or self.country in (None, person.nationality))
+
+
+class Lookups:
+    """Finds people by their documents. Who is found sees who looked, unless it was a service of this system."""
+
+    def __init__(self, store: Store, keys: Keys, looks: Looks, throttle: Throttle, own_clients: Sequence[str]) -> None:
+        self._store, self._keys, self._looks, self._throttle = store, keys, looks, throttle
+        self._own_clients = own_clients
+        security.begin(USUAL, MANY, TOO_MANY, event=EVENT)
+
+    async def one(self, caller: Caller, asked: Asked) -> str:
+        """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
+        [people] = await self.many(caller, [asked])
+        if len(people) > 1:
+            raise AppError(409, "document_ambiguous", "有多本护照使用该号码，请同时提供签发国")
+        if not people:
+            raise NotFound
+        return people[0]
+
+    async def many(self, caller: Caller, asked: Sequence[Asked]) -> list[list[str]]:
+        """Who has each of these documents: one id, none, or several where it needs the passport's country.
+
+        Raises 429 when the caller has looked up too many within the hour or the day.
+        """
+        caller.require(role="clerk", scope=SCOPE)
+        cause = await self.admitted(caller, len(asked))
+        found = await self._found(asked)
+        people = {person for each in found for person in each}
+        if not self._is_own(caller):
+            await self._looks.shown(caller, sorted(people), "lookup", "")
+        self.record(cause, len(asked), len(people))
+        return found
+
+    def record(self, cause: str, asked: int, found: int) -> None:
+        """Write the event of what was admitted."""
+        security.record(EVENT, "done", cause, asked=asked, found=found)
+
+    async def admitted(self, caller: Caller, count: int) -> str:
+        """Count document numbers that the caller learns something about: the cause of the event. Raises 429."""
+        try:
+            return MANY if await self._throttle.admit_lookups(caller, count) else USUAL
+        except TooManyRequests as error:
+            security.record(EVENT, "denied", TOO_MANY, asked=count, status=error.status)
+            raise
+
+    def _is_own(self, caller: Caller) -> bool:
+        return caller.kind == "client" and caller.subject in self._own_clients
+
+    async def _found(self, asked: Sequence[Asked]) -> list[list[str]]:
+        indexes = [self._keys.number_index(lasting(one.document_type, one.number)) for one in asked]
+        by_index: dict[str, list[Practitioner]] = {}
+        for person in await self._store.people_with_number(indexes):
+            for index in person.number_indexes:
+                by_index.setdefault(index, []).append(person)
+        return [
+            [person.id for person in by_index.get(index, ()) if one.fits(person, index)]
+            for index, one in zip(indexes, asked, strict=True)
+        ]

@@ -1,0 +1,134 @@
+"""Whoever tries numbers to learn who is a practitioner is seen by those found, counted, and stopped."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client import REGISTRY
+
+from kit.auth import Caller, TokenIssuer
+from tests.attacks.conftest import Door
+from tests.support.events import SecurityLog
+from tests.support.names import own_id, own_name
+from tests.support.problems import problem, told_to_wait
+from tests.support.stack import RunningStack
+from tests.support.staffing import Hire
+from tests.support.visits import WINDOW, Citizen, LoginPage, Window, bearer
+from tests.support.waiting import eventually
+
+ONE, MANY = f"{WINDOW}/lookup", f"{WINDOW}/lookups"
+SCOPES = frozenset({"practitioners:lookup"})
+
+
+def document(citizen: Citizen) -> dict[str, str]:
+    return {"document_type": "resident_id", "document_number": citizen.number}
+
+
+def documents(*citizens: Citizen) -> dict[str, Any]:
+    return {"documents": [document(citizen) for citizen in citizens]}
+
+
+def client(issuer: TokenIssuer, name: str = "") -> dict[str, str]:
+    return bearer(issuer.issue(Caller(name or own_name("client"), "client", scopes=SCOPES)))
+
+
+def clerk(issuer: TokenIssuer) -> dict[str, str]:
+    return bearer(issuer.issue(Caller(own_id(), "staff", frozenset({"clerk"}))))
+
+
+def counted(cause: str) -> float:
+    """Events of a door inside of this process."""
+    return REGISTRY.get_sample_value("security_events_total", {"event": "people_looked_up", "cause": cause}) or 0
+
+
+@asynccontextmanager
+async def capped(door: Door, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
+    async with door(**limits) as from_, from_("198.51.100.1") as http:
+        yield http
+
+
+async def looks(page: LoginPage, citizen: Citizen, count: int) -> list[dict[str, Any]]:
+    """The look-ups that the person is shown, once there are so many."""
+    session = await page.logged_in(citizen)
+
+    async def shown() -> list[dict[str, Any]]:
+        items = (await session.call("GET", f"{WINDOW}/me/access-log")).raise_for_status().json()["items"]
+        found = [item for item in items if item["what"] == "lookup"]
+        return found if len(found) >= count else []
+
+    return await eventually(shown, 20, f"{count} look-ups are shown")
+
+
+async def test_who_is_found_sees_who_looked(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage, hire: Hire
+) -> None:
+    citizen, curious, name = await window.enrolled(), await hire("clerk"), own_name("client")
+    assert (await curious.call("POST", ONE, json=document(citizen))).status_code == 200
+    answer = await gateway.post(MANY, json=documents(citizen, Citizen(), citizen), headers=client(issuer, name))
+    assert [each["practitioner_id"] for each in answer.json()["items"]] == [citizen.id, None, citizen.id]
+    found = [(look["role"], look["who"]) for look in await looks(login_page, citizen, 2)]
+    assert sorted(found) == [("clerk", curious.tokens["staff_id"]), ("client", name)]
+
+
+async def test_a_look_up_leaves_one_event_with_counts_and_no_number(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, stack: RunningStack
+) -> None:
+    citizen, other, request = await window.registered(), Citizen(), own_id()
+    headers = client(issuer) | {"X-Request-Id": request}
+    assert (await gateway.post(MANY, json=documents(citizen, other), headers=headers)).status_code == 200
+    event = await SecurityLog(stack, gateway).one(request)
+    assert (event["event"], event["outcome"], event["cause"]) == ("people_looked_up", "done", "usual")
+    assert (event["asked"], event["found"]) == (2, 1)
+    for secret in (*citizen.secrets, *other.secrets, citizen.id):
+        assert secret not in str(event)
+
+
+async def test_a_clerk_who_tries_many_numbers_is_noticed_and_then_stopped(door: Door, issuer: TokenIssuer) -> None:
+    async with capped(door, lookups_per_clerk_per_hour=10) as http:
+        headers, before = clerk(issuer), counted("many")
+        for _ in range(5):
+            problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")
+        assert counted("many") == before
+        some = documents(*(Citizen() for _ in range(4)))
+        assert (await http.post(MANY, json=some, headers=headers)).status_code == 200
+        assert counted("many") == before + 1
+        refused = counted("too_many")
+        told_to_wait(await http.post(MANY, json=some, headers=headers))
+        assert counted("too_many") == refused + 1
+        problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")  # the tenth
+        told_to_wait(await http.post(ONE, json=document(Citizen()), headers=headers))
+        problem(await http.post(ONE, json=document(Citizen()), headers=clerk(issuer)), 404, "not_found")
+
+
+async def test_a_clerk_who_is_patient_is_stopped_for_the_day(door: Door, issuer: TokenIssuer) -> None:
+    async with capped(door, lookups_per_clerk_per_day=3) as http:
+        headers = clerk(issuer)
+        for _ in range(3):
+            problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")
+        assert told_to_wait(await http.post(ONE, json=document(Citizen()), headers=headers)) > 3600
+
+
+async def test_a_client_has_a_cap_and_records_one_of_its_own(door: Door, issuer: TokenIssuer) -> None:
+    async with capped(door, lookups_per_client_per_hour=5) as http:
+        headers, six = client(issuer), documents(*(Citizen() for _ in range(6)))
+        told_to_wait(await http.post(MANY, json=six, headers=headers))
+        assert (await http.post(MANY, json=documents(Citizen()), headers=headers)).status_code == 200
+        assert (await http.post(MANY, json=six, headers=client(issuer, "records"))).status_code == 200
+
+
+async def test_an_import_is_no_look_at_the_persons_file(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
+) -> None:
+    citizen = await window.enrolled()
+    answer = await gateway.post(ONE, json=document(citizen), headers=client(issuer, "records"))
+    assert answer.json() == {"practitioner_id": citizen.id}
+    assert (await gateway.post(ONE, json=document(citizen), headers=client(issuer, "register"))).status_code == 200
+    assert {look["who"] for look in await looks(login_page, citizen, 1)} == {"register"}
+
+
+@pytest.mark.parametrize("roles", [{"operator"}, set[str]()])
+async def test_nobody_else_looks_anybody_up(gateway: httpx2.AsyncClient, issuer: TokenIssuer, roles: set[str]) -> None:
+    headers = bearer(issuer.issue(Caller(own_id(), "staff", frozenset(roles))))
+    problem(await gateway.post(ONE, json=document(Citizen()), headers=headers), 403, "forbidden")
