@@ -39,13 +39,14 @@ test-long: ## The same with the full numbers of the acceptance lists
 	@$(SETUP)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
-check: ## Format, lint, types, import rules, contracts
+check: ## Format, lint, types, import rules, contracts, known vulnerabilities
 	@$(SETUP) --venv
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy --strict kit contracts services deploy bench tests examples
 	.venv/bin/lint-imports
 	.venv/bin/python -m contracts check
+	.venv/bin/python -m deploy.audit
 
 bench: ## Measure what everything costs, beside its ceiling, on its own copy of the stack
 	@$(SETUP)

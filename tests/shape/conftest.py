@@ -1,11 +1,20 @@
-"""What tests of every endpoint share: somebody with a file."""
+"""What tests of every endpoint share: somebody with a file, clients with theirs, and the security events."""
 
 from collections.abc import AsyncIterator
 
+import httpx2
+import pytest
 import pytest_asyncio
 
-from tests.shape.strangers import Victim
+from kit.auth import TokenIssuer
+from tests.shape.strangers import Things, Victim
+from tests.support.events import SecurityLog
+from tests.support.following import Client
+from tests.support.imports import Sender, as_csv, registration
+from tests.support.names import own_name
 from tests.support.people import EDUCATION, OWN
+from tests.support.scans import scan
+from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage, Window
 
 
@@ -16,3 +25,24 @@ async def victim(window: Window, login_page: LoginPage) -> AsyncIterator[Victim]
     record = (await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})).json()["record_id"]
     mine = (await session.call("GET", "/api/identity/sessions")).json()["items"][0]["session_id"]
     yield Victim(citizen, session, {"practitioner_id": citizen.id, "record_id": record, "session_id": mine})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def things(gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victim) -> AsyncIterator[Things]:
+    """All that the victim and two clients have."""
+    scans = f"/api/attachments/records/{victim.ids['record_id']}/attachment"
+    upload = {"files": {"file": ("scan.jpg", scan(72), "image/jpeg")}, "data": {"title": "扫描件"}}
+    attachment = (await victim.session.call("POST", scans, **upload)).json()["attachment_id"]
+    form = (await victim.session.call("POST", "/api/signature/practitioners/me/forms")).json()["form_id"]
+    follower, sender = Client(gateway, issuer), Sender(gateway, issuer)
+    webhook = (await follower.registered("https://example.org/hook"))["webhook_id"]
+    rows = as_csv([registration(victim.citizen.number, own_name("k"))])
+    started = await sender.started("registration", rows)
+    ids = {"attachment_id": attachment, "form_id": form, "webhook_id": webhook, "import_id": started}
+    yield Things(victim.ids | ids, {"webhook_id": follower.id, "import_id": sender.name})
+    await follower.forget()
+
+
+@pytest.fixture
+def events(stack: RunningStack, gateway: httpx2.AsyncClient) -> SecurityLog:
+    return SecurityLog(stack, gateway)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 
 from kit.auth import Caller, TokenIssuer
-from tests.shape.hostile import Endpoint
+from tests.shape.hostile import Endpoint, endpoints
 from tests.support.names import own_id
 from tests.support.people import OWN
 from tests.support.visits import Citizen, Session, bearer
@@ -18,6 +18,20 @@ PUBLIC = {
     "make_captcha", "request_code", "log_in", "refresh", "log_in_staff", "client_token", "keys", "list_kinds",
     "get_schema", "list_codes", "receive_receipts", "get_rules", "get_csv_template", "get_xlsx_template",
 }  # fmt: skip
+
+
+async def protected(gateway: httpx2.AsyncClient) -> list[Endpoint]:
+    """The endpoints that need a token."""
+    found = [each for each in await endpoints(gateway) if each.operation not in PUBLIC]
+    return [each for each in found if not set(each.holes) & SECRET_LINKS]
+
+
+@dataclass(frozen=True)
+class Things:
+    """One of everything: `ids` by the name that paths give it, `clients` the API client that owns it."""
+
+    ids: dict[str, str]
+    clients: dict[str, str]
 
 
 @dataclass(frozen=True)

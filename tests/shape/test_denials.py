@@ -1,21 +1,15 @@
 """Every request that is denied leaves one security event in the logs of all processes together."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
-import pytest
-import pytest_asyncio
 
 from kit.auth import Caller, TokenIssuer
-from tests.shape.hostile import Endpoint, endpoints
-from tests.shape.strangers import PUBLIC, SECRET_LINKS, Victim, filled, knock, strangers
+from tests.shape.hostile import Endpoint
+from tests.shape.strangers import Things, Victim, filled, knock, protected, strangers
 from tests.support.events import Event, SecurityLog
-from tests.support.following import WEBHOOKS, Client
-from tests.support.imports import Sender, as_csv, registration
+from tests.support.following import WEBHOOKS
 from tests.support.names import own_id, own_name
-from tests.support.scans import scan
-from tests.support.stack import RunningStack
 from tests.support.visits import Citizen, LoginPage, bearer
 
 FIELDS = {
@@ -27,39 +21,12 @@ OPERATORS = {"an operator", "a practitioner with roles of staff"}
 AGENT = "q7planted7q 13800000000"
 
 
-@pytest.fixture
-def events(stack: RunningStack, gateway: httpx2.AsyncClient) -> SecurityLog:
-    return SecurityLog(stack, gateway)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def things(gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victim) -> AsyncIterator[dict[str, str]]:
-    """All that the victim and two clients have, by the name that paths give it."""
-    scans = f"/api/attachments/records/{victim.ids['record_id']}/attachment"
-    upload = {"files": {"file": ("scan.jpg", scan(72), "image/jpeg")}, "data": {"title": "扫描件"}}
-    attachment = (await victim.session.call("POST", scans, **upload)).json()["attachment_id"]
-    form = (await victim.session.call("POST", "/api/signature/practitioners/me/forms")).json()["form_id"]
-    follower, sender = Client(gateway, issuer), Sender(gateway, issuer)
-    webhook = (await follower.registered("https://example.org/hook"))["webhook_id"]
-    rows = as_csv([registration(victim.citizen.number, own_name("k"))])
-    started = await sender.started("registration", rows)
-    yield victim.ids | {
-        "attachment_id": attachment, "form_id": form, "webhook_id": webhook, "import_id": started,
-    }  # fmt: skip
-    await follower.forget()
-
-
 async def asked(
     gateway: httpx2.AsyncClient, endpoint: Endpoint, path: str, headers: dict[str, str]
 ) -> tuple[str, httpx2.Response]:
     """The request's id, and the answer."""
     request = own_id()
     return request, await knock(gateway, endpoint, path, headers | {"X-Request-Id": request, "User-Agent": AGENT})
-
-
-async def protected(gateway: httpx2.AsyncClient) -> list[Endpoint]:
-    found = [each for each in await endpoints(gateway) if each.operation not in PUBLIC]
-    return [each for each in found if not set(each.holes) & SECRET_LINKS]
 
 
 def impersonal(events: list[Event], *secrets: str) -> None:
@@ -91,15 +58,15 @@ async def test_a_call_without_a_token_and_one_with_a_forged_token_leave_one_even
 
 
 async def test_whoever_reaches_for_what_is_somebody_elses_leaves_one_event(
-    gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victim, things: dict[str, str], events: SecurityLog
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victim, things: Things, events: SecurityLog
 ) -> None:
     """And is answered as for what nobody has, byte by byte."""
     expected: dict[str, tuple[Endpoint, str]] = {}
     for endpoint in await protected(gateway):
         for name, headers in strangers(issuer):
-            if not set(endpoint.holes) & set(things) or (name in OPERATORS and endpoint.path.startswith(WEBHOOKS)):
+            if not set(endpoint.holes) & set(things.ids) or (name in OPERATORS and endpoint.path.startswith(WEBHOOKS)):
                 continue
-            request, answer = await asked(gateway, endpoint, filled(endpoint, things), headers)
+            request, answer = await asked(gateway, endpoint, filled(endpoint, things.ids), headers)
             assert answer.status_code in (401, 403, 404), f"{endpoint} as {name}: {answer.text}"
             assert answer.content == (await knock(gateway, endpoint, filled(endpoint, {}), headers)).content
             expected[request] = (endpoint, name)
@@ -111,7 +78,7 @@ async def test_whoever_reaches_for_what_is_somebody_elses_leaves_one_event(
     for (endpoint, _), event in zip(expected.values(), every, strict=True):
         assert event["method"] == endpoint.method
         assert endpoint.path.endswith(event["route"])  # a router's own path, without the prefix it is included with
-        assert set(event["target"].items()) <= set(things.items())
+        assert set(event["target"].items()) <= set(things.ids.items())
         assert event["target"]
 
 

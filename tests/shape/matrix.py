@@ -1,0 +1,89 @@
+"""Who may call what: docs/security/authorization.md, from the OpenAPI documents and what calls answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import time
+
+from contracts.scopes import SCOPES
+from kit.auth import Caller
+from services.identity.accounts import ROLES
+from tests.shape.hostile import Endpoint
+from tests.shape.strangers import Things
+from tests.support.names import own_id
+
+DENIED = {"no_token", "forbidden", "foreign_object"}
+"""Causes of the security event that a denied call leaves; any other answer is one that the caller has a right to."""
+HEAD = """# Who may call what
+
+Every operation of the API, and every kind of caller. Written by the test `tests/shape/test_authorization.py`, which
+makes each of these calls and fails where an answer differs; after a change that is meant, let it write the page:
+`WRITE=1 make test a=tests/shape/test_authorization.py`.
+
+`✓`: the call is carried out. A number: the status it is refused with. 404 in place of 403 where even the existence of
+an object is nobody's business. Staff and clients: the roles and scopes, one of which is needed, and the status for all
+others; admins have every role. *Another's* object belongs to another person or API client; `–`: there is none, the
+call is about the caller. Where a person is asked for a fresh code (`fresh_proof_required`), they have given one here.
+"""
+FOOT = """
+The scopes:
+
+| Scope | Opens |
+|---|---|
+"""
+COLUMNS = ("call", "nobody", "person", "another's", "staff", "client", "another client's")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call as one caller: the column and the name of the caller in its cell."""
+
+    column: str
+    name: str
+    caller: Caller | None
+
+
+def attempts(endpoint: Endpoint, things: Things) -> Iterator[Attempt]:
+    """Every kind of caller; the owner last, who may delete what the others shall not find."""
+    client = next((things.clients[hole] for hole in endpoint.holes if hole in things.clients), None)
+    yield Attempt("nobody", "", None)
+    for role in ("", *ROLES):
+        yield Attempt("staff", role, Caller(own_id(), "staff", frozenset({role} - {""})))
+    for scope in ("", *SCOPES):
+        scopes = frozenset({scope} - {""})
+        if client:
+            yield Attempt("another client's", scope, Caller("client-of-nothing", "client", scopes=scopes))
+        yield Attempt("client", scope, Caller(client or "client-of-nothing", "client", scopes=scopes))
+    if set(endpoint.holes) - set(things.clients):
+        yield Attempt("another's", "", _person(own_id()))
+    yield Attempt("person", "", _person(things.ids["practitioner_id"]))
+
+
+def _person(person: str) -> Caller:
+    return Caller(person, "practitioner", session=own_id(), auth_time=int(time()))
+
+
+def cell(answers: dict[str, str]) -> str:
+    """What stands in a cell, from `✓` or the status by role or scope; "" is the caller with neither."""
+    if not answers:
+        return "–"
+    if len(set(answers.values())) == 1:
+        return next(iter(answers.values()))
+    may = sorted(name for name, answer in answers.items() if answer == "✓")
+    refused = sorted({answer for answer in answers.values() if answer != "✓"})
+    return f"{', '.join(may)}; {', '.join(refused)}"
+
+
+def row(endpoint: Endpoint, answers: dict[tuple[str, str], str]) -> str:
+    """The line of one operation."""
+    cells = [
+        cell({name: answer for (where, name), answer in answers.items() if where == column}) for column in COLUMNS[1:]
+    ]
+    return f"| {' | '.join([f'`{endpoint.method} {endpoint.path}`', *cells])} |"
+
+
+def page(rows: list[str], public: list[Endpoint]) -> str:
+    """The whole page."""
+    lines = [HEAD, f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS), *rows]
+    lines += ["\nOpen to everybody; the body, or an id that can't be guessed, is the proof:\n"]
+    lines += [f"- `{each.method} {each.path}`" for each in public]
+    return "\n".join(lines) + "\n" + FOOT + "".join(f"| `{name}` | {opens} |\n" for name, opens in SCOPES.items())

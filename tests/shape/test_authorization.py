@@ -1,0 +1,59 @@
+"""docs/security/authorization.md is true: every operation is called as every kind of caller."""
+
+import os
+from pathlib import Path
+
+import httpx2
+
+from kit.auth import TokenIssuer
+from tests.shape.hostile import Endpoint, endpoints
+from tests.shape.matrix import DENIED, Attempt, attempts, page, row
+from tests.shape.strangers import Things, filled, knock, protected
+from tests.support.events import Event, SecurityLog
+from tests.support.names import own_id
+from tests.support.visits import bearer
+
+PAGE = Path("docs/security/authorization.md")
+
+
+def order(endpoint: Endpoint) -> tuple[bool, bool, str]:
+    """What deletes comes last: everything else has to find it."""
+    return endpoint.path.endswith("/erasure"), endpoint.method == "DELETE", endpoint.path
+
+
+async def tried(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, endpoint: Endpoint, attempt: Attempt, things: Things
+) -> tuple[str, int]:
+    """The request's id and its status."""
+    request = own_id()
+    token = bearer(issuer.issue(attempt.caller)) if attempt.caller else {}
+    answer = await knock(gateway, endpoint, filled(endpoint, things.ids), token | {"X-Request-Id": request})
+    assert answer.status_code < 500, f"{endpoint} as {attempt}: {answer.text}"
+    return request, answer.status_code
+
+
+def outcome(status: int, events: list[Event]) -> str:
+    return str(status) if {event["cause"] for event in events} & DENIED else "✓"
+
+
+def same_as_the_page(text: str) -> None:
+    if os.environ.get("WRITE"):
+        PAGE.write_text(text)
+    assert PAGE.read_text().splitlines() == text.splitlines()
+
+
+async def test_the_page_says_who_may_call_what(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, things: Things, events: SecurityLog
+) -> None:
+    guarded = await protected(gateway)
+    calls: dict[str, tuple[Endpoint, Attempt, int]] = {}
+    for endpoint in sorted(guarded, key=order):
+        for attempt in attempts(endpoint, things):
+            request, status = await tried(gateway, issuer, endpoint, attempt, things)
+            calls[request] = endpoint, attempt, status
+    found = await events.of(calls)
+    answers: dict[Endpoint, dict[tuple[str, str], str]] = {endpoint: {} for endpoint in guarded}
+    for request, (endpoint, attempt, status) in calls.items():
+        answers[endpoint][attempt.column, attempt.name] = outcome(status, found[request])
+    public = [each for each in await endpoints(gateway) if each not in guarded]
+    same_as_the_page(page([row(endpoint, given) for endpoint, given in answers.items()], public))
