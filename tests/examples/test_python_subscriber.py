@@ -15,7 +15,7 @@ from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.waiting import eventually
 
-CHANGES = scaled(20_000, 1_500)
+CHANGES = scaled(20_000, 600)
 PER_SECOND = 300
 WRITERS = 24
 CAUGHT_UP_WITHIN = 120

@@ -51,7 +51,7 @@ async def test_the_feed_is_the_topic_whatever_is_killed(
         await run.processes.kill(random.choice(["subscriptions-api", "subscriptions-api", "records-worker"]))
 
     async with follower.running():
-        await written(run, scaled(20_000, 1_500), random, kill)
+        await written(run, scaled(20_000, 600), random, kill)
         await run.settled()
         expected = of_topic(run)
 
@@ -78,7 +78,7 @@ async def test_a_receiver_that_often_fails_gets_everything_in_order_through_kill
     async with receiving(fails_often) as receiver:
         client = Client(gateway, issuer)
         await client.registered(receiver.url)
-        await written(run, scaled(20_000, 600), random, lambda: run.processes.kill("subscriptions-worker"))
+        await written(run, scaled(20_000, 300), random, lambda: run.processes.kill("subscriptions-worker"))
         await run.settled()
         expected = of_topic(run)
 

@@ -16,7 +16,7 @@ from tests.support.scale import scaled
 from tests.support.sheets import A4, PENS, drawn, opened, photograph, png, scanned, sign
 
 TEXT = "QM1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 2
-PAGES = scaled(100, 20)
+PAGES = scaled(100, 10)
 PER_MM = 200 / 25.4
 LEAST_INK_MM2 = 6  # what tells the two apart in the product: both populations stay far from it
 OFF = 0.03
