@@ -14,6 +14,7 @@ import typer
 from joserfc.jwk import KeySetSerialization, OKPKey
 
 from contracts.access import READERS
+from contracts.scopes import SCOPES
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import blobs, log, mongo, security, tabular
 from kit import reseal as kit_reseal
@@ -227,6 +228,8 @@ def client(
     grace_hours: Annotated[float, typer.Option(help="how long a secret that is replaced works on", min=0)] = 24,
 ) -> None:
     """Create or change an API client, or replace its secret; standard input: {"client_secret": …}."""
+    if unknown := set(scopes.split()) - SCOPES.keys():
+        raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
     secret, grace = json.load(sys.stdin)["client_secret"], timedelta(hours=grace_hours)
     if len(secret) < LEAST_SECRET:
         raise typer.BadParameter(f"a client secret has at least {LEAST_SECRET} characters, made at random")

@@ -16,11 +16,11 @@ from tests.support.staffing import PASSWORD
 from tests.support.visits import Staff
 
 
-async def command(stack: RunningStack, *words: str, given: object = None) -> tuple[int, str]:
+async def command(stack: RunningStack, *words: str, given: object = None, of: str = "staff") -> tuple[int, str]:
     """How it ended, and what it printed."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.identity", "staff", *words),
+        *(sys.executable, "-m", "services.identity", of, *words),
         cwd=ROOT, env=os.environ | stack.environment("identity-api"), stdin=pipe, stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -61,3 +61,9 @@ async def test_what_makes_no_sense_is_refused(stack: RunningStack) -> None:
         assert (code, "say one of" in output) == (2, True), output
     code, output = await command(stack, own_name("staff"), "--disable")
     assert (code, "no such member of staff" in output) == (2, True), output
+
+
+async def test_a_client_is_given_no_scope_that_opens_nothing(stack: RunningStack) -> None:
+    words = (own_name("client"), "--scopes", "records:read record:write")
+    code, output = await command(stack, *words, given={"client_secret": "s" * 64}, of="client")
+    assert (code, "there is no scope record:write" in " ".join(output.split())) == (2, True), output

@@ -1,17 +1,16 @@
 """Who may call what: docs/security/authorization.md, from the OpenAPI documents and what calls answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import time
 
 from contracts.scopes import SCOPES
 from kit.auth import Caller
-from services.identity.accounts import ROLES
 from tests.shape.hostile import Endpoint
 from tests.shape.strangers import Things
 from tests.support.names import own_id
 
-DENIED = {"no_token", "forbidden", "foreign_object"}
+DENIED = {"no_token", "forbidden", "foreign_object", "secret_wrong"}
 """Causes of the security event that a denied call leaves; any other answer is one that the caller has a right to."""
 HEAD = """# Who may call what
 
@@ -22,7 +21,8 @@ makes each of these calls and fails where an answer differs; after a change that
 `✓`: the call is carried out. A number: the status it is refused with. 404 in place of 403 where even the existence of
 an object is nobody's business. Staff and clients: the roles and scopes, one of which is needed, and the status for all
 others; admins have every role. *Another's* object belongs to another person or API client; `–`: there is none, the
-call is about the caller. Where a person is asked for a fresh code (`fresh_proof_required`), they have given one here.
+call is about the caller. Receipts of SMS ask for the carrier's secret in place of a token. Where a person is
+asked for a fresh code (`fresh_proof_required`), they have given one here.
 """
 FOOT = """
 The scopes:
@@ -42,12 +42,12 @@ class Attempt:
     caller: Caller | None
 
 
-def attempts(endpoint: Endpoint, things: Things) -> Iterator[Attempt]:
-    """Every kind of caller; the owner last, who may delete what the others shall not find."""
+def attempts(endpoint: Endpoint, things: Things, staff: Mapping[str, str]) -> Iterator[Attempt]:
+    """Every kind of caller; `staff`: an account by role. The owner comes last: they may delete the object."""
     client = next((things.clients[hole] for hole in endpoint.holes if hole in things.clients), None)
     yield Attempt("nobody", "", None)
-    for role in ("", *ROLES):
-        yield Attempt("staff", role, Caller(own_id(), "staff", frozenset({role} - {""})))
+    for role, account in staff.items():
+        yield Attempt("staff", role, Caller(account, "staff", frozenset({role} - {""}), session=own_id()))
     for scope in ("", *SCOPES):
         scopes = frozenset({scope} - {""})
         if client:
@@ -70,7 +70,7 @@ def cell(answers: dict[str, str]) -> str:
         return next(iter(answers.values()))
     may = sorted(name for name, answer in answers.items() if answer == "✓")
     refused = sorted({answer for answer in answers.values() if answer != "✓"})
-    return f"{', '.join(may)}; {', '.join(refused)}"
+    return "; ".join(", ".join(names) for names in (may, refused) if names)
 
 
 def row(endpoint: Endpoint, answers: dict[tuple[str, str], str]) -> str:

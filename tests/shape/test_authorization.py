@@ -6,11 +6,14 @@ from pathlib import Path
 import httpx2
 
 from kit.auth import TokenIssuer
+from services.identity.staff import ROLES
+from services.identity.store import staff_id
 from tests.shape.hostile import Endpoint, endpoints
 from tests.shape.matrix import DENIED, Attempt, attempts, page, row
 from tests.shape.strangers import Things, filled, knock, protected
 from tests.support.events import Event, SecurityLog
 from tests.support.names import own_id
+from tests.support.staffing import Hire
 from tests.support.visits import bearer
 
 PAGE = Path("docs/security/authorization.md")
@@ -43,12 +46,13 @@ def same_as_the_page(text: str) -> None:
 
 
 async def test_the_page_says_who_may_call_what(
-    gateway: httpx2.AsyncClient, issuer: TokenIssuer, things: Things, events: SecurityLog
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, things: Things, events: SecurityLog, hire: Hire
 ) -> None:
     guarded = await protected(gateway)
+    staff = {role: staff_id((await hire(*({role} - {""}))).login["username"]) for role in ("", *ROLES)}
     calls: dict[str, tuple[Endpoint, Attempt, int]] = {}
     for endpoint in sorted(guarded, key=order):
-        for attempt in attempts(endpoint, things):
+        for attempt in attempts(endpoint, things, staff):
             request, status = await tried(gateway, issuer, endpoint, attempt, things)
             calls[request] = endpoint, attempt, status
     found = await events.of(calls)
