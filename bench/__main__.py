@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench import backlog, consumer, endpoints, forms, imports, latency, logins, memory, pages, scans, table
+from bench import backlog, consumer, endpoints, forms, hashing, imports, latency, logins, memory, pages, scans, table
 from bench.stack import Stack
 
 ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
@@ -17,6 +17,7 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "consumer": consumer.rows,
     "http": endpoints.rows,
     "logins": logins.rows,
+    "hashing": hashing.rows,
     "pages": pages.rows,
     "forms": forms.rows,
     "scans": scans.rows,
