@@ -77,12 +77,15 @@ class FreshProofRequired(AppError):
 
 
 class Unauthorized(AppError):
-    """No token, or one that is not valid (any more), as `cause` says; `ended` when its session has ended."""
+    """No token, or one that is not valid (any more), as `cause` says; `ended` when its session has ended.
+
+    `subject`: whose it was, where it was a token of ours.
+    """
 
     cause = ""
 
-    def __init__(self, cause: str, ended: Ended | None = None) -> None:
-        self.cause = cause
+    def __init__(self, cause: str, ended: Ended | None = None, subject: str = "") -> None:
+        self.cause, self.subject = cause, subject
         told = {"reason": ended.reason} if ended else {}
         detail = ended.sentence if ended else "请先登录"
         super().__init__(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"}, **told)
@@ -159,9 +162,9 @@ class TokenVerifier:
             self._remember(token, known)
         caller, expires = known
         if expires + LEEWAY_SECONDS < self._clock.now().timestamp():
-            raise Unauthorized("token_expired")
+            raise Unauthorized("token_expired", subject=caller.label)
         if caller.session and (ended := self._end_of(caller.session)):
-            raise Unauthorized("session_ended", ended)
+            raise Unauthorized("session_ended", ended, caller.label)
         return caller
 
     def require_fresh(self, caller: Caller) -> None:

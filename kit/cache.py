@@ -120,15 +120,18 @@ class RateLimits:
         self._service = service
 
     async def hit(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
-        """Count `cost` hits on every rule, the first one first. Raises 429 when one is full: until none is any more."""
+        """Count `cost` hits on every rule, the first one first. Raises 429 when one is full: until none is any more.
+
+        The first part of `key` is the limit's name.
+        """
         for rule in rules:
             if not await self._counted(rule, key, cost):
-                raise TooManyRequests(max(1, await self._wait(rules, key, cost)), sentence)
+                raise TooManyRequests(max(1, await self._wait(rules, key, cost)), sentence, key[0])
 
     async def check(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
         """Raises 429 when so many more hits would be too many for a rule; counts nothing."""
         if wait := await self._wait(rules, key, cost):
-            raise TooManyRequests(wait, sentence)
+            raise TooManyRequests(wait, sentence, key[0])
 
     async def fits(self, rules: Sequence[Rule], *key: str, cost: int = 1) -> bool:
         """Whether so many more hits would be within every rule; counts nothing."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from kit import deadletter, log, metrics
+from kit import deadletter, log, metrics, security
 from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.consumer import Handler
@@ -78,18 +78,20 @@ class Erasure:
         now = self._clock.now()
         await self._remember(person, {"at": now, "passes": 0, "due_at": now + AGAIN[0]})
         (await self._people()).add(person)
-        await self._look_through(person)
+        documents = await self._look_through(person)
+        security.record("erasure", subject=f"practitioner:{person}", documents=documents)
 
     async def _remember(self, person: str, state: Fields) -> None:
         with translated():
             await self._erased.replace_one({"_id": person}, state, upsert=True)
 
-    async def _look_through(self, person: str) -> None:
+    async def _look_through(self, person: str) -> int:
         documents = sum([await self._empty(holding, person) for holding in self._holdings])
         await self._removal.tell_again(person)
         letters = await deadletter.forget(self._kafka, self._groups, person)
         metrics.erased_documents.inc(documents)
         logger.info("a person is erased here", practitioner_id=person, documents=documents, letters=letters)
+        return documents
 
     async def _empty(self, holding: Holding, person: str) -> int:
         """Files first: nobody finds them any more when their document is gone."""

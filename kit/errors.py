@@ -52,6 +52,9 @@ class AppError(Problem):
         """The stable English name of the error."""
         return self.type
 
+    subject = ""
+    """Whom a denial concerns, where only who raises it knows."""
+
     @property
     def cause(self) -> str:
         """Why access was denied, for the security event; empty when it was not, or another process records it."""
@@ -98,9 +101,15 @@ class Unavailable(AppError):
 
 
 class TooManyRequests(AppError):
-    """A limit was reached; `retry_after` in seconds follows `sentence` in words, and is the header Retry-After."""
+    """A limit was reached; `retry_after` in seconds follows `sentence` in words, and is the header Retry-After.
 
-    def __init__(self, retry_after: int, sentence: str) -> None:
+    `limit`: the name of one against guessing, for the security event.
+    """
+
+    cause = ""
+
+    def __init__(self, retry_after: int, sentence: str, limit: str = "") -> None:
+        self.cause = limit and f"limit_{limit}"
         detail = f"{sentence}，请在 {_in_words(retry_after)}后再试"
         super().__init__(429, "too_many_requests", detail, headers={"Retry-After": str(retry_after)})
 
@@ -234,7 +243,7 @@ def as_problem(error: Exception) -> Problem:
 def record_denial(problem: Exception) -> None:
     """Record the security event of an error that denies access."""
     if isinstance(problem, AppError) and problem.cause:
-        security.record("access_denied", "denied", problem.cause, status=problem.status)
+        security.deny(problem.cause, problem.status, problem.subject)
 
 
 def _before_rendering(_request: Request, error: Exception) -> None:

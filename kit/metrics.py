@@ -13,7 +13,9 @@ requests = Histogram(
     "http_request_duration_seconds", "Time to answer a request, by the route it found", ["handler", "method", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )  # fmt: skip
-security_events = Counter("security_events_total", "Security events: what happened, and why", ["event", "cause"])
+security_events = Counter(
+    "security_events_total", "Security events: what happened, how it ended, and why", ["event", "outcome", "cause"]
+)
 check_ok = Gauge("check_ok", "1 while a check of this process' readiness is well", ["check"])
 
 publisher_events = Counter("publisher_events_total", "Events published", ["service"])

@@ -12,21 +12,31 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from kit import log, metrics
+from kit.bursts import GUESSES, Lines, Sprays
 from kit.ids import is_id
+from kit.networks import neighbourhood
 
-Event = Literal["access_denied", "account_changed", "people_looked_up"]
-Outcome = Literal["denied", "done"]
+Event = Literal[
+    "access_denied", "login_code", "login", "proof_code", "fresh_proof", "session_refresh", "session_end",
+    "staff_login", "account_change", "client_token", "client_change", "people_lookup", "phone_code",
+    "certificate_issue", "certificate_rebinding", "certificate_revocation", "erasure_request", "erasure", "spray",
+]  # fmt: skip
+"""docs/security/events.md tells what each means."""
+Outcome = Literal["done", "denied", "throttled", "noticed"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
 MARK_LENGTH, MOST_AGENT = 12, 400
+SECRET_LINKS = frozenset({"challenge_id", "captcha_id"})
+"""Ids in paths that are proofs themselves: whoever knows one may use it."""
 
 logger = log.unfiltered("security")
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)
+_lines, _sprays = Lines(), Sprays()
 
 
-def begin(*causes: str, event: Event = "access_denied") -> None:
+def begin(*causes: str, event: Event = "access_denied", outcome: Outcome = "denied") -> None:
     """Show an event for these causes as 0, so that an alert sees the first ones grow."""
-    metrics.begin(metrics.security_events, [event], causes)
+    metrics.begin(metrics.security_events, [event], [outcome], causes)
 
 
 def arrived(scope: Scope) -> None:
@@ -39,14 +49,37 @@ def identified(caller: str, session: str | None = None) -> None:
     structlog.contextvars.bind_contextvars(caller=caller, **({"session": session} if session else {}))
 
 
-def record(event: Event, outcome: Outcome, cause: str, **facts: str | int) -> None:
+def attempt(event: Event, subject: str = "") -> None:
+    """What this request attempts, and whom it concerns: if it is denied, that is this event."""
+    if (scope := _request.get()) is not None:
+        scope["attempt"] = (event, subject)
+
+
+def deny(cause: str, status: int, subject: str = "") -> None:
+    """Record that the request is denied, or throttled by a limit: as what it attempts, else as `access_denied`."""
+    event, concerned = (_request.get() or {}).get("attempt", ("access_denied", ""))
+    record(event, "throttled" if status == 429 else "denied", cause, subject or concerned, status=status)
+
+
+def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: str = "", **facts: str | int) -> None:
     """Write one event. `cause` is a stable name, a label of the metric; request id and caller are in the log's context.
 
+    `subject`: whom it concerns, like `practitioner:<id>`; of somebody unknown a keyed hash of who they claim to be.
     `agent` is the beginning of the SHA-256 of User-Agent: it tells programs apart and repeats nothing of theirs.
     """
-    metrics.security_events.labels(event, cause).inc()
-    who = {"caller": structlog.contextvars.get_contextvars().get("caller", "anonymous")}
-    logger.info(event, outcome=outcome, cause=cause, **who, **facts, **_where(_request.get()))
+    metrics.security_events.labels(event, outcome, cause).inc()
+    scope = _request.get()
+    network = neighbourhood(_address(scope)) if scope else ""
+    omitted = _lines.admit(event, cause, network) if outcome in ("denied", "throttled") else 0
+    if omitted is not None:
+        told = facts | ({"subject": subject} if subject else {}) | ({"omitted": omitted} if omitted else {})
+        logger.info(event, **{"outcome": outcome, "cause": cause, "caller": _caller(scope), **told, **_where(scope)})
+    if subject and outcome == "denied" and cause in GUESSES and _sprays.noticed(network, subject):
+        record("spray", "noticed", event, subjects=Sprays.SUBJECTS)
+
+
+def _caller(scope: Scope | None) -> str:
+    return str(structlog.contextvars.get_contextvars().get("caller", "anonymous" if scope else "system"))
 
 
 def _where(scope: Scope | None) -> dict[str, object]:
@@ -55,10 +88,14 @@ def _where(scope: Scope | None) -> dict[str, object]:
     return {
         "method": scope["method"],
         "route": getattr(scope.get("route"), "path", "-"),
-        "target": {name: value for name, value in scope.get("path_params", {}).items() if is_id(str(value))},
+        "target": {name: value for name, value in scope.get("path_params", {}).items() if _tells(name, str(value))},
         "address": _address(scope),
         "agent": hashlib.sha256(agent(scope).encode()).hexdigest()[:MARK_LENGTH],
     }
+
+
+def _tells(name: str, value: str) -> bool:
+    return is_id(value) and name not in SECRET_LINKS
 
 
 def _address(scope: Scope) -> str:

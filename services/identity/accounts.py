@@ -13,16 +13,39 @@ from kit.ids import derived_id
 from kit.mongo import Conflict
 from kit.networks import neighbourhood
 from kit.seal import Sealer, keyed_hash, same
-from services.identity.passwords import Passwords
+from services.identity.keys import claimed
+from services.identity.passwords import LoginFailed, Passwords
 from services.identity.sessions import Sessions, Tokens
-from services.identity.staff import COMMAND
+from services.identity.staff import COMMAND, label
 from services.identity.store import Client, Staff, Store, staff_id
 from services.identity.throttle import Delays, Throttle
 
 SLOW = "$argon2"
 STEP_SECONDS = 30
+LOGIN_CAUSES = ("unknown_account", "account_disabled", "password_wrong", "totp_wrong")
+CLIENT_CAUSES = ("unknown_client", "client_disabled", "secret_wrong", "invalid_scope")
 LEAST_SECRET = 32
 """Characters of a client secret. It is made at random, so a fast hash keeps it as safe as a slow one."""
+
+
+class InvalidClient(AppError):
+    """The same answer for every cause (RFC 6749 §5.2)."""
+
+    cause = ""
+
+    def __init__(self, cause: str, subject: str = "") -> None:
+        self.cause, self.subject = cause, subject
+        super().__init__(401, "invalid_client", "客户端标识或密钥不正确", error="invalid_client")
+
+
+class InvalidScope(AppError):
+    """More than the client was granted."""
+
+    cause = "invalid_scope"
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        super().__init__(400, self.cause, "申请的权限超出授权范围", error="invalid_scope")
 
 
 class AccountService:
@@ -44,26 +67,34 @@ class AccountService:
         self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
         self._passwords = passwords
         metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
-        security.begin("login_failed", "credentials_wrong", "invalid_client")
+        security.begin(*LOGIN_CAUSES, event="staff_login")
+        security.begin(*CLIENT_CAUSES, event="client_token")
+        security.begin("created", "changed", event="client_change", outcome="done")
+        security.begin("staff_login", "login", "login_code", "client_token", event="spray", outcome="noticed")
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""
         account = staff_id(username)
-        staff = await self.proved(account, password, totp, address, counted=account)
-        if staff is None:
+        security.attempt("staff_login", claimed(self._key, username))
+        try:
+            staff = await self.proved(account, password, totp, address, counted=account)
+        except LoginFailed:
             metrics.staff_logins.labels("wrong").inc()
-            raise AppError(401, "login_failed", "用户名、密码或动态口令不正确")
+            raise
         metrics.staff_logins.labels("right").inc()
-        return await self._sessions.open_staff(staff, address, device), staff
+        tokens = await self._sessions.open_staff(staff, address, device)
+        security.record("staff_login", subject=label(staff.id), opened=tokens.session_id)
+        return tokens, staff
 
-    async def proved(self, account: str, password: str, totp: str, address: str, counted: str) -> Staff | None:
-        """Whose password and code these are; the code is spent, failures delay `counted`. Raises 429."""
+    async def proved(self, account: str, password: str, totp: str, address: str, counted: str) -> Staff:
+        """Whose password and code these are; the code is spent. Raises `LoginFailed`, which delays `counted`; 429."""
         await self._admit(counted, address)
-        staff = await self._with_both(account, password, totp, address)
-        if staff is None:
+        try:
+            staff = await self._with_both(account, password, totp, address)
+        except LoginFailed:
             await self._delays.failed(counted, address)
-        else:
-            await self._delays.forget(counted, address)
+            raise
+        await self._delays.forget(counted, address)
         return staff
 
     async def _admit(self, account: str, address: str) -> None:
@@ -75,18 +106,23 @@ class AccountService:
             metrics.staff_logins.labels("limited").inc()
             raise
 
-    async def _with_both(self, account: str, password: str, totp: str, address: str) -> Staff | None:
-        """Who this account is of, if both are right; it takes as long when there is none."""
+    async def _with_both(self, account: str, password: str, totp: str, address: str) -> Staff:
+        """Who this account is of, if both are right. Raises `LoginFailed`, after as long when there is none."""
         staff = await self._store.staff.get(account)
         known = staff.password_hash if staff and staff.admitted(self._clock.now()) else None
         right = await self._passwords.fits(password, known, neighbourhood(address))
-        step = self._step(staff, totp)
-        return await self._spent(staff, step) if staff and right and step is not None else None
-
-    def _step(self, staff: Staff | None, totp: str) -> int | None:
-        """The time step whose code this is, if it is later than any that was used."""
         if staff is None:
-            return None
+            raise LoginFailed("unknown_account")
+        if not right:
+            raise LoginFailed("password_wrong" if known else "account_disabled", label(staff.id))
+        step = self._step(staff, totp)
+        used = await self._spent(staff, step) if step is not None else None
+        if used is None:
+            raise LoginFailed("totp_wrong", label(staff.id))
+        return used
+
+    def _step(self, staff: Staff, totp: str) -> int | None:
+        """The time step whose code this is, if it is later than any that was used."""
         generator = pyotp.TOTP(self._sealer.open(staff.totp_sealed, f"totp:{staff.id}"))
         now = int(self._clock.now().timestamp()) // STEP_SECONDS
         steps = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(generator.generate_otp(step), totp)]
@@ -105,15 +141,17 @@ class AccountService:
     async def client_token(self, client_id: str, secret: str, wanted: str, address: str) -> tuple[str, int, list[str]]:
         """Access token, its seconds, and the scopes granted. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
         identity = _client_id(client_id)
+        security.attempt("client_token", claimed(self._key, client_id))
         await self._throttle.admit_secret(identity, address)
         client = await self._store.clients.get(identity)
         if client is None or not await self._secret_fits(client, secret, address):
             await self._throttle.wrong_secret(identity, address)
-            raise AppError(401, "invalid_client", "客户端标识或密钥不正确", error="invalid_client")
+            raise _invalid(client)
         scopes = wanted.split() or client.scopes
-        if not set(scopes) <= set(client.scopes):
-            raise AppError(400, "invalid_scope", "申请的权限超出授权范围", error="invalid_scope")
         caller = Caller(client_id, "client", scopes=frozenset(scopes))
+        if not set(scopes) <= set(client.scopes):
+            raise InvalidScope(caller.label)
+        security.record("client_token", subject=caller.label)
         return self._issuer.issue(caller), self._issuer.lifetime_seconds, sorted(scopes)
 
     async def _secret_fits(self, client: Client, secret: str, address: str) -> bool:
@@ -145,9 +183,19 @@ class AccountService:
         at, by = self._clock.now(), COMMAND
         if known:
             former = {"former_hash": known.secret_hash, "former_until": at + grace}
-            await self._store.clients.replace(known.following(at=at, by=by, action="changed", **fields, **former))
+            changed = known.following(at=at, by=by, action="changed", **fields, **former)
+            await self._store.clients.replace(changed)
         else:
-            await self._store.clients.insert(Client.first(at=at, by=by, action="created", id=identity, **fields))
+            changed = Client.first(at=at, by=by, action="created", id=identity, **fields)
+            await self._store.clients.insert(changed)
+        granted = " ".join(sorted(scopes))
+        security.record("client_change", cause=changed.action, subject=f"client:{client_id}", scopes=granted)
+
+
+def _invalid(client: Client | None) -> InvalidClient:
+    if client is None:
+        return InvalidClient("unknown_client")
+    return InvalidClient("secret_wrong" if client.enabled else "client_disabled", f"client:{client.client_id}")
 
 
 def _client_id(client_id: str) -> str:

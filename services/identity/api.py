@@ -6,6 +6,7 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from pydantic import ValidationError
 
+from kit import security
 from kit.auth import TokenIssuer
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields
@@ -236,6 +237,7 @@ async def client_token(
 def _basic(request: Request) -> tuple[str, str]:
     given = basic_credentials(request)
     if given is None:
+        security.attempt("client_token")
         raise AppError(
             401, "invalid_client", "缺少客户端认证信息", headers={"WWW-Authenticate": "Basic"}, error="invalid_client"
         )

@@ -12,6 +12,15 @@ from services.identity.captcha_pool import Pool
 from services.identity.settings import CaptchaSettings
 
 
+class CaptchaWrong(AppError):
+    """Not what the captcha shows; or it was spent, or is too old."""
+
+    cause = "captcha_wrong"
+
+    def __init__(self) -> None:
+        super().__init__(422, self.cause, "请填写正确的验证码，验证码不区分大小写")
+
+
 @dataclass(frozen=True)
 class Captcha:
     """A captcha to be solved; `image` is a data URI."""
@@ -53,4 +62,4 @@ class Captchas:
         right = expected is not None and expected.casefold() == answer.strip().casefold()
         metrics.captchas.labels("right" if right else "wrong" if expected else "expired").inc()
         if not right:
-            raise AppError(422, "captcha_wrong", "请填写正确的验证码，验证码不区分大小写")
+            raise CaptchaWrong

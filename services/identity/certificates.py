@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from kit import security
 from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock
@@ -45,6 +46,7 @@ class Certificates:
     ) -> None:
         self._store, self._keys, self._codes, self._looks = store, keys, codes, looks
         self._sessions, self._throttle, self._clock = sessions, throttle, clock
+        security.begin("", event="certificate_rebinding", outcome="done")
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
         """A person's certificate, in whichever state it is. Raises `NotFound`."""
@@ -56,6 +58,7 @@ class Certificates:
 
     async def issue(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
         """Open self-service for a person with this phone. Raises 409: a certificate is active, the phone is in use."""
+        security.attempt("certificate_issue", _subject(person_id))
         caller.require(role="clerk", scope=ISSUE_SCOPE)
         if await self._store.practitioners.get(person_id) is None:
             raise NotFound
@@ -65,9 +68,11 @@ class Certificates:
         fields = await self._bound(person_id, phone)
         await self._note_sharing(caller, person_id, fields)
         try:
-            return await self._issue(caller, person_id, fields, known)
+            issued = await self._issue(caller, person_id, fields, known)
         except (Duplicate, Conflict):
             return await self.issue(caller, person_id, phone)
+        security.record("certificate_issue", subject=_subject(person_id))
+        return issued
 
     async def _issue(
         self, caller: Caller, person_id: str, bound: dict[str, object], known: Certificate | None
@@ -85,23 +90,28 @@ class Certificates:
 
     async def send_code(self, caller: Caller, person_id: str, phone: Phone, address: str) -> Challenge:
         """Send a code to a phone that is to be bound. Raises `NotFound`, 409 `phone_in_use`, 429."""
+        security.attempt("phone_code", _subject(person_id))
         certificate = await self._active(caller, person_id)
         await self._throttle.admit(address)
         index = str((await self._bound(person_id, phone))["phone_index"])
         await self._throttle.admit_phone_code(caller.label, index)
-        return await self._codes.send(Wanted("bind_phone", certificate, phone.number, index, caller.label))
+        challenge = await self._codes.send(Wanted("bind_phone", certificate, phone.number, index, caller.label))
+        security.record("phone_code", subject=_subject(person_id))
+        return challenge
 
     async def rebind(self, caller: Caller, person_id: str, phone: Phone, proof: Proof) -> Certificate:
         """Bind the active certificate to a phone that was proved by its code; ends the person's sessions.
 
         All that may be refused is looked at before the code is spent.
         """
+        security.attempt("certificate_rebinding", _subject(person_id))
         await self._active(caller, person_id)
         bound = await self._bound(person_id, phone)
         await self._prove(person_id, str(bound["phone_index"]), proof)
         await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._note_sharing(caller, person_id, bound)
         certificate = await self._change(caller, person_id, "rebound", partial(self._bound, person_id, phone))
+        security.record("certificate_rebinding", subject=_subject(person_id))
         await self._sessions.end_all(person_id, "phone_changed")
         return certificate
 
@@ -117,7 +127,9 @@ class Certificates:
 
     async def revoke(self, caller: Caller, person_id: str) -> None:
         """Close self-service; ends the person's sessions."""
+        security.attempt("certificate_revocation", _subject(person_id))
         await self._change(caller, person_id, "revoked", self._nothing)
+        security.record("certificate_revocation", subject=_subject(person_id))
         await self._sessions.end_all(person_id, "certificate_revoked")
 
     async def _change(
@@ -165,6 +177,10 @@ class Certificates:
         if reason := bound["shared_reason"]:
             why = replace(caller, reason=str(reason))
             await self._looks.note(why, ISSUE_SCOPE, person_id, "phone_shared", certificate_id(person_id))
+
+
+def _subject(person_id: str) -> str:
+    return f"practitioner:{person_id}"
 
 
 def _certificate_no() -> str:

@@ -29,14 +29,18 @@ DELIVERIES: dict[str, Delivery] = {
 class CodeExpired(AppError):
     """The code can't be used: too old, used, tries spent, unknown, or sent for something else."""
 
-    def __init__(self) -> None:
-        super().__init__(410, "code_expired", "动态密码已失效，请重新获取")
+    cause = "code_expired"
+
+    def __init__(self, subject: str = "") -> None:
+        self.subject = subject
+        super().__init__(410, self.cause, "动态密码已失效，请重新获取")
 
 
 class CodeWrong(AppError):
     """Not the code; so many tries are left."""
 
-    def __init__(self, tries_left: int) -> None:
+    def __init__(self, tries_left: int, subject: str) -> None:
+        self.subject = subject
         detail = f"动态密码错误，还可以再试{tries_left}次" if tries_left else "动态密码错误次数过多，请重新获取"
         super().__init__(401, "code_wrong", detail, tries_left=tries_left)
 
@@ -122,8 +126,10 @@ class Codes:
     async def live(self, challenge_id: str) -> Challenge:
         """A code that may still be used. Raises `code_expired`."""
         challenge = await self._store.challenges.get(challenge_id)
-        if challenge is None or self.state(challenge) in ("used", "expired"):
+        if challenge is None:
             raise CodeExpired
+        if self.state(challenge) in ("used", "expired"):
+            raise CodeExpired(_person(challenge))
         return challenge
 
     async def look(self, challenge_id: str) -> Challenge:
@@ -148,7 +154,7 @@ class Codes:
         """The active certificate, if it is still bound to the phone that the code went to. Raises `code_expired`."""
         certificate = await self._store.certificates.get(challenge.certificate_id)
         if certificate is None or certificate.state != "active" or certificate.phone_index != challenge.phone_index:
-            raise CodeExpired
+            raise CodeExpired(_person(challenge))
         return certificate
 
     async def prove(
@@ -166,7 +172,7 @@ class Codes:
         """Compare and count in one guarded write: of many tries at once each is judged by what the last one left."""
         challenge = await self.live(challenge_id)
         if not sent_for(challenge):
-            raise CodeExpired
+            raise CodeExpired(_person(challenge))
         right = same(self._hash(challenge.id, code), challenge.code_hash)
         judged = self._closed(challenge, "used", used=True) if right else self._missed(challenge)
         try:
@@ -174,7 +180,7 @@ class Codes:
         except Conflict:
             return await self._judge(challenge_id, code, sent_for)
         if not right:
-            raise CodeWrong(judged.tries_left)
+            raise CodeWrong(judged.tries_left, _person(challenge))
         return judged
 
     def _missed(self, challenge: Challenge) -> Challenge:

@@ -1,6 +1,6 @@
 """A person is erased when an admin says so; what every service does about it follows from this one document."""
 
-from kit import log
+from kit import log, security
 from kit.auth import ADMIN, Caller
 from kit.clock import Clock
 from kit.errors import InvalidFields, NotFound
@@ -16,9 +16,11 @@ class Erasures:
 
     def __init__(self, store: Store, sessions: Sessions, clock: Clock) -> None:
         self._store, self._sessions, self._clock = store, sessions, clock
+        security.begin("", event="erasure_request", outcome="done")
 
     async def request(self, caller: Caller, person: str) -> Erased:
         """Have a person erased. Raises 403, 422 `reason_required`, `NotFound` where nobody is or was."""
+        security.attempt("erasure_request", f"practitioner:{person}")
         caller.require(role=ADMIN)
         if not caller.reason:
             raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写删除该人员全部信息的依据")
@@ -26,6 +28,7 @@ class Erasures:
             erased = await self._write(caller, person)
         except (Conflict, Duplicate):  # another admin did it this moment
             return await self.request(caller, person)
+        security.record("erasure_request", subject=f"practitioner:{person}")
         await self._sessions.end_all(person, "person_erased")
         logger.warning("erasure requested", practitioner_id=person, by=caller.label)
         return erased

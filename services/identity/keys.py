@@ -8,6 +8,8 @@ from services.identity.documents import DocumentType, lasting, readings
 from services.identity.domain import Registration
 from services.identity.store import Practitioner
 
+CLAIMED_LENGTH = 16
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -33,6 +35,10 @@ class Keys:
         """The keys of its document, and of the one before it."""
         return [document_key(given.document_type, given.nationality, index) for index in self.indexes_of(given)]
 
+    def claimed(self, number: str) -> str:
+        """Who claims to have this document number, for security events; it finds nobody in the database."""
+        return claimed(self.index, number)
+
     def phone_index(self, phone: str) -> str:
         """Compares phones without knowing them."""
         return keyed_hash(self.index, "phone", phone)
@@ -49,6 +55,11 @@ class Keys:
         """The number of now and the former ones, in plain."""
         context = number_context(person.id)
         return [self.rest.open(sealed, context) for sealed in (person.number_sealed, *person.former_numbers_sealed)]
+
+
+def claimed(key: bytes, name: str) -> str:
+    """Who somebody claims to be, for security events: the same for the same name, and nothing without the key."""
+    return f"claimed:{keyed_hash(key, 'claimed', name)[:CLAIMED_LENGTH]}"
 
 
 def number_context(person_id: str) -> str:

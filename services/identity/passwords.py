@@ -11,7 +11,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from kit.errors import InvalidFields, TooManyRequests, Unavailable
+from kit.errors import AppError, InvalidFields, TooManyRequests, Unavailable
 from services.identity.throttle import TOO_OFTEN
 
 T = TypeVar("T")
@@ -25,6 +25,16 @@ PRODUCT = ("practitioner", "从业人员", "congyerenyuan")
 PREFIX_BYTES = 4
 BREACHED = "breached_passwords.bin"
 """Sorted beginnings of SHA-1 hashes, made by deploy/passwords/make.py."""
+
+
+class LoginFailed(AppError):
+    """The same answer for every cause; the security event tells which it was, and whose account."""
+
+    cause = ""
+
+    def __init__(self, cause: str, subject: str = "") -> None:
+        self.cause, self.subject = cause, subject
+        super().__init__(401, "login_failed", "用户名、密码或动态口令不正确")
 
 
 def check_choice(password: str, username: str, field: str) -> None:
@@ -75,7 +85,7 @@ class Passwords:
 
     async def _in_turn(self, network: str, work: Callable[..., T], *given: str) -> T:
         if self._waiting[network] >= self._most_of_one:
-            raise TooManyRequests(1, TOO_OFTEN)
+            raise TooManyRequests(1, TOO_OFTEN, "hashing")
         if self._waiting.total() >= self._most:
             raise Unavailable("password hashing")
         self._waiting[network] += 1

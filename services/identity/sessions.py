@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from contracts.sessions import SENTENCES, EndReason
-from kit import log
+from kit import log, security
 from kit.auth import Caller, TokenIssuer, Unauthorized
 from kit.clock import Clock
 from kit.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
@@ -93,10 +93,12 @@ class Sessions:
 
     async def refresh(self, token: str) -> Tokens:
         """The next pair of tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
+        security.attempt("session_refresh")
         identity, _, secret = token.partition(".")
         session = await self._store.sessions.get(identity)
         if session is None:
             raise RefreshInvalid
+        security.attempt("session_refresh", _label(session))
         caller = await self._checked(session)
         if not same(self._hash(secret), session.secret_hash):
             await self._end(session, "token_reused")
@@ -137,7 +139,7 @@ class Sessions:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
         expires = min(session.created_at + self._lasts[session.kind], now + self._idle[session.kind])
         fields = {"secret_hash": self._hash(secret), "used_at": now, "expires_at": expires, **proved}
-        rotated = session.following(at=now, by=f"{session.kind}:{session.subject}", action="refreshed", **fields)
+        rotated = session.following(at=now, by=_label(session), action="refreshed", **fields)
         # a history of a hundred refreshes tells nothing: how it began is enough
         await self._store.sessions.replace(rotated.model_copy(update={"history": session.history[:1]}))
         return self._tokens(caller, rotated, secret)
@@ -200,14 +202,14 @@ class Sessions:
         if session.ended:
             return
         fields = {"ended": True, "end_reason": reason}
-        by = f"{session.kind}:{session.subject}"
-        ended = session.following(at=self._clock.now(), by=by, action="ended", **fields)
+        ended = session.following(at=self._clock.now(), by=_label(session), action="ended", **fields)
         try:
             await self._store.sessions.replace(ended)
         except Conflict:  # it was refreshed or ended this very moment
             if again := await self._store.sessions.get(session.id):
                 await self._end(again, reason)
             return
+        security.record("session_end", cause=reason, subject=_label(session), ended=session.id)
         try:
             await self._ended.tell(session.id, reason)
         except Unavailable:
@@ -243,6 +245,11 @@ class Sessions:
 
     def _hash(self, secret: str) -> str:
         return keyed_hash(self._key, "refresh", secret)
+
+
+def _label(session: Session) -> str:
+    """Whose it is, as `Caller.label` names them."""
+    return f"{session.kind}:{session.subject}"
 
 
 def _bound(staff: Staff) -> str:

@@ -4,7 +4,7 @@ Every change ends the sessions of the account at once, and leaves a security eve
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -18,7 +18,7 @@ from kit.clock import Clock
 from kit.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Cursor
 from kit.seal import Sealer
-from services.identity.passwords import Passwords, check_choice
+from services.identity.passwords import LoginFailed, Passwords, check_choice
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Staff, Store, staff_id
 
@@ -42,7 +42,7 @@ Change = Callable[[Staff], Mapping[str, object] | None]
 """The fields to write, from the account as it is; None: nothing."""
 
 
-Prove = Callable[[str, str, str, str, str], Awaitable[Staff | None]]
+Prove = Callable[[str, str, str, str, str], Awaitable[Staff]]
 """Who an account is of, by its password and code, from an address; counted as what: `AccountService.proved`."""
 
 
@@ -64,6 +64,8 @@ class StaffAccounts:
     ) -> None:
         self._store, self._sealer, self._sessions = store, sealer, sessions
         self._passwords, self._prove, self._clock = passwords, prove, clock
+        security.begin("created", *REASONS, event="account_change", outcome="done")
+        security.begin("credentials_wrong", event="account_change")
 
     async def keep(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
         """Create or change an account by command; the same again changes nothing. Raises `InvalidFields`."""
@@ -84,7 +86,7 @@ class StaffAccounts:
             return
         created = Staff.first(at=self._clock.now(), by=COMMAND, action="created", id=account, **fields)
         await self._store.staff.insert(created)
-        security.record("account_changed", "done", "created", account=account)
+        _record("created", account, roles)
 
     async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
         same_totp = self._sealer.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
@@ -145,6 +147,7 @@ class StaffAccounts:
 
         Raises `InvalidFields` for the new one, 403 `credentials_wrong` for the old one or the code, 429.
         """
+        security.attempt("account_change", caller.label)
         staff = await self._store.staff.get(caller.subject) if caller.kind == "staff" else None
         if staff is None or caller.session is None:
             raise AppError(403, "forbidden", "您没有权限进行此操作")
@@ -152,9 +155,10 @@ class StaffAccounts:
         if chosen == password:
             raise InvalidFields.one("new_password", "password_unchanged", "新密码不能与原密码相同")
         # counted apart: whoever has a token only does not keep its owner from logging in
-        proved = await self._prove(staff.id, password, totp, address, f"change:{staff.id}")
-        if proved is None:
-            raise CredentialsWrong()
+        try:
+            proved = await self._prove(staff.id, password, totp, address, f"change:{staff.id}")
+        except LoginFailed as wrong:
+            raise CredentialsWrong from wrong
         fields = {"password_hash": await self._passwords.hash(chosen), "password_until": None}
 
         def own(staff: Staff) -> Mapping[str, object]:
@@ -180,7 +184,7 @@ class StaffAccounts:
                 await self._store.staff.replace(changed)
             except Conflict:
                 continue
-            security.record("account_changed", "done", action, account=account)
+            _record(action, account, changed.roles)
             await self._sessions.end_all(account, REASONS[action], kept)
             return changed
         return staff
@@ -193,7 +197,17 @@ class CredentialsWrong(AppError):
         super().__init__(403, "credentials_wrong", "原密码或动态口令不正确")
 
 
+def label(account: str) -> str:
+    """How security events name a member of staff, as `Caller.label` does."""
+    return f"staff:{account}"
+
+
+def _record(action: str, account: str, roles: Sequence[str]) -> None:
+    security.record("account_change", cause=action, subject=label(account), roles=" ".join(sorted(roles)))
+
+
 def _require_other(caller: Caller, account: str) -> None:
+    security.attempt("account_change", label(account))
     caller.require(role=ADMIN)
     if caller.subject == account:
         raise AppError(409, "own_account", "不能对自己的账号进行此操作。修改密码请到“修改密码”页面")

@@ -22,6 +22,11 @@ CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
 STAFF_TRIES = [Rule(10, 60), Rule(60, HOUR)]
 BUDGETS = ("codes_in_city", "wrong_in_city")
+LIMITS = (
+    "address", "person", "phone", "clerk", "city", "not_enrolled", "wrong", "staff", "failures", "hashing", "secret",
+    "lookups",
+)  # fmt: skip
+"""What limits are called in security events."""
 
 logger = log.get(__name__)
 
@@ -173,7 +178,7 @@ class Delays:
         _, until = await self._known(account, address)
         wait = until - self._clock.now().timestamp()
         if wait > 0:
-            raise TooManyRequests(ceil(wait), TOO_OFTEN)
+            raise TooManyRequests(ceil(wait), TOO_OFTEN, "failures")
 
     async def failed(self, account: str, address: str) -> None:
         """One failure more."""

@@ -36,10 +36,10 @@ async def test_an_account_from_its_first_day_to_its_last(stack: RunningStack, ga
     code, output = await command(stack, name, "--roles", "clerk", given=given | {"password": "password1234"})
     assert (code, "password_breached" in output) == (2, True), output
     code, output = await command(stack, name, "--roles", "clerk", given=given)
-    assert (code, '"account_changed"' in output, '"caller":"command"' in output) == (0, True, True), output
+    assert (code, '"account_change"' in output, '"caller":"command"' in output) == (0, True, True), output
     assert name not in output
     code, output = await command(stack, name, "--roles", "clerk", given=given)
-    assert (code, "account_changed" in output) == (0, False), "the same again changes nothing"
+    assert (code, "account_change" in output) == (0, False), "the same again changes nothing"
     assert (await clerk.try_to_log_in()).status_code == 201
 
     assert (await command(stack, name, "--disable"))[0] == 0

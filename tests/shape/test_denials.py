@@ -32,7 +32,7 @@ async def asked(
 def impersonal(events: list[Event], *secrets: str) -> None:
     """Holds nothing but ids and names of ours."""
     for event in events:
-        assert set(event) - {"session", "trace_id"} == FIELDS, event
+        assert set(event) - {"session", "trace_id", "subject"} == FIELDS, event
         for secret in (*secrets, AGENT, "q7planted7q", "13800000000", "curiosity"):
             assert secret not in str(event), event
 
@@ -102,6 +102,7 @@ async def test_a_refused_proof_leaves_one_event(
         "refresh_invalid": ("/api/identity/tokens/refresh", {"json": {"refresh_token": f"{own_id()}.x"}}),
         "secret_wrong": ("/api/notify/receipts/tencent?token=q7planted7q", {"json": []}),
     }
+    finer = {"invalid_client": "unknown_client", "login_failed": "unknown_account"}
     requests = {cause: own_id() for cause in calls}
     for cause, (path, call) in calls.items():
         headers = {"X-Request-Id": requests[cause], "User-Agent": AGENT}
@@ -109,7 +110,7 @@ async def test_a_refused_proof_leaves_one_event(
         assert answer.status_code in (401, 403), answer.text
     found = await events.of(requests.values())
     assert {cause: [event["cause"] for event in found[requests[cause]]] for cause in calls} == {
-        cause: [cause] for cause in calls
+        cause: [finer.get(cause, cause)] for cause in calls
     }
     impersonal([event for of in found.values() for event in of], *stranger.secrets)
 

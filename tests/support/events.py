@@ -25,12 +25,23 @@ class SecurityLog:
 
     async def of(self, requests: Collection[str]) -> dict[str, list[Event]]:
         """The events of these requests, by request id: all there are, for each API has logged a later request."""
-        for service in SERVICES:
-            await self._logged_so_far(service)
         found = defaultdict[str, list[Event]](list)
-        for event in self._events():
+        for event in await self._all():
             found[event.get("request_id", "")].append(event)
         return {request: found[request] for request in requests}
+
+    async def about(self, subject: str) -> list[Event]:
+        """The events that concern this subject, in their order."""
+        return [event for event in await self._all() if event.get("subject") == subject]
+
+    async def from_address(self, address: str) -> list[Event]:
+        """The events of requests from there, in their order."""
+        return [event for event in await self._all() if event.get("address") == address]
+
+    async def _all(self) -> list[Event]:
+        for service in SERVICES:
+            await self._logged_so_far(service)
+        return sorted(self._events(), key=lambda event: str(event["timestamp"]))
 
     async def one(self, request: str) -> Event:
         """The only event of a request."""

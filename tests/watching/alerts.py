@@ -67,12 +67,13 @@ def judged(accepted: str, refused: str) -> Series:
 
 def denied(cause: str, values: str) -> Series:
     """Security events of records-api."""
-    return {f'security_events_total{{process="records-api",event="access_denied",cause="{cause}"}}': values}
+    return event("access_denied", values, "denied", cause, "records-api")
 
 
-def looked_up(cause: str, values: str) -> Series:
-    """Look-ups of people by document numbers."""
-    return {f'security_events_total{{process="identity-api",event="people_looked_up",cause="{cause}"}}': values}
+def event(name: str, values: str, outcome: str = "done", cause: str = "", process: str = "identity-api") -> Series:
+    """Security events of one kind."""
+    labels = f'process="{process}",event="{name}",outcome="{outcome}",cause="{cause}"'
+    return {f"security_events_total{{{labels}}}": values}
 
 
 def disk(available: str, mountpoint: str = "/data") -> Series:
@@ -264,13 +265,40 @@ CASES = [
         CRITICAL, "60 tokens within 5 minutes were not signed by us", at="6m",
     ),
     Case(
-        "MassLookups", looked_up("usual", "0+30x40") | looked_up("many", "0x8 1x32"), looked_up("usual", "0+30x40"),
+        "MassLookups",
+        event("people_lookup", "0+30x40", cause="usual") | event("people_lookup", "0x8 1x32", cause="many"),
+        event("people_lookup", "0+30x40", cause="usual"),
         CRITICAL, "somebody looks up people in masses: 1 calls within 15 minutes", at="6m",
     ),
     Case(
         "ManyDenials", denied("forbidden", "0+5x40"), denied("forbidden", "0+2x40") | denied("no_token", "0+90x40"),
         WARNING | RECORDS | {"cause": "forbidden"},
         "records-api denied 100 requests within 5 minutes: forbidden", at="6m",
+    ),
+    Case(
+        "StaffLogInsFail", event("staff_login", "0+2x40", "denied", "password_wrong"),
+        event("staff_login", "0+9x40") | event("staff_login", "0 5x40", "denied", "totp_wrong"),  # a Monday morning
+        CRITICAL, "40 log-ins of staff failed within 5 minutes", at="6m",
+    ),
+    Case(
+        "SprayFromOneNetwork", event("spray", "0x8 1x32", "noticed", "login_code"),
+        event("login_code", "0+9x40", "denied", "not_enrolled"),  # of many networks
+        CRITICAL | {"cause": "login_code"}, "one network guesses at many subjects: login_code", at="6m",
+    ),
+    Case(
+        "ManyRebindings", event("certificate_rebinding", "0+1x100"),
+        event("certificate_rebinding", "0 5x100") | event("certificate_rebinding", "0+3x100", "denied", "code_wrong"),
+        WARNING, "60 certificates were bound to another phone within an hour", at="70m", step="1m",
+    ),
+    Case(
+        "ManyErasures", event("erasure_request", "0 0 5x100"), event("erasure_request", "0 0 2x100"),
+        CRITICAL, "5 people were asked to be erased within an hour", at="20m", step="1m",
+    ),
+    Case(
+        "ManyGrants", event("client_change", "0 0 12x100", cause="changed"),
+        event("client_change", "0 0 2x100", cause="created")
+        | event("account_change", "0+3x100", cause="password_changed"),  # people choose other passwords
+        WARNING, "12 accounts of staff or API clients were made or changed within an hour", at="20m", step="1m",
     ),
     *[
         Case(

@@ -1,0 +1,65 @@
+"""Bursts of denials: their lines are bounded, and an address that guesses at many subjects is noticed.
+
+Each process counts for itself and in memory: it works while Redis is unavailable.
+"""
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+GUESSES = frozenset(
+    {
+        "not_enrolled", "code_wrong", "unknown_account", "account_disabled", "password_wrong", "totp_wrong",
+        "unknown_client", "client_disabled", "secret_wrong",
+    }
+)  # fmt: skip
+"""The causes of denials in which somebody's proof was guessed at."""
+Now = Callable[[], float]
+
+
+class Lines:
+    """How many denials of one kind are written in full in a minute: so many of a network, so many of all.
+
+    A flood fills no disk, and one network's flood does not hide what others do.
+    """
+
+    SECONDS, OF_NETWORK, OF_ALL = 60, 200, 1_000
+
+    def __init__(self, now: Now = time.monotonic) -> None:
+        self._now, self._until = now, 0.0
+        self._written, self._omitted = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+
+    def admit(self, event: str, cause: str, network: str) -> int | None:
+        """None: don't write it. Otherwise how many of its kind were not written since the last one that was."""
+        if self._now() >= self._until:
+            self._written.clear()
+            self._until = self._now() + self.SECONDS
+        kind, own = (event, cause), (event, cause, network)
+        if self._written[kind] >= self.OF_ALL or self._written[own] >= self.OF_NETWORK:
+            self._omitted[kind] += 1
+            return None
+        self._written.update((kind, own))
+        return self._omitted.pop(kind, 0)
+
+
+class Sprays:
+    """Which networks guess at many subjects within ten minutes; as many networks as fit are watched."""
+
+    SECONDS, SUBJECTS, NETWORKS = 600, 20, 2_000
+
+    def __init__(self, now: Now = time.monotonic) -> None:
+        self._now = now
+        self._seen: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
+
+    def noticed(self, network: str, subject: str) -> bool:
+        """Whether this guess makes it a spray: true once in ten minutes."""
+        began, subjects = self._seen.get(network, (self._now(), set[str]()))
+        if self._now() - began > self.SECONDS:
+            began, subjects = self._now(), set()
+        if subject in subjects or len(subjects) >= self.SUBJECTS:
+            return False
+        self._seen[network] = (began, subjects | {subject})
+        self._seen.move_to_end(network)
+        if len(self._seen) > self.NETWORKS:
+            self._seen.popitem(last=False)
+        return len(subjects) + 1 == self.SUBJECTS

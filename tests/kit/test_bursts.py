@@ -1,0 +1,46 @@
+"""Bursts of denials: lines are bounded for each network and in all, many subjects of one network are noticed once."""
+
+from dataclasses import dataclass
+
+from kit.bursts import Lines, Sprays
+
+
+@dataclass
+class Seconds:
+    """A clock that a test turns."""
+
+    now: float = 0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_of_a_flood_a_bounded_number_of_lines_is_written_and_the_rest_is_told() -> None:
+    clock = Seconds()
+    lines = Lines(clock)
+    one = [lines.admit("access_denied", "no_token", "198.51.100.0/24") for _ in range(Lines.OF_NETWORK + 7)]
+    assert one == [0] * Lines.OF_NETWORK + [None] * 7
+    assert lines.admit("access_denied", "no_token", "203.0.113.0/24") == 7, "another network is heard, and told of them"
+    assert lines.admit("access_denied", "forbidden", "198.51.100.0/24") == 0, "so is what else the same network does"
+    many = [lines.admit("access_denied", "no_token", f"10.0.{place}.0/24") for place in range(Lines.OF_ALL)]
+    assert many.count(None) == Lines.OF_NETWORK + 1
+    clock.now = Lines.SECONDS
+    assert lines.admit("access_denied", "no_token", "198.51.100.0/24") == Lines.OF_NETWORK + 1
+
+
+def test_many_subjects_of_one_network_are_noticed_once_in_ten_minutes() -> None:
+    clock = Seconds()
+    sprays = Sprays(clock)
+    many = [sprays.noticed("198.51.100.0/24", f"claimed:{place}") for place in range(2 * Sprays.SUBJECTS)]
+    assert [place for place, noticed in enumerate(many) if noticed] == [Sprays.SUBJECTS - 1]
+    assert not any(sprays.noticed("203.0.113.0/24", "claimed:1") for _ in range(2 * Sprays.SUBJECTS)), "one subject"
+    clock.now = Sprays.SECONDS + 1
+    again = [sprays.noticed("198.51.100.0/24", f"claimed:{place}") for place in range(Sprays.SUBJECTS)]
+    assert again.count(True) == 1
+
+
+def test_whoever_has_many_networks_does_not_fill_the_memory() -> None:
+    sprays = Sprays(Seconds())
+    for place in range(Sprays.NETWORKS + 50):
+        sprays.noticed(f"10.{place}", "claimed:1")
+    assert len(sprays._seen) == Sprays.NETWORKS

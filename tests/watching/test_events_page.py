@@ -1,0 +1,31 @@
+"""docs/security/events.md lists every security event there is, and every cause that has a name of its own."""
+
+import re
+from typing import get_args
+
+from deploy.local.stack import ROOT
+from kit.bursts import GUESSES, Lines, Sprays
+from kit.security import CAUSES, Event, Outcome
+from services.identity.throttle import LIMITS
+
+PAGE = (ROOT / "docs" / "security" / "events.md").read_text()
+TABLE = PAGE.split("## Events")[1].split("## Fields")[0]
+
+
+def test_every_event_has_its_row() -> None:
+    named = [cell for row in re.findall(r"^\| (`.+?) \|", TABLE, re.MULTILINE) for cell in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(get_args(Event))
+
+
+def test_every_event_is_recorded_somewhere() -> None:
+    code = "".join(path.read_text() for folder in ("kit", "services") for path in (ROOT / folder).rglob("*.py"))
+    assert [name for name in get_args(Event) if not re.search(rf'(record|attempt)\(\s*"{name}"', code)] == [
+        "access_denied"  # what a request is when nothing was attempted
+    ]
+
+
+def test_causes_outcomes_and_limits_are_explained() -> None:
+    for name in (*CAUSES, *GUESSES, *get_args(Outcome), *(f"limit_{limit}" for limit in LIMITS)):
+        assert re.search(rf"\b{name}\b", PAGE), name
+    for number in (Lines.OF_ALL, Lines.OF_NETWORK, Sprays.SUBJECTS):
+        assert f"{number:,}" in PAGE
