@@ -107,7 +107,7 @@ async def test_a_log_in_that_fails_is_recorded_by_identity(
     request, answer = await asked(browsing, "POST", "/staff/login", data=typed | {"csrf": csrf})
     assert answer.status_code == 401
     event = await events.one(request)
-    assert (event["service"], event["cause"], event["address"]) == ("identity", "login_failed", ADDRESS)
+    assert (event["service"], event["cause"], event["address"]) == ("identity", "password_wrong", ADDRESS)
     assert clerk.login["username"] not in str(event)
 
 
