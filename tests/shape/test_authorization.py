@@ -1,22 +1,18 @@
 """docs/security/authorization.md is true: every operation is called as every kind of caller."""
 
-import os
-from pathlib import Path
-
 import httpx2
 
 from kit.auth import TokenIssuer
 from services.identity.staff import ROLES
 from services.identity.store import staff_id
 from tests.shape.hostile import Endpoint, endpoints
-from tests.shape.matrix import DENIED, Attempt, attempts, page, row
+from tests.shape.matrix_of_calls import Attempt, attempts, page
 from tests.shape.strangers import Things, filled, knock, protected
-from tests.support.events import Event, SecurityLog
+from tests.support.events import SecurityLog
+from tests.support.matrix import outcome, same_as_the_page
 from tests.support.names import own_id
 from tests.support.staffing import Hire
 from tests.support.visits import bearer
-
-PAGE = Path("docs/security/authorization.md")
 
 
 def order(endpoint: Endpoint) -> tuple[bool, bool, str]:
@@ -35,16 +31,6 @@ async def tried(
     return request, answer.status_code
 
 
-def outcome(status: int, events: list[Event]) -> str:
-    return str(status) if {event["cause"] for event in events} & DENIED else "✓"
-
-
-def same_as_the_page(text: str) -> None:
-    if os.environ.get("WRITE"):
-        PAGE.write_text(text)
-    assert PAGE.read_text().splitlines() == text.splitlines()
-
-
 async def test_the_page_says_who_may_call_what(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, things: Things, events: SecurityLog, hire: Hire
 ) -> None:
@@ -60,4 +46,5 @@ async def test_the_page_says_who_may_call_what(
     for request, (endpoint, attempt, status) in calls.items():
         answers[endpoint][attempt.column, attempt.name] = outcome(status, found[request])
     public = [each for each in await endpoints(gateway) if each not in guarded]
-    same_as_the_page(page([row(endpoint, given) for endpoint, given in answers.items()], public))
+    rows = {f"{endpoint.method} {endpoint.path}": given for endpoint, given in answers.items()}
+    same_as_the_page("authorization.md", page(rows, public))

@@ -8,10 +8,9 @@ from contracts.scopes import SCOPES
 from kit.auth import Caller
 from tests.shape.hostile import Endpoint
 from tests.shape.strangers import Things
+from tests.support.matrix import Answers, table
 from tests.support.names import own_id
 
-DENIED = {"no_token", "forbidden", "foreign_object", "secret_wrong"}
-"""Causes of the security event that a denied call leaves; any other answer is one that the caller has a right to."""
 HEAD = """# Who may call what
 
 Every operation of the API, and every kind of caller. Written by the test `tests/shape/test_authorization.py`, which
@@ -62,28 +61,9 @@ def _person(person: str) -> Caller:
     return Caller(person, "practitioner", session=own_id(), auth_time=int(time()))
 
 
-def cell(answers: dict[str, str]) -> str:
-    """What stands in a cell, from `✓` or the status by role or scope; "" is the caller with neither."""
-    if not answers:
-        return "–"
-    if len(set(answers.values())) == 1:
-        return next(iter(answers.values()))
-    may = sorted(name for name, answer in answers.items() if answer == "✓")
-    refused = sorted({answer for answer in answers.values() if answer != "✓"})
-    return "; ".join(", ".join(names) for names in (may, refused) if names)
-
-
-def row(endpoint: Endpoint, answers: dict[tuple[str, str], str]) -> str:
-    """The line of one operation."""
-    cells = [
-        cell({name: answer for (where, name), answer in answers.items() if where == column}) for column in COLUMNS[1:]
-    ]
-    return f"| {' | '.join([f'`{endpoint.method} {endpoint.path}`', *cells])} |"
-
-
-def page(rows: list[str], public: list[Endpoint]) -> str:
-    """The whole page."""
-    lines = [HEAD, f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS), *rows]
+def page(answers: Mapping[str, Answers], public: list[Endpoint]) -> str:
+    """The whole page, from what each call answered."""
+    lines = [HEAD, *table(COLUMNS, answers)]
     lines += ["\nOpen to everybody; the body, or an id that can't be guessed, is the proof:\n"]
     lines += [f"- `{each.method} {each.path}`" for each in public]
     return "\n".join(lines) + "\n" + FOOT + "".join(f"| `{name}` | {opens} |\n" for name, opens in SCOPES.items())

@@ -1,0 +1,48 @@
+"""Tables of who may do what: pages of docs/security that tests write, and hold to what really happens."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.events import Event
+
+FOLDER = Path("docs/security")
+DENIED = {"no_token", "forbidden", "foreign_object", "secret_wrong"}
+"""Causes of the security event that a denied request leaves; any other answer is one that the caller has a right to."""
+ALLOWED = "✓"
+Answers = Mapping[tuple[str, str], str]
+"""`✓`, or how a request was refused, by column and by the role or scope of the caller ("": none)."""
+
+
+def outcome(status: int, events: Sequence[Event]) -> str:
+    """What an answer means, by the events that its request left."""
+    return str(status) if {event["cause"] for event in events} & DENIED else ALLOWED
+
+
+def table(columns: Sequence[str], rows: Mapping[str, Answers]) -> list[str]:
+    """The lines of a table; the first column names the row."""
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for name, answers in rows.items():
+        cells = [
+            _cell({who: told for (column, who), told in answers.items() if column == each}) for each in columns[1:]
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(answers: Mapping[str, str]) -> str:
+    if not answers:
+        return "–"
+    if len(set(answers.values())) == 1:
+        return next(iter(answers.values()))
+    may = sorted(name for name, told in answers.items() if told == ALLOWED)
+    refused = sorted({told for told in answers.values() if told != ALLOWED})
+    return "; ".join(", ".join(names) for names in (may, refused) if names)
+
+
+def same_as_the_page(name: str, text: str) -> None:
+    """Hold a page to `text`; with WRITE=1 in the environment write it first."""
+    page = FOLDER / name
+    if os.environ.get("WRITE"):
+        page.write_text(text)
+    assert page.read_text().splitlines() == text.splitlines()
