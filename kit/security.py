@@ -4,7 +4,10 @@ Each is written whatever the log level is. It holds ids and names of our own onl
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Literal
 
 import structlog
@@ -31,7 +34,19 @@ SECRET_LINKS = frozenset({"challenge_id", "captcha_id"})
 
 logger = log.unfiltered("security")
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)
+_collected: ContextVar["list[Told] | None"] = ContextVar("collected", default=None)
 _lines, _sprays = Lines(), Sprays()
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event as it was recorded."""
+
+    event: Event
+    outcome: Outcome
+    cause: str
+    subject: str
+    facts: dict[str, str | int]
 
 
 def begin(*causes: str, event: Event = "access_denied", outcome: Outcome = "denied") -> None:
@@ -47,6 +62,17 @@ def arrived(scope: Scope) -> None:
 def identified(caller: str, session: str | None = None) -> None:
     """Name the caller, and the session of their token, in everything that is logged of this request from now on."""
     structlog.contextvars.bind_contextvars(caller=caller, **({"session": session} if session else {}))
+
+
+@contextmanager
+def collected() -> Iterator[list[Told]]:
+    """The events that are recorded meanwhile: for a process whose log nobody keeps, to hand them on."""
+    events = list[Told]()
+    token = _collected.set(events)
+    try:
+        yield events
+    finally:
+        _collected.reset(token)
 
 
 def attempt(event: Event, subject: str = "") -> None:
@@ -68,6 +94,8 @@ def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: st
     `agent` is the beginning of the SHA-256 of User-Agent: it tells programs apart and repeats nothing of theirs.
     """
     metrics.security_events.labels(event, outcome, cause).inc()
+    if (collecting := _collected.get()) is not None:
+        collecting.append(Told(event, outcome, cause, subject, facts))
     scope = _request.get()
     network = neighbourhood(_address(scope)) if scope else ""
     omitted = _lines.admit(event, cause, network) if outcome in ("denied", "throttled") else 0

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kit.settings import BlobSettings, KafkaSettings, MongoSettings
 from services.attachments import store as attachments
 from services.identity import store as identity
+from services.identity.handover import COMMAND_EVENTS
 from services.notify import store as notify
 from services.notify.domain import OUTCOME_UNKNOWN
 from services.records import store as records
@@ -36,7 +37,7 @@ NOT_AGAIN: Patch = {"state": "failed", "reason": OUTCOME_UNKNOWN, "due_at": None
 
 PLANS: Mapping[str, Plan] = {
     "identity": Plan(
-        identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES),
+        identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES, COMMAND_EVENTS),
         patches={identity.CERTIFICATES: REVOKED},
     ),
     "records": Plan(records.TOLD, bucket=True),

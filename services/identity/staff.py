@@ -18,12 +18,12 @@ from kit.clock import Clock
 from kit.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Cursor
 from kit.seal import Sealer
+from services.identity.handover import COMMAND
 from services.identity.passwords import LoginFailed, Passwords, check_choice
 from services.identity.sessions import Sessions, Tokens
 from services.identity.store import Staff, Store, staff_id
 
 ROLES = ("clerk", "admin", "operator")
-COMMAND = "command"  # who changes accounts: somebody at the command line
 ISSUER = "从业人员自助服务"
 """What an authenticator shows above the code."""
 MADE_BYTES = 12

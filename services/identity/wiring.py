@@ -51,6 +51,7 @@ from services.identity.captchas import Captchas
 from services.identity.certificates import Certificates
 from services.identity.codes import Codes
 from services.identity.erasures import Erasures
+from services.identity.handover import COMMAND, Handover
 from services.identity.imports import KIND, PractitionerImport
 from services.identity.keys import Keys
 from services.identity.login import LoginService
@@ -62,7 +63,7 @@ from services.identity.publications import PUBLICATIONS
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
-from services.identity.staff import COMMAND, ROLES, StaffAccounts
+from services.identity.staff import ROLES, StaffAccounts
 from services.identity.store import HOLDINGS, PORTRAIT_FOLDERS, TOLD, Store, staff_id
 from services.identity.throttle import Delays, Throttle
 
@@ -148,7 +149,9 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
             "indexes of imports": made.imports.prepare,
         }
         servers: dict[str, Check] = {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare}
-        yield Api(app, servers | indexes, [made.ended.follow, made.services.sessions.tell_again])
+        yield Api(
+            app, servers | indexes, [made.ended.follow, made.services.sessions.tell_again, Handover(made.database).run]
+        )
 
 
 @asynccontextmanager
@@ -243,7 +246,11 @@ def _run(action: Callable[[Services], Awaitable[object]]) -> None:
 
     async def act() -> None:
         async with parts(settings) as made:
-            await action(made.services)
+            with security.collected() as events:
+                try:
+                    await action(made.services)
+                finally:
+                    await Handover(made.database).leave(events)
 
     try:
         asyncio.run(act())

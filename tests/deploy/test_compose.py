@@ -17,6 +17,7 @@ from deploy.local.servers import gateway_environment
 from deploy.local.stack import Stack
 from kit.settings import InternalSettings
 from kit.topics import ToolSettings
+from kit.trail import TrailSettings
 from services.portal.settings import ServiceName
 from tests.support.installation import Composed, compose, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
@@ -87,10 +88,25 @@ def test_a_container_can_do_little(container: Composed) -> None:
     assert given["read_only"]
     assert (given["cap_drop"], given["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
     assert given["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
-    if given["user"] == "0:0":  # hands a folder over, and ends
+    if container.name == "trail":  # reads what is root's alone
+        assert (given["user"], given["network_mode"], given.get("cap_add")) == ("0:0", "none", None)
+        assert [volume for volume in given["volumes"] if not volume.endswith(":ro")] == ["trail:/kept"]
+    elif given["user"] == "0:0":  # hands a folder over, and ends
         assert (container.job, given["network_mode"], given["cap_add"]) == (True, "none", ["CHOWN"])
     else:
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", given["user"])
+
+
+def test_everything_that_logs_is_kept_by_the_trail_before_it_is_overwritten() -> None:
+    everything = compose()
+    trail = everything["trail"]
+    with patch.dict(os.environ, trail.environment, clear=True):
+        told = TrailSettings()
+    targets = [volume.split(":")[1] for volume in trail.given["volumes"]]
+    assert targets == [str(told.containers), str(told.kept)]
+    assert told.days >= 180
+    for each in (*processes().values(), everything["gateway"]):
+        assert each.given["logging"]["driver"] == "json-file"
 
 
 @every_container

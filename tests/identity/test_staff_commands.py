@@ -9,11 +9,13 @@ import httpx2
 import pyotp
 
 from deploy.local.stack import ROOT
+from tests.support.events import SecurityLog
 from tests.support.names import own_name
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD
 from tests.support.visits import Staff
+from tests.support.waiting import eventually
 
 
 async def command(stack: RunningStack, *words: str, given: object = None, of: str = "staff") -> tuple[int, str]:
@@ -53,6 +55,19 @@ async def test_an_account_from_its_first_day_to_its_last(stack: RunningStack, ga
     again = Staff(gateway, clerk.login | {key: made[key] for key in ("password", "totp_secret")})
     answer = await again.try_to_log_in(totp=again.next_code())
     assert (answer.status_code, answer.json()["password_change_required"]) == (201, True)
+
+
+async def test_what_a_command_grants_is_in_the_log_that_is_kept(
+    stack: RunningStack, gateway: httpx2.AsyncClient
+) -> None:
+    """What it prints itself is in no container's log."""
+    name, log = own_name("client"), SecurityLog(stack, gateway)
+    given = {"client_secret": own_name("secret") * 3}
+    assert (await command(stack, name, "--scopes", "records:read intake", given=given, of="client"))[0] == 0
+    [event] = await eventually(lambda: log.about(f"client:{name}"), 20, "the API records it")
+    assert (event["event"], event["cause"], event["caller"]) == ("client_change", "created", "command")
+    assert (event["scopes"], event["process"]) == ("intake records:read", "api")
+    assert given["client_secret"] not in str(event)
 
 
 async def test_what_makes_no_sense_is_refused(stack: RunningStack) -> None:

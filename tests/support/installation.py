@@ -79,7 +79,7 @@ def compose() -> dict[str, Composed]:
 
 def processes() -> dict[str, Composed]:
     """Those that run our services."""
-    return {name: each for name, each in compose().items() if each.ours and not each.job}
+    return {name: each for name, each in compose().items() if each.ours and each.given["command"][0] != each.service}
 
 
 def make_secrets(folder: Path) -> str:

@@ -1,0 +1,46 @@
+"""Security events of commands, handed to the API: what a command prints is in no log that is kept, and in no metric."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+
+from kit import log, security
+from kit.errors import Unavailable
+from kit.mongo import Database, translated
+
+COMMAND = "command"
+"""Who changes accounts: somebody at the command line."""
+COMMAND_EVENTS = "command_events"
+PAUSE_SECONDS = 2.0
+logger = log.get(__name__)
+
+
+class Handover:
+    """Each event is recorded by one of the API's processes, within seconds."""
+
+    def __init__(self, database: Database) -> None:
+        self._events = database[COMMAND_EVENTS]
+
+    async def leave(self, told: Sequence[security.Told]) -> None:
+        """Leave what a command has recorded. Raises `Unavailable`."""
+        if told:
+            with translated():
+                await self._events.insert_many([asdict(each) for each in told])
+
+    async def run(self) -> None:
+        """Record what commands leave, for ever: a part of the API."""
+        structlog.contextvars.bind_contextvars(caller=COMMAND)
+        while True:
+            try:
+                while left := await self._take():
+                    security.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
+            except Unavailable:
+                logger.warning("events of commands are not recorded yet")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _take(self) -> dict[str, Any] | None:
+        with translated():
+            return await self._events.find_one_and_delete({}, sort=[("_id", 1)])
