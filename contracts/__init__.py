@@ -7,6 +7,7 @@ EVENTS: tuple[type[EventData], ...] = (
     identity.PractitionerChanged,
     identity.CertificateChanged,
     identity.PractitionerErased,
+    identity.ErasureRequested,
     identity.CodeRequested,
     identity.ProofRequested,
     identity.AccessLogged,

@@ -60,6 +60,20 @@ class PractitionerErased(EventData):
     SUBJECT: ClassVar[str] = "erasure_id"
 
     erasure_id: str
+    proof: str | None = Field(
+        default=None,
+        description="tells identity, after a restore, that it made this event itself; others can't read it",
+    )
+
+
+class ErasureRequested(EventData):
+    """Somebody of staff asked for a person to be erased: tell them, so that they can object. Nothing is erased yet."""
+
+    TYPE: ClassVar[str] = "identity.erasure.requested.v1"
+    TOPIC: ClassVar[str] = "identity.messages"
+    SUBJECT: ClassVar[str] = "erasure_id"
+
+    erasure_id: str
 
 
 class CodeRequested(EventData):

@@ -1,13 +1,17 @@
 """Erasing a person: everything a service holds of them goes, in the database, the bucket and its dead letters.
 
-Who is erased is remembered (an id, nothing more): an event that comes late must not bring anything back.
+Who is erased is remembered (an id, nothing more): an event that comes late must not bring anything back. An event alone
+erases nobody, for whoever can write to a topic could make one up: the service that keeps the erasures confirms it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
+
+import httpx2
+from pydantic import BaseModel, ValidationError
 
 from kit import deadletter, log, metrics, security
 from kit.blobs import Bucket
@@ -15,6 +19,7 @@ from kit.clock import Clock
 from kit.consumer import Handler
 from kit.errors import Unavailable
 from kit.events import Event
+from kit.ids import is_id
 from kit.mongo import Database, Fields, Index, translated
 from kit.removal import Removal
 from kit.settings import KafkaSettings
@@ -24,7 +29,30 @@ AGAIN = (timedelta(minutes=15), timedelta(days=1))
 """When all is looked through again: behind every request and token that was under way; and when the topics' segments
 have been rolled since (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition."""
 PAUSE_SECONDS = 30.0
+ASK_SECONDS = 5
+NOT_CONFIRMED = "not_confirmed"
+Confirmed = Callable[[str], Awaitable[bool]]
+"""Whether a person (their id) is erased, by who keeps the erasures. Raises `Unavailable`."""
 logger = log.get(__name__)
+
+
+class _Answer(BaseModel):
+    erased: bool
+
+
+def confirmed_over_http(url: str) -> Confirmed:
+    """Ask the service that keeps the erasures, at `<url>/<id>`. An answer of any other form is no answer."""
+
+    async def confirmed(person: str) -> bool:
+        try:
+            async with httpx2.AsyncClient(timeout=ASK_SECONDS) as http:
+                response = await http.get(f"{url}/{person}")
+            return _Answer.model_validate(response.raise_for_status().json()).erased
+        except (httpx2.HTTPError, ValidationError, ValueError) as error:
+            logger.warning("an erasure could not be confirmed", error=type(error).__name__)
+            raise Unavailable("the service that keeps the erasures") from error
+
+    return confirmed
 
 
 def no_files(_: Fields) -> Sequence[str]:
@@ -50,8 +78,10 @@ class Erasure:
 
     def __init__(
         self, database: Database, holdings: Sequence[Holding], removal: Removal, groups: Sequence[str],
-        kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None,
+        kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None, *, confirmed: Confirmed,
     ) -> None:  # fmt: skip
+        self._confirmed = confirmed
+        security.begin(NOT_CONFIRMED, event="erasure")
         self._holdings, self._removal, self._groups, self._bucket = holdings, removal, groups, bucket
         self._database, self._erased, self._kafka, self._clock = database, database[ERASED], kafka, clock
         self._known: set[str] | None = None
@@ -70,8 +100,12 @@ class Erasure:
             self._prepared = True
 
     async def handle(self, event: Event) -> None:
-        """An event that says so."""
-        await self.erase(event.practitioner_id)
+        """An event that says so, once it is confirmed. Others are dropped: as dead letters they might stop a group."""
+        person = event.practitioner_id
+        if is_id(person) and await self._confirmed(person):
+            await self.erase(person)
+        else:
+            security.record("erasure", "denied", NOT_CONFIRMED, f"practitioner:{person}" if is_id(person) else "")
 
     async def erase(self, person: str) -> None:
         """Erase somebody now, and again later. Raises `Unavailable`."""

@@ -3,6 +3,7 @@
 import os
 import sys
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urljoin
 
 from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -74,6 +75,11 @@ class TokenSettings(BaseModel):
     audience: str
     jwks_url: str
     fresh_seconds: int = Field(default=600, ge=60)
+
+    @property
+    def erased_url(self) -> str:
+        """Where the issuer answers whether it erased a person (`…/<id>`): beside its keys, and as public."""
+        return urljoin(self.jwks_url, "erased")
 
 
 def _strong(key: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from contracts.identity import PractitionerErased
 from kit import kafka
 from kit.kafka import Record
@@ -10,11 +12,12 @@ from kit.settings import KafkaSettings
 
 @dataclass(frozen=True)
 class Head:
-    """The greatest version told, of whose document, and whether a tombstone came last."""
+    """The greatest version told, of whose document, and whether a tombstone came last; of an erasure its proof."""
 
     version: int
     person: str
     removed: bool
+    proof: str | None = None
 
 
 @dataclass
@@ -29,11 +32,21 @@ class Heads:
         headers = dict(record.headers)
         if record.key is None or "ce_sequence" not in headers:
             return
-        heads = self.erasures if headers["ce_type"] == PractitionerErased.TYPE.encode() else self.documents
+        erasure = headers["ce_type"] == PractitionerErased.TYPE.encode()
+        heads = self.erasures if erasure else self.documents
         key, told = record.key.decode(), int(headers["ce_sequence"])
         known = heads.get(key)
         version = max(told, known.version if known else 0)
-        heads[key] = Head(version, headers["ce_partitionkey"].decode(), record.value is None)
+        person, proof = headers["ce_partitionkey"].decode(), known.proof if known else None
+        heads[key] = Head(version, person, record.value is None, (_proof(record) or proof) if erasure else None)
+
+
+def _proof(record: Record) -> str | None:
+    """What a record says; whether it is true only identity knows."""
+    try:
+        return PractitionerErased.model_validate_json(record.value or b"").proof
+    except ValidationError:
+        return None
 
 
 async def heads_of(settings: KafkaSettings, service: str) -> Heads:

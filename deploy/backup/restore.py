@@ -15,13 +15,14 @@ from deploy.backup.plan import PLANS, TELLING, Patch, Settings
 from kit import archive, blobs, kafka, mongo
 from kit.clock import to_milliseconds
 from kit.documents import RESTORED
+from kit.ids import is_id
 from kit.kafka import Partition
 from kit.mongo import Database, Fields
 from kit.removal import TOMBSTONES
 from services.identity.consumers import ACCESS_TOPICS, ACCESSES
-from services.identity.store import ERASURES, Erased
+from services.identity.store import ERASURES, ErasureRequest, erasure_id
 
-BY = "command:restore"
+BY, IDENTITY = "command:restore", "identity"
 SESSION_SECONDS = 60  # a member that was stopped counts until its session has ended
 TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png"}
 
@@ -129,7 +130,9 @@ async def _reconcile(settings: Settings, database: Database, service: str) -> li
         if not head.removed:
             await _end(database, identity, head, at)
             lost.append(f"gone/{identity}")
-    await _erase_again(database, heads, at)
+    if service == IDENTITY:
+        await _stop_erasures(database, at)
+        await _erase_again(database, heads, at)
     return lost
 
 
@@ -165,12 +168,26 @@ async def _end(database: Database, identity: str, head: Head, at: datetime) -> N
     await database[TOMBSTONES].replace_one({"_id": identity}, stone, upsert=True)
 
 
+async def _stop_erasures(database: Database, at: datetime) -> None:
+    """Those that waited when the dump was made may have been stopped since: they have to be asked for again."""
+    async for waiting in database[ERASURES].find({"state": {"$in": ["requested", "approved"]}}, {"version": True}):
+        stopped = {"state": "stopped", "stop_reason": "恢复备份，请重新申请"}
+        await _raise(database, ERASURES, cast(str, waiting["_id"]), cast(int, waiting["version"]), at, stopped)
+
+
 async def _erase_again(database: Database, heads: Heads, at: datetime) -> None:
-    """Whoever was ever erased is erased again: the dump may know them still, and no service has to remember."""
+    """Whoever was ever erased is erased again: the dump may know them still, and no service has to remember.
+
+    What identity's own document does not say, the topic may say wrongly: identity looks at the proof when it starts.
+    """
     for identity, head in heads.erasures.items():
-        await _raise(database, ERASURES, identity, head.version, at, {})
-        if await database[ERASURES].find_one({"_id": identity}) is None:
-            fields = {"id": identity, "practitioner_id": head.person, "reason": "restored from the topic"}
-            erased = Erased.first(at=at, by=BY, action="erased", **fields)
-            told = erased.model_copy(update={"version": head.version + 1})
-            await database[ERASURES].insert_one(told.model_dump(by_alias=True))
+        known = await database[ERASURES].find_one({"_id": identity}, {"state": True})
+        if known and known.get("state", "erased") == "erased":
+            await _raise(database, ERASURES, identity, head.version, at, {})
+        elif is_id(head.person) and identity == erasure_id(head.person):
+            claimed = {"state": "restored", "proof": head.proof}
+            if known is None:
+                fields = {"id": identity, "practitioner_id": head.person, "reason": "restored from the topic"}
+                made = ErasureRequest.first(at=at, by=BY, action=RESTORED, **fields, **claimed)
+                await database[ERASURES].insert_one(made.model_dump(by_alias=True))
+            await _raise(database, ERASURES, identity, head.version, at, claimed)

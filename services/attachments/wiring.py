@@ -16,7 +16,7 @@ from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure
+from kit.erasure import Erasure, confirmed_over_http
 from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
@@ -87,7 +87,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
         removal = Removal(database, clock, TOLD)
         groups = [consumers.RECORDS, consumers.CHECKS, consumers.ERASURES]
-        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket)
+        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket, confirmed=confirmed)
         service = _service(database, bucket, http, attachments, looks)
         tables = {
             (consumers.RECORDS, *consumers.RECORD_TOPICS): erasure.guarded(consumers.records(service)),

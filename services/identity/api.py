@@ -35,7 +35,6 @@ from services.identity.bodies import (
     CodeIn,
     CodeOut,
     CodeState,
-    ErasureOut,
     FoundOut,
     KeysOut,
     LookupIn,
@@ -363,9 +362,3 @@ async def rebind_certificate(
 async def revoke_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> None:
     """Revoke the certificate."""
     await services.certificates.revoke(caller, practitioner_id)
-
-
-@router.post("/practitioners/{practitioner_id}/erasure", status_code=202, openapi_extra=ACCESS_REASON)
-async def erase_practitioner(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> ErasureOut:
-    """Erase a person in every service, for good; again = everything is looked through again."""
-    return ErasureOut.of(await services.erasures.request(caller, practitioner_id))

@@ -51,6 +51,10 @@ class Keys:
         """What `contact` sealed."""
         return self.bus.open(contact, f"{CONTACT_CONTEXT}:{practitioner_id}")
 
+    def erasure_proof(self, practitioner_id: str) -> str:
+        """Proves that identity erased this person, when its document of that is lost. This key is never replaced."""
+        return keyed_hash(self.index, "erasure", practitioner_id)
+
     def numbers(self, person: Practitioner) -> list[str]:
         """The number of now and the former ones, in plain."""
         context = number_context(person.id)

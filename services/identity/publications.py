@@ -6,6 +6,7 @@ from contracts.identity import (
     AccessLogged,
     CertificateChanged,
     CodeRequested,
+    ErasureRequested,
     PractitionerChanged,
     PractitionerErased,
     ProofRequested,
@@ -55,9 +56,14 @@ def access_logged(document: Fields) -> list[NewEvent]:
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 
-def practitioner_erased(document: Fields) -> list[NewEvent]:
-    """A person is to be erased; why is nobody else's business."""
-    return [PractitionerErased.of(document, erasure_id=document["_id"], changed=[])]
+def erasure_changed(document: Fields) -> list[NewEvent]:
+    """A person is to be erased, or somebody asked for that; why is nobody else's business."""
+    if document.get("state", "erased") == "erased":
+        proof = document.get("proof")
+        return [PractitionerErased.of(document, erasure_id=document["_id"], changed=[], proof=proof)]
+    if document["action"] == "requested":
+        return [ErasureRequested.of(document, erasure_id=document["_id"], changed=[])]
+    return []
 
 
 def _outside(document: Fields) -> list[str]:
@@ -70,5 +76,5 @@ PUBLICATIONS: dict[str, Publication] = {
     CERTIFICATES: certificate_changed,
     CHALLENGES: code_requested,
     LOOKS: access_logged,
-    ERASURES: practitioner_erased,
+    ERASURES: erasure_changed,
 }

@@ -76,6 +76,13 @@ class LimitSettings(BaseModel):
     lookups_by_client_per_hour: dict[str, int] = {"records": 1_000_000}
 
 
+class ErasureSettings(BaseModel):
+    """How long an erasure that was approved can still be stopped, and how many are carried out a day at most."""
+
+    delay_seconds: int = Field(default=72 * 3600, ge=0)
+    per_day: int = Field(default=20, ge=1)
+
+
 class Settings(ServiceSettings):
     """What identity needs beside what every service does."""
 
@@ -89,3 +96,4 @@ class Settings(ServiceSettings):
     limits: LimitSettings = LimitSettings()
     own_clients: tuple[str, ...] = ("records",)
     """API clients that are services of this system: what they look up is no look at a person's file."""
+    erasures: ErasureSettings = ErasureSettings()

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, cast
 from contracts.sessions import EndReason
 from kit.access import LOOKS, Look
 from kit.auth import ADMIN
-from kit.documents import Document
+from kit.documents import Document, Entry
 from kit.erasure import Holding
 from kit.ids import derived_id, secret_id
 from kit.mongo import NEWEST, Collection, Database, Fields, Index
@@ -26,6 +26,7 @@ PEOPLE_OF_A_PHONE = 3
 MOST_BORN = 5_000
 """How many people born on one day are compared: many times as many as a city has."""
 SessionKind = Literal["practitioner", "staff"]
+ErasureState = Literal["requested", "approved", "stopped", "erased", "restored"]
 
 
 class Practitioner(Document):
@@ -177,11 +178,26 @@ class Session(Document):
     end_reason: EndReason | None = None
 
 
-class Erased(Document):
-    """A person who is to be erased everywhere, and on what ground: no more is left of them."""
+class ErasureRequest(Document):
+    """A person who is to be erased everywhere, and on what ground: no more is left of them.
+
+    Those of before say no state: they were carried out at once. `restored`: only the topic knew it, with its `proof`,
+    which is the key's word that identity itself had told it. `slot`: which of a day's it was.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"proof", "slot"}
 
     practitioner_id: str
     reason: str
+    state: ErasureState = "erased"
+    stop_reason: str | None = None
+    due_at: datetime | None = None
+    proof: str | None = None
+    slot: str | None = None
+
+    def last(self, *actions: str) -> Entry | None:
+        """The newest version that one of these actions made."""
+        return next((entry for entry in reversed(self.history) if entry.action in actions), None)
 
 
 def portraits(person: Fields) -> list[str]:
@@ -258,12 +274,16 @@ class Store:
         self.accesses = Collection(database, ACCESSES, Look, [by_person])
         self.staff = Collection(database, STAFF, Staff)
         self.clients = Collection(database, "clients", Client)
-        self.erasures = Collection(database, ERASURES, Erased)
+        one_slot = Index([("slot", 1)], unique=True, partialFilterExpression={"slot": {"$type": "string"}})
+        self.erasures = Collection(
+            database, ERASURES, ErasureRequest, [Index([("state", 1), ("due_at", 1)]), one_slot]
+        )  # fmt: skip
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""
         for collection in (self.practitioners, self.certificates, self.challenges, self.sessions, self.accesses):
             await collection.prepare()
+        await self.erasures.prepare()
 
     async def people_with_number(self, indexes: Iterable[str]) -> list[Practitioner]:
         """Everybody who has or had a document with one of these numbers (of whatever type)."""
@@ -313,6 +333,24 @@ class Store:
     async def certificate_of(self, practitioner_id: str) -> Certificate | None:
         """The person's certificate, active or revoked."""
         return await self.certificates.get(certificate_id(practitioner_id))
+
+    async def erasures_in(self, *states: ErasureState) -> list[ErasureRequest]:
+        """Those in these states, with their histories; few, unless they were carried out."""
+        return await self.erasures.whole({"state": {"$in": [*states]}})
+
+    async def due_erasures(self, now: datetime) -> list[ErasureRequest]:
+        """Those that nobody stopped in time, the longest overdue first."""
+        found = await self.erasures.whole({"state": "approved", "due_at": {"$lte": now}})
+        return sorted(found, key=lambda each: each.due_at or now)
+
+    async def unproved_erasures(self) -> list[ErasureRequest]:
+        """Those that were carried out by a version that knew no proofs."""
+        return await self.erasures.whole({"proof": None, "state": {"$in": [None, "erased"]}})
+
+    async def slots_of(self, day: str) -> set[str]:
+        """The slots of a day that are taken."""
+        found = await self.erasures.whole({"slot": {"$regex": f"^{day}/"}})
+        return {str(each.slot) for each in found}
 
     async def bound_to(self, phone_index: str) -> list[Certificate]:
         """The active certificates of a phone."""

@@ -42,7 +42,7 @@ from kit.seal import Sealer
 from kit.settings import read
 from kit.sweeper import GRACE, Sweeper
 from kit.tabular import Tables
-from services.identity import consumers, rotation, staff_routes
+from services.identity import consumers, erasure_routes, rotation, staff_routes
 from services.identity.accesses import AccessLog
 from services.identity.accounts import LEAST_SECRET, AccountService
 from services.identity.api import Services, router
@@ -50,6 +50,7 @@ from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
 from services.identity.certificates import Certificates
 from services.identity.codes import Codes
+from services.identity.eraser import Eraser
 from services.identity.erasures import Erasures
 from services.identity.handover import COMMAND, Handover
 from services.identity.imports import KIND, PractitionerImport
@@ -83,6 +84,7 @@ class Parts:
     imports: Imports
     import_files: Files
     ended: EndedSessions
+    eraser: Eraser
     services: Services
 
 
@@ -119,13 +121,14 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         accesses = AccessLog(store, looks)
         proofs = Proofs(store, keys, codes, sessions, throttle)
         certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
-        erasures = Erasures(store, sessions, clock)
+        erasures = Erasures(store, looks, settings.erasures, clock)
+        eraser = Eraser(store, keys, sessions, settings.erasures, clock)
         services = Services(
             identity, lookups, certificates, codes, captchas, login, sessions, proofs, accounts, staff, accesses,
             erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
-        yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, services)
+        yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, eraser, services)
 
 
 @asynccontextmanager
@@ -142,6 +145,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         door = ImportDoor(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", door)
         app.include_router(staff_routes.router)
+        app.include_router(erasure_routes.router)
         ping = partial(mongo.ping, made.database)
         indexes = {
             "indexes": made.store.prepare,
@@ -179,14 +183,15 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         ]
         sweeping = [sweeper.run for sweeper in sweepers]
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, checks, [made.pool.run, importer.run, erasure.run, *sweeping])
+        yield Worker(publisher, running, checks, [made.pool.run, importer.run, made.eraser.run, erasure.run, *sweeping])
 
 
 def _erasure(settings: Settings, made: Parts) -> Erasure:
     clock = made.services.clock
     groups = [consumers.DELIVERIES, consumers.ACCESSES, consumers.ERASURES]
     return Erasure(
-        made.database, HOLDINGS, Removal(made.database, clock, TOLD), groups, settings.kafka, clock, made.bucket
+        made.database, HOLDINGS, Removal(made.database, clock, TOLD), groups, settings.kafka, clock, made.bucket,
+        confirmed=made.services.erasures.confirmed,
     )  # fmt: skip
 
 

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from contracts.attachments import AttachmentChanged
-from contracts.identity import CertificateChanged, CodeRequested, PractitionerErased, ProofRequested
+from contracts.identity import (
+    CertificateChanged,
+    CodeRequested,
+    ErasureRequested,
+    PractitionerErased,
+    ProofRequested,
+)
 from contracts.signature import SignatureChanged
 from kit.consumer import Handler
 from kit.erasure import Erasure
@@ -35,6 +41,9 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
     async def certificate_changed(event: Event) -> None:
         await requests.certificate_changed(CertificateChanged.model_validate_json(event.data))
 
+    async def erasure_requested(event: Event) -> None:
+        await requests.erasure_requested(ErasureRequested.model_validate_json(event.data))
+
     async def attachment_changed(event: Event) -> None:
         await requests.attachment_changed(AttachmentChanged.model_validate_json(event.data))
 
@@ -45,6 +54,7 @@ def handlers(requests: Requests) -> Mapping[str, Handler]:
         CodeRequested.TYPE: code_requested,
         ProofRequested.TYPE: proof_requested,
         CertificateChanged.TYPE: certificate_changed,
+        ErasureRequested.TYPE: erasure_requested,
         AttachmentChanged.TYPE: attachment_changed,
         SignatureChanged.TYPE: signature_changed,
     }

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from contracts.attachments import AttachmentChanged
-from contracts.identity import CertificateChanged, CodeRequested, ProofRequested
+from contracts.identity import CertificateChanged, CodeRequested, ErasureRequested, ProofRequested
 from contracts.signature import SignatureChanged
 from kit.clock import Clock
 from kit.errors import Reject
@@ -47,6 +47,7 @@ class Requests:
         self._messages, self._contacts, self._envelopes, self._receipts = messages, contacts, envelopes, receipts
         self._hand_over = hand_over
         self._grace, self._notices, self._clock = timedelta(seconds=sending.grace_seconds), notices, clock
+        self._until_seen = timedelta(seconds=notices.wait_seconds)
 
     async def code_requested(self, event: CodeRequested | ProofRequested) -> None:
         """Send the code. Raises `Reject` when it can't be read or no operator would take it."""
@@ -85,16 +86,20 @@ class Requests:
         if event.seen or event.state == "deleted":
             await self._withdraw(event.attachment_id)
         elif event.state == "refused" and self._notices.scans:
-            await self._refused(event, event.attachment_id, "scan_refused", by="attachments")
+            await self._notify(event, event.attachment_id, "scan_refused", by="attachments", wait=self._until_seen)
 
     async def signature_changed(self, event: SignatureChanged) -> None:
         """Tell who uploaded a signed form that it was refused, unless they see it or upload another before long."""
         if event.seen or event.state == "replaced":
             await self._withdraw(event.signature_id)
         elif event.state == "refused" and self._notices.signatures:
-            await self._refused(event, event.signature_id, "signature_refused", by="signature")
+            await self._notify(event, event.signature_id, "signature_refused", by="signature", wait=self._until_seen)
 
-    async def _refused(self, event: EventData, about: str, purpose: str, by: str) -> None:
+    async def erasure_requested(self, event: ErasureRequested) -> None:
+        """Tell the person, who may object; there is no switch for it."""
+        await self._notify(event, event.erasure_id, "erasure_requested", by="identity", wait=timedelta(0))
+
+    async def _notify(self, event: EventData, about: str, purpose: str, *, by: str, wait: timedelta) -> None:
         """A notice to the phone that is known, unless it is too late to be worth reading."""
         before = event.at + timedelta(seconds=self._notices.lifetime_seconds)
         known = await self._contacts.get(event.practitioner_id)
@@ -103,8 +108,7 @@ class Requests:
         phone = self._envelopes.open_contact(str(known["phone_sealed"]), event.practitioner_id)
         await self._queue(
             derived_id(purpose, about, str(event.version)), event.practitioner_id, purpose,
-            about=about, phone=phone, variables=[], before=before, by=by,
-            wait=timedelta(seconds=self._notices.wait_seconds),
+            about=about, phone=phone, variables=[], before=before, by=by, wait=wait,
         )  # fmt: skip
 
     async def _withdraw(self, about: str) -> None:

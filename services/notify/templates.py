@@ -40,4 +40,5 @@ CATALOGUE: Mapping[str, Template] = {
     "confirm_code": Template(
         "您正在办理重要操作，动态密码为{code}，10分钟内有效，请勿向他人泄露。", ("code",), code=True
     ),
+    "erasure_requested": Template("有人申请删除您在本系统的全部信息，如非本人要求，请尽快到受理窗口提出。"),
 }

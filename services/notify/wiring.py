@@ -12,7 +12,7 @@ from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure
+from kit.erasure import Erasure, confirmed_over_http
 from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database, Projection
@@ -126,7 +126,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         }
         removal = Removal(database, SystemClock(), TOLD)
         erasure = Erasure(
-            database, HOLDINGS, removal, [*groups, ERASURES_GROUP], settings.kafka, SystemClock()
+            database, HOLDINGS, removal, [*groups, ERASURES_GROUP], settings.kafka, SystemClock(),
+            confirmed=confirmed_over_http(settings.tokens.erased_url),
         )  # fmt: skip
         table = erasure.guarded(handlers(requests))
         consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]

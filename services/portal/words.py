@@ -52,6 +52,7 @@ PURPOSES = {
     "login_code": "动态密码", "certificate_issued": "证书申领", "certificate_rebound": "证书改绑",
     "certificate_revoked": "证书注销", "scan_refused": "附件未通过", "signature_refused": "签名未通过",
     "certificate_moved": "证书改绑（原手机）", "bind_code": "绑定手机的动态密码", "confirm_code": "确认操作的动态密码",
+    "erasure_requested": "申请删除信息",
 }  # fmt: skip
 WHOSE = {"mine": "您修改了", "theirs": "另一处修改了", "both": "两处都修改了"}
 """Who changed a field while two had the same record open: the other may be the same person's other device."""
@@ -61,7 +62,8 @@ LOOKED_AT = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
     "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
     "lookup": "按证件号码查找", "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
-    "registration": "登记时核对是否为同一人",
+    "registration": "登记时核对是否为同一人", "erasure_requested": "申请删除您的全部信息",
+    "erasure_approved": "批准删除您的全部信息", "erasure_stopped": "停止删除您的全部信息",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure
+from kit.erasure import Erasure, confirmed_over_http
 from kit.health import Check
 from kit.http import create_app
 from kit.import_routes import ImportDoor, add_imports
@@ -83,7 +83,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         records, imports = Records(database), Imports(database)
         service = RecordService(records, Looks(database, clock, READERS), clock)
         removal, groups = Removal(database, clock, TOLD), [consumers.ATTACHMENTS, consumers.PEOPLE, consumers.ERASURES]
-        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock)
+        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, confirmed=confirmed)
         tables = {
             (consumers.ATTACHMENTS, *consumers.ATTACHMENT_TOPICS): erasure.guarded(consumers.attachments(service)),
             (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): erasure.guarded(consumers.people(records)),

@@ -16,7 +16,7 @@ from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure
+from kit.erasure import Erasure, confirmed_over_http
 from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database
@@ -94,7 +94,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         outdating = Outdating(Forms(database), KnownPeople(database), clock)
         removal = Removal(database, clock, TOLD)
         groups = [consumers.PEOPLE, consumers.CHECKS, consumers.ERASURES]
-        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket)
+        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket, confirmed=confirmed)
         checks = consumers.checks(_checks(settings, database, bucket, sandbox))
         tables = {
             (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): erasure.guarded(consumers.people(outdating)),

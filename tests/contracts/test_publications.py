@@ -23,7 +23,7 @@ from services.identity.store import (
     PRACTITIONERS,
     Certificate,
     Challenge,
-    Erased,
+    ErasureRequest,
     Practitioner,
 )
 from services.notify.publications import PUBLICATIONS as NOTIFY
@@ -38,7 +38,7 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Certificate, IDENTITY[CERTIFICATES]),
     (Challenge, IDENTITY[CHALLENGES]),
     (Look, IDENTITY[LOOKS]),
-    (Erased, IDENTITY[ERASURES]),
+    (ErasureRequest, IDENTITY[ERASURES]),
     (Message, NOTIFY[MESSAGES]),
     (Record, RECORDS[COLLECTION]),
     (Look, RECORDS[LOOKS]),
@@ -67,12 +67,19 @@ KNOWN: dict[str, st.SearchStrategy[object]] = {
 def documents(model: type[Document]) -> st.SearchStrategy[Document]:
     chosen = {name: strategy for name, strategy in KNOWN.items() if name in model.model_fields}
     made = st.builds(model, **chosen)
+    if model is ErasureRequest:
+        return made.map(_as_far)
     return made.map(_reached) if model is Message else made
 
 
 def _reached(message: Document) -> Document:
     """A message in the version that reached its state: the only ones that are told."""
     return message.model_copy(update={"action": cast(Message, message).state})
+
+
+def _as_far(erasure: Document) -> Document:
+    """An erasure that was carried out, or asked for: the only ones that are told."""
+    return erasure.model_copy(update={"state": "requested" if erasure.action == "requested" else "erased"})
 
 
 def check(publication: Publication, document: Document) -> list[type[EventData]]:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -12,10 +11,12 @@ import pytest
 from contracts.sessions import SENTENCES
 from deploy.local.people import random_phone
 from kit import mongo
+from kit.auth import TokenIssuer
 from kit.clock import ManualClock, SystemClock
 from services.identity.store import MOST_SESSIONS, Store
 from services.identity.wiring import Parts
 from tests.support.doors import identity
+from tests.support.erasing import have_erased
 from tests.support.names import own_name
 from tests.support.people import OWN
 from tests.support.problems import problem
@@ -119,13 +120,13 @@ async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Parts)
     await refused_everywhere(Session(clerk.http, clerk.tokens), "staff_changed")
 
 
-async def test_whoever_is_erased_is_out(hire: Hire, window: Window, login_page: LoginPage) -> None:
+async def test_whoever_is_erased_is_out(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
+) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
-    why = {"X-Access-Reason": quote("本人书面申请")}
-    erased = await (await hire("admin")).call("POST", f"{WINDOW}/{citizen.id}/erasure", headers=why)
-    assert erased.status_code == 202
-    await refused(session.http, session.tokens["access_token"], OWN, "person_erased")
+    await have_erased(gateway, issuer, citizen.id)
+    await refused(session.http, session.tokens["access_token"], OWN, "person_erased", within=20)
 
 
 async def test_all_of_very_many_sessions_end(window: Window, login_page: LoginPage, inside: Parts) -> None:

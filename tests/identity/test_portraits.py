@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from random import Random
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -15,16 +14,17 @@ import pytest_asyncio
 from PIL import Image
 
 from kit import blobs, mongo
+from kit.auth import TokenIssuer
 from kit.blobs import Bucket
 from kit.clock import ManualClock
 from kit.ids import secret_id
 from kit.sweeper import GRACE, Sweeper
 from services.identity.store import PORTRAIT_FOLDERS, Store, new_folder, portraits
+from tests.support.erasing import have_erased
 from tests.support.portraits import make_loose
 from tests.support.problems import fields_of, problem
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
-from tests.support.staffing import Hire
 from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Staff, Window, at_once
 from tests.support.waiting import eventually
 
@@ -160,7 +160,7 @@ class Kept:
     stack: RunningStack
     bucket: Bucket
     clerk: Staff
-    admin: Staff
+    issuer: TokenIssuer
     before: set[str] = field(default_factory=set)
 
     async def added(self) -> set[str]:
@@ -188,9 +188,7 @@ class Kept:
 
     async def erase(self, citizen: Citizen) -> None:
         """And wait until they are."""
-        headers = {"X-Access-Reason": quote("依本人申请")}
-        answer = await self.admin.call("POST", f"{WINDOW}/{citizen.id}/erasure", headers=headers)
-        assert answer.status_code == 202, answer.text
+        await have_erased(self.clerk.http, self.issuer, citizen.id)
 
         async def erased() -> bool:
             return not await stored(self.stack, citizen)
@@ -199,8 +197,8 @@ class Kept:
 
 
 @pytest_asyncio.fixture
-async def kept(stack: RunningStack, bucket: Bucket, window: Window, hire: Hire) -> Kept:
-    made = Kept(stack, bucket, window.clerk, await hire("admin"))
+async def kept(stack: RunningStack, bucket: Bucket, window: Window, issuer: TokenIssuer) -> Kept:
+    made = Kept(stack, bucket, window.clerk, issuer)
     made.before = await made.added()
     return made
 

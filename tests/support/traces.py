@@ -78,3 +78,15 @@ async def traces(places: AsyncIterator[Place], marks: Iterable[str]) -> dict[str
             if any(form in content for form in written):
                 found[mark].add(place)
     return found
+
+
+async def held(stack: RunningStack, person: str) -> set[str]:
+    """The collections with documents that name a person."""
+    places = set()
+    for service in SERVICES:
+        async with mongo.connect(stack.mongo, service) as database:
+            for name in await database.list_collection_names():
+                query = {"$or": [{field: person} for field in ("_id", "practitioner_id", "subject")]}
+                if await database[name].find_one(query):
+                    places.add(f"{service}.{name}")
+    return places

@@ -18,12 +18,12 @@ from deploy.local.stack import ROOT
 from kit import blobs, kafka, mongo
 from kit.kafka import Record
 from tests.attachments.conftest import Uploader
+from tests.support.erasing import forge, have_erased
 from tests.support.people import EDUCATION, Person
 from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.staffing import Hire
 from tests.support.traces import BUCKETS
 from tests.support.visits import WINDOW, Citizen, Window
 from tests.support.waiting import eventually
@@ -120,7 +120,7 @@ async def document(stack: RunningStack, service: str, collection: str, identity:
 
 
 async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_agrees_again(
-    stack: RunningStack, processes: Processes, window: Window, hire: Hire,
+    stack: RunningStack, processes: Processes, window: Window,
     new_person: Callable[[], Person], tmp_path: Path,
 ) -> None:  # fmt: skip
     writers = [new_person() for _ in range(20)]
@@ -145,7 +145,8 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     assert (await window.rebind(citizen, "13900001111")).status_code == 200
     newcomer = await window.enrolled()
     people |= {newcomer.id}
-    await erase(hire, forgotten, stack)
+    await erase(me, forgotten, stack)
+    await forge(stack, citizen.id, proof="made up")
     await eventually(lambda: agree(stack, people), 60, "all is told", pause=1)
 
     began = time.monotonic()
@@ -169,6 +170,7 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     assert (await uploader.look(mine["record_id"])).json()["attachment_id"] == sent["attachment_id"]
     assert (await uploader.file(sent["attachment_id"])).content.startswith(b"\xff\xd8\xff")
     assert await held_by(stack, forgotten) == set(), "who was erased after the dump stays erased"
+    assert await document(stack, "identity", "practitioners", citizen.id), "a forged erasure is not restored"
     assert not await document(stack, "identity", "practitioners", newcomer.id)
     window.clerk.tokens = {}  # sessions are not in a backup
     reason = {"X-Access-Reason": quote("核对备份")}
@@ -190,10 +192,8 @@ async def listed(person: Person) -> list[dict[str, Any]]:
     return found
 
 
-async def erase(hire: Hire, citizen: Citizen, stack: RunningStack) -> None:
-    admin = await hire("admin")
-    reason = {"X-Access-Reason": quote("依本人申请")}
-    assert (await admin.call("POST", f"{WINDOW}/{citizen.id}/erasure", headers=reason)).status_code == 202
+async def erase(me: Person, citizen: Citizen, stack: RunningStack) -> None:
+    await have_erased(me.http, me.issuer, citizen.id)
 
     async def gone() -> bool:
         return not await held_by(stack, citizen)

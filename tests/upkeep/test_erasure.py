@@ -11,21 +11,19 @@ import httpx2
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from kit import kafka, mongo
+from kit import kafka
 from kit.auth import TokenIssuer
 from kit.topics import read_file
 from tests.attachments.conftest import Uploader
+from tests.support.erasing import Colleague, have_erased
 from tests.support.letters import lay_letter
 from tests.support.people import EDUCATION, Person
-from tests.support.problems import problem
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.staffing import Hire
-from tests.support.traces import SERVICES, everything, in_topics, own, traces
-from tests.support.visits import WINDOW, Citizen, LoginPage, Window
+from tests.support.traces import SERVICES, everything, held, in_topics, own, traces
+from tests.support.visits import Citizen, LoginPage, Window
 from tests.support.waiting import eventually
 
-GROUND = "依本人申请"
 AT_ONCE = {
     "min.compaction.lag.ms": "0", "max.compaction.lag.ms": "100", "segment.ms": "100", "delete.retention.ms": "0",
     "min.cleanable.dirty.ratio": "0.01",
@@ -101,21 +99,10 @@ async def compacting(stack: RunningStack) -> AsyncIterator[None]:
             await admin.configure(topic.name, topic.config)
 
 
-async def held(stack: RunningStack, person: str) -> set[str]:
-    """The collections with documents that name a person."""
-    places = set()
-    for service in SERVICES:
-        async with mongo.connect(stack.mongo, service) as database:
-            for name in await database.list_collection_names():
-                query = {"$or": [{field: person} for field in ("_id", "practitioner_id", "subject")]}
-                if await database[name].find_one(query):
-                    places.add(f"{service}.{name}")
-    return places
-
-
 async def test_of_who_is_erased_nothing_is_left(
-    stack: RunningStack, hire: Hire, marked: Marked, compacting: None, redis: "Redis"
-) -> None:
+    stack: RunningStack, gateway: httpx2.AsyncClient, issuer: TokenIssuer, marked: Marked, compacting: None,
+    redis: "Redis",
+) -> None:  # fmt: skip
     person, marks = marked.citizen.id, [*marked.marks, *marked.sealed]
     assert len(marks) == 12
 
@@ -124,17 +111,14 @@ async def test_of_who_is_erased_nothing_is_left(
         return all(found.values()) and {"identity.accesses", "notify.messages"} <= await held(stack, person)
 
     await eventually(planted, 60, "every mark stands somewhere", pause=1)
-    admin, path = await hire("admin"), f"{WINDOW}/{person}/erasure"
-    reason = {"X-Access-Reason": quote(GROUND)}
-    answer = await admin.call("POST", path, headers=reason)
-    assert answer.status_code == 202, answer.text
+    await have_erased(gateway, issuer, person)
 
     async def gone() -> bool:
         return await held(stack, person) <= {*REMEMBER, "identity.erasures"}
 
     await eventually(gone, 60, "every service erased them", pause=0.5)
     await asyncio.sleep(0.5)  # so that what Kafka writes next begins new segments
-    assert (await admin.call("POST", path, headers=reason)).json()["times"] == 2
+    assert (await Colleague(gateway, issuer).asks(person)).json()["times"] == 2
 
     async def compacted() -> bool:
         return not any((await traces(in_topics(stack), marks)).values())
@@ -145,14 +129,3 @@ async def test_of_who_is_erased_nothing_is_left(
     allowed = {*REMEMBER, "identity.erasures", "identity.changes", "logs", "redis"}
     tombstones = {f"{service}.changes" for service in SERVICES}
     assert remain[person] <= allowed | tombstones
-
-
-async def test_only_an_admin_with_a_reason_erases(hire: Hire, window: Window) -> None:
-    citizen = await window.registered()
-    path, reason = f"{WINDOW}/{citizen.id}/erasure", {"X-Access-Reason": quote(GROUND)}
-    problem(await window.clerk.call("POST", path, headers=reason), 403, "forbidden")
-    admin = await hire("admin")
-    problem(await admin.call("POST", path), 422, "invalid_fields")
-    unknown = f"{WINDOW}/00000000-0000-4000-8000-000000000000/erasure"
-    problem(await admin.call("POST", unknown, headers=reason), 404, "not_found")
-    assert (await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers=reason)).status_code == 200

@@ -261,6 +261,13 @@ CASES = [
         CRITICAL, "40 requests within 5 minutes were for what is somebody else's", at="6m",
     ),
     Case(
+        "ErasureForged",
+        event("erasure", "0x8 1x32", "denied", "not_confirmed", "records-worker"),
+        event("erasure", "0x40", "denied", "not_confirmed", "records-worker") | event("erasure", "0x8 5x32"),
+        {"severity": "critical", "process": "records-worker", "cause": "not_confirmed"},
+        "records-worker refused to erase somebody: not_confirmed",
+    ),
+    Case(
         "TokensForged", denied("token_forged", "0+3x40"), denied("token_forged", "0x8 9x32"),
         CRITICAL, "60 tokens within 5 minutes were not signed by us", at="6m",
     ),

@@ -38,6 +38,7 @@ _TEXTS = {
         "您正在窗口绑定本手机号码，动态密码为{code}，10分钟内有效，请只告知窗口工作人员。", code=True
     ),
     "confirm_code": Template("您正在办理重要操作，动态密码为{code}，10分钟内有效，请勿向他人泄露。", code=True),
+    "erasure_requested": Template("有人申请删除您在本系统的全部信息，如非本人要求，请尽快到受理窗口提出。"),
 }
 
 # the ids under which each operator approved them

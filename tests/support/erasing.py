@@ -1,0 +1,65 @@
+"""Admins who have people erased: one asks for it, another approves it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import httpx2
+
+from contracts.identity import PractitionerErased
+from kit.auth import Caller, TokenIssuer
+from kit.events import NewEvent, encode
+from kit.kafka import Producer
+from services.identity.store import erasure_id
+from tests.support.names import own_id
+from tests.support.stack import RunningStack
+from tests.support.visits import WINDOW, bearer
+
+GROUND = "依本人申请"
+
+
+@dataclass
+class Colleague:
+    """A member of staff with these roles, who says why in each call."""
+
+    http: httpx2.AsyncClient
+    issuer: TokenIssuer
+    role: str = "admin"
+    id: str = field(default_factory=own_id)
+
+    async def call(self, method: str, person: str, rest: str = "erasure", why: str = GROUND) -> httpx2.Response:
+        """A call about a person."""
+        token = self.issuer.issue(Caller(self.id, "staff", frozenset({self.role})))
+        headers = bearer(token) | ({"X-Access-Reason": quote(why)} if why else {})
+        return await self.http.request(method, f"{WINDOW}/{person}/{rest}", headers=headers)
+
+    async def asks(self, person: str) -> httpx2.Response:
+        return await self.call("POST", person)
+
+    async def approves(self, person: str) -> httpx2.Response:
+        return await self.call("POST", person, "erasure/approval")
+
+    async def stops(self, person: str) -> httpx2.Response:
+        return await self.call("DELETE", person)
+
+
+async def have_erased(http: httpx2.AsyncClient, issuer: TokenIssuer, person: str) -> None:
+    """As two admins do it; it is carried out a second later."""
+    asked = await Colleague(http, issuer).asks(person)
+    assert (asked.status_code, asked.json()["state"]) == (202, "requested"), asked.text
+    approved = await Colleague(http, issuer).approves(person)
+    assert (approved.status_code, approved.json()["state"]) == (202, "approved"), approved.text
+
+
+async def forge(stack: RunningStack, person: str, proof: str) -> None:
+    """What whoever can write to identity's topic would write."""
+    facts = {"practitioner_id": person, "version": 1, "action": "carried_out", "changed": [], "at": datetime.now(UTC)}
+    event = encode(
+        NewEvent(PractitionerErased, {**facts, "erasure_id": erasure_id(person), "proof": proof}), "/identity", 6
+    )
+    producer = Producer(stack.kafka_settings())
+    await producer.start()
+    try:
+        await producer.send(event.topic, event.key, event.value, event.headers, event.partition)
+    finally:
+        await producer.close()
