@@ -182,5 +182,5 @@ def test_what_the_operators_approved_is_what_the_catalogue_says() -> None:
                 template.text, template.names, template.code,
             )  # fmt: skip
     codes = ("login_code", "bind_code", "confirm_code")
-    refused = {"scan_refused", "signature_refused"}
-    assert {*NOTICES.values(), MOVED, *codes, *refused} == CATALOGUE.keys()
+    others = {"scan_refused", "signature_refused", "erasure_requested"}
+    assert {*NOTICES.values(), MOVED, *codes, *others} == CATALOGUE.keys()
