@@ -22,8 +22,8 @@ from kit.networks import neighbourhood
 Event = Literal[
     "access_denied", "login_code", "login", "proof_code", "fresh_proof", "session_refresh", "session_end",
     "staff_login", "account_change", "client_token", "client_change", "people_lookup", "phone_code",
-    "certificate_issue", "certificate_rebinding", "certificate_revocation", "erasure_request", "erasure_approval", "erasure_stop",
-    "erasure_due", "erasure", "spray",
+    "certificate_issue", "certificate_rebinding", "certificate_revocation", "erasure_request",
+    "erasure_approval", "erasure_stop", "erasure_due", "erasure", "spray",
 ]  # fmt: skip
 """docs/security/events.md tells what each means."""
 Outcome = Literal["done", "denied", "throttled", "noticed"]
