@@ -6,6 +6,7 @@ from kit.events import EventData
 EVENTS: tuple[type[EventData], ...] = (
     identity.PractitionerChanged,
     identity.CertificateChanged,
+    identity.ClientChanged,
     identity.PractitionerErased,
     identity.ErasureRequested,
     identity.CodeRequested,

@@ -52,6 +52,18 @@ class CertificateChanged(EventData):
     contact: str | None = Field(description="the phone, sealed for notify; null when revoked")
 
 
+class ClientChanged(EventData):
+    """An API client was created, changed, disabled or enabled; `practitioner_id` is its own id. Never its secret."""
+
+    TYPE: ClassVar[str] = "identity.client.changed.v1"
+    TOPIC: ClassVar[str] = "identity.changes"
+    SUBJECT: ClassVar[str] = "practitioner_id"
+
+    client_id: str = Field(description="the name that it logs in with")
+    enabled: bool
+    scopes: list[str]
+
+
 class PractitionerErased(EventData):
     """A person is to be erased: whoever holds anything of them removes it. Never to be undone, told again at will."""
 

@@ -33,12 +33,14 @@ class Plan:
 
 # who lost a phone had it unbound: the window binds it anew. A message that went on since must not be sent again.
 REVOKED: Patch = {"state": "revoked", "contact": None}
+# a client's newer secret is lost too, and it may have been disabled
+DISABLED: Patch = {"enabled": False}
 NOT_AGAIN: Patch = {"state": "failed", "reason": OUTCOME_UNKNOWN, "due_at": None, "sending": False}
 
 PLANS: Mapping[str, Plan] = {
     "identity": Plan(
         identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES, COMMAND_EVENTS),
-        patches={identity.CERTIFICATES: REVOKED},
+        patches={identity.CERTIFICATES: REVOKED, identity.CLIENTS: DISABLED},
     ),
     "records": Plan(records.TOLD, bucket=True),
     "attachments": Plan(attachments.TOLD, bucket=True),

@@ -86,6 +86,11 @@ class Projection:
         with translated():
             return await self._collection.find_one({"_id": document_id})
 
+    async def ids(self, query: Fields) -> set[str]:
+        """The ids of what was kept and matches: of a query that says itself how many there can be."""
+        with translated():
+            return {str(found["_id"]) async for found in self._collection.find(query, {"_id": True})}
+
 
 def _tell(puts: Sequence[_Put], error: Exception | None) -> None:
     for put in puts:

@@ -1,6 +1,7 @@
 """Staff and API clients: passwords with TOTP, secrets with scopes. The same answer for every cause of a refusal."""
 
 import hmac
+from contextlib import suppress
 from datetime import timedelta
 
 import pyotp
@@ -8,7 +9,7 @@ import pyotp
 from kit import metrics, security
 from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock
-from kit.errors import AppError, TooManyRequests
+from kit.errors import AppError, NotFound, TooManyRequests
 from kit.ids import derived_id
 from kit.mongo import Conflict
 from kit.networks import neighbourhood
@@ -66,11 +67,11 @@ class AccountService:
     ) -> None:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
         self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
-        self._passwords = passwords
+        self._passwords, self._told = passwords, False
         metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
         security.begin(*LOGIN_CAUSES, event="staff_login")
         security.begin(*CLIENT_CAUSES, event="client_token")
-        security.begin("created", "changed", event="client_change", outcome="done")
+        security.begin("created", "changed", "disabled", "enabled", event="client_change", outcome="done")
         security.begin("staff_login", "login", "login_code", "client_token", event="spray", outcome="noticed")
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
@@ -180,7 +181,7 @@ class AccountService:
         known, kept = await self._store.clients.get(identity), self._kept(identity, secret)
         if known and sorted(known.scopes) == sorted(scopes) and known.secret_hash == kept:
             return
-        fields = {"client_id": client_id, "secret_hash": kept, "scopes": scopes}
+        fields = {"client_id": client_id, "secret_hash": kept, "scopes": scopes, "told": True}
         at, by = self._clock.now(), COMMAND
         if known:
             former = {"former_hash": known.secret_hash, "former_until": at + grace}
@@ -191,6 +192,28 @@ class AccountService:
             await self._store.clients.insert(changed)
         granted = " ".join(sorted(scopes))
         security.record("client_change", cause=changed.action, subject=f"client:{client_id}", scopes=granted)
+
+    async def switch_client(self, client_id: str, *, enabled: bool) -> None:
+        """Give it tokens no more, or again; its webhooks stop, or go on where they were. Raises `NotFound`."""
+        known = await self._store.clients.get(_client_id(client_id))
+        if known is None:
+            raise NotFound
+        if known.enabled == enabled:
+            return
+        action = "enabled" if enabled else "disabled"
+        switched = known.following(at=self._clock.now(), by=COMMAND, action=action, enabled=enabled, told=True)
+        await self._store.clients.replace(switched)
+        granted = " ".join(sorted(known.scopes)) if enabled else ""
+        security.record("client_change", cause=action, subject=f"client:{client_id}", scopes=granted)
+
+    async def tell_clients(self) -> None:
+        """Publish, once, those that earlier versions made; a readiness check of the worker."""
+        if not self._told:
+            for client in await self._store.untold_clients():
+                told = client.following(at=self._clock.now(), by=COMMAND, action="told", told=True)
+                with suppress(Conflict):  # changed or told by somebody else this moment
+                    await self._store.clients.replace(told)
+            self._told = True
 
 
 def _invalid(client: Client | None) -> InvalidClient:

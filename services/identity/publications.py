@@ -5,6 +5,7 @@ from typing import cast
 from contracts.identity import (
     AccessLogged,
     CertificateChanged,
+    ClientChanged,
     CodeRequested,
     ErasureRequested,
     PractitionerChanged,
@@ -16,7 +17,7 @@ from kit.events import NewEvent
 from kit.mongo import Fields
 from kit.publisher import Publication
 from services.identity.domain import CODES, Purpose
-from services.identity.store import CERTIFICATES, CHALLENGES, ERASURES, PRACTITIONERS
+from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside
 CALLED = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
@@ -40,6 +41,11 @@ def practitioner_changed(document: Fields) -> list[NewEvent]:
 def certificate_changed(document: Fields) -> list[NewEvent]:
     """Every version of a certificate."""
     return [CertificateChanged.of(document, certificate_id=document["_id"], changed=_outside(document))]
+
+
+def client_changed(document: Fields) -> list[NewEvent]:
+    """Every version of an API client."""
+    return [ClientChanged.of(document, practitioner_id=document["_id"], changed=_outside(document))]
 
 
 def code_requested(document: Fields) -> list[NewEvent]:
@@ -74,6 +80,7 @@ def _outside(document: Fields) -> list[str]:
 PUBLICATIONS: dict[str, Publication] = {
     PRACTITIONERS: practitioner_changed,
     CERTIFICATES: certificate_changed,
+    CLIENTS: client_changed,
     CHALLENGES: code_requested,
     LOOKS: access_logged,
     ERASURES: erasure_changed,

@@ -15,7 +15,7 @@ from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Purpose, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
-SESSIONS, ACCESSES, ERASURES, STAFF = "sessions", "accesses", "erasures", "staff"
+SESSIONS, ACCESSES, ERASURES, STAFF, CLIENTS = "sessions", "accesses", "erasures", "staff", "clients"
 PORTRAIT_FOLDERS = "people"
 """What the folders of people's portraits begin with."""
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
@@ -143,9 +143,12 @@ class Staff(Document):
 
 
 class Client(Document):
-    """An API client and what it may do. While a secret is replaced the one before it still works for a time."""
+    """An API client and what it may do. While a secret is replaced the one before it still works for a time.
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "former_hash"}
+    `told`: not of those that earlier versions made, which published none.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "former_hash", "told"}
 
     client_id: str
     secret_hash: str
@@ -153,6 +156,7 @@ class Client(Document):
     former_until: datetime | None = None
     scopes: list[str]
     enabled: bool = True
+    told: bool = False
 
 
 class Session(Document):
@@ -219,7 +223,7 @@ def _files(person: Fields) -> list[str]:
     return own + [key for key in portraits(person) if not key.startswith(tuple(own))]
 
 
-TOLD = (PRACTITIONERS, CERTIFICATES)
+TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
 """Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
 
 HOLDINGS = (
@@ -273,7 +277,7 @@ class Store:
         by_person = Index([("practitioner_id", 1), *NEWEST])
         self.accesses = Collection(database, ACCESSES, Look, [by_person])
         self.staff = Collection(database, STAFF, Staff)
-        self.clients = Collection(database, "clients", Client)
+        self.clients = Collection(database, CLIENTS, Client)
         one_slot = Index([("slot", 1)], unique=True, partialFilterExpression={"slot": {"$type": "string"}})
         self.erasures = Collection(
             database, ERASURES, ErasureRequest, [Index([("state", 1), ("due_at", 1)]), one_slot]
@@ -329,6 +333,10 @@ class Store:
         """Whether an admin is left who may log in."""
         lasting = [{"password_until": None}, {"password_until": {"$gt": now}}]
         return await self.staff.find_one({"roles": ADMIN, "enabled": True, "$or": lasting}) is not None
+
+    async def untold_clients(self) -> list[Client]:
+        """Those that earlier versions made."""
+        return await self.clients.whole({"told": {"$ne": True}})
 
     async def certificate_of(self, practitioner_id: str) -> Certificate | None:
         """The person's certificate, active or revoked."""

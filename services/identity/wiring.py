@@ -182,7 +182,10 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             Sweeper(PORTRAIT_FOLDERS, made.store.in_folders, made.bucket, clock),
         ]
         sweeping = [sweeper.run for sweeper in sweepers]
-        checks: dict[str, Check] = {"mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare}
+        checks: dict[str, Check] = {
+            "mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare,
+            "clients": made.services.accounts.tell_clients,
+        }  # fmt: skip
         yield Worker(publisher, running, checks, [made.pool.run, importer.run, made.eraser.run, erasure.run, *sweeping])
 
 
@@ -232,16 +235,30 @@ async def _reset(accounts: StaffAccounts, username: str) -> None:
 
 def client(
     client_id: str,
-    scopes: Annotated[str, typer.Option(help="separated by blanks")],
+    scopes: Annotated[str, typer.Option(help="separated by blanks")] = "",
+    disable: Annotated[bool, typer.Option("--disable", help="give it tokens no more, and stop its webhooks")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="the contrary")] = False,
     grace_hours: Annotated[float, typer.Option(help="how long a secret that is replaced works on", min=0)] = 24,
 ) -> None:
-    """Create or change an API client, or replace its secret; standard input: {"client_secret": …}."""
+    """Create or change an API client, or replace its secret: by --scopes, or else one of --disable, --enable.
+
+    With --scopes standard input holds {"client_secret": …}.
+    """
+    if sum((bool(scopes), disable, enable)) != 1:
+        raise typer.BadParameter("say one of --scopes, --disable, --enable")
+    if scopes:
+        _run(_kept_client(client_id, scopes, timedelta(hours=grace_hours)))
+    else:
+        _run(lambda services: services.accounts.switch_client(client_id, enabled=enable))
+
+
+def _kept_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[Services], Awaitable[object]]:
     if unknown := set(scopes.split()) - SCOPES.keys():
         raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
-    secret, grace = json.load(sys.stdin)["client_secret"], timedelta(hours=grace_hours)
+    secret = json.load(sys.stdin)["client_secret"]
     if len(secret) < LEAST_SECRET:
         raise typer.BadParameter(f"a client secret has at least {LEAST_SECRET} characters, made at random")
-    _run(lambda services: services.accounts.keep_client(client_id, secret, scopes.split(), grace))
+    return lambda services: services.accounts.keep_client(client_id, secret, scopes.split(), grace)
 
 
 def _run(action: Callable[[Services], Awaitable[object]]) -> None:
@@ -262,7 +279,7 @@ def _run(action: Callable[[Services], Awaitable[object]]) -> None:
     except InvalidFields as error:
         raise typer.BadParameter("; ".join(f"{each.field}: {each.code}" for each in error.fields)) from None
     except NotFound:
-        raise typer.BadParameter("no such member of staff") from None
+        raise typer.BadParameter("no such account") from None
 
 
 def reseal() -> None:

@@ -91,7 +91,8 @@ async def get_webhook(
     """One webhook and how it gets on; its version is the ETag."""
     webhook = await services.webhooks.get(caller, webhook_id)
     response.headers["ETag"] = etag(webhook.version)
-    return WebhookWithProgress.with_progress(webhook, await services.webhooks.progress(webhook))
+    progress, suspended = await services.webhooks.progress(webhook), await services.webhooks.is_suspended(webhook)
+    return WebhookWithProgress.with_progress(webhook, progress, suspended=suspended)
 
 
 @router.put(WEBHOOK)

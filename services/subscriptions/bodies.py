@@ -131,15 +131,19 @@ class WebhookWithSecret(WebhookOut):
 
 
 class WebhookWithProgress(WebhookOut):
-    """And how it gets on; null before a worker has seen it."""
+    """And how it gets on; null before a worker has seen it.
+
+    `suspended`: its client was disabled or lost the scope; it goes on where it was when the client may follow again.
+    """
 
     progress: ProgressOut | None
+    suspended: bool
 
     @classmethod
-    def with_progress(cls, webhook: Webhook, progress: Progress | None) -> "WebhookWithProgress":
+    def with_progress(cls, webhook: Webhook, progress: Progress | None, *, suspended: bool) -> "WebhookWithProgress":
         """From both documents."""
         told = ProgressOut.of(progress) if progress else None
-        return cls.model_validate({**_fields(webhook), "progress": told})
+        return cls.model_validate({**_fields(webhook), "progress": told, "suspended": suspended})
 
 
 def _fields(webhook: Webhook) -> dict[str, object]:

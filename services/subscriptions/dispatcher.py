@@ -13,11 +13,11 @@ from kit.mongo import Conflict
 from services.subscriptions.calls import BY
 from services.subscriptions.deliverer import Deliverer, Pause
 from services.subscriptions.domain import Reason
-from services.subscriptions.store import Webhook, Webhooks
+from services.subscriptions.store import Clients, Webhook, Webhooks
 
 LOOK_SECONDS = 1.0
 RESTART_SECONDS = 2.0
-STATES = ("active", "failing", "paused")
+STATES = ("active", "failing", "paused", "suspended")
 STANDS_STILL_SECONDS = 30.0
 Make = Callable[[Webhook], AbstractAsyncContextManager[Deliverer]]
 Mine = Callable[[str], bool]
@@ -34,10 +34,14 @@ class _Running:
 
 
 class Dispatcher:
-    """Looks every second which webhooks there are; any new version of one is begun anew."""
+    """Looks every second which webhooks there are; any new version of one is begun anew.
 
-    def __init__(self, webhooks: Webhooks, make: Make, clock: Clock) -> None:
-        self._webhooks, self._make, self._clock = webhooks, make, clock
+    A webhook whose client may not follow any more is suspended: not called, its place kept until the client may again.
+    """
+
+    def __init__(self, webhooks: Webhooks, clients: Clients, make: Make, clock: Clock) -> None:
+        self._webhooks, self._clients, self._make, self._clock = webhooks, clients, make, clock
+        self._suspended: set[str] = set()
         self._running: dict[str, _Running] = {}
         self._mine: Mine = lambda _: False
         self._looked = 0.0
@@ -72,11 +76,21 @@ class Dispatcher:
         found = await self._webhooks.present()
         mine = {webhook.id: webhook for webhook in found if self._mine(webhook.id)}
         active = {identity: webhook for identity, webhook in mine.items() if webhook.state == "active"}
+        self._suspend(active, await self._clients.ended())
         await self._end([identity for identity in self._running if self._is_stale(identity, active)])
         for webhook in active.values():
             if webhook.id not in self._running and self._mine(webhook.id):
                 self._begin(webhook)
         self._measure(mine.values())
+
+    def _suspend(self, active: dict[str, Webhook], ended: set[str]) -> None:
+        """Take those whose clients have ended out of `active`."""
+        suspended = {identity for identity, webhook in active.items() if webhook.client_id in ended}
+        for identity in suspended:
+            webhook = active.pop(identity)
+            if identity not in self._suspended:
+                logger.warning("webhook suspended", webhook=identity, client=webhook.client_id)
+        self._suspended = suspended
 
     def _is_stale(self, identity: str, active: dict[str, Webhook]) -> bool:
         running = self._running[identity]
@@ -126,6 +140,7 @@ class Dispatcher:
 
     def _measure(self, mine: Iterable[Webhook]) -> None:
         failing = {identity for identity, one in self._running.items() if any(each.failing for each in one.deliverer)}
-        states = Counter("failing" if webhook.id in failing else webhook.state for webhook in mine)
+        special = dict.fromkeys(failing, "failing") | dict.fromkeys(self._suspended, "suspended")
+        states = Counter(special.get(webhook.id, webhook.state) for webhook in mine)
         for state in STATES:
             metrics.webhooks.labels(state).set(states[state])

@@ -13,6 +13,8 @@ State = Literal["active", "paused", "deleted"]
 Reason = Literal["failing", "gone", "owner", "operator"]
 Outcome = Literal["delivered", "failed", "abandoned"]
 
+SCOPE = "changes:read"
+"""What an API client needs to follow the records."""
 CURSOR_VERSION = 1
 HIGHEST_OFFSET = 2**63 - 1
 LONGEST_CURSOR = 4_000

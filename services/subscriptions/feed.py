@@ -12,11 +12,10 @@ from kit.auth import Caller
 from kit.errors import AppError, InvalidFields, TooManyRequests, Unavailable
 from kit.kafka import OffsetGone
 from services.subscriptions.changes import Change, read
-from services.subscriptions.domain import BadCursor, ForeignCursor, read_cursor, write_cursor
+from services.subscriptions.domain import SCOPE, BadCursor, ForeignCursor, read_cursor, write_cursor
 from services.subscriptions.readers import Readers
 from services.subscriptions.tail import Tail
 
-SCOPE = "changes:read"
 READ_MS = 500
 READ_SECONDS = 8.0  # without an answer Kafka counts as away
 RETRY_SECONDS = 1

@@ -18,10 +18,9 @@ from kit.seal import Sealer
 from kit.webhooks import new_secret
 from services.subscriptions.calls import Answer, Calls, delivery_of, place_of
 from services.subscriptions.changes import Change
-from services.subscriptions.domain import Outcome, Progress, State
-from services.subscriptions.feed import SCOPE
+from services.subscriptions.domain import SCOPE, Outcome, Progress, State
 from services.subscriptions.settings import WebhookSettings
-from services.subscriptions.store import Deliveries, Delivery, Progresses, Replay, Replays, Webhook, Webhooks
+from services.subscriptions.store import Clients, Deliveries, Delivery, Progresses, Replay, Replays, Webhook, Webhooks
 
 OPERATOR = "operator"
 TEST = "subscriptions.webhook.tested.v1"
@@ -44,6 +43,7 @@ class Stores:
     replays: Replays
     deliveries: Deliveries
     progress: Progresses
+    clients: Clients
 
     async def prepare(self) -> None:
         """Create the indexes once; a readiness check."""
@@ -108,6 +108,10 @@ class WebhookService:
     async def progress(self, webhook: Webhook) -> Progress | None:
         """How far it is; None before a worker has seen it."""
         return (await self._stores.progress.get(webhook.id))[1]
+
+    async def is_suspended(self, webhook: Webhook) -> bool:
+        """Whether it is not called because its client was disabled or lost the scope."""
+        return await self._stores.clients.has_ended(webhook.client_id)
 
     async def _found(self, caller: Caller, webhook_id: str, *, operator: bool = False) -> Webhook:
         caller.require(scope=SCOPE, role=OPERATOR if operator else "")

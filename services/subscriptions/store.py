@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from contracts.identity import ClientChanged
 from kit.documents import Document
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
-from services.subscriptions.domain import Outcome, Progress, Reason, State
+from services.subscriptions.domain import SCOPE, Outcome, Progress, Reason, State
 
 WEBHOOKS = "webhooks"
 REPLAYS = "replays"
 DELIVERIES = "deliveries"
 PROGRESS = "progress"
+CLIENTS = "clients"
 KEEP_LOG_SECONDS = 7 * 24 * 3600
 MOST_WEBHOOKS = 1_000
 
@@ -131,6 +133,27 @@ class Progresses:
     async def put(self, webhook_id: str, number: int, progress: Progress) -> None:
         """Save it. What somebody else saved under a greater number stays: it is as true."""
         await self._projection.put(webhook_id, number, progress.model_dump())
+
+
+class Clients:
+    """API clients, as far as identity told of them; one that it never told of had a token, and may go on."""
+
+    def __init__(self, database: Database) -> None:
+        self._projection = Projection(database, CLIENTS)
+
+    async def note(self, told: ClientChanged) -> None:
+        """Keep what concerns webhooks; what is older than what is known changes nothing."""
+        fields = {"ended": not told.enabled or SCOPE not in told.scopes}
+        await self._projection.put(told.client_id, told.version, fields)
+
+    async def ended(self) -> set[str]:
+        """The clients that may not follow any more: disabled, or without the scope."""
+        return await self._projection.ids({"ended": True})
+
+    async def has_ended(self, client_id: str) -> bool:
+        """Whether this one may not."""
+        known = await self._projection.get(client_id)
+        return bool(known and known["ended"])
 
 
 def _number(found: Mapping[str, object]) -> int:

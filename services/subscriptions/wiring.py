@@ -11,6 +11,7 @@ from kit import mongo
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
+from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.health import Check
 from kit.http import create_app
@@ -20,6 +21,7 @@ from kit.outbound import Limits
 from kit.process import Api, Service, Worker
 from kit.seal import Sealer
 from kit.shares import Shares
+from services.subscriptions import consumers
 from services.subscriptions.api import Services, router
 from services.subscriptions.calls import calls
 from services.subscriptions.deliverer import Deliverer, Files
@@ -29,7 +31,7 @@ from services.subscriptions.feed import Feed
 from services.subscriptions.readers import Readers
 from services.subscriptions.service import Stores, WebhookService
 from services.subscriptions.settings import Settings
-from services.subscriptions.store import Deliveries, Progresses, Replays, Webhook, Webhooks
+from services.subscriptions.store import Clients, Deliveries, Progresses, Replays, Webhook, Webhooks
 from services.subscriptions.tail import Tail
 
 NAME = "subscriptions"
@@ -39,7 +41,7 @@ READERS = 4
 
 
 def _stores(database: Database) -> Stores:
-    return Stores(Webhooks(database), Replays(database), Deliveries(database), Progresses(database))
+    return Stores(Webhooks(database), Replays(database), Deliveries(database), Progresses(database), Clients(database))
 
 
 def _limits(settings: Settings) -> Limits:
@@ -91,21 +93,23 @@ async def dispatcher(settings: Settings, database: Database, clock: Clock) -> As
             yield Deliverer(webhook, made, files, reader, readers, retries, own.at_once, clock)
 
     try:
-        yield Dispatcher(stores.webhooks, deliverer, clock)
+        yield Dispatcher(stores.webhooks, stores.clients, deliverer, clock)
     finally:
         await readers.close()
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """Who delivers to webhooks; several workers share them."""
+    """Who delivers to webhooks (several workers share them), and who listens to what becomes of clients."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         dispatcher(settings, database, SystemClock()) as delivering,
     ):
         shares = Shares(SHARES, settings.kafka, settings.instance, delivering.let_go)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "webhooks": delivering.check}
-        yield Worker(None, [], checks, [shares.run, partial(delivering.run, shares.mine)])
+        group, table = consumers.CLIENTS, consumers.clients(Clients(database))
+        listening = Consumer(group, consumers.CLIENT_TOPICS, table, settings.kafka, settings.instance)
+        yield Worker(None, [listening], checks, [shares.run, partial(delivering.run, shares.mine)])
 
 
 SERVICE = Service(NAME, Settings, api, worker)

@@ -1,12 +1,24 @@
-"""A client whose webhook an operator stopped does not start it again."""
+"""A webhook that an operator stopped is not started again by its client, and none outlives the client's rights."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import httpx2
+import pytest_asyncio
 
 from kit.auth import Caller, TokenIssuer
-from tests.support.following import WEBHOOKS, Client
-from tests.support.names import own_id
+from kit.ended_sessions import TOKEN_SECONDS
+from services.identity.accounts import AccountService
+from services.identity.wiring import Parts
+from tests.support.following import SCOPE, WEBHOOKS, Client
+from tests.support.names import own_id, own_name
+from tests.support.people import Person
 from tests.support.problems import problem
+from tests.support.receiver import Receiver, receiving
 from tests.support.visits import bearer
+from tests.support.waiting import eventually
 
 
 async def test_the_operators_stop_wins(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> None:
@@ -23,3 +35,92 @@ async def test_the_operators_stop_wins(gateway: httpx2.AsyncClient, issuer: Toke
     assert (changed["state"], changed["reason"]) == ("paused", "operator")
     assert (await gateway.post(f"{path}/resume", headers=operator)).json()["state"] == "active"
     await client.forget()
+
+
+@dataclass
+class Registered:
+    """An API client as operators make it, that follows with a webhook."""
+
+    http: httpx2.AsyncClient
+    accounts: AccountService
+    operator: dict[str, str]
+    receiver: Receiver
+    id: str = field(default_factory=lambda: own_name("client"))
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    path: str = ""
+
+    async def token(self) -> httpx2.Response:
+        form = {"grant_type": "client_credentials"}
+        return await self.http.post("/api/identity/oauth/token", data=form, auth=(self.id, self.secret))
+
+    async def may(self, *scopes: str) -> None:
+        """By the command `client`."""
+        await self.accounts.keep_client(self.id, self.secret, list(scopes), timedelta())
+
+    async def follow(self) -> None:
+        await self.may(SCOPE)
+        given = (await self.token()).raise_for_status().json()
+        assert given["expires_in"] <= TOKEN_SECONDS, "for so long the feed is read on at most"
+        made = await self.http.post(
+            WEBHOOKS, json={"url": self.receiver.url}, headers=bearer(given["access_token"])
+        )  # fmt: skip
+        assert made.status_code == 201, made.text
+        self.path = f"{WEBHOOKS}/{made.json()['webhook_id']}"
+
+    async def is_suspended(self) -> bool:
+        seen = (await self.http.get(self.path, headers=self.operator)).json()
+        assert seen["state"] == "active"
+        return bool(seen["suspended"])
+
+    async def suspended(self, *, now: bool) -> None:
+        async def so() -> bool:
+            return await self.is_suspended() is now
+
+        await eventually(so, 20, f"suspended: {now}")
+
+
+@pytest_asyncio.fixture
+async def registered(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, inside: Parts
+) -> AsyncIterator[Registered]:  # fmt: skip
+    operator = bearer(issuer.issue(Caller(own_id(), "staff", frozenset({"operator"}))))
+    async with receiving() as receiver:
+        made = Registered(gateway, inside.services.accounts, operator, receiver)
+        yield made
+        await gateway.post(f"{made.path}/pause", headers=operator)
+
+
+async def test_a_client_that_was_disabled_or_lost_its_scope_gets_nothing_more(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, registered: Registered, new_person: Callable[[], Person]
+) -> None:
+    other, person = Client(gateway, issuer), new_person()
+    await registered.follow()
+    async with receiving() as others:
+        await other.registered(others.url)
+        await person.created()
+        await registered.receiver.until(lambda: bool(registered.receiver.events(person.id)), "the first record")
+        await registered.accounts.switch_client(registered.id, enabled=False)
+        await registered.suspended(now=True)
+        problem(await registered.token(), 401, "invalid_client")
+        missed = list[str]()
+
+        async def passed_over() -> bool:
+            """What others get they don't: within a second of the news, when the worker looks next."""
+            record = await person.created()
+            missed.append(record["record_id"])
+            await others.until(lambda: subjects(others) >= {missed[-1]}, "others get it")
+            return missed[-1] not in subjects(registered.receiver)
+
+        await eventually(passed_over, 20, "nothing more is posted")
+        await registered.accounts.switch_client(registered.id, enabled=True)
+        await registered.receiver.until(lambda: subjects(registered.receiver) >= {*missed}, "it goes on where it was")
+        await registered.may("records:read")
+        await registered.suspended(now=True)
+        await registered.may(SCOPE)
+        await registered.suspended(now=False)
+        await other.forget()
+
+
+def subjects(receiver: Receiver) -> set[str]:
+    """The records that arrived."""
+    return {event["subject"] for event in receiver.events()}

@@ -19,10 +19,12 @@ from services.identity.publications import PUBLICATIONS as IDENTITY
 from services.identity.store import (
     CERTIFICATES,
     CHALLENGES,
+    CLIENTS,
     ERASURES,
     PRACTITIONERS,
     Certificate,
     Challenge,
+    Client,
     ErasureRequest,
     Practitioner,
 )
@@ -37,6 +39,7 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Practitioner, IDENTITY[PRACTITIONERS]),
     (Certificate, IDENTITY[CERTIFICATES]),
     (Challenge, IDENTITY[CHALLENGES]),
+    (Client, IDENTITY[CLIENTS]),
     (Look, IDENTITY[LOOKS]),
     (ErasureRequest, IDENTITY[ERASURES]),
     (Message, NOTIFY[MESSAGES]),

@@ -75,7 +75,7 @@ async def test_what_makes_no_sense_is_refused(stack: RunningStack) -> None:
         code, output = await command(stack, own_name("staff"), *words, given={})
         assert (code, "say one of" in output) == (2, True), output
     code, output = await command(stack, own_name("staff"), "--disable")
-    assert (code, "no such member of staff" in output) == (2, True), output
+    assert (code, "no such account" in output) == (2, True), output
 
 
 async def test_a_client_is_given_no_scope_that_opens_nothing(stack: RunningStack) -> None:

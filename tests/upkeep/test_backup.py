@@ -7,19 +7,24 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from deploy.backup.plan import PLANS, TELLING
 from deploy.local.stack import ROOT
 from kit import blobs, kafka, mongo
 from kit.kafka import Record
+from services.identity.wiring import Parts
 from tests.attachments.conftest import Uploader
 from tests.support.erasing import forge, have_erased
+from tests.support.names import own_name
 from tests.support.people import EDUCATION, Person
+from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.scans import scan
@@ -30,6 +35,7 @@ from tests.support.waiting import eventually
 
 RECORDS = scaled(10_000, 300)
 AT_ONCE = 8
+LEFT_SECRET = "of-a-client-that-left-after-the-dump"
 PROGRAMS = [f"{service}-{role}" for service in PLANS for role in ("api", "worker")]
 Versions = dict[str, int]
 
@@ -120,7 +126,7 @@ async def document(stack: RunningStack, service: str, collection: str, identity:
 
 
 async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_agrees_again(
-    stack: RunningStack, processes: Processes, window: Window,
+    stack: RunningStack, processes: Processes, window: Window, inside: Parts,
     new_person: Callable[[], Person], tmp_path: Path,
 ) -> None:  # fmt: skip
     writers = [new_person() for _ in range(20)]
@@ -134,8 +140,11 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     people = {person.id for person in (*writers, me)}
     await eventually(lambda: agree(stack, people), 120, "all is told", pause=1)
 
+    accounts, left = inside.services.accounts, own_name("client")
+    await accounts.keep_client(left, LEFT_SECRET, ["changes:read"], timedelta())
     dump = (await backup(stack, "dump", str(tmp_path))).split(" ")[0]
 
+    await accounts.switch_client(left, enabled=False)
     changed = list(early)[: RECORDS // 10]
     owners = {record["record_id"]: person for person in writers for record in await listed(person)}
     for identity in [each for each in changed if each in owners]:
@@ -171,6 +180,7 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     assert (await uploader.file(sent["attachment_id"])).content.startswith(b"\xff\xd8\xff")
     assert await held_by(stack, forgotten) == set(), "who was erased after the dump stays erased"
     assert await document(stack, "identity", "practitioners", citizen.id), "a forged erasure is not restored"
+    problem(await token(window.clerk.http, left), 401, "invalid_client")
     assert not await document(stack, "identity", "practitioners", newcomer.id)
     window.clerk.tokens = {}  # sessions are not in a backup
     reason = {"X-Access-Reason": quote("核对备份")}
@@ -180,6 +190,12 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     assert theirs["record_id"] not in has
     await created([me], 1)
     await eventually(lambda: agree(stack, people), 60, "work goes on", pause=1)
+
+
+async def token(http: httpx2.AsyncClient, client: str) -> httpx2.Response:
+    """What a client gets that was disabled after the dump."""
+    grant = {"grant_type": "client_credentials"}
+    return await http.post("/api/identity/oauth/token", data=grant, auth=(client, LEFT_SECRET))
 
 
 async def listed(person: Person) -> list[dict[str, Any]]:
