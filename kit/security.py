@@ -23,7 +23,7 @@ Event = Literal[
     "access_denied", "login_code", "login", "proof_code", "fresh_proof", "session_refresh", "session_end",
     "staff_login", "account_change", "client_token", "client_change", "people_lookup", "phone_code",
     "certificate_issue", "certificate_rebinding", "certificate_revocation", "erasure_request",
-    "erasure_approval", "erasure_stop", "erasure_due", "erasure", "spray",
+    "erasure_approval", "erasure_stop", "erasure_due", "erasure", "spray", "code_guessing",
 ]  # fmt: skip
 """docs/security/events.md tells what each means."""
 Outcome = Literal["done", "denied", "throttled", "noticed"]
@@ -89,7 +89,9 @@ def deny(cause: str, status: int, subject: str = "") -> None:
 
 
 def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: str = "", **facts: str | int) -> None:
-    """Write one event. `cause` is a stable name, a label of the metric; request id and caller are in the log's context.
+    """Write one event, without facts that are empty texts. `cause` is a stable name, a label of the metric.
+
+    Request id and caller are in the log's context.
 
     `subject`: whom it concerns, like `practitioner:<id>`; of somebody unknown a keyed hash of who they claim to be.
     `agent` is the beginning of the SHA-256 of User-Agent: it tells programs apart and repeats nothing of theirs.
@@ -101,7 +103,9 @@ def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: st
     network = neighbourhood(_address(scope)) if scope else ""
     omitted = _lines.admit(event, cause, network) if outcome in ("denied", "throttled") else 0
     if omitted is not None:
-        told = facts | ({"subject": subject} if subject else {}) | ({"omitted": omitted} if omitted else {})
+        told = {
+            name: fact for name, fact in {"subject": subject, **facts, "omitted": omitted or ""}.items() if fact != ""
+        }
         logger.info(event, **{"outcome": outcome, "cause": cause, "caller": _caller(scope), **told, **_where(scope)})
     if subject and outcome == "denied" and cause in GUESSES and _sprays.noticed(network, subject):
         record("spray", "noticed", event, subjects=Sprays.SUBJECTS)

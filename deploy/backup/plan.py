@@ -39,7 +39,7 @@ NOT_AGAIN: Patch = {"state": "failed", "reason": OUTCOME_UNKNOWN, "due_at": None
 
 PLANS: Mapping[str, Plan] = {
     "identity": Plan(
-        identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES, COMMAND_EVENTS),
+        identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES, identity.DEVICES, COMMAND_EVENTS),
         patches={identity.CERTIFICATES: REVOKED, identity.CLIENTS: DISABLED},
     ),
     "records": Plan(records.TOLD, bucket=True),

@@ -37,6 +37,7 @@ from services.identity.bodies import (
     CodeState,
     FoundOut,
     KeysOut,
+    LoginIn,
     LookupIn,
     LookupsIn,
     PersonOut,
@@ -56,7 +57,7 @@ from services.identity.certificates import Certificates, Phone, Proof
 from services.identity.codes import Codes
 from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
-from services.identity.login import LoginService
+from services.identity.login import CodeAsked, LoginService
 from services.identity.lookups import Asked, Lookups
 from services.identity.proofs import Proofs
 from services.identity.service import IdentityService, Registered
@@ -147,9 +148,8 @@ async def hear_captcha(services: ServicesDep, request: Request, captcha_id: Id) 
 @router.post("/login/codes", status_code=202)
 async def request_code(services: ServicesDep, request: Request, body: CodeIn) -> CodeOut:
     """Send a code to the phone of the certificate."""
-    challenge = await services.login.request_code(
-        body.document_number, body.phone, body.captcha_id, body.captcha_answer, client_address(request)
-    )
+    asked = CodeAsked(body.document_number, body.phone, body.captcha_id, body.captcha_answer, body.device_token)
+    challenge = await services.login.request_code(asked, client_address(request))
     return _code(services.codes, challenge)
 
 
@@ -172,11 +172,12 @@ async def resend_code(services: ServicesDep, request: Request, challenge_id: Id)
 
 
 @router.post("/login/sessions", status_code=201)
-async def log_in(services: ServicesDep, request: Request, body: SessionIn, user_agent: Device = "") -> SessionOut:
+async def log_in(services: ServicesDep, request: Request, body: LoginIn, user_agent: Device = "") -> SessionOut:
     """Log in with the code."""
     address = client_address(request)
-    tokens, practitioner_id = await services.login.log_in(body.challenge_id, body.code, address, user_agent)
-    return SessionOut.model_validate({**_tokens(tokens), "practitioner_id": practitioner_id})
+    done = await services.login.log_in(body.challenge_id, body.code, address, user_agent, body.device_token)
+    own = {"practitioner_id": done.practitioner_id, "device_token": done.device_token}
+    return SessionOut.model_validate({**_tokens(done.tokens), **own})
 
 
 @router.post("/tokens/refresh")
@@ -212,6 +213,12 @@ async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[Sessio
     """My sessions, newest first."""
     sessions = await services.sessions.list(caller)
     return Page(items=[SessionOfMine.of(session, caller) for session in sessions])
+
+
+@router.delete("/sessions", status_code=204)
+async def end_other_sessions(services: ServicesDep, caller: CallerDep) -> None:
+    """End all my sessions but this one, and forget where I logged in before; asks a practitioner for a fresh proof."""
+    await services.sessions.end_others(caller)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)

@@ -15,6 +15,8 @@ from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
 from services.identity.sessions import Tokens
 from services.identity.store import ErasureRequest, ErasureState, Practitioner, Session, Staff
 
+DeviceToken = Annotated[str | None, Field(max_length=64)]
+
 
 class CaptchaOut(Out):
     """A captcha to be solved; `image` is a PNG data URI."""
@@ -32,6 +34,7 @@ class CodeIn(In):
     phone: Phone
     captcha_id: str = Field(max_length=64)
     captcha_answer: str = Field(max_length=16)
+    device_token: DeviceToken = None
 
 
 class CodeOut(Out):
@@ -57,6 +60,12 @@ class SessionIn(In):
 
     challenge_id: str = Field(max_length=64)
     code: str = Field(pattern=r"^[0-9]{6}$")
+
+
+class LoginIn(SessionIn):
+    """The code, and the token of a device that logged in before."""
+
+    device_token: DeviceToken = None
 
 
 class StaffSessionIn(In):
@@ -100,9 +109,10 @@ class TokensOut(Out):
 
 
 class SessionOut(TokensOut):
-    """A practitioner's session."""
+    """A practitioner's session; `device_token` is to be kept: with it this device has codes and tries of its own."""
 
     practitioner_id: str
+    device_token: str
 
 
 class StaffSessionOut(TokensOut):

@@ -1,4 +1,4 @@
-"""One-time codes sent to a phone: one live code for a person and purpose, five tries, single use.
+"""One-time codes sent to a phone: one live code for a person, purpose and known device; five tries, single use.
 
 Each try is judged in one guarded write. A code is worth something only for what it was sent for.
 """
@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from contracts.identity import CODE_CONTEXT, CodeMessage
 from contracts.notify import MessageChanged
+from kit import security
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.ids import secret_id
 from kit.mongo import Conflict, Duplicate
 from kit.seal import keyed_hash, same
-from services.identity.domain import ChallengeState, Delivery, Purpose, challenge_state, hint
+from services.identity.domain import CODES, ChallengeState, Delivery, Purpose, challenge_state, hint
 from services.identity.keys import Keys
 from services.identity.settings import CodeSettings
 from services.identity.store import Certificate, Challenge, Store
@@ -47,7 +48,10 @@ class CodeWrong(AppError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A code to be sent: what it proves, whose it is, where it goes; `session` when only that session may use it."""
+    """A code to be sent: what it proves, whose it is, where it goes.
+
+    `session` when only that session may use it; `device` when it is for a known device.
+    """
 
     purpose: Purpose
     certificate: Certificate
@@ -55,6 +59,7 @@ class Wanted:
     phone_index: str
     by: str
     session: str | None = None
+    device: str | None = None
 
     def fits(self, live: Challenge) -> bool:
         """Whether a code that is live already was sent for the same."""
@@ -67,10 +72,11 @@ class Codes:
     def __init__(self, store: Store, keys: Keys, throttle: Throttle, settings: CodeSettings, clock: Clock) -> None:
         self._store, self._keys, self._throttle, self._clock = store, keys, throttle, clock
         self._settings = settings
+        security.begin(*CODES, event="code_guessing", outcome="noticed")
 
     async def send(self, wanted: Wanted) -> Challenge:
         """Send a code; a live one is sent again."""
-        live = await self._store.open_challenge(wanted.certificate.practitioner_id, wanted.purpose)
+        live = await self._store.open_challenge(wanted.certificate.practitioner_id, wanted.purpose, wanted.device)
         try:
             if live is None:
                 return await self._mint(wanted)
@@ -82,6 +88,7 @@ class Codes:
             return await self.send(wanted)
 
     async def _mint(self, wanted: Wanted) -> Challenge:
+        wrong_before = await self._wrong_before(wanted)
         now, identity, code = self._clock.now(), secret_id(), f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=wanted.phone, code=code).model_dump_json()
         challenge = Challenge.first(
@@ -93,6 +100,7 @@ class Codes:
             practitioner_id=wanted.certificate.practitioner_id,
             certificate_id=wanted.certificate.id,
             session=wanted.session,
+            device=wanted.device,
             phone_index=wanted.phone_index,
             phone_hint=hint(wanted.phone),
             code_hash=self._hash(identity, code),
@@ -100,10 +108,23 @@ class Codes:
             open=True,
             tries_left=self._settings.tries,
             expires_at=now + timedelta(seconds=self._settings.lifetime_of(wanted.purpose)),
+            **wrong_before,
             **self._sent(now),
         )
         await self._store.challenges.insert(challenge)
         return challenge
+
+    async def _wrong_before(self, wanted: Wanted) -> dict[str, object]:
+        """How many codes in a row were wrong before this one; whoever was at a window since starts again. Raises 429.
+
+        A known device has a row of its own.
+        """
+        certificate = wanted.certificate
+        last = await self._store.newest_challenge(certificate.practitioner_id, wanted.purpose, wanted.device)
+        if last is None or last.used or last.wrong_at is None or last.created_at < certificate.updated_at:
+            return {}
+        self._throttle.admit_row(last.wrong_in_a_row, last.wrong_at, self._clock.now())
+        return {"wrong_in_a_row": last.wrong_in_a_row, "wrong_at": last.wrong_at}
 
     def _sent(self, now: datetime) -> dict[str, object]:
         before = now + timedelta(seconds=self._settings.deliver_within_seconds)
@@ -180,14 +201,18 @@ class Codes:
         except Conflict:
             return await self._judge(challenge_id, code, sent_for)
         if not right:
+            if self._throttle.alarming_row(judged.wrong_in_a_row):
+                wrong = judged.wrong_in_a_row
+                security.record("code_guessing", "noticed", judged.purpose, _person(challenge), wrong=wrong)
             raise CodeWrong(judged.tries_left, _person(challenge))
         return judged
 
     def _missed(self, challenge: Challenge) -> Challenge:
-        left = challenge.tries_left - 1
+        left, now = challenge.tries_left - 1, self._clock.now()
+        counted = {"tries_left": left, "wrong_in_a_row": challenge.wrong_in_a_row + 1, "wrong_at": now}
         if left == 0:
-            return self._closed(challenge, "spent", tries_left=0)
-        return challenge.following(at=self._clock.now(), by=_person(challenge), action="missed", tries_left=left)
+            return self._closed(challenge, "spent", **counted)
+        return challenge.following(at=now, by=_person(challenge), action="missed", **counted)
 
     def _closed(self, challenge: Challenge, action: str, **fields: object) -> Challenge:
         by = _person(challenge)

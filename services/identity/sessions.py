@@ -20,6 +20,7 @@ from kit.errors import AppError, NotFound, NotYours, Unavailable
 from kit.ids import secret_id
 from kit.mongo import Conflict
 from kit.seal import keyed_hash, same
+from services.identity.devices import Devices
 from services.identity.settings import SessionSettings
 from services.identity.store import Certificate, Session, SessionKind, Staff, Store
 
@@ -59,7 +60,9 @@ class Sessions:
         fresh_seconds: int,
         key: bytes,
         clock: Clock,
+        devices: Devices,
     ) -> None:
+        self._devices = devices
         self._store, self._issuer, self._ended, self._key, self._clock = store, issuer, ended, key, clock
         self._fresh_seconds, self._untold = fresh_seconds, asyncio.Event()
         self._lasts: Mapping[SessionKind, timedelta] = {
@@ -71,21 +74,28 @@ class Sessions:
             "staff": timedelta(seconds=settings.staff_idle_seconds),
         }
 
-    async def open_practitioner(self, certificate: Certificate, address: str, device: str) -> Tokens:
-        """A session of a practitioner; it lasts while their certificate is bound to the same phone."""
+    async def open_practitioner(
+        self, certificate: Certificate, address: str, device: str, known: str | None = None
+    ) -> Tokens:
+        """A session of a practitioner; it lasts while their certificate is bound to the same phone.
+
+        `known`: the id of the known device that it is on.
+        """
         caller = Caller(certificate.practitioner_id, "practitioner", session=secret_id())
-        return await self._open("practitioner", caller, certificate.phone_index, address, device)
+        return await self._open("practitioner", caller, certificate.phone_index, address, device, known)
 
     async def open_staff(self, staff: Staff, address: str, device: str) -> Tokens:
         """A session of a member of staff; it lasts while their credentials and roles stay the same."""
         caller = Caller(staff.id, "staff", roles=frozenset(staff.roles_now), session=secret_id())
         return await self._open("staff", caller, _bound(staff), address, device)
 
-    async def _open(self, kind: SessionKind, caller: Caller, bound_to: str, address: str, device: str) -> Tokens:
+    async def _open(
+        self, kind: SessionKind, caller: Caller, bound_to: str, address: str, device: str, known: str | None = None
+    ) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
         fields = {"subject": caller.subject, "bound_to": bound_to, "address": address, "device": device}
         times = {"proved_at": now, "used_at": now, "expires_at": now + min(self._lasts[kind], self._idle[kind])}
-        identity = {"id": caller.session, "kind": kind, "secret_hash": self._hash(secret)}
+        identity = {"id": caller.session, "kind": kind, "secret_hash": self._hash(secret), "known_device": known}
         session = Session.first(at=now, by=caller.label, action="opened", **identity, **fields, **times)
         await self._store.sessions.insert(session)
         caller = await self._checked(session)  # revoked while it was opened, it was missed
@@ -189,6 +199,14 @@ class Sessions:
         if not own:
             caller.require_fresh(self._fresh_seconds, self._clock.now())
         await self._end(session, "logged_out" if own else "ended_elsewhere")
+        if not own and session.known_device:  # it is not theirs any more, or never was
+            await self._devices.forget(session.known_device)
+
+    async def end_others(self, caller: Caller) -> None:
+        """End all of the caller's sessions but the token's, and forget their devices. Raises `FreshProofRequired`."""
+        caller.require_fresh(self._fresh_seconds, self._clock.now())
+        await self._devices.forget_all(caller.subject)
+        await self.end_all(caller.subject, "ended_elsewhere", caller.session)
 
     async def end_all(self, subject: str, reason: EndReason, kept: str | None = None) -> None:
         """End all sessions of somebody, however many, but for the one to be kept."""

@@ -39,12 +39,13 @@ class CaptchaSettings(BaseModel):
 
 
 class SessionSettings(BaseModel):
-    """How long a session lasts at most, and how long it lasts when nobody uses it."""
+    """How long a session lasts at most, and how long when nobody uses it; how long a device is known after a log-in."""
 
     practitioner_seconds: int = 12 * 3600
     practitioner_idle_seconds: int = 2 * 3600
     staff_seconds: int = 10 * 3600
     staff_idle_seconds: int = 3600
+    device_days: int = Field(default=180, ge=1)
 
 
 class LimitSettings(BaseModel):
@@ -53,7 +54,8 @@ class LimitSettings(BaseModel):
     An office of two hundred people may stand behind one address. An address is an IPv4 address or an IPv6 /64, a
     network an IPv4 /24 or an IPv6 /48. `wrong_codes_in_city` an hour raise the alarm, in which an address has
     `wrong_codes_in_alarm` an hour. `hashings_per_network`: passwords a minute. `wrong_secrets_per_address`: of one API
-    client, an hour. `not_enrolled_per_hour`: for one document number from one network. Look-ups: document numbers, for
+    client, an hour. `not_enrolled_per_hour`: for one document number from one network. `wrong_codes_in_a_row`: of one
+    person; then there is an alarm, and they wait longer and longer for another code. Look-ups: document numbers, for
     a member of staff and for an API client; `lookups_by_client_per_hour`: clients with a cap of their own.
     """
 
@@ -68,6 +70,7 @@ class LimitSettings(BaseModel):
     wrong_codes_per_address: int = 100
     wrong_codes_in_alarm: int = 3
     wrong_codes_in_city: int = 1_000
+    wrong_codes_in_a_row: int = Field(default=100, ge=5, le=100)
     hashings_per_network: int = 120
     wrong_secrets_per_address: int = 60
     lookups_per_clerk_per_hour: int = 1_000

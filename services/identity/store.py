@@ -16,12 +16,15 @@ from services.identity.domain import Delivery, Purpose, Sex
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 SESSIONS, ACCESSES, ERASURES, STAFF, CLIENTS = "sessions", "accesses", "erasures", "staff", "clients"
+DEVICES = "devices"
 PORTRAIT_FOLDERS = "people"
 """What the folders of people's portraits begin with."""
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 FORGET_SESSIONS_SECONDS = 24 * 3600
 """After it ran out a session is kept to tell why it is over."""
 MOST_SESSIONS = 100
+MOST_DEVICES = 20
+"""Of a person, those used last: a program that forgets its device token is another device at each log-in."""
 PEOPLE_OF_A_PHONE = 3
 MOST_BORN = 5_000
 """How many people born on one day are compared: many times as many as a city has."""
@@ -84,9 +87,11 @@ class Certificate(Document):
 
 
 class Challenge(Document):
-    """A code that was sent. Open: it can still be used, and is the only one of its person for its purpose.
+    """A code that was sent. Open: it can still be used, and is the only one of its person for its purpose and device.
 
-    `session`: the one that may use it, where it is a session's.
+    `session`: the one that may use it, where it is a session's. `device`: the known device that asked for it, which
+    alone learns its id. `wrong_in_a_row`: how many codes were wrong since one was right, those before this one
+    included; `wrong_at`: when the last one was.
     """
 
     BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"code_hash", "message"}
@@ -95,6 +100,9 @@ class Challenge(Document):
     practitioner_id: str
     certificate_id: str
     session: str | None = None
+    device: str | None = None
+    wrong_in_a_row: int = 0
+    wrong_at: datetime | None = None
     phone_index: str
     phone_hint: str
     code_hash: str
@@ -166,7 +174,7 @@ class Session(Document):
     """
 
     BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
-        "secret_hash", "proved_at", "used_at", "expires_at"
+        "secret_hash", "proved_at", "used_at", "expires_at",
     }  # fmt: skip
 
     kind: SessionKind
@@ -176,10 +184,26 @@ class Session(Document):
     address: str
     device: str
     proved_at: datetime | None = None
+    known_device: str | None = None
     used_at: datetime
     expires_at: datetime
     ended: bool = False
     end_reason: EndReason | None = None
+
+
+class Device(Document):
+    """A person is known on this device: they logged in there. `bound_to`: the certificate and phone they had then.
+
+    `forgotten`: they said that it is not theirs any more.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"token_hash", "expires_at"}
+
+    practitioner_id: str
+    token_hash: str
+    bound_to: str
+    expires_at: datetime
+    forgotten: bool = False
 
 
 class ErasureRequest(Document):
@@ -229,6 +253,7 @@ TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
 HOLDINGS = (
     Holding(CHALLENGES),
     Holding(SESSIONS, person="subject", indexed=True),
+    Holding(DEVICES, indexed=True),
     Holding(ACCESSES, indexed=True),
     Holding(LOOKS),
     Holding(CERTIFICATES),
@@ -264,16 +289,19 @@ class Store:
         by_phone = [Index([("phone_index", 1)]), one_place, Index([("updated_at", 1)])]
         self.certificates = Collection(database, CERTIFICATES, Certificate, by_phone)
         one_open = Index(
-            [("practitioner_id", 1), ("purpose", 1)], unique=True, partialFilterExpression={"open": True}
+            [("practitioner_id", 1), ("purpose", 1), ("device", 1)],
+            unique=True, partialFilterExpression={"open": True},
         )  # fmt: skip
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
-        self.challenges = Collection(
-            database, CHALLENGES, Challenge, [one_open, forgotten], outdated=["practitioner_id_1"]
-        )
+        outdated = ["practitioner_id_1", "practitioner_id_1_purpose_1"]
+        self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, forgotten], outdated=outdated)
         by_subject = Index([("subject", 1)])
         run_out = Index([("expires_at", 1)], expireAfterSeconds=FORGET_SESSIONS_SECONDS)
         ended = Index([("updated_at", 1)], partialFilterExpression={"ended": True})
         self.sessions = Collection(database, SESSIONS, Session, [by_subject, run_out, ended])
+        by_token = [Index([("token_hash", 1)]), Index([("practitioner_id", 1), ("expires_at", -1)])]
+        not_known = Index([("expires_at", -1)], expireAfterSeconds=0)
+        self.devices = Collection(database, DEVICES, Device, [*by_token, not_known])
         by_person = Index([("practitioner_id", 1), *NEWEST])
         self.accesses = Collection(database, ACCESSES, Look, [by_person])
         self.staff = Collection(database, STAFF, Staff)
@@ -285,7 +313,8 @@ class Store:
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""
-        for collection in (self.practitioners, self.certificates, self.challenges, self.sessions, self.accesses):
+        mine = (self.practitioners, self.certificates, self.challenges, self.sessions, self.devices, self.accesses)
+        for collection in mine:
             await collection.prepare()
         await self.erasures.prepare()
 
@@ -365,8 +394,24 @@ class Store:
         query = {"phone_index": phone_index, "state": "active"}
         return await self.certificates.find(query, sort=[("_id", 1)], limit=PEOPLE_OF_A_PHONE + 1)
 
-    async def open_challenge(self, practitioner_id: str, purpose: Purpose) -> Challenge | None:
+    async def devices_with(self, token_hash: str, now: datetime) -> list[Device]:
+        """Who is known on the device with this token."""
+        query = {"token_hash": token_hash, "expires_at": {"$gt": now}, "forgotten": False}
+        return await self.devices.find(query, sort=[("expires_at", -1)], limit=MOST_DEVICES)
+
+    async def devices_of(self, practitioner_id: str, now: datetime) -> list[Device]:
+        """Where a person is known, those used last first."""
+        query = {"practitioner_id": practitioner_id, "expires_at": {"$gt": now}, "forgotten": False}
+        return await self.devices.find(query, sort=[("expires_at", -1)], limit=2 * MOST_DEVICES)
+
+    async def newest_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
+        """The code that was made last for this, without its history."""
+        query = {"practitioner_id": practitioner_id, "purpose": purpose, "device": device}
+        found = await self.challenges.find(query, sort=[("created_at", -1)], limit=1)
+        return found[0] if found else None
+
+    async def open_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
         """The person's one live code for this, which may have run out meanwhile."""
         purposes = [purpose, None] if purpose == "login" else [purpose]  # log-in codes of before name none
-        query = {"practitioner_id": practitioner_id, "open": True, "purpose": {"$in": purposes}}
+        query = {"practitioner_id": practitioner_id, "open": True, "purpose": {"$in": purposes}, "device": device}
         return await self.challenges.find_one(query)

@@ -5,6 +5,7 @@ Sending and staff log-in are closed when Redis is away; checking a code is not, 
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from math import ceil
 
 from kit import log, metrics
@@ -18,13 +19,15 @@ from services.identity.settings import LimitSettings
 TOO_OFTEN = "操作过于频繁"
 LOOKUPS_TOO_OFTEN = "查找人员的次数过多"
 CODE_TOO_OFTEN = "动态密码发送过于频繁（已收到的在有效期内仍可使用）"
+TOO_MANY_WRONG = "动态密码连续错误次数过多（可在登录过的设备上登录，或到受理窗口办理）"
 CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
+TRIES, LONGEST_ROW = 5, 5
 STAFF_TRIES = [Rule(10, 60), Rule(60, HOUR)]
 BUDGETS = ("codes_in_city", "wrong_in_city")
 LIMITS = (
     "address", "person", "phone", "clerk", "city", "not_enrolled", "wrong", "staff", "failures", "hashing", "secret",
-    "lookups",
+    "lookups", "device", "wrong_in_a_row",
 )  # fmt: skip
 """What limits are called in security events."""
 
@@ -50,6 +53,7 @@ class Throttle:
             Rule(rules.codes_per_hour, HOUR, moving=True),
             Rule(rules.codes_per_day, DAY, moving=True),
         ]
+        self._in_a_row = rules.wrong_codes_in_a_row
         self._by_clerk = [Rule(rules.phone_codes_per_clerk_per_hour, HOUR)]
         self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
         self._lookups_of_clerk = [
@@ -99,9 +103,12 @@ class Throttle:
         with suppress(TooManyRequests):
             await self._limits.hit(self._wrong_secrets, "secret", client, subscriber(address), sentence=TOO_OFTEN)
 
-    async def admit_code(self, person: str, phone_index: str) -> None:
-        """Count a code to be sent. Raises 429: for the person, their phone, or the city as a whole."""
-        await self._admit_code((self._sends, "person", person), (self._sends, "phone", phone_index))
+    async def admit_code(self, person: str, phone_index: str, device: str | None = None) -> None:
+        """Count a code to be sent. Raises 429: for the person and their phone, or a known device; or the whole city."""
+        if device:
+            await self._admit_code((self._sends, "device", device))
+        else:
+            await self._admit_code((self._sends, "person", person), (self._sends, "phone", phone_index))
 
     async def admit_phone_code(self, clerk: str, phone_index: str) -> None:
         """Count a code that goes to a phone to be bound. Raises 429: for who asks, the phone, or the city."""
@@ -136,6 +143,22 @@ class Throttle:
         except Unavailable:
             logger.warning("look-ups are not counted")
             return False
+
+    def alarming_row(self, wrong: int) -> bool:
+        """Whether so many wrong codes in a row, of one person, are reason for an alarm."""
+        return wrong % self._in_a_row == 0
+
+    def admit_row(self, wrong: int, last: datetime, now: datetime) -> None:
+        """May somebody with so many wrong codes in a row, the last one then, have another? Raises 429.
+
+        The wait doubles with each code that was spent since: one hour, two, at most a day.
+        """
+        if wrong < self._in_a_row:
+            return
+        hours = 2 ** min((wrong - self._in_a_row) // TRIES, LONGEST_ROW)
+        wait = min(hours * HOUR, DAY) - (now - last).total_seconds()
+        if wait > 0:
+            raise TooManyRequests(ceil(wait), TOO_MANY_WRONG, "wrong_in_a_row")
 
     async def admit_check(self, address: str) -> None:
         """May this address check a code? Raises 429; without Redis everybody may.

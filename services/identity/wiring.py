@@ -50,6 +50,7 @@ from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
 from services.identity.certificates import Certificates
 from services.identity.codes import Codes
+from services.identity.devices import Devices
 from services.identity.eraser import Eraser
 from services.identity.erasures import Erasures
 from services.identity.handover import COMMAND, Handover
@@ -102,14 +103,16 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         store = Store(database)
         issuer = TokenIssuer(signing, settings.tokens, clock, settings.signing.access_seconds)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
+        devices = Devices(store, settings.codes.hmac_key, settings.sessions.device_days, clock)
         sessions = Sessions(
-            store, issuer, ended, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock
+            store, issuer, ended, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock,
+            devices,
         )  # fmt: skip
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
         pool = Pool(redis.cache, settings.captchas)
         captchas = Captchas(redis.cache, pool, settings.captchas, clock)
         codes = Codes(store, keys, throttle, settings.codes, clock)
-        login = LoginService(store, keys, captchas, codes, sessions, throttle)
+        login = LoginService(store, keys, captchas, codes, sessions, devices, throttle)
         delays, passwords = Delays(redis.cache, clock), Passwords()
         accounts = AccountService(
             store, keys.rest, sessions, issuer, passwords, throttle, delays, settings.codes.hmac_key, clock

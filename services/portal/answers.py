@@ -55,6 +55,7 @@ class Tokens(Answer):
     refresh_token: str
     auth_time: float = 0
     practitioner_id: str = ""
+    device_token: str = ""
     staff_id: str = ""
     roles: list[str] = []
     password_change_required: bool = False

@@ -19,9 +19,10 @@ class LoginCalls:
         """The same captcha as a WAV."""
         return (await self._backend.ask(self._asker, "identity", "GET", f"/captchas/{captcha_id}/audio")).content
 
-    async def send_code(self, number: str, phone: str, captcha_id: str, answer: str) -> CodeSent:
-        """Send a code to the person's phone."""
+    async def send_code(self, number: str, phone: str, captcha_id: str, answer: str, device: str) -> CodeSent:
+        """Send a code to the person's phone; `device`: the token of this browser, where there was a log-in before."""
         body = {"document_number": number, "phone": phone, "captcha_id": captcha_id, "captcha_answer": answer}
+        body |= _token(device)
         return await self._backend.read(self._asker, "identity", CodeSent, "POST", "/login/codes", json=body)
 
     async def code_state(self, challenge_id: str) -> CodeState:
@@ -34,11 +35,15 @@ class LoginCalls:
         path = f"/login/codes/{challenge_id}/resend"
         return await self._backend.read(self._asker, "identity", CodeSent, "POST", path)
 
-    async def tokens(self, challenge_id: str, code: str) -> Tokens:
+    async def tokens(self, challenge_id: str, code: str, device: str) -> Tokens:
         """A session for the right code."""
-        body = {"challenge_id": challenge_id, "code": code}
+        body = {"challenge_id": challenge_id, "code": code, **_token(device)}
         return await self._backend.read(self._asker, "identity", Tokens, "POST", "/login/sessions", json=body)
 
     async def proof_code(self) -> CodeSent:
         """Send a code to who is logged in, for a fresh proof."""
         return await self._backend.read(self._asker, "identity", CodeSent, "POST", "/sessions/current/codes")
+
+
+def _token(device: str) -> dict[str, str]:
+    return {"device_token": device} if device else {}

@@ -126,6 +126,10 @@ class OwnFile:
         """Log out somewhere; `current`: here."""
         await self._backend.ask(self._asker, "identity", "DELETE", f"/sessions/{session_id}")
 
+    async def end_other_sessions(self) -> None:
+        """Log out everywhere but here, and forget all devices."""
+        await self._backend.ask(self._asker, "identity", "DELETE", "/sessions")
+
     async def looks(self, cursor: str) -> Page[Look]:
         """Who looked at the file, newest first."""
         query: dict[str, str | int] = {"cursor": cursor} if cursor else {}

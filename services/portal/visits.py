@@ -33,6 +33,8 @@ from services.portal.watch import Watch
 COOKIE_NAME = "__Host-portal"
 """Browsers take a Secure cookie over plain HTTP from loopback addresses: a local stack needs no other name."""
 LARGE_COOKIE = "__Host-large"
+DEVICE_COOKIE, DEVICE_SECONDS = "__Host-device", 180 * 24 * 3600
+"""Of a browser in which somebody logged in; how long it is worth something is identity's to say."""
 CSRF = "csrf"
 GIVEN_UP = "afresh"
 """In a page's address: without what was typed there before."""
@@ -255,6 +257,19 @@ class Visit:
     def remember(self, response: Response, cookie: str) -> None:
         """Give the browser a cookie that ends with it."""
         response.set_cookie(COOKIE_NAME, cookie, path="/", secure=True, httponly=True, samesite="lax")
+
+    @property
+    def device(self) -> str:
+        """The device token of this browser; empty before somebody logged in there."""
+        token = self.request.cookies.get(DEVICE_COOKIE, "")
+        return token if COOKIE.fullmatch(token) else ""
+
+    def remember_device(self, response: Response, token: str) -> None:
+        """Give the browser its device token: it stays when the session is over."""
+        if token:
+            response.set_cookie(
+                DEVICE_COOKIE, token, DEVICE_SECONDS, path="/", secure=True, httponly=True, samesite="lax"
+            )
 
     def go(self, path: str) -> Response:
         """On to another page, after a form."""

@@ -293,6 +293,11 @@ CASES = [
         CRITICAL | {"cause": "login_code"}, "one network guesses at many subjects: login_code", at="6m",
     ),
     Case(
+        "CodesOfOnePersonGuessed", event("code_guessing", "0x8 1x32", "noticed", "login"),
+        event("login", "0+9x40", "denied", "code_wrong"),  # of many people
+        CRITICAL | {"cause": "login"}, "a hundred codes of one person were wrong in a row: login", at="6m",
+    ),
+    Case(
         "ManyRebindings", event("certificate_rebinding", "0+1x100"),
         event("certificate_rebinding", "0 5x100") | event("certificate_rebinding", "0+3x100", "denied", "code_wrong"),
         WARNING, "60 certificates were bound to another phone within an hour", at="70m", step="1m",

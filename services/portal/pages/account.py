@@ -40,6 +40,19 @@ async def end(visit: PersonDep, session_id: Id) -> Response:
     return visit.go("/account/sessions?note=ended")
 
 
+@router.get("/account/sessions/end")
+async def back_to_all(visit: PersonDep) -> Response:
+    """Where that form stands."""
+    return visit.go("/account/sessions")
+
+
+@router.post("/account/sessions/end")
+async def end_others(visit: PersonDep) -> Response:
+    """Log out on all other devices, and forget them."""
+    await visit.own_file.end_other_sessions()
+    return visit.go("/account/sessions?note=ended_others")
+
+
 @router.get("/account/looks")
 async def looks(visit: PersonDep, cursor: Cursor = "") -> Response:
     """Who looked at the person's file, and why."""

@@ -77,8 +77,9 @@ async def start(visit: VisitDep) -> Response:
         return await _first_step(visit, form, scale=2 if action == "magnify" else 1)
     try:
         sent = await _calls(visit).send_code(
-            form.get("document_number", ""), form.get("phone", ""), form.get("captcha_id", ""), form.get("captcha", "")
-        )
+            form.get("document_number", ""), form.get("phone", ""), form.get("captcha_id", ""),
+            form.get("captcha", ""), visit.device,
+        )  # fmt: skip
     except AppError as error:
         return await _first_step(visit, form, error, scale=2 if form.get("scale") == "2" else 1)
     await _remember(visit, sent, own_path(form.get("next", "/")))
@@ -148,12 +149,13 @@ async def finish(visit: VisitDep) -> Response:
 
 
 async def _log_in(visit: Visit, pending: Pending) -> Response:
-    tokens = await _calls(visit).tokens(pending.challenge_id, code_of(visit.form))
+    tokens = await _calls(visit).tokens(pending.challenge_id, code_of(visit.form), visit.device)
     person = await OwnFile(visit.portal.backend, visit.asker.with_token(tokens.access_token)).basic()
     cookie = await visit.portal.sessions.open("practitioner", tokens.practitioner_id, person.name, tokens)
     await visit.portal.vault.drop(_key(visit))
     response = visit.go(pending.next)
     visit.remember(response, cookie)
+    visit.remember_device(response, tokens.device_token)
     return response
 
 

@@ -22,6 +22,7 @@ Action = Callable[..., Awaitable[Response]]
 ACTIONS: tuple[tuple[str, Action], ...] = (
     ("/file/signature/upload", signature.upload),
     ("/account/sessions/([0-9a-f-]{36})/end", account.end),
+    ("/account/sessions/end", account.end_others),
 )
 """Forms that wait for a proof, by the path they were sent to; its groups are the action's arguments."""
 router = APIRouter()

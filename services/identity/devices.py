@@ -1,0 +1,100 @@
+"""Known devices: where a person logged in before they have codes, tries and sends of their own (decision 0052).
+
+A device token gives these and nothing else: who has one still needs the code on the phone.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kit.clock import Clock
+from kit.ids import derived_id
+from kit.mongo import Conflict, Duplicate
+from kit.seal import keyed_hash
+from services.identity.store import MOST_DEVICES, Certificate, Device, Store
+
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the device has to show the next time, and the id under which the person is known there."""
+
+    token: str
+    id: str
+
+
+class Devices:
+    """One token a device, whoever logs in there; one document for each person who did."""
+
+    def __init__(self, store: Store, key: bytes, days: int, clock: Clock) -> None:
+        self._store, self._key, self._lasts, self._clock = store, key, timedelta(days=days), clock
+
+    async def seen(self, token: str | None) -> list[Device]:
+        """Who is known on the device with this token: one question, whoever is asked about afterwards."""
+        return await self._store.devices_with(self._hash(token), self._clock.now()) if token else []
+
+    async def remember(self, token: str | None, certificate: Certificate) -> Remembered:
+        """The person has logged in there. A token that is none of ours is replaced by one that nobody can know."""
+        if token is None or not await self._goes_on(token, certificate):
+            token = secrets.token_urlsafe(TOKEN_BYTES)
+        await self._keep(token, certificate)
+        for old in (await self._store.devices_of(certificate.practitioner_id, self._clock.now()))[MOST_DEVICES:]:
+            await self.forget(old.id)
+        return Remembered(token, self._id(token, certificate.practitioner_id))
+
+    async def _goes_on(self, token: str, certificate: Certificate) -> bool:
+        """Whether the device keeps its token: people are known by it, and this one is among them or never was."""
+        devices = await self.seen(token)
+        if known(devices, certificate):
+            return True
+        return bool(devices) and await self._store.devices.get(self._id(token, certificate.practitioner_id)) is None
+
+    async def _keep(self, token: str, certificate: Certificate) -> None:
+        person, now = certificate.practitioner_id, self._clock.now()
+        identity, by = self._id(token, person), f"practitioner:{certificate.practitioner_id}"
+        fields = {"bound_to": _bound(certificate), "expires_at": now + self._lasts}
+        try:
+            if before := await self._store.devices.get(identity):
+                again = before.following(at=now, by=by, action="used", **fields)
+                await self._store.devices.replace(again.model_copy(update={"history": before.history[:1]}))
+            else:
+                own = {"id": identity, "practitioner_id": person, "token_hash": self._hash(token)}
+                await self._store.devices.insert(Device.first(at=now, by=by, action="remembered", **own, **fields))
+        except (Conflict, Duplicate):  # two log-ins at once, of the same person on the same device
+            return
+
+    async def forget(self, device: str) -> None:
+        """The person says that it is not theirs any more."""
+        found = await self._store.devices.get(device)
+        if found is None or found.forgotten:
+            return
+        by = f"practitioner:{found.practitioner_id}"
+        forgotten = found.following(at=self._clock.now(), by=by, action="forgotten", forgotten=True)
+        try:
+            await self._store.devices.replace(forgotten)
+        except Conflict:  # used this very moment
+            await self.forget(device)
+
+    async def forget_all(self, person: str) -> None:
+        """All devices of a person."""
+        for device in await self._store.devices_of(person, self._clock.now()):
+            await self.forget(device.id)
+
+    def _id(self, token: str, person: str) -> str:
+        return derived_id("device", self._hash(token), person)
+
+    def _hash(self, token: str) -> str:
+        return keyed_hash(self._key, "device", token)
+
+
+def known(devices: Iterable[Device], certificate: Certificate) -> str | None:
+    """The id of the device, if the person of the certificate logged in there with the phone that they still have."""
+    person, bound_to = certificate.practitioner_id, _bound(certificate)
+    return next((each.id for each in devices if (each.practitioner_id, each.bound_to) == (person, bound_to)), None)
+
+
+def _bound(certificate: Certificate) -> str:
+    """Another phone or another certificate: no device is known any more."""
+    return f"{certificate.certificate_no}:{certificate.phone_index}"
