@@ -23,7 +23,7 @@ class Lines:
     A flood fills no disk, and one network's flood does not hide what others do.
     """
 
-    SECONDS, OF_NETWORK, OF_ALL = 60, 200, 1_000
+    SECONDS, OF_NETWORK, OF_ALL = 60, 1_000, 5_000
 
     def __init__(self, now: Now = time.monotonic) -> None:
         self._now, self._until = now, 0.0
