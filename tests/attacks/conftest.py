@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
+from kit.clock import SystemClock
 from tests.support.doors import identity
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage
@@ -33,7 +34,7 @@ def door(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch)
     @asynccontextmanager
     async def opened(**limits: int) -> AsyncIterator[From]:
         settings = {f"LIMITS__{name.upper()}": str(value) for name, value in limits.items()} | {"REDIS__URL": url}
-        async with identity(stack, monkeypatch, settings=settings) as http:
+        async with identity(stack, monkeypatch, SystemClock(), settings=settings) as http:
             yield lambda address: _called_from(http, address)
 
     return opened

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from kit import mongo
-from kit.clock import ManualClock
+from kit.clock import Clock, ManualClock
 from kit.process import Api
 from services.identity.settings import Settings as IdentitySettings
 from services.identity.wiring import api as identity_api
@@ -26,7 +26,7 @@ from tests.support.stack import RunningStack
 async def identity(
     stack: RunningStack,
     monkeypatch: pytest.MonkeyPatch,
-    clock: ManualClock | None = None,
+    clock: Clock | None = None,
     address: str = "127.0.0.1",
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[httpx2.AsyncClient]:
