@@ -8,7 +8,8 @@ from kit.errors import InvalidFields, NotFound
 from kit.ids import secret_id
 from kit.images import BadImage, Images
 from kit.seal import Sealer
-from services.identity.store import Practitioner, new_folder
+from services.identity.folders import new_folder
+from services.identity.store import Practitioner
 
 LONGEST = 640
 """Pixels; a card's picture has 358 × 441."""

@@ -15,7 +15,8 @@ from kit.ids import secret_id
 from kit.mongo import Database, Fields, translated
 from kit.reseal import Sealed
 from kit.seal import Sealer
-from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF, new_folder, portraits
+from services.identity.folders import new_folder, portraits
+from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 
 LOOSE = "portraits/"
 logger = log.get(__name__)

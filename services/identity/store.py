@@ -2,23 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from contracts.sessions import EndReason
 from kit.access import LOOKS, Look
 from kit.auth import ADMIN
 from kit.documents import Document, Entry
 from kit.erasure import Holding
-from kit.ids import derived_id, secret_id
-from kit.mongo import NEWEST, Collection, Database, Fields, Index
+from kit.ids import derived_id
+from kit.mongo import NEWEST, Collection, Database, Index
 from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Purpose, Sex
+from services.identity.folders import portrait_files
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 SESSIONS, ACCESSES, ERASURES, STAFF, CLIENTS = "sessions", "accesses", "erasures", "staff", "clients"
 DEVICES = "devices"
-PORTRAIT_FOLDERS = "people"
-"""What the folders of people's portraits begin with."""
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 FORGET_SESSIONS_SECONDS = 24 * 3600
 """After it ran out a session is kept to tell why it is over."""
@@ -228,25 +227,6 @@ class ErasureRequest(Document):
         return next((entry for entry in reversed(self.history) if entry.action in actions), None)
 
 
-def portraits(person: Fields) -> list[str]:
-    """The keys of every portrait a person ever had, out of their document with its history."""
-    entries = cast(list[Fields], person["history"])
-    changes = [change for entry in entries for change in cast(list[Fields], entry["changes"])]
-    keys = [change["new"] for change in changes if change["field"] == "portrait_key"]
-    return [str(key) for key in dict.fromkeys([*keys, person.get("portrait_key")]) if key]
-
-
-def new_folder() -> str:
-    """Where another person's portraits are kept."""
-    return f"{PORTRAIT_FOLDERS}/{secret_id()}"
-
-
-def _files(person: Fields) -> list[str]:
-    """How the keys of all portraits of a person begin: their folder, and each that lies outside."""
-    own = [f"{person['folder']}/"] if person.get("folder") else []
-    return own + [key for key in portraits(person) if not key.startswith(tuple(own))]
-
-
 TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
 """Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
 
@@ -257,7 +237,7 @@ HOLDINGS = (
     Holding(ACCESSES, indexed=True),
     Holding(LOOKS),
     Holding(CERTIFICATES),
-    Holding(PRACTITIONERS, person="_id", indexed=True, files=_files),
+    Holding(PRACTITIONERS, person="_id", indexed=True, files=portrait_files),
 )
 """What is held of people, in the order in which it is erased: nobody logs in or is found half erased."""
 

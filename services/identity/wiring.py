@@ -53,6 +53,7 @@ from services.identity.codes import Codes
 from services.identity.devices import Devices
 from services.identity.eraser import Eraser
 from services.identity.erasures import Erasures
+from services.identity.folders import PORTRAIT_FOLDERS
 from services.identity.handover import COMMAND, Handover
 from services.identity.imports import KIND, PractitionerImport
 from services.identity.keys import Keys
@@ -66,7 +67,7 @@ from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
 from services.identity.staff import ROLES, StaffAccounts
-from services.identity.store import HOLDINGS, PORTRAIT_FOLDERS, TOLD, Store, staff_id
+from services.identity.store import HOLDINGS, TOLD, Store, staff_id
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"

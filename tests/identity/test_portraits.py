@@ -19,7 +19,8 @@ from kit.blobs import Bucket
 from kit.clock import ManualClock
 from kit.ids import secret_id
 from kit.sweeper import GRACE, Sweeper
-from services.identity.store import PORTRAIT_FOLDERS, Store, new_folder, portraits
+from services.identity.folders import PORTRAIT_FOLDERS, new_folder, portraits
+from services.identity.store import Store
 from tests.support.erasing import have_erased
 from tests.support.portraits import make_loose
 from tests.support.problems import fields_of, problem

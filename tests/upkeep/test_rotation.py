@@ -27,7 +27,7 @@ from kit.seal import CannotOpen, Sealer
 from kit.settings import KeyRing
 from kit.sweeper import GRACE
 from services.identity import rotation
-from services.identity.store import portraits
+from services.identity.folders import portraits
 from tests.support import doors
 from tests.support.names import own_id, own_name
 from tests.support.portraits import make_loose
@@ -62,7 +62,7 @@ class OwnIdentity:
 
     async def call(self, method: str, path: str, **request: object) -> bytes:
         headers = bearer(self.issuer.issue(CLERK)) | WHY
-        async with doors.identity(self.stack, self.monkeypatch, SystemClock(), settings=self.settings()) as http:  # type: ignore[arg-type]
+        async with doors.identity(self.stack, self.monkeypatch, SystemClock(), settings=self.settings()) as http:
             response = await http.request(method, path, headers=headers, **request)  # type: ignore[arg-type]
             assert response.is_success, response.text
             return response.content
