@@ -75,7 +75,7 @@ identities identity records attachments signature | keep s3/s3.json
 for service in identity signature notify; do
     printf '{%s, "index_key": "%s"}\n' "$(ring)" "$(key)" | keep $service/seal
 done
-for service in records portal subscriptions; do printf '{%s}\n' "$(ring)" | keep $service/seal; done
+for service in records attachments portal subscriptions; do printf '{%s}\n' "$(ring)" | keep $service/seal; done
 printf '{"id": "records", "secret": "%s"}\n' "$(password)" | keep records/client # identity is told of it: see README
 printf '{%s}\n' "$(ring)" | keep identity/bus
 keep notify/bus <identity/bus

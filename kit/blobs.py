@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
@@ -83,11 +83,7 @@ class Bucket:
 
     async def named(self, key: str) -> bytes:
         """The bytes of an object that a document names. Raises `NotFound` when it is missing, and logs it."""
-        content = await self.get(key)
-        if content is None:
-            logger.error("an object that a document names is missing", object=key)
-            raise NotFound
-        return content
+        return existing(key, await self.get(key))
 
     async def stat(self, key: str) -> Stat | None:
         """What is known of the object, or None."""
@@ -110,7 +106,11 @@ class Bucket:
 
     async def older(self, prefix: str, than: datetime) -> dict[str, bool]:
         """All keys that begin with `prefix`, and whether they were last written before `than`."""
-        return await self._call(self._older, prefix, than)
+        return {key: at < than for key, at in (await self.written(prefix)).items()}
+
+    async def written(self, prefix: str) -> dict[str, datetime]:
+        """All keys that begin with `prefix`, in order, and when each was last written."""
+        return await self._call(self._written, prefix)
 
     async def _call(self, act: Callable[..., T], *arguments: object) -> T:
         try:
@@ -157,9 +157,18 @@ class Bucket:
         found = self._client.list_objects(self._name, prefix, recursive=True)
         return sorted(str(one.object_name) for one in found)  # SeaweedFS lists folder by folder: b/c before b-c
 
-    def _older(self, prefix: str, than: datetime) -> dict[str, bool]:
+    def _written(self, prefix: str) -> dict[str, datetime]:
         found = self._client.list_objects(self._name, prefix, recursive=True)
-        return {str(one.object_name): bool(one.last_modified and one.last_modified < than) for one in found}
+        written = {str(one.object_name): one.last_modified or datetime.now(UTC) for one in found}
+        return dict(sorted(written.items()))
+
+
+def existing(key: str, content: bytes | None) -> bytes:
+    """The content of an object that a document names. Raises `NotFound` when it is missing, and logs it."""
+    if content is None:
+        logger.error("an object that a document names is missing", object=key)
+        raise NotFound
+    return content
 
 
 @contextmanager
@@ -186,8 +195,15 @@ def _translated(act: Callable[..., T], *arguments: object) -> T:
 @asynccontextmanager
 async def connect(settings: BlobSettings) -> AsyncIterator[Bucket]:
     """The service's bucket. Connects lazily: opening never fails."""
+    with threads_of(settings) as threads:
+        yield Bucket(settings, threads)
+
+
+@contextmanager
+def threads_of(settings: BlobSettings) -> Iterator[ThreadPoolExecutor]:
+    """What a bucket's calls wait on."""
     threads = ThreadPoolExecutor(settings.connections, "s3")
     try:
-        yield Bucket(settings, threads)
+        yield threads
     finally:
         threads.shutdown(wait=False, cancel_futures=True)

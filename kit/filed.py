@@ -1,13 +1,15 @@
 """Documents that have files in the bucket: each in a folder of its own, which nobody can guess; one is the original."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, TypeVar
+from datetime import datetime
+from typing import ClassVar, Self, TypeVar
 
 from kit import log
-from kit.blobs import Bucket, Damaged
+from kit.blobs import Damaged
 from kit.documents import Document
 from kit.errors import Unavailable
 from kit.ids import secret_id
+from kit.sealed_bucket import SealedBucket
 
 T = TypeVar("T")
 TRIES = 2
@@ -33,15 +35,36 @@ class Filed(Document):
         return f"{self.folder}/original"
 
 
+class SealedFiled(Filed):
+    """A document whose files a `SealedBucket` keeps.
+
+    `sealed`: whether all of them are. Of documents from before that, they may lie there in clear, until they are sealed
+    by `reseal`. Whoever has only the bucket can't change what the document says.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {"sealed"}
+
+    sealed: bool = False
+
+    @classmethod
+    def first(cls, *, at: datetime, by: str, action: str, **fields: object) -> Self:
+        """Version 1, before its files are stored."""
+        return super().first(at=at, by=by, action=action, sealed=True, **fields)
+
+    async def file(self, key: str, bucket: SealedBucket) -> bytes:
+        """One of its files. Raises `NotFound`, `Damaged`, `Unavailable`."""
+        return await bucket.named(key, clear=not self.sealed)
+
+
 def folder_of(stored: Mapping[str, object]) -> list[str]:
     """How the keys of all files of a document as it is stored begin."""
     return [f"{stored['folder']}/"]
 
 
-async def original_of(document: Filed, bucket: Bucket) -> bytes | None:
+async def original_of(document: SealedFiled, bucket: SealedBucket) -> bytes | None:
     """The file as it came; None, and a line in the log, when it is not what was kept. Raises `Unavailable`."""
     try:
-        return await bucket.get(document.original)
+        return await bucket.get(document.original, clear=not document.sealed)
     except Damaged:
         logger.error("a file is not what was uploaded", document=document.id)
         return None

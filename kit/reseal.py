@@ -1,19 +1,27 @@
 """Sealing anew with the current key what was sealed with an older one, so that the older one can be taken out.
 
-In place: no new version, the text behind the seal is the same. Begun again it passes over what is done.
+In place: no new version, what is behind the seal is the same. Begun again it passes over what is done. Files that
+earlier versions stored in clear are sealed on the way.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from kit import log, mongo
+from kit import log, mongo, sealed_bucket
+from kit.blobs import Damaged
 from kit.mongo import Database, Fields, translated
 from kit.seal import Sealer
-from kit.settings import ServiceSettings, read
+from kit.sealed_bucket import SealedBucket
+from kit.settings import BlobSettings, ServiceSettings, read
 
 S = TypeVar("S", bound=ServiceSettings)
+AT_ONCE = 8
+"""Documents whose files are sealed at a time."""
+FETCHED = 500  # at a time: a cursor that rests for ten minutes is closed
+TOLD_EVERY = 1000
 logger = log.get(__name__)
 
 
@@ -51,6 +59,24 @@ class Sealed:
         return self.sealer.renew(value, context) if isinstance(value, str) else value
 
 
+@dataclass(frozen=True)
+class SealedFiles:
+    """The files of a collection's documents (`kit.filed.SealedFiled`), and the bucket that they are in."""
+
+    collection: str
+    blobs: BlobSettings
+    sealer: Sealer
+
+
+@dataclass
+class Progress:
+    """Of one pass over files: documents that were looked at, files and documents written, files that don't open."""
+
+    documents: int = 0
+    written: int = 0
+    damaged: int = 0
+
+
 async def reseal(database: Database, places: Sequence[Sealed]) -> int:
     """Seal anew all that needs it, until nothing does. Returns how many documents were written.
 
@@ -78,8 +104,81 @@ async def _pass(database: Database, collection: str, places: Sequence[Sealed]) -
     return written
 
 
-def command(name: str, settings: type[S], places: Callable[[S], Sequence[Sealed]]) -> Callable[[], None]:
-    """`python -m services.<name> reseal`."""
+async def reseal_files(database: Database, collection: str, bucket: SealedBucket) -> Progress:
+    """Seal anew all files that need it, until none does. Returns how the last pass went, `written` being of all.
+
+    A file that doesn't open is logged and left as it is. Files are replaced under their keys: who reads one meanwhile
+    gets it, as it was or as it is. One that is removed meanwhile may come back: its folder is nobody's then, and swept.
+    """
+    total = 0
+    while (progress := await _files_pass(database, collection, bucket)).written:
+        total += progress.written
+    progress.written = total
+    logger.info("all files are looked through", collection=collection, written=total, damaged=progress.damaged)
+    return progress
+
+
+async def _files_pass(database: Database, collection: str, bucket: SealedBucket) -> Progress:
+    progress = Progress()
+    with translated():
+        of = await database[collection].estimated_document_count()
+        async for some in _batches(database, collection):
+            await _all(_renew_files(database, collection, each, bucket, progress) for each in some)
+            progress.documents += len(some)
+            if progress.documents % TOLD_EVERY < AT_ONCE:
+                _tell(collection, progress, of)
+    _tell(collection, progress, of)
+    return progress
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Nothing goes on when one of them failed."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
+def _tell(collection: str, progress: Progress, of: int) -> None:
+    told = {"documents": progress.documents, "written": progress.written, "damaged": progress.damaged}
+    logger.info("files sealed anew", collection=collection, of=of, **told)
+
+
+async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fields]]:
+    batch: list[Fields] = []
+    async for document in database[collection].find({}).batch_size(FETCHED):
+        batch.append(document)
+        if len(batch) == AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _renew_files(
+    database: Database, collection: str, document: Fields, bucket: SealedBucket, progress: Progress
+) -> None:
+    """Then the document says that all of its files are sealed; unless somebody was quicker: in the next pass."""
+    sealed, written, damaged = bool(document.get("sealed")), 0, 0
+    for key in await bucket.keys(f"{document['folder']}/"):
+        try:
+            written += await bucket.renew(key, clear=not sealed)
+        except Damaged:
+            damaged += 1
+    if not sealed and not damaged:
+        guard = {"_id": document["_id"], "version": document["version"]}
+        await database[collection].replace_one(guard, {**document, "sealed": True})
+        written += 1
+    progress.written += written
+    progress.damaged += damaged
+
+
+def command(
+    name: str,
+    settings: type[S],
+    places: Callable[[S], Sequence[Sealed]] = lambda _: (),
+    files: Callable[[S], SealedFiles] | None = None,
+) -> Callable[[], None]:
+    """`python -m services.<name> reseal`. It ends with 1 when a file didn't open: the older key is still needed."""
 
     def run() -> None:
         """Seal with the current keys what was sealed with others: those can be taken out then."""
@@ -90,5 +189,14 @@ def command(name: str, settings: type[S], places: Callable[[S], Sequence[Sealed]
         made = read(settings)
         async with mongo.connect(made.mongo, name) as database:
             await reseal(database, places(made))
+            if files:
+                await _files(database, files(made))
 
     return run
+
+
+async def _files(database: Database, place: SealedFiles) -> None:
+    async with sealed_bucket.connect(place.blobs, place.sealer) as bucket:
+        progress = await reseal_files(database, place.collection, bucket)
+    if progress.damaged:
+        sys.exit(1)

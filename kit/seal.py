@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kit.settings import KeyRing
 
 NONCE_BYTES = 12
+BEGINS = re.compile(rb"[ -\-/-~]{1,100}\.")  # with a key's id, which has no dot
 
 
 class CannotOpen(ValueError):
@@ -53,9 +55,13 @@ class Sealer:
 
     def renew_bytes(self, sealed: bytes, context: str) -> bytes | None:
         """Like `renew`, for a file; None when there is nothing to do."""
-        if sealed.startswith(f"{self._current}.".encode()):
+        if self.is_current(sealed):
             return None
         return self.seal_bytes(self.open_bytes(sealed, context), context)
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether the current key sealed this file."""
+        return sealed.startswith(f"{self._current}.".encode())
 
     def _sealed(self, content: bytes, context: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -66,6 +72,11 @@ class Sealer:
             return self._ciphers[kid].decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode())
         except (KeyError, ValueError, InvalidTag) as error:
             raise _cannot_open(kid, context) from error
+
+
+def looks_sealed(content: bytes) -> bool:
+    """Whether it begins as `seal_bytes` makes files begin; no picture does."""
+    return BEGINS.match(content) is not None
 
 
 def _cannot_open(kid: str, context: str) -> CannotOpen:

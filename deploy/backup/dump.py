@@ -52,15 +52,16 @@ async def _database(settings: Settings, folder: Path, service: str, session: Ses
 
 
 async def copy_objects(settings: Settings, root: Path) -> dict[str, list[str]]:
-    """Copy what was not copied before. Returns the keys that there are, by service."""
-    found = {}
+    """Copy what was not copied as it is now. Returns the keys that there are, by service."""
+    found = dict[str, list[str]]()
     for service in (name for name, plan in PLANS.items() if plan.bucket):
         kept = Objects(root, service)
         async with blobs.connect(settings.bucket_of(service)) as bucket:
-            found[service] = await bucket.keys("")
-            for key in found[service]:
-                if not kept.has(key) and (content := await bucket.get(key)) is not None:
-                    kept.keep(key, content)
+            objects = await bucket.written("")
+            for key, written in objects.items():
+                if not kept.has(key, written) and (content := await bucket.get(key)) is not None:
+                    kept.keep(key, content, written)
+            found[service] = list(objects)
     return {service: [key for key in keys if Objects(root, service).has(key)] for service, keys in found.items()}
 
 

@@ -1,7 +1,7 @@
 """The files of a backup: BSON as mongodump writes it, objects under their keys, and a manifest with digests.
 
-<root>/objects/<service>/<key>    shared by all dumps: objects never change
-<root>/objects/<service>.sha256   their digests, as `sha256sum -c` reads them
+<root>/objects/<service>/<key>    shared by all dumps; its time is when the object was written
+<root>/objects/<service>.sha256   their digests, as `sha256sum` writes them; the last line about a key holds
 <root>/<time>/<database>/<collection>.bson, <root>/<time>/<service>.keys, <root>/<time>/manifest.json (written last)
 """
 
@@ -82,9 +82,10 @@ class Objects:
         self._digests = root / OBJECTS / f"{service}.sha256"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def has(self, key: str) -> bool:
-        """Whether it was copied before."""
-        return self._path(key).exists()
+    def has(self, key: str, written: datetime | None = None) -> bool:
+        """Whether it was copied before, as it was `written` then or later: what is sealed anew keeps its key."""
+        path = self._path(key)
+        return path.exists() and (written is None or path.stat().st_mtime_ns >= _nanoseconds(written))
 
     def _path(self, key: str) -> Path:
         """Where it lies. Raises `Damaged` for a key that isn't ours: one like `/etc/x` or `../x` leaves the folder."""
@@ -92,12 +93,13 @@ class Objects:
             raise Damaged(f"not a key of ours: {key!r}")
         return self.folder / key
 
-    def keep(self, key: str, content: bytes) -> None:
+    def keep(self, key: str, content: bytes, written: datetime) -> None:
         """Copy it: whole, or not at all."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f"{path.name}.new")
         fresh.write_bytes(content)
+        os.utime(fresh, ns=(_nanoseconds(written), _nanoseconds(written)))
         with self._digests.open("a") as digests:
             digests.write(f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(self._digests.parent)}\n")
         fresh.rename(path)
@@ -123,3 +125,7 @@ class Objects:
     def drop(self, key: str) -> None:
         """No dump names it any more."""
         self._path(key).unlink()
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000) * 1_000_000

@@ -172,7 +172,8 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
 
 def _attachments(stack: Stack, secrets: Secrets) -> Environment:
     records = f"http://{HOST}:{stack.ports.services['records'].api}"
-    return s3_environment(stack, secrets, "attachments") | {"RECORDS_URL": records}
+    seal = _ring("SEAL", secrets.attachments_seal)
+    return s3_environment(stack, secrets, "attachments") | seal | {"RECORDS_URL": records}
 
 
 def _signature(stack: Stack, secrets: Secrets) -> Environment:

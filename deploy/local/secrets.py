@@ -44,6 +44,7 @@ class Secrets(BaseModel):
     signature_seal: SealKeys = Field(default_factory=SealKeys.generate)
     subscriptions_seal: SealKeys = Field(default_factory=SealKeys.generate)
     records_seal: SealKeys = Field(default_factory=SealKeys.generate)
+    attachments_seal: SealKeys = Field(default_factory=SealKeys.generate)
     records_client_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
     bus: SealKeys
     codes_key: str

@@ -1,4 +1,4 @@
-"""`python -m services.attachments api|worker`."""
+"""`python -m services.attachments api|worker|reseal`."""
 
 from kit.process import main
 from services.attachments.wiring import SERVICE

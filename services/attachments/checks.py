@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping
 
 from kit import log, metrics
-from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.filed import original_of, tried
 from kit.images import BadImage, Images, Scan
 from kit.mongo import Conflict
+from kit.sealed_bucket import SealedBucket
 from services.attachments.domain import Measures, Rules, Verdict, faulty, judge
 from services.attachments.store import Attachment, Attachments
 
@@ -19,7 +19,9 @@ logger = log.get(__name__)
 class Checks:
     """Handles what the service told itself; each step may be done twice."""
 
-    def __init__(self, attachments: Attachments, bucket: Bucket, images: Images, rules: Rules, clock: Clock) -> None:
+    def __init__(
+        self, attachments: Attachments, bucket: SealedBucket, images: Images, rules: Rules, clock: Clock
+    ) -> None:
         self._attachments, self._bucket, self._images = attachments, bucket, images
         self._rules, self._clock = rules, clock
         metrics.begin(metrics.uploads, ["attachment"], ["accepted", "refused"])

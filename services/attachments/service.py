@@ -5,11 +5,12 @@ from contextlib import suppress
 
 from kit.access import Looks
 from kit.auth import Caller
-from kit.blobs import Bucket, Damaged
+from kit.blobs import Damaged
 from kit.clock import Clock
 from kit.errors import AppError, Hidden, NotFound, NotYours
 from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
+from kit.sealed_bucket import SealedBucket
 from services.attachments.domain import JPEG, WITH_SCAN
 from services.attachments.known_records import KnownRecord, KnownRecords
 from services.attachments.store import Attachment, Attachments
@@ -28,7 +29,7 @@ class AttachmentService:
     """A person's scans: they upload and delete their own; staff and clients look, and are written down."""
 
     def __init__(
-        self, attachments: Attachments, records: KnownRecords, bucket: Bucket, looks: Looks, clock: Clock
+        self, attachments: Attachments, records: KnownRecords, bucket: SealedBucket, looks: Looks, clock: Clock
     ) -> None:
         self._attachments, self._records, self._bucket = attachments, records, bucket
         self._looks, self._clock = looks, clock
@@ -94,11 +95,13 @@ class AttachmentService:
 
     async def image(self, caller: Caller, attachment_id: str) -> bytes:
         """The clean picture. Raises `NotFound` also for one that is not accepted."""
-        return await self._bucket.named((await self._accepted(caller, attachment_id)).image)
+        attachment = await self._accepted(caller, attachment_id)
+        return await attachment.file(attachment.image, self._bucket)
 
     async def thumbnail(self, caller: Caller, attachment_id: str) -> bytes:
         """The small clean picture."""
-        return await self._bucket.named((await self._accepted(caller, attachment_id)).thumbnail)
+        attachment = await self._accepted(caller, attachment_id)
+        return await attachment.file(attachment.thumbnail, self._bucket)
 
     async def original(self, caller: Caller, attachment_id: str) -> bytes:
         """The file as it came, whatever the verdict. Raises 403, `NotFound`, `Damaged`."""
@@ -107,7 +110,7 @@ class AttachmentService:
         if attachment is None:
             raise NotFound
         await self._looks.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
-        content = await self._bucket.named(attachment.original)
+        content = await attachment.file(attachment.original, self._bucket)
         if hashlib.sha256(content).hexdigest() != attachment.sha256:
             raise Damaged(attachment.original)
         return content

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from kit.settings import BlobSettings, HttpSettings, RetentionSettings, ServiceSettings
+from kit.settings import BlobSettings, HttpSettings, KeyRing, RetentionSettings, ServiceSettings
 from services.attachments.domain import Rules
 
 
@@ -15,11 +15,12 @@ class DoorSettings(HttpSettings):
 class Settings(ServiceSettings):
     """What attachments needs beside what every service does; `records_url` is the API of records.
 
-    Of two `sandboxes` one goes on while a hostile file keeps the other busy.
+    `seal` seals files in the bucket. Of two `sandboxes` one goes on while a hostile file keeps the other busy.
     """
 
     http: DoorSettings = DoorSettings()
     blobs: BlobSettings
+    seal: KeyRing
     retention: RetentionSettings = RetentionSettings()
     rules: Rules = Rules()
     records_url: str

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from kit.access import LOOKS
 from kit.erasure import Holding
-from kit.filed import Filed, folder_of
+from kit.filed import SealedFiled, folder_of
 from kit.mongo import Collection, Database, Index
 from services.attachments.domain import LIVE, Remark, State
 
@@ -19,7 +19,7 @@ TOLD = (COLLECTION,)
 HOLDINGS = (Holding(COLLECTION, files=folder_of), Holding(KNOWN_RECORDS), Holding(LOOKS))
 
 
-class Attachment(Filed):
+class Attachment(SealedFiled):
     """A scan."""
 
     ROOT: ClassVar[str] = FOLDERS

@@ -8,10 +8,9 @@ import httpx2
 
 from contracts.access import READERS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import blobs, images, mongo
+from kit import images, mongo, reseal, sealed_bucket
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
-from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import SystemClock
 from kit.consumer import Consumer
@@ -25,7 +24,10 @@ from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.removal import Purge, Removal, outlived
+from kit.reseal import SealedFiles
 from kit.sandbox import Limits, Sandbox
+from kit.seal import Sealer
+from kit.sealed_bucket import SealedBucket
 from kit.sweeper import Sweeper
 from services.attachments import consumers
 from services.attachments.api import Door, router
@@ -42,7 +44,7 @@ LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
 
 
 def _service(
-    database: Database, bucket: Bucket, http: httpx2.AsyncClient, attachments: Attachments, looks: Looks
+    database: Database, bucket: SealedBucket, http: httpx2.AsyncClient, attachments: Attachments, looks: Looks
 ) -> AttachmentService:
     known = KnownRecords.over(database, Neighbour("records", http))
     return AttachmentService(attachments, known, bucket, looks, SystemClock())
@@ -54,7 +56,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     clock = SystemClock()
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        blobs.connect(settings.blobs) as bucket,
+        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
         RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
     ):
@@ -77,7 +79,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     """The publisher, who listens to records, the check, erasures, the sweeper and the purge."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        blobs.connect(settings.blobs) as bucket,
+        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
         Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
@@ -105,4 +107,9 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
 
 
-SERVICE = Service(NAME, Settings, api, worker)
+def files(settings: Settings) -> SealedFiles:
+    """Where sealed files are."""
+    return SealedFiles(COLLECTION, settings.blobs, Sealer(settings.seal))
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, files=files)})

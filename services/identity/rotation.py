@@ -15,6 +15,7 @@ from kit.ids import secret_id
 from kit.mongo import Database, Fields, translated
 from kit.reseal import Sealed
 from kit.seal import Sealer
+from kit.sealed_bucket import OCTETS
 from services.identity.folders import new_folder, portraits
 from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 
@@ -38,28 +39,36 @@ def sealed(rest: Sealer, bus: Sealer) -> Sequence[Sealed]:
 
 
 async def renew_portraits(database: Database, bucket: Bucket, rest: Sealer) -> int:
-    """Seal portraits anew, those of before too, each under a new key: objects never change. Returns how many."""
+    """Seal portraits anew, in place; those that lie outside of a folder are moved into one. Returns how many."""
     count = 0
     with translated():
         async for person in database[PRACTITIONERS].find({}):
             folder = str(person.get("folder") or new_folder())
-            if renewed := await _renewed(person, folder, bucket, rest):
-                count += await _write(database, person | {"folder": folder}, bucket, renewed)
+            count += await _renew(person, bucket, rest)
+            if moved := await _moved(person, folder, bucket):
+                count += await _write(database, person | {"folder": folder}, bucket, moved)
     logger.info("portraits sealed anew", portraits=count)
     return count
 
 
-async def _renewed(person: Fields, folder: str, bucket: Bucket, rest: Sealer) -> dict[str, str]:
-    """The new key by the old one, of what was not sealed with the current key or lies outside of the folder."""
-    keys = {}
+async def _renew(person: Fields, bucket: Bucket, rest: Sealer) -> int:
+    """The document stays as it is: whoever writes it at this moment names the same keys."""
+    count = 0
     for key in portraits(person):
         content = await bucket.get(key)
-        anew = content and rest.renew_bytes(content, f"portrait:{person['_id']}")
-        if content and key.startswith(LOOSE):
-            anew = anew or content
-        if anew:
+        if content and (anew := rest.renew_bytes(content, f"portrait:{person['_id']}")):
+            await bucket.put(key, anew, OCTETS)
+            count += 1
+    return count
+
+
+async def _moved(person: Fields, folder: str, bucket: Bucket) -> dict[str, str]:
+    """The new key by the old one, of what lies outside of the folder."""
+    keys = {}
+    for key in portraits(person):
+        if key.startswith(LOOSE) and (content := await bucket.get(key)):
             keys[key] = f"{folder}/{secret_id()}"
-            await bucket.put(keys[key], anew, "application/octet-stream")
+            await bucket.put(keys[key], content, OCTETS)
     return keys
 
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping
 
 from kit import log, metrics
-from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.filed import original_of, tried
 from kit.images import BadImage
 from kit.mongo import Conflict
+from kit.sealed_bucket import SealedBucket
 from kit.sheets import Cut, Sheet, Sheets
 from services.signature.domain import Ink, Rules, Verdict, form_fault, judge, refused
 from services.signature.people import KnownPeople
@@ -23,8 +23,8 @@ class Checks:
     """Handles what the service told itself; each step may be done twice."""
 
     def __init__(
-        self, signatures: Signatures, forms: Forms, people: KnownPeople, bucket: Bucket, sheets: Sheets, key: bytes,
-        rules: Rules, clock: Clock,
+        self, signatures: Signatures, forms: Forms, people: KnownPeople, bucket: SealedBucket, sheets: Sheets,
+        key: bytes, rules: Rules, clock: Clock,
     ) -> None:  # fmt: skip
         self._signatures, self._forms, self._people, self._bucket = signatures, forms, people, bucket
         self._sheets, self._key, self._rules, self._clock = sheets, key, rules, clock

@@ -5,11 +5,11 @@ from contextlib import suppress
 
 from kit.access import Looks
 from kit.auth import Caller
-from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.errors import AppError, Hidden, NotFound
 from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
+from kit.sealed_bucket import SealedBucket
 from services.signature.domain import JPEG
 from services.signature.forms import SCOPE
 from services.signature.store import Signature, Signatures
@@ -22,7 +22,7 @@ def _being_checked() -> AppError:
 class SignatureService:
     """A person's signature: they upload their own; staff and clients look, and are written down."""
 
-    def __init__(self, signatures: Signatures, bucket: Bucket, looks: Looks, clock: Clock) -> None:
+    def __init__(self, signatures: Signatures, bucket: SealedBucket, looks: Looks, clock: Clock) -> None:
         self._signatures, self._bucket, self._looks, self._clock = signatures, bucket, looks, clock
 
     async def place(self, caller: Caller) -> str:
@@ -68,11 +68,13 @@ class SignatureService:
 
     async def scan(self, caller: Caller, person: str) -> bytes:
         """The straightened page of the signature in force. Raises `NotFound`."""
-        return await self._bucket.named((await self._accepted(caller, person)).scan)
+        signature = await self._accepted(caller, person)
+        return await signature.file(signature.scan, self._bucket)
 
     async def image(self, caller: Caller, person: str) -> bytes:
         """The signature in force alone: PNG with transparent ground. Raises `NotFound`."""
-        return await self._bucket.named((await self._accepted(caller, person)).image)
+        signature = await self._accepted(caller, person)
+        return await signature.file(signature.image, self._bucket)
 
     async def _of(self, caller: Caller, person: str) -> list[Signature]:
         owner = await self._looks.owner(caller, person, SCOPE, "signature", person)

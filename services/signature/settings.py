@@ -22,7 +22,8 @@ class FormSettings(BaseModel):
 class Settings(ServiceSettings):
     """What signature needs beside what every service does; `identity_url` is the API of identity.
 
-    The seal's keys seal document numbers, its index key also makes the codes that only we can print.
+    The seal's keys seal document numbers, and files in the bucket; its index key also makes the codes that only we can
+    print.
     """
 
     http: DoorSettings = DoorSettings()

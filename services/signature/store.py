@@ -8,7 +8,7 @@ from pydantic import Field
 from kit.access import LOOKS
 from kit.documents import Document
 from kit.erasure import Holding
-from kit.filed import Filed, folder_of
+from kit.filed import SealedFiled, folder_of
 from kit.mongo import NEWEST, Collection, Database, Index
 from services.signature.domain import FormState, Printed, Remark, State
 
@@ -45,7 +45,7 @@ class Form(Document):
         return Printed(self.practitioner_id, self.practitioner_version, self.expires_at)
 
 
-class Signature(Filed):
+class Signature(SealedFiled):
     """A scan of a signed form."""
 
     ROOT: ClassVar[str] = FOLDERS

@@ -8,10 +8,9 @@ import httpx2
 
 from contracts.access import READERS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import blobs, mongo, reseal
+from kit import mongo, reseal, sealed_bucket
 from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
-from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
 from kit.consumer import Consumer
@@ -24,9 +23,10 @@ from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
 from kit.removal import Purge, Removal, outlived
-from kit.reseal import Sealed
+from kit.reseal import Sealed, SealedFiles
 from kit.sandbox import Limits, Sandbox
 from kit.seal import Sealer
+from kit.sealed_bucket import SealedBucket
 from kit.sheets import Sheets
 from kit.sweeper import Sweeper
 from services.signature import consumers
@@ -49,7 +49,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
     """The HTTP API; `clock` is that of forms and signatures, tokens go by the system's."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        blobs.connect(settings.blobs) as bucket,
+        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
         RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
     ):
@@ -74,7 +74,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         yield Api(app, servers | indexes, [ended.follow])
 
 
-def _checks(settings: Settings, database: Database, bucket: Bucket, sandbox: Sandbox) -> Checks:
+def _checks(settings: Settings, database: Database, bucket: SealedBucket, sandbox: Sandbox) -> Checks:
     return Checks(
         Signatures(database), Forms(database), KnownPeople(database), bucket, Sheets(sandbox),
         settings.seal.index_key, settings.rules, SystemClock(),
@@ -86,7 +86,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     """The publisher, who listens to identity, the check, erasures, the sweeper and the purge."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        blobs.connect(settings.blobs) as bucket,
+        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
         Sandbox(1, Limits()) as sandbox,
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
@@ -118,4 +118,9 @@ def sealed(settings: Settings) -> list[Sealed]:
     return [Sealed(FORMS, "number_sealed", rest, lambda document: f"document_number:{document['_id']}")]
 
 
-SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed)})
+def files(settings: Settings) -> SealedFiles:
+    """Where sealed files are."""
+    return SealedFiles(SIGNATURES, settings.blobs, Sealer(settings.seal))
+
+
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed, files)})

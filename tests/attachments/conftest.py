@@ -8,8 +8,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit import blobs
-from kit.blobs import Bucket
+from kit import sealed_bucket
+from kit.sealed_bucket import SealedBucket
 from tests.support.people import Person
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
@@ -80,6 +80,6 @@ def another(new_person: Callable[[], Person]) -> Uploader:
 
 
 @pytest_asyncio.fixture
-async def bucket(stack: RunningStack) -> AsyncIterator[Bucket]:
-    async with blobs.connect(stack.blobs("attachments")) as opened:
+async def bucket(stack: RunningStack) -> AsyncIterator[SealedBucket]:
+    async with sealed_bucket.connect(stack.blobs("attachments"), stack.sealer("attachments")) as opened:
         yield opened

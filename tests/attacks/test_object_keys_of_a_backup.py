@@ -1,17 +1,24 @@
 """Whoever can write to a bucket, or to a backup's list of keys, can't make the backup write or read elsewhere."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.backup.files import Damaged, Objects
 
+WRITTEN = datetime(2026, 5, 4, tzinfo=UTC)
+
 
 @pytest.mark.parametrize("key", ["/etc/x", "../x", "a/../../x", "a//x", "./x", "a/.", "", "a\nb", "a\x00b"])
 def test_a_key_that_leaves_the_folder_is_refused(tmp_path: Path, key: str) -> None:
     (tmp_path / "x").write_text("secret")
     objects = Objects(tmp_path / "root", "attachments")
-    for call in (objects.has, objects.drop, lambda name: objects.keep(name, b"x"), lambda name: objects.get(name, "")):
+
+    def keep(name: str) -> None:
+        objects.keep(name, b"x", WRITTEN)
+
+    for call in (objects.has, objects.drop, keep, lambda name: objects.get(name, "")):
         with pytest.raises(Damaged):
             call(key)
     assert objects.all() == []
@@ -19,5 +26,5 @@ def test_a_key_that_leaves_the_folder_is_refused(tmp_path: Path, key: str) -> No
 
 def test_our_own_keys_are_kept(tmp_path: Path) -> None:
     objects, key = Objects(tmp_path, "attachments"), "scans/ab-01/original.jpg"
-    objects.keep(key, b"x")
+    objects.keep(key, b"x", WRITTEN)
     assert objects.get(key, objects.digests()[key]) == b"x"

@@ -16,7 +16,7 @@ from kit.errors import InvalidFields
 from kit.health import Standstill
 from kit.ids import derived_id, is_id, new_id
 from kit.log import REDACTED, redact
-from kit.seal import CannotOpen, Sealer, keyed_hash, same
+from kit.seal import CannotOpen, Sealer, keyed_hash, looks_sealed, same
 from kit.settings import KeyRing
 
 
@@ -51,6 +51,13 @@ def test_an_old_key_still_opens_and_the_new_one_seals() -> None:
     both = Sealer(ring("k2", k1=ONE, k2=TWO))
     assert both.open(old, "here") == "secret"
     assert both.seal("secret", "here").startswith("k2.")
+
+
+def test_a_sealed_file_is_told_from_a_picture_by_how_it_begins() -> None:
+    for kid in ("k1", "2026-11", "2026/11 b"):
+        assert looks_sealed(Sealer(ring(kid, **{kid: ONE})).seal_bytes(b"\xff\xd8\xff", "file:1"))
+    for picture in (b"\xff\xd8\xff\xe0 k1.", b"\x89PNG\r\n\x1a\n k1.", b""):
+        assert not looks_sealed(picture)
 
 
 def test_a_file_is_sealed_like_a_field() -> None:

@@ -1,0 +1,259 @@
+"""Files that earlier versions stored in clear, and those of a key that goes: sealed anew while they are read."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from deploy.local.secrets import random_key
+from deploy.local.stack import ROOT
+from kit import blobs, mongo, sealed_bucket
+from kit.auth import TokenIssuer
+from kit.blobs import Bucket, Damaged
+from kit.errors import Unavailable
+from kit.ids import secret_id
+from kit.mongo import Database
+from kit.reseal import reseal_files
+from kit.seal import Sealer, looks_sealed
+from kit.sealed_bucket import SealedBucket
+from kit.settings import KeyRing
+from tests.attachments.conftest import Uploader
+from tests.signature.conftest import Signer
+from tests.support.people import Person
+from tests.support.problems import problem
+from tests.support.scans import scan
+from tests.support.stack import RunningStack
+from tests.support.things import Things
+from tests.support.visits import Window
+from tests.upkeep.test_backup import backup
+
+SCANS, DOCUMENTS = 10, 30
+COLLECTIONS = {"attachments": "attachments", "signature": "signatures"}
+
+
+class Old:
+    """A service's documents and objects, as an earlier version left them."""
+
+    def __init__(self, database: Database, service: str, bucket: Bucket, sealed: SealedBucket) -> None:
+        self.documents = database[COLLECTIONS[service]]
+        self.bucket, self._sealed = bucket, sealed
+
+    async def document(self, identity: str) -> dict[str, Any]:
+        return dict(await self.documents.find_one({"_id": identity}) or {})
+
+    async def keys(self, identity: str) -> list[str]:
+        return await self.bucket.keys(f"{(await self.document(identity))['folder']}/")
+
+    async def lay_clear(self, identity: str) -> None:
+        """What the document names lies there in clear, and the document doesn't say that it is sealed."""
+        for key in await self.keys(identity):
+            await self.bucket.put(key, await self._sealed.named(key), "image/jpeg")
+        await self.documents.update_one({"_id": identity}, {"$unset": {"sealed": ""}})
+
+    async def sealed(self, identity: str) -> bool:
+        """Whether the document says so, and all of its objects are."""
+        objects = [await self.bucket.named(key) for key in await self.keys(identity)]
+        return (await self.document(identity)).get("sealed") is True and all(looks_sealed(each) for each in objects)
+
+
+@asynccontextmanager
+async def of_before(stack: RunningStack, service: str) -> AsyncIterator[Old]:
+    async with (
+        mongo.connect(stack.mongo, service) as database,
+        blobs.connect(stack.blobs(service)) as bucket,
+        sealed_bucket.connect(stack.blobs(service), stack.sealer(service)) as sealed,
+    ):
+        yield Old(database, service, bucket, sealed)
+
+
+async def reseal(stack: RunningStack, service: str) -> dict[str, Any]:
+    """By the command, as an operator does. Returns the last line that it logged."""
+    environment = os.environ | stack.environment(f"{service}-worker")
+    command = [sys.executable, "-m", f"services.{service}", "reseal"]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+async def accepted(uploader: Uploader, seed: int) -> str:
+    record = await uploader.record()
+    attachment = str((await uploader.sent(record, scan(72, seed=seed)))["attachment_id"])
+    assert (await uploader.verdict(record))["state"] == "accepted"
+    return attachment
+
+
+async def shown(uploader: Uploader, attachment: str) -> bytes:
+    answers = [await uploader.file(attachment, which) for which in ("image", "thumbnail")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    return b"".join(answer.content for answer in answers)
+
+
+async def test_scans_of_earlier_versions_are_served_and_sealed_while_they_are_read(
+    stack: RunningStack, person: Person
+) -> None:
+    uploader = Uploader(person)
+    scans = [await accepted(uploader, seed) for seed in range(SCANS)]
+    pictures = [await shown(uploader, each) for each in scans]
+    async with of_before(stack, "attachments") as old:
+        for each in scans:
+            await old.lay_clear(each)
+        versions = [(await old.document(each))["version"] for each in scans]
+        assert [await shown(uploader, each) for each in scans] == pictures
+
+        resealing, reads = asyncio.create_task(reseal(stack, "attachments")), 0
+        while not resealing.done():
+            assert await shown(uploader, scans[reads % SCANS]) == pictures[reads % SCANS]
+            reads += 1
+        told = await resealing
+        print(f"{reads} reads meanwhile; {told}")
+        assert reads > SCANS
+        assert all([await old.sealed(each) for each in scans])
+        assert [await shown(uploader, each) for each in scans] == pictures
+        assert [(await old.document(each))["version"] for each in scans] == versions
+        assert (await reseal(stack, "attachments"))["written"] == 0
+
+        key = (await old.keys(scans[0]))[0]
+        kept = await old.bucket.named(key)
+        await old.bucket.put(key, pictures[0], "image/jpeg")
+        problem(await uploader.file(scans[0]), 500, "internal_error")  # in clear it is accepted no more
+        await old.bucket.put(key, kept, "application/octet-stream")
+
+
+async def test_signatures_of_earlier_versions_are_served_and_sealed(
+    stack: RunningStack, window: Window, gateway: httpx2.AsyncClient, issuer: TokenIssuer
+) -> None:
+    citizen = await window.registered()
+    signer = Signer(Person(gateway, issuer, citizen.id), citizen)
+    signature = (await signer.judged(await signer.signed(Random(1))))["signature_id"]
+    files = [(await signer.file(which)).content for which in ("scan", "image")]
+    async with of_before(stack, "signature") as old:
+        await old.lay_clear(signature)
+        assert [(await signer.file(which)).content for which in ("scan", "image")] == files
+        await reseal(stack, "signature")
+        assert await old.sealed(signature)
+    assert [(await signer.file(which)).content for which in ("scan", "image")] == files
+
+
+async def test_a_scan_of_before_that_waits_is_judged(stack: RunningStack, person: Person) -> None:
+    """Its original lies there in clear when the worker of this version comes to it."""
+    uploader = Uploader(person)
+    attachment = await accepted(uploader, 1)
+    async with of_before(stack, "attachments") as old:
+        await old.lay_clear(attachment)
+        document = await old.document(attachment)
+        waiting = {**document, "state": "checking", "version": document["version"] + 1}
+        await old.documents.replace_one({"_id": attachment}, waiting)
+    verdict = await uploader.verdict(document["record_id"])
+    assert verdict["state"] == "accepted"
+    await shown(uploader, attachment)
+
+
+async def test_the_backup_takes_the_sealed_file_in_place_of_the_clear_one(
+    stack: RunningStack, person: Person, tmp_path: Path
+) -> None:
+    uploader = Uploader(person)
+    attachment = await accepted(uploader, 2)
+    picture = await shown(uploader, attachment)
+    async with of_before(stack, "attachments") as old:
+        await old.lay_clear(attachment)
+        first = (await backup(stack, "dump", str(tmp_path))).split(" ")[0]
+        keys = await old.keys(attachment)
+        copies = [tmp_path / "objects" / "attachments" / key for key in keys]
+        assert {copy.read_bytes()[:3] for copy in copies} == {b"\xff\xd8\xff"}
+        await reseal(stack, "attachments")
+        second = (await backup(stack, "dump", str(tmp_path))).split(" ")[0]
+        assert all(looks_sealed(copy.read_bytes()) for copy in copies), "no dump has it in clear any more"
+        for dump in (first, second):
+            for key in keys:
+                await old.bucket.delete(key)
+            assert "3 objects" in await backup(stack, "files", str(tmp_path), dump)
+            assert await shown(uploader, attachment) == picture
+
+
+class Files:
+    """Documents with a file each in a bucket, under keys of the test's own."""
+
+    def __init__(self, stack: RunningStack, database: Database) -> None:
+        self.database, self.settings = database, stack.blobs("attachments")
+        self.root, self.rings = f"test-{secret_id()}", {"k1": random_key(), "k2": random_key()}
+
+    @asynccontextmanager
+    async def opened(self, current: str, *others: str) -> AsyncIterator[SealedBucket]:
+        keys = {name: self.rings[name] for name in (current, *others)}
+        sealer = Sealer(KeyRing.model_validate({"keys": keys, "current": current}))
+        async with sealed_bucket.connect(self.settings, sealer) as bucket:
+            yield bucket
+
+    def key(self, number: int) -> str:
+        return f"{self.root}/{number}/original"
+
+    async def fill(self) -> None:
+        async with self.opened("k1") as bucket:
+            for number in range(DOCUMENTS):
+                await bucket.put(self.key(number), str(number).encode(), "image/jpeg")
+                document = {"_id": str(number), "version": 1, "folder": f"{self.root}/{number}", "sealed": True}
+                await self.database["files"].insert_one(document)
+
+    async def opened_by_new(self) -> int:
+        """How many need the old key no more."""
+        count = 0
+        async with self.opened("k2") as bucket:
+            for number in range(DOCUMENTS):
+                try:
+                    count += await bucket.get(self.key(number)) == str(number).encode()
+                except Damaged:
+                    continue
+        return count
+
+
+@pytest_asyncio.fixture
+async def files(stack: RunningStack, things: Things) -> AsyncIterator[Files]:
+    made = Files(stack, things.database)
+    await made.fill()
+    yield made
+    async with made.opened("k1") as bucket:
+        for key in await bucket.keys(f"{made.root}/"):
+            await bucket.delete(key)
+
+
+async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with files.opened("k2", "k1") as bucket:
+        left, renew = [DOCUMENTS // 3], bucket.renew
+
+        async def stops(key: str, clear: bool = False) -> bool:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Unavailable("killed")
+            return await renew(key, clear)
+
+        monkeypatch.setattr(bucket, "renew", stops)
+        with pytest.raises(Unavailable):
+            await reseal_files(files.database, "files", bucket)
+        monkeypatch.undo()
+        done = await files.opened_by_new()
+        assert 0 < done < DOCUMENTS
+        progress = await reseal_files(files.database, "files", bucket)
+        assert (progress.written, progress.damaged) == (DOCUMENTS - done, 0)
+        assert await files.opened_by_new() == DOCUMENTS
+        assert (await reseal_files(files.database, "files", bucket)).written == 0
+
+
+async def test_a_file_that_does_not_open_is_told_of_and_the_others_are_sealed(files: Files) -> None:
+    async with blobs.connect(files.settings) as raw:
+        await raw.put(files.key(0), await raw.named(files.key(1)), "application/octet-stream")
+    async with files.opened("k2", "k1") as bucket:
+        progress = await reseal_files(files.database, "files", bucket)
+    assert (progress.written, progress.damaged) == (DOCUMENTS - 1, 1)
+    assert await files.opened_by_new() == DOCUMENTS - 1
