@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from bench import backlog, consumer, endpoints, forms, hashing, imports, latency, logins, memory, pages, scans, table
+from bench import (
+    backlog,
+    consumer,
+    endpoints,
+    forms,
+    hashing,
+    imports,
+    latency,
+    logins,
+    memory,
+    pages,
+    scans,
+    sealing,
+    table,
+)
 from bench.stack import Stack
 
 ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
@@ -21,6 +35,7 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "pages": pages.rows,
     "forms": forms.rows,
     "scans": scans.rows,
+    "sealing": sealing.rows,
     "imports": imports.rows,
     "million": endpoints.million_rows,
 }

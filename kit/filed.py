@@ -1,8 +1,7 @@
 """Documents that have files in the bucket: each in a folder of its own, which nobody can guess; one is the original."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, TypeVar
 
 from kit import log
 from kit.blobs import Damaged
@@ -38,18 +37,17 @@ class Filed(Document):
 class SealedFiled(Filed):
     """A document whose files a `SealedBucket` keeps.
 
-    `sealed`: whether all of them are. Of documents from before that, they may lie there in clear, until they are sealed
-    by `reseal`. Whoever has only the bucket can't change what the document says.
+    `sealed`: whether all of them are. The files of an unsealed document are stored in clear until `reseal` has sealed
+    them. Whoever has only the bucket can't change what the document says.
     """
 
     BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {"sealed"}
 
     sealed: bool = False
 
-    @classmethod
-    def first(cls, *, at: datetime, by: str, action: str, **fields: object) -> Self:
-        """Version 1, before its files are stored."""
-        return super().first(at=at, by=by, action=action, sealed=True, **fields)
+    async def keep(self, key: str, content: bytes, content_type: str, bucket: SealedBucket) -> None:
+        """Store one of its files. Raises `Unavailable`."""
+        await bucket.put(key, content, content_type, clear=not self.sealed)
 
     async def file(self, key: str, bucket: SealedBucket) -> bytes:
         """One of its files. Raises `NotFound`, `Damaged`, `Unavailable`."""

@@ -16,13 +16,20 @@ OCTETS = "application/octet-stream"
 class SealedBucket(Bucket):
     """A bucket whose objects are sealed. Sealing is done on the threads that wait for S3.
 
-    `clear`, where an object is read: whether it may be one that an earlier version stored unsealed. Only the document
-    that names it can say so: otherwise an unsealed file put in its place would be served.
+    `clear`: whether the object may be unsealed (read), or must be (put), because its document is of an earlier version.
+    Only the document that names it can say so: otherwise an unsealed file put in its place would be served.
+    `seals_new`: whether the files of new documents are sealed; not while processes that can't open them still run.
     """
 
-    def __init__(self, settings: BlobSettings, threads: ThreadPoolExecutor, sealer: Sealer) -> None:
+    def __init__(
+        self, settings: BlobSettings, threads: ThreadPoolExecutor, sealer: Sealer, seals_new: bool = True
+    ) -> None:
         super().__init__(settings, threads)
-        self._sealer = sealer
+        self._sealer, self.seals_new = sealer, seals_new
+
+    async def put(self, key: str, content: bytes, content_type: str, clear: bool = False) -> None:
+        """Seal and store an object; one with the same key is replaced."""
+        await self._call(super()._put if clear else self._put, key, content, content_type)
 
     async def get(self, key: str, clear: bool = False) -> bytes | None:
         """What was put there, or None. Raises `Damaged`, and logs it, when it is something else or its key unknown."""
@@ -65,7 +72,7 @@ def _context(key: str) -> str:
 
 
 @asynccontextmanager
-async def connect(settings: BlobSettings, sealer: Sealer) -> AsyncIterator[SealedBucket]:
+async def connect(settings: BlobSettings, sealer: Sealer, seals_new: bool = True) -> AsyncIterator[SealedBucket]:
     """The service's bucket. Connects lazily: opening never fails."""
     with blobs.threads_of(settings) as threads:
-        yield SealedBucket(settings, threads, sealer)
+        yield SealedBucket(settings, threads, sealer, seals_new)

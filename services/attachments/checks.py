@@ -58,8 +58,8 @@ class Checks:
 
     async def _keep(self, attachment: Attachment, scan: Scan) -> None:
         await asyncio.gather(
-            self._bucket.put(attachment.image, scan.image, "image/jpeg"),
-            self._bucket.put(attachment.thumbnail, scan.thumbnail, "image/jpeg"),
+            attachment.keep(attachment.image, scan.image, "image/jpeg", self._bucket),
+            attachment.keep(attachment.thumbnail, scan.thumbnail, "image/jpeg", self._bucket),
         )
 
     async def remove_files(self, attachment_id: str) -> None:

@@ -57,8 +57,9 @@ class AttachmentService:
             at=self._clock.now(), by=caller.label, action="uploaded",
             id=new_id(), practitioner_id=record.practitioner_id, record_id=record.record_id, kind=record.kind,
             title=title, sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Attachment.new_folder(),
+            sealed=self._bucket.seals_new,
         )  # fmt: skip
-        await self._bucket.put(attachment.original, content, "image/jpeg")
+        await attachment.keep(attachment.original, content, "image/jpeg", self._bucket)
         try:
             await self._attachments.insert(attachment)
         except Duplicate:

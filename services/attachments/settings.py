@@ -15,12 +15,14 @@ class DoorSettings(HttpSettings):
 class Settings(ServiceSettings):
     """What attachments needs beside what every service does; `records_url` is the API of records.
 
-    `seal` seals files in the bucket. Of two `sandboxes` one goes on while a hostile file keeps the other busy.
+    `seal` seals files in the bucket; `seal_files` is off only while processes of a version that can't open them run.
+    Of two `sandboxes` one goes on while a hostile file keeps the other busy.
     """
 
     http: DoorSettings = DoorSettings()
     blobs: BlobSettings
     seal: KeyRing
+    seal_files: bool = True
     retention: RetentionSettings = RetentionSettings()
     rules: Rules = Rules()
     records_url: str

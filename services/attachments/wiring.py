@@ -56,7 +56,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     clock = SystemClock()
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
+        sealed_bucket.connect(settings.blobs, Sealer(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
     ):

@@ -76,8 +76,8 @@ class Checks:
 
     async def _keep(self, signature: Signature, page: bytes, cut: Cut) -> None:
         await asyncio.gather(
-            self._bucket.put(signature.scan, page, "image/jpeg"),
-            self._bucket.put(signature.image, cut.image, "image/png"),
+            signature.keep(signature.scan, page, "image/jpeg", self._bucket),
+            signature.keep(signature.image, cut.image, "image/png", self._bucket),
         )
 
     async def settle(self, practitioner_id: str) -> None:

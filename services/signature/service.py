@@ -40,8 +40,9 @@ class SignatureService:
         signature = Signature.first(
             at=self._clock.now(), by=caller.label, action="uploaded", id=new_id(), practitioner_id=practitioner_id,
             sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Signature.new_folder(),
+            sealed=self._bucket.seals_new,
         )  # fmt: skip
-        await self._bucket.put(signature.original, content, "image/jpeg")
+        await signature.keep(signature.original, content, "image/jpeg", self._bucket)
         try:
             await self._signatures.insert(signature)
         except Duplicate:

@@ -23,13 +23,14 @@ class Settings(ServiceSettings):
     """What signature needs beside what every service does; `identity_url` is the API of identity.
 
     The seal's keys seal document numbers, and files in the bucket; its index key also makes the codes that only we can
-    print.
+    print. `seal_files` is off only while processes of a version that can't open sealed files run.
     """
 
     http: DoorSettings = DoorSettings()
     blobs: BlobSettings
     retention: RetentionSettings = RetentionSettings()
     seal: SealSettings
+    seal_files: bool = True
     fonts: FontSettings = FontSettings()
     forms: FormSettings = FormSettings()
     rules: Rules = Rules()

@@ -49,7 +49,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
     """The HTTP API; `clock` is that of forms and signatures, tokens go by the system's."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
+        sealed_bucket.connect(settings.blobs, Sealer(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
     ):

@@ -31,6 +31,7 @@ from tests.attachments.conftest import Uploader
 from tests.signature.conftest import Signer
 from tests.support.people import Person
 from tests.support.problems import problem
+from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.things import Things
@@ -142,6 +143,25 @@ async def test_signatures_of_earlier_versions_are_served_and_sealed(
         await reseal(stack, "signature")
         assert await old.sealed(signature)
     assert [(await signer.file(which)).content for which in ("scan", "image")] == files
+
+
+async def test_while_processes_of_the_old_version_run_files_are_stored_as_they_read_them(
+    stack: RunningStack, processes: Processes, issuer: TokenIssuer, person: Person, tmp_path: Path
+) -> None:
+    async with (
+        processes.standby("attachments-api", "beside-old", tmp_path / "api.log", SEAL_FILES="false") as api,
+        httpx2.AsyncClient(base_url=api.api) as http,
+        of_before(stack, "attachments") as old,
+    ):
+        upgraded, record = Uploader(Person(http, issuer, person.id)), await Uploader(person).record()
+        attachment = str((await upgraded.sent(record, scan(72, seed=3)))["attachment_id"])
+        assert (await upgraded.verdict(record))["state"] == "accepted"
+        picture = await shown(upgraded, attachment)
+        stored = [await old.bucket.named(key) for key in await old.keys(attachment)]
+        assert {content[:3] for content in stored} == {b"\xff\xd8\xff"}, "by API and worker"
+        await reseal(stack, "attachments")
+        assert await old.sealed(attachment)
+        assert await shown(upgraded, attachment) == picture
 
 
 async def test_a_scan_of_before_that_waits_is_judged(stack: RunningStack, person: Person) -> None:

@@ -1,0 +1,47 @@
+"""Row: files that are put into the bucket and read again, sealed and in clear."""
+
+import time
+from statistics import median
+
+from bench.stack import Stack
+from bench.table import Row
+from deploy.local.secrets import random_key
+from kit import blobs, sealed_bucket
+from kit.blobs import Bucket
+from kit.ids import secret_id
+from kit.seal import Sealer
+from kit.settings import BlobSettings, KeyRing
+from tests.support.scans import scan
+
+ROUNDS, EACH, DEARER = 7, 40, 1.3
+KEYS = KeyRing.model_validate({"keys": {"k1": random_key()}, "current": "k1"})
+
+
+async def rows(stack: Stack) -> list[Row]:
+    """By turns, in one process; what S3 does is not counted."""
+    settings = BlobSettings.model_validate({**stack.file["s3"], "bucket": "attachments"})
+    jpeg, key, sealed, clear = scan(), f"bench-{secret_id()}", list[float](), list[float]()
+    async with (
+        blobs.connect(settings) as bucket,
+        sealed_bucket.connect(settings, Sealer(KEYS)) as ours,
+    ):
+        for _ in range(ROUNDS):
+            clear.append(await _cpu_ms(bucket, key, jpeg))
+            sealed.append(await _cpu_ms(ours, key, jpeg))
+        await bucket.delete(key)
+    return [_row(median(sealed), median(clear), len(jpeg))]
+
+
+async def _cpu_ms(bucket: Bucket, key: str, content: bytes) -> float:
+    used = time.process_time()
+    for _ in range(EACH):
+        await bucket.put(key, content, "image/jpeg")
+        if await bucket.get(key) != content:
+            raise RuntimeError("another file was read than was put")
+    return (time.process_time() - used) / EACH * 1000
+
+
+def _row(sealed: float, clear: float, size: int) -> Row:
+    texts = f"{sealed:.2f} ms", f"{clear:.2f} ms", f"≤ {DEARER} ×", f"{sealed / clear:.2f} ×"
+    name = f"a scan of {size / 1000:.0f} kB put into the bucket and read, sealed, CPU (in clear beside it)"
+    return Row(name, *texts, sealed / clear <= DEARER, {"ours": sealed, "bare": clear})
