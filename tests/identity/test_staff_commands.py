@@ -70,6 +70,18 @@ async def test_what_a_command_grants_is_in_the_log_that_is_kept(
     assert given["client_secret"] not in str(event)
 
 
+async def test_a_client_is_disabled_and_enabled(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
+    name, given = own_name("client"), {"client_secret": own_name("secret") * 3}
+    grant, login = {"grant_type": "client_credentials"}, (name, given["client_secret"])
+    assert (await command(stack, name, "--scopes", "records:read", given=given, of="client"))[0] == 0
+    for word, status in (("--disable", 401), ("--enable", 200)):
+        assert (await command(stack, name, word, of="client"))[0] == 0
+        answer = await gateway.post("/api/identity/oauth/token", data=grant, auth=login)
+        assert answer.status_code == status, answer.text
+    code, output = await command(stack, name, "--disable", "--enable", of="client")
+    assert (code, "say one of" in output) == (2, True), output
+
+
 async def test_what_makes_no_sense_is_refused(stack: RunningStack) -> None:
     for words in ((), ("--disable", "--enable"), ("--roles", "clerk", "--reset")):
         code, output = await command(stack, own_name("staff"), *words, given={})

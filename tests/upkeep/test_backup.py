@@ -21,7 +21,7 @@ from kit import blobs, kafka, mongo
 from kit.kafka import Record
 from services.identity.wiring import Parts
 from tests.attachments.conftest import Uploader
-from tests.support.erasing import forge, have_erased
+from tests.support.erasing import Colleague, forge, have_erased
 from tests.support.names import own_name
 from tests.support.people import EDUCATION, Person
 from tests.support.problems import problem
@@ -140,6 +140,8 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     people = {person.id for person in (*writers, me)}
     await eventually(lambda: agree(stack, people), 120, "all is told", pause=1)
 
+    waits = await window.registered()
+    assert (await Colleague(me.http, me.issuer).asks(waits.id)).status_code == 202
     accounts, left = inside.services.accounts, own_name("client")
     await accounts.keep_client(left, LEFT_SECRET, ["changes:read"], timedelta())
     dump = (await backup(stack, "dump", str(tmp_path))).split(" ")[0]
@@ -181,6 +183,8 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     assert await held_by(stack, forgotten) == set(), "who was erased after the dump stays erased"
     assert await document(stack, "identity", "practitioners", citizen.id), "a forged erasure is not restored"
     problem(await token(window.clerk.http, left), 401, "invalid_client")
+    waited = await Colleague(me.http, me.issuer).call("GET", waits.id)
+    assert waited.json()["state"] == "stopped", "whether somebody stopped it after the dump, nobody knows"
     assert not await document(stack, "identity", "practitioners", newcomer.id)
     window.clerk.tokens = {}  # sessions are not in a backup
     reason = {"X-Access-Reason": quote("核对备份")}
