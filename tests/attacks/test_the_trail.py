@@ -1,19 +1,23 @@
 """What attackers do is found in the security events, told apart from each other, and nobody is named in them."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from secrets import randbelow
 
 import httpx2
 import pytest
 
 from deploy.local.people import random_phone
+from kit.trail import Trail, TrailSettings
 from tests.support.events import Event, SecurityLog
 from tests.support.names import own_name
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD, Hire
 from tests.support.visits import WINDOW, Citizen, LoginPage, Window, another
+from tests.support.waiting import eventually
 
 STAFF, TOKEN = "/api/identity/staff/sessions", "/api/identity/oauth/token"
 Network = Callable[[], AbstractAsyncContextManager[tuple[httpx2.AsyncClient, str]]]
@@ -167,6 +171,33 @@ async def test_log_outs_and_a_stolen_refresh_token_are_told(
     ]  # fmt: skip
     assert ended["ended"] == session.tokens["session_id"]
     impersonal([ended, refused], first, *citizen.secrets)
+
+
+async def test_events_and_requests_are_kept_where_no_process_reaches_them(
+    network: Network, stack: RunningStack, events: SecurityLog, tmp_path: Path
+) -> None:
+    """What processes and gateway write here stands in for what Docker keeps of their containers."""
+    async with network() as (http, address):
+        answer = await http.get("/api/identity/sessions?q7planted7q")
+        assert await events.from_address(address)
+
+        async def logged() -> bool:
+            return address in stack.log("gateway").read_text(errors="replace")
+
+        await eventually(logged, 10, "the gateway logs the request")
+    settings = TrailSettings(containers=tmp_path, kept=tmp_path / "kept")
+    settings.kept.mkdir()
+    for name in ("identity-api", "gateway"):
+        lines = stack.log(name).read_text(errors="replace").splitlines(keepends=True)
+        entries = [json.dumps({"log": line, "stream": "stdout", "time": "2026-11-29T00:00:00Z"}) for line in lines]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}-json.log").write_text("\n".join([*entries, ""]))
+    Trail(settings).collect()
+    for name in ("security", "gateway"):
+        kept = (settings.kept / f"{name}-2026-11-29.jsonl").read_text().splitlines()
+        [line] = [line for line in kept if address in line]
+        assert answer.headers["X-Request-Id"] in line
+        assert "q7planted7q" not in line
 
 
 async def _subject(events: SecurityLog, name: str, cause: str, address: str) -> str:
