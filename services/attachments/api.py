@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from kit.errors import AppError, InvalidFields
 from kit.http import ACCESS_REASON, CallerDep, Id, In, Out, StrictRoute, bearer_token
+from kit.quotas import count, counted
 from kit.text import Text
 from kit.uploads import read_upload
 from services.attachments.domain import Remark, Rules, State
@@ -107,6 +108,7 @@ async def get_rules(door: DoorDep, response: Response) -> RulesOut:
 async def upload_attachment(door: DoorDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
     """The scan of a record; the verdict follows within a second."""
     record = await door.service.place(caller, bearer_token(request), record_id)
+    await count(request, caller, "uploads")
     upload = await read_upload(request, door.rules.limit_bytes, door.too_large)
     try:
         form = Form.model_validate(upload.fields)
@@ -131,6 +133,7 @@ async def delete_attachment(door: DoorDep, caller: CallerDep, record_id: Id) -> 
 @router.get(
     "/attachments/{attachment_id}/image",
     response_class=Response,
+    dependencies=[counted("downloads")],
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
@@ -142,6 +145,7 @@ async def get_image(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Resp
 @router.get(
     "/attachments/{attachment_id}/thumbnail",
     response_class=Response,
+    dependencies=[counted("downloads")],
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
@@ -153,6 +157,7 @@ async def get_thumbnail(door: DoorDep, caller: CallerDep, attachment_id: Id) -> 
 @router.get(
     "/attachments/{attachment_id}/original",
     response_class=Response,
+    dependencies=[counted("downloads")],
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )

@@ -7,7 +7,7 @@ from kit.access import Looks
 from kit.auth import Caller
 from kit.blobs import Damaged
 from kit.clock import Clock
-from kit.errors import AppError, Hidden, NotFound, NotYours
+from kit.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
 from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
 from kit.sealed_bucket import SealedBucket
@@ -18,6 +18,7 @@ from services.attachments.store import Attachment, Attachments
 SCOPE, ORIGINAL_SCOPE = "attachments:read", "attachments:original"
 
 
+WAIT_SECONDS = 10  # in which so many scans are usually checked
 NO_RECORD = "record_not_found", "没有找到该记录，可能已被删除"
 
 
@@ -29,13 +30,14 @@ class AttachmentService:
     """A person's scans: they upload and delete their own; staff and clients look, and are written down."""
 
     def __init__(
-        self, attachments: Attachments, records: KnownRecords, bucket: SealedBucket, looks: Looks, clock: Clock
-    ) -> None:
+        self, attachments: Attachments, records: KnownRecords, bucket: SealedBucket, looks: Looks, clock: Clock,
+        most_waiting: int,
+    ) -> None:  # fmt: skip
         self._attachments, self._records, self._bucket = attachments, records, bucket
-        self._looks, self._clock = looks, clock
+        self._looks, self._clock, self._most_waiting = looks, clock, most_waiting
 
     async def place(self, caller: Caller, token: str, record_id: str) -> KnownRecord:
-        """The record that a scan may be uploaded to now, before a byte of it is read. Raises 404, 403, 409."""
+        """The record that a scan may be uploaded to now, before a byte of it is read. Raises 404, 403, 409, 429."""
         if caller.kind != "practitioner":
             raise Hidden(*NO_RECORD)
         record = await self._records.find(record_id, token)
@@ -47,6 +49,8 @@ class AttachmentService:
             raise AppError(403, "kind_without_attachment", "这类记录不需要上传附件")
         if await self._attachments.of_record(record_id):
             raise _exists()
+        if await self._attachments.waiting(caller.subject, self._most_waiting) == self._most_waiting:
+            raise TooManyRequests(WAIT_SECONDS, f"已有 {self._most_waiting} 份附件等待检查", "waiting")
         return record
 
     async def upload(self, caller: Caller, record: KnownRecord, title: str, content: bytes) -> Attachment:

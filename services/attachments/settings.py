@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from kit.quotas import QuotaSettings
 from kit.settings import BlobSettings, HttpSettings, KeyRing, RetentionSettings, ServiceSettings
 from services.attachments.domain import Rules
 
@@ -12,6 +13,16 @@ class DoorSettings(HttpSettings):
     max_body_bytes: int = 100 * 1000 * 1000
 
 
+class Quotas(QuotaSettings):
+    """Of a person; `uploads_at_once`: scans that wait for their check, and uploads within ten seconds."""
+
+    uploads_at_once: int = Field(default=20, ge=1)
+    uploads_per_hour: int = Field(default=300, ge=1)
+    uploads_per_day: int = Field(default=1_000, ge=1)
+    downloads_per_hour: int = Field(default=5_000, ge=1)
+    downloads_per_day: int = Field(default=20_000, ge=1)
+
+
 class Settings(ServiceSettings):
     """What attachments needs beside what every service does; `records_url` is the API of records.
 
@@ -20,6 +31,7 @@ class Settings(ServiceSettings):
     """
 
     http: DoorSettings = DoorSettings()
+    quotas: Quotas = Quotas()
     blobs: BlobSettings
     seal: KeyRing
     seal_files: bool = True

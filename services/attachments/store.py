@@ -58,7 +58,8 @@ class Attachments:
             [("record_id", 1)], unique=True, partialFilterExpression={"state": {"$in": list(LIVE)}}, name="one_live"
         )
         deleted = Index([("updated_at", 1)], partialFilterExpression={"state": "deleted"}, name="deleted")
-        indexes = [deleted, one_live, Index([("sha256", 1)]), Index([("folder", 1)])]
+        waiting = Index([("practitioner_id", 1)], partialFilterExpression={"state": "checking"}, name="waiting")
+        indexes = [deleted, waiting, one_live, Index([("sha256", 1)]), Index([("folder", 1)])]
         self._collection = Collection(database, COLLECTION, Attachment, indexes)
         self.prepare = self._collection.prepare
         self.insert = self._collection.insert
@@ -72,6 +73,11 @@ class Attachments:
     async def of_record(self, record_id: str) -> Attachment | None:
         """The record's attachment, unless it is deleted."""
         return await self._collection.find_one({"record_id": record_id, "state": {"$in": list(LIVE)}})
+
+    async def waiting(self, practitioner_id: str, most: int) -> int:
+        """How many of a person's scans wait for their check, counted up to `most`."""
+        query = {"practitioner_id": practitioner_id, "state": "checking"}
+        return len(await self._collection.find(query, sort=[("practitioner_id", 1)], limit=most))
 
     async def used_by_another(self, sha256: str, practitioner_id: str) -> bool:
         """Whether somebody else ever uploaded the same file."""

@@ -23,6 +23,7 @@ from kit.mongo import Database
 from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.quotas import Quotas
 from kit.removal import Purge, Removal, outlived
 from kit.reseal import SealedFiles
 from kit.sandbox import Limits, Sandbox
@@ -44,10 +45,12 @@ LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
 
 
 def _service(
-    database: Database, bucket: SealedBucket, http: httpx2.AsyncClient, attachments: Attachments, looks: Looks
-) -> AttachmentService:
+    settings: Settings, database: Database, bucket: SealedBucket, http: httpx2.AsyncClient, attachments: Attachments,
+    looks: Looks,
+) -> AttachmentService:  # fmt: skip
     known = KnownRecords.over(database, Neighbour("records", http))
-    return AttachmentService(attachments, known, bucket, looks, SystemClock())
+    most = settings.quotas.uploads_at_once
+    return AttachmentService(attachments, known, bucket, looks, SystemClock(), most)
 
 
 @asynccontextmanager
@@ -63,8 +66,9 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         attachments, looks = Attachments(database), Looks(database, clock, READERS)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        door = Door(_service(database, bucket, http, attachments, looks), settings.rules)
+        door = Door(_service(settings, database, bucket, http, attachments, looks), settings.rules)
         app = create_app(NAME, "附件", settings, verifier, router, door)
+        app.state.quotas = Quotas(redis.limits, settings.quotas)
         indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
         servers: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),
@@ -91,7 +95,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         groups = [consumers.RECORDS, consumers.CHECKS, consumers.ERASURES]
         confirmed = confirmed_over_http(settings.tokens.erased_url)
         erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket, confirmed=confirmed)
-        service = _service(database, bucket, http, attachments, looks)
+        service = _service(settings, database, bucket, http, attachments, looks)
         tables = {
             (consumers.RECORDS, *consumers.RECORD_TOPICS): erasure.guarded(consumers.records(service)),
             (consumers.CHECKS, *consumers.CHECK_TOPICS): erasure.guarded(consumers.checks(checks)),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from kit.pdf import FontSettings
+from kit.quotas import QuotaSettings
 from kit.settings import HttpSettings, KafkaSettings, KeyRing, ProcessSettings
 
 ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]
@@ -26,6 +27,13 @@ class SessionSettings(BaseModel):
     fresh_seconds: int = 600
 
 
+class Quotas(QuotaSettings):
+    """Of a person: all their data as ZIP, JSON or PDF."""
+
+    exports_per_hour: int = Field(default=30, ge=1)
+    exports_per_day: int = Field(default=100, ge=1)
+
+
 class Settings(ProcessSettings):
     """What the portal needs beside what every process does: the addresses of the services, keys for what it keeps.
 
@@ -34,6 +42,7 @@ class Settings(ProcessSettings):
     """
 
     http: DoorSettings = DoorSettings()
+    quotas: Quotas = Quotas()
     services: dict[ServiceName, str]
     seal: KeyRing
     sessions: SessionSettings = SessionSettings()

@@ -19,6 +19,7 @@ from kit.errors import AppError, Hidden, Unavailable
 from kit.http import client_address
 from kit.pages import StaticFiles, Templates
 from kit.pdf import Printer
+from kit.quotas import Quotas
 from kit.seal import CannotOpen, Sealer
 from kit.uploads import read_form
 from services.portal.backend import Asker, Backend, Refused
@@ -86,6 +87,7 @@ class Portal:
     watch: Watch
     letters: Letters
     reader: str | None
+    quotas: Quotas
 
 
 @dataclass

@@ -12,6 +12,7 @@ from kit.ended_sessions import EndedSessions
 from kit.pages import StaticFiles, Templates, create_app
 from kit.pdf import Printer
 from kit.process import Api, Service
+from kit.quotas import Quotas
 from kit.seal import Sealer
 from services.portal import words
 from services.portal.backend import Backend
@@ -66,7 +67,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
             static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
             watch=watch, letters=Letters(settings.kafka, clock), reader=settings.reader_origin,
-            fresh_seconds=settings.sessions.fresh_seconds,
+            fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas),
         )  # fmt: skip
         security.begin("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)

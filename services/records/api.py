@@ -25,6 +25,7 @@ from kit.http import (
     etag,
     write_cursor,
 )
+from kit.quotas import counted
 from services.records.code_tables import CODE_TABLES, Code, codes
 from services.records.domain import FieldDescription, Kind, MaintainedBy
 from services.records.kinds import KINDS
@@ -126,7 +127,7 @@ async def list_records(
     return Page(items=[RecordOut.of(record) for record in records], next_cursor=write_cursor(following))
 
 
-@router.post("/practitioners/{practitioner_id}/records", status_code=201)
+@router.post("/practitioners/{practitioner_id}/records", status_code=201, dependencies=[counted("records")])
 async def create_record(
     service: ServiceDep,
     caller: CallerDep,
@@ -142,7 +143,7 @@ async def create_record(
     return RecordOut.of(record)
 
 
-@router.post("/practitioners/{practitioner_id}/records/check", status_code=204)
+@router.post("/practitioners/{practitioner_id}/records/check", status_code=204, dependencies=[counted("records")])
 async def check_record(service: ServiceDep, caller: CallerDep, practitioner_id: PersonId, body: NewRecord) -> None:
     """Whether these data would be taken, for a form that knows of an error itself: all are reported at once."""
     await service.check(caller, practitioner_id, body.kind, body.data)
@@ -156,7 +157,7 @@ async def get_record(service: ServiceDep, caller: CallerDep, record_id: Id, resp
     return RecordOut.of(record)
 
 
-@router.put("/records/{record_id}")
+@router.put("/records/{record_id}", dependencies=[counted("records")])
 async def change_record(
     service: ServiceDep,
     caller: CallerDep,
@@ -174,7 +175,7 @@ async def change_record(
     return RecordOut.of(record)
 
 
-@router.delete("/records/{record_id}", status_code=204)
+@router.delete("/records/{record_id}", status_code=204, dependencies=[counted("records")])
 async def delete_record(service: ServiceDep, caller: CallerDep, record_id: Id, version: ExpectedVersion) -> None:
     """Delete a record; `If-Match` names the version that is deleted."""
     try:

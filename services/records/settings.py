@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from kit.quotas import QuotaSettings
 from kit.settings import BlobSettings, ClientSettings, KeyRing, RetentionSettings, ServiceSettings
 
 
@@ -12,6 +13,13 @@ class SourceGrant(BaseModel):
     kinds: list[str] = []
 
 
+class Quotas(QuotaSettings):
+    """Of a person: records that are created, changed, deleted or checked. Rows of imports are not counted."""
+
+    records_per_hour: int = Field(default=2_000, ge=1)
+    records_per_day: int = Field(default=5_000, ge=1)
+
+
 class Settings(ServiceSettings):
     """What imports need beside what every service does: `identity_url` is the API that knows whose a document is.
 
@@ -20,6 +28,7 @@ class Settings(ServiceSettings):
     """
 
     seal: KeyRing
+    quotas: Quotas = Quotas()
     blobs: BlobSettings
     identity_url: str
     client: ClientSettings

@@ -24,6 +24,7 @@ from kit.imports import FOLDERS, Files, Imports
 from kit.neighbour import Neighbour, OwnToken
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.quotas import Quotas
 from kit.removal import Purge, Removal, outlived
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
@@ -58,6 +59,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
+        app.state.quotas = Quotas(redis.limits, settings.quotas)
         files = Files(bucket, Sealer(settings.seal))
         door = ImportDoor(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", door)

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from kit.errors import AppError, InvalidFields
 from kit.http import ACCESS_REASON, CallerDep, FreshCallerDep, Id, In, Out, PersonId, StrictRoute, bearer_token
+from kit.quotas import count, counted
 from kit.uploads import read_upload
 from services.signature.domain import Remark, Rules, State
 from services.signature.forms import FormService
@@ -99,14 +100,20 @@ DoorDep = Annotated[Door, Depends(_door)]
 router = APIRouter(prefix="/api/signature", route_class=StrictRoute)
 
 
-@router.post("/practitioners/me/forms", status_code=201)
+@router.post("/practitioners/me/forms", status_code=201, dependencies=[counted("exports")])
 async def make_form(door: DoorDep, caller: CallerDep, request: Request) -> FormOut:
     """The form 签名信息采集表, to be printed, signed, scanned and uploaded."""
     form = await door.forms.make(caller, bearer_token(request))
     return FormOut(form_id=form.id, expires_at=form.expires_at, pdf_url=f"{router.prefix}/forms/{form.id}.pdf")
 
 
-@router.get("/forms/{form_id}.pdf", response_class=Response, responses=PDF_ANSWER, openapi_extra=ACCESS_REASON)
+@router.get(
+    "/forms/{form_id}.pdf",
+    response_class=Response,
+    dependencies=[counted("exports")],
+    responses=PDF_ANSWER,
+    openapi_extra=ACCESS_REASON,
+)
 async def get_form(door: DoorDep, caller: CallerDep, form_id: Id) -> Response:
     """The form as PDF, A4."""
     return _file(await door.forms.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
@@ -116,6 +123,7 @@ async def get_form(door: DoorDep, caller: CallerDep, form_id: Id) -> Response:
 async def upload_signature(door: DoorDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
     """The signed form, scanned or photographed; the verdict follows within some seconds. Asks for a fresh proof."""
     person = await door.signatures.place(caller)
+    await count(request, caller, "uploads")
     upload = await read_upload(request, door.rules.limit_bytes + 1, door.too_large)
     try:
         UploadIn.model_validate(upload.fields)
@@ -133,6 +141,7 @@ async def get_signature(door: DoorDep, caller: CallerDep, practitioner_id: Perso
 @router.get(
     "/practitioners/{practitioner_id}/signature/scan",
     response_class=Response,
+    dependencies=[counted("downloads")],
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
@@ -144,6 +153,7 @@ async def get_scan(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) 
 @router.get(
     "/practitioners/{practitioner_id}/signature/image",
     response_class=Response,
+    dependencies=[counted("downloads")],
     responses=PNG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )

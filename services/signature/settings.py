@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from kit.pdf import FontSettings
+from kit.quotas import QuotaSettings
 from kit.settings import BlobSettings, HttpSettings, RetentionSettings, SealSettings, ServiceSettings
 from services.signature.domain import Rules
 
@@ -19,6 +20,17 @@ class FormSettings(BaseModel):
     lifetime_days: int = Field(default=180, ge=1)
 
 
+class Quotas(QuotaSettings):
+    """Of a person; exports are forms that are made and printed."""
+
+    uploads_per_hour: int = Field(default=300, ge=1)
+    uploads_per_day: int = Field(default=1_000, ge=1)
+    downloads_per_hour: int = Field(default=5_000, ge=1)
+    downloads_per_day: int = Field(default=20_000, ge=1)
+    exports_per_hour: int = Field(default=30, ge=1)
+    exports_per_day: int = Field(default=100, ge=1)
+
+
 class Settings(ServiceSettings):
     """What signature needs beside what every service does; `identity_url` is the API of identity.
 
@@ -27,6 +39,7 @@ class Settings(ServiceSettings):
     """
 
     http: DoorSettings = DoorSettings()
+    quotas: Quotas = Quotas()
     blobs: BlobSettings
     retention: RetentionSettings = RetentionSettings()
     seal: SealSettings

@@ -22,6 +22,7 @@ from kit.mongo import Database
 from kit.neighbour import Neighbour
 from kit.process import Api, Service, Worker
 from kit.publisher import Publisher
+from kit.quotas import Quotas
 from kit.removal import Purge, Removal, outlived
 from kit.reseal import Sealed, SealedFiles
 from kit.sandbox import Limits, Sandbox
@@ -64,6 +65,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         )  # fmt: skip
         door = Door(made, SignatureService(signatures, bucket, looks, clock), settings.rules)
         app = create_app(NAME, "签名", settings, verifier, router, door)
+        app.state.quotas = Quotas(redis.limits, settings.quotas)
         indexes = {"forms": forms.prepare, "signatures": signatures.prepare, "looks": looks.prepare}
         servers: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),

@@ -69,6 +69,16 @@ ProvedDep = Annotated[Visit, Depends(_proved)]
 """A practitioner who proved a short while ago who they are."""
 
 
+async def _exporting(visit: ProvedDep) -> Visit:
+    if visit.session:
+        await visit.portal.quotas.admit("exports", visit.session.kind, visit.session.subject)
+    return visit
+
+
+ExportingDep = Annotated[Visit, Depends(_exporting)]
+"""The same, who has some of their quota of exports left."""
+
+
 @router.get("/account/download")
 async def download(visit: ProvedDep) -> Response:
     """In which forms the data may be had."""
@@ -76,7 +86,7 @@ async def download(visit: ProvedDep) -> Response:
 
 
 @router.get("/account/download.zip")
-async def download_zip(visit: ProvedDep) -> Response:
+async def download_zip(visit: ExportingDep) -> Response:
     """Everything: data, document and pictures."""
     file, now = await file_of(visit), visit.portal.clock.now()
     pictures = pictures_of(file)
@@ -86,14 +96,14 @@ async def download_zip(visit: ProvedDep) -> Response:
 
 
 @router.get("/account/download.json")
-async def download_json(visit: ProvedDep) -> Response:
+async def download_json(visit: ExportingDep) -> Response:
     """All the person's data, as the services keep them."""
     now = visit.portal.clock.now()
     return Response(await _json(visit, now), headers=_named("json", now), media_type="application/json")
 
 
 @router.get("/account/download.pdf")
-async def download_pdf(visit: ProvedDep) -> Response:
+async def download_pdf(visit: ExportingDep) -> Response:
     """The same for reading and printing."""
     file, now = await file_of(visit), visit.portal.clock.now()
     return Response(await _pdf(visit, file, now), headers=_named("pdf", now), media_type="application/pdf")

@@ -1,0 +1,120 @@
+"""One account can't use up what others need: uploads and their checks, downloads, exports, writes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import httpx2
+import pytest
+
+from kit import mongo
+from kit.auth import TokenIssuer
+from kit.cache import RedisServer
+from kit.errors import TooManyRequests
+from kit.quotas import QuotaSettings
+from kit.sealed_bucket import SealedBucket
+from services.attachments.settings import Quotas as ScanQuotas
+from services.portal.settings import Quotas as PortalQuotas
+from services.records.settings import Quotas as RecordQuotas
+from tests.attachments.conftest import Uploader, bucket
+from tests.support.events import SecurityLog
+from tests.support.names import own_id
+from tests.support.people import Person
+from tests.support.portal import member_of
+from tests.support.problems import problem, told_to_wait
+from tests.support.processes import Processes
+from tests.support.scans import scan
+from tests.support.stack import RunningStack
+from tests.support.visits import LoginPage, Window
+
+__all__ = ["bucket"]
+MOST, MORE = ScanQuotas().uploads_at_once, 4
+UseUp = Callable[[str, QuotaSettings, str, str], Awaitable[None]]
+
+
+@pytest.fixture
+def use_up(stack: RunningStack) -> UseUp:
+    """As if this person had done as much of something at a service as they may within the hour."""
+
+    async def used(service: str, settings: QuotaSettings, quota: str, person: str) -> None:
+        hourly = [rule for rule in settings.rules(quota) if rule.seconds == 3600]
+        async with RedisServer(stack.redis, service) as redis:
+            with suppress(TooManyRequests):  # some of it is used up
+                await redis.limits.hit(hourly, quota, f"practitioner:{person}", sentence="", cost=hourly[0].amount)
+
+    return used
+
+
+async def kept(stack: RunningStack, bucket: SealedBucket, person: str) -> tuple[int, int]:
+    """Documents and originals of this person's scans."""
+    async with mongo.connect(stack.mongo, "attachments") as database:
+        folders = [one["folder"] async for one in database["attachments"].find({"practitioner_id": person})]
+    originals = [await bucket.stat(f"{folder}/original") for folder in folders]
+    return len(folders), len([one for one in originals if one])
+
+
+async def test_a_flood_of_scans_does_not_fill_the_queue_of_checks(
+    stack: RunningStack, processes: Processes, new_person: Callable[[], Person], bucket: SealedBucket
+) -> None:
+    attacker, neighbour = Uploader(new_person()), Uploader(new_person())
+    records = [await attacker.record() for _ in range(MOST + MORE + 1)]
+    before = set(await bucket.keys("scans/"))
+    async with processes.down("attachments-worker"):
+        flood = [attacker.send(each, scan(72, seed=7)) for each in records[:-1]]
+        answers = await asyncio.gather(*flood)
+        refused = [answer for answer in answers if answer.status_code != 202]
+        assert len(refused) == MORE
+        for answer in refused:
+            told_to_wait(answer)
+        another = problem(await attacker.send(records[-1], scan(72, seed=7)), 429, "too_many_requests")
+        assert f"已有 {MOST} 份附件等待检查" in another["detail"]
+
+        own = await neighbour.record()
+        assert (await neighbour.send(own, scan(72, seed=8))).status_code == 202
+        assert await kept(stack, bucket, attacker.id) == (MOST, MOST)
+        assert len(set(await bucket.keys("scans/")) - before) == MOST + 1, "nothing of what was refused"
+    assert (await neighbour.verdict(own, within=40))["state"] == "accepted"
+
+
+async def test_uploads_and_downloads_have_an_end(
+    use_up: UseUp, new_person: Callable[[], Person], stack: RunningStack, gateway: httpx2.AsyncClient
+) -> None:
+    attacker, neighbour = Uploader(new_person()), Uploader(new_person())
+    record, request = await attacker.record(), own_id()
+    attachments = [(await each.judged(scan(72, seed=9)))["attachment_id"] for each in (attacker, neighbour)]
+    for quota in ("uploads", "downloads"):
+        await use_up("attachments", ScanQuotas(), quota, attacker.id)
+    told = await attacker.send(record, scan(72, seed=10))
+    told_to_wait(told)
+    path = f"/api/attachments/attachments/{attachments[0]}/image"
+    shown = await attacker.person.call("GET", path, headers={"X-Request-Id": request})
+    told_to_wait(shown)
+    assert (await neighbour.file(attachments[1])).status_code == 200
+    event = await SecurityLog(stack, gateway).one(request)
+    assert (event["outcome"], event["cause"]) == ("throttled", "limit_downloads")
+
+
+async def test_records_that_are_written_have_an_end(use_up: UseUp, new_person: Callable[[], Person]) -> None:
+    attacker, neighbour = new_person(), new_person()
+    record = await attacker.created()
+    await use_up("records", RecordQuotas(), "records", attacker.id)
+    leased = RecordQuotas().records_per_hour // 100
+    answers = [await attacker.create() for _ in range(leased)]
+    assert [answer.status_code for answer in answers].count(201) < leased
+    told_to_wait(answers[-1])
+    assert (await neighbour.create()).status_code == 201
+    assert (await attacker.get(record["record_id"])).status_code == 200, "who may not write may read"
+
+
+async def test_exports_have_an_end_and_the_page_says_when_to_come_back(
+    use_up: UseUp, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
+) -> None:
+    member = await member_of(window, login_page, gateway, issuer)
+    assert (await member.browsing.get("/account/download.json")).status_code == 200
+    await use_up("portal", PortalQuotas(), "exports", member.citizen.id)
+    for kind in ("json", "pdf", "zip"):
+        page = await member.browsing.get(f"/account/download.{kind}")
+        assert page.status_code == 429
+        assert "导出和打印的次数过多，请在 " in page.text
+        assert int(page.headers["Retry-After"]) > 0
+    assert (await member.browsing.get("/account/download")).status_code == 200
