@@ -217,7 +217,7 @@ async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[Sessio
 
 @router.delete("/sessions", status_code=204)
 async def end_other_sessions(services: ServicesDep, caller: CallerDep) -> None:
-    """End all my sessions but this one, and forget where I logged in before; asks a practitioner for a fresh proof."""
+    """End all my sessions but this one, and forget all other devices; asks a practitioner for a fresh proof."""
     await services.sessions.end_others(caller)
 
 

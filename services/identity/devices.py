@@ -77,10 +77,11 @@ class Devices:
         except Conflict:  # used this very moment
             await self.forget(device)
 
-    async def forget_all(self, person: str) -> None:
-        """All devices of a person."""
+    async def forget_all(self, person: str, besides: str | None) -> None:
+        """All devices of a person but one."""
         for device in await self._store.devices_of(person, self._clock.now()):
-            await self.forget(device.id)
+            if device.id != besides:
+                await self.forget(device.id)
 
     def _id(self, token: str, person: str) -> str:
         return derived_id("device", self._hash(token), person)

@@ -199,14 +199,19 @@ class Sessions:
         if not own:
             caller.require_fresh(self._fresh_seconds, self._clock.now())
         await self._end(session, "logged_out" if own else "ended_elsewhere")
-        if not own and session.known_device:  # it is not theirs any more, or never was
-            await self._devices.forget(session.known_device)
+        if session.known_device and session.known_device != await self._device_of(caller):
+            await self._devices.forget(session.known_device)  # it is not theirs any more, or never was
 
     async def end_others(self, caller: Caller) -> None:
-        """End all of the caller's sessions but the token's, and forget their devices. Raises `FreshProofRequired`."""
+        """End the caller's sessions but the token's, and forget all other devices. Raises `FreshProofRequired`."""
         caller.require_fresh(self._fresh_seconds, self._clock.now())
-        await self._devices.forget_all(caller.subject)
+        await self._devices.forget_all(caller.subject, await self._device_of(caller))
         await self.end_all(caller.subject, "ended_elsewhere", caller.session)
+
+    async def _device_of(self, caller: Caller) -> str | None:
+        """The known device that the caller's session is on."""
+        session = await self._store.sessions.get(caller.session or "")
+        return session.known_device if session else None
 
     async def end_all(self, subject: str, reason: EndReason, kept: str | None = None) -> None:
         """End all sessions of somebody, however many, but for the one to be kept."""

@@ -127,7 +127,7 @@ class OwnFile:
         await self._backend.ask(self._asker, "identity", "DELETE", f"/sessions/{session_id}")
 
     async def end_other_sessions(self) -> None:
-        """Log out everywhere but here, and forget all devices."""
+        """Log out everywhere but here, and forget all other devices."""
         await self._backend.ask(self._asker, "identity", "DELETE", "/sessions")
 
     async def looks(self, cursor: str) -> Page[Look]:

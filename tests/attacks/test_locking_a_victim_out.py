@@ -126,7 +126,21 @@ async def test_a_device_is_forgotten(
         assert (await home.ask(citizen)).status_code == 202
         told_to_wait(await home.ask(citizen, device_token=lost["device_token"]))
         kept = await home.ask(citizen, device_token=here["device_token"])
-        assert kept.status_code == (202 if by == "ending its session" else 429)
+        assert kept.status_code == (429 if by == "another phone" else 202)
+
+
+async def test_ending_an_old_session_of_this_device_does_not_forget_it(
+    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis
+) -> None:
+    citizen = await window.enrolled()
+    async with door(codes_per_day=1) as from_:
+        home = login_from(from_(HOME))
+        old = await logged_in(home, citizen, own_redis)
+        token = old["device_token"]
+        session = Session(home.http, await logged_in(home, citizen, own_redis, token))
+        assert (await session.call("DELETE", f"{SESSIONS}/{old['session_id']}")).status_code == 204
+        assert await burn(login_from(from_(STRANGE)), citizen) == 1
+        assert (await home.ask(citizen, device_token=token)).status_code == 202
 
 
 async def test_a_family_has_one_computer(door: Door, window: Window, login_from: LoginFrom, own_redis: Redis) -> None:

@@ -242,8 +242,8 @@ class LoginPage:
         return Session(self.http, dict(response.json()))
 
     async def forget_limits(self, citizen: Citizen) -> None:
-        """As if a minute had gone by: what was counted against this person, and against all phones, is forgotten."""
-        for pattern in (f"*identity*person*{citizen.id}*", "*identity*phone*"):
+        """As if a minute had gone by: what was counted against this person, all phones and devices is forgotten."""
+        for pattern in (f"*identity*person*{citizen.id}*", "*identity*phone*", "*identity*device*"):
             async for key in self.redis.scan_iter(pattern):
                 await self.redis.delete(key)
 
