@@ -40,7 +40,7 @@ class PractitionerChanged(EventData):
 
 
 class CertificateChanged(EventData):
-    """A digital certificate was issued, bound to another phone, or revoked."""
+    """A certificate was issued, bound to another phone, or revoked; or another phone was asked for, or refused."""
 
     TYPE: ClassVar[str] = "identity.certificate.changed.v1"
     TOPIC: ClassVar[str] = "identity.changes"

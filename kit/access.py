@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import ClassVar
 from urllib.parse import unquote
 
@@ -63,6 +64,11 @@ class Looks:
         told = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
         await self._looks.insert_all([self._look(told, role, person, what, person) for person in people])
+
+    async def last(self, person: str, what: str) -> datetime | None:
+        """When somebody last looked at this of a person, in this service."""
+        found = await self._looks.find({"practitioner_id": person, "what": what}, sort=[("created_at", -1)], limit=1)
+        return found[0].created_at if found else None
 
     def _role(self, caller: Caller, scope: str) -> str:
         """As what the caller reads. Raises `Hidden`: nobody learns that there is something to read."""

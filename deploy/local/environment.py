@@ -218,6 +218,8 @@ def _ring(name: str, ring: SealKeys) -> Environment:
 
 
 def _limits(stack: Stack) -> Environment:
-    """Everything in a test comes from one address; all other limits stay as they are everywhere."""
-    counted = ("PER_ADDRESS_PER_MINUTE", "HASHINGS_PER_NETWORK", "WRONG_SECRETS_PER_ADDRESS")
+    """Everything in a test comes from one address and one clerk; all other limits stay as they are everywhere."""
+    counted = (
+        "PER_ADDRESS_PER_MINUTE", "HASHINGS_PER_NETWORK", "WRONG_SECRETS_PER_ADDRESS", "REBINDINGS_PER_CLERK_PER_DAY",
+    )  # fmt: skip
     return {} if stack.name == "dev" else {f"LIMITS__{name}": "100000" for name in counted}

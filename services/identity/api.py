@@ -29,7 +29,6 @@ from services.identity.bodies import (
     AccessOut,
     CandidateOut,
     CaptchaOut,
-    CertificateOut,
     CheckOut,
     ClientTokenOut,
     CodeIn,
@@ -41,9 +40,7 @@ from services.identity.bodies import (
     LookupIn,
     LookupsIn,
     PersonOut,
-    PhoneIn,
     PractitionerOut,
-    ReboundIn,
     RefreshIn,
     RegisteredOut,
     SessionIn,
@@ -53,17 +50,18 @@ from services.identity.bodies import (
     WarningOut,
 )
 from services.identity.captchas import Captchas
-from services.identity.certificates import Certificates, Phone, Proof
+from services.identity.certificates import Certificates
 from services.identity.codes import Codes
 from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
 from services.identity.login import CodeAsked, LoginService
 from services.identity.lookups import Asked, Lookups
 from services.identity.proofs import Proofs
+from services.identity.rebindings import Rebindings
 from services.identity.service import IdentityService, Registered
 from services.identity.sessions import Sessions, Tokens
 from services.identity.staff import StaffAccounts
-from services.identity.store import Certificate, Challenge
+from services.identity.store import Challenge
 from services.identity.throttle import Throttle
 
 
@@ -74,6 +72,7 @@ class Services:
     identity: IdentityService
     lookups: Lookups
     certificates: Certificates
+    rebindings: Rebindings
     codes: Codes
     captchas: Captchas
     login: LoginService
@@ -101,17 +100,14 @@ def _tokens(tokens: Tokens) -> dict[str, object]:
     return asdict(tokens)
 
 
-def _code(codes: Codes, challenge: Challenge) -> CodeOut:
+def code_out(codes: Codes, challenge: Challenge) -> CodeOut:
+    """A code that is on its way."""
     return CodeOut(
         challenge_id=challenge.id,
         phone_hint=challenge.phone_hint,
         expires_at=challenge.expires_at,
         resend_at=codes.resend_at(challenge),
     )
-
-
-def _certificate(certificate: Certificate) -> CertificateOut:
-    return CertificateOut.model_validate(certificate, from_attributes=True)
 
 
 def _registered(done: Registered) -> RegisteredOut:
@@ -150,7 +146,7 @@ async def request_code(services: ServicesDep, request: Request, body: CodeIn) ->
     """Send a code to the phone of the certificate."""
     asked = CodeAsked(body.document_number, body.phone, body.captcha_id, body.captcha_answer, body.device_token)
     challenge = await services.login.request_code(asked, client_address(request))
-    return _code(services.codes, challenge)
+    return code_out(services.codes, challenge)
 
 
 @router.get("/login/codes/{challenge_id}")
@@ -168,7 +164,7 @@ async def get_code(services: ServicesDep, challenge_id: Id) -> CodeState:
 @router.post("/login/codes/{challenge_id}/resend", status_code=202)
 async def resend_code(services: ServicesDep, request: Request, challenge_id: Id) -> CodeOut:
     """The same valid code again."""
-    return _code(services.codes, await services.login.resend(challenge_id, client_address(request)))
+    return code_out(services.codes, await services.login.resend(challenge_id, client_address(request)))
 
 
 @router.post("/login/sessions", status_code=201)
@@ -197,7 +193,7 @@ async def log_out(services: ServicesDep, caller: CallerDep) -> None:
 @router.post("/sessions/current/codes", status_code=202)
 async def request_proof_code(services: ServicesDep, caller: CallerDep, request: Request) -> CodeOut:
     """Send a code to the phone of who is logged in, for a fresh proof."""
-    return _code(services.codes, await services.proofs.send_code(caller, client_address(request)))
+    return code_out(services.codes, await services.proofs.send_code(caller, client_address(request)))
 
 
 @router.post("/sessions/current/proofs")
@@ -326,46 +322,3 @@ async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id
     return Response(
         picture, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="portrait.jpg"'}
     )
-
-
-@router.get("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
-async def get_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> CertificateOut:
-    """The person's digital certificate; 404 where none was ever issued."""
-    return _certificate(await services.certificates.of_person(caller, practitioner_id))
-
-
-@router.post("/practitioners/{practitioner_id}/certificate", status_code=201)
-async def issue_certificate(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn
-) -> CertificateOut:
-    """Issue the digital certificate: self-service is open from now on."""
-    return _certificate(await services.certificates.issue(caller, practitioner_id, _phone(body)))
-
-
-def _phone(body: PhoneIn) -> Phone:
-    return Phone(body.phone, body.shared_reason)
-
-
-@router.post("/practitioners/{practitioner_id}/certificate/phone-codes", status_code=202)
-async def send_phone_code(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, request: Request, body: PhoneIn
-) -> CodeOut:
-    """Send a code to the phone that is to be bound instead of the present one."""
-    address = client_address(request)
-    challenge = await services.certificates.send_code(caller, practitioner_id, _phone(body), address)
-    return _code(services.codes, challenge)
-
-
-@router.put("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
-async def rebind_certificate(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, request: Request, body: ReboundIn
-) -> CertificateOut:
-    """Bind another phone, proved by the code that was sent to it."""
-    proof = Proof(body.challenge_id, body.code, client_address(request))
-    return _certificate(await services.certificates.rebind(caller, practitioner_id, _phone(body), proof))
-
-
-@router.delete("/practitioners/{practitioner_id}/certificate", status_code=204)
-async def revoke_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> None:
-    """Revoke the certificate."""
-    await services.certificates.revoke(caller, practitioner_id)

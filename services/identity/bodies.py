@@ -2,18 +2,23 @@
 
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, StrictBool
 
 from kit.access import Look
 from kit.auth import Caller
 from kit.http import In, Out
-from kit.text import Text
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
 from services.identity.sessions import Tokens
-from services.identity.store import ErasureRequest, ErasureState, Practitioner, Session, Staff
+from services.identity.store import (
+    ErasureRequest,
+    ErasureState,
+    Practitioner,
+    Session,
+    Staff,
+)
 
 DeviceToken = Annotated[str | None, Field(max_length=64)]
 
@@ -343,27 +348,3 @@ class FoundOut(Out):
         if len(people) == 1:
             return cls(practitioner_id=people[0], code=None)
         return cls(practitioner_id=None, code="document_ambiguous" if people else "not_found")
-
-
-class PhoneIn(In):
-    """The phone to bind; `shared_reason` is needed, and kept, when it is somebody else's too."""
-
-    phone: Phone
-    shared_reason: Annotated[str, Text(200)] | None = None
-
-
-class ReboundIn(PhoneIn):
-    """Another phone, with the code that was sent to it; both are needed, the other checks come first."""
-
-    challenge_id: str | None = Field(default=None, max_length=64)
-    code: str | None = Field(default=None, pattern=r"^[0-9]{6}$")
-
-
-class CertificateOut(Out):
-    """A digital certificate."""
-
-    certificate_no: str
-    phone_hint: str
-    state: Literal["active", "revoked"]
-    created_at: datetime
-    updated_at: datetime

@@ -205,3 +205,27 @@ def challenge_state(
     if used:
         return "used"
     return "expired" if closed or now >= open_until else delivery
+
+
+Doubtful = Literal["no_card", "looked_up", "too_many"]
+"""Why another phone needs a second clerk: no card was read, the person was looked up by number since, or the clerk has
+bound many."""
+
+
+class Waiting(BaseModel):
+    """A phone that is bound when a second clerk confirms it before `until`: who asked, why, and why it waits."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    by: str
+    at: datetime
+    until: datetime
+    reason: str
+    cause: Doubtful
+    card_read_at: datetime | None
+    looked_up_at: datetime | None
+    phone_index: str
+    phone_hint: str
+    contact: str
+    shared_reason: str | None

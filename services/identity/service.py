@@ -121,6 +121,7 @@ class IdentityService:
             "number_indexes": _union(known.number_indexes if known else [], self._keys.indexes_of(given)),
             "address_sealed": address,
             "device_id": given.reader.device_id if given.reader else None,
+            "card_read_at": self._clock.now() if given.source == "card_reader" else None,
         }
 
     def _sealed_numbers(self, given: Registration, person_id: str, known: Practitioner | None) -> dict[str, object]:

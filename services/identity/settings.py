@@ -57,6 +57,7 @@ class LimitSettings(BaseModel):
     client, an hour. `not_enrolled_per_hour`: for one document number from one network. `wrong_codes_in_a_row`: of one
     person; then there is an alarm, and they wait longer and longer for another code. Look-ups: document numbers, for
     a member of staff and for an API client; `lookups_by_client_per_hour`: clients with a cap of their own.
+    `rebindings_per_clerk_per_day`: more of them need a second clerk.
     """
 
     per_address_per_minute: int = 60
@@ -73,6 +74,7 @@ class LimitSettings(BaseModel):
     wrong_codes_in_a_row: int = Field(default=100, ge=5, le=100)
     hashings_per_network: int = 120
     wrong_secrets_per_address: int = 60
+    rebindings_per_clerk_per_day: int = 20
     lookups_per_clerk_per_hour: int = 1_000
     lookups_per_clerk_per_day: int = 3_000
     lookups_per_client_per_hour: int = 20_000
@@ -86,6 +88,16 @@ class ErasureSettings(BaseModel):
     per_day: int = Field(default=20, ge=1)
 
 
+class RebindingSettings(BaseModel):
+    """How long a card that was read lets another phone be bound at once; how long a second clerk is waited for.
+
+    Not longer than a day: a key of the bus may be taken out of use then.
+    """
+
+    card_seconds: int = Field(default=3600, ge=60, le=24 * 3600)
+    waits_seconds: int = Field(default=24 * 3600, ge=60, le=24 * 3600)
+
+
 class Settings(ServiceSettings):
     """What identity needs beside what every service does."""
 
@@ -97,6 +109,7 @@ class Settings(ServiceSettings):
     captchas: CaptchaSettings = CaptchaSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
+    rebinding: RebindingSettings = RebindingSettings()
     own_clients: tuple[str, ...] = ("records",)
     """API clients that are services of this system: what they look up is no look at a person's file."""
     erasures: ErasureSettings = ErasureSettings()

@@ -1,5 +1,6 @@
 """The collections of identity: people, certificates, codes, sessions, looks, staff, clients, erasures."""
 
+import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -10,9 +11,9 @@ from kit.auth import ADMIN
 from kit.documents import Document, Entry
 from kit.erasure import Holding
 from kit.ids import derived_id
-from kit.mongo import NEWEST, Collection, Database, Index
+from kit.mongo import NEWEST, Collection, Cursor, Database, Index
 from services.identity.documents import DocumentType
-from services.identity.domain import Delivery, Purpose, Sex
+from services.identity.domain import Delivery, Purpose, Sex, Waiting
 from services.identity.folders import portrait_files
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
@@ -36,9 +37,10 @@ class Practitioner(Document):
 
     `keys`: document type and the lasting part of each number, unique: a renewed document is the same person.
     `folder`: where their portraits are, from the first one on; those that earlier versions stored lie outside.
+    `card_read_at`: when a reader read their card, where they were not registered by hand since.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder", "card_read_at"}
 
     folder: str = ""
     document_type: DocumentType
@@ -59,6 +61,7 @@ class Practitioner(Document):
     long_term: bool
     source: str
     device_id: str | None
+    card_read_at: datetime | None = None
     portrait_key: str | None = None  # of the object in the bucket
     portrait_sha256: str | None = None  # of the clean picture, as it is shown
     portrait_came_as: str | None = None  # SHA-256 of what the window sent: the same again is no new picture
@@ -73,7 +76,10 @@ class Certificate(Document):
     """A person's digital certificate: one document a person, its versions tell of every phone and revocation.
 
     `place` among those who share the phone; `shared_reason`: why it was bound although it was somebody else's.
+    `waiting` ends with every change.
     """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"waiting"}
 
     practitioner_id: str
     certificate_no: str
@@ -83,6 +89,7 @@ class Certificate(Document):
     contact: str | None  # the phone, sealed for notify
     place: int | None = None
     shared_reason: str | None = None
+    waiting: Waiting | None = None
 
 
 class Challenge(Document):
@@ -227,6 +234,11 @@ class ErasureRequest(Document):
         return next((entry for entry in reversed(self.history) if entry.action in actions), None)
 
 
+def new_certificate_no() -> str:
+    """The number printed on a certificate."""
+    return f"SH{secrets.randbelow(10**12):012d}"
+
+
 TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
 """Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
 
@@ -266,7 +278,8 @@ class Store:
         self.practitioners = Collection(database, PRACTITIONERS, Practitioner, [unique_key, *found_by])
         places = {"state": "active", "place": {"$type": "int"}}  # those of before have none
         one_place = Index([("phone_index", 1), ("place", 1)], unique=True, partialFilterExpression=places)
-        by_phone = [Index([("phone_index", 1)]), one_place, Index([("updated_at", 1)])]
+        waiting = Index([("waiting.id", 1)], partialFilterExpression={"waiting.id": {"$type": "string"}})
+        by_phone = [Index([("phone_index", 1)]), one_place, Index([("updated_at", 1)]), waiting]
         self.certificates = Collection(database, CERTIFICATES, Certificate, by_phone)
         one_open = Index(
             [("practitioner_id", 1), ("purpose", 1), ("device", 1)],
@@ -368,6 +381,17 @@ class Store:
         """The slots of a day that are taken."""
         found = await self.erasures.whole({"slot": {"$regex": f"^{day}/"}})
         return {str(each.slot) for each in found}
+
+    async def certificate_waiting(self, rebinding_id: str) -> Certificate | None:
+        """The certificate with the phone that waits under this id, which may be over."""
+        return await self.certificates.find_one({"waiting.id": rebinding_id})
+
+    async def certificates_waiting(
+        self, now: datetime, after: Cursor | None, limit: int
+    ) -> tuple[list[Certificate], Cursor | None]:
+        """A page of the certificates with a phone that waits."""
+        query = {"waiting.id": {"$type": "string"}, "waiting.until": {"$gt": now}}
+        return await self.certificates.newest(query, after, limit)
 
     async def bound_to(self, phone_index: str) -> list[Certificate]:
         """The active certificates of a phone."""

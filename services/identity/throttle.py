@@ -55,6 +55,7 @@ class Throttle:
         ]
         self._in_a_row = rules.wrong_codes_in_a_row
         self._by_clerk = [Rule(rules.phone_codes_per_clerk_per_hour, HOUR)]
+        self._rebindings = [Rule(rules.rebindings_per_clerk_per_day, DAY, moving=True)]
         self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
         self._lookups_of_clerk = [
             Rule(rules.lookups_per_clerk_per_hour, HOUR), Rule(rules.lookups_per_clerk_per_day, DAY),
@@ -159,6 +160,14 @@ class Throttle:
         wait = min(hours * HOUR, DAY) - (now - last).total_seconds()
         if wait > 0:
             raise TooManyRequests(ceil(wait), TOO_MANY_WRONG, "wrong_in_a_row")
+
+    async def admit_rebinding(self, caller: Caller) -> bool:
+        """Count another phone that the caller binds; False when it is one too many for a day, or can't be counted."""
+        try:
+            await self._limits.hit(self._rebindings, "rebindings", caller.label, sentence=TOO_OFTEN)
+        except (TooManyRequests, Unavailable):
+            return False
+        return True
 
     async def admit_check(self, address: str) -> None:
         """May this address check a code? Raises 429; without Redis everybody may.

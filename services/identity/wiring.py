@@ -42,7 +42,7 @@ from kit.seal import Sealer
 from kit.settings import read
 from kit.sweeper import GRACE, Sweeper
 from kit.tabular import Tables
-from services.identity import consumers, erasure_routes, rotation, staff_routes
+from services.identity import certificate_routes, consumers, erasure_routes, rotation, staff_routes
 from services.identity.accesses import AccessLog
 from services.identity.accounts import LEAST_SECRET, AccountService
 from services.identity.api import Services, router
@@ -60,9 +60,11 @@ from services.identity.keys import Keys
 from services.identity.login import LoginService
 from services.identity.lookups import Lookups
 from services.identity.passwords import Passwords
+from services.identity.phones import Phones
 from services.identity.portraits import Portraits
 from services.identity.proofs import Proofs
 from services.identity.publications import PUBLICATIONS
+from services.identity.rebindings import Rebindings
 from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
@@ -124,12 +126,14 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         identity = IdentityService(store, keys, portraits, looks, lookups, clock)
         accesses = AccessLog(store, looks)
         proofs = Proofs(store, keys, codes, sessions, throttle)
-        certificates = Certificates(store, keys, codes, looks, sessions, throttle, clock)
+        phones = Phones(store, keys, looks)
+        rebindings = Rebindings(store, phones, looks, sessions, throttle, settings.rebinding, clock)
+        certificates = Certificates(store, phones, codes, rebindings, looks, sessions, throttle, clock)
         erasures = Erasures(store, looks, settings.erasures, clock)
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
         services = Services(
-            identity, lookups, certificates, codes, captchas, login, sessions, proofs, accounts, staff, accesses,
-            erasures, throttle, issuer, clock,
+            identity, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
+            accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
         yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, eraser, services)
@@ -150,6 +154,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         add_imports(app, f"/api/{NAME}", door)
         app.include_router(staff_routes.router)
         app.include_router(erasure_routes.router)
+        app.include_router(certificate_routes.router)
         ping = partial(mongo.ping, made.database)
         indexes = {
             "indexes": made.store.prepare,

@@ -25,6 +25,7 @@ NOTICES = {
     "issued": "certificate_issued",
     "rebound": "certificate_rebound",
     "revoked": "certificate_revoked",
+    "rebinding_requested": "rebinding_requested",
 }
 MOVED = "certificate_moved"
 """To the phone that was bound before."""

@@ -34,6 +34,7 @@ CATALOGUE: Mapping[str, Template] = {
     "scan_refused": Template("您上传的附件扫描件未通过检查，请登录查看原因，重新扫描后上传。"),
     "signature_refused": Template("您上传的签名信息采集表未通过检查，请登录查看原因，重新上传。"),
     "certificate_moved": Template("您的个人数字证书已改绑其他手机号码，如非本人办理，请立即到受理窗口核实。"),
+    "rebinding_requested": Template("有人申请将您的个人数字证书改绑其他手机号码，如非本人办理，请立即到受理窗口核实。"),
     "bind_code": Template(
         "您正在窗口绑定本手机号码，动态密码为{code}，10分钟内有效，请只告知窗口工作人员。", ("code",), code=True
     ),

@@ -81,6 +81,15 @@ class Practitioner(Answer):
     updated_at: datetime
 
 
+class Waiting(Answer):
+    """Another phone that a second clerk has to confirm."""
+
+    rebinding_id: str
+    phone_hint: str
+    expires_at: datetime
+    message: str
+
+
 class Certificate(Answer):
     """A digital certificate."""
 
@@ -89,6 +98,7 @@ class Certificate(Answer):
     state: Literal["active", "revoked"]
     created_at: datetime
     updated_at: datetime
+    waiting: Waiting | None = None
 
 
 class Session(Answer):

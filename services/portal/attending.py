@@ -18,7 +18,9 @@ from services.portal.visits import Elsewhere, Visit, staff_with
 
 KEPT_SECONDS = 12 * 3600
 """No session of a window lasts longer than its day."""
-REASONS = ("办理登记或重新读卡", "办理个人数字证书", "协助本人核对、维护信息", "答复本人咨询")
+REASONS = (
+    "办理登记或重新读卡", "办理个人数字证书", "协助本人核对、维护信息", "答复本人咨询", "复核更换手机号码的申请",
+)  # fmt: skip
 OTHER = "other"
 ClerkDep = Annotated[Visit, Depends(staff_with("clerk"))]
 """A clerk, or an admin."""

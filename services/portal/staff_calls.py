@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Literal
 
-from services.portal.answers import Answer, CodeSent, Remark, Tokens
-from services.portal.backend import Asker, Backend
+from kit.errors import NotFound
+from services.portal.answers import Answer, CodeSent, Page, Remark, Tokens
+from services.portal.backend import Asked, Asker, Backend
 
 CertificateAction = Literal["issue", "rebind", "revoke"]
+DECISIONS = {"confirm": "rebinding_confirmed", "refuse": "rebinding_refused"}
+"""What a second clerk may do, and the note after it."""
+MOST_REBINDINGS = 100
 METHODS: Mapping[CertificateAction, str] = {"issue": "POST", "rebind": "PUT", "revoke": "DELETE"}
 
 
@@ -34,6 +38,24 @@ class Check(Answer):
     known: str | None
     warnings: list[Remark]
     candidates: list[Candidate]
+
+
+class Rebinding(Answer):
+    """Another phone that waits for a second clerk; `own`: who looks asked for it."""
+
+    rebinding_id: str
+    practitioner_id: str
+    certificate_no: str
+    former_phone_hint: str
+    phone_hint: str
+    requested_by: str
+    own: bool
+    requested_at: datetime
+    expires_at: datetime
+    reason: str
+    cause: str
+    card_read_at: datetime | None
+    looked_up_at: datetime | None
 
 
 class StaffCalls:
@@ -70,11 +92,28 @@ class StaffCalls:
         path = f"/practitioners/{person}/certificate/phone-codes"
         return await self._backend.read(self._asker, "identity", CodeSent, "POST", path, json=body)
 
-    async def certify(self, action: CertificateAction, person: str, body: Mapping[str, str]) -> None:
-        """Issue, rebind or revoke a certificate; to revoke needs no body."""
+    async def certify(self, action: CertificateAction, person: str, body: Mapping[str, str]) -> bool:
+        """Issue, rebind or revoke a certificate; to revoke needs no body. Whether it waits for a second clerk."""
         path = f"/practitioners/{person}/certificate"
-        method = METHODS[action]
-        if action == "revoke":
-            await self._backend.ask(self._asker, "identity", method, path)
-        else:
-            await self._backend.ask(self._asker, "identity", method, path, json=body)
+        asked: Asked = {} if action == "revoke" else {"json": body}
+        answer = await self._backend.ask(self._asker, "identity", METHODS[action], path, **asked)
+        return answer.status_code == 202
+
+    async def rebindings(self) -> list[Rebinding]:
+        """Phones that wait for a second clerk, the oldest request first."""
+        found = await self._backend.read(
+            self._asker, "identity", Page[Rebinding], "GET", "/rebindings", params={"limit": MOST_REBINDINGS}
+        )
+        return sorted(found.items, key=lambda one: one.requested_at)
+
+    async def rebinding(self, person: str, rebinding_id: str) -> Rebinding:
+        """One that waits at this person. Raises `Refused` 404."""
+        path = f"/rebindings/{rebinding_id}"
+        found = await self._backend.read(self._asker, "identity", Rebinding, "GET", path)
+        if found.practitioner_id != person:
+            raise NotFound
+        return found
+
+    async def decide(self, rebinding_id: str, decision: str) -> None:
+        """Confirm or refuse it (`DECISIONS`)."""
+        await self._backend.ask(self._asker, "identity", "POST", f"/rebindings/{rebinding_id}/{decision}")

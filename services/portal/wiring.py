@@ -28,6 +28,7 @@ from services.portal.pages import (
     messages,
     operators,
     proof,
+    rebindings,
     records,
     registering,
     scans,
@@ -47,7 +48,7 @@ HERE = Path(__file__).parent
 ROUTERS = (
     login.router, records.router, scans.router, signature.router, account.router, proof.router, file.router,
     site.router, staff.router, window.router, registering.router, attended.router, certificate.router,
-    messages.router, operators.router,
+    rebindings.router, messages.router, operators.router,
 )  # fmt: skip
 
 

@@ -29,6 +29,10 @@ NOTES = {
     "issue": "个人数字证书已申领，自助服务已开通。",
     "rebind": "已绑定新的手机号码，本人在其他设备上的登录已失效。",
     "revoke": "个人数字证书已注销，自助服务已关闭。",
+    "rebinding_waits": "申请已提交，须由另一名工作人员确认后生效。确认前，原手机号码继续有效。",
+    "rebinding_confirmed": "已确认，新的手机号码已绑定。",
+    "rebinding_refused": "已拒绝或撤回，原手机号码继续有效。",
+    "rebinding_over": "该申请已处理、已超过时限，或已由新的申请代替。",
     "queued": "已重新排队，稍后刷新查看结果。",
     "replay": "已交给消费组重新处理。",
     "drop": "已丢弃。",
@@ -53,10 +57,14 @@ PURPOSES = {
     "login_code": "动态密码", "certificate_issued": "证书申领", "certificate_rebound": "证书改绑",
     "certificate_revoked": "证书注销", "scan_refused": "附件未通过", "signature_refused": "签名未通过",
     "certificate_moved": "证书改绑（原手机）", "bind_code": "绑定手机的动态密码", "confirm_code": "确认操作的动态密码",
-    "erasure_requested": "申请删除信息",
+    "erasure_requested": "申请删除信息", "rebinding_requested": "申请改绑（原手机）",
 }  # fmt: skip
 WHOSE = {"mine": "您修改了", "theirs": "另一处修改了", "both": "两处都修改了"}
 """Who changed a field while two had the same record open: the other may be the same person's other device."""
+DOUBTS = {
+    "no_card": "未读取本人证件", "looked_up": "读取证件后又按证件号码查找", "too_many": "申请人当天办理次数过多",
+}  # fmt: skip
+"""Why another phone waits for a second clerk."""
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 LOOKED_AT = {
@@ -65,6 +73,8 @@ LOOKED_AT = {
     "lookup": "按证件号码查找", "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
     "registration": "登记时核对是否为同一人", "erasure_requested": "申请删除您的全部信息",
     "erasure_approved": "批准删除您的全部信息", "erasure_stopped": "停止删除您的全部信息",
+    "rebinding_requested": "申请更换绑定的手机号码，待复核", "rebinding_confirmed": "复核后更换绑定的手机号码",
+    "rebinding_refused": "复核后未更换绑定的手机号码",
 }  # fmt: skip
 
 
@@ -101,6 +111,7 @@ NAMES: Mapping[str, object] = {
     "certificate_states": CERTIFICATE_STATES,
     "document_types": DOCUMENT_TITLES,
     "whose": WHOSE,
+    "doubts": DOUBTS,
     "sexes": SEXES,
     "roles": ROLES,
     "looked_at": LOOKED_AT,

@@ -29,7 +29,10 @@ PERSON = (
     "", "/reason", "/file/education", "/file/title", "/file/credit", "/file/signature", "/certificate/rebind",
     "/certificate/revoke",
 )  # fmt: skip
-WINDOWS = ("/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport", "/staff/password")
+WINDOWS = (
+    "/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport", "/staff/password",
+    "/staff/rebindings",
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -159,6 +162,19 @@ async def test_another_phone_is_bound_with_its_owner_at_the_window(
     await window_of.fill(code=await login_page.code(child.phone))
     await window_of.page.locator("main button:text-is('确定')").click()
     assert "已绑定新的手机号码" in await window_of.text("main")
+
+
+async def test_another_phone_waits_for_a_second_clerk_who_confirms_it(
+    window_of: Screen, clerks: Browsing, window: Window
+) -> None:
+    citizen = await window.enrolled()
+    rebinding = await window.waiting(citizen, random_phone())
+    await attend(clerks, citizen.id)
+    await window_of.be(clerks)
+    await looked_at(window_of, "/staff/rebindings", "staff-rebindings")
+    await looked_at(window_of, f"/staff/people/{citizen.id}/rebindings/{rebinding}", "staff-rebinding")
+    await window_of.page.locator("main button:has-text('确认更换')").click()
+    assert "新的手机号码已绑定" in await window_of.text("main")
 
 
 @pytest.mark.parametrize("card", [Citizen().card, residence_permit(), foreign_card()], ids=["id", "permit", "foreign"])

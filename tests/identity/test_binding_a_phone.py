@@ -14,7 +14,7 @@ from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem
 from tests.support.stack import RunningStack
-from tests.support.visits import WINDOW, Citizen, LoginPage, Window, another, at_once, bearer
+from tests.support.visits import NEW_PHONE, WINDOW, Citizen, LoginPage, Window, another, at_once, bearer
 from tests.support.waiting import eventually
 
 ME = f"{WINDOW}/me"
@@ -111,7 +111,7 @@ async def test_a_code_for_a_phone_lives_for_ten_minutes(
     citizen, phone, clock = await window.enrolled(), random_phone(), ManualClock()
     proof = await sent(window, login_page, citizen, phone)
     path, body = f"{WINDOW}/{citizen.id}/certificate", {"phone": phone, **proof}
-    clerk = bearer(issuer.issue(Caller(own_id(), "staff", frozenset({"clerk"}))))
+    clerk = bearer(issuer.issue(Caller(own_id(), "staff", frozenset({"clerk"})))) | NEW_PHONE
     async with identity(stack, monkeypatch, clock) as http:
         clock.advance(timedelta(minutes=10, seconds=5))
         problem(await http.put(path, json=body, headers=clerk), 410, "code_expired")

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from deploy.local.people import random_phone
 from kit.auth import TokenIssuer
 from tests.shape.strangers import Things, Victim
 from tests.support.events import SecurityLog
@@ -24,7 +25,9 @@ async def victim(window: Window, login_page: LoginPage) -> AsyncIterator[Victim]
     session = await login_page.logged_in(citizen)
     record = (await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})).json()["record_id"]
     mine = (await session.call("GET", "/api/identity/sessions")).json()["items"][0]["session_id"]
-    yield Victim(citizen, session, {"practitioner_id": citizen.id, "record_id": record, "session_id": mine})
+    waiting = await window.waiting(citizen, random_phone())
+    ids = {"practitioner_id": citizen.id, "record_id": record, "session_id": mine, "rebinding_id": waiting}
+    yield Victim(citizen, session, ids)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -44,7 +44,8 @@ class Victim:
     ids: dict[str, str]
 
     async def state(self) -> list[Any]:
-        paths = ("/api/identity/practitioners/me", OWN, f"/api/records/records/{self.ids['record_id']}/history")
+        me = "/api/identity/practitioners/me"
+        paths = (me, f"{me}/certificate", OWN, f"/api/records/records/{self.ids['record_id']}/history")
         return [(await self.session.call("GET", path)).raise_for_status().json() for path in paths]
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pyotp
@@ -23,6 +24,8 @@ from tests.support.waiting import eventually
 CODE = re.compile(r"动态密码为(\d{6})")
 WINDOW = "/api/identity/practitioners"
 LOGIN_CODES = "/api/identity/login/codes"
+NEW_PHONE = {"X-Access-Reason": quote("本人更换手机号码")}
+"""Why another phone is bound."""
 REFRESH_AFTER = 200
 """Seconds; an access token lives 300."""
 
@@ -146,7 +149,20 @@ class Window:
         return await self.bind(citizen, phone, challenge_id=sent.json()["challenge_id"], code=code, **more)
 
     async def bind(self, citizen: Citizen, phone: str, **proof: str) -> httpx2.Response:
-        return await self.clerk.call("PUT", self._certificate(citizen), json={"phone": phone, **proof})
+        body = {"phone": phone, **proof}
+        return await self.clerk.call("PUT", self._certificate(citizen), json=body, headers=NEW_PHONE)
+
+    async def look_up(self, citizen: Citizen) -> httpx2.Response:
+        """Find somebody by a number that is typed: no card is there."""
+        body = {name: citizen.card[name] for name in ("document_type", "document_number")}
+        return await self.clerk.call("POST", f"{WINDOW}/lookup", json=body)
+
+    async def waiting(self, citizen: Citizen, phone: str) -> str:
+        """The id of another phone that waits for a second clerk, because nobody read the card."""
+        assert (await self.look_up(citizen)).status_code == 200
+        answer = await self.rebind(citizen, phone)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["waiting"]["rebinding_id"])
 
     async def revoke(self, citizen: Citizen) -> httpx2.Response:
         return await self.clerk.call("DELETE", self._certificate(citizen))

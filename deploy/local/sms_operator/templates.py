@@ -39,6 +39,7 @@ _TEXTS = {
     ),
     "confirm_code": Template("您正在办理重要操作，动态密码为{code}，10分钟内有效，请勿向他人泄露。", code=True),
     "erasure_requested": Template("有人申请删除您在本系统的全部信息，如非本人要求，请尽快到受理窗口提出。"),
+    "rebinding_requested": Template("有人申请将您的个人数字证书改绑其他手机号码，如非本人办理，请立即到受理窗口核实。"),
 }
 
 # the ids under which each operator approved them

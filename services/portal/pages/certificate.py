@@ -55,12 +55,12 @@ async def act(visit: ClerkDep, who: AttendedDep, action: CertificateAction) -> R
         if visit.form.get("step") != "confirmed" or "again" in visit.form:
             await _check(visit, who, action)
             return _page(visit, who, action)
-        await StaffCalls(visit.portal.backend, who.asker).certify(action, who.id, _body(visit))
+        waits = await StaffCalls(visit.portal.backend, who.asker).certify(action, who.id, _body(visit))
     except AppError as error:
         if error.code != "code_wrong":  # 401 too, and no end of the clerk's session
             visit.still_there(error)
         return _page(visit, who, action, error)
-    return await visit.done(f"{who.path}?note={action}")
+    return await visit.done(f"{who.path}?note={'rebinding_waits' if waits else action}")
 
 
 async def _check(visit: Visit, who: Attended, action: CertificateAction) -> None:

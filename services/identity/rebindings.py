@@ -1,0 +1,182 @@
+"""Another phone for a certificate, where it is not sure that its person stands at the window: a second clerk decides.
+
+The certificate keeps the phone that waits, so that each step is one guarded write: of two who decide only one does, and
+whatever else happens to the certificate in between ends the waiting.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kit import security
+from kit.access import Looks
+from kit.auth import Caller
+from kit.clock import Clock
+from kit.errors import AppError, InvalidFields, NotFound
+from kit.ids import new_id
+from kit.mongo import Conflict, Cursor, Duplicate
+from services.identity.domain import Doubtful, Waiting
+from services.identity.phones import ISSUE_SCOPE, Phones
+from services.identity.sessions import Sessions
+from services.identity.settings import RebindingSettings
+from services.identity.store import Certificate, Store, new_certificate_no
+from services.identity.throttle import Throttle
+
+CLERK = "clerk"
+REBINDING: security.Event = "certificate_rebinding"
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a second clerk is needed, and what was seen of the person at the window."""
+
+    cause: Doubtful
+    card_read_at: datetime | None
+    looked_up_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A certificate with the phone that waits, and who asked for it, as colleagues know them."""
+
+    certificate: Certificate
+    waiting: Waiting
+    requested_by: str
+    own: bool
+
+
+class Rebindings:
+    """Rebindings that wait for a second clerk: requested, confirmed, refused; forgotten when their time is over."""
+
+    def __init__(
+        self, store: Store, phones: Phones, looks: Looks, sessions: Sessions, throttle: Throttle,
+        settings: RebindingSettings, clock: Clock,
+    ) -> None:  # fmt: skip
+        self._store, self._phones, self._looks, self._sessions = store, phones, looks, sessions
+        self._throttle, self._clock = throttle, clock
+        self._card_lasts = timedelta(seconds=settings.card_seconds)
+        self._waits = timedelta(seconds=settings.waits_seconds)
+        security.begin("requested", "confirmed", "refused", event=REBINDING, outcome="done")
+
+    async def doubt(self, caller: Caller, person_id: str) -> Doubt | None:
+        """What speaks against another phone at once; counts it for the caller. None: nothing. Raises `NotFound`."""
+        few = await self._throttle.admit_rebinding(caller)
+        person = await self._store.practitioners.get(person_id)
+        if person is None:
+            raise NotFound
+        read, looked = person.card_read_at, await self._looks.last(person_id, "lookup")
+        if read is None or self._clock.now() - read > self._card_lasts:
+            return Doubt("no_card", read, looked)
+        if looked and looked > read:
+            return Doubt("looked_up", read, looked)
+        return None if few else Doubt("too_many", read, looked)
+
+    async def request(
+        self, caller: Caller, certificate: Certificate, bound: Mapping[str, object], doubt: Doubt
+    ) -> Certificate:
+        """Have a phone wait, in place of one that may wait already; the phone of now is told."""
+        require_reason(caller)
+        now, person = self._clock.now(), certificate.practitioner_id
+        waiting = Waiting.model_validate({
+            **bound, **vars(doubt), "id": new_id(), "by": caller.label, "at": now, "until": now + self._waits,
+            "reason": caller.reason,
+        })  # fmt: skip
+        await self._looks.note(caller, ISSUE_SCOPE, person, "rebinding_requested", certificate.id)
+        requested = certificate.following(at=now, by=caller.label, action="rebinding_requested", waiting=waiting)
+        try:
+            await self._store.certificates.replace(requested)
+        except Conflict:
+            raise AppError(409, "certificate_changed", "该人员的证书刚刚发生变更，请刷新后重新办理") from None
+        security.record(
+            REBINDING, "done", "requested", subject_of(person), rebinding=waiting.id, doubt=doubt.cause
+        )  # fmt: skip
+        return requested
+
+    async def page(self, caller: Caller, after: Cursor | None, limit: int) -> tuple[list[Request], Cursor | None]:
+        """A page of those that wait, by the certificates' age, and where the next one begins."""
+        caller.require(role=CLERK)
+        found, following = await self._store.certificates_waiting(self._clock.now(), after, limit)
+        shown = [await self._shown(caller, each, each.waiting) for each in found if each.waiting]
+        return shown, following
+
+    async def get(self, caller: Caller, rebinding_id: str) -> Request:
+        """One that waits. Raises 404 `rebinding_over`."""
+        certificate, waiting = await self._of(caller, rebinding_id)
+        return await self._shown(caller, certificate, waiting)
+
+    async def _shown(self, caller: Caller, certificate: Certificate, waiting: Waiting) -> Request:
+        kind, _, subject = waiting.by.partition(":")
+        staff = await self._store.staff.get(subject) if kind == "staff" else None
+        return Request(certificate, waiting, staff.username if staff else subject, waiting.by == caller.label)
+
+    async def confirm(self, caller: Caller, rebinding_id: str) -> Certificate:
+        """Bind the phone that waits; ends the person's sessions.
+
+        Raises 404 `rebinding_over`, 409 `own_request`, `requester_disabled`, `phone_in_use`, `phone_full`.
+        """
+        _, waiting = await self._of(caller, rebinding_id)
+        require_reason(caller)
+        if waiting.by == caller.label:
+            raise AppError(409, "own_request", "不能确认自己的申请，须由另一名工作人员确认")
+        await self._require_employed(waiting.by)
+        moved = await self._confirmed(caller, rebinding_id)
+        security.record(REBINDING, "done", "confirmed", subject_of(moved.practitioner_id), rebinding=rebinding_id)
+        await self._sessions.end_all(moved.practitioner_id, "phone_changed")
+        return moved
+
+    async def _confirmed(self, caller: Caller, rebinding_id: str) -> Certificate:
+        certificate, waiting = await self._of(caller, rebinding_id)
+        person = certificate.practitioner_id
+        placed = await self._phones.placed(person, waiting.phone_index, waiting.shared_reason)
+        phone = waiting.model_dump(include={"phone_index", "phone_hint", "contact"})
+        active = certificate.state == "active"
+        fields = {} if active else {"state": "active", "certificate_no": new_certificate_no()}
+        await self._looks.note(caller, ISSUE_SCOPE, person, "rebinding_confirmed", certificate.id)
+        await self._phones.note_sharing(caller, person, placed)
+        at, action = self._clock.now(), "rebound" if active else "issued"
+        moved = certificate.following(at=at, by=caller.label, action=action, **fields, **phone, **placed)
+        try:
+            await self._store.certificates.replace(moved)
+        except (Conflict, Duplicate):  # somebody else decided, or bound the phone, this very moment
+            return await self._confirmed(caller, rebinding_id)
+        return moved
+
+    async def _require_employed(self, label: str) -> None:
+        """Nobody confirms what an account asked for that was disabled since."""
+        staff = await self._store.staff.get(label.partition(":")[2])
+        if staff is not None and not staff.enabled:
+            raise AppError(409, "requester_disabled", "申请人的账号已停用，不能确认。请拒绝该申请，并请本人重新办理")
+
+    async def refuse(self, caller: Caller, rebinding_id: str) -> Certificate:
+        """Keep the phone of now. Whoever asked may do so, too. Raises 404 `rebinding_over`."""
+        certificate, _ = await self._of(caller, rebinding_id)
+        require_reason(caller)
+        person = certificate.practitioner_id
+        await self._looks.note(caller, ISSUE_SCOPE, person, "rebinding_refused", certificate.id)
+        at, by = self._clock.now(), caller.label
+        kept = certificate.following(at=at, by=by, action="rebinding_refused", waiting=None)
+        try:
+            await self._store.certificates.replace(kept)
+        except Conflict:
+            return await self.refuse(caller, rebinding_id)
+        security.record(REBINDING, "done", "refused", subject_of(person), rebinding=rebinding_id)
+        return kept
+
+    async def _of(self, caller: Caller, rebinding_id: str) -> tuple[Certificate, Waiting]:
+        security.attempt(REBINDING)
+        caller.require(role=CLERK)
+        found = await self._store.certificate_waiting(rebinding_id)
+        if found is None or found.waiting is None or found.waiting.until <= self._clock.now():
+            raise NotFound("rebinding_over", "该申请已处理、已超过时限，或已由新的申请代替")
+        return found, found.waiting
+
+
+def subject_of(person_id: str) -> str:
+    """A person, as security events name them."""
+    return f"practitioner:{person_id}"
+
+
+def require_reason(caller: Caller) -> None:
+    """Raises 422: another phone needs a reason, which the person reads in their access log."""
+    if not caller.reason:
+        raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写更换手机号码的原因，本人可以看到")
