@@ -14,12 +14,13 @@ from kit.ids import derived_id
 from kit.mongo import Conflict
 from kit.networks import neighbourhood
 from kit.seal import Sealer, keyed_hash, same
+from services.identity.clients import Client
 from services.identity.handover import COMMAND
 from services.identity.keys import claimed
 from services.identity.passwords import LoginFailed, Passwords
 from services.identity.sessions import Sessions, Tokens
 from services.identity.staff import label
-from services.identity.store import Client, Staff, Store, staff_id
+from services.identity.store import Staff, Store, staff_id
 from services.identity.throttle import Delays, Throttle
 
 SLOW = "$argon2"

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 

@@ -13,9 +13,9 @@ from kit.mongo import Conflict, Duplicate
 from services.identity.codes import Codes, Wanted
 from services.identity.domain import READ_SCOPE
 from services.identity.phones import ISSUE_SCOPE, Phone, Phones
-from services.identity.rebindings import REBINDING, Rebindings, require_reason, subject_of
+from services.identity.rebindings import REBINDING, Rebindings, new_certificate_no, require_reason, subject_of
 from services.identity.sessions import Sessions
-from services.identity.store import Certificate, Challenge, Store, certificate_id, new_certificate_no
+from services.identity.store import Certificate, Challenge, Store, certificate_id
 from services.identity.throttle import Throttle
 
 

@@ -4,6 +4,7 @@ The certificate keeps the phone that waits, so that each step is one guarded wri
 whatever else happens to the certificate in between ends the waiting.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from services.identity.domain import Doubtful, Waiting
 from services.identity.phones import ISSUE_SCOPE, Phones
 from services.identity.sessions import Sessions
 from services.identity.settings import RebindingSettings
-from services.identity.store import Certificate, Store, new_certificate_no
+from services.identity.store import Certificate, Store
 from services.identity.throttle import Throttle
 
 CLERK = "clerk"
@@ -169,6 +170,11 @@ class Rebindings:
         if found is None or found.waiting is None or found.waiting.until <= self._clock.now():
             raise NotFound("rebinding_over", "该申请已处理、已超过时限，或已由新的申请代替")
         return found, found.waiting
+
+
+def new_certificate_no() -> str:
+    """The number printed on a certificate."""
+    return f"SH{secrets.randbelow(10**12):012d}"
 
 
 def subject_of(person_id: str) -> str:

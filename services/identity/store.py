@@ -1,6 +1,5 @@
 """The collections of identity: people, certificates, codes, sessions, looks, staff, clients, erasures."""
 
-import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -12,6 +11,7 @@ from kit.documents import Document, Entry
 from kit.erasure import Holding
 from kit.ids import derived_id
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
+from services.identity.clients import Client
 from services.identity.documents import DocumentType
 from services.identity.domain import Delivery, Purpose, Sex, Waiting
 from services.identity.folders import portrait_files
@@ -156,23 +156,6 @@ class Staff(Document):
         return self.enabled and (self.password_until is None or now < self.password_until)
 
 
-class Client(Document):
-    """An API client and what it may do. While a secret is replaced the one before it still works for a time.
-
-    `told`: not of those that earlier versions made, which published none.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "former_hash", "told"}
-
-    client_id: str
-    secret_hash: str
-    former_hash: str | None = None
-    former_until: datetime | None = None
-    scopes: list[str]
-    enabled: bool = True
-    told: bool = False
-
-
 class Session(Document):
     """One log-in. `bound_to`: the certificate's phone, or the roles and credentials of staff, at that time.
 
@@ -232,11 +215,6 @@ class ErasureRequest(Document):
     def last(self, *actions: str) -> Entry | None:
         """The newest version that one of these actions made."""
         return next((entry for entry in reversed(self.history) if entry.action in actions), None)
-
-
-def new_certificate_no() -> str:
-    """The number printed on a certificate."""
-    return f"SH{secrets.randbelow(10**12):012d}"
 
 
 TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
