@@ -13,7 +13,7 @@ from kit.mongo import Conflict, Duplicate
 from services.identity.codes import Codes, Wanted
 from services.identity.domain import READ_SCOPE
 from services.identity.phones import ISSUE_SCOPE, Phone, Phones
-from services.identity.rebindings import REBINDING, Rebindings, new_certificate_no, require_reason, subject_of
+from services.identity.rebindings import Rebindings, new_certificate_no, require_reason, subject_of
 from services.identity.sessions import Sessions
 from services.identity.store import Certificate, Challenge, Store, certificate_id
 from services.identity.throttle import Throttle
@@ -37,7 +37,7 @@ class Certificates:
     ) -> None:  # fmt: skip
         self._store, self._phones, self._codes, self._rebindings = store, phones, codes, rebindings
         self._looks, self._sessions, self._throttle, self._clock = looks, sessions, throttle, clock
-        security.begin("", event=REBINDING, outcome="done")
+        security.begin("", event="certificate_rebinding", outcome="done")
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
         """A person's certificate, in whichever state it is. Raises `NotFound`."""
@@ -102,7 +102,7 @@ class Certificates:
         Where a second clerk is needed the phone only waits. All that may be refused is looked at before the code is
         spent. Raises 422 `reason_required`.
         """
-        security.attempt(REBINDING, subject_of(person_id))
+        security.attempt("certificate_rebinding", subject_of(person_id))
         certificate = await self._active(caller, person_id)
         require_reason(caller)
         bound = await self._phones.bound(person_id, phone)
@@ -112,7 +112,7 @@ class Certificates:
         await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._phones.note_sharing(caller, person_id, bound)
         moved = await self._change(caller, person_id, "rebound", partial(self._phones.bound, person_id, phone))
-        security.record(REBINDING, subject=subject_of(person_id))
+        security.record("certificate_rebinding", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "phone_changed")
         return moved
 

@@ -24,7 +24,6 @@ from services.identity.store import Certificate, Store
 from services.identity.throttle import Throttle
 
 CLERK = "clerk"
-REBINDING: security.Event = "certificate_rebinding"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Rebindings:
         self._throttle, self._clock = throttle, clock
         self._card_lasts = timedelta(seconds=settings.card_seconds)
         self._waits = timedelta(seconds=settings.waits_seconds)
-        security.begin("requested", "confirmed", "refused", event=REBINDING, outcome="done")
+        security.begin("requested", "confirmed", "refused", event="certificate_rebinding", outcome="done")
 
     async def doubt(self, caller: Caller, person_id: str) -> Doubt | None:
         """What speaks against another phone at once; counts it for the caller. None: nothing. Raises `NotFound`."""
@@ -89,7 +88,7 @@ class Rebindings:
         except Conflict:
             raise AppError(409, "certificate_changed", "该人员的证书刚刚发生变更，请刷新后重新办理") from None
         security.record(
-            REBINDING, "done", "requested", subject_of(person), rebinding=waiting.id, doubt=doubt.cause
+            "certificate_rebinding", "done", "requested", subject_of(person), rebinding=waiting.id, doubt=doubt.cause
         )  # fmt: skip
         return requested
 
@@ -121,7 +120,9 @@ class Rebindings:
             raise AppError(409, "own_request", "不能确认自己的申请，须由另一名工作人员确认")
         await self._require_employed(waiting.by)
         moved = await self._confirmed(caller, rebinding_id)
-        security.record(REBINDING, "done", "confirmed", subject_of(moved.practitioner_id), rebinding=rebinding_id)
+        security.record(
+            "certificate_rebinding", "done", "confirmed", subject_of(moved.practitioner_id), rebinding=rebinding_id
+        )
         await self._sessions.end_all(moved.practitioner_id, "phone_changed")
         return moved
 
@@ -160,11 +161,11 @@ class Rebindings:
             await self._store.certificates.replace(kept)
         except Conflict:
             return await self.refuse(caller, rebinding_id)
-        security.record(REBINDING, "done", "refused", subject_of(person), rebinding=rebinding_id)
+        security.record("certificate_rebinding", "done", "refused", subject_of(person), rebinding=rebinding_id)
         return kept
 
     async def _of(self, caller: Caller, rebinding_id: str) -> tuple[Certificate, Waiting]:
-        security.attempt(REBINDING)
+        security.attempt("certificate_rebinding")
         caller.require(role=CLERK)
         found = await self._store.certificate_waiting(rebinding_id)
         if found is None or found.waiting is None or found.waiting.until <= self._clock.now():

@@ -15,6 +15,7 @@ from kit.publisher import Publication
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
 from services.attachments.store import Attachment
+from services.identity.clients import Client
 from services.identity.publications import PUBLICATIONS as IDENTITY
 from services.identity.store import (
     CERTIFICATES,
@@ -24,7 +25,6 @@ from services.identity.store import (
     PRACTITIONERS,
     Certificate,
     Challenge,
-    Client,
     ErasureRequest,
     Practitioner,
 )
