@@ -12,7 +12,7 @@ import limits
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -21,6 +21,8 @@ from kit.errors import TooManyRequests, Unavailable, is_ending
 from kit.settings import RedisSettings
 
 T = TypeVar("T")
+POOL_SECONDS = 2.0
+"""A call waits so long for a connection while all are in use: the calls before it take some milliseconds at most."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,23 @@ class Cache:
     async def take(self, key: str) -> str | None:
         """The value, gone from now on: of many who take at once, one gets it."""
         return cast(str | None, await _guarded(self._redis.getdel(self._key(key))))
+
+    async def push(self, key: str, value: str, most: int, seconds: int) -> int:
+        """Add `value` to a queue that holds `most` and is kept for `seconds`; how many it holds now."""
+        script = (
+            "redis.call('LPUSH',KEYS[1],ARGV[1]) redis.call('LTRIM',KEYS[1],0,ARGV[2]-1) "
+            "redis.call('EXPIRE',KEYS[1],ARGV[3]) return redis.call('LLEN',KEYS[1])"
+        )
+        pushed = self._redis.eval(script, 1, self._key(key), value, str(most), str(seconds))
+        return cast(int, await _guarded(cast(Awaitable[object], pushed)))
+
+    async def pop(self, key: str) -> str | None:
+        """The oldest value of a queue, gone from now on, or None: of many who pop at once, each gets another one."""
+        return cast(str | None, await _guarded(cast(Awaitable[object], self._redis.rpop(self._key(key)))))
+
+    async def length(self, key: str) -> int:
+        """How many values a queue holds."""
+        return cast(int, await _guarded(cast(Awaitable[object], self._redis.llen(self._key(key)))))
 
     async def swap(self, key: str, old: str, new: str, seconds: int) -> bool:
         """Put `new` in place of `old`; False when it is not `old` any more. Of many who swap at once, one succeeds."""
@@ -168,7 +187,7 @@ class RedisServer:
 
     def __init__(self, settings: RedisSettings, service: str) -> None:
         self._url = settings.url.get_secret_value()
-        self._timeout = settings.timeout_seconds
+        self._timeout, self._connections = settings.timeout_seconds, settings.connections
         self._service = service
         self._stack = AsyncExitStack()
 
@@ -187,10 +206,15 @@ class RedisServer:
         following = Redis(connection_pool=self._pool(Stream.WAIT_SECONDS, decode_responses=True))
         return Stream(self._redis, following, key, seconds)
 
-    def _pool(self, waits: float = 0, **options: bool) -> ConnectionPool:
-        """Connections that Redis closed by a restart are made anew, once, before anybody is told that it is away."""
-        pool = ConnectionPool.from_url(
+    def _pool(self, waits: float = 0, **options: bool) -> BlockingConnectionPool:
+        """Connections that Redis closed by a restart are made anew, once, before anybody is told that it is away.
+
+        A call that finds all of them in use waits for one.
+        """
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
             self._url,
+            max_connections=self._connections,
+            timeout=POOL_SECONDS,
             retry=Retry(NoBackoff(), 1),
             socket_timeout=self._timeout + waits,
             socket_connect_timeout=self._timeout,

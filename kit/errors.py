@@ -100,6 +100,32 @@ class Unavailable(AppError):
         return f"Unavailable({self.what})"
 
 
+class Busy(Unavailable):
+    """A process has as much to do as it can: another one, or the same one later, takes the request."""
+
+    def __init__(self) -> None:
+        super().__init__("a place in this process")
+
+    def __str__(self) -> str:
+        return "this process is full"
+
+
+class NoAnswerInTime(Unavailable):
+    """It took longer than a request may; what it was to do may have been done or not."""
+
+    def __init__(self) -> None:
+        super().__init__("an answer in time")
+
+
+class RequestTimeout(AppError):
+    """The body did not come in time: the connection ends with this answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            408, "request_timeout", "提交的内容没有及时传完，请检查网络后再试", headers={"Connection": "close"}
+        )
+
+
 class TooManyRequests(AppError):
     """A limit was reached; `retry_after` in seconds follows `sentence` in words, and is the header Retry-After.
 

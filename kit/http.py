@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import errors, log, metrics, security, tracing
@@ -23,7 +23,9 @@ from kit.auth import Caller, TokenVerifier, Unauthorized
 from kit.errors import AppError
 from kit.ids import new_id
 from kit.mongo import Cursor
+from kit.request_limits import Allowance, RequestLimits
 from kit.settings import ProcessSettings, ServiceSettings
+from kit.uploads import Spool
 
 logger = log.get("access")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
@@ -105,7 +107,8 @@ def create_app(
 def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, docs: str | None = None) -> FastAPI:
     """An app without routes that counts, logs and limits requests; `openapi` and `docs` are addresses.
 
-    A router with a `max_body_size` of its own says so in `app.state.larger`: bytes by the beginning of its paths.
+    What may take more than other requests has an allowance in `app.state.allowances`, by the beginning of its paths;
+    `app.state.refuse` renders errors found outside of the app; `app.state.spool` is the room for files on their way in.
     """
     app = _App(
         title=title,
@@ -117,35 +120,31 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
         telemetry={"exclude": tracing.passed_over, "operation_spans": False},
         generate_unique_id_function=_operation_id,
     )
-    app.state.larger = {}
+    app.state.http, app.state.allowances, app.state.refuse = settings.http, {}, _refused
+    app.state.spool = Spool(settings.http.spool_files, settings.http.spool_bytes)
     security.begin(*security.CAUSES)
     return app
 
 
+async def _refused(_request: Request, error: AppError) -> Response:
+    return errors.response(error)
+
+
 class _App(FastAPI):
-    """Request ids and the access log cover every answer: also those of FastAPI's own outermost layers."""
+    """Request ids, the access log and limits cover every answer: also those of FastAPI's own outermost layers."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return RequestContext(_AnnouncedSize(super().build_middleware_stack(), self._most))
+        inner = super().build_middleware_stack()
+        return RequestContext(RequestLimits(inner, self.state.http, self._allowance, self.state.refuse))
 
-    def _most(self, path: str) -> int:
-        """What a body at this path may announce: as much as the app's, or a router's that takes larger ones."""
-        larger: dict[str, int] = self.state.larger
-        return max((size for part, size in larger.items() if path.startswith(part)), default=self.max_body_size or 0)
+    def _allowance(self, path: str) -> Allowance:
+        allowances: dict[str, Allowance] = self.state.allowances
+        own = (allowance for part, allowance in allowances.items() if path.startswith(part))
+        return next(own, self._usual)
 
-
-class _AnnouncedSize:
-    """Refuses a body by its Content-Length; what comes without one is measured as it arrives, by FastAPI."""
-
-    def __init__(self, app: ASGIApp, most: Callable[[str], int]) -> None:
-        self._app, self._most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        announced = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
-        if announced.isdecimal() and int(announced) > self._most(scope["path"]):
-            await errors.response(errors.BodyTooLarge())(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+    @cached_property
+    def _usual(self) -> Allowance:
+        return Allowance(self.state.http.max_body_bytes, self.state.http.timeout_seconds)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -13,11 +13,14 @@ from kit.errors import AppError, NotFound, NotYours
 from kit.http import CallerDep, Id, Out, StrictRoute
 from kit.ids import new_id
 from kit.imports import Column, Files, Import, Imports, State, of_kind, recognised, refusal
-from kit.tabular import BadTable, Tables, template_csv, template_xlsx
+from kit.request_limits import Allowance
+from kit.tabular import LIMITS, BadTable, Tables, template_csv, template_xlsx
 from kit.uploads import read_upload
 
 LIMIT_BYTES = 20 * 1024 * 1024
 ROUTE_BYTES = 100 * 1000 * 1000  # as much as a gateway lets through: the call itself measures, and says why it refuses
+READ_SECONDS = LIMITS.seconds + 30
+"""A large workbook is read while its sender waits."""
 CSV, XLSX = "text/csv; charset=utf-8", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORM: dict[str, object] = {  # read by hand, while it streams
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
@@ -168,5 +171,5 @@ def _file(content: bytes, media_type: str, name: str) -> Response:
 def add_imports(app: FastAPI, prefix: str, door: ImportDoor) -> None:
     """Open the door at `<prefix>/imports`."""
     app.state.imports = door
-    app.state.larger[f"{prefix}/imports/"] = ROUTE_BYTES
+    app.state.allowances[f"{prefix}/imports/"] = Allowance(ROUTE_BYTES, READ_SECONDS)
     app.include_router(router, prefix=prefix)

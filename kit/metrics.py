@@ -13,6 +13,9 @@ requests = Histogram(
     "http_request_duration_seconds", "Time to answer a request, by the route it found", ["handler", "method", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )  # fmt: skip
+requests_cut = Counter(
+    "http_requests_cut_total", "Requests refused or ended: busy, slow_body, slow_answer, slow_reader, spool", ["cause"]
+)
 security_events = Counter(
     "security_events_total", "Security events: what happened, how it ended, and why", ["event", "outcome", "cause"]
 )

@@ -71,6 +71,7 @@ def create_app(
 
     for failure in FAILURES:
         app.add_exception_handler(failure, failed)
+    app.state.refuse = failed
     app.add_middleware(_Guarded)
     return app
 

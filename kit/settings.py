@@ -12,12 +12,22 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class HttpSettings(BaseModel):
-    """Where the public API of a service listens (behind the gateway)."""
+    """Where the public API of a service listens (behind the gateway), and what requests may take of its process.
+
+    `timeout_seconds`: for the next bytes of a body, for an answer to begin, for the next piece of one to be taken; who
+    sends or reads at the least rate has always so long. `concurrency`: requests worked on at once; `open_requests`:
+    with those whose client is waited for. `spool_…`: of files on their way in, all of them together.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     max_body_bytes: int = 1024 * 1024
-    timeout_seconds: float = 30
+    timeout_seconds: float = Field(default=30, gt=0)
+    least_bytes_per_second: int = Field(default=8_000, ge=1)
+    concurrency: int = Field(default=200, ge=1)
+    open_requests: int = Field(default=1000, ge=1)
+    spool_files: int = Field(default=32, ge=1)
+    spool_bytes: int = Field(default=48 * 1024 * 1024, ge=1)
     trusted_proxies: str = "127.0.0.1"
 
 
@@ -48,10 +58,11 @@ class KafkaSettings(BaseModel):
 
 
 class RedisSettings(BaseModel):
-    """Sessions, rate limits, captcha answers."""
+    """Sessions, rate limits, captcha answers; `connections`: of a process at most, of each of its two pools."""
 
     url: SecretStr
     timeout_seconds: float = 0.5
+    connections: int = Field(default=50, ge=1)
 
 
 class BlobSettings(BaseModel):

@@ -33,8 +33,8 @@ from deploy.local.stack import ROOT, Stack
 from deploy.local.stackfile import write_stackfile
 from deploy.local.supervisor import Supervisor
 
-SERVERS_READY_WITHIN = 60
-SERVICES_READY_WITHIN = 60
+SERVERS_READY_WITHIN = 120
+SERVICES_READY_WITHIN = 120
 _LINES_SHOWN = 25
 
 console = Console(stderr=True, highlight=False)

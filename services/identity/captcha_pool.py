@@ -1,8 +1,7 @@
-"""Captchas made in advance: the worker makes them and renews them all the time, the API serves them from Redis."""
+"""Captchas made in advance: the worker fills the pool, the API serves each of them once, from Redis."""
 
 import asyncio
 import base64
-import secrets
 import zlib
 
 from kit import log
@@ -11,27 +10,24 @@ from kit.errors import Unavailable
 from services.identity.captcha_media import draw, new_answer, speak
 from services.identity.settings import CaptchaSettings
 
-POOL = "captcha-pool"
+POOL = "captcha-queue"
 SCALES = (1, 2)
+KEPT_SECONDS = 24 * 3600
 logger = log.get(__name__)
 
 
 class Pool:
-    """The answers in use stand in one value, newest last; what belongs to an answer stands beside it.
+    """A queue of answers, each served once; the pictures and the sound of an answer are kept beside it.
 
-    The same captcha may be served more than once, and soon gives way to another: who collects them collects in vain.
-    What is not there (Redis was emptied, no worker runs) is made on the spot.
+    What is not there (the pool is used up, Redis was emptied, no worker runs) is made on the spot.
     """
 
     def __init__(self, cache: Cache, settings: CaptchaSettings) -> None:
         self._cache, self._settings = cache, settings
-        # an answer's sound is asked for as long as a captcha lives that was served last of all
-        self._kept = int(settings.pool * settings.renew_seconds) + 2 * settings.lifetime_seconds
 
     async def answer(self) -> str:
-        """Any of the pool, or a new one while it holds so few that somebody could know them all."""
-        answers = (await self._cache.get(POOL) or "").split()
-        return secrets.choice(answers) if len(answers) >= self._settings.least else new_answer()
+        """The next one of the pool, or a new one."""
+        return await self._cache.pop(POOL) or new_answer()
 
     async def picture(self, answer: str, scale: int) -> str:
         """The PNG in base64."""
@@ -47,36 +43,27 @@ class Pool:
         return zlib.decompress(base64.b64decode(kept))
 
     async def run(self) -> None:
-        """Make as many as are needed to serve them, then one every few seconds: a part of the worker."""
+        """Make another one every few seconds while the pool is not full: a part of the worker."""
         while True:
             try:
-                missing = await self.renew() < self._settings.least
+                await self.fill()
             except Unavailable as error:
                 logger.warning("the pool of captchas waits", cause=repr(error))
-                missing = False
-            await asyncio.sleep(self._settings.renew_seconds / (3 if missing else 1))
+            await asyncio.sleep(self._settings.renew_seconds)
 
-    async def renew(self) -> int:
-        """Make one captcha and take it in; how many there are then. Another worker may do the same this very moment."""
+    async def fill(self) -> int:
+        """Make one captcha unless the pool is full; how many it holds then."""
+        held = await self._cache.length(POOL)
+        if held >= self._settings.pool:
+            return held
         answer = new_answer()
         for scale in SCALES:
             await self._keep(_picture(answer, scale), await asyncio.to_thread(_drawn, answer, scale))
         await self._keep(_sound(answer), await asyncio.to_thread(_spoken, answer))
-        before = await self._cache.get(POOL)
-        answers = [*(before or "").split(), answer][-self._settings.pool :]
-        await self._take_in(before, " ".join(answers))
-        return len(answers)
-
-    async def _take_in(self, before: str | None, after: str) -> None:
-        """Should all workers die, the pool ends soon: captchas that nobody renews are no captchas."""
-        seconds = max(1, int(self._settings.renew_seconds * 12))
-        if before is None:
-            await self._cache.put(POOL, after, seconds)
-        else:
-            await self._cache.swap(POOL, before, after, seconds)
+        return await self._cache.push(POOL, answer, self._settings.pool, KEPT_SECONDS)
 
     async def _keep(self, key: str, value: str) -> None:
-        await self._cache.put(key, value, self._kept)
+        await self._cache.put(key, value, KEPT_SECONDS)
 
 
 def _picture(answer: str, scale: int) -> str:

@@ -30,12 +30,11 @@ class CodeSettings(BaseModel):
 
 
 class CaptchaSettings(BaseModel):
-    """How many captchas are made in advance, from how many on they are served, how often the oldest is replaced."""
+    """How long a captcha may be answered, how many are made in advance, how often one is made while they are fewer."""
 
     lifetime_seconds: int = 300
     pool: int = Field(default=60, ge=1)
-    least: int = Field(default=20, ge=1)
-    renew_seconds: float = Field(default=5, gt=0)
+    renew_seconds: float = Field(default=2, gt=0)
 
 
 class SessionSettings(BaseModel):

@@ -23,7 +23,7 @@ from services.portal.visits import (
 )
 
 NOT_THERE = "您要找的页面不存在，或者内容已被删除。请返回首页重新查找。"
-TITLES = {403: "不能继续", 404: "没有找到", 413: "文件过大", 429: "操作过于频繁", 503: "系统繁忙"}
+TITLES = {403: "不能继续", 404: "没有找到", 408: "没有传完", 413: "文件过大", 429: "操作过于频繁", 503: "系统繁忙"}
 
 
 async def render_error(request: Request, problem: Problem) -> Response:

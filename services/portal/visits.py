@@ -21,7 +21,7 @@ from kit.pages import StaticFiles, Templates
 from kit.pdf import Printer
 from kit.quotas import Quotas
 from kit.seal import CannotOpen, Sealer
-from kit.uploads import read_form
+from kit.uploads import read_fields, read_form
 from services.portal.backend import Asker, Backend, Refused
 from services.portal.catalogue import Catalogue
 from services.portal.letters import Letters
@@ -42,8 +42,8 @@ GIVEN_UP = "afresh"
 PROOF, FRESH_PROOF_REQUIRED = "/account/proof", "fresh_proof_required"
 HELD_SECONDS, HELD_BYTES = 600, 5 * 1024 * 1024
 """Of a form that waits for a fresh proof; no file that goes with one may be larger."""
-MOST_FIELDS, MOST_FIELD_BYTES, MOST_FILE_BYTES = 60, 192 * 1024, 10 * 1024 * 1024
-"""Of a field: a portrait that a card reader gave, in base64, percent-encoded."""
+MOST_FIELDS, MOST_FORM_BYTES, MOST_FILE_BYTES = 60, 256 * 1024, 10 * 1024 * 1024
+"""Of a form without its file: a portrait that a card reader gave, in base64, percent-encoded, and what is typed."""
 
 
 class Elsewhere(AppError):
@@ -95,7 +95,8 @@ class Visit:
     """One request. Of a form that was submitted, `proof` tells whose it is and where it stands.
 
     `owner` is the person it was made for: a practitioner's or staff id, or nobody's. `form_page` is its page, where
-    what was typed belongs; it is empty for a form without text. `restored`: what was typed before is in the page.
+    what was typed belongs; it is empty for a form without text. `refusal`: why its file was not taken. `restored`: what
+    was typed before is in the page.
     """
 
     request: Request
@@ -105,6 +106,7 @@ class Visit:
     session: Session | None = None
     form: dict[str, str] = field(default_factory=dict)
     file: bytes | None = None
+    refusal: AppError | None = None
     proof: str = ""
     owner: str = ""
     form_page: str = ""
@@ -191,6 +193,11 @@ class Visit:
         self.form = {name: text for name, text in fields.items() if name != "csrf"}
         if browser != mark(self.cookie):
             raise FormExpired
+
+    def require_file(self) -> None:
+        """Raises why the file of the form was not taken, if there was one that was not."""
+        if self.refusal:
+            raise self.refusal
 
     def chosen_file(self) -> bytes:
         """The file of the form. Raises 422 when none was chosen."""
@@ -300,20 +307,33 @@ async def _submitted(request: Request) -> Visit:
 async def _fields(visit: Visit) -> dict[str, str]:
     """The text fields of a form; a file, when there is one, is the visit's `file`."""
     request = visit.request
-    if request.headers.get("content-type", "").startswith("multipart/"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return await read_fields(request, MOST_FIELDS, MOST_FORM_BYTES)
 
-        def too_large(fields: Mapping[str, str]) -> AppError:
-            with suppress(FormExpired):
-                visit.accept(fields)
-            return file_too_large()
+    async def admit(fields: Mapping[str, str]) -> int:
+        return await _most_of_file(visit, fields)
 
-        read = await read_form(
-            request, MOST_FILE_BYTES, too_large, most_fields=MOST_FIELDS, room=MOST_FIELD_BYTES, to_its_end=True
-        )
-        visit.file = read.file
-        return read.fields
-    form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+    read = await read_form(
+        request, MOST_FILE_BYTES, file_too_large, most_fields=MOST_FIELDS, room=MOST_FORM_BYTES, admit=admit
+    )
+    visit.file, visit.refusal = read.file, read.refusal
+    return read.fields
+
+
+async def _most_of_file(visit: Visit, fields: Mapping[str, str]) -> int:
+    """How much of a file is read: for who is logged in all of it, for who was only what can wait for them.
+
+    Raises `FormExpired` to anybody else; the token of a form stands before its file.
+    """
+    with suppress(FormExpired):
+        visit.accept(fields)
+    if not visit.owner:
+        raise FormExpired
+    try:
+        session = None if visit.is_new else await visit.portal.sessions.find(visit.cookie)
+    except Unavailable:  # the answer will say so, when all has been read
+        return PHOTO_BYTES + 1
+    return MOST_FILE_BYTES if session and session.subject == visit.owner else PHOTO_BYTES + 1
 
 
 def file_too_large(most: int = MOST_FILE_BYTES) -> AppError:
@@ -324,6 +344,7 @@ def file_too_large(most: int = MOST_FILE_BYTES) -> AppError:
 async def _anybody(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
     if not visit.is_new:
         visit.session = await visit.portal.sessions.find(visit.cookie)
+    visit.require_file()
     return visit
 
 
@@ -335,6 +356,7 @@ async def _logged_in(visit: Visit, kind: Kind) -> Session:
         raise Hidden
     if visit.request.method == "POST" and visit.owner != session.subject:
         raise FormExpired
+    visit.require_file()
     return session
 
 

@@ -23,7 +23,9 @@ from services.subscriptions.bodies import (
 from services.subscriptions.domain import Outcome, State
 from services.subscriptions.feed import Feed, Wanted
 from services.subscriptions.service import WebhookService
+from services.subscriptions.settings import LONGEST_WAIT
 
+CHANGES = "/api/records/changes"
 WEBHOOKS = "/api/subscriptions/webhooks"
 WEBHOOK = f"{WEBHOOKS}/{{webhook_id}}"
 router = APIRouter(route_class=StrictRoute)
@@ -44,7 +46,7 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-@router.get("/api/records/changes", response_model=ChangesOut)
+@router.get(CHANGES, response_model=ChangesOut)
 async def get_changes(
     services: ServicesDep,
     caller: CallerDep,
@@ -53,7 +55,9 @@ async def get_changes(
         Moment | None, Query(description="where to begin without a cursor; else from the beginning")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    wait: Annotated[int, Query(ge=0, le=30, description="seconds to wait for a change when there is none")] = 0,
+    wait: Annotated[
+        int, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for a change when there is none")
+    ] = 0,
 ) -> Response:
     """The changes of all records behind a cursor, in order for each person: the events of Kafka's records.changes."""
     if after is not None and since is not None:

@@ -19,10 +19,11 @@ from kit.kafka import Reader
 from kit.mongo import Database
 from kit.outbound import Limits
 from kit.process import Api, Service, Worker
+from kit.request_limits import Allowance
 from kit.seal import Sealer
 from kit.shares import Shares
 from services.subscriptions import consumers
-from services.subscriptions.api import Services, router
+from services.subscriptions.api import CHANGES, Services, router
 from services.subscriptions.calls import calls
 from services.subscriptions.deliverer import Deliverer, Files
 from services.subscriptions.dispatcher import Dispatcher
@@ -30,7 +31,7 @@ from services.subscriptions.domain import Retries
 from services.subscriptions.feed import Feed
 from services.subscriptions.readers import Readers
 from services.subscriptions.service import Stores, WebhookService
-from services.subscriptions.settings import Settings
+from services.subscriptions.settings import LONGEST_WAIT, Settings
 from services.subscriptions.store import Clients, Deliveries, Progresses, Replays, Webhook, Webhooks
 from services.subscriptions.tail import Tail
 
@@ -67,6 +68,9 @@ async def api(settings: Settings, clock: Clock | None = None) -> AsyncIterator[A
         feed = Feed(tail, readers, settings.kafka.partitions, settings.feed.polls)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         app = create_app(NAME, "订阅", settings, verifier, router, Services(feed, _service(settings, stores, clock)))
+        app.state.allowances[CHANGES] = Allowance(
+            settings.http.max_body_bytes, settings.http.timeout_seconds + LONGEST_WAIT
+        )
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": stores.prepare,
             "feed": tail.check,

@@ -1,17 +1,27 @@
 """The gateway as an installation starts it: a real Caddy with the Caddyfile and a certificate of one's own."""
 
+import json
+import re
 import ssl
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from kit.import_routes import READ_SECONDS
+from kit.settings import HttpSettings
+from services.subscriptions.settings import LONGEST_WAIT
+from tests.support.chart import CHART
 from tests.support.gateway import gateway
 from tests.support.installation import SITE, compose
+from tests.support.setting_names import ROOT
 
 
 def test_a_certificate_of_ones_own_is_served_and_none_is_asked_for(tmp_path: Path) -> None:
@@ -25,7 +35,7 @@ def test_a_certificate_of_ones_own_is_served_and_none_is_asked_for(tmp_path: Pat
                 f"https://127.0.0.1:{port}/api/nobody", headers={"Host": SITE}, extensions={"sni_hostname": SITE}
             )
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-        assert "max-age" in answer.headers["strict-transport-security"]
+        assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
         told = log.read_text()
     assert "one or more matching certificates are already loaded" in told
     assert "obtaining certificate" not in told
@@ -37,6 +47,35 @@ def test_a_folder_without_a_certificate_is_none_the_worse_for_plain_http(tmp_pat
     with gateway("http://localhost", folder, tmp_path) as (port, _log):
         answer = httpx2.get(f"http://127.0.0.1:{port}/api/nobody", headers={"Host": "localhost"})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_slow_uplink_has_time_for_twenty_megabytes_and_who_stalls_does_not_stay() -> None:
+    timeouts = limits()["timeouts"]
+    assert 20_000_000 / timeouts["read_body"] <= 35_000, "280 kbit/s"
+    assert timeouts["write"] >= 2 * timeouts["read_body"], "it is counted from the head of the request on"
+    assert timeouts["read_header"] <= 10
+    assert timeouts["idle"] <= 120
+
+
+def test_the_ingress_lets_as_much_through_for_as_long() -> None:
+    annotations = yaml.safe_load((CHART / "values.yaml").read_text())["ingress"]["annotations"]
+    nginx = {name.rpartition("/")[2]: value for name, value in annotations.items()}
+    assert nginx["proxy-body-size"] == f"{limits()['most_megabytes']}m"
+    assert nginx["proxy-request-buffering"] == "on", "who is slow is waited for by the ingress"
+    longest = max(READ_SECONDS, HttpSettings().timeout_seconds + LONGEST_WAIT)
+    for way in ("read", "send"):
+        assert int(nginx[f"proxy-{way}-timeout"]) >= longest
+
+
+def limits() -> dict[str, Any]:
+    """What the Caddyfile says, as Caddy reads it: seconds of time-outs by name, megabytes of a body at most."""
+    adapt = [f"{ROOT}/.venv/bin/caddy", "adapt", "--adapter", "caddyfile", "--config", f"{ROOT}/deploy/Caddyfile"]
+    given = compose()["gateway"].environment | {"GATEWAY": ":80"}
+    text = subprocess.run(adapt, env=given, check=True, capture_output=True, text=True).stdout
+    (server,) = json.loads(text)["apps"]["http"]["servers"].values()
+    names = {"read_timeout": "read_body", "read_header_timeout": "read_header", "write_timeout": "write"}
+    timeouts = {names.get(name, "idle"): server[name] / 1e9 for name in (*names, "idle_timeout")}
+    return {"timeouts": timeouts, "most_megabytes": max(map(int, re.findall(r'"max_size": ?(\d+)', text))) // 1_000_000}
 
 
 def test_http3_is_published_where_it_is_offered() -> None:

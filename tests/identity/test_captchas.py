@@ -137,11 +137,7 @@ async def cache(stack: RunningStack) -> AsyncIterator[Cache]:
 
 
 def a_pool(cache: Cache, **changes: Any) -> Pool:
-    return Pool(cache, CaptchaSettings.model_validate({"pool": 3, "least": 2, "renew_seconds": 60, **changes}))
-
-
-async def in_pool(cache: Cache) -> list[str]:
-    return (await cache.get(POOL) or "").split()
+    return Pool(cache, CaptchaSettings.model_validate({"pool": 3, "renew_seconds": 60, **changes}))
 
 
 async def test_an_empty_pool_is_made_up_for_on_the_spot(cache: Cache) -> None:
@@ -150,61 +146,43 @@ async def test_an_empty_pool_is_made_up_for_on_the_spot(cache: Cache) -> None:
     assert len(answer) == LENGTH
     assert base64.b64decode(await pool.picture(answer, 2)).startswith(b"\x89PNG")
     assert await pool.sound(answer) == await pool.sound(answer)
-    await pool.renew()
-    answers = {await pool.answer() for _ in range(20)}
-    assert len(answers) > 10  # one captcha in the pool is too few to be served from
+    assert len({await pool.answer() for _ in range(20)}) > 10
 
 
-async def test_the_pool_fills_and_what_it_serves_is_made_already(cache: Cache) -> None:
+async def test_the_pool_fills_and_what_it_serves_is_made_already_and_served_once(cache: Cache) -> None:
     pool = a_pool(cache)
-    for made in (1, 2, 3, 3):
-        assert await pool.renew() == made
-    answers = await in_pool(cache)
-    assert {await pool.answer() for _ in range(60)} == set(answers)
+    for held in (1, 2, 3, 3):
+        assert await pool.fill() == held
+    answers = [await pool.answer() for _ in range(3)]
     for answer in answers:
         for scale in (1, 2):
             assert await pool.picture(answer, scale) == await cache.get(f"captcha-picture:{answer}:{scale}")
         assert 4 < seconds(await pool.sound(answer)) < 30
+    assert await cache.length(POOL) == 0
+    assert await pool.answer() not in answers
 
 
-async def test_the_pool_is_renewed_while_a_worker_runs_and_ends_with_it(cache: Cache) -> None:
-    pool = a_pool(cache, renew_seconds=0.3)
-    running = asyncio.create_task(pool.run())
-    first = await eventually(lambda: in_pool(cache), 10, "the pool has something")
+async def test_the_pool_is_filled_while_workers_run_and_holds_no_more_than_it_should(cache: Cache) -> None:
+    workers = [asyncio.create_task(a_pool(cache, renew_seconds=0.1).run()) for _ in range(2)]
 
-    async def others() -> bool:
-        now = await in_pool(cache)
-        return len(now) == 3 and not set(now) & set(first)
+    async def full() -> bool:
+        return await cache.length(POOL) == 3
 
-    await eventually(others, 30, "the pool is full of other captchas")
-    running.cancel()
-
-    async def gone() -> bool:
-        return not await in_pool(cache)
-
-    await eventually(gone, 10, "a pool that nobody renews is gone")
-
-
-async def test_two_workers_keep_one_pool(cache: Cache) -> None:
-    one, other = a_pool(cache), a_pool(cache)
-    async with asyncio.TaskGroup() as both:
-        for pool in (one, other):
-            both.create_task(turns(pool, 6))
-    assert len(set(await in_pool(cache))) == 3
-
-
-async def turns(pool: Pool, count: int) -> None:
-    for _ in range(count):
-        await pool.renew()
+    await eventually(full, 20, "the pool is full")
+    taken = [await a_pool(cache).answer() for _ in range(3)]
+    await eventually(full, 20, "the pool is full of others")
+    for worker in workers:
+        worker.cancel()
+    assert not set(taken) & {await a_pool(cache).answer() for _ in range(3)}
 
 
 async def test_the_api_serves_what_the_worker_made_and_goes_on_when_redis_was_emptied(
     gateway: httpx2.AsyncClient, login_page: LoginPage, redis: "Redis"
 ) -> None:
     async def filled() -> bool:
-        return len((await redis.get(f"identity:{POOL}") or "").split()) >= CaptchaSettings().least
+        return await redis.llen(f"identity:{POOL}") > 0
 
-    await eventually(filled, 120, "the stack's worker has filled its pool")
+    await eventually(filled, 60, "the stack's worker has put something into its pool")
     captcha = await login_page.captcha()
     answer = str(await redis.get(f"identity:captcha:{captcha['captcha_id']}"))
     assert captcha["image"].partition(",")[2] == await redis.get(f"identity:captcha-picture:{answer}:1")

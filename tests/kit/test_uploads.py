@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 import pytest
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from kit.errors import AppError, InvalidFields
-from kit.uploads import ROOM, Upload, read_form, read_upload
+from kit.errors import AppError, BodyTooLarge, Busy, InvalidFields, NotFound
+from kit.uploads import ROOM, Admit, Spool, Upload, read_fields, read_form, read_upload
 
 LIMIT = 100_000
 BOUNDARY = b"b0undary"
@@ -40,9 +41,14 @@ class Body:
         self.taken += 1
         return {"type": "http.request", "body": piece, "more_body": self.taken < len(self.pieces)}
 
-    def request(self, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY) -> Request:
-        scope = {"type": "http", "method": "POST", "headers": [(b"content-type", kind)], "app": None}
-        return Request(scope, self.receive)
+    def request(
+        self, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY, spool: Spool | None = None
+    ) -> Request:
+        app = Starlette()
+        app.state.spool = spool or Spool(files=8, bytes=100 * LIMIT)
+        return Request(
+            {"type": "http", "method": "POST", "headers": [(b"content-type", kind)], "app": app}, self.receive
+        )
 
 
 async def test_the_file_and_the_fields_come_as_they_were_sent() -> None:
@@ -67,25 +73,74 @@ async def test_what_is_far_too_large_is_not_read_to_its_end() -> None:
     assert body.taken <= (LIMIT + ROOM) // 8_192 + 1
 
 
-async def test_the_fields_before_a_file_that_is_too_large_are_told() -> None:
-    fields = field(b"title", "证书".encode()) + field(b"note", b"")
-    told: list[Mapping[str, str]] = []
-
-    def too_large(fields: Mapping[str, str]) -> AppError:
-        told.append(fields)
-        return TooLarge()
-
+async def test_a_browser_is_listened_to_until_it_has_sent_all_and_no_field_is_lost() -> None:
     for size in (LIMIT, 50 * LIMIT):
-        with pytest.raises(TooLarge):
-            await read_form(Body(fields + form(b"x" * size)).request(), LIMIT, too_large)
-    assert told == [{"title": "证书", "note": ""}] * 2
+        body = Body(field(b"title", "证书".encode()) + form(b"x" * size, more=field(b"note", b"behind")))
+        read = await read_form(body.request(), LIMIT, TooLarge, admit=admitting(LIMIT))
+        assert (read.file, read.fields) == (None, {"title": "证书", "note": "behind"})
+        assert isinstance(read.refusal, TooLarge)
+        assert body.taken == len(body.pieces)
 
 
-async def test_a_browser_is_listened_to_until_it_has_sent_all() -> None:
-    body = Body(form(b"x" * 50 * LIMIT))
-    with pytest.raises(TooLarge):
-        await read_form(body.request(), LIMIT, lambda _: TooLarge(), to_its_end=True)
-    assert body.taken == len(body.pieces)
+def admitting(most: int) -> Admit:
+    async def admit(_fields: Mapping[str, str]) -> int:
+        return most
+
+    return admit
+
+
+async def test_whose_file_it_is_is_asked_before_more_of_it_is_read() -> None:
+    asked: list[Mapping[str, str]] = []
+
+    async def admit(fields: Mapping[str, str]) -> int:
+        asked.append(fields)
+        raise NotFound
+
+    body = Body(field(b"csrf", b"token") + form(b"x" * 50 * LIMIT))
+    with pytest.raises(NotFound):
+        await read_form(body.request(), LIMIT, TooLarge, admit=admit)
+    assert (asked, body.taken) == ([{"csrf": "token"}], 1)
+
+
+async def test_only_so_much_of_a_file_is_kept_as_is_admitted() -> None:
+    for size, kept in ((19_999, True), (20_000, False)):
+        read = await read_form(Body(form(b"x" * size)).request(), LIMIT, TooLarge, admit=admitting(20_000))
+        assert (read.file is not None) is kept
+
+
+async def test_files_on_their_way_in_share_a_room_that_is_given_back() -> None:
+    spool = Spool(files=1, bytes=LIMIT)
+    for _ in range(3):
+        await read_upload(Body(form(b"x" * (LIMIT - 1))).request(spool=spool), LIMIT, TooLarge)
+    with spool.share() as take:
+        take(1)
+        with pytest.raises(Busy):
+            await read_upload(Body(form(b"x")).request(spool=spool), LIMIT, TooLarge)
+    assert spool == Spool(files=1, bytes=LIMIT)
+    spool.bytes = 50_000
+    with pytest.raises(Busy):
+        await read_upload(Body(form(b"x" * 60_000)).request(spool=spool), LIMIT, TooLarge)
+    assert spool == Spool(files=1, bytes=50_000)
+
+
+async def test_what_stands_around_a_file_is_measured_too() -> None:
+    for behind in (
+        b"--%s\r\nX-Long: %s" % (BOUNDARY, b"x" * 10 * LIMIT),
+        b"--%s--\r\n%s" % (BOUNDARY, b"x" * 10 * LIMIT),
+    ):
+        body = Body(form(b"x").replace(b"--%s--\r\n" % BOUNDARY, behind))
+        with pytest.raises((BodyTooLarge, HTTPException)):
+            await read_upload(body.request(), LIMIT, TooLarge)
+        assert body.taken < 10
+
+
+async def test_a_form_without_files_is_measured_as_it_arrives() -> None:
+    kind = b"application/x-www-form-urlencoded"
+    assert await read_fields(Body(b"a=1&b=%E5%9B%BE").request(kind), 8, LIMIT) == {"a": "1", "b": "图"}
+    body = Body(b"a=" + b"x" * 50 * LIMIT)
+    with pytest.raises(BodyTooLarge):
+        await read_fields(body.request(kind), 8, LIMIT)
+    assert body.taken <= LIMIT // 8_192 + 1
 
 
 async def test_a_form_without_a_file_says_so() -> None:
@@ -99,11 +154,11 @@ async def test_a_form_without_a_file_says_so() -> None:
 async def test_a_form_may_come_without_its_file_and_with_more_fields() -> None:
     fields = b"".join(field(b"f%d" % number, b"x" * 2_000) for number in range(20))
     read = await read_form(
-        Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, lambda _: TooLarge(), most_fields=20, room=64 * 1024
+        Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge, most_fields=20, room=64 * 1024
     )
     assert (read.file, len(read.fields)) == (None, 20)
     with pytest.raises(HTTPException):
-        await read_form(Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, lambda _: TooLarge())
+        await read_form(Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge)
 
 
 async def test_a_form_with_two_files_says_so_whatever_they_are_called() -> None:

@@ -2,9 +2,10 @@
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import stamina
 
@@ -14,8 +15,13 @@ from tests.support.setting_names import ROOT
 
 
 @contextmanager
-def gateway(site: str, certificates: Path, home: Path, **apis: str) -> Iterator[tuple[int, Path]]:
-    """Caddy with compose's environment but for `apis`, at a port of its own on loopback. Its port and its log."""
+def gateway(
+    site: str, certificates: Path, home: Path, changed: Mapping[str, str] = MappingProxyType({}), /, **apis: str
+) -> Iterator[tuple[int, Path]]:
+    """Caddy with compose's environment but for `apis`, at a port of its own on loopback. Its port and its log.
+
+    `changed`: what is written in the Caddyfile instead of its own words.
+    """
     port, log = free_port(), home / "caddy.log"
     given = compose()["gateway"].environment | {
         "GATEWAY": f"{site}:{port}", "GATEWAY_BIND": "127.0.0.1", "CERTIFICATES": str(certificates),
@@ -23,7 +29,11 @@ def gateway(site: str, certificates: Path, home: Path, **apis: str) -> Iterator[
     }  # fmt: skip
     # the redirect from plain HTTP needs a port that every user may listen at
     caddyfile = home / "Caddyfile"
-    caddyfile.write_text((ROOT / "deploy/Caddyfile").read_text().replace("{\n", f"{{\n\thttp_port {free_port()}\n", 1))
+    text = (ROOT / "deploy/Caddyfile").read_text().replace("{\n", f"{{\n\thttp_port {free_port()}\n", 1)
+    for own, instead in changed.items():
+        assert own in text
+        text = text.replace(own, instead)
+    caddyfile.write_text(text)
     command = [f"{ROOT}/.venv/bin/caddy", "run", "--adapter", "caddyfile", "--config", str(caddyfile)]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, env=given, stdout=sink, stderr=sink)

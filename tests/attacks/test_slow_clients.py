@@ -1,0 +1,157 @@
+"""Clients that send or read as slowly as they can keep nobody from working, and are let go of."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.portal.conftest import new_member as new_member
+from tests.support.browsing import Browsing, hidden_of
+from tests.support.gateway import gateway as own_gateway
+from tests.support.people import EDUCATION
+from tests.support.portal import NewMember
+from tests.support.processes import Processes
+from tests.support.scans import scan
+from tests.support.waiting import eventually
+
+SECONDS = 4
+"""For which the portal waits here; the gateway waits for headers so long too."""
+SLOW_CLIENTS, PEOPLE = 200, 20
+SIZE = 10 * 1024 * 1024 - 1024
+SCAN = scan(96, seed=31)
+BOUNDARY = b"b0undary"
+FORM = b"Content-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n" % (BOUNDARY, SIZE)
+FIELD = b'--%s\r\nContent-Disposition: form-data; name="csrf"\r\n\r\nmade-up\r\n' % BOUNDARY
+FILE = b'--%s\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n' % BOUNDARY
+
+
+@dataclass
+class SlowClient:
+    """Sends `head`, then a byte now and then; `ended` with what it was answered, once it is let go of."""
+
+    port: int
+    head: bytes
+    reads: bool = True
+    answer: bytes = b""
+    ended: bool = False
+
+    async def attack(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(self.head)
+            if not self.reads:
+                await asyncio.Event().wait()
+            trickle = asyncio.create_task(self._trickle(writer))
+            with suppress(OSError):
+                self.answer = await reader.read(-1)
+            self.ended = True
+            trickle.cancel()
+        finally:
+            writer.transport.abort()
+
+    async def _trickle(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await asyncio.sleep(1)
+            writer.write(b"x")
+
+
+@dataclass
+class Attack:
+    """Slow clients of all kinds, in equal parts."""
+
+    port: int
+    clients: list[SlowClient] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        host = b"Host: 127.0.0.1:%d\r\n" % self.port
+        post = b"POST /login HTTP/1.1\r\n" + host
+        form = post + FORM + b"\r\n" + FIELD
+        page = b"GET /static/look.css HTTP/1.1\r\n" + host + b"\r\n"
+        kinds = [(post + b"X-", True), (form, True), (form + FILE + bytes(200_000), True), (page * 400, False)]
+        self.clients = [SlowClient(self.port, *kinds[number % 4]) for number in range(SLOW_CLIENTS)]
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for client in self.clients:
+                group.create_task(client.attack())
+
+    def answered(self, status: bytes) -> int:
+        return sum(client.answer.startswith(b"HTTP/1.1 " + status) for client in self.clients)
+
+    async def over(self) -> bool:
+        return all(client.ended for client in self.clients if client.reads)
+
+
+@asynccontextmanager
+async def under_way(attack: Attack) -> AsyncIterator[None]:
+    running = asyncio.create_task(attack.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+@pytest.fixture
+async def own_port(processes: Processes, tmp_path: Path) -> AsyncIterator[int]:
+    """Of a gateway with a portal that are not as patient as those of the stack."""
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    limits = {"HTTP__TIMEOUT_SECONDS": str(SECONDS), "HTTP__CONCURRENCY": "60"}
+    async with processes.standby("portal-api", "slow", tmp_path / "portal.log", **limits) as portal:
+        with ExitStack() as stack:
+            waits, address = {"read_header 10s": f"read_header {SECONDS}s"}, portal.api.partition("//")[2]
+            site = "http://127.0.0.1"
+            yield stack.enter_context(own_gateway(site, certificates, tmp_path, waits, PORTAL=address))[0]
+
+
+@dataclass
+class Working:
+    """Somebody at the portal: sees the log-in page, lists, uploads a scan, downloads."""
+
+    browsing: Browsing
+    record: str
+    statuses: list[int] = field(default_factory=list)
+
+    async def work(self) -> None:
+        page = f"/records/{self.record}"
+        await self.see(Browsing(self.browsing.http).get("/login"))
+        await self.see(self.browsing.get("/file/education"))
+        form = hidden_of((await self.browsing.get(page)).text, page) | EDUCATION | {"scan_title": "毕业证书"}
+        file = {"file": ("scan.jpg", SCAN, "image/jpeg")}
+        await self.see(self.browsing.ask("POST", f"{page}/attachment", data=form, files=file))
+        await self.see(self.browsing.get("/account/download.json"))
+
+    async def see(self, asked: Awaitable[httpx2.Response]) -> None:
+        self.statuses.append((await asked).status_code)
+
+
+async def test_nobody_who_works_fails_while_two_hundred_clients_are_slow(own_port: int, new_member: NewMember) -> None:
+    members = [await new_member() for _ in range(2)]
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{own_port}", timeout=20) as http:
+        people = [
+            Working(Browsing(http, dict(member.browsing.cookies)), await member.add("education", EDUCATION))
+            for member in members
+            for _ in range(PEOPLE // len(members))
+        ]
+        attack = Attack(own_port)
+        async with under_way(attack):
+            await asyncio.sleep(1)
+            await asyncio.gather(*(person.work() for person in people))
+            await eventually(attack.over, 20, "every slow client is let go of")
+    assert [person.statuses for person in people] == [[200, 200, 303, 200]] * PEOPLE
+    assert attack.answered(b"403") >= SLOW_CLIENTS // 4, "files that nobody may send are not read"
+    assert attack.answered(b"408") >= SLOW_CLIENTS // 4, "bodies that do not come are not waited for"
+
+
+async def test_more_requests_at_once_than_there_are_connections_to_redis_are_all_answered(
+    gateway: httpx2.AsyncClient,
+) -> None:
+    answers = await asyncio.gather(*(gateway.post("/api/identity/captchas") for _ in range(150)))
+    assert Counter(answer.status_code for answer in answers) == {201: 150}

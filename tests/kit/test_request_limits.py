@@ -1,0 +1,178 @@
+"""What a request may take, over real connections: who is slow is waited for only so long, and takes nobody's place."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from kit import errors
+from kit.http import new_app
+from kit.request_limits import Allowance
+from kit.settings import HttpSettings, ProcessSettings, RedisSettings
+from tests.support.processes import free_port
+
+SECONDS, RATE = 0.4, 2_000
+PIECE, PIECES = 64 * 1024, 600
+router = APIRouter()
+
+
+@router.post("/length")
+async def length(request: Request) -> int:
+    return len(await request.body())
+
+
+@router.get("/long")
+@router.get("/patient/long")
+async def long() -> str:
+    await asyncio.sleep(SECONDS * 1.5)
+    return "done"
+
+
+@router.get("/pieces")
+async def pieces() -> StreamingResponse:
+    async def made() -> AsyncIterator[bytes]:
+        for _ in range(PIECES):
+            yield bytes(PIECE)
+
+    return StreamingResponse(made())
+
+
+@router.get("/fine")
+async def fine() -> Response:
+    return Response("fine")
+
+
+@dataclass
+class Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, content: bytes) -> None:
+        self.writer.write(content)
+        await self.writer.drain()
+
+    async def answer(self) -> bytes:
+        """All of it, until the connection is closed."""
+        async with asyncio.timeout(10):
+            return await self.reader.read(-1)
+
+
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+@asynccontextmanager
+async def serving(**limits: int) -> AsyncIterator[Connect]:
+    limits = {"least_bytes_per_second": RATE} | limits
+    http = HttpSettings(timeout_seconds=SECONDS, port=free_port(), **limits)
+    app = new_app("test", ProcessSettings(redis=RedisSettings(url="redis://none"), http=http))
+    app.include_router(router)
+    app.state.allowances["/patient/"] = Allowance(1_000, SECONDS * 20)
+    errors.install(app)
+    server = uvicorn.Server(uvicorn.Config(app, port=http.port, lifespan="off", log_config=None))
+    running = asyncio.create_task(server.serve())
+
+    @asynccontextmanager
+    async def connected() -> AsyncIterator[Connection]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", http.port, limit=2**16)
+        try:
+            yield Connection(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        yield connected
+    finally:
+        server.should_exit = server.force_exit = True
+        await running
+
+
+def post(size: int) -> bytes:
+    return b"POST /length HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
+
+
+def get(path: bytes) -> bytes:
+    return b"GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" % path
+
+
+@pytest.mark.parametrize("sent", [0, 50_000])
+async def test_a_body_that_stops_is_waited_for_only_so_long_however_much_came_before(sent: int) -> None:
+    async with serving() as connect, connect() as slow:
+        began = asyncio.get_running_loop().time()
+        await slow.send(post(100_000) + bytes(sent))
+        answer = await slow.answer()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in answer
+    assert asyncio.get_running_loop().time() - began < SECONDS * 8
+
+
+async def test_a_trickle_is_none() -> None:
+    async with serving() as connect, connect() as slow:
+        answer = asyncio.create_task(slow.answer())
+        await slow.send(post(100_000))
+        while not answer.done():
+            await slow.send(b"x")
+            await asyncio.sleep(SECONDS / 10)
+        assert answer.result().startswith(b"HTTP/1.1 408 ")
+
+
+async def test_who_sends_steadily_may_take_long() -> None:
+    pieces = 8
+    async with serving() as connect, connect() as steady:
+        await steady.send(post(pieces * RATE))
+        for _ in range(pieces):
+            await asyncio.sleep(SECONDS / 3)
+            await steady.send(bytes(RATE))
+        answer = await steady.answer()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"%d" % (pieces * RATE))
+
+
+async def test_an_answer_begins_in_time_unless_its_path_may_take_longer() -> None:
+    async with serving() as connect, connect() as impatient, connect() as patient:
+        await impatient.send(get(b"/long"))
+        await patient.send(get(b"/patient/long"))
+        cut, whole = await asyncio.gather(impatient.answer(), patient.answer())
+    assert cut.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 2" in cut
+    assert whole.endswith(b'"done"')
+
+
+async def test_who_does_not_read_is_let_go_of_and_who_reads_gets_all() -> None:
+    async with serving(least_bytes_per_second=10 * PIECE) as connect, connect() as lazy, connect() as reading:
+        await lazy.send(get(b"/pieces"))
+        await reading.send(get(b"/pieces"))
+        assert len(await reading.answer()) > PIECE * PIECES
+        await asyncio.sleep(SECONDS * 2)
+        assert PIECE < len(await lazy.answer()) < PIECE * PIECES
+
+
+async def test_a_process_takes_only_so_many_at_once_and_the_slow_take_nobodys_place() -> None:
+    async with serving(concurrency=2) as connect, connect() as one, connect() as two, connect() as three:
+        for slow in (one, two):
+            await slow.send(post(100_000))
+        await three.send(get(b"/fine"))
+        assert (await three.answer()).endswith(b"fine")
+        async with connect() as four, connect() as five, connect() as six:
+            for busy in (four, five):
+                await busy.send(get(b"/patient/long"))
+            await asyncio.sleep(0.05)
+            await six.send(get(b"/fine"))
+            refused = await six.answer()
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 2" in refused
+            assert (await four.answer()).endswith(b'"done"')
+
+
+async def test_there_is_an_end_to_those_who_are_waited_for_too() -> None:
+    async with serving(open_requests=1) as connect, connect() as one, connect() as two:
+        await one.send(post(100_000))
+        await asyncio.sleep(0.05)
+        await two.send(get(b"/fine"))
+        assert (await two.answer()).startswith(b"HTTP/1.1 503 ")
