@@ -13,7 +13,7 @@ from bench.samples import BODY, documents, fill
 from bench.stack import Stack
 from bench.table import Row, at_least
 from bench.wire import request
-from services.records.store import COLLECTION
+from services.records.store import COLLECTION, KNOWN_PRACTITIONERS
 
 EACH = 20  # records of a person
 PEOPLE = 100
@@ -112,8 +112,11 @@ async def _ours(stack: Stack, database: str, people: Sequence[str]) -> AsyncIter
     port, internal = _free_port(), _free_port()
     own = {"HTTP__PORT": str(port), "INTERNAL__PORT": str(internal), "MONGO__DATABASE": database}
     ready = f"http://127.0.0.1:{internal}/readyz"
-    tokens = [stack.token(person) for person in people]
-    news = [stack.token(document["practitioner_id"]) for document in documents(PEOPLE)]
+    newcomers = [str(document["practitioner_id"]) for document in documents(PEOPLE)]
+    async with stack.database(database) as opened:
+        known = [{"_id": person, "version": 1, "birth_year": 1970} for person in newcomers]
+        await opened[KNOWN_PRACTITIONERS].insert_many(known)
+    tokens, news = ([stack.token(person) for person in each] for each in (people, newcomers))
     path = "/api/records/practitioners/me/records"
     requests = {
         "GET": [request("GET", path, token) for token in tokens],

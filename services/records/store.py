@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, Self, cast
 
+from async_lru import alru_cache
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from contracts.attachments import AttachmentChanged
@@ -21,6 +22,7 @@ HOLDINGS = (
     Holding(KNOWN_PRACTITIONERS, person="_id", indexed=True),
     Holding(LOOKS),
 )
+BIRTH_YEAR_SECONDS = 300
 Data = dict[str, Value]
 
 
@@ -90,6 +92,8 @@ class Records:
         self.any_state = self._collection.get
         self.write_many = self._collection.write_many
         self._practitioners = Projection(database, KNOWN_PRACTITIONERS)
+        # a person saves many records in a row: of one who is corrected meanwhile the year of before counts so long
+        self._birth_year = alru_cache(maxsize=10_000, ttl=BIRTH_YEAR_SECONDS)(self._read_birth_year)
 
     async def get(self, record_id: str) -> Record | None:
         """The record with its history, unless it is deleted."""
@@ -114,5 +118,11 @@ class Records:
 
     async def birth_year(self, practitioner_id: str) -> int | None:
         """The year of a person's birth; None until identity's event has come."""
+        year = await self._birth_year(practitioner_id)
+        if year is None:
+            self._birth_year.cache_invalidate(practitioner_id)
+        return year
+
+    async def _read_birth_year(self, practitioner_id: str) -> int | None:
         known = await self._practitioners.get(practitioner_id)
         return cast(int, known["birth_year"]) if known else None
