@@ -82,9 +82,18 @@ async def test_with_the_portal_away_the_gateway_says_so_in_chinese(
     await processes.ready(stack.facts["services"]["portal"]["internal"])
 
 
-async def test_a_file_larger_than_any_page_takes_is_told_on_a_page(gateway: httpx2.AsyncClient) -> None:
+async def test_a_file_larger_than_any_page_takes_is_told_on_a_page(member: Member) -> None:
+    record = await member.add("education", EDUCATION)
+    form = hidden_of((await member.browsing.get(f"/records/{record}")).text, f"/records/{record}")
     files = {"file": ("scan.jpg", b"x" * 13_000_000, "image/jpeg")}
-    answer = await gateway.post("/records/x/attachment", files=files)
+    answer = await member.browsing.ask("POST", f"/records/{record}/attachment", data=form, files=files)
     assert answer.status_code == 413
     assert answer.headers["content-type"].startswith("text/html")
     assert "过大" in answer.text
+
+
+async def test_a_file_of_somebody_without_a_form_of_ours_is_not_read(gateway: httpx2.AsyncClient) -> None:
+    files = {"file": ("scan.jpg", b"x" * 100_000, "image/jpeg")}
+    answer = await gateway.post("/records/x/attachment", files=files)
+    assert answer.status_code == 403
+    assert "页面已过期" in answer.text
