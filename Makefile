@@ -33,11 +33,11 @@ demo: ## Play the main job through the public HTTP door and a Kafka subscriber
 
 test: ## Run all tests against their own copy of the stack: make test a='-k history'
 	@$(SETUP)
-	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest -n 2 --dist loadgroup $(a)
+	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 test-long: ## The same with the full numbers of the acceptance lists
 	@$(SETUP)
-	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest -n 2 --dist loadgroup $(a)
+	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 check: ## Format, lint, types, import rules, contracts, known vulnerabilities
 	@$(SETUP) --venv

@@ -23,13 +23,6 @@ pytest_plugins = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the stack runs in one process, in order; meanwhile another one runs everything else."""
-    for item in items:
-        if isinstance(item, pytest.Function) and "stack" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("stack"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _plain_logs() -> None:
     """What the kit logs stands in the output of a test that fails, on short lines."""
