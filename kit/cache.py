@@ -207,7 +207,7 @@ class RedisServer:
         return Stream(self._redis, following, key, seconds)
 
     def _pool(self, waits: float = 0, **options: bool) -> BlockingConnectionPool:
-        """Connections that Redis closed by a restart are made anew, once, before anybody is told that it is away.
+        """Reconnects once when Redis closed the connection by a restart, before it counts as unavailable.
 
         A call that finds all of them in use waits for one.
         """

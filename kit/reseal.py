@@ -105,7 +105,7 @@ async def _pass(database: Database, collection: str, places: Sequence[Sealed]) -
 
 
 async def reseal_files(database: Database, collection: str, bucket: SealedBucket) -> Progress:
-    """Seal anew all files that need it, until none does. Returns how the last pass went, `written` being of all.
+    """Re-encrypt files until none needs it. Returns the result of the last pass, with `written` summed over all passes.
 
     A file that doesn't open is logged and left as it is. Files are replaced under their keys: who reads one meanwhile
     gets it, as it was or as it is. One that is removed meanwhile may come back: its folder is nobody's then, and swept.

@@ -25,13 +25,13 @@ Event = Literal[
     "certificate_issue", "certificate_rebinding", "certificate_revocation", "erasure_request",
     "erasure_approval", "erasure_stop", "erasure_due", "erasure", "spray", "code_guessing",
 ]  # fmt: skip
-"""docs/security/events.md tells what each means."""
+"""Described in docs/security/events.md."""
 Outcome = Literal["done", "denied", "throttled", "noticed"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
 MARK_LENGTH, MOST_AGENT = 12, 400
 SECRET_LINKS = frozenset({"challenge_id", "captcha_id"})
-"""Ids in paths that are proofs themselves: whoever knows one may use it."""
+"""Path parameters that are credentials: knowing the id is enough to use it."""
 
 logger = log.unfiltered("security")
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)

@@ -83,7 +83,7 @@ class Objects:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def has(self, key: str, written: datetime | None = None) -> bool:
-        """Whether it was copied before, as it was `written` then or later: what is sealed anew keeps its key."""
+        """Whether this object was copied as of `written` or later: a re-encrypted object keeps its key."""
         path = self._path(key)
         return path.exists() and (written is None or path.stat().st_mtime_ns >= _nanoseconds(written))
 

@@ -12,7 +12,7 @@ from kit.settings import KafkaSettings
 
 @dataclass(frozen=True)
 class Head:
-    """The greatest version told, of whose document, and whether a tombstone came last; of an erasure its proof."""
+    """The highest published version, its person, whether a tombstone came last, and the proof of an erasure."""
 
     version: int
     person: str

@@ -176,7 +176,7 @@ async def _stop_erasures(database: Database, at: datetime) -> None:
 
 
 async def _erase_again(database: Database, heads: Heads, at: datetime) -> None:
-    """Whoever was ever erased is erased again: the dump may know them still, and no service has to remember.
+    """Erase again every person who was ever erased: the dump may still contain them.
 
     What identity's own document does not say, the topic may say wrongly: identity looks at the proof when it starts.
     """

@@ -212,7 +212,7 @@ class AccountService:
         if not self._told:
             for client in await self._store.untold_clients():
                 told = client.following(at=self._clock.now(), by=COMMAND, action="told", told=True)
-                with suppress(Conflict):  # changed or told by somebody else this moment
+                with suppress(Conflict):  # another process changed or published it at the same time
                     await self._store.clients.replace(told)
             self._told = True
 

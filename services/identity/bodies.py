@@ -90,7 +90,7 @@ class PasswordIn(In):
 
 
 class ResetIn(In):
-    """What to make anew."""
+    """Which credentials to replace."""
 
     password: StrictBool = True
     totp: StrictBool = True

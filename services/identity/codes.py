@@ -115,7 +115,7 @@ class Codes:
         return challenge
 
     async def _wrong_before(self, wanted: Wanted) -> dict[str, object]:
-        """How many codes in a row were wrong before this one; whoever was at a window since starts again. Raises 429.
+        """The number of consecutive wrong codes so far; a visit to a window resets it. Raises 429.
 
         A known device has a row of its own.
         """

@@ -26,7 +26,7 @@ class Remembered:
 
 
 class Devices:
-    """One token a device, whoever logs in there; one document for each person who did."""
+    """Each device has one token; each person who logged in on it has one document."""
 
     def __init__(self, store: Store, key: bytes, days: int, clock: Clock) -> None:
         self._store, self._key, self._lasts, self._clock = store, key, timedelta(days=days), clock
