@@ -1,6 +1,6 @@
 # Every target is one line that CI and people call alike; `make` alone prints them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset totp demo test test-long check bench soak lock help
+.PHONY: up down status logs restart reset totp demo test test-long check bench soak lock pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -35,7 +35,7 @@ test: ## Run all tests against their own copy of the stack: make test a='-k hist
 	@$(SETUP)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
-test-long: ## The same with the full numbers of the acceptance lists
+test-long: ## The same with the full numbers: much longer
 	@$(SETUP)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
@@ -60,6 +60,10 @@ lock: ## Resolve the hashed locks anew from pyproject.toml
 	@$(SETUP) --venv
 	$(LOCK) --extra local --extra dev -o requirements/dev.txt
 	$(LOCK) -o requirements/run.txt
+
+pictures: ## Render docs/pictures/*.typ after a change
+	@$(SETUP)
+	.venv/bin/python -m deploy.pictures
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,4 +1,4 @@
-"""The consumer: order kept per key, retry while the world is away, dead letters with a limit (design §2.5)."""
+"""The consumer: order kept per key, retry while the world is away, dead letters with a limit."""
 
 import asyncio
 import time

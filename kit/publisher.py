@@ -1,4 +1,4 @@
-"""The publisher: turns each new version of a service's documents into an event, exactly once (design §2).
+"""The publisher: turns each new version of a service's documents into an event, exactly once.
 
 Leadership is Kafka's own group assignment; events and the stream's position go into one transaction; any error ends
 publishing, and after a pause it starts over with a new producer.

@@ -22,7 +22,7 @@ INK_OVER_GRAIN = 2
 class Rules(BaseModel):
     """The guide's limits (§5.2): 72–100 dpi, 1:1, JPG, less than 300 kB; and what a check warns of.
 
-    1:1 means scanned at the original's size (domain §3): the picture need not be square, its dots must be.
+    1:1 means scanned at the original's size: the picture need not be square, its dots must be.
     Brightness, contrast and ink are of 255; sharpness is the steepest edge as a share of the picture's contrast. Ink is
     what stands out from its surroundings: a page is blank when it has less than `blank_ink`, or less than twice as much
     as its calmest part (grain); `certain_ink` is ink whatever the grain (0: no page is blank).

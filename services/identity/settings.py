@@ -48,7 +48,7 @@ class SessionSettings(BaseModel):
 
 
 class LimitSettings(BaseModel):
-    """Limits; those per number are the operators' (domain §5.4: 1 a minute, 5 an hour, 10 a day).
+    """Limits; those per number are the carriers' (1 a minute, 5 an hour, 10 a day).
 
     An office of two hundred people may stand behind one address. An address is an IPv4 address or an IPv6 /64, a
     network an IPv4 /24 or an IPv6 /48. `wrong_codes_in_city` an hour raise the alarm, in which an address has

@@ -1,4 +1,4 @@
-"""What must hold after any fault (reliability.md §2): every acknowledged version told once, in order, to the end."""
+"""What must hold after any fault: every acknowledged version told once, in order, to the end."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What an error looks like at the public door (RFC 9457, api.md)."""
+"""What an error looks like at the public API (RFC 9457)."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much of everything: CI has half an hour, `make test-long` plays the full numbers of the acceptance lists."""
+"""How much of everything: CI has half an hour, `make test-long` plays the full numbers."""
 
 import os
 
