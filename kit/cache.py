@@ -61,23 +61,6 @@ class Cache:
         """The value, gone from now on: of many who take at once, one gets it."""
         return cast(str | None, await _guarded(self._redis.getdel(self._key(key))))
 
-    async def push(self, key: str, value: str, most: int, seconds: int) -> int:
-        """Add `value` to a queue that holds `most` and is kept for `seconds`; how many it holds now."""
-        script = (
-            "redis.call('LPUSH',KEYS[1],ARGV[1]) redis.call('LTRIM',KEYS[1],0,ARGV[2]-1) "
-            "redis.call('EXPIRE',KEYS[1],ARGV[3]) return redis.call('LLEN',KEYS[1])"
-        )
-        pushed = self._redis.eval(script, 1, self._key(key), value, str(most), str(seconds))
-        return cast(int, await _guarded(cast(Awaitable[object], pushed)))
-
-    async def pop(self, key: str) -> str | None:
-        """The oldest value of a queue, gone from now on, or None: of many who pop at once, each gets another one."""
-        return cast(str | None, await _guarded(cast(Awaitable[object], self._redis.rpop(self._key(key)))))
-
-    async def length(self, key: str) -> int:
-        """How many values a queue holds."""
-        return cast(int, await _guarded(cast(Awaitable[object], self._redis.llen(self._key(key)))))
-
     async def swap(self, key: str, old: str, new: str, seconds: int) -> bool:
         """Put `new` in place of `old`; False when it is not `old` any more. Of many who swap at once, one succeeds."""
         script = (

@@ -2,6 +2,7 @@
 
 import secrets
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 from captcha.audio import AudioCaptcha
@@ -31,10 +32,10 @@ class _Legible(ImageCaptcha):
 
 def draw(answer: str, scale: int) -> bytes:
     """A PNG, `scale` times the normal size; 3 to 5 ms."""
-    sizes = tuple(size * scale for size in FONT_SIZES)
-    picture = _Legible(WIDTH * scale, HEIGHT * scale, font_sizes=sizes)
-    drawn: bytes = picture.generate(answer, fg_color=_dark()).getvalue()
-    return drawn
+    sizes, drawn = tuple(size * scale for size in FONT_SIZES), BytesIO()
+    picture = _Legible(WIDTH * scale, HEIGHT * scale, font_sizes=sizes).generate_image(answer, fg_color=_dark())
+    picture.save(drawn, "png", compress_level=1)  # a tenth larger than by default, in a quarter less time
+    return drawn.getvalue()
 
 
 def _dark() -> tuple[int, int, int, int]:
@@ -43,7 +44,7 @@ def _dark() -> tuple[int, int, int, int]:
 
 
 def speak(answer: str) -> bytes:
-    """A WAV of some ten seconds, in Mandarin over murmur; 150 ms."""
+    """A WAV of some ten seconds, in Mandarin over murmur; 190 ms."""
     return bytes(_voice().generate(answer))
 
 

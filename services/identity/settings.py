@@ -30,11 +30,9 @@ class CodeSettings(BaseModel):
 
 
 class CaptchaSettings(BaseModel):
-    """How long a captcha may be answered, how many are made in advance, how often one is made while they are fewer."""
+    """How long a captcha may be answered."""
 
     lifetime_seconds: int = 300
-    pool: int = Field(default=60, ge=1)
-    renew_seconds: float = Field(default=2, gt=0)
 
 
 class SessionSettings(BaseModel):

@@ -46,7 +46,6 @@ from services.identity import certificate_routes, consumers, erasure_routes, rot
 from services.identity.accesses import AccessLog
 from services.identity.accounts import LEAST_SECRET, AccountService
 from services.identity.api import Services, router
-from services.identity.captcha_pool import Pool
 from services.identity.captchas import Captchas
 from services.identity.certificates import Certificates
 from services.identity.codes import Codes
@@ -82,7 +81,6 @@ class Parts:
     database: Database
     redis: RedisServer
     bucket: Bucket
-    pool: Pool
     store: Store
     looks: Looks
     imports: Imports
@@ -112,8 +110,7 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
             devices,
         )  # fmt: skip
         looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
-        pool = Pool(redis.cache, settings.captchas)
-        captchas = Captchas(redis.cache, pool, settings.captchas, clock)
+        captchas = Captchas(redis.cache, settings.captchas, clock)
         codes = Codes(store, keys, throttle, settings.codes, clock)
         login = LoginService(store, keys, captchas, codes, sessions, devices, throttle)
         delays, passwords = Delays(redis.cache, clock), Passwords()
@@ -136,7 +133,7 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
             accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), Files(bucket, keys.rest)
-        yield Parts(database, redis, bucket, pool, store, looks, imports, import_files, ended, eraser, services)
+        yield Parts(database, redis, bucket, store, looks, imports, import_files, ended, eraser, services)
 
 
 @asynccontextmanager
@@ -169,7 +166,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of deliveries, looks and erasures, who keeps captchas in store, who loads lists."""
+    """The publisher, the consumers of deliveries, looks and erasures, who loads lists."""
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
         erasure = _erasure(settings, made)
@@ -195,7 +192,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             "mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare,
             "clients": made.services.accounts.tell_clients,
         }  # fmt: skip
-        yield Worker(publisher, running, checks, [made.pool.run, importer.run, made.eraser.run, erasure.run, *sweeping])
+        yield Worker(publisher, running, checks, [importer.run, made.eraser.run, erasure.run, *sweeping])
 
 
 def _erasure(settings: Settings, made: Parts) -> Erasure:

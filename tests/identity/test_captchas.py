@@ -1,27 +1,20 @@
-"""The captcha: read or heard, magnified, spent by one use; and the pool that it comes from."""
+"""The captcha: read or heard, magnified, spent by one use."""
 
-import asyncio
 import base64
 import wave
 from collections import Counter
-from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import Any, cast
+from typing import cast
 
 import httpx2
-import pytest_asyncio
 from PIL import Image
 from redis.asyncio import Redis
 
-from kit.cache import Cache, RedisServer
-from services.identity.captcha_media import LENGTH, LETTERS, VOICES, draw, new_answer, speak
-from services.identity.captcha_pool import POOL, Pool
-from services.identity.settings import CaptchaSettings
-from tests.support.names import own_id, own_name
+from services.identity.captcha_media import LETTERS, VOICES, draw, new_answer, speak
+from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
 from tests.support.visits import Citizen, LoginPage, Window, at_once, just_now
-from tests.support.waiting import eventually
 
 CAPTCHA_WRONG = "请填写正确的验证码，验证码不区分大小写"
 
@@ -68,11 +61,6 @@ async def test_twenty_right_answers_to_one_captcha_are_one(window: Window, login
     citizen, solved = await window.enrolled(), await login_page.solved()
     answers = await at_once(*(login_page.ask(citizen, **solved) for _ in range(20)))
     assert Counter(answer.status_code for answer in answers) == {202: 1, 422: 19}
-
-
-def pixels(captcha: dict[str, Any]) -> tuple[int, int]:
-    with Image.open(BytesIO(base64.b64decode(captcha["image"].partition(",")[2]))) as picture:
-        return picture.size
 
 
 def seconds(sound: bytes) -> float:
@@ -130,69 +118,13 @@ def test_two_captchas_neither_look_nor_sound_the_same() -> None:
     assert len({speak(answer) for answer in ("A3A3", "A3A3", "W7W7")}) == 3
 
 
-@pytest_asyncio.fixture
-async def cache(stack: RunningStack) -> AsyncIterator[Cache]:
-    async with RedisServer(stack.redis, own_name("captchas")) as server:
-        yield server.cache
-
-
-def a_pool(cache: Cache, **changes: Any) -> Pool:
-    return Pool(cache, CaptchaSettings.model_validate({"pool": 3, "renew_seconds": 60, **changes}))
-
-
-async def test_an_empty_pool_is_made_up_for_on_the_spot(cache: Cache) -> None:
-    pool = a_pool(cache)
-    answer = await pool.answer()
-    assert len(answer) == LENGTH
-    assert base64.b64decode(await pool.picture(answer, 2)).startswith(b"\x89PNG")
-    assert await pool.sound(answer) == await pool.sound(answer)
-    assert len({await pool.answer() for _ in range(20)}) > 10
-
-
-async def test_the_pool_fills_and_what_it_serves_is_made_already_and_served_once(cache: Cache) -> None:
-    pool = a_pool(cache)
-    for held in (1, 2, 3, 3):
-        assert await pool.fill() == held
-    answers = [await pool.answer() for _ in range(3)]
-    for answer in answers:
-        for scale in (1, 2):
-            assert await pool.picture(answer, scale) == await cache.get(f"captcha-picture:{answer}:{scale}")
-        assert 4 < seconds(await pool.sound(answer)) < 30
-    assert await cache.length(POOL) == 0
-    assert await pool.answer() not in answers
-
-
-async def test_the_pool_is_filled_while_workers_run_and_holds_no_more_than_it_should(cache: Cache) -> None:
-    workers = [asyncio.create_task(a_pool(cache, renew_seconds=0.1).run()) for _ in range(2)]
-
-    async def full() -> bool:
-        return await cache.length(POOL) == 3
-
-    await eventually(full, 20, "the pool is full")
-    taken = [await a_pool(cache).answer() for _ in range(3)]
-    await eventually(full, 20, "the pool is full of others")
-    for worker in workers:
-        worker.cancel()
-    assert not set(taken) & {await a_pool(cache).answer() for _ in range(3)}
-
-
-async def test_the_api_serves_what_the_worker_made_and_goes_on_when_redis_was_emptied(
-    gateway: httpx2.AsyncClient, login_page: LoginPage, redis: "Redis"
+async def test_many_who_listen_at_once_wait_for_each_other_and_hear_their_own(
+    gateway: httpx2.AsyncClient, login_page: LoginPage
 ) -> None:
-    async def filled() -> bool:
-        return await redis.llen(f"identity:{POOL}") > 0
-
-    await eventually(filled, 60, "the stack's worker has put something into its pool")
-    captcha = await login_page.captcha()
-    answer = str(await redis.get(f"identity:captcha:{captcha['captcha_id']}"))
-    assert captcha["image"].partition(",")[2] == await redis.get(f"identity:captcha-picture:{answer}:1")
-    small, big = captcha, (await gateway.post("/api/identity/captchas", params={"scale": 2})).json()
-    assert pixels(big) == (2 * pixels(small)[0], 2 * pixels(small)[1])
-    await redis.delete(f"identity:{POOL}", f"identity:captcha-sound:{answer}")
-    assert (await gateway.get(captcha["audio_url"])).status_code == 200
-    assert (await login_page.captcha())["captcha_id"] != captcha["captcha_id"]
-    solved = await login_page.solved()
-    problem(await login_page.ask(Citizen(), **solved), 403, "not_enrolled")
+    captchas = [await login_page.captcha() for _ in range(5)]
+    answers = await at_once(*(gateway.get(captcha["audio_url"]) for captcha in captchas))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert len({answer.content for answer in answers}) == 5
 
 
 async def test_what_becomes_of_captchas_is_counted(
