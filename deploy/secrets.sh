@@ -76,7 +76,7 @@ for service in identity signature notify; do
     printf '{%s, "index_key": "%s"}\n' "$(ring)" "$(key)" | keep $service/seal
 done
 for service in records attachments portal subscriptions; do printf '{%s}\n' "$(ring)" | keep $service/seal; done
-printf '{"id": "records", "secret": "%s"}\n' "$(password)" | keep records/client # identity is told of it: see README
+printf '{"id": "records", "secret": "%s"}\n' "$(password)" | keep records/client # to be registered at identity: docs/deployment.md
 printf '{%s}\n' "$(ring)" | keep identity/bus
 keep notify/bus <identity/bus
 printf '{"keys": [%s]}\n' "$(signing_key)" | keep identity/signing
