@@ -1,4 +1,7 @@
-"""Pictures from strangers: looked at before anything is decoded, decoded in a sandbox. The only importer of Pillow."""
+"""Pictures from strangers: looked at before anything is decoded, decoded in a sandbox.
+
+The only importer of Pillow, which is loaded where pictures are decoded (in the sandbox), and nowhere else.
+"""
 
 import math
 import struct
@@ -7,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from io import BytesIO
-from typing import Literal, ParamSpec, TypeVar
-
-from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from kit.sandbox import Sandbox, TooCostly
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
 
 BEGINNING = b"\xff\xd8\xff"
 MOST_PIXELS = 25_000_000
@@ -78,6 +82,9 @@ class Scan:
 
 def prepare() -> None:
     """What the processes of a sandbox for pictures do first: they import what decodes them."""
+    global Image, ImageChops, ImageFilter, ImageOps, ImageStat
+    from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
+
     Image.preinit()
 
 
@@ -138,6 +145,7 @@ def blamed(work: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(work)
     def blaming(*args: P.args, **kwargs: P.kwargs) -> T:
+        prepare()
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.MAX_IMAGE_PIXELS = MOST_PIXELS
         try:
@@ -152,7 +160,7 @@ def blamed(work: Callable[P, T]) -> Callable[P, T]:
     return blaming
 
 
-def decoded(jpeg: bytes, most_pixels: int) -> Image.Image:
+def decoded(jpeg: bytes, most_pixels: int) -> "Image.Image":
     """The picture in RGB as it lies in the file, halved until it has no more than `most_pixels`: for the sandbox."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         width, height = picture.size
@@ -185,13 +193,13 @@ def scan(jpeg: bytes) -> Scan:
     return Scan(size, density, seen.mean[0], seen.stddev[0], sharpness, ink, grain, image, thumbnail)
 
 
-def _upright(picture: Image.Image, longest: int) -> Image.Image:
+def _upright(picture: "Image.Image", longest: int) -> "Image.Image":
     picture.draft("RGB", (longest, longest))
     ImageOps.exif_transpose(picture, in_place=True)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _density(picture: Image.Image) -> Density | None:
+def _density(picture: "Image.Image") -> Density | None:
     """As JFIF says, or else EXIF; Pillow's own answer takes 72 for what EXIF leaves out."""
     unit = picture.info.get("jfif_unit")
     if unit in (1, 2):
@@ -209,7 +217,7 @@ def _plausible(dots: Sequence[float], *, in_cm: bool) -> Density | None:
     return Density(across, down, inch / 2) if known else None
 
 
-def _sharpness(grey: Image.Image, shades: Sequence[int]) -> float:
+def _sharpness(grey: "Image.Image", shades: Sequence[int]) -> float:
     """The steepest steps from left to right (one pixel in a thousand) as a share of the picture's range."""
     width, height = grey.size
     steps = ImageChops.difference(grey.crop((0, 0, width - 1, height)), grey.crop((1, 0, width, height)))
@@ -217,7 +225,7 @@ def _sharpness(grey: Image.Image, shades: Sequence[int]) -> float:
     return _level(steps.histogram(), 0.999) / scope if scope else 0.0
 
 
-def _ink(small: Image.Image) -> tuple[float, float]:
+def _ink(small: "Image.Image") -> tuple[float, float]:
     """The mean difference of a field's points from what is around them: in the strongest fields, in the calmest ones.
 
     The picture was made small by averaging, which takes out grain and the blocks of compression; the mean of what is
@@ -242,7 +250,7 @@ def _level(histogram: Sequence[int], share: float) -> int:
     return len(histogram) - 1
 
 
-def _clean(picture: Image.Image, longest: int, quality: int) -> bytes:
+def _clean(picture: "Image.Image", longest: int, quality: int) -> bytes:
     picture.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=1.0)
     picture.info.clear()  # comment, profile, position: Pillow would write some of it again
     made = BytesIO()

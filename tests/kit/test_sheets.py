@@ -148,5 +148,5 @@ async def test_a_process_that_has_read_many_still_has_memory_to_spare(rng: Rando
 
 
 def test_only_who_reads_a_sheet_loads_what_reads_it() -> None:
-    told = "import sys, kit.sheets; print(*{'cv2', 'numpy', 'zxingcpp'} & sys.modules.keys())"
+    told = "import sys, kit.sheets; print(*{'cv2', 'numpy', 'zxingcpp', 'PIL'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.strip() == ""
