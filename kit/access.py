@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
-from urllib.parse import unquote
 
 from kit.auth import Caller
 from kit.clock import Clock
@@ -14,7 +13,6 @@ from kit.ids import new_id
 from kit.mongo import Collection, Database, Index
 
 LOOKS = "looks"
-MOST_CHARACTERS = 200
 FORGET_SECONDS = 180 * 24 * 3600  # whoever keeps the log has them long since
 
 
@@ -92,13 +90,3 @@ class Looks:
         }
         at, by = self._clock.now(), caller.label
         return Look.first(at=at, by=by, action="looked", id=new_id(), practitioner_id=person, **fields)
-
-
-def read_reason(header: str | None) -> str:
-    """The sentence in `X-Access-Reason`: percent-encoded UTF-8, because headers hold no Chinese."""
-    reason = unquote(header or "", errors="replace").strip()
-    if len(reason) > MOST_CHARACTERS or not reason.isprintable():
-        raise InvalidFields.one(
-            "X-Access-Reason", "reason_invalid", f"查看原因请用一句话说明，不超过{MOST_CHARACTERS}个字"
-        )
-    return reason

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from kit import kafka, log, metrics, tracing
 from kit.deadletter import dead_topic, letter_headers, letter_id, letters, replay_topic
-from kit.errors import Reject, Unavailable
+from kit.errors import Reject, TooManyDeadLetters, Unavailable
 from kit.events import Event, decode
 from kit.health import Standstill
 from kit.kafka import Partition, Record
@@ -32,10 +32,6 @@ MEASURE_SECONDS = 2.0
 
 P = ParamSpec("P")
 logger = log.get(__name__)
-
-
-class TooManyDeadLetters(Exception):
-    """The consumer stopped: a bad deployment must not drain a topic into the dead letters."""
 
 
 @dataclass
@@ -214,6 +210,10 @@ class Consumer:
         key, value = letter_id(record).encode(), b"" if record.value is None else record.value
         await _patiently(self._letters.send, dead_topic(self._group), key, value, headers)
         metrics.dead_letters.labels(self._group).inc()
+
+    async def ping(self) -> None:
+        """A readiness check: a broker answers. Raises `Unavailable`."""
+        await kafka.ping(self._settings)
 
     async def watch(self) -> None:
         """Measure for ever what waits: the lag gauges and the standstill check."""

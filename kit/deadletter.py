@@ -14,13 +14,10 @@ from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from kit import kafka
 from kit.kafka import Record
-from kit.settings import KafkaSettings, read
-from kit.topics import ToolSettings
+from kit.settings import KafkaSettings, ToolSettings, read
 
 T = TypeVar("T")
 SUFFIX = ".dead"
@@ -192,6 +189,9 @@ def _run(action: Coroutine[object, object, T]) -> T:
 @app.command("list")
 def list_letters(group: str) -> None:
     """Show the letters that wait and why they died."""
+    from rich.console import Console  # a worker that imports this module shows no tables
+    from rich.table import Table
+
     table = Table("id", "type", "event", "cause")
     for identity, letter in asyncio.run(letters(_settings(), group)).items():
         headers = {name: value.decode(errors="replace") for name, value in letter.headers}

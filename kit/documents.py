@@ -8,6 +8,8 @@ from typing_extensions import TypedDict
 
 from kit import tracing
 
+Cursor = tuple[datetime, str]
+"""Where a page of a list ended: when the last document was created, and its id."""
 RESTORED = "restored"
 """The action of a version that a restored backup made: the topic had told of newer ones."""
 

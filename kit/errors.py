@@ -175,6 +175,10 @@ class InvalidFields(AppError):
         return cls(field_errors(error.errors(include_url=False), prefix))
 
 
+class TooManyDeadLetters(Exception):
+    """The consumer stopped: a bad deployment must not drain a topic into the dead letters."""
+
+
 class Reject(Exception):
     """An error of the message: no retry can mend it, it goes to the dead letters."""
 

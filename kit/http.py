@@ -10,19 +10,18 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from urllib.parse import unquote
 
-import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import errors, log, metrics, security, tracing
-from kit.access import read_reason
 from kit.auth import Caller, TokenVerifier, Unauthorized
-from kit.errors import AppError
+from kit.documents import Cursor
+from kit.errors import AppError, InvalidFields
 from kit.ids import new_id
-from kit.mongo import Cursor
 from kit.request_limits import Allowance, RequestLimits
 from kit.settings import ProcessSettings, ServiceSettings
 from kit.uploads import Spool
@@ -33,6 +32,7 @@ UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 Id = Annotated[str, Path(pattern=UUID_PATTERN)]
 PersonId = Annotated[str, Path(pattern=rf"{UUID_PATTERN}|^me$", description="a practitioner's id, or `me`")]
+MOST_REASON = 200
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """What a metric tells apart: a label's values must not be anybody's to choose."""
 T = TypeVar("T")
@@ -162,8 +162,8 @@ class RequestContext:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request_id = _request_id(scope)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        log.unbind()
+        log.bind(request_id=request_id)
         security.arrived(scope)
         status, started = 500, time.perf_counter()
 
@@ -192,7 +192,7 @@ def _request_id(scope: Scope) -> str:
 
 def current_request_id() -> str:
     """The id of the request that is answered just now, to be handed on to other services."""
-    return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
+    return log.bound("request_id") or new_id()
 
 
 def _own_headers(given: Iterable[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
@@ -249,6 +249,14 @@ ACCESS_REASON: dict[str, object] = {  # no parameter of a function: it would cos
 """For the `openapi_extra` of routes that read a person's file; the reason is the caller's (`Caller.reason`)."""
 
 
+def read_reason(header: str | None) -> str:
+    """The sentence in `X-Access-Reason`: percent-encoded UTF-8, because headers hold no Chinese."""
+    reason = unquote(header or "", errors="replace").strip()
+    if len(reason) > MOST_REASON or not reason.isprintable():
+        raise InvalidFields.one("X-Access-Reason", "reason_invalid", f"查看原因请用一句话说明，不超过{MOST_REASON}个字")
+    return reason
+
+
 def client_address(request: Request) -> str:
     """The address the gateway saw (uvicorn reads X-Forwarded-For from trusted proxies only)."""
     return request.client.host if request.client else "unknown"
@@ -287,7 +295,7 @@ def read_cursor(cursor: Annotated[str | None, Query(max_length=200)] = None) -> 
         at, identity = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("\n")
         return datetime.fromisoformat(at), identity
     except ValueError as error:
-        raise errors.InvalidFields.one("cursor", "cursor_invalid", "翻页标记无效，请从第一页重新开始") from error
+        raise InvalidFields.one("cursor", "cursor_invalid", "翻页标记无效，请从第一页重新开始") from error
 
 
 After = Annotated[Cursor | None, Depends(read_cursor)]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, Protocol, TypeVar
 
 import typer
 import uvicorn
@@ -19,12 +19,10 @@ import uvloop
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from kit import health, kafka, log, tracing
-from kit.consumer import Consumer, TooManyDeadLetters
-from kit.errors import Unavailable, is_ending
-from kit.health import Check
-from kit.publisher import Publisher
-from kit.settings import ProcessSettings, ServiceSettings, read
+from kit import health, log, tracing
+from kit.errors import TooManyDeadLetters, Unavailable, is_ending
+from kit.health import Check, Standstill
+from kit.settings import ProcessSettings, read
 
 S = TypeVar("S", bound=ProcessSettings)
 P = TypeVar("P")
@@ -45,12 +43,33 @@ class Api:
     parts: Sequence[Part] = ()
 
 
+class OnKafka(Protocol):
+    """A publisher or a consumer. Their modules are not imported here: an api process does without a Kafka client."""
+
+    standstill: Standstill
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+    async def watch(self) -> None:
+        """Measure for ever what waits."""
+
+    async def ping(self) -> None:
+        """A readiness check: a broker answers."""
+
+
+class Group(OnKafka, Protocol):
+    """A consumer."""
+
+    group: str
+
+
 @dataclass(frozen=True)
 class Worker:
     """What a worker process runs (`parts`: what is neither publisher nor consumer), and what it needs to be ready."""
 
-    publisher: Publisher | None
-    consumers: Sequence[Consumer]
+    publisher: OnKafka | None
+    consumers: Sequence[Group]
     checks: Mapping[str, Check]
     parts: Sequence[Part] = ()
 
@@ -91,7 +110,6 @@ def main(service: Service[S]) -> None:
 def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     """Run one process until a signal ends it; exits non-zero when a part of it failed."""
     settings = read(service.settings)
-    tune()
     tracing.start(f"{service.name}-{process}", settings.tracing)
     log.configure(service.name, process, settings.log_level)
     serve = _worker(service.worker, settings) if process == "worker" and service.worker else _api(service.api, settings)
@@ -118,14 +136,16 @@ def tune() -> None:
 
 async def _api(wiring: Wiring[S, Api], settings: S) -> None:
     async with wiring(settings) as api:
+        tune()
         public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
         internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
         await _until_signal([public, internal], api.parts)
 
 
 async def _worker(wiring: Wiring[S, Worker], settings: S) -> None:
-    ping = partial(kafka.ping, cast(ServiceSettings, settings).kafka)
     async with wiring(settings) as worker:
+        tune()
+        ping = (worker.publisher or worker.consumers[0]).ping
         checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}
         internal = _server(health.application(checks), settings.internal.host, settings.internal.port)
         await _until_signal([internal], list(_parts(worker)))
@@ -195,7 +215,7 @@ def _parts(worker: Worker) -> Iterator[Part]:
     yield from worker.parts
 
 
-async def _consume(consumer: Consumer) -> None:
+async def _consume(consumer: Group) -> None:
     try:
         await consumer.run()
     except TooManyDeadLetters:

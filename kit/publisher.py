@@ -166,6 +166,10 @@ class Publisher:
             logger.exception("a version could not be turned into an event", collection=collection, id=document["_id"])
             return [encode(_failed(document), source, partitions, f"{self._service}.changes")]
 
+    async def ping(self) -> None:
+        """A readiness check: a broker answers. Raises `Unavailable`."""
+        await kafka.ping(self._settings)
+
     async def watch(self) -> None:
         """Measure for ever what waits: the lag gauges and the standstill check."""
         while True:

@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
@@ -62,7 +61,7 @@ def arrived(scope: Scope) -> None:
 
 def identified(caller: str, session: str | None = None) -> None:
     """Name the caller, and the session of their token, in everything that is logged of this request from now on."""
-    structlog.contextvars.bind_contextvars(caller=caller, **({"session": session} if session else {}))
+    log.bind(caller=caller, **({"session": session} if session else {}))
 
 
 @contextmanager
@@ -112,7 +111,7 @@ def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: st
 
 
 def _caller(scope: Scope | None) -> str:
-    return str(structlog.contextvars.get_contextvars().get("caller", "anonymous" if scope else "system"))
+    return log.bound("caller") or ("anonymous" if scope else "system")
 
 
 def _where(scope: Scope | None) -> dict[str, object]:
@@ -149,6 +148,6 @@ def passed_on() -> dict[str, str]:
     headers = {
         "X-Forwarded-For": _address(scope),
         "User-Agent": agent(scope),
-        "X-Request-Id": str(structlog.contextvars.get_contextvars().get("request_id", "")),
+        "X-Request-Id": log.bound("request_id"),
     }
     return {name: value for name, value in headers.items() if value}

@@ -166,6 +166,15 @@ class ServiceSettings(ProcessSettings):
     tokens: TokenSettings
 
 
+class ToolSettings(BaseSettings):
+    """What the command-line tools read: `KAFKA__SERVERS`, `KAFKA__PARTITIONS`."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="ignore")
+
+    kafka: KafkaSettings
+    kafka_replication: int = 1
+
+
 def read(settings: type[S]) -> S:
     """The settings of a process; when some are missing or wrong it ends, with a line for each and without its value."""
     try:

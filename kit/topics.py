@@ -7,21 +7,11 @@ from typing import Annotated
 import typer
 import yaml
 from pydantic import BaseModel
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kit import kafka
-from kit.settings import KafkaSettings, read
+from kit.settings import ToolSettings, read
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-class ToolSettings(BaseSettings):
-    """What the command-line tools read: `KAFKA__SERVERS`, `KAFKA__PARTITIONS`."""
-
-    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="ignore")
-
-    kafka: KafkaSettings
-    kafka_replication: int = 1
 
 
 class Topic(BaseModel):

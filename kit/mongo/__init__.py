@@ -1,5 +1,6 @@
 """MongoDB: the only importer of its drivers. Versioned documents, projections, and the change stream."""
 
+from kit.documents import Cursor
 from kit.mongo.changes import (
     RAW,
     Backlog,
@@ -15,7 +16,7 @@ from kit.mongo.changes import (
     position_to_json,
     token_time,
 )
-from kit.mongo.collection import DOCUMENT_FULL, NEWEST, Collection, Cursor
+from kit.mongo.collection import DOCUMENT_FULL, NEWEST, Collection
 from kit.mongo.database import Conflict, Database, Duplicate, Fields, Index, Session, connect, ping, translated
 from kit.mongo.projection import Projection
 

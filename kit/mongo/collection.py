@@ -1,7 +1,6 @@
 """Versioned documents: a version is one document, written whole (design §2)."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import bson
@@ -10,12 +9,9 @@ from pymongo import IndexModel, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from kit import tracing
-from kit.documents import Document
+from kit.documents import Cursor, Document
 from kit.errors import AppError
 from kit.mongo.database import Conflict, Database, Fields, translated
-
-Cursor = tuple[datetime, str]
-"""Where a page of a list ended: when the last document was created, and its id."""
 
 NEWEST = (("created_at", -1), ("_id", -1))
 D = TypeVar("D", bound=Document)

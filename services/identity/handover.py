@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import structlog
-
 from kit import log, security
 from kit.errors import Unavailable
 from kit.mongo import Database, translated
@@ -32,7 +30,7 @@ class Handover:
 
     async def run(self) -> None:
         """Record what commands leave, for ever: a part of the API."""
-        structlog.contextvars.bind_contextvars(caller=COMMAND)
+        log.bind(caller=COMMAND)
         while True:
             try:
                 while left := await self._take():

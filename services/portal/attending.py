@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 from fastapi import Depends
 
-from kit.access import read_reason
 from kit.errors import InvalidFields
-from kit.http import Id
+from kit.http import Id, read_reason
 from kit.text import REQUIRED
 from services.portal.backend import Asker
 from services.portal.own_file import OwnFile

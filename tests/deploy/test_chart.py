@@ -11,8 +11,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from kit.settings import HttpSettings, InternalSettings
-from kit.topics import ToolSettings
+from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, rendered, with_helm
 from tests.support.installation import chart_environment, dockerfile, processes

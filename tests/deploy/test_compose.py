@@ -15,8 +15,7 @@ import yaml
 
 from deploy.local.servers import gateway_environment
 from deploy.local.stack import Stack
-from kit.settings import InternalSettings
-from kit.topics import ToolSettings
+from kit.settings import InternalSettings, ToolSettings
 from kit.trail import TrailSettings
 from services.portal.settings import ServiceName
 from tests.support.installation import Composed, compose, processes

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.records import RecordChanged
 from kit import deadletter
-from kit.consumer import Consumer, TooManyDeadLetters
-from kit.errors import Unavailable
+from kit.consumer import Consumer
+from kit.errors import TooManyDeadLetters, Unavailable
 from kit.events import Event, NewEvent, Outgoing, encode
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from kit import consumer as kit_consumer
 from kit import deadletter
-from kit.consumer import Consumer, TooManyDeadLetters
-from kit.errors import Reject, Unavailable
+from kit.consumer import Consumer
+from kit.errors import Reject, TooManyDeadLetters, Unavailable
 from kit.events import Event, EventData, Outgoing, encode
 from tests.support.names import own_name
 from tests.support.projection import Kept, consuming, own_projection

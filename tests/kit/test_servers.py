@@ -14,8 +14,8 @@ from kit import kafka
 from kit.cache import RedisServer, Rule
 from kit.errors import Reject, TooManyRequests, Unavailable
 from kit.events import decode
-from kit.settings import KafkaSettings, RedisSettings
-from kit.topics import ToolSettings, Topic, apply_topics, read_file
+from kit.settings import KafkaSettings, RedisSettings, ToolSettings
+from kit.topics import Topic, apply_topics, read_file
 from tests.support.names import own_name
 from tests.support.processes import free_port
 from tests.support.stack import RunningStack

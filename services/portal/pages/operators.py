@@ -7,9 +7,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from kit.access import read_reason
 from kit.deadletter import Letter
 from kit.errors import AppError, InvalidFields, NotFound, Unavailable
+from kit.http import read_reason
 from kit.text import REQUIRED
 from services.portal.duty import Board, board
 from services.portal.forms import sentence_of
