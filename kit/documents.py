@@ -1,9 +1,11 @@
 """A version = one document: who changed what and when stands in the document itself."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Self
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from typing_extensions import TypedDict
 
 from kit import tracing
@@ -64,6 +66,16 @@ class Document(BaseModel):
         """The next version with `fields` replaced; its history says which of them differ."""
         return self._become(self.model_copy(update=fields), self.facts(), at, by, action)
 
+    def next_version(self, changes: Mapping[str, object], *, at: datetime, by: str, action: str) -> Self:
+        """The next version with `changes` made; its history says which fields differ.
+
+        For the transitions of a subclass: methods with typed arguments. Raises KeyError for a field that the document
+        does not have, ValidationError for a value that does not fit its field.
+        """
+        fields = _fields(type(self))
+        valid = {name: fields[name].validate_python(value) for name, value in changes.items()}
+        return self._become(self.model_copy(update=valid), self.facts(), at, by, action)
+
     def _become(self, draft: Self, before: dict[str, JsonValue], at: datetime, by: str, action: str) -> Self:
         changes = differences(before, draft.facts())
         entry = Entry.model_construct(version=self.version + 1, at=at, by=by, action=action, changes=changes)
@@ -74,6 +86,14 @@ class Document(BaseModel):
     def facts(self) -> dict[str, JsonValue]:
         """The fields whose changes the history shows, as JSON values."""
         return self.model_dump(mode="json", exclude=set(self.BOOKKEEPING))
+
+
+@cache
+def _fields(model: type[Document]) -> Mapping[str, TypeAdapter[object]]:
+    """What validates each field that a transition may change."""
+    own = {name: field for name, field in model.model_fields.items() if name not in Document.model_fields}
+    annotated: dict[str, Any] = {name: Annotated[field.annotation, field] for name, field in own.items()}
+    return {name: TypeAdapter(annotation) for name, annotation in annotated.items()}
 
 
 def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[FieldChange]:

@@ -21,6 +21,8 @@ security_events = Counter(
 )
 check_ok = Gauge("check_ok", "1 while a check of this process' readiness is well", ["check"])
 
+write_conflicts = Counter("write_conflicts_total", "Writes that another writer was quicker than", ["collection"])
+
 publisher_events = Counter("publisher_events_total", "Events published", ["service"])
 publisher_leads = Gauge("publisher_leads", "1 while this process publishes", ["service"])
 publisher_lag_events = Gauge("publisher_lag_events", "Changes in the database that are not on Kafka yet", ["service"])

@@ -8,7 +8,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from kit import tracing
+from kit import metrics, tracing
 from kit.documents import Cursor, Document
 from kit.errors import AppError
 from kit.mongo.database import Conflict, Database, Fields, translated
@@ -108,6 +108,7 @@ class Collection(Generic[D]):
         with tracing.span(f"replace {self._collection.name}"), translated():
             result = await self._collection.replace_one(guard, _stored(document))
         if result.matched_count == 0:
+            metrics.write_conflicts.labels(self._collection.name).inc()
             raise Conflict
 
     async def write_many(self, documents: Sequence[D]) -> set[str]:

@@ -1,0 +1,22 @@
+"""Lost races: a write that another writer was quicker than is decided again from what is there now."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from kit.errors import Unavailable
+from kit.mongo.database import Conflict
+
+T = TypeVar("T")
+TRIES = 20
+
+
+async def retry_on_conflict(write: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
+    """The result of `write`, which reads, decides and writes, and is called again while another writer is quicker.
+
+    Raises `Unavailable` when other writers were quicker `tries` times in a row.
+    """
+    for _ in range(tries):
+        with suppress(Conflict):
+            return await write()
+    raise Unavailable("a write that nobody else is quicker than")
