@@ -9,7 +9,7 @@ from uuid import uuid4
 from motor.motor_asyncio import AsyncIOMotorCollection
 
 from kit.clock import SystemClock
-from services.records.store import Record
+from services.records.domain import Record
 
 KIND = "education"
 CHUNK = 5_000

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from kit.auth import Caller
 from kit.clock import Clock
@@ -27,6 +27,14 @@ class Look(Document):
     what: str
     document_id: str
     reason: str
+
+    @classmethod
+    def of(cls, caller: Caller, role: str, practitioner_id: str, what: str, document_id: str, *, at: datetime) -> Self:
+        """The look of this caller."""
+        return cls.first(
+            at=at, by=caller.label, action="looked", id=new_id(), practitioner_id=practitioner_id, who=caller.subject,
+            role=role, what=what, document_id=document_id, reason=caller.reason,
+        )  # fmt: skip
 
 
 class Looks:
@@ -61,7 +69,8 @@ class Looks:
         """Write down that a call that is not for reading shows these people; `reason` unless the caller gives one."""
         told = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
-        await self._looks.insert_all([self._look(told, role, person, what, person) for person in people])
+        at = self._clock.now()
+        await self._looks.insert_all([Look.of(told, role, person, what, person, at=at) for person in people])
 
     async def last(self, person: str, what: str) -> datetime | None:
         """When somebody last looked at this of a person, in this service."""
@@ -78,15 +87,4 @@ class Looks:
         return found
 
     async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
-        await self._looks.insert(self._look(caller, role, person, what, document_id))
-
-    def _look(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> Look:
-        fields = {
-            "who": caller.subject,
-            "role": role,
-            "what": what,
-            "document_id": document_id,
-            "reason": caller.reason,
-        }
-        at, by = self._clock.now(), caller.label
-        return Look.first(at=at, by=by, action="looked", id=new_id(), practitioner_id=person, **fields)
+        await self._looks.insert(Look.of(caller, role, person, what, document_id, at=self._clock.now()))

@@ -4,7 +4,6 @@ Who is erased is remembered (an id, nothing more): an event that comes late must
 erases nobody, for whoever can write to a topic could make one up: the service that keeps the erasures confirms it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from kit.errors import Unavailable
 from kit.events import Event
 from kit.ids import is_id
 from kit.mongo import Database, Fields, Index, translated
+from kit.periodic import every
 from kit.removal import Removal
 from kit.settings import KafkaSettings
 
@@ -170,13 +170,11 @@ class Erasure:
 
     async def run(self) -> None:
         """Look again, for ever, when it is due."""
-        while True:
-            try:
-                await self._read()
-                await self.look_again()
-            except Unavailable as error:
-                logger.warning("not looked for erased people", error=repr(error))
-            await asyncio.sleep(PAUSE_SECONDS)
+        await every(PAUSE_SECONDS, self._read_and_look_again, "erasures")
+
+    async def _read_and_look_again(self) -> None:
+        await self._read()
+        await self.look_again()
 
     async def look_again(self) -> None:
         """Erase once more whoever is due."""

@@ -11,7 +11,6 @@ from kit.auth import ADMIN, Caller
 from kit.clock import Clock
 from kit.errors import AppError, NotFound, NotYours
 from kit.http import CallerDep, Id, Out, StrictRoute
-from kit.ids import new_id
 from kit.imports import Column, Files, Import, Imports, State, of_kind, recognised, refusal
 from kit.request_limits import Allowance
 from kit.tabular import LIMITS, BadTable, Tables, template_csv, template_xlsx
@@ -83,10 +82,8 @@ class ImportDoor:
             table = await self._tables.read(content)
         except BadTable as bad:
             raise refusal(bad) from bad
-        job = Import.first(
-            at=self._clock.now(), by=caller.label, action="started", id=new_id(), kind=kind, started_by=caller.label,
-            columns=recognised(columns, table.header), folder=Import.new_folder(), rows_total=table.rows,
-        )  # fmt: skip
+        names, at = recognised(columns, table.header), self._clock.now()
+        job = Import.started(kind, names, table.rows, at=at, by=caller.label)
         await self._files.keep(job.folder, table.content)
         await self._imports.insert(job)
         return job

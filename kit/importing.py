@@ -1,15 +1,17 @@
 """Carrying imports out: the worker's part. Cut off anywhere, another goes on behind the last batch that was stored."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from typing import Literal
 
 from kit import log, metrics
 from kit.blobs import Damaged
 from kit.clock import Clock
 from kit.errors import NotFound, Unavailable
-from kit.imports import LEASE, Files, Import, Imports, Outcome, RowError, State, Target, Values, column_letter
-from kit.mongo import Conflict
+from kit.imports import Files, Import, Imports, Outcome, RowError, Target, Values, category, column_letter
+from kit.mongo import Conflict, retry_on_conflict
+from kit.periodic import every
 from kit.seal import CannotOpen
 from kit.tabular import LOST_DIGITS, Row, read_rows
 
@@ -33,14 +35,11 @@ class ImportWorker:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            try:
-                worked = await self._take_one()
-            except Unavailable as error:
-                logger.warning("an import waits", error=repr(error))
-                worked = False
-            if not worked:
-                await asyncio.sleep(PAUSE_SECONDS)
+        await every(PAUSE_SECONDS, self._take_all, "imports")
+
+    async def _take_all(self) -> None:
+        while await self._take_one():
+            pass
 
     async def _take_one(self) -> bool:
         job = await self._imports.claim(self._runner, self._clock.now())
@@ -66,11 +65,10 @@ class ImportWorker:
         if current and current.runner == self._runner:
             await self._end(current, "failed")
 
-    async def _end(self, job: Import, state: State) -> None:
+    async def _end(self, job: Import, state: Literal["finished", "failed"]) -> None:
         """Whoever dies in between finds no rows left and comes here again."""
         await self._files.keep(job.folder, b"")
-        ended = {"state": state, "runner": None, "lease_until": None}
-        await self._imports.replace(job.following(at=self._clock.now(), by=self._by, action=state, **ended))
+        await self._imports.replace(job.ended(state, at=self._clock.now(), by=self._by))
 
     @property
     def _by(self) -> str:
@@ -91,16 +89,9 @@ class ImportWorker:
         self, job: Import, target: Target, rows: Sequence[Values], faults: Sequence[tuple[RowError, ...]]
     ) -> list[Outcome]:
         sound = [row for row, wrong in zip(rows, faults, strict=True) if not wrong]
-        written = iter(await self._write(job, target, sound))
+        # somebody may change one of them at the same time: what was written is recognised the next time
+        written = iter(await retry_on_conflict(partial(target.write, job, sound), TRIES))
         return [wrong or next(written) for wrong in faults]
-
-    async def _write(self, job: Import, target: Target, rows: Sequence[Values]) -> list[Outcome]:
-        for _ in range(TRIES):
-            try:
-                return await target.write(job, rows)
-            except Conflict:  # somebody changed one of them just now: what was written is recognised the next time
-                continue
-        raise Unavailable("a quiet moment")
 
     async def _store(self, job: Import, target: Target, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> Import:
         """What became of a batch; the errors first, for the position says that they are there."""
@@ -113,13 +104,11 @@ class ImportWorker:
         ]
         if told:
             await self._files.note(job, told)
-        now = self._clock.now()
-        counts = {**_counted(job, outcomes), "lease_until": now + LEASE}
-        following = job.following(at=now, by=self._by, action="advanced", **counts)
-        await self._imports.replace(following)
+        advanced = job.advanced(outcomes, at=self._clock.now(), by=self._by)
+        await self._imports.replace(advanced)
         for outcome in outcomes:
-            metrics.import_rows.labels(job.kind, _word(outcome)).inc()
-        return following
+            metrics.import_rows.labels(job.kind, category(outcome)).inc()
+        return advanced
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -145,15 +134,3 @@ def _name(job: Import, place: int) -> str | None:
 
 def _twice(first: int) -> tuple[RowError, ...]:
     return (RowError("", "duplicate", f"与第 {first} 行重复，请只保留一行"),)
-
-
-def _counted(job: Import, outcomes: Iterable[Outcome]) -> dict[str, int]:
-    counts = {name: getattr(job, name) for name in Import.COUNTS}
-    for outcome in outcomes:
-        counts["rows_done"] += 1
-        counts[f"rows_{_word(outcome)}"] += 1
-    return counts
-
-
-def _word(outcome: Outcome) -> str:
-    return outcome if isinstance(outcome, str) else "failed"

@@ -7,7 +7,7 @@ What is wrong with a row is said by line, column and sentence, never by repeatin
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +16,7 @@ from kit.blobs import Bucket
 from kit.documents import Document
 from kit.errors import AppError, InvalidFields, NotFound, field_errors
 from kit.filed import Filed
+from kit.ids import new_id
 from kit.mongo import DOCUMENT_FULL, Collection, Conflict, Database, Index
 from kit.seal import Sealer
 from kit.tabular import BadTable
@@ -26,6 +27,8 @@ LEASE = timedelta(seconds=30)
 LIVE = ("waiting", "running")
 State = Literal["waiting", "running", "finished", "failed"]
 Done = Literal["created", "updated", "unchanged"]
+Titles = list[str | None]
+"""The name of each column of a file; None where it has no title."""
 Values = Mapping[str, str]
 """A row by column names; what was left blank is not there."""
 
@@ -39,6 +42,11 @@ class RowError(NamedTuple):
 
 
 Outcome = Done | tuple[RowError, ...]
+
+
+def category(outcome: Outcome) -> Done | Literal["failed"]:
+    """What became of a row, in one word."""
+    return "failed" if isinstance(outcome, tuple) else outcome
 
 
 def row_errors(error: ValidationError) -> tuple[RowError, ...]:
@@ -69,7 +77,7 @@ class Import(Filed):
 
     kind: str
     started_by: str
-    columns: list[str | None]
+    columns: Titles
     state: State = "waiting"
     rows_total: int
     rows_done: int = 0
@@ -79,6 +87,32 @@ class Import(Filed):
     rows_failed: int = 0
     runner: str | None = None
     lease_until: datetime | None = None
+
+    @classmethod
+    def started(cls, kind: str, columns: Titles, rows_total: int, *, at: datetime, by: str) -> Self:
+        """A file that was sent; its rows are to be kept in the folder."""
+        return cls.first(
+            at=at, by=by, action="started", id=new_id(), kind=kind, started_by=by, columns=columns,
+            folder=cls.new_folder(), rows_total=rows_total,
+        )  # fmt: skip
+
+    def claimed(self, runner: str, *, at: datetime) -> Self:
+        """It is this runner's for as long as the lease."""
+        own = {"state": "running", "runner": runner, "lease_until": at + LEASE}
+        return self.next_version(own, at=at, by=f"worker:{runner}", action="claimed")
+
+    def advanced(self, outcomes: Sequence[Outcome], *, at: datetime, by: str) -> Self:
+        """One batch more is done; the lease begins again."""
+        counts: dict[str, int] = {name: getattr(self, name) for name in self.COUNTS}
+        counts["rows_done"] += len(outcomes)
+        for outcome in outcomes:
+            counts[f"rows_{category(outcome)}"] += 1
+        return self.next_version({**counts, "lease_until": at + LEASE}, at=at, by=by, action="advanced")
+
+    def ended(self, state: Literal["finished", "failed"], *, at: datetime, by: str) -> Self:
+        """All rows are done, or nothing more can be; it is nobody's."""
+        changes = {"state": state, "runner": None, "lease_until": None}
+        return self.next_version(changes, at=at, by=by, action=state)
 
     @property
     def by(self) -> str:
@@ -142,8 +176,7 @@ class Imports:
         job = await self.get(found[0].id) if found else None
         if job is None or job.state not in LIVE:
             return None
-        own = {"state": "running", "runner": runner, "lease_until": now + LEASE}
-        claimed = job.following(at=now, by=f"worker:{runner}", action="claimed", **own)
+        claimed = job.claimed(runner, at=now)
         try:
             await self.replace(claimed)
         except Conflict:  # another was quicker
@@ -187,7 +220,7 @@ def _errors(job: Import) -> str:
     return f"{job.folder}/errors-"
 
 
-def recognised(columns: Sequence[Column], header: Sequence[str]) -> list[str | None]:
+def recognised(columns: Sequence[Column], header: Sequence[str]) -> Titles:
     """The names of a file's columns by the titles above them. Raises 422 that names every wrong and missing one."""
     by_title = {text: column.name for column in columns for text in (column.title, column.name)}
     titles = [title.strip(" *＊") for title in header]

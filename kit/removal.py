@@ -3,7 +3,6 @@
 A tombstone is a document first: the publisher tells it as it tells every other, again too when its position was lost.
 """
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,8 +10,8 @@ from typing import cast
 
 from kit import log
 from kit.clock import Clock
-from kit.errors import Unavailable
 from kit.mongo import Database, Fields, Index, translated
+from kit.periodic import every
 from kit.settings import RetentionSettings
 
 TOMBSTONES = "tombstones"
@@ -94,12 +93,7 @@ class Purge:
 
     async def run(self) -> None:
         """Purge for ever, once an hour."""
-        while True:
-            try:
-                await self.purge()
-            except Unavailable as error:
-                logger.warning("not purged", error=repr(error))
-            await asyncio.sleep(PAUSE_SECONDS)
+        await every(PAUSE_SECONDS, self.purge, "purge")
 
     async def purge(self) -> None:
         """Everything that is due now."""

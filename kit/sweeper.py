@@ -10,7 +10,7 @@ from typing import Protocol
 from kit import log
 from kit.blobs import Bucket
 from kit.clock import Clock
-from kit.errors import Unavailable
+from kit.periodic import every
 
 PARTS = 16**3
 PAUSE_SECONDS = 20  # all parts within a day
@@ -55,12 +55,9 @@ class Sweeper:
         """Sweep for ever, from anywhere on: workers that restart often must not always sweep the same parts."""
         parts = [f"{self._root}/{number:03x}" for number in range(PARTS)]
         first = Random().randrange(PARTS)  # noqa: S311  # not a secret
-        for part in cycle(parts[first:] + parts[:first]):
-            await asyncio.sleep(PAUSE_SECONDS)
-            try:
-                await self.sweep(part)
-            except Unavailable as error:
-                logger.warning("not swept", part=part, error=repr(error))
+        turn = cycle(parts[first:] + parts[:first])
+        await asyncio.sleep(PAUSE_SECONDS)
+        await every(PAUSE_SECONDS, lambda: self.sweep(next(turn)), "sweep")
 
     async def sweep(self, part: str) -> None:
         """Compare the files of one part with its documents. Files first: a document is younger than its file."""

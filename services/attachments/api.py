@@ -10,9 +10,8 @@ from kit.http import ACCESS_REASON, CallerDep, Id, In, Out, StrictRoute, bearer_
 from kit.quotas import count, counted
 from kit.text import Text
 from kit.uploads import read_upload
-from services.attachments.domain import Remark, Rules, State
+from services.attachments.domain import Attachment, Remark, Rules, State
 from services.attachments.service import AttachmentService
-from services.attachments.store import Attachment
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 TITLE_LENGTH = 100

@@ -1,7 +1,6 @@
 """The check of a scan, behind the answer to who uploaded it: looked at in the sandbox, judged, written down."""
 
 import asyncio
-from collections.abc import Mapping
 
 from kit import log, metrics
 from kit.clock import Clock
@@ -9,8 +8,8 @@ from kit.filed import original_of, tried
 from kit.images import BadImage, Images, Scan
 from kit.mongo import Conflict
 from kit.sealed_bucket import SealedBucket
-from services.attachments.domain import Measures, Rules, Verdict, faulty, judge
-from services.attachments.store import Attachment, Attachments
+from services.attachments.domain import Attachment, Rules, Verdict, faulty, judge
+from services.attachments.store import Attachments
 
 BY = "service:attachments"
 logger = log.get(__name__)
@@ -31,30 +30,26 @@ class Checks:
         attachment = await self._attachments.any_state(attachment_id)
         if attachment is None or attachment.state != "checking":
             return
-        verdict, found = await self._verdict(attachment)
-        changed = {"state": verdict.state, "reasons": verdict.reasons, "warnings": verdict.warnings, **found}
-        judged = attachment.following(at=self._clock.now(), by=BY, action=verdict.state, **changed)
+        verdict = await self._verdict(attachment)
         try:
-            await self._attachments.replace(judged)
+            await self._attachments.replace(attachment.judged(verdict, at=self._clock.now(), by=BY))
         except Conflict:  # deleted meanwhile, or judged by another worker: what was told of that is still to come
             logger.info("a verdict came too late", attachment=attachment_id)
         else:
             metrics.uploads.labels("attachment", verdict.state).inc()
 
-    async def _verdict(self, attachment: Attachment) -> tuple[Verdict, Mapping[str, object]]:
+    async def _verdict(self, attachment: Attachment) -> Verdict:
         content = await original_of(attachment, self._bucket)
         if content is None:
-            return faulty("lost"), {}
+            return faulty("lost")
         try:
             scan = await tried(lambda: self._images.scan(content))
         except BadImage as error:
-            return faulty(error.code), {}
+            return faulty(error.code)
         if scan is None:
-            return faulty("check_failed"), {}
+            return faulty("check_failed")
         await self._keep(attachment, scan)
-        found = _measures(scan)
-        told = {"width": found.width, "height": found.height, "dpi": found.dpi(self._rules)}
-        return judge(found, self._rules), told
+        return judge(scan, self._rules)
 
     async def _keep(self, attachment: Attachment, scan: Scan) -> None:
         await asyncio.gather(
@@ -69,9 +64,3 @@ class Checks:
             return
         for key in (attachment.original, attachment.image, attachment.thumbnail):
             await self._bucket.delete(key)
-
-
-def _measures(scan: Scan) -> Measures:
-    density, room = ((said.across, said.down), said.room) if (said := scan.density) else (None, 0.0)
-    size, seen = scan.size, (scan.brightness, scan.contrast, scan.sharpness, scan.ink, scan.grain)
-    return Measures(size.width, size.height, density, room, *seen)

@@ -9,7 +9,7 @@ from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
 from services.attachments.checks import Checks
-from services.attachments.known_records import KnownRecord
+from services.attachments.domain import KnownRecord
 from services.attachments.service import AttachmentService
 
 RECORDS, RECORD_TOPICS = "attachments.records", [RecordChanged.TOPIC]

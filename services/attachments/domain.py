@@ -1,12 +1,19 @@
-"""The rules of scans that are true without I/O: what may be uploaded, and what a check makes of its measures."""
+"""The rules of scans that are true without I/O: what may be uploaded, what a check makes of it, what becomes of it."""
 
+import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from kit.filed import SealedFiled
+from kit.ids import new_id
+from kit.images import Scan, Size
 
 State = Literal["checking", "accepted", "refused", "deleted"]
 LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
+FOLDERS = "scans"
 
 JPEG = b"\xff\xd8\xff"
 WITH_SCAN = frozenset({"education", "degree", "title", "skill_certificate"})
@@ -51,46 +58,84 @@ class Remark(BaseModel):
 
 
 @dataclass(frozen=True)
-class Measures:
-    """What was measured, see `Rules`: pixels; dots per inch along both sides (None: the file doesn't say).
-
-    Files count in whole dots an inch or a centimetre: each side may be off by `room`.
-    """
-
-    width: int
-    height: int
-    density: tuple[float, float] | None
-    room: float
-    brightness: float
-    contrast: float
-    sharpness: float
-    ink: float
-    grain: float
-
-    def blank(self, rules: Rules) -> bool:
-        """Whether nothing is on the page: no text, stamp or drawing, only paper, shadow and grain."""
-        return self.ink < min(rules.certain_ink, max(rules.blank_ink, INK_OVER_GRAIN * self.grain))
-
-    def dpi(self, rules: Rules) -> int | None:
-        """The density that the scanner was set to: of those that are written alike, one that is allowed."""
-        if self.density is None:
-            return None
-        across = self.density[0]
-        allowed = min(max(across, rules.least_dpi), rules.most_dpi)
-        return round(allowed if abs(allowed - across) <= self.room else across)
-
-
-@dataclass(frozen=True)
 class Verdict:
-    """Refused when there is a reason; warnings refuse nothing."""
+    """Refused when there is a reason; warnings refuse nothing. `size` and `dpi`: None where they could not be read."""
 
     reasons: list[Remark]
     warnings: list[Remark]
+    size: Size | None = None
+    dpi: int | None = None
 
     @property
     def state(self) -> State:
         """What becomes of the attachment."""
         return "refused" if self.reasons else "accepted"
+
+
+class KnownRecord(BaseModel):
+    """Whose record it is, of which kind, and whether it is there; `version` is the record's."""
+
+    record_id: str
+    practitioner_id: str
+    kind: str
+    version: int
+    state: Literal["active", "deleted"] = "active"
+
+
+class Attachment(SealedFiled):
+    """A scan."""
+
+    ROOT: ClassVar[str] = FOLDERS
+
+    practitioner_id: str
+    record_id: str
+    kind: str
+    title: str
+    state: State = "checking"
+    reasons: list[Remark] = Field(default=[])
+    warnings: list[Remark] = Field(default=[])
+    sha256: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    dpi: int | None = None
+    seen: bool = False
+    """Whether its owner has looked at it since it was refused."""
+
+    @classmethod
+    def uploaded(cls, record: KnownRecord, title: str, content: bytes, *, sealed: bool, at: datetime, by: str) -> Self:
+        """A scan of the record, to be checked."""
+        return cls.first(
+            at=at, by=by, action="uploaded",
+            id=new_id(), practitioner_id=record.practitioner_id, record_id=record.record_id, kind=record.kind,
+            title=title, sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=cls.new_folder(),
+            sealed=sealed,
+        )  # fmt: skip
+
+    def judged(self, verdict: Verdict, *, at: datetime, by: str) -> Self:
+        """The check is done."""
+        size, remarks = verdict.size, {"reasons": verdict.reasons, "warnings": verdict.warnings}
+        measures = {"width": size and size.width, "height": size and size.height, "dpi": verdict.dpi}
+        state = verdict.state
+        return self.next_version({"state": state, **remarks, **measures}, at=at, by=by, action=state)
+
+    def seen_by_owner(self, *, at: datetime, by: str) -> Self:
+        """Its owner has learned that it was refused."""
+        return self.next_version({"seen": True}, at=at, by=by, action="seen")
+
+    def deleted(self, *, at: datetime, by: str) -> Self:
+        """It is the record's no longer; its files follow."""
+        return self.next_version({"state": "deleted"}, at=at, by=by, action="deleted")
+
+    @property
+    def image(self) -> str:
+        """The key of the clean picture."""
+        return f"{self.folder}/image"
+
+    @property
+    def thumbnail(self) -> str:
+        """The key of the small clean picture."""
+        return f"{self.folder}/thumbnail"
 
 
 FAULTS = {
@@ -108,19 +153,29 @@ def faulty(code: str) -> Verdict:
     return Verdict([Remark(code=code, message=FAULTS[code])], [])
 
 
-def judge(found: Measures, rules: Rules) -> Verdict:
+def judge(scan: Scan, rules: Rules) -> Verdict:
     """The verdict on a picture."""
-    density, blank = _density(found, rules), _blank(found, rules)
+    dpi = _dpi(scan, rules)
+    density, blank = _density(scan, dpi, rules), _blank(scan, rules)
     reasons, doubts = (density, []) if rules.density_refuses else ([], density)
-    content = [] if blank else _content(found, rules)
-    return Verdict([*reasons, *blank], [*doubts, *_missing(found), *_paper(found, rules), *content])
+    content = [] if blank else _content(scan, rules)
+    warnings = [*doubts, *_missing(scan), *_paper(scan, rules), *content]
+    return Verdict([*reasons, *blank], warnings, scan.size, dpi)
 
 
-def _density(found: Measures, rules: Rules) -> list[Remark]:
-    dpi = found.dpi(rules)
-    if found.density is None or dpi is None:
+def _dpi(scan: Scan, rules: Rules) -> int | None:
+    """The density that the scanner was set to: of those that are written alike, one that is allowed."""
+    if scan.density is None:
+        return None
+    across = scan.density.across
+    allowed = min(max(across, rules.least_dpi), rules.most_dpi)
+    return round(allowed if abs(allowed - across) <= scan.density.room else across)
+
+
+def _density(scan: Scan, dpi: int | None, rules: Rules) -> list[Remark]:
+    if scan.density is None or dpi is None:
         return []
-    across, down = found.density
+    across, down = scan.density.across, scan.density.down
     wanted = f"请将扫描仪设为 {rules.least_dpi}~{rules.most_dpi}dpi、原件大小（1:1）后重新扫描"
     if round(across) != round(down):
         told = f"图片横向 {across:.0f}dpi、纵向 {down:.0f}dpi，比例不是 1:1，{wanted}"
@@ -130,51 +185,52 @@ def _density(found: Measures, rules: Rules) -> list[Remark]:
     return []
 
 
-def _blank(found: Measures, rules: Rules) -> list[Remark]:
+def _blank(scan: Scan, rules: Rules) -> list[Remark]:
+    """Nothing is on the page: no text, stamp or drawing, only paper, shadow and grain."""
     told = (
         "图片是空白的：除纸张底色、阴影和噪点外，没有找到文字、印章或图案。"
         "请确认有内容的一面朝向镜头、镜头没有被遮住，重新扫描或拍照后上传；字迹很淡的，请调高对比度"
     )
-    return [Remark(code="blank", message=told)] if found.blank(rules) else []
+    blank = scan.ink < min(rules.certain_ink, max(rules.blank_ink, INK_OVER_GRAIN * scan.grain))
+    return [Remark(code="blank", message=told)] if blank else []
 
 
-def _missing(found: Measures) -> list[Remark]:
+def _missing(scan: Scan) -> list[Remark]:
     told = "图片没有注明分辨率，无法核对；如不是按原件大小扫描，请重新扫描后上传"
-    return [Remark(code="density_missing", message=told)] if found.density is None else []
+    return [Remark(code="density_missing", message=told)] if scan.density is None else []
 
 
-def _paper(found: Measures, rules: Rules) -> list[Remark]:
+def _paper(scan: Scan, rules: Rules) -> list[Remark]:
     """No smaller than a card, no larger than A3, at the picture's density or else at any that is allowed.
 
     Many phones write 72 dpi into every photo: by that a certificate is a metre wide.
     """
-    lowest, highest = found.density or (rules.least_dpi, rules.most_dpi)
-    longest, shortest = max(found.width, found.height), min(found.width, found.height)
+    width, height, density = scan.size.width, scan.size.height, scan.density
+    lowest, highest = (density.across, density.down) if density else (rules.least_dpi, rules.most_dpi)
+    longest, shortest = max(width, height), min(width, height)
     long_side, short_side = (side / INCH_MM * highest * TOLERANCE for side in A3_MM)  # pixels
     if SMALLEST_MM / INCH_MM * lowest <= longest <= long_side and shortest <= short_side:
         return []
-    told = f"图片为 {found.width}×{found.height} 像素{_said(found)}，与证书原件大小不符，请确认按原件大小（1:1）扫描"
+    told = f"图片为 {width}×{height} 像素{_said(scan)}，与证书原件大小不符，请确认按原件大小（1:1）扫描"
     return [Remark(code="size_implausible", message=told)]
 
 
-def _said(found: Measures) -> str:
-    if found.density is None:
+def _said(scan: Scan) -> str:
+    if scan.density is None:
         return ""
-    across, down = (
-        side / dots * INCH_MM for side, dots in zip((found.width, found.height), found.density, strict=True)
-    )
-    return f"，按注明的 {found.density[0]:.0f}dpi 原件有 {across:.0f}×{down:.0f} 毫米"
+    across, down = scan.size.width / scan.density.across * INCH_MM, scan.size.height / scan.density.down * INCH_MM
+    return f"，按注明的 {scan.density.across:.0f}dpi 原件有 {across:.0f}×{down:.0f} 毫米"
 
 
-def _content(found: Measures, rules: Rules) -> list[Remark]:
-    if found.contrast < rules.least_contrast:
-        told = f"图片几乎是空白的（反差 {found.contrast:.1f}），请确认原件放置正确、没有扫到背面"
+def _content(scan: Scan, rules: Rules) -> list[Remark]:
+    if scan.contrast < rules.least_contrast:
+        told = f"图片几乎是空白的（反差 {scan.contrast:.1f}），请确认原件放置正确、没有扫到背面"
         return [Remark(code="nearly_blank", message=told)]
     remarks = []
-    if found.brightness < rules.least_brightness:
-        told = f"图片过暗（亮度 {found.brightness:.0f}/255），请调高亮度后重新扫描"
+    if scan.brightness < rules.least_brightness:
+        told = f"图片过暗（亮度 {scan.brightness:.0f}/255），请调高亮度后重新扫描"
         remarks.append(Remark(code="too_dark", message=told))
-    if found.sharpness < rules.least_sharpness:
-        told = f"图片模糊（清晰度 {found.sharpness:.2f}），请放平原件后重新扫描"
+    if scan.sharpness < rules.least_sharpness:
+        told = f"图片模糊（清晰度 {scan.sharpness:.2f}），请放平原件后重新扫描"
         remarks.append(Remark(code="blurred", message=told))
     return remarks

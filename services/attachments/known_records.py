@@ -1,23 +1,11 @@
 """What is known of records: told by their events; one that is not known yet is asked for, once, as the caller."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import BaseModel
 
 from kit.mongo import Database, Projection
 from kit.neighbour import Neighbour
+from services.attachments.domain import KnownRecord
 from services.attachments.store import KNOWN_RECORDS
-
-
-class KnownRecord(BaseModel):
-    """Whose record it is, of which kind, and whether it is there; `version` is the record's."""
-
-    record_id: str
-    practitioner_id: str
-    kind: str
-    version: int
-    state: Literal["active", "deleted"] = "active"
 
 
 @dataclass(frozen=True)

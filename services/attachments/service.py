@@ -2,18 +2,18 @@
 
 import hashlib
 from contextlib import suppress
+from functools import partial
 
 from kit.access import Looks
 from kit.auth import Caller
 from kit.blobs import Damaged
 from kit.clock import Clock
 from kit.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
-from kit.ids import new_id
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.sealed_bucket import SealedBucket
-from services.attachments.domain import JPEG, WITH_SCAN
-from services.attachments.known_records import KnownRecord, KnownRecords
-from services.attachments.store import Attachment, Attachments
+from services.attachments.domain import JPEG, WITH_SCAN, Attachment, KnownRecord
+from services.attachments.known_records import KnownRecords
+from services.attachments.store import Attachments
 
 SCOPE, ORIGINAL_SCOPE = "attachments:read", "attachments:original"
 
@@ -57,12 +57,8 @@ class AttachmentService:
         """Store the file, then the document that names it: whoever dies in between leaves a file nobody knows."""
         if not content.startswith(JPEG):
             raise AppError(415, "not_jpeg", "附件必须是 JPG 图片，请扫描为 JPG 格式后上传")
-        attachment = Attachment.first(
-            at=self._clock.now(), by=caller.label, action="uploaded",
-            id=new_id(), practitioner_id=record.practitioner_id, record_id=record.record_id, kind=record.kind,
-            title=title, sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Attachment.new_folder(),
-            sealed=self._bucket.seals_new,
-        )  # fmt: skip
+        at, sealed = self._clock.now(), self._bucket.seals_new
+        attachment = Attachment.uploaded(record, title, content, sealed=sealed, at=at, by=caller.label)
         await attachment.keep(attachment.original, content, "image/jpeg", self._bucket)
         try:
             await self._attachments.insert(attachment)
@@ -76,7 +72,7 @@ class AttachmentService:
         """The record may have been deleted meanwhile, and whoever was told so found no attachment to take along."""
         record = await self._records.get(attachment.record_id)
         if record and record.state == "deleted":
-            await self._delete(attachment, "service:attachments")
+            await self._delete(attachment.id, "service:attachments")
             raise NotFound(*NO_RECORD)
 
     async def of_record(self, caller: Caller, record_id: str) -> tuple[Attachment, bool | None]:
@@ -93,7 +89,7 @@ class AttachmentService:
         """The owner looks: written down once, when they learn that it was refused (who saw it needs no notice)."""
         if attachment.state != "refused" or attachment.seen:
             return attachment
-        seen = attachment.following(at=self._clock.now(), by=caller.label, action="seen", seen=True)
+        seen = attachment.seen_by_owner(at=self._clock.now(), by=caller.label)
         with suppress(Conflict):  # deleted meanwhile, or seen on another page
             await self._attachments.replace(seen)
         return seen
@@ -135,20 +131,17 @@ class AttachmentService:
         if attachment is None:
             raise NotFound
         caller.own(attachment.practitioner_id)
-        await self._delete(attachment, caller.label)
+        await self._delete(attachment.id, caller.label)
 
-    async def _delete(self, attachment: Attachment, by: str) -> None:
-        current: Attachment | None = attachment
-        while current and current.state != "deleted":
-            gone = current.following(at=self._clock.now(), by=by, action="deleted", state="deleted")
-            try:
-                await self._attachments.replace(gone)
-                current = None
-            except Conflict:  # the verdict was quicker
-                current = await self._attachments.any_state(attachment.id)
+    async def _delete(self, attachment_id: str, by: str) -> None:
+        await retry_on_conflict(partial(self._try_to_delete, attachment_id, by))  # the verdict may be quicker
+
+    async def _try_to_delete(self, attachment_id: str, by: str) -> None:
+        if attachment := await self._attachments.get(attachment_id):
+            await self._attachments.replace(attachment.deleted(at=self._clock.now(), by=by))
 
     async def note_record(self, record: KnownRecord) -> None:
         """Keep what records told; a record that is deleted takes its attachment along."""
         await self._records.note(record)
         if record.state == "deleted" and (attachment := await self._attachments.of_record(record.record_id)):
-            await self._delete(attachment, "service:records")
+            await self._delete(attachment.id, "service:records")

@@ -1,53 +1,17 @@
 """attachments' collections: `attachments`, one document a scan; `known_records`, what records told of its own."""
 
-from typing import ClassVar
-
-from pydantic import Field
-
 from kit.access import LOOKS
 from kit.erasure import Holding
-from kit.filed import SealedFiled, folder_of
+from kit.filed import folder_of
 from kit.mongo import Collection, Database, Index
-from services.attachments.domain import LIVE, Remark, State
+from services.attachments.domain import LIVE, Attachment
 
 COLLECTION = "attachments"
-FOLDERS = "scans"
 KNOWN_RECORDS = "known_records"
 
 
 TOLD = (COLLECTION,)
 HOLDINGS = (Holding(COLLECTION, files=folder_of), Holding(KNOWN_RECORDS), Holding(LOOKS))
-
-
-class Attachment(SealedFiled):
-    """A scan."""
-
-    ROOT: ClassVar[str] = FOLDERS
-
-    practitioner_id: str
-    record_id: str
-    kind: str
-    title: str
-    state: State = "checking"
-    reasons: list[Remark] = Field(default=[])
-    warnings: list[Remark] = Field(default=[])
-    sha256: str
-    size: int
-    width: int | None = None
-    height: int | None = None
-    dpi: int | None = None
-    seen: bool = False
-    """Whether its owner has looked at it since it was refused."""
-
-    @property
-    def image(self) -> str:
-        """The key of the clean picture."""
-        return f"{self.folder}/image"
-
-    @property
-    def thumbnail(self) -> str:
-        """The key of the small clean picture."""
-        return f"{self.folder}/thumbnail"
 
 
 class Attachments:

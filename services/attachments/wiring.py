@@ -33,11 +33,12 @@ from kit.sweeper import Sweeper
 from services.attachments import consumers
 from services.attachments.api import Door, router
 from services.attachments.checks import Checks
+from services.attachments.domain import FOLDERS
 from services.attachments.known_records import KnownRecords
 from services.attachments.publications import PUBLICATIONS
 from services.attachments.service import AttachmentService
 from services.attachments.settings import Settings
-from services.attachments.store import COLLECTION, FOLDERS, HOLDINGS, TOLD, Attachments
+from services.attachments.store import COLLECTION, HOLDINGS, TOLD, Attachments
 
 NAME = "attachments"
 ASK_SECONDS = 5

@@ -27,10 +27,9 @@ from kit.http import (
 )
 from kit.quotas import counted
 from services.records.code_tables import CODE_TABLES, Code, codes
-from services.records.domain import FieldDescription, Kind, MaintainedBy
+from services.records.domain import Data, FieldDescription, Kind, MaintainedBy, Record
 from services.records.kinds import KINDS
 from services.records.service import RecordService, VersionConflict
-from services.records.store import Data, Record
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]

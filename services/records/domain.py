@@ -1,21 +1,25 @@
-"""The rules of records that are true without I/O: what a kind is, and what its data must satisfy."""
+"""The rules of records that are true without I/O: kinds, what their data must satisfy, what becomes of a record."""
 
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from math import inf
-from typing import Annotated, Any, Literal, LiteralString
+from typing import Annotated, Any, ClassVar, Literal, LiteralString, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from contracts.attachments import AttachmentChanged
+from contracts.records import Attachment, Source, Value
+from kit.documents import Document
 from kit.text import day_from_text, today_of
 
 EARLIEST_DAY = date(1900, 1, 1)
 
 FieldType = Literal["text", "name", "date", "term", "terms"]
 MaintainedBy = Literal["practitioner", "source"]
+Data = dict[str, Value]
 
 
 class RecordData(BaseModel):
@@ -171,3 +175,107 @@ def parse_data(kind: Kind, raw: Mapping[str, object], today: date, birth_year: i
     person's, when it is known.
     """
     return kind.data.model_validate(raw, context={"today": today, "birth_year": birth_year})
+
+
+class Followed(BaseModel):
+    """The newest that attachments told of this record's scan: also when there is none any more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attachment_id: str
+    version: int
+    at: datetime
+
+    @classmethod
+    def of(cls, told: AttachmentChanged) -> Self:
+        """What to remember of an event."""
+        return cls(attachment_id=told.attachment_id, version=told.version, at=told.at)
+
+    def precedes(self, told: AttachmentChanged) -> bool:
+        """Whether the event is newer. Versions tell of one attachment, the time tells between two."""
+        if told.attachment_id == self.attachment_id:
+            return self.version < told.version
+        return self.at < told.at
+
+
+class Record(Document):
+    """A record of one kind; `request` is the hash of the request that created it (idempotency).
+
+    `kept_by`: the API client whose imports keep it; None where there is none, or before it was written down.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"followed", "kept_by"}
+
+    practitioner_id: str
+    kind: str
+    state: Literal["active", "deleted"] = "active"
+    data: Data
+    attachment: Attachment | None = None
+    source: Source | None = None
+    followed: Followed | None = None
+    kept_by: str | None = None
+    request: str
+
+    @classmethod
+    def entered(
+        cls, record_id: str, practitioner_id: str, kind: str, data: Data, *, request: str, at: datetime, by: str
+    ) -> Self:
+        """A record that the person keeps."""
+        return cls.first(
+            at=at, by=by, action="created", id=record_id, practitioner_id=practitioner_id, kind=kind, data=data,
+            request=request,
+        )  # fmt: skip
+
+    @classmethod
+    def imported(
+        cls, record_id: str, practitioner_id: str, kind: str, data: Data, source: Source, kept_by: str | None, *,
+        at: datetime, by: str,
+    ) -> Self:  # fmt: skip
+        """A record that a register keeps; the import is what asked for it."""
+        return cls.first(
+            at=at, by=by, action="created", id=record_id, practitioner_id=practitioner_id, kind=kind, data=data,
+            source=source, kept_by=kept_by, request=by,
+        )  # fmt: skip
+
+    def edited(self, data: Data, *, at: datetime, by: str) -> Self:
+        """The person has written other data."""
+        return self.next_version({"data": data}, at=at, by=by, action="changed")
+
+    def synced(self, data: Data, source: Source, kept_by: str | None, *, at: datetime, by: str) -> Self:
+        """The register has other data, or has the record again."""
+        changes = {"state": "active", "data": data, "source": source, "kept_by": kept_by}
+        return self.next_version(changes, at=at, by=by, action="changed")
+
+    def deleted(self, *, at: datetime, by: str) -> Self:
+        """The person has deleted it."""
+        return self.next_version({"state": "deleted"}, at=at, by=by, action="deleted")
+
+    def outdated_by(self, told: AttachmentChanged) -> bool:
+        """Whether attachments told something newer, which a record shows."""
+        if self.followed and not self.followed.precedes(told):
+            return False
+        return not told.seen or _attachment(told) != self.attachment  # no record shows that its owner saw the verdict
+
+    def scan_changed(self, told: AttachmentChanged, *, at: datetime, by: str) -> Self:
+        """What became of its scan."""
+        changes = {"attachment": _attachment(told), "followed": Followed.of(told)}
+        return self.next_version(changes, at=at, by=by, action="changed")
+
+    def facts(self) -> dict[str, JsonValue]:
+        """The data's own fields, and the state around them."""
+        rest = self.model_dump(mode="json", include={"state", "attachment", "source"})
+        return {**self.data, **rest}
+
+    def as_created(self) -> "Record":
+        """Version 1, told from the history: what the request that created the record was answered."""
+        created = self.history[0]
+        values = {change["field"]: change["new"] for change in created.changes}
+        data = {name: values.get(name) for name in self.data}
+        first = {"version": 1, "state": "active", "data": data, "attachment": None, "updated_at": created.at}
+        return self.model_copy(update=first)
+
+
+def _attachment(told: AttachmentChanged) -> Attachment | None:
+    if told.state == "deleted":
+        return None
+    return Attachment(attachment_id=told.attachment_id, title=told.title, state=told.state, reasons=told.reasons)

@@ -13,11 +13,11 @@ from kit.ids import derived_id
 from kit.imports import Column, Import, Outcome, RowError, Values, row_errors, write_decided
 from kit.text import REQUIRED, day_as_written
 from services.records.code_tables import codes
-from services.records.domain import FieldDescription, Kind, parse_data
+from services.records.domain import Data, FieldDescription, Kind, Record, parse_data
 from services.records.kinds import KINDS
 from services.records.people import Found, Paper, People
 from services.records.settings import SourceGrant
-from services.records.store import Data, Record, Records
+from services.records.store import Records
 
 SEPARATORS = re.compile(r"[、,，;；]")
 NUMBER_LENGTH, KEY_LENGTH = 64, 100
@@ -120,12 +120,10 @@ class RecordImport:
         source = Source(system=wanted.system, key=wanted.key, synced_at=rfc3339(at))
         kept_by = job.started_by if job.started_by.startswith(CLIENT) else known.kept_by if known else None
         if known:
-            changed = {"state": "active", "data": wanted.data, "source": source, "kept_by": kept_by}
-            return "updated", known.following(at=at, by=job.by, action="changed", **changed)
-        return "created", Record.first(
-            at=at, by=job.by, action="created", id=self._id(wanted), practitioner_id=owner.practitioner_id,
-            kind=self._kind.name, data=wanted.data, source=source, kept_by=kept_by, request=job.by,
-        )  # fmt: skip
+            return "updated", known.synced(wanted.data, source, kept_by, at=at, by=job.by)
+        return "created", Record.imported(
+            self._id(wanted), owner.practitioner_id, self._kind.name, wanted.data, source, kept_by, at=at, by=job.by
+        )
 
     def _not_theirs(self, sender: str, system: str, known: Record | None) -> RowError | None:
         """Why an API client may not write this row; staff may write all."""

@@ -2,21 +2,21 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 
 import orjson
 from pydantic import ValidationError
 
 from contracts.attachments import AttachmentChanged
-from contracts.records import Attachment
 from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, InvalidFields, NotFound
 from kit.ids import derived_id, new_id
-from kit.mongo import Conflict, Cursor, Duplicate
-from services.records.domain import Kind, parse_data
+from kit.mongo import Conflict, Cursor, Duplicate, retry_on_conflict
+from services.records.domain import Data, Kind, Record, parse_data
 from services.records.kinds import KINDS
-from services.records.store import Data, Followed, Record, Records
+from services.records.store import Records
 
 SCOPE = "records:read"
 
@@ -50,16 +50,9 @@ class RecordService:
         """A new record; the same request with the same key again gets the same answer. Raises 409 for another one."""
         owner = caller.own(person)
         data = await self._data(owner, _writable(kind), raw)
-        record = Record.first(
-            at=self._clock.now(),
-            by=caller.label,
-            action="created",
-            id=derived_id("record", owner, key) if key else new_id(),
-            practitioner_id=owner,
-            kind=kind,
-            data=data,
-            request=_fingerprint(kind, raw),
-        )
+        record_id = derived_id("record", owner, key) if key else new_id()
+        request, at, by = _fingerprint(kind, raw), self._clock.now(), caller.label
+        record = Record.entered(record_id, owner, kind, data, request=request, at=at, by=by)
         try:
             await self._records.insert(record)
         except Duplicate:
@@ -97,12 +90,14 @@ class RecordService:
         """Replace the data; the same data again makes no new version. Raises `VersionConflict`."""
         record = await self._current(caller, record_id, version)
         data = await self._data(record.practitioner_id, KINDS[record.kind], raw)
-        return record if data == record.data else await self._write(caller, record, "changed", data=data)
+        if data == record.data:
+            return record
+        return await self._write(caller, record.edited(data, at=self._clock.now(), by=caller.label))
 
     async def delete(self, caller: Caller, record_id: str, version: int) -> None:
         """Delete the record (a version too). Raises `VersionConflict`."""
         record = await self._current(caller, record_id, version)
-        await self._write(caller, record, "deleted", state="deleted")
+        await self._write(caller, record.deleted(at=self._clock.now(), by=caller.label))
 
     async def _current(self, caller: Caller, record_id: str, version: int) -> Record:
         record = await self._own(caller, record_id)
@@ -111,32 +106,21 @@ class RecordService:
             raise VersionConflict(record)
         return record
 
-    async def _write(self, caller: Caller, record: Record, action: str, **fields: object) -> Record:
-        following = record.following(at=self._clock.now(), by=caller.label, action=action, **fields)
+    async def _write(self, caller: Caller, version: Record) -> Record:
         try:
-            await self._records.replace(following)
+            await self._records.replace(version)
         except Conflict:
-            raise VersionConflict(await self._own(caller, record.id)) from None
-        return following
+            raise VersionConflict(await self._own(caller, version.id)) from None
+        return version
 
     async def follow(self, told: AttachmentChanged) -> None:
         """Let the record tell what became of its scan: a version of its own, unless something newer is known."""
-        written = False
-        while not written and (record := await self._records.get(told.record_id)):
-            if record.followed and not record.followed.precedes(told):
-                return
-            if told.seen and _attachment(told) == record.attachment:
-                return  # that its owner saw the verdict is nothing that a record tells
-            written = await self._follow(record, told)
+        await retry_on_conflict(partial(self._follow, told))  # somebody may change the record at the same time
 
-    async def _follow(self, record: Record, told: AttachmentChanged) -> bool:
-        fields = {"attachment": _attachment(told), "followed": Followed.of(told)}
-        following = record.following(at=self._clock.now(), by="service:attachments", action="changed", **fields)
-        try:
-            await self._records.replace(following)
-        except Conflict:  # somebody changed the record just now
-            return False
-        return True
+    async def _follow(self, told: AttachmentChanged) -> None:
+        record = await self._records.get(told.record_id)
+        if record and record.outdated_by(told):
+            await self._records.replace(record.scan_changed(told, at=self._clock.now(), by="service:attachments"))
 
     async def _data(self, owner: str, kind: Kind, raw: Mapping[str, object]) -> Data:
         today, birth_year = shanghai_date(self._clock.now()), await self._records.birth_year(owner)
@@ -144,12 +128,6 @@ class RecordService:
             return parse_data(kind, raw, today, birth_year).model_dump(mode="json")
         except ValidationError as error:
             raise InvalidFields.of(error, "data") from error
-
-
-def _attachment(told: AttachmentChanged) -> Attachment | None:
-    if told.state == "deleted":
-        return None
-    return Attachment(attachment_id=told.attachment_id, title=told.title, state=told.state, reasons=told.reasons)
 
 
 def _known(kind: str) -> Kind:

@@ -1,18 +1,14 @@
 """The collection `records`: one document a record, its versions in its own history."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import ClassVar, Literal, Self, cast
+from typing import cast
 
 from async_lru import alru_cache
-from pydantic import BaseModel, ConfigDict, JsonValue
 
-from contracts.attachments import AttachmentChanged
-from contracts.records import Attachment, Source, Value
 from kit.access import LOOKS
-from kit.documents import Document
 from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
+from services.records.domain import Record
 
 COLLECTION = "records"
 TOLD = (COLLECTION,)
@@ -23,60 +19,6 @@ HOLDINGS = (
     Holding(LOOKS),
 )
 BIRTH_YEAR_SECONDS = 300
-Data = dict[str, Value]
-
-
-class Followed(BaseModel):
-    """The newest that attachments told of this record's scan: also when there is none any more."""
-
-    model_config = ConfigDict(frozen=True)
-
-    attachment_id: str
-    version: int
-    at: datetime
-
-    @classmethod
-    def of(cls, told: AttachmentChanged) -> Self:
-        """What to remember of an event."""
-        return cls(attachment_id=told.attachment_id, version=told.version, at=told.at)
-
-    def precedes(self, told: AttachmentChanged) -> bool:
-        """Whether the event is newer. Versions tell of one attachment, the time tells between two."""
-        if told.attachment_id == self.attachment_id:
-            return self.version < told.version
-        return self.at < told.at
-
-
-class Record(Document):
-    """A record of one kind; `request` is the hash of the request that created it (idempotency).
-
-    `kept_by`: the API client whose imports keep it; None where there is none, or before it was written down.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"followed", "kept_by"}
-
-    practitioner_id: str
-    kind: str
-    state: Literal["active", "deleted"] = "active"
-    data: Data
-    attachment: Attachment | None = None
-    source: Source | None = None
-    followed: Followed | None = None
-    kept_by: str | None = None
-    request: str
-
-    def facts(self) -> dict[str, JsonValue]:
-        """The data's own fields, and the state around them."""
-        rest = self.model_dump(mode="json", include={"state", "attachment", "source"})
-        return {**self.data, **rest}
-
-    def as_created(self) -> "Record":
-        """Version 1, told from the history: what the request that created the record was answered."""
-        created = self.history[0]
-        values = {change["field"]: change["new"] for change in created.changes}
-        data = {name: values.get(name) for name in self.data}
-        first = {"version": 1, "state": "active", "data": data, "attachment": None, "updated_at": created.at}
-        return self.model_copy(update=first)
 
 
 class Records:

@@ -11,10 +11,9 @@ from kit.errors import AppError, InvalidFields
 from kit.http import ACCESS_REASON, CallerDep, FreshCallerDep, Id, In, Out, PersonId, StrictRoute, bearer_token
 from kit.quotas import count, counted
 from kit.uploads import read_upload
-from services.signature.domain import Remark, Rules, State
+from services.signature.domain import Remark, Rules, Signature, State
 from services.signature.forms import FormService
 from services.signature.service import SignatureService
-from services.signature.store import Signature
 
 FORM: dict[str, object] = {  # read by hand, while it streams
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {

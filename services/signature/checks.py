@@ -1,7 +1,6 @@
 """The check of a signed sheet, behind the answer to who uploaded it: read in the sandbox, judged, written down."""
 
 import asyncio
-from collections.abc import Mapping
 
 from kit import log, metrics
 from kit.clock import Clock
@@ -10,10 +9,10 @@ from kit.images import BadImage
 from kit.mongo import Conflict
 from kit.sealed_bucket import SealedBucket
 from kit.sheets import Cut, Sheet, Sheets
-from services.signature.domain import Ink, Rules, Verdict, form_fault, judge, refused
+from services.signature.domain import Rules, Signature, Verdict, form_fault, judge, refused
 from services.signature.people import KnownPeople
 from services.signature.sheet import LAYOUT, form_of
-from services.signature.store import Forms, Signature, Signatures
+from services.signature.store import Forms, Signatures
 
 BY = "service:signature"
 logger = log.get(__name__)
@@ -36,17 +35,15 @@ class Checks:
         if signature is None or signature.state != "checking":
             return
         verdict = await self._verdict(signature)
-        changed = {"reasons": [*verdict.reasons], "warnings": [*verdict.warnings], "form_id": verdict.form_id}
-        if await self._become(signature, verdict.state, changed):
+        if await self._written(signature.judged(verdict, at=self._clock.now(), by=BY)):
             metrics.uploads.labels("signature", verdict.state).inc()
 
-    async def _become(self, signature: Signature, state: str, changed: Mapping[str, object]) -> bool:
+    async def _written(self, version: Signature) -> bool:
         """Write it down; False when something else is written there already."""
-        following = signature.following(at=self._clock.now(), by=BY, action=state, state=state, **changed)
         try:
-            await self._signatures.replace(following)
+            await self._signatures.replace(version)
         except Conflict:  # another worker was quicker: what was told of that is still to come
-            logger.info("a verdict came too late", signature=signature.id)
+            logger.info("a verdict came too late", signature=version.id)
             return False
         return True
 
@@ -67,9 +64,9 @@ class Checks:
         form = await self._forms.get(form_id) if form_id else None
         person = signature.practitioner_id
         identified = await self._people.identified(person)
-        if fault := form_fault(form.printed if form else None, person, identified, signature.created_at):
+        if fault := form_fault(form, person, identified, signature.created_at):
             return refused(fault, form_id if fault != "sheet_of_another" else None)
-        verdict = judge(str(form_id), _ink(sheet.cut), self._rules)
+        verdict = judge(str(form_id), sheet.cut, self._rules)
         if verdict.state == "accepted" and sheet.cut and sheet.page:
             await self._keep(signature, sheet.page, sheet.cut)
         return verdict
@@ -86,7 +83,7 @@ class Checks:
         in_force = next((one for one in judged if one.state == "accepted"), None)
         for one in judged[1:]:
             if one != in_force and (current := await self._signatures.get(one.id)):
-                await self._become(current, "replaced", {})
+                await self._written(current.replaced(at=self._clock.now(), by=BY))
 
     async def remove_files(self, signature_id: str) -> None:
         """Nothing of a replaced signature stays in the bucket."""
@@ -95,7 +92,3 @@ class Checks:
             return
         for key in (signature.original, signature.scan, signature.image):
             await self._bucket.delete(key)
-
-
-def _ink(cut: Cut | None) -> Ink | None:
-    return Ink(cut.ink_mm2, cut.touches_border) if cut else None

@@ -1,14 +1,21 @@
-"""The rules of forms and signatures that are true without I/O."""
+"""The rules of forms and signatures that are true without I/O: what they are, what becomes of them, what a scan is."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from kit.documents import Document
+from kit.filed import SealedFiled
+from kit.ids import new_id
+from kit.sheets import Cut
 
 State = Literal["checking", "accepted", "refused", "replaced"]
 FormState = Literal["valid", "stale"]
+FOLDERS = "signatures"
 JPEG = b"\xff\xd8\xff"
 IDENTIFYING = frozenset({"name", "document_number", "document_type"})
 """What stands on the sheet of what identity tells."""
@@ -74,16 +81,91 @@ def refused(code: str, form_id: str | None = None) -> Verdict:
     return Verdict([remark(code)], form_id=form_id)
 
 
-@dataclass(frozen=True)
-class Printed:
-    """What is known of a form that came back."""
+class Person(BaseModel):
+    """What identity says to the person themselves, as far as it is printed."""
+
+    practitioner_id: str
+    version: int
+    name: str
+    document_number: str
+
+
+class Form(Document):
+    """A form that was printed for a person as they were called in `practitioner_version`."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"number_sealed"}
 
     practitioner_id: str
     practitioner_version: int
+    name: str
+    number_sealed: str
+    state: FormState = "valid"
     expires_at: datetime
 
+    @classmethod
+    def printed(
+        cls, form_id: str, person: Person, number_sealed: str, expires_at: datetime, *, at: datetime, by: str
+    ) -> Self:
+        """A form for the person as identity knows them; their number is sealed for this id."""
+        return cls.first(
+            at=at, by=by, action="printed", id=form_id, practitioner_id=person.practitioner_id,
+            practitioner_version=person.version, name=person.name, expires_at=expires_at, number_sealed=number_sealed,
+        )  # fmt: skip
 
-def form_fault(form: Printed | None, practitioner_id: str, identified: int, uploaded_at: datetime) -> str | None:
+    def outdated(self, *, at: datetime, by: str) -> Self:
+        """The person's name or number is another one now."""
+        return self.next_version({"state": "stale"}, at=at, by=by, action="outdated")
+
+
+class Signature(SealedFiled):
+    """A scan of a signed form."""
+
+    ROOT: ClassVar[str] = FOLDERS
+
+    practitioner_id: str
+    form_id: str | None = None
+    state: State = "checking"
+    reasons: list[Remark] = Field(default=[])
+    warnings: list[Remark] = Field(default=[])
+    sha256: str
+    size: int
+    seen: bool = False
+    """Whether its owner has looked at it since it was refused."""
+
+    @classmethod
+    def uploaded(cls, practitioner_id: str, content: bytes, *, sealed: bool, at: datetime, by: str) -> Self:
+        """A scan of the person's form, to be checked."""
+        return cls.first(
+            at=at, by=by, action="uploaded", id=new_id(), practitioner_id=practitioner_id,
+            sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=cls.new_folder(), sealed=sealed,
+        )  # fmt: skip
+
+    def judged(self, verdict: Verdict, *, at: datetime, by: str) -> Self:
+        """The check is done."""
+        state, remarks = verdict.state, {"reasons": [*verdict.reasons], "warnings": [*verdict.warnings]}
+        changes = {"state": state, **remarks, "form_id": verdict.form_id}
+        return self.next_version(changes, at=at, by=by, action=state)
+
+    def seen_by_owner(self, *, at: datetime, by: str) -> Self:
+        """Its owner has learned that it was refused."""
+        return self.next_version({"seen": True}, at=at, by=by, action="seen")
+
+    def replaced(self, *, at: datetime, by: str) -> Self:
+        """A later one takes its place; its files follow."""
+        return self.next_version({"state": "replaced"}, at=at, by=by, action="replaced")
+
+    @property
+    def scan(self) -> str:
+        """The key of the straightened page."""
+        return f"{self.folder}/scan"
+
+    @property
+    def image(self) -> str:
+        """The key of the signature alone."""
+        return f"{self.folder}/image"
+
+
+def form_fault(form: Form | None, practitioner_id: str, identified: int, uploaded_at: datetime) -> str | None:
     """Why this form is not taken from this person, as a code. What was in time when it was uploaded is in time.
 
     `identified`: the person's version since which name and number are what they are.
@@ -97,21 +179,13 @@ def form_fault(form: Printed | None, practitioner_id: str, identified: int, uplo
     return "sheet_expired" if form.expires_at <= uploaded_at else None
 
 
-@dataclass(frozen=True)
-class Ink:
-    """What stands in the box: mm² of ink, and whether some of it touches the printed line."""
-
-    mm2: float
-    touches_border: bool
-
-
-def judge(form_id: str, ink: Ink | None, rules: Rules) -> Verdict:
-    """The verdict on a sheet that is the person's own; without `ink` the box was not found."""
-    if ink is None:
+def judge(form_id: str, cut: Cut | None, rules: Rules) -> Verdict:
+    """The verdict on a sheet that is the person's own; without `cut` the box was not found."""
+    if cut is None:
         return refused("markers_missing", form_id)
-    if ink.mm2 < rules.least_ink_mm2:
+    if cut.ink_mm2 < rules.least_ink_mm2:
         return refused("not_signed", form_id)
-    return Verdict([], [remark("touches_border")] if ink.touches_border else [], form_id)
+    return Verdict([], [remark("touches_border")] if cut.touches_border else [], form_id)
 
 
 @dataclass(frozen=True)

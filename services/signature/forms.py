@@ -1,5 +1,6 @@
 """What can be done with forms: made for a person as identity knows them, printed, found stale."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from kit.access import Looks
@@ -10,9 +11,10 @@ from kit.ids import new_id
 from kit.mongo import Conflict
 from kit.neighbour import Neighbour
 from kit.seal import Sealer
-from services.signature.people import KnownPeople, Person
+from services.signature.domain import Form, Person
+from services.signature.people import KnownPeople
 from services.signature.printing import Printing
-from services.signature.store import Form, Forms
+from services.signature.store import Forms
 
 SCOPE = "signature:read"
 ME = "/api/identity/practitioners/me"
@@ -57,11 +59,8 @@ class FormService:
 
     def _new(self, person: Person, caller: Caller) -> Form:
         now, form_id = self._clock.now(), new_id()
-        return Form.first(
-            at=now, by=caller.label, action="printed", id=form_id, practitioner_id=person.practitioner_id,
-            practitioner_version=person.version, name=person.name, expires_at=now + self._lifetime,
-            number_sealed=self._sealer.seal(person.document_number, _context(form_id)),
-        )  # fmt: skip
+        number_sealed = self._sealer.seal(person.document_number, _context(form_id))
+        return Form.printed(form_id, person, number_sealed, now + self._lifetime, at=now, by=caller.label)
 
     def _number(self, form: Form) -> str:
         return self._sealer.open(form.number_sealed, _context(form.id))
@@ -87,11 +86,8 @@ class Outdating:
         """What identity told; twice is once."""
         known = await self._people.note(practitioner_id, version, changed)
         for form in await self._forms.outdated(practitioner_id, known.identified):
-            stale = form.following(at=self._clock.now(), by="service:identity", action="outdated", state="stale")
-            try:
-                await self._forms.replace(stale)
-            except Conflict:  # another worker did it: nothing else ever changes a form
-                continue
+            with suppress(Conflict):  # another worker did it: nothing else ever changes a form
+                await self._forms.replace(form.outdated(at=self._clock.now(), by="service:identity"))
 
 
 def _context(form_id: str) -> str:

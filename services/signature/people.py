@@ -3,20 +3,9 @@
 from collections.abc import Sequence
 from typing import cast
 
-from pydantic import BaseModel
-
 from kit.mongo import Database, Projection
 from services.signature.domain import Known, known_after
 from services.signature.store import KNOWN_PRACTITIONERS
-
-
-class Person(BaseModel):
-    """What identity says to the person themselves, as far as it is printed."""
-
-    practitioner_id: str
-    version: int
-    name: str
-    document_number: str
 
 
 class KnownPeople:

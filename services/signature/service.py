@@ -1,18 +1,16 @@
 """What can be done with signatures: uploaded, looked at."""
 
-import hashlib
 from contextlib import suppress
 
 from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import AppError, Hidden, NotFound
-from kit.ids import new_id
 from kit.mongo import Conflict, Duplicate
 from kit.sealed_bucket import SealedBucket
-from services.signature.domain import JPEG
+from services.signature.domain import JPEG, Signature
 from services.signature.forms import SCOPE
-from services.signature.store import Signature, Signatures
+from services.signature.store import Signatures
 
 
 def _being_checked() -> AppError:
@@ -37,11 +35,8 @@ class SignatureService:
         """Store the file, then the document that names it: whoever dies in between leaves a file nobody knows."""
         if not content.startswith(JPEG):
             raise AppError(415, "not_jpeg", "采集表必须是 JPG 图片，请扫描或拍照为 JPG 格式后上传")
-        signature = Signature.first(
-            at=self._clock.now(), by=caller.label, action="uploaded", id=new_id(), practitioner_id=practitioner_id,
-            sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=Signature.new_folder(),
-            sealed=self._bucket.seals_new,
-        )  # fmt: skip
+        at, sealed = self._clock.now(), self._bucket.seals_new
+        signature = Signature.uploaded(practitioner_id, content, sealed=sealed, at=at, by=caller.label)
         await signature.keep(signature.original, content, "image/jpeg", self._bucket)
         try:
             await self._signatures.insert(signature)
@@ -63,9 +58,7 @@ class SignatureService:
         if signature is None or signature.state != "refused" or signature.seen:
             return
         with suppress(Conflict):  # replaced meanwhile, or seen on another page
-            await self._signatures.replace(
-                signature.following(at=self._clock.now(), by=caller.label, action="seen", seen=True)
-            )
+            await self._signatures.replace(signature.seen_by_owner(at=self._clock.now(), by=caller.label))
 
     async def scan(self, caller: Caller, person: str) -> bytes:
         """The straightened page of the signature in force. Raises `NotFound`."""

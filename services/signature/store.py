@@ -1,19 +1,12 @@
 """signature's collections: `forms` that were printed, `signatures` that came back, and what is known of people."""
 
-from datetime import datetime
-from typing import ClassVar
-
-from pydantic import Field
-
 from kit.access import LOOKS
-from kit.documents import Document
 from kit.erasure import Holding
-from kit.filed import SealedFiled, folder_of
+from kit.filed import folder_of
 from kit.mongo import NEWEST, Collection, Database, Index
-from services.signature.domain import FormState, Printed, Remark, State
+from services.signature.domain import Form, Signature, State
 
 FORMS, SIGNATURES, KNOWN_PRACTITIONERS = "forms", "signatures", "known_practitioners"
-FOLDERS = "signatures"
 LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
 MOST = 100
 
@@ -25,50 +18,6 @@ HOLDINGS = (
     Holding(KNOWN_PRACTITIONERS, person="_id", indexed=True),
     Holding(LOOKS),
 )
-
-
-class Form(Document):
-    """A form that was printed for a person as they were called in `practitioner_version`."""
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"number_sealed"}
-
-    practitioner_id: str
-    practitioner_version: int
-    name: str
-    number_sealed: str
-    state: FormState = "valid"
-    expires_at: datetime
-
-    @property
-    def printed(self) -> Printed:
-        """What the rules need to know of it."""
-        return Printed(self.practitioner_id, self.practitioner_version, self.expires_at)
-
-
-class Signature(SealedFiled):
-    """A scan of a signed form."""
-
-    ROOT: ClassVar[str] = FOLDERS
-
-    practitioner_id: str
-    form_id: str | None = None
-    state: State = "checking"
-    reasons: list[Remark] = Field(default=[])
-    warnings: list[Remark] = Field(default=[])
-    sha256: str
-    size: int
-    seen: bool = False
-    """Whether its owner has looked at it since it was refused."""
-
-    @property
-    def scan(self) -> str:
-        """The key of the straightened page."""
-        return f"{self.folder}/scan"
-
-    @property
-    def image(self) -> str:
-        """The key of the signature alone."""
-        return f"{self.folder}/image"
 
 
 class Forms:

@@ -33,13 +33,14 @@ from kit.sweeper import Sweeper
 from services.signature import consumers
 from services.signature.api import Door, router
 from services.signature.checks import Checks
+from services.signature.domain import FOLDERS
 from services.signature.forms import FormService, Outdating
 from services.signature.people import KnownPeople
 from services.signature.printing import Printing
 from services.signature.publications import PUBLICATIONS
 from services.signature.service import SignatureService
 from services.signature.settings import Settings
-from services.signature.store import FOLDERS, FORMS, HOLDINGS, SIGNATURES, TOLD, Forms, Signatures
+from services.signature.store import FORMS, HOLDINGS, SIGNATURES, TOLD, Forms, Signatures
 
 NAME = "signature"
 ASK_SECONDS = 5

@@ -14,7 +14,8 @@ import pytest
 from kit import mongo
 from kit.auth import TokenIssuer
 from kit.blobs import Bucket
-from services.attachments.store import Attachment, Attachments
+from services.attachments.domain import Attachment
+from services.attachments.store import Attachments
 from tests.attachments.conftest import Uploader
 from tests.attachments.corpus import many_scans
 from tests.support.people import Person

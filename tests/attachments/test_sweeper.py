@@ -6,7 +6,8 @@ from kit import mongo
 from kit.blobs import Bucket
 from kit.clock import ManualClock
 from kit.sweeper import Sweeper
-from services.attachments.store import FOLDERS, Attachment, Attachments
+from services.attachments.domain import FOLDERS, Attachment
+from services.attachments.store import Attachments
 from tests.attachments.conftest import Uploader
 from tests.support.scans import scan
 from tests.support.stack import RunningStack

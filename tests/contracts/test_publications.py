@@ -12,9 +12,9 @@ from kit.access import LOOKS, Look
 from kit.documents import Document
 from kit.events import EventData, encode
 from kit.publisher import Publication
+from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
-from services.attachments.store import Attachment
 from services.identity.clients import Client
 from services.identity.publications import PUBLICATIONS as IDENTITY
 from services.identity.store import (
@@ -30,10 +30,12 @@ from services.identity.store import (
 )
 from services.notify.publications import PUBLICATIONS as NOTIFY
 from services.notify.store import MESSAGES, Message
+from services.records.domain import Record
 from services.records.publications import PUBLICATIONS as RECORDS
-from services.records.store import COLLECTION, Record
+from services.records.store import COLLECTION
+from services.signature.domain import Form, Signature
 from services.signature.publications import PUBLICATIONS as SIGNATURE
-from services.signature.store import FORMS, SIGNATURES, Form, Signature
+from services.signature.store import FORMS, SIGNATURES
 
 MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Practitioner, IDENTITY[PRACTITIONERS]),

@@ -16,7 +16,8 @@ from kit.seal import Sealer
 from kit.settings import KeyRing
 from services.portal.sessions import Session, mark
 from services.portal.vault import Vault
-from services.records.store import Record, Records
+from services.records.domain import Record
+from services.records.store import Records
 from tests.support.browsing import COOKIE, Browsing
 from tests.support.names import own_id
 from tests.support.people import Person
