@@ -20,11 +20,10 @@ from kit.http import (
     client_address,
     write_cursor,
 )
-from services.notify.domain import Report, State
+from services.notify.domain import Message, Report, State
 from services.notify.providers import aliyun, tencent
 from services.notify.receipts import Receipts, ReceiptsDoor
 from services.notify.service import NotifyService
-from services.notify.store import Message
 
 router = APIRouter(prefix="/api/notify", route_class=StrictRoute)
 

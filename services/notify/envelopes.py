@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from contracts.identity import CODE_CONTEXT, CONTACT_CONTEXT, CodeMessage, CodeRequested, ProofRequested
 from kit.errors import Reject
 from kit.seal import CannotOpen, Sealer
-from services.notify.domain import Sms
-from services.notify.store import Message
+from services.notify.domain import Addressed, Message, Sms
 
 
 class Envelopes:
@@ -38,13 +37,13 @@ class Envelopes:
         """What `kept_contact` sealed."""
         return self._rest.open(sealed, f"contact:{practitioner_id}")
 
-    def addressed(self, message_id: str, phone: str, variables: Sequence[str]) -> dict[str, str]:
+    def addressed(self, message_id: str, phone: str, variables: Sequence[str]) -> Addressed:
         """The sealed fields of a new message, and what may be seen of its phone."""
-        return {
-            "phone_hint": f"{phone[:3]}****{phone[-4:]}",
-            "phone_sealed": self._rest.seal(phone, f"phone:{message_id}"),
-            "variables_sealed": self._rest.seal(json.dumps(list(variables)), f"variables:{message_id}"),
-        }
+        return Addressed(
+            phone_hint=f"{phone[:3]}****{phone[-4:]}",
+            phone_sealed=self._rest.seal(phone, f"phone:{message_id}"),
+            variables_sealed=self._rest.seal(json.dumps(list(variables)), f"variables:{message_id}"),
+        )
 
     def phone(self, message: Message) -> str:
         """Where a message goes to."""

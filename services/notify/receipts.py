@@ -1,6 +1,7 @@
 """What became of messages: their ends, and the receipts that tell of them, called back or asked for."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 
 from kit import log, metrics
@@ -8,14 +9,13 @@ from kit.auth import Unauthorized
 from kit.clock import Clock
 from kit.errors import AppError, Unavailable
 from kit.ids import is_id
-from kit.mongo import Conflict
+from kit.mongo import retry_on_conflict
 from kit.seal import same
-from services.notify.domain import FINAL, NOT_NEEDED, OUTCOME_UNKNOWN, Report
+from services.notify.domain import FINAL, Message, Report
 from services.notify.envelopes import Envelopes
 from services.notify.operators import Operators
 from services.notify.settings import OperatorSettings, ReceiptSettings
-from services.notify.store import Message, Messages
-from services.notify.templates import CATALOGUE
+from services.notify.store import Messages
 
 LONGEST_PAUSE = timedelta(hours=1)
 
@@ -62,66 +62,57 @@ class Receipts:
         """When a receipt is asked for that has not come."""
         return now + self._poll
 
-    async def end(self, message: Message, state: str, **fields: object) -> None:
-        """Write the message in its new state and count it. Raises `Conflict`."""
-        await self._become(message, state, **fields)
-        metrics.sms_messages.labels(message.purpose, state, message.provider or "none").inc()
-        if state in FINAL - {"delivered"}:
-            logger.warning("message not sent", message_id=message.id, state=state, reason=fields.get("reason"))
+    def last_look(self, now: datetime) -> datetime:
+        """Until when the phone of a notice that failed now is kept."""
+        return now + self._patience
+
+    async def end(self, message: Message) -> None:
+        """Write a message that has reached a new state, and count it. Raises `Conflict`."""
+        await self._messages.replace(message)
+        metrics.sms_messages.labels(message.purpose, message.state, message.provider or "none").inc()
+        if message.state in FINAL - {"delivered"}:
+            logger.warning("message not sent", message_id=message.id, state=message.state, reason=message.reason)
 
     async def withdraw(self, message: Message) -> None:
         """End a notice that is not needed any more, unless it is being sent: no failure. Raises `Conflict`."""
         if message.state == "queued" and not message.sending:
-            await self._become(message, "expired", reason=NOT_NEEDED)
+            await self._messages.replace(message.withdrawn(at=self._clock.now()))
             metrics.sms_messages.labels(message.purpose, "withdrawn", "none").inc()
 
-    async def _become(self, message: Message, state: str, **fields: object) -> None:
-        """The message in its new state, without what is not needed any more.
-
-        A notice that failed keeps its phone as long as one that waits for its receipt: it may be sent again by hand.
-        """
-        now = self._clock.now()
-        again = state in ("sent", "failed") and not CATALOGUE[message.purpose].code
-        due = now + self._patience if again else None
-        done: dict[str, object] = {"state": state, "sending": False, "due_at": due, **fields}
-        if not again:
-            done["variables_sealed"] = None
-        if done["due_at"] is None:
-            done["phone_sealed"] = None
-        await self._messages.replace(message.following(at=now, by="notify", action=state, **done))
-
     async def note(self, provider: str, report: Report) -> None:
-        """Take a receipt; one that is late, repeated or about nothing of ours changes nothing."""
+        """Take a receipt; one that is late, repeated or about nothing of ours changes nothing.
+
+        The sender may be writing what the operator answered, or a worker may take the same receipt.
+        """
+        await retry_on_conflict(partial(self._note, provider, report))
+
+    async def _note(self, provider: str, report: Report) -> None:
         message = await self._about(provider, report)
-        if message is None or message.provider != provider or not _open(message):
-            return
-        try:
+        if message is not None and message.provider == provider and message.awaits_receipt:
             await self._settle(message, report)
-        except Conflict:  # the sender is writing what the operator answered, or a worker took the same receipt
-            await self.note(provider, report)
 
     async def _about(self, provider: str, report: Report) -> Message | None:
         known = await self._messages.with_receipt(provider, report.receipt) if report.receipt else None
         return known or (await self._messages.get(report.out_id) if is_id(report.out_id) else None)
 
     async def _settle(self, message: Message, report: Report) -> None:
-        state = "delivered" if report.delivered else "failed"
-        reason = None if report.delivered else report.code or "not_delivered"
-        await self.end(message, state, reason=reason)
-        if report.delivered:
-            took = (self._clock.now() - message.created_at).total_seconds()
-            metrics.sms_delivered_seconds.labels(message.purpose, message.provider).observe(took)
+        now = self._clock.now()
+        if not report.delivered:
+            return await self.end(message.failed(report.code or "not_delivered", until=self.last_look(now), at=now))
+        await self.end(message.delivered(at=now))
+        took = (self._clock.now() - message.created_at).total_seconds()
+        metrics.sms_delivered_seconds.labels(message.purpose, message.provider).observe(took)
+        return None
 
     async def look_after(self, message: Message) -> None:
         """Ask the operator for the receipt, or forget the phone when it is time. Raises `Conflict`."""
         now = self._clock.now()
         asked_since = message.attempted_at or message.created_at
         operator = self._operators.named(message.provider)
-        if not _open(message) or operator is None or now >= asked_since + self._patience:
-            gone = {"phone_sealed": None, "variables_sealed": None, "due_at": None}
-            return await self._messages.replace(message.following(at=now, by="notify", action="forgotten", **gone))
+        if not message.awaits_receipt or operator is None or now >= asked_since + self._patience:
+            return await self._messages.replace(message.forgotten(at=now))
         pause = min(max(self._poll, now - asked_since), LONGEST_PAUSE)
-        asked = message.following(at=now, by="notify", action="asked", due_at=now + pause)
+        asked = message.asked(ask_at=now + pause, at=now)
         await self._messages.replace(asked)
         try:
             reports = await operator.reports(self._envelopes.phone(asked), asked_since)
@@ -131,9 +122,3 @@ class Receipts:
             if report.out_id == asked.id or (report.receipt and report.receipt == asked.receipt):
                 return await self._settle(asked, report)
         return None
-
-
-def _open(message: Message) -> bool:
-    """Whether a receipt may still change it: the truth about an unknown outcome is welcome at any time."""
-    unknown = message.state == "failed" and message.reason == OUTCOME_UNKNOWN
-    return message.state == "sent" or unknown or (message.state == "queued" and message.provider is not None)

@@ -13,10 +13,11 @@ from kit.errors import Reject
 from kit.events import EventData
 from kit.ids import derived_id
 from kit.mongo import Conflict, Duplicate, Projection
+from services.notify.domain import Message
 from services.notify.envelopes import Envelopes
 from services.notify.receipts import Receipts
 from services.notify.settings import NoticeSettings, SendingSettings
-from services.notify.store import Message, Messages
+from services.notify.store import Messages
 from services.notify.templates import CATALOGUE
 
 HandOver = Callable[[Message], Awaitable[None]]
@@ -134,10 +135,9 @@ class Requests:
         if not CATALOGUE[purpose].takes(variables):
             raise Reject(f"no operator takes such variables for {purpose}")
         now = self._clock.now()
-        message = Message.first(
-            at=now, by=by, action="queued", id=identity, practitioner_id=person, purpose=purpose, about=about,
-            send_before=before, due_at=now + (wait or self._grace),
-            **self._envelopes.addressed(identity, phone, variables),
+        message = Message.queued(
+            identity, person, purpose, about, self._envelopes.addressed(identity, phone, variables),
+            send_before=before, due_at=now + (wait or self._grace), at=now, by=by,
         )  # fmt: skip
         try:
             await self._messages.insert(message)

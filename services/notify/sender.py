@@ -8,10 +8,11 @@ from kit import log, metrics, tracing
 from kit.clock import Clock
 from kit.errors import Unavailable
 from kit.mongo import Conflict
+from kit.periodic import every
 from services.notify.domain import (
     HOPELESS,
-    OUTCOME_UNKNOWN,
     Accepted,
+    Message,
     NotSent,
     Outcome,
     Refused,
@@ -23,8 +24,7 @@ from services.notify.envelopes import Envelopes
 from services.notify.operators import Operator, Operators
 from services.notify.receipts import Receipts
 from services.notify.settings import SendingSettings
-from services.notify.store import Message, Messages
-from services.notify.templates import CATALOGUE
+from services.notify.store import Messages
 
 WAITING = 1_000  # messages handed over and not begun; behind them the consumer waits
 DUE_AT_ONCE = 500
@@ -57,7 +57,7 @@ class Sender:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._take_fresh())
-                group.create_task(self._take_due())
+                group.create_task(every(self._settings.sweep_seconds, self._take_due, "messages that are due"))
         finally:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=FAREWELL_SECONDS)
@@ -73,13 +73,10 @@ class Sender:
             await self._begin(await self._handed_over.get())
 
     async def _take_due(self) -> None:
-        while True:
-            with suppress(Unavailable):
-                for identity in await self._messages.due(self._clock.now(), DUE_AT_ONCE):
-                    message = await self._messages.get(identity)
-                    if message and message.due_at and message.due_at <= self._clock.now():
-                        await self._begin(message)
-            await asyncio.sleep(self._settings.sweep_seconds)
+        for identity in await self._messages.due(self._clock.now(), DUE_AT_ONCE):
+            message = await self._messages.get(identity)
+            if message and message.due_at and message.due_at <= self._clock.now():
+                await self._begin(message)
 
     async def _begin(self, message: Message) -> None:
         await self._room.acquire()
@@ -103,8 +100,8 @@ class Sender:
             if message.state != "queued":
                 await self._receipts.look_after(message)
             elif message.send_before <= self._clock.now():
-                await self._receipts.end(message, "expired", reason="too_late")
-            elif message.sending and CATALOGUE[message.purpose].code:  # its sender died: it may have been sent
+                await self._receipts.end(message.expired(at=self._clock.now()))
+            elif message.sending and message.is_code:  # its sender died: it may have been sent
                 await self._end_unknown(message)
             else:
                 await self._round(message)
@@ -122,43 +119,39 @@ class Sender:
         if isinstance(outcome, Accepted):
             await self._accepted(message, outcome)
         elif isinstance(outcome, Refused) and outcome.reason in HOPELESS:
-            await self._receipts.end(message, "failed", reason=outcome.code)
+            now = self._clock.now()
+            await self._receipts.end(message.failed(outcome.code, until=self._receipts.last_look(now), at=now))
         else:
             await self._unsent(message, outcome, tried)
 
     async def _attempted(self, message: Message, operator: Operator) -> Message:
         """An attempt is written down before it is made; the lease lasts longer than it can."""
         now = self._clock.now()
-        begun = message.following(
-            at=now, by="notify", action="attempted", sending=True, attempts=message.attempts + 1, attempted_at=now,
-            provider=operator.name, due_at=now + timedelta(seconds=self._settings.lease_seconds),
-        )  # fmt: skip
+        lease = timedelta(seconds=self._settings.lease_seconds)
+        begun = message.attempted(operator.name, due_at=now + lease, at=now)
         await self._messages.replace(begun)
         return begun
 
     async def _accepted(self, message: Message, outcome: Accepted) -> None:
-        took = (self._clock.now() - message.created_at).total_seconds()
-        metrics.sms_seconds.labels(message.purpose, message.provider).observe(took)
-        due = self._receipts.first_look(self._clock.now())
-        await self._receipts.end(message, "sent", receipt=outcome.receipt, reason=None, due_at=due)
+        now = self._clock.now()
+        metrics.sms_seconds.labels(message.purpose, message.provider).observe(
+            (now - message.created_at).total_seconds()
+        )
+        await self._receipts.end(message.sent(outcome.receipt, ask_at=self._receipts.first_look(now), at=now))
 
     async def _unsent(self, message: Message, outcome: Outcome, tried: set[str]) -> None:
         """Nobody took it: later again, unless it is a code that somebody may have sent."""
-        code = CATALOGUE[message.purpose].code
-        if isinstance(outcome, Unknown) and code:
+        if isinstance(outcome, Unknown) and message.is_code:
             await self._end_unknown(message)
         elif tried:  # where nobody could be tried there is nothing to write down
             everybody = self._operators.all_of(tried)
-            pause = pause_seconds(code=code, attempts=message.attempts, outcome=outcome, everybody=everybody)
-            due = min(self._clock.now() + timedelta(seconds=pause), message.send_before)
+            pause = pause_seconds(code=message.is_code, attempts=message.attempts, outcome=outcome, everybody=everybody)
+            now = self._clock.now()
+            due = min(now + timedelta(seconds=pause), message.send_before)
             reason = outcome.code if isinstance(outcome, Refused | Unknown) else "not_reached"
-            await self._messages.replace(
-                message.following(
-                    at=self._clock.now(), by="notify", action="postponed", sending=False, due_at=due, reason=reason
-                )
-            )
+            await self._messages.replace(message.postponed(reason, due_at=due, at=now))
 
     async def _end_unknown(self, message: Message) -> None:
         """The operator may know better: it is asked as if the message had been sent."""
-        due = self._receipts.first_look(self._clock.now())
-        await self._receipts.end(message, "failed", reason=OUTCOME_UNKNOWN, due_at=due)
+        now = self._clock.now()
+        await self._receipts.end(message.outcome_unknown(ask_at=self._receipts.first_look(now), at=now))

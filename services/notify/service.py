@@ -1,14 +1,15 @@
 """What operators can see of messages, and do about them."""
 
 from datetime import timedelta
+from functools import partial
 
 from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
-from kit.mongo import Conflict, Cursor
+from kit.mongo import Cursor, retry_on_conflict
+from services.notify.domain import Message
 from services.notify.settings import NoticeSettings
-from services.notify.store import Message, Messages
-from services.notify.templates import CATALOGUE
+from services.notify.store import Messages
 
 
 class NotifyService:
@@ -35,20 +36,17 @@ class NotifyService:
 
     async def retry(self, caller: Caller, message_id: str) -> Message:
         """Queue a failed notice again; a worker finds it due. Raises `NotFound`, 409."""
+        return await retry_on_conflict(partial(self._retry, caller, message_id))
+
+    async def _retry(self, caller: Caller, message_id: str) -> Message:
         message = await self.get(caller, message_id)
-        if CATALOGUE[message.purpose].code:
+        if message.is_code:
             raise AppError(409, "code_not_retried", "动态密码不能由工作人员重发，请本人在登录页面重新获取")
         if message.state != "failed":
             raise AppError(409, "not_failed", "只有发送失败的通知可以重新发送")
         if message.phone_sealed is None:
             raise AppError(409, "phone_forgotten", "该通知的手机号码已按规定清除，无法重新发送")
         now = self._clock.now()
-        again = message.following(
-            at=now, by=caller.label, action="queued", state="queued", reason=None, provider=None, receipt=None,
-            due_at=now, send_before=now + self._lifetime,
-        )  # fmt: skip
-        try:
-            await self._messages.replace(again)
-        except Conflict:  # somebody else retried it, or its receipt came this moment
-            return await self.retry(caller, message_id)
+        again = message.queued_again(send_before=now + self._lifetime, at=now, by=caller.label)
+        await self._messages.replace(again)
         return again

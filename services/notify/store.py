@@ -1,43 +1,16 @@
 """notify's collections: `messages`, one document a message, named by what it answers; `contacts`, phones by person."""
 
 from datetime import datetime, timedelta
-from typing import ClassVar
 
-from kit.documents import Document
 from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
-from services.notify.domain import State
+from services.notify.domain import Message
 
 MESSAGES = "messages"
 CONTACTS = "contacts"
 TOLD = (MESSAGES,)
 HOLDINGS = (Holding(MESSAGES), Holding(CONTACTS, person="_id", indexed=True))
 KEPT = timedelta(days=180)  # logs of access and operation are kept for six months
-
-
-class Message(Document):
-    """A message. `sending`: an attempt began and its outcome is not written yet.
-
-    `due_at`: when a worker has to look at it again, whatever its state; null: never.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"phone_sealed", "variables_sealed", "due_at"}
-
-    practitioner_id: str
-    purpose: str
-    about: str
-    phone_hint: str
-    phone_sealed: str | None = None  # gone when nothing more is to be asked about the message
-    variables_sealed: str | None = None  # gone when a code was sent, when a notice arrived
-    send_before: datetime
-    due_at: datetime | None = None
-    state: State = "queued"
-    sending: bool = False
-    attempted_at: datetime | None = None
-    provider: str | None = None
-    receipt: str | None = None
-    reason: str | None = None
-    attempts: int = 0
 
 
 class Messages:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import httpx2
 
 from kit.clock import Clock
+from kit.periodic import every
 from kit.scrape import Glance, glance, processes_at
 
 NAMES = frozenset({
@@ -75,9 +76,7 @@ class Watch:
 
     async def run(self) -> None:
         """Look for ever."""
-        while True:
-            await self.period()
-            await asyncio.sleep(STEP.total_seconds())
+        await every(STEP.total_seconds(), self.period, "look at every process")
 
     async def period(self) -> Period:
         """From the oldest sample of the last minutes to now."""

@@ -8,10 +8,18 @@ from pydantic_core import PydanticCustomError
 
 from kit.http import UUID_PATTERN, In, Out
 from kit.text import Text
-from services.subscriptions.calls import Answer
-from services.subscriptions.domain import MOST_LANES, Outcome, Progress, Reason, State
-from services.subscriptions.service import Wish
-from services.subscriptions.store import Delivery, Replay, Webhook
+from services.subscriptions.domain import (
+    MOST_LANES,
+    Answer,
+    Delivery,
+    Outcome,
+    Progress,
+    Reason,
+    Replay,
+    State,
+    Webhook,
+    Wish,
+)
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 

@@ -2,36 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from time import perf_counter
 
 from kit import metrics
 from kit.clock import Clock
-from kit.ids import new_id
 from kit.outbound import Forbidden, Limits, NotReached, Outbound
 from kit.seal import Sealer
 from kit.webhooks import signed
 from services.subscriptions.changes import Change
-from services.subscriptions.domain import Outcome
-from services.subscriptions.store import Delivery, Webhook
+from services.subscriptions.domain import Answer, Delivery, Outcome, Webhook
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 USER_AGENT = "practitioner-portal-webhooks/1"
-BY = "service:subscriptions"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The status, or else an `error`."""
-
-    status: int | None
-    error: str | None
-    milliseconds: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether the receiver has taken the event: any 2xx."""
-        return self.status is not None and 200 <= self.status < 300
 
 
 class Calls:
@@ -74,10 +56,9 @@ def delivery_of(
 ) -> Delivery:
     """The entry of the log, which is counted too."""
     metrics.webhook_deliveries.labels(outcome).inc()
-    return Delivery.first(
-        at=clock.now(), by=BY, action=outcome, id=new_id(), webhook_id=webhook.id, event_id=change.id,
-        event_type=change.type, practitioner_id=change.person, outcome=outcome, attempt=attempt,
-        status=answer.status, error=answer.error, milliseconds=answer.milliseconds,
+    return Delivery.attempted(
+        webhook.id, answer, outcome, event_id=change.id, event_type=change.type, practitioner_id=change.person,
+        attempt=attempt, at=clock.now(),
     )  # fmt: skip
 
 

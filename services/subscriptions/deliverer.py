@@ -11,9 +11,20 @@ from kit.events import partition_of
 from kit.kafka import Reader
 from services.subscriptions.calls import Calls, delivery_of
 from services.subscriptions.changes import Change, person_of, read
-from services.subscriptions.domain import GONE, Lane, Outcome, Progress, Reason, Retries, wanted
+from services.subscriptions.domain import (
+    GONE,
+    Delivery,
+    Lane,
+    Outcome,
+    Progress,
+    Reason,
+    Replay,
+    Retries,
+    Webhook,
+    wanted,
+)
 from services.subscriptions.readers import Readers
-from services.subscriptions.store import Deliveries, Delivery, Progresses, Replay, Replays, Webhook
+from services.subscriptions.store import Deliveries, Progresses, Replays
 
 READ_MS = 1_000
 BATCH = 500  # records looked at for one person
@@ -105,8 +116,7 @@ class Deliverer:
             start = await (self._reader.since(replay.since) if replay.since else self._reader.begins())
             progress = await self._saved(self._back(progress, replay, start))
             whole = await self._files.replays.get(replay.id) or replay
-            begun = whole.following(at=self._clock.now(), by="service:subscriptions", action="begun", state="begun")
-            await self._files.replays.replace(begun)
+            await self._files.replays.replace(whole.begun(at=self._clock.now()))
         return progress
 
     def _back(self, progress: Progress, replay: Replay, start: dict[int, int]) -> Progress:
@@ -135,7 +145,7 @@ class Deliverer:
         async with asyncio.TaskGroup() as group:
             for person, run in people.items():
                 group.create_task(self._person(person, run, work))
-        return await self._finished(progress.model_copy(update={"offsets": _list(chunk.reached)}), work)
+        return await self._finished(progress.read_to(_list(chunk.reached)), work)
 
     async def _person(self, person: str, run: Sequence[Change], work: Round) -> None:
         """A person's events in order; at the first that fails they come to wait."""
@@ -197,10 +207,10 @@ class Deliverer:
         """Write down what was done. A crash before it means that it is done again."""
         await self._files.deliveries.insert_all(work.log)
         progress = progress.with_lanes(work.lanes, work.caught_up).noted(
-            succeeded=work.count("delivered"), failed=work.count("failed"), now=self._clock.now()
-        )
-        abandoned = progress.abandoned + work.count("abandoned")
-        progress = await self._saved(progress.model_copy(update={"abandoned": abandoned}))
+            succeeded=work.count("delivered"), failed=work.count("failed"), abandoned=work.count("abandoned"),
+            now=self._clock.now(),
+        )  # fmt: skip
+        progress = await self._saved(progress)
         if work.gone:
             raise Pause("gone")
         if progress.failing_since and self._clock.now() - progress.failing_since >= self._retries.give_up:

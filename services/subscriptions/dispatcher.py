@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 from kit import log, metrics
 from kit.clock import Clock
-from kit.errors import Unavailable
 from kit.mongo import Conflict
-from services.subscriptions.calls import BY
+from kit.periodic import every
 from services.subscriptions.deliverer import Deliverer, Pause
-from services.subscriptions.domain import Reason
-from services.subscriptions.store import Clients, Webhook, Webhooks
+from services.subscriptions.domain import BY, Reason, Webhook
+from services.subscriptions.store import Clients, Webhooks
 
 LOOK_SECONDS = 1.0
 RESTART_SECONDS = 2.0
@@ -49,16 +48,9 @@ class Dispatcher:
 
     async def run(self, mine: Mine) -> None:
         """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""
-        self._mine, clock = mine, asyncio.get_running_loop().time
-        self._looked = clock()
+        self._mine, self._looked = mine, asyncio.get_running_loop().time()
         try:
-            while True:
-                try:
-                    await self._look()
-                    self._looked = clock()
-                except Unavailable as error:
-                    logger.warning("webhooks not looked at", error=str(error))
-                await asyncio.sleep(LOOK_SECONDS)
+            await every(LOOK_SECONDS, self._look, "dispatch webhooks")
         finally:
             await self.let_go()
 
@@ -82,6 +74,7 @@ class Dispatcher:
             if webhook.id not in self._running and self._mine(webhook.id):
                 self._begin(webhook)
         self._measure(mine.values())
+        self._looked = asyncio.get_running_loop().time()
 
     def _suspend(self, active: dict[str, Webhook], ended: set[str]) -> None:
         """Take those whose clients have ended out of `active`."""
@@ -132,7 +125,7 @@ class Dispatcher:
             return
         logger.error("webhook paused", webhook=identity, client=webhook.client_id, reason=reason)
         metrics.webhook_pauses.labels(reason).inc()
-        paused = webhook.following(at=self._clock.now(), by=BY, action="paused", state="paused", reason=reason)
+        paused = webhook.paused(reason, at=self._clock.now(), by=BY)
         try:
             await self._webhooks.replace(paused)
         except Conflict:  # its owner changed it this moment: then it is tried as it is now

@@ -1,13 +1,16 @@
-"""The rules of subscriptions that are true without I/O: cursors, who gets what, lanes and when to try again."""
+"""Webhooks and their rules, without I/O: what becomes of them, cursors, who gets what, lanes and when to try again."""
 
 import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
+
+from kit.documents import Document
+from kit.ids import new_id
 
 State = Literal["active", "paused", "deleted"]
 Reason = Literal["failing", "gone", "owner", "operator"]
@@ -15,6 +18,8 @@ Outcome = Literal["delivered", "failed", "abandoned"]
 
 SCOPE = "changes:read"
 """What an API client needs to follow the records."""
+BY = "service:subscriptions"
+"""Who makes the versions that no caller asked for."""
 CURSOR_VERSION = 1
 HIGHEST_OFFSET = 2**63 - 1
 LONGEST_CURSOR = 4_000
@@ -57,6 +62,130 @@ def read_cursor(cursor: str, partitions: int) -> list[int]:
 def wanted(kinds: Sequence[str], kind: str | None) -> bool:
     """Whether a webhook for these kinds (none: all) gets an event; what is of no kind concerns everybody."""
     return not kinds or kind is None or kind in kinds
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a client says of a webhook."""
+
+    url: str
+    kinds: Sequence[str]
+    description: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a receiver answered: the status, or else an `error`."""
+
+    status: int | None
+    error: str | None
+    milliseconds: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the receiver has taken the event: any 2xx."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Webhook(Document):
+    """A webhook of a client. The old secret signs too until `old_secret_until`."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_sealed", "old_secret_sealed"}
+
+    client_id: str
+    url: str
+    kinds: list[str]
+    description: str
+    state: State = "active"
+    reason: Reason | None = None
+    since: datetime  # events written before it are not this webhook's
+    resumed_at: datetime
+    secret_sealed: str
+    old_secret_sealed: str | None = None
+    old_secret_until: datetime | None = None
+
+    @classmethod
+    def registered(
+        cls, webhook_id: str, client_id: str, wish: Wish, secret_sealed: str, *,
+        since: datetime | None, at: datetime, by: str,
+    ) -> Self:  # fmt: skip
+        """A webhook for everything from now on, or from `since` on; its secret is sealed for this id."""
+        return cls.first(
+            at=at, by=by, action="created", id=webhook_id, client_id=client_id, url=wish.url, kinds=[*wish.kinds],
+            description=wish.description, since=since or at, resumed_at=at, secret_sealed=secret_sealed,
+        )  # fmt: skip
+
+    def edited(self, wish: Wish, *, at: datetime, by: str) -> Self:
+        """Another address, other kinds or another description."""
+        changes = {"url": wish.url, "kinds": [*wish.kinds], "description": wish.description}
+        return self.next_version(changes, at=at, by=by, action="changed")
+
+    def deleted(self, *, at: datetime, by: str) -> Self:
+        """Not called any more; the secrets are forgotten."""
+        gone = {"state": "deleted", "secret_sealed": "", "old_secret_sealed": None}
+        return self.next_version(gone, at=at, by=by, action="deleted")
+
+    def paused(self, reason: Reason, *, at: datetime, by: str) -> Self:
+        """Not called until it is resumed."""
+        return self.next_version({"state": "paused", "reason": reason}, at=at, by=by, action="paused")
+
+    def resumed(self, *, at: datetime, by: str) -> Self:
+        """Called again; what failed before does not count any more."""
+        changes = {"state": "active", "reason": None, "resumed_at": at}
+        return self.next_version(changes, at=at, by=by, action="resumed")
+
+    def secret_renewed(self, secret_sealed: str, *, old_until: datetime, at: datetime, by: str) -> Self:
+        """A new secret; the one before signs too until then."""
+        old = {"old_secret_sealed": self.secret_sealed, "old_secret_until": old_until}
+        return self.next_version({"secret_sealed": secret_sealed, **old}, at=at, by=by, action="secret_renewed")
+
+
+class Replay(Document):
+    """Somebody wants events again: of one person, or of everybody, from a time on or from the beginning."""
+
+    webhook_id: str
+    since: datetime | None
+    person: str | None
+    state: Literal["requested", "begun"] = "requested"
+
+    @classmethod
+    def requested(cls, webhook_id: str, since: datetime | None, person: str | None, *, at: datetime, by: str) -> Self:
+        """It begins when a worker sees it."""
+        return cls.first(
+            at=at, by=by, action="requested", id=new_id(), webhook_id=webhook_id, since=since, person=person
+        )
+
+    def begun(self, *, at: datetime) -> Self:
+        """The webhook's place was set back."""
+        return self.next_version({"state": "begun"}, at=at, by=BY, action="begun")
+
+
+class Delivery(Document):
+    """One attempt. `status`: of the answer; null with an `error` when there was none."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
+
+    webhook_id: str
+    event_id: str
+    event_type: str
+    practitioner_id: str
+    outcome: Outcome
+    attempt: int
+    status: int | None
+    error: str | None
+    milliseconds: int
+
+    @classmethod
+    def attempted(
+        cls, webhook_id: str, answer: Answer, outcome: Outcome, *,
+        event_id: str, event_type: str, practitioner_id: str, attempt: int, at: datetime,
+    ) -> Self:  # fmt: skip
+        """What came of one call; there is no second version of it."""
+        return cls.first(
+            at=at, by=BY, action=outcome, id=new_id(), webhook_id=webhook_id, event_id=event_id, event_type=event_type,
+            practitioner_id=practitioner_id, outcome=outcome, attempt=attempt, status=answer.status,
+            error=answer.error, milliseconds=answer.milliseconds,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,7 +267,11 @@ class Progress(BaseModel):
         people = {*gone, *(lane.person for lane in changed)}
         return self.model_copy(update={"lanes": [*(one for one in self.lanes if one.person not in people), *changed]})
 
-    def noted(self, *, succeeded: int, failed: int, now: datetime) -> Self:
+    def read_to(self, offsets: Sequence[int]) -> Self:
+        """With everything before these offsets read: delivered, or waiting in a lane."""
+        return self.model_copy(update={"offsets": [*offsets]})
+
+    def noted(self, *, succeeded: int, failed: int, abandoned: int = 0, now: datetime) -> Self:
         """After a round of attempts. An endpoint that is back after a while need not wait for anybody's turn."""
         was, lanes = self.failing_since, self.lanes
         if succeeded:
@@ -147,8 +280,8 @@ class Progress(BaseModel):
             was = None
         elif failed:
             was = was or now
-        update = {"failing_since": was, "lanes": lanes, "delivered": self.delivered + succeeded, "updated_at": now}
-        return self.model_copy(update=update)
+        counts = {"delivered": self.delivered + succeeded, "abandoned": self.abandoned + abandoned}
+        return self.model_copy(update={"failing_since": was, "lanes": lanes, "updated_at": now, **counts})
 
     def resumed(self, at: datetime) -> Self:
         """After somebody resumed the webhook at this time: what failed before it does not count any more."""

@@ -1,10 +1,11 @@
 """What clients decide about their webhooks: register, change, pause, resume, new secret, test event, replay."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 import orjson
 
@@ -16,23 +17,25 @@ from kit.mongo import Conflict, Cursor
 from kit.outbound import Forbidden, NotReached, checked_url, resolve
 from kit.seal import Sealer
 from kit.webhooks import new_secret
-from services.subscriptions.calls import Answer, Calls, delivery_of, place_of
+from services.subscriptions.calls import Calls, delivery_of, place_of
 from services.subscriptions.changes import Change
-from services.subscriptions.domain import SCOPE, Outcome, Progress, State
+from services.subscriptions.domain import (
+    SCOPE,
+    Answer,
+    Delivery,
+    Outcome,
+    Progress,
+    Reason,
+    Replay,
+    State,
+    Webhook,
+    Wish,
+)
 from services.subscriptions.settings import WebhookSettings
-from services.subscriptions.store import Clients, Deliveries, Delivery, Progresses, Replay, Replays, Webhook, Webhooks
+from services.subscriptions.store import Clients, Deliveries, Progresses, Replays, Webhooks
 
-OPERATOR = "operator"
+OPERATOR: Literal["operator"] = "operator"
 TEST = "subscriptions.webhook.tested.v1"
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a client says of a webhook."""
-
-    url: str
-    kinds: Sequence[str]
-    description: str
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,8 @@ class WebhookService:
         await self._check_count(caller)
         await self._check_address(wish.url)
         now, identity, secret = self._clock.now(), secret_id(), new_secret()
-        webhook = Webhook.first(
-            at=now, by=caller.label, action="created", id=identity, client_id=caller.subject, url=wish.url,
-            kinds=list(wish.kinds), description=wish.description, since=since or now, resumed_at=now,
-            secret_sealed=self._sealer.seal(secret, place_of(identity)),
-        )  # fmt: skip
+        sealed = self._sealer.seal(secret, place_of(identity))
+        webhook = Webhook.registered(identity, caller.subject, wish, sealed, since=since, at=now, by=caller.label)
         await self._webhooks.insert(webhook)
         return webhook, secret
 
@@ -128,24 +128,22 @@ class WebhookService:
         if webhook.version != version:
             raise _changed()
         await self._check_address(wish.url)
-        fields = {"url": wish.url, "kinds": list(wish.kinds), "description": wish.description}
-        return await self._write(webhook, caller, "changed", **fields)
+        return await self._written(webhook.edited(wish, at=self._clock.now(), by=caller.label))
 
     async def delete(self, caller: Caller, webhook_id: str, version: int) -> None:
         """No more calls; the secrets are forgotten. Raises `NotFound`, 412."""
         webhook = await self._found(caller, webhook_id)
         if webhook.version != version:
             raise _changed()
-        gone = {"state": "deleted", "secret_sealed": "", "old_secret_sealed": None}
-        await self._write(webhook, caller, "deleted", **gone)
+        await self._written(webhook.deleted(at=self._clock.now(), by=caller.label))
 
     async def pause(self, caller: Caller, webhook_id: str) -> Webhook:
         """No calls until it is resumed; its place is kept. Again is no error; an operator's pause replaces another."""
         webhook = await self.get(caller, webhook_id)
-        reason = OPERATOR if caller.may(role=OPERATOR) else "owner"
+        reason: Reason = OPERATOR if caller.may(role=OPERATOR) else "owner"
         if webhook.state == "paused" and reason in ("owner", webhook.reason):
             return webhook
-        return await self._write(webhook, caller, "paused", state="paused", reason=reason)
+        return await self._written(webhook.paused(reason, at=self._clock.now(), by=caller.label))
 
     async def resume(self, caller: Caller, webhook_id: str) -> Webhook:
         """Go on where it was. Again is no error. Raises 409 when an operator paused it: only they resume it."""
@@ -154,26 +152,21 @@ class WebhookService:
             return webhook
         if webhook.reason == OPERATOR and not caller.may(role=OPERATOR):
             raise AppError(409, "paused_by_operator", "该推送已由运维人员暂停，请联系运维人员恢复")
-        now = self._clock.now()
-        return await self._write(webhook, caller, "resumed", state="active", reason=None, resumed_at=now)
+        return await self._written(webhook.resumed(at=self._clock.now(), by=caller.label))
 
     async def renew_secret(self, caller: Caller, webhook_id: str) -> tuple[Webhook, str]:
         """A new secret; the old one signs too for a day."""
         webhook, secret = await self._found(caller, webhook_id), new_secret()
-        until = self._clock.now() + timedelta(seconds=self._settings.old_secret_seconds)
-        fields = {
-            "secret_sealed": self._sealer.seal(secret, place_of(webhook_id)),
-            "old_secret_sealed": webhook.secret_sealed, "old_secret_until": until,
-        }  # fmt: skip
-        return await self._write(webhook, caller, "secret_renewed", **fields), secret
+        now, sealed = self._clock.now(), self._sealer.seal(secret, place_of(webhook_id))
+        until = now + timedelta(seconds=self._settings.old_secret_seconds)
+        return await self._written(webhook.secret_renewed(sealed, old_until=until, at=now, by=caller.label)), secret
 
-    async def _write(self, webhook: Webhook, caller: Caller, action: str, **fields: object) -> Webhook:
-        following = webhook.following(at=self._clock.now(), by=caller.label, action=action, **fields)
+    async def _written(self, webhook: Webhook) -> Webhook:
         try:
-            await self._webhooks.replace(following)
+            await self._webhooks.replace(webhook)
         except Conflict as conflict:
             raise _changed() from conflict
-        return following
+        return webhook
 
     async def test(self, caller: Caller, webhook_id: str) -> Answer:
         """Send a test event now, whatever the state, and tell what came of it. Raises `NotFound`, 429."""
@@ -201,10 +194,7 @@ class WebhookService:
         webhook = await self._found(caller, webhook_id)
         if since is None and person is None:
             raise InvalidFields.one("since", "required", "请填写起始时间或人员编号")
-        replay = Replay.first(
-            at=self._clock.now(), by=caller.label, action="requested", id=new_id(),
-            webhook_id=webhook.id, since=since, person=person,
-        )  # fmt: skip
+        replay = Replay.requested(webhook.id, since, person, at=self._clock.now(), by=caller.label)
         await self._stores.replays.insert(replay)
         return replay
 

@@ -1,13 +1,10 @@
 """subscriptions' collections: `webhooks`, `replays`, `deliveries` (the log), and `progress`, one document a webhook."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import ClassVar, Literal
 
 from contracts.identity import ClientChanged
-from kit.documents import Document
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
-from services.subscriptions.domain import SCOPE, Outcome, Progress, Reason, State
+from services.subscriptions.domain import SCOPE, Delivery, Outcome, Progress, Replay, State, Webhook
 
 WEBHOOKS = "webhooks"
 REPLAYS = "replays"
@@ -16,49 +13,6 @@ PROGRESS = "progress"
 CLIENTS = "clients"
 KEEP_LOG_SECONDS = 7 * 24 * 3600
 MOST_WEBHOOKS = 1_000
-
-
-class Webhook(Document):
-    """A webhook of a client. The old secret signs too until `old_secret_until`."""
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_sealed", "old_secret_sealed"}
-
-    client_id: str
-    url: str
-    kinds: list[str]
-    description: str
-    state: State = "active"
-    reason: Reason | None = None
-    since: datetime  # events written before it are not this webhook's
-    resumed_at: datetime
-    secret_sealed: str
-    old_secret_sealed: str | None = None
-    old_secret_until: datetime | None = None
-
-
-class Replay(Document):
-    """Somebody wants events again: of one person, or of everybody, from a time on or from the beginning."""
-
-    webhook_id: str
-    since: datetime | None
-    person: str | None
-    state: Literal["requested", "begun"] = "requested"
-
-
-class Delivery(Document):
-    """One attempt. `status`: of the answer; null with an `error` when there was none."""
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
-
-    webhook_id: str
-    event_id: str
-    event_type: str
-    practitioner_id: str
-    outcome: Outcome
-    attempt: int
-    status: int | None
-    error: str | None
-    milliseconds: int
 
 
 class Webhooks:

@@ -27,12 +27,12 @@ from services.subscriptions.api import CHANGES, Services, router
 from services.subscriptions.calls import calls
 from services.subscriptions.deliverer import Deliverer, Files
 from services.subscriptions.dispatcher import Dispatcher
-from services.subscriptions.domain import Retries
+from services.subscriptions.domain import Retries, Webhook
 from services.subscriptions.feed import Feed
 from services.subscriptions.readers import Readers
 from services.subscriptions.service import Stores, WebhookService
 from services.subscriptions.settings import LONGEST_WAIT, Settings
-from services.subscriptions.store import Clients, Deliveries, Progresses, Replays, Webhook, Webhooks
+from services.subscriptions.store import Clients, Deliveries, Progresses, Replays, Webhooks
 from services.subscriptions.tail import Tail
 
 NAME = "subscriptions"

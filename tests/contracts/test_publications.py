@@ -28,8 +28,9 @@ from services.identity.store import (
     ErasureRequest,
     Practitioner,
 )
+from services.notify.domain import Message
 from services.notify.publications import PUBLICATIONS as NOTIFY
-from services.notify.store import MESSAGES, Message
+from services.notify.store import MESSAGES
 from services.records.domain import Record
 from services.records.publications import PUBLICATIONS as RECORDS
 from services.records.store import COLLECTION

@@ -10,10 +10,11 @@ from unittest import mock
 from deploy.local.people import random_phone
 from kit import mongo
 from kit.mongo import Database
+from services.notify.domain import Message
 from services.notify.requests import Requests
 from services.notify.sender import Sender
 from services.notify.settings import Settings
-from services.notify.store import Message, Messages
+from services.notify.store import Messages
 from services.notify.wiring import sending
 from tests.support.names import own_id, own_name
 from tests.support.sms import ACCOUNTS, Codes
