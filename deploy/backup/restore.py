@@ -20,7 +20,8 @@ from kit.kafka import Partition
 from kit.mongo import Database, Fields
 from kit.removal import TOMBSTONES
 from services.identity.consumers import ACCESS_TOPICS, ACCESSES
-from services.identity.store import ERASURES, ErasureRequest, erasure_id
+from services.identity.person_entities import ErasureRequest, erasure_id
+from services.identity.store import ERASURES
 
 BY, IDENTITY = "command:restore", "identity"
 SESSION_SECONDS = 60  # a member that was stopped counts until its session has ended
@@ -187,7 +188,6 @@ async def _erase_again(database: Database, heads: Heads, at: datetime) -> None:
         elif is_id(head.person) and identity == erasure_id(head.person):
             claimed = {"state": "restored", "proof": head.proof}
             if known is None:
-                fields = {"id": identity, "practitioner_id": head.person, "reason": "restored from the topic"}
-                made = ErasureRequest.first(at=at, by=BY, action=RESTORED, **fields, **claimed)
+                made = ErasureRequest.restored(head.person, head.proof, at=at, by=BY)
                 await database[ERASURES].insert_one(made.model_dump(by_alias=True))
             await _raise(database, ERASURES, identity, head.version, at, claimed)

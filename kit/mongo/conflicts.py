@@ -11,12 +11,15 @@ T = TypeVar("T")
 TRIES = 20
 
 
-async def retry_on_conflict(write: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
+async def retry_on_conflict(
+    write: Callable[[], Awaitable[T]], tries: int = TRIES, races: tuple[type[Exception], ...] = (Conflict,)
+) -> T:
     """The result of `write`, which reads, decides and writes, and is called again while another writer is quicker.
 
-    Raises `Unavailable` when other writers were quicker `tries` times in a row.
+    `races`: what tells of that, (Conflict, Duplicate) where `write` may also insert or take what is unique. Raises
+    `Unavailable` when other writers were quicker `tries` times in a row.
     """
     for _ in range(tries):
-        with suppress(Conflict):
+        with suppress(*races):
             return await write()
     raise Unavailable("a write that nobody else is quicker than")

@@ -10,17 +10,16 @@ from kit import metrics, security
 from kit.auth import Caller, TokenIssuer
 from kit.clock import Clock
 from kit.errors import AppError, NotFound, TooManyRequests
-from kit.ids import derived_id
 from kit.mongo import Conflict
 from kit.networks import neighbourhood
 from kit.seal import Sealer, keyed_hash, same
-from services.identity.clients import Client
+from services.identity.account_entities import Client, Staff, client_id_of, staff_id
 from services.identity.handover import COMMAND
 from services.identity.keys import claimed
 from services.identity.passwords import LoginFailed, Passwords
 from services.identity.sessions import Sessions, Tokens
 from services.identity.staff import label
-from services.identity.store import Staff, Store, staff_id
+from services.identity.store import Store
 from services.identity.throttle import Delays, Throttle
 
 SLOW = "$argon2"
@@ -132,9 +131,8 @@ class AccountService:
         return next((step for step in steps if step > staff.last_step), None)
 
     async def _spent(self, staff: Staff, step: int) -> Staff | None:
-        """A code works once: whoever loses the race is a replay. Log-ins are not kept in the history: it would fill."""
-        used = staff.following(at=self._clock.now(), by=f"staff:{staff.id}", action="logged_in", last_step=step)
-        used = used.model_copy(update={"history": staff.history})
+        """A code works once: whoever loses the race is a replay."""
+        used = staff.logged_in(step, at=self._clock.now())
         try:
             await self._store.staff.replace(used)
         except Conflict:
@@ -143,7 +141,7 @@ class AccountService:
 
     async def client_token(self, client_id: str, secret: str, wanted: str, address: str) -> tuple[str, int, list[str]]:
         """Access token, its seconds, and the scopes granted. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
-        identity = _client_id(client_id)
+        identity = client_id_of(client_id)
         security.attempt("client_token", claimed(self._key, client_id))
         await self._throttle.admit_secret(identity, address)
         client = await self._store.clients.get(identity)
@@ -178,42 +176,38 @@ class AccountService:
 
     async def keep_client(self, client_id: str, secret: str, scopes: list[str], grace: timedelta) -> None:
         """Create or change an API client; the same again changes nothing. A secret replaced works on for `grace`."""
-        identity = _client_id(client_id)
+        identity = client_id_of(client_id)
         known, kept = await self._store.clients.get(identity), self._kept(identity, secret)
         if known and sorted(known.scopes) == sorted(scopes) and known.secret_hash == kept:
             return
-        fields = {"client_id": client_id, "secret_hash": kept, "scopes": scopes, "told": True}
         at, by = self._clock.now(), COMMAND
         if known:
-            former = {"former_hash": known.secret_hash, "former_until": at + grace}
-            changed = known.following(at=at, by=by, action="changed", **fields, **former)
+            changed = known.replaced(kept, scopes, at + grace, at=at, by=by)
             await self._store.clients.replace(changed)
         else:
-            changed = Client.first(at=at, by=by, action="created", id=identity, **fields)
+            changed = Client.created(client_id, kept, scopes, at=at, by=by)
             await self._store.clients.insert(changed)
         granted = " ".join(sorted(scopes))
         security.record("client_change", cause=changed.action, subject=f"client:{client_id}", scopes=granted)
 
     async def switch_client(self, client_id: str, *, enabled: bool) -> None:
         """Give it tokens no more, or again; its webhooks stop, or go on where they were. Raises `NotFound`."""
-        known = await self._store.clients.get(_client_id(client_id))
+        known = await self._store.clients.get(client_id_of(client_id))
         if known is None:
             raise NotFound
         if known.enabled == enabled:
             return
-        action = "enabled" if enabled else "disabled"
-        switched = known.following(at=self._clock.now(), by=COMMAND, action=action, enabled=enabled, told=True)
+        switched = known.switched(enabled=enabled, at=self._clock.now(), by=COMMAND)
         await self._store.clients.replace(switched)
         granted = " ".join(sorted(known.scopes)) if enabled else ""
-        security.record("client_change", cause=action, subject=f"client:{client_id}", scopes=granted)
+        security.record("client_change", cause=switched.action, subject=f"client:{client_id}", scopes=granted)
 
     async def tell_clients(self) -> None:
         """Publish, once, those that earlier versions made; a readiness check of the worker."""
         if not self._told:
             for client in await self._store.untold_clients():
-                told = client.following(at=self._clock.now(), by=COMMAND, action="told", told=True)
                 with suppress(Conflict):  # another process changed or published it at the same time
-                    await self._store.clients.replace(told)
+                    await self._store.clients.replace(client.published(at=self._clock.now(), by=COMMAND))
             self._told = True
 
 
@@ -221,7 +215,3 @@ def _invalid(client: Client | None) -> InvalidClient:
     if client is None:
         return InvalidClient("unknown_client")
     return InvalidClient("secret_wrong" if client.enabled else "client_disabled", f"client:{client.client_id}")
-
-
-def _client_id(client_id: str) -> str:
-    return derived_id("client", client_id)

@@ -55,13 +55,13 @@ from services.identity.codes import Codes
 from services.identity.domain import WindowRegistration
 from services.identity.erasures import Erasures
 from services.identity.login import CodeAsked, LoginService
+from services.identity.login_entities import Challenge
 from services.identity.lookups import Asked, Lookups
 from services.identity.proofs import Proofs
 from services.identity.rebindings import Rebindings
 from services.identity.service import IdentityService, Registered
 from services.identity.sessions import Sessions, Tokens
 from services.identity.staff import StaffAccounts
-from services.identity.store import Challenge
 from services.identity.throttle import Throttle
 
 

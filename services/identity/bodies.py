@@ -9,16 +9,12 @@ from pydantic import Field, StrictBool
 from kit.access import Look
 from kit.auth import Caller
 from kit.http import In, Out
+from services.identity.account_entities import Staff
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex
+from services.identity.login_entities import Session
+from services.identity.person_entities import ErasureRequest, ErasureState, Practitioner
 from services.identity.sessions import Tokens
-from services.identity.store import (
-    ErasureRequest,
-    ErasureState,
-    Practitioner,
-    Session,
-    Staff,
-)
 
 DeviceToken = Annotated[str | None, Field(max_length=64)]
 

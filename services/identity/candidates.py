@@ -4,7 +4,8 @@ from kit.errors import AppError, InvalidFields
 from services.identity.documents import lifelong
 from services.identity.domain import Registration, same_name
 from services.identity.keys import Keys, document_key
-from services.identity.store import Practitioner, Store
+from services.identity.person_entities import Practitioner
+from services.identity.store import Store
 
 MOST = 10
 

@@ -8,8 +8,8 @@ from pydantic import Field
 from kit.http import In, Out
 from kit.text import Text
 from services.identity.domain import Doubtful, Phone, Waiting
+from services.identity.person_entities import Certificate
 from services.identity.rebindings import Request
-from services.identity.store import Certificate
 
 
 class PhoneIn(In):

@@ -20,8 +20,8 @@ from services.identity.api import Services, ServicesDep, code_out
 from services.identity.bodies import CodeOut
 from services.identity.certificate_bodies import CertificateOut, PhoneIn, RebindingOut, ReboundIn
 from services.identity.certificates import Proof
+from services.identity.person_entities import Certificate
 from services.identity.phones import Phone
-from services.identity.store import Certificate
 
 WAITS: dict[int | str, dict[str, Any]] = {
     202: {"model": CertificateOut, "description": "the phone in `waiting` is bound when a second clerk confirms it"}

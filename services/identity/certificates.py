@@ -1,6 +1,5 @@
 """Digital certificates: issued, bound to another phone, revoked."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,13 +8,15 @@ from kit.access import Looks
 from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import AppError, InvalidFields, NotFound
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from services.identity.codes import Codes, Wanted
 from services.identity.domain import READ_SCOPE
+from services.identity.login_entities import Challenge
+from services.identity.person_entities import BoundPhone, Certificate, certificate_id
 from services.identity.phones import ISSUE_SCOPE, Phone, Phones
 from services.identity.rebindings import Rebindings, new_certificate_no, require_reason, subject_of
 from services.identity.sessions import Sessions
-from services.identity.store import Certificate, Challenge, Store, certificate_id
+from services.identity.store import Store
 from services.identity.throttle import Throttle
 
 
@@ -52,6 +53,9 @@ class Certificates:
 
         Where one was revoked and this is another phone than before, it is a rebinding, and may have to wait like one.
         """
+        return await retry_on_conflict(partial(self._issue, caller, person_id, phone), races=(Conflict, Duplicate))
+
+    async def _issue(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
         security.attempt("certificate_issue", subject_of(person_id))
         caller.require(role="clerk", scope=ISSUE_SCOPE)
         if await self._store.practitioners.get(person_id) is None:
@@ -60,28 +64,23 @@ class Certificates:
         if known is not None and known.state == "active":
             raise AppError(409, "certificate_active", "该人员已申领个人数字证书，如需更换手机号码请办理变更")
         bound = await self._phones.bound(person_id, phone)
-        moves = known is not None and known.phone_index != bound["phone_index"]
+        moves = known is not None and known.phone_index != bound.index
         if known and moves and (doubt := await self._rebindings.doubt(caller, person_id)):
             return await self._rebindings.request(caller, known, bound, doubt)
-        await self._phones.note_sharing(caller, person_id, bound)
-        try:
-            issued = await self._issue(caller, person_id, bound, known)
-        except (Duplicate, Conflict):
-            return await self.issue(caller, person_id, phone)
+        await self._phones.note_sharing(caller, person_id, bound.place)
+        issued = await self._write_issued(caller, person_id, bound, known)
         security.record("certificate_issue", subject=subject_of(person_id))
         return issued
 
-    async def _issue(
-        self, caller: Caller, person_id: str, bound: dict[str, object], known: Certificate | None
+    async def _write_issued(
+        self, caller: Caller, person_id: str, bound: BoundPhone, known: Certificate | None
     ) -> Certificate:
-        fields = {"certificate_no": new_certificate_no(), "state": "active", **bound}
-        at, by = self._clock.now(), caller.label
+        number, at, by = new_certificate_no(), self._clock.now(), caller.label
         if known is not None:
-            issued = known.following(at=at, by=by, action="issued", **fields)
+            issued = known.issued_again(number, bound, at=at, by=by)
             await self._store.certificates.replace(issued)
             return issued
-        identity = {"id": certificate_id(person_id), "practitioner_id": person_id}
-        issued = Certificate.first(at=at, by=by, action="issued", **identity, **fields)
+        issued = Certificate.issued(person_id, number, bound, at=at, by=by)
         await self._store.certificates.insert(issued)
         return issued
 
@@ -90,7 +89,7 @@ class Certificates:
         security.attempt("phone_code", subject_of(person_id))
         certificate = await self._active(caller, person_id)
         await self._throttle.admit(address)
-        index = str((await self._phones.bound(person_id, phone))["phone_index"])
+        index = (await self._phones.bound(person_id, phone)).index
         await self._throttle.admit_phone_code(caller.label, index)
         challenge = await self._codes.send(Wanted("bind_phone", certificate, phone.number, index, caller.label))
         security.record("phone_code", subject=subject_of(person_id))
@@ -106,12 +105,14 @@ class Certificates:
         certificate = await self._active(caller, person_id)
         require_reason(caller)
         bound = await self._phones.bound(person_id, phone)
-        await self._prove(person_id, str(bound["phone_index"]), proof)
+        await self._prove(person_id, bound.index, proof)
         if doubt := await self._rebindings.doubt(caller, person_id):
             return await self._rebindings.request(caller, certificate, bound, doubt)
         await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
-        await self._phones.note_sharing(caller, person_id, bound)
-        moved = await self._change(caller, person_id, "rebound", partial(self._phones.bound, person_id, phone))
+        await self._phones.note_sharing(caller, person_id, bound.place)
+        moved = await retry_on_conflict(
+            partial(self._move, caller, person_id, phone), races=(Conflict, Duplicate)
+        )  # fmt: skip
         security.record("certificate_rebinding", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "phone_changed")
         return moved
@@ -129,23 +130,19 @@ class Certificates:
     async def revoke(self, caller: Caller, person_id: str) -> None:
         """Close self-service; ends the person's sessions."""
         security.attempt("certificate_revocation", subject_of(person_id))
-        await self._change(caller, person_id, "revoked", self._nothing)
+        await retry_on_conflict(partial(self._close, caller, person_id))
         security.record("certificate_revocation", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "certificate_revoked")
 
-    async def _change(
-        self, caller: Caller, person_id: str, action: str, fields: Callable[[], Awaitable[dict[str, object]]]
-    ) -> Certificate:
-        known = await self._active(caller, person_id)
-        changed = known.following(at=self._clock.now(), by=caller.label, action=action, **await fields())
-        try:
-            await self._store.certificates.replace(changed)
-        except (Conflict, Duplicate):
-            return await self._change(caller, person_id, action, fields)
-        return changed
+    async def _move(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
+        known, bound = await self._active(caller, person_id), await self._phones.bound(person_id, phone)
+        moved = known.rebound(bound, at=self._clock.now(), by=caller.label)
+        await self._store.certificates.replace(moved)
+        return moved
 
-    async def _nothing(self) -> dict[str, object]:
-        return {"state": "revoked", "contact": None, "waiting": None}
+    async def _close(self, caller: Caller, person_id: str) -> None:
+        known = await self._active(caller, person_id)
+        await self._store.certificates.replace(known.revoked(at=self._clock.now(), by=caller.label))
 
     async def _active(self, caller: Caller, person_id: str) -> Certificate:
         """The active certificate, for who may change it. Raises 403, `NotFound`."""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from contracts.identity import CODE_CONTEXT, CodeMessage
 from contracts.notify import MessageChanged
@@ -14,12 +15,14 @@ from kit import security
 from kit.clock import Clock
 from kit.errors import AppError, NotFound
 from kit.ids import secret_id
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.seal import keyed_hash, same
-from services.identity.domain import CODES, ChallengeState, Delivery, Purpose, challenge_state, hint
+from services.identity.domain import CODES, ChallengeState, Delivery, Purpose, hint
 from services.identity.keys import Keys
+from services.identity.login_entities import Challenge, WrongCodes
+from services.identity.person_entities import Certificate
 from services.identity.settings import CodeSettings
-from services.identity.store import Certificate, Challenge, Store
+from services.identity.store import Store
 from services.identity.throttle import Throttle
 
 DELIVERIES: dict[str, Delivery] = {
@@ -75,46 +78,43 @@ class Codes:
         security.begin(*CODES, event="code_guessing", outcome="noticed")
 
     async def send(self, wanted: Wanted) -> Challenge:
-        """Send a code; a live one is sent again."""
+        """Send a code; a live one is sent again, also of two that are wanted at once."""
+        return await retry_on_conflict(partial(self._send, wanted), races=(Conflict, Duplicate))
+
+    async def _send(self, wanted: Wanted) -> Challenge:
         live = await self._store.open_challenge(wanted.certificate.practitioner_id, wanted.purpose, wanted.device)
-        try:
-            if live is None:
-                return await self._mint(wanted)
-            if live.expires_at <= self._clock.now() or not wanted.fits(live):
-                await self._store.challenges.replace(self._closed(live, "expired"))
-                return await self._mint(wanted)
-            return await self._send_again(live, wanted.by)
-        except (Duplicate, Conflict):  # the same person asks twice at once
-            return await self.send(wanted)
+        if live is None:
+            return await self._mint(wanted)
+        if live.expires_at <= self._clock.now() or not wanted.fits(live):
+            await self._store.challenges.replace(live.expired(at=self._clock.now()))
+            return await self._mint(wanted)
+        return await self._send_again(live, wanted.by)
 
     async def _mint(self, wanted: Wanted) -> Challenge:
-        wrong_before = await self._wrong_before(wanted)
+        wrong = await self._wrong_before(wanted)
         now, identity, code = self._clock.now(), secret_id(), f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=wanted.phone, code=code).model_dump_json()
-        challenge = Challenge.first(
-            at=now,
-            by=wanted.by,
-            action="requested",
-            id=identity,
-            purpose=wanted.purpose,
-            practitioner_id=wanted.certificate.practitioner_id,
-            certificate_id=wanted.certificate.id,
-            session=wanted.session,
-            device=wanted.device,
+        challenge = Challenge.requested(
+            identity,
+            wanted.purpose,
+            wanted.certificate,
             phone_index=wanted.phone_index,
             phone_hint=hint(wanted.phone),
+            session=wanted.session,
+            device=wanted.device,
             code_hash=self._hash(identity, code),
             message=self._keys.bus.seal(message, f"{CODE_CONTEXT}:{identity}"),
-            open=True,
-            tries_left=self._settings.tries,
+            tries=self._settings.tries,
+            wrong=wrong,
             expires_at=now + timedelta(seconds=self._settings.lifetime_of(wanted.purpose)),
-            **wrong_before,
-            **self._sent(now),
+            send_before=self._send_before(now),
+            at=now,
+            by=wanted.by,
         )
         await self._store.challenges.insert(challenge)
         return challenge
 
-    async def _wrong_before(self, wanted: Wanted) -> dict[str, object]:
+    async def _wrong_before(self, wanted: Wanted) -> WrongCodes:
         """The number of consecutive wrong codes so far; a visit to a window resets it. Raises 429.
 
         A known device has a row of its own.
@@ -122,27 +122,27 @@ class Codes:
         certificate = wanted.certificate
         last = await self._store.newest_challenge(certificate.practitioner_id, wanted.purpose, wanted.device)
         if last is None or last.used or last.wrong_at is None or last.created_at < certificate.updated_at:
-            return {}
+            return WrongCodes()
         self._throttle.admit_row(last.wrong_in_a_row, last.wrong_at, self._clock.now())
-        return {"wrong_in_a_row": last.wrong_in_a_row, "wrong_at": last.wrong_at}
+        return WrongCodes(last.wrong_in_a_row, last.wrong_at)
 
-    def _sent(self, now: datetime) -> dict[str, object]:
-        before = now + timedelta(seconds=self._settings.deliver_within_seconds)
-        return {"sent_at": now, "send_before": before, "delivery": "requested", "delivery_at": now}
+    def _send_before(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self._settings.deliver_within_seconds)
 
     async def _send_again(self, challenge: Challenge, by: str) -> Challenge:
         now = self._clock.now()
-        again = challenge.following(at=now, by=by, action="resent", **self._sent(now))
+        again = challenge.resent(self._send_before(now), at=now, by=by)
         await self._store.challenges.replace(again)
         return again
 
     async def resend(self, challenge_id: str) -> Challenge:
         """The same code once more. Raises `code_expired`."""
-        challenge = await self.live(challenge_id)
-        try:
-            return await self._send_again(challenge, _person(challenge))
-        except Conflict:  # judged or delivered this very moment; what was admitted is not counted twice
-            return await self.resend(challenge_id)
+
+        async def send_again() -> Challenge:
+            challenge = await self.live(challenge_id)
+            return await self._send_again(challenge, challenge.owner)
+
+        return await retry_on_conflict(send_again)  # it may be judged or delivered this very moment
 
     async def live(self, challenge_id: str) -> Challenge:
         """A code that may still be used. Raises `code_expired`."""
@@ -150,7 +150,7 @@ class Codes:
         if challenge is None:
             raise CodeExpired
         if self.state(challenge) in ("used", "expired"):
-            raise CodeExpired(_person(challenge))
+            raise CodeExpired(challenge.owner)
         return challenge
 
     async def look(self, challenge_id: str) -> Challenge:
@@ -162,10 +162,7 @@ class Codes:
 
     def state(self, challenge: Challenge) -> ChallengeState:
         """What the person is told."""
-        return challenge_state(
-            used=challenge.used, closed=not challenge.open, open_until=challenge.expires_at,
-            delivery=challenge.delivery, now=self._clock.now(),
-        )  # fmt: skip
+        return challenge.state(self._clock.now())
 
     def resend_at(self, challenge: Challenge) -> datetime:
         """When the code may be sent again."""
@@ -175,7 +172,7 @@ class Codes:
         """The active certificate, if it is still bound to the phone that the code went to. Raises `code_expired`."""
         certificate = await self._store.certificates.get(challenge.certificate_id)
         if certificate is None or certificate.state != "active" or certificate.phone_index != challenge.phone_index:
-            raise CodeExpired(_person(challenge))
+            raise CodeExpired(challenge.owner)
         return certificate
 
     async def prove(
@@ -190,51 +187,35 @@ class Codes:
             raise
 
     async def _judge(self, challenge_id: str, code: str, sent_for: Callable[[Challenge], bool]) -> Challenge:
+        judged = await retry_on_conflict(partial(self._judged, challenge_id, code, sent_for))
+        if not judged.used:
+            if self._throttle.alarming_row(judged.wrong_in_a_row):
+                wrong = judged.wrong_in_a_row
+                security.record("code_guessing", "noticed", judged.purpose, judged.owner, wrong=wrong)
+            raise CodeWrong(judged.tries_left, judged.owner)
+        return judged
+
+    async def _judged(self, challenge_id: str, code: str, sent_for: Callable[[Challenge], bool]) -> Challenge:
         """Compare and count in one guarded write: of many tries at once each is judged by what the last one left."""
         challenge = await self.live(challenge_id)
         if not sent_for(challenge):
-            raise CodeExpired(_person(challenge))
+            raise CodeExpired(challenge.owner)
         right = same(self._hash(challenge.id, code), challenge.code_hash)
-        judged = self._closed(challenge, "used", used=True) if right else self._missed(challenge)
-        try:
-            await self._store.challenges.replace(judged)
-        except Conflict:
-            return await self._judge(challenge_id, code, sent_for)
-        if not right:
-            if self._throttle.alarming_row(judged.wrong_in_a_row):
-                wrong = judged.wrong_in_a_row
-                security.record("code_guessing", "noticed", judged.purpose, _person(challenge), wrong=wrong)
-            raise CodeWrong(judged.tries_left, _person(challenge))
+        now = self._clock.now()
+        judged = challenge.proved(at=now) if right else challenge.missed(at=now)
+        await self._store.challenges.replace(judged)
         return judged
-
-    def _missed(self, challenge: Challenge) -> Challenge:
-        left, now = challenge.tries_left - 1, self._clock.now()
-        counted = {"tries_left": left, "wrong_in_a_row": challenge.wrong_in_a_row + 1, "wrong_at": now}
-        if left == 0:
-            return self._closed(challenge, "spent", **counted)
-        return challenge.following(at=now, by=_person(challenge), action="missed", **counted)
-
-    def _closed(self, challenge: Challenge, action: str, **fields: object) -> Challenge:
-        by = _person(challenge)
-        return challenge.following(at=self._clock.now(), by=by, action=action, open=False, message=None, **fields)
 
     def _hash(self, challenge_id: str, code: str) -> str:
         return keyed_hash(self._settings.hmac_key, challenge_id, code)
 
     async def note_delivery(self, event: MessageChanged) -> None:
         """Keep what notify says of the code, unless something newer is known."""
+        await retry_on_conflict(partial(self._note_delivery, event))
+
+    async def _note_delivery(self, event: MessageChanged) -> None:
         challenge = await self._store.challenges.get(event.about)
         if challenge is None or not challenge.open or (challenge.delivery_at and challenge.delivery_at > event.at):
             return
-        delivery = DELIVERIES[event.state]
-        noted = challenge.following(
-            at=self._clock.now(), by="notify", action="delivery", delivery=delivery, delivery_at=event.at
-        )
-        try:
-            await self._store.challenges.replace(noted)
-        except Conflict:
-            await self.note_delivery(event)
-
-
-def _person(challenge: Challenge) -> str:
-    return f"practitioner:{challenge.practitioner_id}"
+        noted = challenge.delivered(DELIVERIES[event.state], event.at, at=self._clock.now())
+        await self._store.challenges.replace(noted)

@@ -7,12 +7,15 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from kit.clock import Clock
 from kit.ids import derived_id
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.seal import keyed_hash
-from services.identity.store import MOST_DEVICES, Certificate, Device, Store
+from services.identity.login_entities import Device
+from services.identity.person_entities import Certificate
+from services.identity.store import MOST_DEVICES, Store
 
 TOKEN_BYTES = 32
 
@@ -53,29 +56,27 @@ class Devices:
 
     async def _keep(self, token: str, certificate: Certificate) -> None:
         person, now = certificate.practitioner_id, self._clock.now()
-        identity, by = self._id(token, person), f"practitioner:{certificate.practitioner_id}"
-        fields = {"bound_to": _bound(certificate), "expires_at": now + self._lasts}
+        identity, bound_to, expires = self._id(token, person), _bound(certificate), now + self._lasts
         try:
             if before := await self._store.devices.get(identity):
-                again = before.following(at=now, by=by, action="used", **fields)
-                await self._store.devices.replace(again.model_copy(update={"history": before.history[:1]}))
+                await self._store.devices.replace(before.used(bound_to, expires, at=now))
             else:
-                own = {"id": identity, "practitioner_id": person, "token_hash": self._hash(token)}
-                await self._store.devices.insert(Device.first(at=now, by=by, action="remembered", **own, **fields))
+                token_hash = self._hash(token)
+                new = Device.remembered(
+                    identity, person, token_hash=token_hash, bound_to=bound_to, expires_at=expires, at=now
+                )  # fmt: skip
+                await self._store.devices.insert(new)
         except (Conflict, Duplicate):  # two log-ins at once, of the same person on the same device
             return
 
     async def forget(self, device: str) -> None:
         """The person says that it is not theirs any more."""
+        await retry_on_conflict(partial(self._forget, device))  # it may be used this very moment
+
+    async def _forget(self, device: str) -> None:
         found = await self._store.devices.get(device)
-        if found is None or found.forgotten:
-            return
-        by = f"practitioner:{found.practitioner_id}"
-        forgotten = found.following(at=self._clock.now(), by=by, action="forgotten", forgotten=True)
-        try:
-            await self._store.devices.replace(forgotten)
-        except Conflict:  # used this very moment
-            await self.forget(device)
+        if found and not found.forgotten:
+            await self._store.devices.replace(found.disowned(at=self._clock.now()))
 
     async def forget_all(self, person: str, besides: str | None) -> None:
         """All devices of a person but one."""

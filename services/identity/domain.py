@@ -1,4 +1,4 @@
-"""The rules of identity that are true without I/O: what a registration must say, how a code is judged."""
+"""The rules of identity that are true without I/O: what a registration must say, what a code is for."""
 
 import re
 from collections.abc import Iterable
@@ -196,15 +196,6 @@ def _rule_and_number(info: ValidationInfo) -> tuple[Rule | None, str]:
     """The rule of the document number, when there is one that could be read."""
     document_type, number = info.data.get("document_type"), info.data.get("document_number")
     return (rule_of(document_type, number), number) if document_type and number else (None, "")
-
-
-def challenge_state(
-    *, used: bool, open_until: datetime, closed: bool, delivery: Delivery, now: datetime
-) -> ChallengeState:
-    """What a person is told of their code."""
-    if used:
-        return "used"
-    return "expired" if closed or now >= open_until else delivery
 
 
 Doubtful = Literal["no_card", "looked_up", "too_many"]

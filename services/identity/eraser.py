@@ -1,17 +1,17 @@
 """Carries out the erasures that were approved and not stopped, and sees which restored ones are genuine."""
 
-import asyncio
 from datetime import datetime
 
 from kit import log, security
 from kit.clock import Clock, shanghai_date
-from kit.errors import Unavailable
 from kit.mongo import Conflict, Duplicate
+from kit.periodic import every
 from kit.seal import same
 from services.identity.keys import Keys
+from services.identity.person_entities import ErasureRequest
 from services.identity.sessions import Sessions
 from services.identity.settings import ErasureSettings
-from services.identity.store import ErasureRequest, Store
+from services.identity.store import Store
 
 BY = "service:identity"
 LOOK_SECONDS = 1.0
@@ -30,21 +30,20 @@ class Eraser:
     async def run(self) -> None:
         """Look for ever for what is due."""
         security.begin(NOT_PROVED, event="erasure")
-        while True:
-            try:
-                await self._store.erasures.prepare()
-                await self.prove()
-                await self.carry_out()
-            except Unavailable as error:
-                logger.warning("erasures not looked at", error=repr(error))
-            await asyncio.sleep(LOOK_SECONDS)
+        await every(LOOK_SECONDS, self._look, "erasures")
+
+    async def _look(self) -> None:
+        await self._store.erasures.prepare()
+        await self.prove()
+        await self.carry_out()
 
     async def prove(self) -> None:
         """Once a start: those of earlier versions get their proof and are told with it, restored ones show theirs."""
         if self._proved:
             return
         for erasure in await self._store.unproved_erasures():
-            await self._write(erasure, "proved", proof=self._keys.erasure_proof(erasure.practitioner_id))
+            proof = self._keys.erasure_proof(erasure.practitioner_id)
+            await self._write(erasure.proved(proof, at=self._clock.now(), by=BY))
         for erasure in await self._store.erasures_in("restored"):
             await self._check(erasure)
         self._proved = True
@@ -52,9 +51,9 @@ class Eraser:
     async def _check(self, restored: ErasureRequest) -> None:
         person = restored.practitioner_id
         if same(restored.proof or "", self._keys.erasure_proof(person)):
-            if await self._write(restored, "carried_out", state="erased"):
+            if await self._write(restored.confirmed(at=self._clock.now(), by=BY)):
                 security.record("erasure_due", cause="restored", subject=f"practitioner:{person}")
-        elif await self._write(restored, "stopped", state="stopped", stop_reason=SENTENCE, proof=None):
+        elif await self._write(restored.refuted(SENTENCE, at=self._clock.now(), by=BY)):
             security.record("erasure", "denied", NOT_PROVED, f"practitioner:{person}")
 
     async def carry_out(self) -> None:
@@ -77,16 +76,15 @@ class Eraser:
     async def _carry_out(self, erasure: ErasureRequest, slot: str) -> None:
         person = erasure.practitioner_id
         proof = self._keys.erasure_proof(person)
-        if await self._write(erasure, "carried_out", state="erased", proof=proof, slot=slot):
+        if await self._write(erasure.carried_out(proof, slot, at=self._clock.now(), by=BY)):
             await self._sessions.end_all(person, "person_erased")
             security.record("erasure_due", subject=f"practitioner:{person}")
 
-    async def _write(self, erasure: ErasureRequest, action: str, **fields: object) -> bool:
+    async def _write(self, erasure: ErasureRequest) -> bool:
         """Whether it was written: not, when it was stopped or another worker took it or its slot this moment."""
-        following = erasure.following(at=self._clock.now(), by=BY, action=action, **fields)
         try:
-            await self._store.erasures.replace(following)
+            await self._store.erasures.replace(erasure)
         except (Conflict, Duplicate):
             return False
-        logger.warning("erasure", action=action, practitioner_id=erasure.practitioner_id)
+        logger.warning("erasure", action=erasure.action, practitioner_id=erasure.practitioner_id)
         return True

@@ -5,15 +5,17 @@ What every service does about it follows from this one document (services/identi
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 from kit import log, security
 from kit.access import Looks
 from kit.auth import ADMIN, Caller
 from kit.clock import Clock
 from kit.errors import AppError, InvalidFields, NotFound
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Duplicate, retry_on_conflict
+from services.identity.person_entities import ErasureRequest, erasure_id
 from services.identity.settings import ErasureSettings
-from services.identity.store import ErasureRequest, Store, erasure_id
+from services.identity.store import Store
 
 CLERK = "clerk"
 EVENTS: Mapping[str, security.Event] = {
@@ -33,29 +35,26 @@ class Erasures:
 
     async def request(self, caller: Caller, person: str) -> ErasureRequest:
         """Ask for a person to be erased. Raises 403, 422 `reason_required`, `NotFound` where nobody is or was."""
+        return await retry_on_conflict(partial(self._request, caller, person), races=(Conflict, Duplicate))
+
+    async def _request(self, caller: Caller, person: str) -> ErasureRequest:
         security.attempt("erasure_request", _subject(person))
         caller.require(role=ADMIN)
         _require_reason(caller, "请填写删除该人员全部信息的依据")
         known = await self._store.erasures.get(erasure_id(person))
         if known and known.state in ("requested", "approved", "restored"):
             return known
-        try:
-            if known and known.state == "erased":
-                return await self._write(caller, known, "repeated", reason=caller.reason)
-            return await self._begin(caller, person, known)
-        except (Conflict, Duplicate):  # another admin did it this moment
-            return await self.request(caller, person)
+        if known and known.state == "erased":
+            return await self._write(caller, known.repeated(caller.reason, at=self._clock.now(), by=caller.label))
+        return await self._begin(caller, person, known)
 
     async def _begin(self, caller: Caller, person: str, stopped: ErasureRequest | None) -> ErasureRequest:
         if await self._store.practitioners.get(person) is None:
             raise NotFound
-        fields = {"reason": caller.reason, "state": "requested", "due_at": None, "stop_reason": None}
+        at, by = self._clock.now(), caller.label
         if stopped:
-            return await self._write(caller, stopped, "requested", **fields)
-        identity = {"id": erasure_id(person), "practitioner_id": person}
-        asked = ErasureRequest.first(
-            at=self._clock.now(), by=caller.label, action="requested", **identity, **fields
-        )  # fmt: skip
+            return await self._write(caller, stopped.requested_again(caller.reason, at=at, by=by))
+        asked = ErasureRequest.requested(person, caller.reason, at=at, by=by)
         await self._note(caller, asked)
         await self._store.erasures.insert(asked)
         self._tell(caller, asked)
@@ -66,6 +65,9 @@ class Erasures:
 
         Raises 403 `second_person_required` for who asked for it, `NotFound`, 409 `no_open_erasure`.
         """
+        return await retry_on_conflict(partial(self._approve, caller, person))
+
+    async def _approve(self, caller: Caller, person: str) -> ErasureRequest:
         security.attempt("erasure_approval", _subject(person))
         caller.require(role=ADMIN)
         known = await self._found(person)
@@ -74,24 +76,21 @@ class Erasures:
         asked = known.last("requested")
         if asked is None or asked.by == caller.label:
             raise AppError(403, "second_person_required", "提出申请的人员不能批准，请由另一名管理员批准")
-        try:
-            due = self._clock.now() + self._delay
-            return await self._write(caller, known, "approved", state="approved", due_at=due)
-        except Conflict:
-            return await self.approve(caller, person)
+        now = self._clock.now()
+        return await self._write(caller, known.approved(now + self._delay, at=now, by=caller.label))
 
     async def stop(self, caller: Caller, person: str) -> ErasureRequest:
         """Before it is carried out, by any clerk or admin. Raises 403, 409 `no_open_erasure`, 422, `NotFound`."""
+        return await retry_on_conflict(partial(self._stop, caller, person))  # it may be carried out this moment
+
+    async def _stop(self, caller: Caller, person: str) -> ErasureRequest:
         security.attempt("erasure_stop", _subject(person))
         caller.require(role=CLERK)
         _require_reason(caller, "请填写停止删除的原因")
         known = await self._found(person)
         if known.state not in ("requested", "approved"):
             raise _not_open()
-        try:
-            return await self._write(caller, known, "stopped", state="stopped", stop_reason=caller.reason)
-        except Conflict:  # it may have been carried out this moment
-            return await self.stop(caller, person)
+        return await self._write(caller, known.stopped(caller.reason, at=self._clock.now(), by=caller.label))
 
     async def get(self, caller: Caller, person: str) -> ErasureRequest:
         """How far it is, for clerks and admins. Raises 403, `NotFound`."""
@@ -114,13 +113,12 @@ class Erasures:
             raise NotFound
         return known
 
-    async def _write(self, caller: Caller, known: ErasureRequest, action: str, **fields: object) -> ErasureRequest:
-        following = known.following(at=self._clock.now(), by=caller.label, action=action, **fields)
-        if action != "repeated":  # nobody is left to see it
-            await self._note(caller, following)
-        await self._store.erasures.replace(following)
-        self._tell(caller, following)
-        return following
+    async def _write(self, caller: Caller, erasure: ErasureRequest) -> ErasureRequest:
+        if erasure.action != "repeated":  # nobody is left to see it
+            await self._note(caller, erasure)
+        await self._store.erasures.replace(erasure)
+        self._tell(caller, erasure)
+        return erasure
 
     def _tell(self, caller: Caller, written: ErasureRequest) -> None:
         person, action = written.practitioner_id, written.action

@@ -1,19 +1,17 @@
 """Security events of commands, handed to the API: what a command prints is in no log that is kept, and in no metric."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from kit import log, security
-from kit.errors import Unavailable
 from kit.mongo import Database, translated
+from kit.periodic import every
 
 COMMAND = "command"
 """Who changes accounts: somebody at the command line."""
 COMMAND_EVENTS = "command_events"
 PAUSE_SECONDS = 2.0
-logger = log.get(__name__)
 
 
 class Handover:
@@ -31,13 +29,11 @@ class Handover:
     async def run(self) -> None:
         """Record what commands leave, for ever: a part of the API."""
         log.bind(caller=COMMAND)
-        while True:
-            try:
-                while left := await self._take():
-                    security.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
-            except Unavailable:
-                logger.warning("events of commands are not recorded yet")
-            await asyncio.sleep(PAUSE_SECONDS)
+        await every(PAUSE_SECONDS, self._record, "events of commands")
+
+    async def _record(self) -> None:
+        while left := await self._take():
+            security.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
 
     async def _take(self) -> dict[str, Any] | None:
         with translated():

@@ -6,7 +6,7 @@ from contracts.identity import CONTACT_CONTEXT
 from kit.seal import Sealer, keyed_hash
 from services.identity.documents import DocumentType, lasting, readings
 from services.identity.domain import Registration
-from services.identity.store import Practitioner
+from services.identity.person_entities import Practitioner
 
 CLAIMED_LENGTH = 16
 

@@ -10,8 +10,10 @@ from services.identity.captchas import Captchas
 from services.identity.codes import CodeExpired, Codes, CodeWrong, Wanted
 from services.identity.devices import Devices, known
 from services.identity.keys import Keys
+from services.identity.login_entities import Challenge, Device
+from services.identity.person_entities import Certificate
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Certificate, Challenge, Device, Store
+from services.identity.store import Store
 from services.identity.throttle import Throttle
 
 NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"

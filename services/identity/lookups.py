@@ -9,7 +9,8 @@ from kit.auth import Caller
 from kit.errors import AppError, NotFound
 from services.identity.documents import DocumentType, lasting
 from services.identity.keys import Keys, document_key
-from services.identity.store import Practitioner, Store
+from services.identity.person_entities import Practitioner
+from services.identity.store import Store
 from services.identity.throttle import Throttle
 
 SCOPE = "practitioners:lookup"

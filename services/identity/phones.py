@@ -7,7 +7,8 @@ from kit.auth import Caller
 from kit.errors import AppError
 from services.identity.domain import hint
 from services.identity.keys import Keys
-from services.identity.store import PEOPLE_OF_A_PHONE, Store, certificate_id
+from services.identity.person_entities import BoundPhone, Place, certificate_id
+from services.identity.store import PEOPLE_OF_A_PHONE, Store
 
 ISSUE_SCOPE = "certificates:issue"
 
@@ -26,19 +27,15 @@ class Phones:
     def __init__(self, store: Store, keys: Keys, looks: Looks) -> None:
         self._store, self._keys, self._looks = store, keys, looks
 
-    async def bound(self, person_id: str, phone: Phone) -> dict[str, object]:
-        """A certificate's fields for this phone. Raises 409 `phone_in_use`, `phone_full`."""
-        index = self._keys.phone_index(phone.number)
-        return {
-            "phone_index": index, "phone_hint": hint(phone.number),
-            "contact": self._keys.contact(phone.number, person_id),
-            **await self.placed(person_id, index, phone.shared_reason),
-        }  # fmt: skip
+    async def bound(self, person_id: str, phone: Phone) -> BoundPhone:
+        """The phone as the person's certificate keeps it. Raises 409 `phone_in_use`, `phone_full`."""
+        index, contact = self._keys.phone_index(phone.number), self._keys.contact(phone.number, person_id)
+        return BoundPhone(index, hint(phone.number), contact, await self.place(person_id, index, phone.shared_reason))
 
-    async def placed(self, person_id: str, index: str, shared_reason: str | None) -> dict[str, object]:
-        """The part of these that depends on who else has the phone; no other phone waits any more.
+    async def place(self, person_id: str, index: str, shared_reason: str | None) -> Place:
+        """The place of the person among those who have the phone.
 
-        Raises 409 when it is another person's and nobody says why it may be. `place` is the first that is free, unique
+        Raises 409 when it is another person's and nobody says why it may be. It is the first that is free, unique
         for a phone: of many who bind it at once, none is one too many.
         """
         others = [each for each in await self._store.bound_to(index) if each.practitioner_id != person_id]
@@ -47,10 +44,10 @@ class Phones:
         if len(others) >= PEOPLE_OF_A_PHONE:
             raise AppError(409, "phone_full", f"该手机号码已由{PEOPLE_OF_A_PHONE}人共用，请使用其他手机号码")
         place = min(set(range(PEOPLE_OF_A_PHONE)) - {each.place for each in others})
-        return {"place": place, "shared_reason": shared_reason if others else None, "waiting": None}
+        return Place(place, shared_reason if others else None)
 
-    async def note_sharing(self, caller: Caller, person_id: str, bound: dict[str, object]) -> None:
+    async def note_sharing(self, caller: Caller, person_id: str, place: Place) -> None:
         """The person sees in their access log who bound a shared phone, and why."""
-        if reason := bound["shared_reason"]:
-            why = replace(caller, reason=str(reason))
+        if place.shared_reason:
+            why = replace(caller, reason=place.shared_reason)
             await self._looks.note(why, ISSUE_SCOPE, person_id, "phone_shared", certificate_id(person_id))

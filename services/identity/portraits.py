@@ -1,7 +1,6 @@
 """Portraits: made anew from what the window sent, sealed, in the bucket, in a folder of the person's own."""
 
 import hashlib
-from collections.abc import Mapping
 
 from kit.blobs import Bucket
 from kit.errors import InvalidFields, NotFound
@@ -9,7 +8,7 @@ from kit.ids import secret_id
 from kit.images import BadImage, Images
 from kit.seal import Sealer
 from services.identity.folders import new_folder
-from services.identity.store import Practitioner
+from services.identity.person_entities import Portrait, Practitioner
 
 LONGEST = 640
 """Pixels; a card's picture has 358 × 441."""
@@ -23,29 +22,28 @@ class Portraits:
     def __init__(self, bucket: Bucket, images: Images, sealer: Sealer) -> None:
         self._bucket, self._images, self._sealer = bucket, images, sealer
 
-    async def keep(self, person_id: str, sent: bytes | None, known: Practitioner | None = None) -> dict[str, object]:
-        """Store the picture and return the fields of the document that must be written next; none when nothing is new.
+    async def keep(self, person_id: str, sent: bytes | None, known: Practitioner | None = None) -> Portrait | None:
+        """Store the picture, which must be written in the document next; None when nothing is new.
 
         Whoever dies in between leaves an object that no document names, never a document without its object: in a
         new folder the sweeper removes it, in the person's own it goes when they are erased.
         Raises 422 when the picture is at fault, `Unavailable`.
         """
-        came_as = hashlib.sha256(sent).hexdigest() if sent else None
-        if sent is None or (known and known.portrait_came_as == came_as):
-            return {}
+        if sent is None:
+            return None
+        came_as = hashlib.sha256(sent).hexdigest()
+        if known and known.portrait_came_as == came_as:
+            return None
         clean, folder = await self._clean(sent), (known.folder if known else "") or new_folder()
         key = f"{folder}/{secret_id()}"
         sealed = self._sealer.seal_bytes(clean, f"portrait:{person_id}")
         await self._bucket.put(key, sealed, "application/octet-stream")
-        return {
-            "folder": folder, "portrait_key": key, "portrait_sha256": hashlib.sha256(clean).hexdigest(),
-            "portrait_came_as": came_as,
-        }  # fmt: skip
+        return Portrait(folder, key, hashlib.sha256(clean).hexdigest(), came_as)
 
-    async def discard(self, kept: Mapping[str, object]) -> None:
+    async def discard(self, kept: Portrait | None) -> None:
         """Remove what `keep` stored for a document that was not written."""
-        if "portrait_key" in kept:
-            await self._bucket.discard(str(kept["portrait_key"]))
+        if kept:
+            await self._bucket.discard(kept.portrait_key)
 
     async def _clean(self, sent: bytes) -> bytes:
         try:

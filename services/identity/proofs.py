@@ -5,8 +5,10 @@ from kit.auth import Caller
 from kit.errors import AppError
 from services.identity.codes import CodeExpired, Codes, Wanted
 from services.identity.keys import Keys
+from services.identity.login_entities import Challenge
+from services.identity.person_entities import Certificate
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Certificate, Challenge, Store
+from services.identity.store import Store
 from services.identity.throttle import Throttle
 
 

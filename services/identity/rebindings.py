@@ -5,9 +5,9 @@ whatever else happens to the certificate in between ends the waiting.
 """
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from kit import security
 from kit.access import Looks
@@ -15,12 +15,13 @@ from kit.auth import Caller
 from kit.clock import Clock
 from kit.errors import AppError, InvalidFields, NotFound
 from kit.ids import new_id
-from kit.mongo import Conflict, Cursor, Duplicate
+from kit.mongo import Conflict, Cursor, Duplicate, retry_on_conflict
 from services.identity.domain import Doubtful, Waiting
+from services.identity.person_entities import BoundPhone, Certificate
 from services.identity.phones import ISSUE_SCOPE, Phones
 from services.identity.sessions import Sessions
 from services.identity.settings import RebindingSettings
-from services.identity.store import Certificate, Store
+from services.identity.store import Store
 from services.identity.throttle import Throttle
 
 CLERK = "clerk"
@@ -71,18 +72,17 @@ class Rebindings:
             return Doubt("looked_up", read, looked)
         return None if few else Doubt("too_many", read, looked)
 
-    async def request(
-        self, caller: Caller, certificate: Certificate, bound: Mapping[str, object], doubt: Doubt
-    ) -> Certificate:
+    async def request(self, caller: Caller, certificate: Certificate, bound: BoundPhone, doubt: Doubt) -> Certificate:
         """Have a phone wait, in place of one that may wait already; the phone of now is told."""
         require_reason(caller)
         now, person = self._clock.now(), certificate.practitioner_id
-        waiting = Waiting.model_validate({
-            **bound, **vars(doubt), "id": new_id(), "by": caller.label, "at": now, "until": now + self._waits,
-            "reason": caller.reason,
-        })  # fmt: skip
+        waiting = Waiting(
+            id=new_id(), by=caller.label, at=now, until=now + self._waits, reason=caller.reason, cause=doubt.cause,
+            card_read_at=doubt.card_read_at, looked_up_at=doubt.looked_up_at, phone_index=bound.index,
+            phone_hint=bound.hint, contact=bound.contact, shared_reason=bound.place.shared_reason,
+        )  # fmt: skip
         await self._looks.note(caller, ISSUE_SCOPE, person, "rebinding_requested", certificate.id)
-        requested = certificate.following(at=now, by=caller.label, action="rebinding_requested", waiting=waiting)
+        requested = certificate.rebinding_requested(waiting, at=now, by=caller.label)
         try:
             await self._store.certificates.replace(requested)
         except Conflict:
@@ -119,7 +119,9 @@ class Rebindings:
         if waiting.by == caller.label:
             raise AppError(409, "own_request", "不能确认自己的申请，须由另一名工作人员确认")
         await self._require_employed(waiting.by)
-        moved = await self._confirmed(caller, rebinding_id)
+        moved = await retry_on_conflict(
+            partial(self._confirmed, caller, rebinding_id), races=(Conflict, Duplicate)
+        )  # fmt: skip
         security.record(
             "certificate_rebinding", "done", "confirmed", subject_of(moved.practitioner_id), rebinding=rebinding_id
         )
@@ -129,18 +131,16 @@ class Rebindings:
     async def _confirmed(self, caller: Caller, rebinding_id: str) -> Certificate:
         certificate, waiting = await self._of(caller, rebinding_id)
         person = certificate.practitioner_id
-        placed = await self._phones.placed(person, waiting.phone_index, waiting.shared_reason)
-        phone = waiting.model_dump(include={"phone_index", "phone_hint", "contact"})
-        active = certificate.state == "active"
-        fields = {} if active else {"state": "active", "certificate_no": new_certificate_no()}
+        place = await self._phones.place(person, waiting.phone_index, waiting.shared_reason)
+        phone = BoundPhone(waiting.phone_index, waiting.phone_hint, waiting.contact, place)
         await self._looks.note(caller, ISSUE_SCOPE, person, "rebinding_confirmed", certificate.id)
-        await self._phones.note_sharing(caller, person, placed)
-        at, action = self._clock.now(), "rebound" if active else "issued"
-        moved = certificate.following(at=at, by=caller.label, action=action, **fields, **phone, **placed)
-        try:
-            await self._store.certificates.replace(moved)
-        except (Conflict, Duplicate):  # somebody else decided, or bound the phone, this very moment
-            return await self._confirmed(caller, rebinding_id)
+        await self._phones.note_sharing(caller, person, place)
+        at, by = self._clock.now(), caller.label
+        if certificate.state == "active":
+            moved = certificate.rebound(phone, at=at, by=by)
+        else:
+            moved = certificate.issued_again(new_certificate_no(), phone, at=at, by=by)
+        await self._store.certificates.replace(moved)
         return moved
 
     async def _require_employed(self, label: str) -> None:
@@ -151,17 +151,18 @@ class Rebindings:
 
     async def refuse(self, caller: Caller, rebinding_id: str) -> Certificate:
         """Keep the phone of now. Whoever asked may do so, too. Raises 404 `rebinding_over`."""
+        kept = await retry_on_conflict(partial(self._refused, caller, rebinding_id))
+        subject = subject_of(kept.practitioner_id)
+        security.record("certificate_rebinding", "done", "refused", subject, rebinding=rebinding_id)
+        return kept
+
+    async def _refused(self, caller: Caller, rebinding_id: str) -> Certificate:
         certificate, _ = await self._of(caller, rebinding_id)
         require_reason(caller)
         person = certificate.practitioner_id
         await self._looks.note(caller, ISSUE_SCOPE, person, "rebinding_refused", certificate.id)
-        at, by = self._clock.now(), caller.label
-        kept = certificate.following(at=at, by=by, action="rebinding_refused", waiting=None)
-        try:
-            await self._store.certificates.replace(kept)
-        except Conflict:
-            return await self.refuse(caller, rebinding_id)
-        security.record("certificate_rebinding", "done", "refused", subject_of(person), rebinding=rebinding_id)
+        kept = certificate.rebinding_refused(at=self._clock.now(), by=caller.label)
+        await self._store.certificates.replace(kept)
         return kept
 
     async def _of(self, caller: Caller, rebinding_id: str) -> tuple[Certificate, Waiting]:

@@ -1,7 +1,10 @@
 """Who a person is: registration, basic information."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 
 from kit.access import Looks
 from kit.auth import Caller
@@ -9,13 +12,14 @@ from kit.clock import Clock, shanghai_date
 from kit.errors import AppError, NotFound
 from kit.ids import new_id
 from kit.imports import Import, Outcome, write_decided
-from kit.mongo import Conflict, Duplicate
+from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from services.identity.candidates import AnotherPerson, Candidates
 from services.identity.domain import READ_SCOPE, Registration, number_hint
 from services.identity.keys import Keys, number_context
 from services.identity.lookups import Lookups
+from services.identity.person_entities import Particulars, Portrait, Practitioner
 from services.identity.portraits import Portraits
-from services.identity.store import Practitioner, Store
+from services.identity.store import Store
 
 CHECK_REASON = "登记时核对是否已有档案"
 
@@ -33,7 +37,7 @@ class Registered:
 class Checked:
     """What a window should know before it registers somebody: who has the document, or who they may be already.
 
-    Of a candidate's document number only a hint is told.
+    Of a candidate's document number only a hint is particulars.
     """
 
     known: str | None
@@ -66,6 +70,9 @@ class IdentityService:
 
     async def register(self, caller: Caller, given: Registration) -> Registered:
         """Register a person, or make a new version of one whose document is known, or who is chosen by `same_as`."""
+        return await retry_on_conflict(partial(self._register, caller, given), races=(Conflict, Duplicate))
+
+    async def _register(self, caller: Caller, given: Registration) -> Registered:
         caller.require(role="clerk", scope="intake")
         known = await self._same(await self._with_document(given), given)
         if known is not None:
@@ -73,25 +80,28 @@ class IdentityService:
         duplicates = await self._candidates.of(given)
         person_id = new_id()
         kept = await self._portraits.keep(person_id, given.portrait)
-        fields = self._fields(given, person_id) | kept
-        person = Practitioner.first(at=self._clock.now(), by=caller.label, action="registered", id=person_id, **fields)
-        try:
+        particulars, at = self._particulars(given, person_id), self._clock.now()
+        person = Practitioner.registered(person_id, particulars, kept, at=at, by=caller.label)
+        async with self._discarding(kept):
             await self._store.practitioners.insert(person)
-        except Duplicate:  # registered at another window this very moment
-            await self._portraits.discard(kept)
-            return await self.register(caller, given)
         return Registered(person, new=True, possible_duplicates=len(duplicates))
 
     async def _read_again(self, caller: Caller, person: Practitioner, given: Registration) -> Practitioner:
         kept = await self._portraits.keep(person.id, given.portrait, person)
-        fields = self._fields(given, person.id, person) | kept
-        following = person.following(at=self._clock.now(), by=caller.label, action="read_again", **fields)
+        particulars = self._particulars(given, person.id, person)
+        again = person.read_again(particulars, kept, at=self._clock.now(), by=caller.label)
+        async with self._discarding(kept):
+            await self._store.practitioners.replace(again)
+        return again
+
+    @asynccontextmanager
+    async def _discarding(self, kept: Portrait | None) -> AsyncIterator[None]:
+        """Remove the portrait again when another window is quicker."""
         try:
-            await self._store.practitioners.replace(following)
+            yield
         except (Conflict, Duplicate):
             await self._portraits.discard(kept)
-            return (await self.register(caller, given)).person
-        return following
+            raise
 
     async def _with_document(self, given: Registration) -> Practitioner | None:
         """The person with this document, or with the one before it. Raises 409 when those are two people."""
@@ -109,22 +119,33 @@ class IdentityService:
             raise AnotherPerson
         return found
 
-    def _fields(self, given: Registration, person_id: str, known: Practitioner | None = None) -> dict[str, object]:
-        plain = given.model_dump(
-            mode="json", exclude={"document_number", "former_number", "address", "portrait", "reader", "same_as"}
+    def _particulars(self, given: Registration, person_id: str, known: Practitioner | None = None) -> Particulars:
+        number, former = self._sealed_numbers(given, person_id, known)
+        return Particulars(
+            document_type=given.document_type,
+            keys=_union(known.keys if known else [], self._keys.keys_of(given)),
+            number_indexes=_union(known.number_indexes if known else [], self._keys.indexes_of(given)),
+            number_sealed=number,
+            former_numbers_sealed=former,
+            name=given.name,
+            name_latin=given.name_latin,
+            sex=given.sex,
+            birth_date=given.birth_date.isoformat(),
+            ethnicity=given.ethnicity,
+            nationality=given.nationality,
+            address_sealed=self._seal_field(
+                "address", person_id, given.address, known.address_sealed if known else None
+            ),
+            authority=given.authority,
+            valid_from=_written(given.valid_from),
+            valid_to=_written(given.valid_to),
+            long_term=given.long_term,
+            source=given.source,
+            device_id=given.reader.device_id if given.reader else None,
+            card_read_at=self._clock.now() if given.source == "card_reader" else None,
         )
-        address = self._seal_field("address", person_id, given.address, known.address_sealed if known else None)
-        return {
-            **plain,
-            **self._sealed_numbers(given, person_id, known),
-            "keys": _union(known.keys if known else [], self._keys.keys_of(given)),
-            "number_indexes": _union(known.number_indexes if known else [], self._keys.indexes_of(given)),
-            "address_sealed": address,
-            "device_id": given.reader.device_id if given.reader else None,
-            "card_read_at": self._clock.now() if given.source == "card_reader" else None,
-        }
 
-    def _sealed_numbers(self, given: Registration, person_id: str, known: Practitioner | None) -> dict[str, object]:
+    def _sealed_numbers(self, given: Registration, person_id: str, known: Practitioner | None) -> tuple[str, list[str]]:
         """The number of now, and all others there ever were; what was known stays as it was sealed."""
         context = number_context(person_id)
         kept = [*known.former_numbers_sealed, known.number_sealed] if known else []
@@ -132,7 +153,7 @@ class IdentityService:
         for number in given.numbers:
             sealed.setdefault(number, self._keys.rest.seal(number, context))
         current = sealed.pop(given.document_number)
-        return {"number_sealed": current, "former_numbers_sealed": list(sealed.values())}
+        return current, list(sealed.values())
 
     def _seal_field(self, name: str, person_id: str, value: str | None, sealed_before: str | None) -> str | None:
         """Sealed; what did not change stays as it was sealed, so that the history shows no change."""
@@ -154,11 +175,11 @@ class IdentityService:
         at, person_id = self._clock.now(), known.id if known else new_id()
         if known and known.source != "import":
             return "unchanged", None
-        fields = self._fields(given, person_id, known)
+        particulars = self._particulars(given, person_id, known)
         if known is None:
-            return "created", Practitioner.first(at=at, by=job.by, action="registered", id=person_id, **fields)
-        following = known.following(at=at, by=job.by, action="changed", **fields)
-        return ("updated", following) if following.changed else (job.outcome_of(known), None)
+            return "created", Practitioner.registered(person_id, particulars, at=at, by=job.by)
+        again = known.imported_again(particulars, at=at, by=job.by)
+        return ("updated", again) if again.changed else (job.outcome_of(known), None)
 
     async def get(self, caller: Caller, person: str) -> Practitioner:
         """A person's basic information: their own, or read by staff or a client and written down."""
@@ -178,6 +199,10 @@ class IdentityService:
         """The portrait as JPEG. Raises `NotFound`."""
         owner = await self._looks.owner(caller, person, READ_SCOPE, "portrait", person)
         return await self._portraits.show(await self._store.practitioners.get(owner))
+
+
+def _written(day: date | None) -> str | None:
+    return day.isoformat() if day else None
 
 
 def _union(known: list[str], more: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from contracts.sessions import SENTENCES, EndReason
 from kit import log, security
@@ -18,11 +19,14 @@ from kit.clock import Clock
 from kit.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
 from kit.errors import AppError, NotFound, NotYours, Unavailable
 from kit.ids import secret_id
-from kit.mongo import Conflict
+from kit.mongo import Conflict, retry_on_conflict
 from kit.seal import keyed_hash, same
+from services.identity.account_entities import Staff
 from services.identity.devices import Devices
+from services.identity.login_entities import Session, SessionKind
+from services.identity.person_entities import Certificate
 from services.identity.settings import SessionSettings
-from services.identity.store import Certificate, Session, SessionKind, Staff, Store
+from services.identity.store import Store
 
 logger = log.get(__name__)
 
@@ -81,22 +85,21 @@ class Sessions:
 
         `known`: the id of the known device that it is on.
         """
-        caller = Caller(certificate.practitioner_id, "practitioner", session=secret_id())
-        return await self._open("practitioner", caller, certificate.phone_index, address, device, known)
+        person, bound_to = certificate.practitioner_id, certificate.phone_index
+        return await self._open("practitioner", person, bound_to, address, device, known)
 
     async def open_staff(self, staff: Staff, address: str, device: str) -> Tokens:
         """A session of a member of staff; it lasts while their credentials and roles stay the same."""
-        caller = Caller(staff.id, "staff", roles=frozenset(staff.roles_now), session=secret_id())
-        return await self._open("staff", caller, _bound(staff), address, device)
+        return await self._open("staff", staff.id, _bound(staff), address, device)
 
     async def _open(
-        self, kind: SessionKind, caller: Caller, bound_to: str, address: str, device: str, known: str | None = None
+        self, kind: SessionKind, subject: str, bound_to: str, address: str, device: str, known: str | None = None
     ) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
-        fields = {"subject": caller.subject, "bound_to": bound_to, "address": address, "device": device}
-        times = {"proved_at": now, "used_at": now, "expires_at": now + min(self._lasts[kind], self._idle[kind])}
-        identity = {"id": caller.session, "kind": kind, "secret_hash": self._hash(secret), "known_device": known}
-        session = Session.first(at=now, by=caller.label, action="opened", **identity, **fields, **times)
+        session = Session.opened(
+            secret_id(), kind, subject, bound_to=bound_to, secret_hash=self._hash(secret), address=address,
+            device=device, known_device=known, expires_at=now + min(self._lasts[kind], self._idle[kind]), at=now,
+        )  # fmt: skip
         await self._store.sessions.insert(session)
         caller = await self._checked(session)  # revoked while it was opened, it was missed
         return self._tokens(caller, session, secret)
@@ -108,10 +111,10 @@ class Sessions:
         session = await self._store.sessions.get(identity)
         if session is None:
             raise RefreshInvalid
-        security.attempt("session_refresh", _label(session))
+        security.attempt("session_refresh", session.owner)
         caller = await self._checked(session)
         if not same(self._hash(secret), session.secret_hash):
-            await self._end(session, "token_reused")
+            await self._end(session.id, "token_reused")
             raise RefreshInvalid("token_reused")
         try:
             return await self._rotated(caller, session)
@@ -130,28 +133,27 @@ class Sessions:
 
     async def prove(self, caller: Caller) -> Tokens:
         """The next pair of tokens: this session has proved just now whose it is. Raises `Unauthorized`."""
-        session, speaks_for = await self.live(caller)
-        try:
-            return await self._rotated(speaks_for, session, proved_at=self._clock.now())
-        except Conflict:  # it was refreshed this very moment
-            return await self.prove(caller)
+
+        async def rotate() -> Tokens:
+            session, speaks_for = await self.live(caller)
+            return await self._rotated(speaks_for, session, self._clock.now())
+
+        return await retry_on_conflict(rotate)  # it may be refreshed this very moment
 
     async def _checked(self, session: Session) -> Caller:
         """Who the session speaks for; one that is over is ended. Raises `RefreshInvalid` with the reason."""
         try:
             return await self._caller(session)
         except RefreshInvalid as over:
-            if over.reason:
-                await self._end(session, over.reason)
+            if over.reason and not session.ended:
+                await self._end(session.id, over.reason)
             raise
 
-    async def _rotated(self, caller: Caller, session: Session, **proved: datetime) -> Tokens:
+    async def _rotated(self, caller: Caller, session: Session, proved_at: datetime | None = None) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
         expires = min(session.created_at + self._lasts[session.kind], now + self._idle[session.kind])
-        fields = {"secret_hash": self._hash(secret), "used_at": now, "expires_at": expires, **proved}
-        rotated = session.following(at=now, by=_label(session), action="refreshed", **fields)
-        # a history of a hundred refreshes tells nothing: how it began is enough
-        await self._store.sessions.replace(rotated.model_copy(update={"history": session.history[:1]}))
+        rotated = session.refreshed(self._hash(secret), expires, proved_at, at=now)
+        await self._store.sessions.replace(rotated)
         return self._tokens(caller, rotated, secret)
 
     async def _caller(self, session: Session) -> Caller:
@@ -198,7 +200,7 @@ class Sessions:
         own = session_id == caller.session
         if not own:
             caller.require_fresh(self._fresh_seconds, self._clock.now())
-        await self._end(session, "logged_out" if own else "ended_elsewhere")
+        await self._end(session_id, "logged_out" if own else "ended_elsewhere")
         if session.known_device and session.known_device != await self._device_of(caller):
             await self._devices.forget(session.known_device)  # it is not theirs any more, or never was
 
@@ -217,27 +219,28 @@ class Sessions:
         """End all sessions of somebody, however many, but for the one to be kept."""
         while listed := await self._store.sessions_of(subject, self._clock.now(), kept):
             for each in listed:
-                if session := await self._store.sessions.get(each.id):  # with its history, which a list leaves out
-                    await self._end(session, reason)
+                await self._end(each.id, reason)
 
-    async def _end(self, session: Session, reason: EndReason) -> None:
+    async def _end(self, session_id: str, reason: EndReason) -> None:
         """End it for good, and tell every process. The first reason stays."""
-        if session.ended:
+        ended = await retry_on_conflict(partial(self._write_end, session_id, reason))  # it may be refreshed meanwhile
+        if ended is None:
             return
-        fields = {"ended": True, "end_reason": reason}
-        ended = session.following(at=self._clock.now(), by=_label(session), action="ended", **fields)
+        security.record("session_end", cause=reason, subject=ended.owner, ended=session_id)
         try:
-            await self._store.sessions.replace(ended)
-        except Conflict:  # it was refreshed or ended this very moment
-            if again := await self._store.sessions.get(session.id):
-                await self._end(again, reason)
-            return
-        security.record("session_end", cause=reason, subject=_label(session), ended=session.id)
-        try:
-            await self._ended.tell(session.id, reason)
+            await self._ended.tell(session_id, reason)
         except Unavailable:
             logger.warning("the end of a session is not told yet: others take its token until it runs out")
             self._untold.set()
+
+    async def _write_end(self, session_id: str, reason: EndReason) -> Session | None:
+        """The session, once it is ended; None where it is over, or gone, already."""
+        session = await self._store.sessions.get(session_id)
+        if session is None or session.ended:
+            return None
+        ended = session.over(reason, at=self._clock.now())
+        await self._store.sessions.replace(ended)
+        return ended
 
     async def tell_again(self) -> None:
         """Tell what may not have been told: when the process starts, and after Redis was away. A part of the API.
@@ -268,11 +271,6 @@ class Sessions:
 
     def _hash(self, secret: str) -> str:
         return keyed_hash(self._key, "refresh", secret)
-
-
-def _label(session: Session) -> str:
-    """Whose it is, as `Caller.label` names them."""
-    return f"{session.kind}:{session.subject}"
 
 
 def _bound(staff: Staff) -> str:

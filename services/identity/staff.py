@@ -4,24 +4,24 @@ Every change ends the sessions of the account at once, and leaves a security eve
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import partial
 
 import pyotp
 
-from contracts.sessions import EndReason
 from kit import security
 from kit.auth import ADMIN, Caller
 from kit.clock import Clock
 from kit.errors import AppError, InvalidFields, NotFound
-from kit.mongo import Conflict, Cursor
+from kit.mongo import Cursor, retry_on_conflict
 from kit.seal import Sealer
+from services.identity.account_entities import END_REASONS, MadePassword, Staff, staff_id
 from services.identity.handover import COMMAND
 from services.identity.passwords import LoginFailed, Passwords, check_choice
 from services.identity.sessions import Sessions, Tokens
-from services.identity.store import Staff, Store, staff_id
+from services.identity.store import Store
 
 ROLES = ("clerk", "admin", "operator")
 ISSUER = "从业人员自助服务"
@@ -30,18 +30,8 @@ MADE_BYTES = 12
 MADE_LASTS = timedelta(days=1)
 """How long a password that was made for somebody may be used, to choose another one."""
 
-Action = Literal["changed", "disabled", "enabled", "reset", "password_changed"]
-REASONS: Mapping[Action, EndReason] = {
-    "changed": "staff_changed",
-    "disabled": "staff_disabled",
-    "enabled": "staff_changed",
-    "reset": "credentials_reset",
-    "password_changed": "password_changed",
-}
-Change = Callable[[Staff], Mapping[str, object] | None]
-"""The fields to write, from the account as it is; None: nothing."""
-
-
+Change = Callable[[Staff, datetime], Staff | None]
+"""The next version of an account as it is, made at this time; None: it stays as it is."""
 Prove = Callable[[str, str, str, str, str], Awaitable[Staff]]
 """Who an account is of, by its password and code, from an address; counted as what: `AccountService.proved`."""
 
@@ -64,7 +54,7 @@ class StaffAccounts:
     ) -> None:
         self._store, self._sealer, self._sessions = store, sealer, sessions
         self._passwords, self._prove, self._clock = passwords, prove, clock
-        security.begin("created", *REASONS, event="account_change", outcome="done")
+        security.begin("created", *END_REASONS, event="account_change", outcome="done")
         security.begin("credentials_wrong", event="account_change")
 
     async def keep(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
@@ -74,17 +64,11 @@ class StaffAccounts:
         if known and await self._unchanged(known, password, totp_secret, roles):
             return
         check_choice(password, username, "password")
-        fields = {
-            "username": username,
-            "password_hash": await self._passwords.hash(password),
-            "password_until": None,
-            "totp_sealed": self._sealer.seal(totp_secret, f"totp:{account}"),
-            "roles": roles,
-        }
+        hashed, sealed = await self._passwords.hash(password), self._sealer.seal(totp_secret, f"totp:{account}")
         if known:
-            await self._change(account, COMMAND, "changed", lambda _: fields)
+            await self._change(account, lambda staff, at: staff.replaced(hashed, sealed, roles, at=at, by=COMMAND))
             return
-        created = Staff.first(at=self._clock.now(), by=COMMAND, action="created", id=account, **fields)
+        created = Staff.created(username, hashed, sealed, roles, at=self._clock.now(), by=COMMAND)
         await self._store.staff.insert(created)
         _record("created", account, roles)
 
@@ -114,10 +98,11 @@ class StaffAccounts:
 
     async def switch(self, account: str, by: str, *, enabled: bool) -> Staff:
         """Switch an account off or on; the same again changes nothing. Raises `NotFound`."""
-        action: Action = "enabled" if enabled else "disabled"
-        return await self._change(
-            account, by, action, lambda it: {"enabled": enabled} if it.enabled != enabled else None
-        )
+
+        def switch(staff: Staff, at: datetime) -> Staff | None:
+            return staff.switched(enabled=enabled, at=at, by=by) if staff.enabled != enabled else None
+
+        return await self._change(account, switch)
 
     async def reset(self, caller: Caller, account: str, *, password: bool, totp: bool) -> Handed:
         """Make another password, another TOTP secret, or both. Raises 409 for one's own account."""
@@ -127,17 +112,17 @@ class StaffAccounts:
     async def make(self, account: str, by: str, *, password: bool, totp: bool) -> Handed:
         """Make them at random; with the password its owner can only choose one of their own. Raises `NotFound`."""
         staff = await self._of(account)
-        fields, handed = dict[str, object](), Handed(None, None, None, None)
+        made_password, sealed, handed = None, None, Handed(None, None, None, None)
         if password:
             made, until = secrets.token_urlsafe(MADE_BYTES), self._clock.now() + MADE_LASTS
-            fields |= {"password_hash": await self._passwords.hash(made), "password_until": until}
+            made_password = MadePassword(await self._passwords.hash(made), until)
             handed = Handed(made, until, None, None)
         if totp:
             secret = pyotp.random_base32()
-            fields |= {"totp_sealed": self._sealer.seal(secret, f"totp:{account}"), "last_step": 0}
+            sealed = self._sealer.seal(secret, f"totp:{account}")
             uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
             handed = Handed(handed.password, handed.password_until, secret, uri)
-        await self._change(account, by, "reset", lambda _: fields)
+        await self._change(account, lambda staff, at: staff.reset(made_password, sealed, at=at, by=by))
         return handed
 
     async def change_password(
@@ -159,14 +144,9 @@ class StaffAccounts:
             proved = await self._prove(staff.id, password, totp, address, f"change:{staff.id}")
         except LoginFailed as wrong:
             raise CredentialsWrong from wrong
-        fields = {"password_hash": await self._passwords.hash(chosen), "password_until": None}
-
-        def own(staff: Staff) -> Mapping[str, object]:
-            if staff.credentials != proved.credentials:  # somebody reset or disabled it meanwhile: that holds
-                raise CredentialsWrong()
-            return fields
-
-        changed = await self._change(caller.subject, caller.label, "password_changed", own, kept=caller.session)
+        changed = await self._change(
+            caller.subject, partial(_chosen, proved, await self._passwords.hash(chosen), caller.session, caller.label)
+        )
         return await self._sessions.prove(caller), changed
 
     async def _of(self, account: str) -> Staff:
@@ -175,19 +155,22 @@ class StaffAccounts:
             raise NotFound
         return staff
 
-    async def _change(self, account: str, by: str, action: Action, change: Change, kept: str | None = None) -> Staff:
+    async def _change(self, account: str, change: Change) -> Staff:
         """Write it, whoever logs in meanwhile, and end the sessions but for the one to be kept."""
-        while (fields := change(staff := await self._of(account))) is not None:
-            bound = {"credentials": staff.credentials + 1, "kept_session": kept, "end_reason": REASONS[action]}
-            changed = staff.following(at=self._clock.now(), by=by, action=action, **fields, **bound)
-            try:
-                await self._store.staff.replace(changed)
-            except Conflict:
-                continue
-            _record(action, account, changed.roles)
-            await self._sessions.end_all(account, REASONS[action], kept)
-            return changed
-        return staff
+        staff, changed = await retry_on_conflict(partial(self._write, account, change))
+        if changed is None:
+            return staff
+        _record(changed.action, account, changed.roles)
+        await self._sessions.end_all(account, changed.end_reason, changed.kept_session)
+        return changed
+
+    async def _write(self, account: str, change: Change) -> tuple[Staff, Staff | None]:
+        """The account as it was, and as it is after the change, if there is one."""
+        staff = await self._of(account)
+        changed = change(staff, self._clock.now())
+        if changed is not None:
+            await self._store.staff.replace(changed)
+        return staff, changed
 
 
 class CredentialsWrong(AppError):
@@ -195,6 +178,13 @@ class CredentialsWrong(AppError):
 
     def __init__(self) -> None:
         super().__init__(403, "credentials_wrong", "原密码或动态口令不正确")
+
+
+def _chosen(proved: Staff, password_hash: str, session: str, by: str, staff: Staff, at: datetime) -> Staff:
+    """The account with the password that its owner chose. Raises `CredentialsWrong`."""
+    if staff.credentials != proved.credentials:  # somebody reset or disabled it meanwhile: that holds
+        raise CredentialsWrong
+    return staff.password_chosen(password_hash, session, at=at, by=by)
 
 
 def label(account: str) -> str:

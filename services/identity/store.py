@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, Literal
 
-from contracts.sessions import EndReason
 from kit.access import LOOKS, Look
 from kit.auth import ADMIN
-from kit.documents import Document, Entry
 from kit.erasure import Holding
-from kit.ids import derived_id
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
-from services.identity.clients import Client
-from services.identity.documents import DocumentType
-from services.identity.domain import Delivery, Purpose, Sex, Waiting
+from services.identity.account_entities import Client, Staff
+from services.identity.domain import Purpose
 from services.identity.folders import portrait_files
+from services.identity.login_entities import Challenge, Device, Session
+from services.identity.person_entities import Certificate, ErasureRequest, ErasureState, Practitioner, certificate_id
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 SESSIONS, ACCESSES, ERASURES, STAFF, CLIENTS = "sessions", "accesses", "erasures", "staff", "clients"
@@ -28,194 +25,6 @@ MOST_DEVICES = 20
 PEOPLE_OF_A_PHONE = 3
 MOST_BORN = 5_000
 """How many people born on one day are compared: many times as many as a city has."""
-SessionKind = Literal["practitioner", "staff"]
-ErasureState = Literal["requested", "approved", "stopped", "erased", "restored"]
-
-
-class Practitioner(Document):
-    """A person. What identifies them is sealed; `number_indexes` find them by any number they ever had.
-
-    `keys`: document type and the lasting part of each number, unique: a renewed document is the same person.
-    `folder`: where their portraits are, from the first one on; those that earlier versions stored lie outside.
-    `card_read_at`: when a reader read their card, where they were not registered by hand since.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder", "card_read_at"}
-
-    folder: str = ""
-    document_type: DocumentType
-    keys: list[str]
-    number_indexes: list[str]
-    number_sealed: str
-    former_numbers_sealed: list[str]
-    name: str
-    name_latin: str | None
-    sex: Sex
-    birth_date: str
-    ethnicity: str | None
-    nationality: str | None
-    address_sealed: str | None
-    authority: str | None
-    valid_from: str | None
-    valid_to: str | None
-    long_term: bool
-    source: str
-    device_id: str | None
-    card_read_at: datetime | None = None
-    portrait_key: str | None = None  # of the object in the bucket
-    portrait_sha256: str | None = None  # of the clean picture, as it is shown
-    portrait_came_as: str | None = None  # SHA-256 of what the window sent: the same again is no new picture
-
-    @property
-    def original(self) -> str:
-        """The key of the portrait that is shown, which must be there where there is a folder."""
-        return self.portrait_key or ""
-
-
-class Certificate(Document):
-    """A person's digital certificate: one document a person, its versions tell of every phone and revocation.
-
-    `place` among those who share the phone; `shared_reason`: why it was bound although it was somebody else's.
-    `waiting` ends with every change.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"waiting"}
-
-    practitioner_id: str
-    certificate_no: str
-    state: Literal["active", "revoked"]
-    phone_index: str
-    phone_hint: str
-    contact: str | None  # the phone, sealed for notify
-    place: int | None = None
-    shared_reason: str | None = None
-    waiting: Waiting | None = None
-
-
-class Challenge(Document):
-    """A code that was sent. Open: it can still be used, and is the only one of its person for its purpose and device.
-
-    `session`: the one that may use it, where it is a session's. `device`: the known device that asked for it, which
-    alone learns its id. `wrong_in_a_row`: how many codes were wrong since one was right, those before this one
-    included; `wrong_at`: when the last one was.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"code_hash", "message"}
-
-    purpose: Purpose = "login"
-    practitioner_id: str
-    certificate_id: str
-    session: str | None = None
-    device: str | None = None
-    wrong_in_a_row: int = 0
-    wrong_at: datetime | None = None
-    phone_index: str
-    phone_hint: str
-    code_hash: str
-    message: str | None  # phone and code, sealed for notify; gone when the code is closed
-    open: bool
-    used: bool = False
-    tries_left: int
-    expires_at: datetime
-    sent_at: datetime
-    send_before: datetime
-    delivery: Delivery = "requested"
-    delivery_at: datetime | None = None
-
-
-class Staff(Document):
-    """A member of staff; `last_step` is the TOTP time step that was used last.
-
-    `credentials` counts the changes of password, TOTP secret, roles and `enabled`: each ends all sessions for
-    `end_reason`, but for `kept_session`, in which the person made it. `password_until`: the password was made for the
-    person, who can do nothing with it but choose another one, until then.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
-        "password_hash", "totp_sealed", "last_step", "credentials", "kept_session", "end_reason",
-    }  # fmt: skip
-
-    username: str
-    password_hash: str
-    totp_sealed: str
-    roles: list[str]
-    last_step: int = 0
-    enabled: bool = True
-    credentials: int = 0
-    kept_session: str | None = None
-    end_reason: EndReason = "staff_changed"
-    password_until: datetime | None = None
-
-    @property
-    def roles_now(self) -> list[str]:
-        """What they may be in a session: nothing before they chose a password of their own."""
-        return [] if self.password_until else self.roles
-
-    def admitted(self, now: datetime) -> bool:
-        """Whether they may log in."""
-        return self.enabled and (self.password_until is None or now < self.password_until)
-
-
-class Session(Document):
-    """One log-in. `bound_to`: the certificate's phone, or the roles and credentials of staff, at that time.
-
-    `proved_at`: when a code was proved last; in sessions of before, when they began.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
-        "secret_hash", "proved_at", "used_at", "expires_at",
-    }  # fmt: skip
-
-    kind: SessionKind
-    subject: str
-    bound_to: str
-    secret_hash: str
-    address: str
-    device: str
-    proved_at: datetime | None = None
-    known_device: str | None = None
-    used_at: datetime
-    expires_at: datetime
-    ended: bool = False
-    end_reason: EndReason | None = None
-
-
-class Device(Document):
-    """A person is known on this device: they logged in there. `bound_to`: the certificate and phone they had then.
-
-    `forgotten`: they said that it is not theirs any more.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"token_hash", "expires_at"}
-
-    practitioner_id: str
-    token_hash: str
-    bound_to: str
-    expires_at: datetime
-    forgotten: bool = False
-
-
-class ErasureRequest(Document):
-    """A person who is to be erased everywhere, and on what ground: no more is left of them.
-
-    Those of before say no state: they were carried out at once. `restored`: only the topic knew it, with its `proof`,
-    which is the key's word that identity itself had told it. `slot`: which of a day's it was.
-    """
-
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"proof", "slot"}
-
-    practitioner_id: str
-    reason: str
-    state: ErasureState = "erased"
-    stop_reason: str | None = None
-    due_at: datetime | None = None
-    proof: str | None = None
-    slot: str | None = None
-
-    def last(self, *actions: str) -> Entry | None:
-        """The newest version that one of these actions made."""
-        return next((entry for entry in reversed(self.history) if entry.action in actions), None)
-
 
 TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
 """Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
@@ -230,21 +39,6 @@ HOLDINGS = (
     Holding(PRACTITIONERS, person="_id", indexed=True, files=portrait_files),
 )
 """What is held of people, in the order in which it is erased: nobody logs in or is found half erased."""
-
-
-def erasure_id(practitioner_id: str) -> str:
-    """One for a person; not their own id, whose key on the topic ends with a tombstone."""
-    return derived_id("erasure", practitioner_id)
-
-
-def staff_id(username: str) -> str:
-    """The id of a member of staff."""
-    return derived_id("staff", username)
-
-
-def certificate_id(practitioner_id: str) -> str:
-    """A person's certificate has one id for ever: two can't be issued at once."""
-    return derived_id("certificate", practitioner_id)
 
 
 class Store:

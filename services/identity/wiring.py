@@ -44,6 +44,7 @@ from kit.sweeper import GRACE, Sweeper
 from kit.tabular import Tables
 from services.identity import certificate_routes, consumers, erasure_routes, rotation, staff_routes
 from services.identity.accesses import AccessLog
+from services.identity.account_entities import staff_id
 from services.identity.accounts import LEAST_SECRET, AccountService
 from services.identity.api import Services, router
 from services.identity.captchas import Captchas
@@ -68,7 +69,7 @@ from services.identity.service import IdentityService
 from services.identity.sessions import Sessions
 from services.identity.settings import Settings
 from services.identity.staff import ROLES, StaffAccounts
-from services.identity.store import HOLDINGS, TOLD, Store, staff_id
+from services.identity.store import HOLDINGS, TOLD, Store
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"

@@ -11,7 +11,7 @@ import pytest
 from deploy.local.people import random_phone
 from kit.auth import Caller, TokenIssuer
 from kit.clock import ManualClock
-from services.identity.store import staff_id
+from services.identity.account_entities import staff_id
 from services.identity.wiring import Parts
 from services.notify.templates import CATALOGUE
 from tests.attacks.conftest import Door

@@ -11,8 +11,8 @@ import pytest_asyncio
 from kit.auth import Caller, TokenIssuer
 from kit.clock import ManualClock
 from kit.erasure import NOT_CONFIRMED
+from services.identity.person_entities import ErasureRequest, erasure_id
 from services.identity.settings import Settings
-from services.identity.store import ErasureRequest, erasure_id
 from services.identity.wiring import Parts, parts
 from tests.support.doors import identity
 from tests.support.erasing import GROUND, Colleague, forge, have_erased

@@ -15,19 +15,11 @@ from kit.publisher import Publication
 from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
-from services.identity.clients import Client
+from services.identity.account_entities import Client
+from services.identity.login_entities import Challenge
+from services.identity.person_entities import Certificate, ErasureRequest, Practitioner
 from services.identity.publications import PUBLICATIONS as IDENTITY
-from services.identity.store import (
-    CERTIFICATES,
-    CHALLENGES,
-    CLIENTS,
-    ERASURES,
-    PRACTITIONERS,
-    Certificate,
-    Challenge,
-    ErasureRequest,
-    Practitioner,
-)
+from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 from services.notify.domain import Message
 from services.notify.publications import PUBLICATIONS as NOTIFY
 from services.notify.store import MESSAGES

@@ -10,7 +10,7 @@ from contracts.identity import PractitionerErased
 from kit.auth import Caller, TokenIssuer
 from kit.events import NewEvent, encode
 from kit.kafka import Producer
-from services.identity.store import erasure_id
+from services.identity.person_entities import erasure_id
 from tests.support.names import own_id
 from tests.support.stack import RunningStack
 from tests.support.visits import WINDOW, bearer
