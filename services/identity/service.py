@@ -37,7 +37,7 @@ class Registered:
 class Checked:
     """What a window should know before it registers somebody: who has the document, or who they may be already.
 
-    Of a candidate's document number only a hint is particulars.
+    Of a candidate's document number only a hint is told.
     """
 
     known: str | None
