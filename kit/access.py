@@ -29,6 +29,17 @@ class Look(Document):
     reason: str
 
     @classmethod
+    def noted(
+        cls, access_id: str, practitioner_id: str, *, who: str, role: str, what: str, document_id: str, reason: str,
+        at: datetime,
+    ) -> Self:  # fmt: skip
+        """A look that another service told of."""
+        return cls.first(
+            at=at, by=who, action="noted", id=access_id, practitioner_id=practitioner_id, who=who, role=role, what=what,
+            document_id=document_id, reason=reason,
+        )  # fmt: skip
+
+    @classmethod
     def of(cls, caller: Caller, role: str, practitioner_id: str, what: str, document_id: str, *, at: datetime) -> Self:
         """The look of this caller."""
         return cls.first(

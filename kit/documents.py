@@ -37,7 +37,7 @@ class Entry(BaseModel):
 
 
 class Document(BaseModel):
-    """A versioned document; subclasses add their fields. Never updated in place: `following` gives the next version."""
+    """A versioned document, never updated in place. Subclasses add fields, and a method for each way they change."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
@@ -57,14 +57,13 @@ class Document(BaseModel):
 
     @classmethod
     def first(cls, *, at: datetime, by: str, action: str, **fields: object) -> Self:
-        """Version 1. `fields` are the subclass's own; its history says that `by` created all of them."""
-        blank = {"version": 0, "action": "", "changed": [], "created_at": at, "updated_at": at}
-        draft = cls.model_validate({**fields, **blank})
-        return draft._become(draft, {}, at, by, action)
+        """Version 1, for the constructors of a subclass; its history says that `by` created all of its fields.
 
-    def following(self, *, at: datetime, by: str, action: str, **fields: object) -> Self:
-        """The next version with `fields` replaced; its history says which of them differ."""
-        return self._become(self.model_copy(update=fields), self.facts(), at, by, action)
+        Raises ValidationError for a field that the document does not have and for a value that does not fit its field.
+        """
+        blank = {"version": 0, "action": "", "changed": [], "created_at": at, "updated_at": at}
+        draft = cls.model_validate({**fields, **blank}, extra="forbid")
+        return draft._become(draft, {}, at, by, action)
 
     def next_version(self, changes: Mapping[str, object], *, at: datetime, by: str, action: str) -> Self:
         """The next version with `changes` made; its history says which fields differ.

@@ -16,8 +16,10 @@ class AccessLog:
 
     async def note(self, event: AccessLogged) -> None:
         """Keep a look; told twice it is kept once."""
-        fields = event.model_dump(include={"practitioner_id", "who", "role", "what", "document_id", "reason"})
-        access = Look.first(at=event.at, by=event.who, action="noted", id=event.access_id, **fields)
+        access = Look.noted(
+            event.access_id, event.practitioner_id, who=event.who, role=event.role, what=event.what,
+            document_id=event.document_id, reason=event.reason, at=event.at,
+        )  # fmt: skip
         try:
             await self._store.accesses.insert(access)
         except Duplicate:

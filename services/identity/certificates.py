@@ -110,9 +110,7 @@ class Certificates:
             return await self._rebindings.request(caller, certificate, bound, doubt)
         await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._phones.note_sharing(caller, person_id, bound.place)
-        moved = await retry_on_conflict(
-            partial(self._move, caller, person_id, phone), races=(Conflict, Duplicate)
-        )  # fmt: skip
+        moved = await retry_on_conflict(partial(self._move, caller, person_id, phone), races=(Conflict, Duplicate))
         security.record("certificate_rebinding", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "phone_changed")
         return moved

@@ -119,9 +119,7 @@ class Rebindings:
         if waiting.by == caller.label:
             raise AppError(409, "own_request", "不能确认自己的申请，须由另一名工作人员确认")
         await self._require_employed(waiting.by)
-        moved = await retry_on_conflict(
-            partial(self._confirmed, caller, rebinding_id), races=(Conflict, Duplicate)
-        )  # fmt: skip
+        moved = await retry_on_conflict(partial(self._confirmed, caller, rebinding_id), races=(Conflict, Duplicate))
         security.record(
             "certificate_rebinding", "done", "confirmed", subject_of(moved.practitioner_id), rebinding=rebinding_id
         )

@@ -251,10 +251,13 @@ class Record(Document):
         return self.next_version({"state": "deleted"}, at=at, by=by, action="deleted")
 
     def outdated_by(self, told: AttachmentChanged) -> bool:
-        """Whether attachments told something newer, which a record shows."""
+        """Whether attachments told something newer that a record shows, or has to remember: that the scan is gone.
+
+        That its owner saw the verdict is neither.
+        """
         if self.followed and not self.followed.precedes(told):
             return False
-        return not told.seen or _attachment(told) != self.attachment  # no record shows that its owner saw the verdict
+        return not told.seen or told.state == "deleted" or _attachment(told) != self.attachment
 
     def scan_changed(self, told: AttachmentChanged, *, at: datetime, by: str) -> Self:
         """What became of its scan."""

@@ -179,8 +179,7 @@ async def test_a_process_that_died_before_it_could_end_the_sessions_does_so_when
     async with mongo.connect(stack.mongo, "identity") as database:
         certificates, now = Store(database).certificates, SystemClock().now()
         [found] = await certificates.whole({"practitioner_id": citizen.id})
-        fields = {"state": "revoked", "contact": None}
-        await certificates.replace(found.following(at=now, by="test", action="revoked", **fields))
+        await certificates.replace(found.revoked(at=now, by="test"))
     await processes.kill("identity-api")
     await refused(session.http, session.tokens["access_token"], OWN, "certificate_revoked", within=40)
 

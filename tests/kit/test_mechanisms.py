@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -98,13 +99,16 @@ class Note(Document):
     text: str
     tags: list[str] = Field(default=[])
 
+    def changed_to(self, text: str, tags: list[str], *, at: datetime, by: str) -> Self:
+        return self.next_version({"text": text, "tags": tags}, at=at, by=by, action="changed")
+
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def test_each_version_stands_in_the_documents_own_history() -> None:
     first = Note.first(at=AT, by="zhang", action="created", id="1", text="one")
-    second = first.following(at=AT + timedelta(days=1), by="clerk", action="changed", text="two", tags=["x"])
+    second = first.changed_to("two", ["x"], at=AT + timedelta(days=1), by="clerk")
     assert (first.version, second.version) == (1, 2)
     assert first.history[0].model_dump()["changes"] == [
         {"field": "text", "old": None, "new": "one"}, {"field": "tags", "old": None, "new": []}
@@ -118,11 +122,20 @@ def test_each_version_stands_in_the_documents_own_history() -> None:
     assert first.text == "one"
 
 
+def test_a_field_that_a_document_does_not_have_is_refused_in_every_version() -> None:
+    with pytest.raises(ValidationError, match="txt"):
+        Note.first(at=AT, by="zhang", action="created", id="1", text="one", txt="two")
+    with pytest.raises(KeyError, match="txt"):
+        Note.first(at=AT, by="zhang", action="created", id="1", text="").next_version(
+            {"txt": "two"}, at=AT, by="zhang", action="changed"
+        )
+
+
 @given(st.lists(st.tuples(st.text(max_size=5), st.lists(st.text(max_size=3), max_size=3)), max_size=8))
 def test_the_history_tells_the_present_state(steps: list[tuple[str, list[str]]]) -> None:
     note = Note.first(at=AT, by="a", action="created", id="1", text="")
     for text, tags in steps:
-        note = note.following(at=AT, by="a", action="changed", text=text, tags=tags)
+        note = note.changed_to(text, tags, at=AT, by="a")
     told: dict[str, object] = {}
     for entry in note.history:
         told |= {change["field"]: change["new"] for change in entry.model_dump()["changes"]}

@@ -201,9 +201,8 @@ async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
         phone = random_phone()
         challenge = await sending.code(phone)
-        begun = (await sending.about(challenge)).following(
-            at=SystemClock().now(), by="notify", action="attempted", sending=True, provider="tencent"
-        )
+        queued, now = await sending.about(challenge), SystemClock().now()
+        begun = queued.attempted("tencent", due_at=now, at=now)
         await sending.messages.replace(begun)
         await sending.sender.handle(begun)
         message = await sending.about(challenge)

@@ -87,7 +87,7 @@ async def test_a_session_that_nobody_used_says_so(stack: RunningStack, member: M
     async with mongo.connect(stack.mongo, "identity") as database:
         sessions, now = Store(database).sessions, SystemClock().now()
         [found] = await sessions.whole({"subject": member.citizen.id})
-        run_out = found.following(at=now, by="test", action="test", expires_at=now - timedelta(seconds=1))
+        run_out = found.refreshed(found.secret_hash, now - timedelta(seconds=1), None, at=now)
         await sessions.replace(run_out)
     await let_token_run_out(stack, member.browsing)
     await out(member.browsing, "/file/basic", "idle")

@@ -79,6 +79,18 @@ async def test_that_its_owner_saw_the_verdict_is_no_version_of_a_record(person: 
     assert await shown(person, record) == (3, None)
 
 
+async def test_a_scan_that_is_gone_does_not_come_back_with_its_dead_letters(
+    person: Person, service: RecordService
+) -> None:
+    record, attachment_id = await person.created(), own_id()
+    refused = told(record, attachment_id, 2, "refused", 1)
+    seen = told(record, attachment_id, 3, "refused", 2).model_copy(update={"seen": True})
+    gone = told(record, attachment_id, 4, "deleted", 3).model_copy(update={"seen": True})
+    for event in (gone, refused, seen):
+        await service.follow(event)
+        assert await shown(person, record) == (2, None)
+
+
 async def test_whoever_changes_the_record_meanwhile_loses_nothing(person: Person, service: RecordService) -> None:
     record, attachment_id = await person.created(), own_id()
 

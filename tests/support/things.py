@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from kit import mongo
 from kit.clock import SystemClock
@@ -33,6 +33,9 @@ class ThingChanged(EventData):
 class Thing(Document):
     practitioner_id: str
     text: str
+
+    def rewritten(self, text: str) -> Self:
+        return self.next_version({"text": text}, at=SystemClock().now(), by="test", action="changed")
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,9 @@ class Things:
         return things
 
     async def rewrite(self, thing: Thing, text: str) -> Thing:
-        following = thing.following(at=SystemClock().now(), by="test", action="changed", text=text)
-        await self.collection.replace(following)
-        return following
+        rewritten = thing.rewritten(text)
+        await self.collection.replace(rewritten)
+        return rewritten
 
     def told(self, document: Mapping[str, object]) -> list[NewEvent]:
         """The publication; it raises for the text `unspeakable`."""

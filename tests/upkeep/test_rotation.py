@@ -227,7 +227,7 @@ async def _rewrite(sealing: Sealing) -> dict[str, int]:
         thing = await collection.get(found.id)
         assert thing
         await asyncio.sleep(0)
-        await collection.replace(thing.following(at=SystemClock().now(), by="test", action="changed", text="new"))
+        await collection.replace(thing.rewritten("new"))
         versions[thing.id] = 2
     return versions
 
