@@ -4,7 +4,7 @@ Who is erased is remembered (an id, nothing more): an event that comes late must
 erases nobody, for whoever can write to a topic could make one up: the service that keeps the erasures confirms it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -143,11 +143,9 @@ class Erasure:
             for key in await self._bucket.keys(beginning):
                 await self._bucket.delete(key)
 
-    def guarded(self, handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
-        """The same handlers, which pass over what is told of people who are erased."""
-        return {name: self._unless_erased(handler) for name, handler in handlers.items()}
+    def unless_erased(self, handler: Handler) -> Handler:
+        """The same handler, which passes over what is told of people who are erased."""
 
-    def _unless_erased(self, handler: Handler) -> Handler:
         async def handle(event: Event) -> None:
             if event.practitioner_id not in await self._people():
                 await handler(event)

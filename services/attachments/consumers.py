@@ -1,45 +1,45 @@
-"""event → method of attachments."""
+"""What attachments' worker reads, and who handles it."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import PractitionerErased
 from contracts.records import RecordChanged
-from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
+from kit.groups import Group, on, on_raw
 from services.attachments.checks import Checks
 from services.attachments.domain import KnownRecord
 from services.attachments.service import AttachmentService
 
-RECORDS, RECORD_TOPICS = "attachments.records", [RecordChanged.TOPIC]
-# a check doesn't wait behind everything that records ever told
-CHECKS, CHECK_TOPICS = "attachments.check", [AttachmentChanged.TOPIC]
-ERASURES, ERASURE_TOPICS = "attachments.erasures", [PractitionerErased.TOPIC]
+
+@dataclass(frozen=True)
+class Handlers:
+    """One method for each event."""
+
+    service: AttachmentService
+    checks: Checks
+    erasure: Erasure
+
+    async def note_record(self, event: Event) -> None:
+        """What records says of its own; a part of it is enough."""
+        await self.service.note_record(KnownRecord.model_validate_json(event.data))
+
+    async def check(self, event: AttachmentChanged) -> None:
+        """What this service said itself: a scan that came is checked, the files of one that went are removed."""
+        if event.state == "checking":
+            await self.checks.check(event.attachment_id)
+        elif event.state == "deleted":
+            await self.checks.remove_files(event.attachment_id)
+
+    async def erase(self, event: Event) -> None:
+        """Somebody is to be erased."""
+        await self.erasure.handle(event)
 
 
-def records(service: AttachmentService) -> Mapping[str, Handler]:
-    """What records says of its own."""
-
-    async def record_changed(event: Event) -> None:
-        await service.note_record(KnownRecord.model_validate_json(event.data))
-
-    return {RecordChanged.TYPE: record_changed}
-
-
-def checks(made: Checks) -> Mapping[str, Handler]:
-    """What this service said itself: a scan that came is checked, the files of one that went are removed."""
-
-    async def attachment_changed(event: Event) -> None:
-        told = AttachmentChanged.model_validate_json(event.data)
-        if told.state == "checking":
-            await made.check(told.attachment_id)
-        elif told.state == "deleted":
-            await made.remove_files(told.attachment_id)
-
-    return {AttachmentChanged.TYPE: attachment_changed}
-
-
-def erasures(erasure: Erasure) -> Mapping[str, Handler]:
-    """Somebody is to be erased."""
-    return {PractitionerErased.TYPE: erasure.handle}
+GROUPS = (
+    Group("attachments.records", on_raw(RecordChanged, Handlers.note_record)),
+    # a check doesn't wait behind everything that records ever told
+    Group("attachments.check", on(AttachmentChanged, Handlers.check)),
+    Group("attachments.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
+)

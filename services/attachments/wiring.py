@@ -13,9 +13,9 @@ from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.cache import RedisServer
 from kit.clock import SystemClock
-from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure, confirmed_over_http
+from kit.groups import consumers, names
 from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
@@ -30,9 +30,9 @@ from kit.sandbox import Limits, Sandbox
 from kit.seal import Sealer
 from kit.sealed_bucket import SealedBucket
 from kit.sweeper import Sweeper
-from services.attachments import consumers
 from services.attachments.api import Door, router
 from services.attachments.checks import Checks
+from services.attachments.consumers import GROUPS, Handlers
 from services.attachments.domain import FOLDERS
 from services.attachments.known_records import KnownRecords
 from services.attachments.publications import PUBLICATIONS
@@ -93,19 +93,13 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
         removal = Removal(database, clock, TOLD)
-        groups = [consumers.RECORDS, consumers.CHECKS, consumers.ERASURES]
         confirmed = confirmed_over_http(settings.tokens.erased_url)
-        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket, confirmed=confirmed)
+        erasure = Erasure(
+            database, HOLDINGS, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
+        )
         service = _service(settings, database, bucket, http, attachments, looks)
-        tables = {
-            (consumers.RECORDS, *consumers.RECORD_TOPICS): erasure.guarded(consumers.records(service)),
-            (consumers.CHECKS, *consumers.CHECK_TOPICS): erasure.guarded(consumers.checks(checks)),
-            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
-        }
-        running = [
-            Consumer(group, topics, table, settings.kafka, settings.instance)
-            for (group, *topics), table in tables.items()
-        ]
+        handlers = Handlers(service, checks, erasure)
+        running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, clock)
         purge = Purge(removal, outlived(settings.retention, COLLECTION, "deleted"), clock)
         ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}

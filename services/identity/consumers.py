@@ -1,43 +1,44 @@
-"""event → method of identity."""
+"""What identity's worker reads, and who handles it."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from contracts import attachments, identity, records, signature
 from contracts.access import AccessLogged
 from contracts.notify import MessageChanged
-from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
+from kit.groups import Group, on, on_raw
 from services.identity.accesses import AccessLog
 from services.identity.codes import Codes
 from services.identity.domain import CODES
 
-DELIVERIES, DELIVERY_TOPICS = "identity.delivery", [MessageChanged.TOPIC]
 LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
-ERASURES, ERASURE_TOPICS = "identity.erasures", [identity.PractitionerErased.TOPIC]
-ACCESSES, ACCESS_TOPICS = "identity.access", [look.TOPIC for look in LOOKS]
 
 
-def deliveries(codes: Codes) -> Mapping[str, Handler]:
-    """What notify says of a code."""
+@dataclass(frozen=True)
+class Handlers:
+    """One method for each event."""
 
-    async def message_changed(event: Event) -> None:
-        message = MessageChanged.model_validate_json(event.data)
-        if message.purpose in CODES.values():
-            await codes.note_delivery(message)
+    codes: Codes
+    accesses: AccessLog
+    erasure: Erasure
 
-    return {MessageChanged.TYPE: message_changed}
+    async def note_delivery(self, event: MessageChanged) -> None:
+        """What notify says of a code."""
+        if event.purpose in CODES.values():
+            await self.codes.note_delivery(event)
+
+    async def note_look(self, event: AccessLogged) -> None:
+        """A look at a person's file, told by any service."""
+        await self.accesses.note(event)
+
+    async def erase(self, event: Event) -> None:
+        """What this service said itself: somebody is to be erased."""
+        await self.erasure.handle(event)
 
 
-def accesses(log: AccessLog) -> Mapping[str, Handler]:
-    """Looks at people's files, told by every service."""
-
-    async def access_logged(event: Event) -> None:
-        await log.note(AccessLogged.model_validate_json(event.data))
-
-    return dict.fromkeys([look.TYPE for look in LOOKS], access_logged)
-
-
-def erasures(erasure: Erasure) -> Mapping[str, Handler]:
-    """What this service said itself: somebody is to be erased."""
-    return {identity.PractitionerErased.TYPE: erasure.handle}
+GROUPS = (
+    Group("identity.delivery", on(MessageChanged, Handlers.note_delivery)),
+    Group("identity.access", *(on(look, Handlers.note_look) for look in LOOKS)),
+    Group("identity.erasures", on_raw(identity.PractitionerErased, Handlers.erase), for_erased=True),
+)

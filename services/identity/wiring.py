@@ -23,10 +23,10 @@ from kit.auth import TokenIssuer, TokenVerifier
 from kit.blobs import Bucket
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
-from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure
 from kit.errors import InvalidFields, NotFound
+from kit.groups import consumers, names
 from kit.health import Check
 from kit.http import create_app
 from kit.images import Images
@@ -42,7 +42,7 @@ from kit.seal import Sealer
 from kit.settings import read
 from kit.sweeper import GRACE, Sweeper
 from kit.tabular import Tables
-from services.identity import certificate_routes, consumers, erasure_routes, rotation, staff_routes
+from services.identity import certificate_routes, erasure_routes, rotation, staff_routes
 from services.identity.accesses import AccessLog
 from services.identity.account_entities import staff_id
 from services.identity.accounts import LEAST_SECRET, AccountService
@@ -50,6 +50,7 @@ from services.identity.api import Services, router
 from services.identity.captchas import Captchas
 from services.identity.certificates import Certificates
 from services.identity.codes import Codes
+from services.identity.consumers import GROUPS, Handlers
 from services.identity.devices import Devices
 from services.identity.eraser import Eraser
 from services.identity.erasures import Erasures
@@ -171,17 +172,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with parts(settings) as made:
         publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
         erasure = _erasure(settings, made)
-        tables = {
-            (consumers.DELIVERIES, *consumers.DELIVERY_TOPICS): erasure.guarded(
-                consumers.deliveries(made.services.codes)
-            ),
-            (consumers.ACCESSES, *consumers.ACCESS_TOPICS): erasure.guarded(consumers.accesses(made.services.accesses)),
-            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
-        }
-        running = [
-            Consumer(group, topics, table, settings.kafka, settings.instance)
-            for (group, *topics), table in tables.items()
-        ]
+        handlers = Handlers(made.services.codes, made.services.accesses, erasure)
+        running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         target, clock = PractitionerImport(made.services.identity, made.services.clock), made.services.clock
         importer = ImportWorker(made.imports, made.import_files, {KIND: target}, settings.instance, clock)
         sweepers = [
@@ -198,9 +190,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
 
 def _erasure(settings: Settings, made: Parts) -> Erasure:
     clock = made.services.clock
-    groups = [consumers.DELIVERIES, consumers.ACCESSES, consumers.ERASURES]
     return Erasure(
-        made.database, HOLDINGS, Removal(made.database, clock, TOLD), groups, settings.kafka, clock, made.bucket,
+        made.database, HOLDINGS, Removal(made.database, clock, TOLD), names(GROUPS), settings.kafka, clock, made.bucket,
         confirmed=made.services.erasures.confirmed,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""event → method of notify."""
+"""What notify's worker reads, and who handles it."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import (
@@ -11,55 +11,54 @@ from contracts.identity import (
     ProofRequested,
 )
 from contracts.signature import SignatureChanged
-from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
+from kit.groups import Group, on, on_raw
 from services.notify.requests import Requests
 
-GROUP = "notify.requests"
-TOPICS = [CodeRequested.TOPIC]
-# codes don't wait behind everything that identity ever told
-CERTIFICATES_GROUP = "notify.certificates"
-CERTIFICATES_TOPICS = [CertificateChanged.TOPIC]
-SCANS_GROUP = "notify.scans"
-SCANS_TOPICS = [AttachmentChanged.TOPIC]
-SIGNATURES_GROUP = "notify.signatures"
-SIGNATURES_TOPICS = [SignatureChanged.TOPIC]
-ERASURES_GROUP = "notify.erasures"
-ERASURES_TOPICS = [PractitionerErased.TOPIC]
+
+@dataclass(frozen=True)
+class Handlers:
+    """One method for each event: requests to send something, and changes that people are told of."""
+
+    requests: Requests
+    erasure: Erasure
+
+    async def send_code(self, event: CodeRequested | ProofRequested) -> None:
+        """A code to log in, or to prove something."""
+        await self.requests.code_requested(event)
+
+    async def follow_certificate(self, event: CertificateChanged) -> None:
+        """A phone was bound, or is bound no more."""
+        await self.requests.certificate_changed(event)
+
+    async def tell_of_erasure(self, event: ErasureRequested) -> None:
+        """Somebody asked for the person's erasure."""
+        await self.requests.erasure_requested(event)
+
+    async def follow_scan(self, event: AttachmentChanged) -> None:
+        """A scan was refused, or seen since."""
+        await self.requests.attachment_changed(event)
+
+    async def follow_signature(self, event: SignatureChanged) -> None:
+        """A signed sheet was refused, or seen since."""
+        await self.requests.signature_changed(event)
+
+    async def erase(self, event: Event) -> None:
+        """Somebody is to be erased."""
+        await self.erasure.handle(event)
 
 
-def handlers(requests: Requests) -> Mapping[str, Handler]:
-    """Requests to send something, and changes that people are told of."""
-
-    async def code_requested(event: Event) -> None:
-        await requests.code_requested(CodeRequested.model_validate_json(event.data))
-
-    async def proof_requested(event: Event) -> None:
-        await requests.code_requested(ProofRequested.model_validate_json(event.data))
-
-    async def certificate_changed(event: Event) -> None:
-        await requests.certificate_changed(CertificateChanged.model_validate_json(event.data))
-
-    async def erasure_requested(event: Event) -> None:
-        await requests.erasure_requested(ErasureRequested.model_validate_json(event.data))
-
-    async def attachment_changed(event: Event) -> None:
-        await requests.attachment_changed(AttachmentChanged.model_validate_json(event.data))
-
-    async def signature_changed(event: Event) -> None:
-        await requests.signature_changed(SignatureChanged.model_validate_json(event.data))
-
-    return {
-        CodeRequested.TYPE: code_requested,
-        ProofRequested.TYPE: proof_requested,
-        CertificateChanged.TYPE: certificate_changed,
-        ErasureRequested.TYPE: erasure_requested,
-        AttachmentChanged.TYPE: attachment_changed,
-        SignatureChanged.TYPE: signature_changed,
-    }
-
-
-def erasures(erasure: Erasure) -> Mapping[str, Handler]:
-    """Somebody is to be erased."""
-    return {PractitionerErased.TYPE: erasure.handle}
+GROUPS = (
+    Group(
+        "notify.requests",
+        on(CodeRequested, Handlers.send_code),
+        on(ProofRequested, Handlers.send_code),
+        on(ErasureRequested, Handlers.tell_of_erasure),
+    ),
+    # codes don't wait behind everything that identity ever told
+    Group("notify.certificates", on(CertificateChanged, Handlers.follow_certificate)),
+    Group("notify.scans", on(AttachmentChanged, Handlers.follow_scan)),
+    Group("notify.signatures", on(SignatureChanged, Handlers.follow_signature)),
+    Group("notify.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
+)

@@ -10,9 +10,9 @@ from kit import mongo, reseal, security
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.cache import RedisServer
 from kit.clock import SystemClock
-from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure, confirmed_over_http
+from kit.groups import consumers, names
 from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database, Projection
@@ -23,20 +23,7 @@ from kit.reseal import Sealed
 from kit.seal import Sealer
 from services.notify.api import Services, router
 from services.notify.breaker import Breaker
-from services.notify.consumers import (
-    CERTIFICATES_GROUP,
-    CERTIFICATES_TOPICS,
-    ERASURES_GROUP,
-    ERASURES_TOPICS,
-    GROUP,
-    SCANS_GROUP,
-    SCANS_TOPICS,
-    SIGNATURES_GROUP,
-    SIGNATURES_TOPICS,
-    TOPICS,
-    erasures,
-    handlers,
-)
+from services.notify.consumers import GROUPS, Handlers
 from services.notify.domain import State
 from services.notify.envelopes import Envelopes
 from services.notify.operators import Operator, Operators
@@ -118,25 +105,18 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         requests, sender = sending(settings, database)
-        groups = {
-            GROUP: TOPICS,
-            CERTIFICATES_GROUP: CERTIFICATES_TOPICS,
-            SCANS_GROUP: SCANS_TOPICS,
-            SIGNATURES_GROUP: SIGNATURES_TOPICS,
-        }
         removal = Removal(database, SystemClock(), TOLD)
         erasure = Erasure(
-            database, HOLDINGS, removal, [*groups, ERASURES_GROUP], settings.kafka, SystemClock(),
+            database, HOLDINGS, removal, names(GROUPS), settings.kafka, SystemClock(),
             confirmed=confirmed_over_http(settings.tokens.erased_url),
         )  # fmt: skip
-        table = erasure.guarded(handlers(requests))
-        consumers = [Consumer(*group, table, settings.kafka, settings.instance) for group in groups.items()]
-        eraser = Consumer(ERASURES_GROUP, ERASURES_TOPICS, erasures(erasure), settings.kafka, settings.instance)
+        handlers = Handlers(requests, erasure)
+        running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "sender": sender.keeps_up, "indexes": erasure.prepare,
         }  # fmt: skip
         purge = Purge(removal, [Outlived(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
-        yield Worker(publisher, [*consumers, eraser], checks, [sender.run, erasure.run, purge.run])
+        yield Worker(publisher, running, checks, [sender.run, erasure.run, purge.run])
 
 
 def sealed(settings: Settings) -> list[Sealed]:

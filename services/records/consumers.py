@@ -1,39 +1,39 @@
-"""event → method of records."""
+"""What records' worker reads, and who handles it."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import PractitionerChanged, PractitionerErased
-from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
+from kit.groups import Group, on, on_raw
 from services.records.service import RecordService
 from services.records.store import Records
 
-ATTACHMENTS, ATTACHMENT_TOPICS = "records.attachments", [AttachmentChanged.TOPIC]
-PEOPLE, PEOPLE_TOPICS = "records.practitioners", [PractitionerChanged.TOPIC]
-ERASURES, ERASURE_TOPICS = "records.erasures", [PractitionerErased.TOPIC]
+
+@dataclass(frozen=True)
+class Handlers:
+    """One method for each event."""
+
+    service: RecordService
+    records: Records
+    erasure: Erasure
+
+    async def follow_scan(self, event: AttachmentChanged) -> None:
+        """What became of the scan behind a record."""
+        await self.service.follow(event)
+
+    async def note_birth(self, event: PractitionerChanged) -> None:
+        """When somebody was born, as far as identity tells it."""
+        await self.records.note_practitioner(event.practitioner_id, event.version, event.birth_year)
+
+    async def erase(self, event: Event) -> None:
+        """Somebody is to be erased."""
+        await self.erasure.handle(event)
 
 
-def attachments(service: RecordService) -> Mapping[str, Handler]:
-    """What became of the scan behind a record."""
-
-    async def attachment_changed(event: Event) -> None:
-        await service.follow(AttachmentChanged.model_validate_json(event.data))
-
-    return {AttachmentChanged.TYPE: attachment_changed}
-
-
-def people(records: Records) -> Mapping[str, Handler]:
-    """When somebody was born, as far as identity tells it."""
-
-    async def practitioner_changed(event: Event) -> None:
-        told = PractitionerChanged.model_validate_json(event.data)
-        await records.note_practitioner(told.practitioner_id, told.version, told.birth_year)
-
-    return {PractitionerChanged.TYPE: practitioner_changed}
-
-
-def erasures(erasure: Erasure) -> Mapping[str, Handler]:
-    """Somebody is to be erased."""
-    return {PractitionerErased.TYPE: erasure.handle}
+GROUPS = (
+    Group("records.attachments", on(AttachmentChanged, Handlers.follow_scan)),
+    Group("records.practitioners", on(PractitionerChanged, Handlers.note_birth)),
+    Group("records.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
+)

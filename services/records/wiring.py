@@ -13,9 +13,9 @@ from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.cache import RedisServer
 from kit.clock import SystemClock
-from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure, confirmed_over_http
+from kit.groups import consumers, names
 from kit.health import Check
 from kit.http import create_app
 from kit.import_routes import ImportDoor, add_imports
@@ -30,8 +30,8 @@ from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.sweeper import Sweeper
 from kit.tabular import Tables
-from services.records import consumers
 from services.records.api import router
+from services.records.consumers import GROUPS, Handlers
 from services.records.imports import COLUMNS_BY_KIND, RecordImport
 from services.records.kinds import KINDS
 from services.records.people import SCOPE, People
@@ -84,18 +84,11 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         records, imports = Records(database), Imports(database)
         service = RecordService(records, Looks(database, clock, READERS), clock)
-        removal, groups = Removal(database, clock, TOLD), [consumers.ATTACHMENTS, consumers.PEOPLE, consumers.ERASURES]
+        removal = Removal(database, clock, TOLD)
         confirmed = confirmed_over_http(settings.tokens.erased_url)
-        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, confirmed=confirmed)
-        tables = {
-            (consumers.ATTACHMENTS, *consumers.ATTACHMENT_TOPICS): erasure.guarded(consumers.attachments(service)),
-            (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): erasure.guarded(consumers.people(records)),
-            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
-        }
-        running = [
-            Consumer(group, topics, table, settings.kafka, settings.instance)
-            for (group, *topics), table in tables.items()
-        ]
+        erasure = Erasure(database, HOLDINGS, removal, names(GROUPS), settings.kafka, clock, confirmed=confirmed)
+        handlers = Handlers(service, records, erasure)
+        running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         people = People(Neighbour("identity", http), OwnToken(http, TOKEN_PATH, settings.client, SCOPE))
         targets = {
             kind: RecordImport(KINDS[kind], records, people, clock, settings.sources) for kind in COLUMNS_BY_KIND

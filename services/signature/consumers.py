@@ -1,46 +1,45 @@
-"""event → method of signature."""
+"""What signature's worker reads, and who handles it."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from contracts.identity import PractitionerChanged, PractitionerErased
 from contracts.signature import SignatureChanged
-from kit.consumer import Handler
 from kit.erasure import Erasure
 from kit.events import Event
+from kit.groups import Group, on, on_raw
 from services.signature.checks import Checks
 from services.signature.forms import Outdating
 
-PEOPLE, PEOPLE_TOPICS = "signature.practitioners", [PractitionerChanged.TOPIC]
-# a check doesn't wait behind everything that identity ever told
-CHECKS, CHECK_TOPICS = "signature.check", [SignatureChanged.TOPIC]
-ERASURES, ERASURE_TOPICS = "signature.erasures", [PractitionerErased.TOPIC]
 
+@dataclass(frozen=True)
+class Handlers:
+    """One method for each event."""
 
-def people(outdating: Outdating) -> Mapping[str, Handler]:
-    """What identity says of people."""
+    outdating: Outdating
+    checks: Checks
+    erasure: Erasure
 
-    async def practitioner_changed(event: Event) -> None:
-        told = PractitionerChanged.model_validate_json(event.data)
-        await outdating.note_person(told.practitioner_id, told.version, told.changed)
+    async def note_person(self, event: PractitionerChanged) -> None:
+        """What identity says of people."""
+        await self.outdating.note_person(event.practitioner_id, event.version, event.changed)
 
-    return {PractitionerChanged.TYPE: practitioner_changed}
-
-
-def checks(made: Checks) -> Mapping[str, Handler]:
-    """What this service said itself: a sheet that came is checked, one that was judged settles those before it."""
-
-    async def signature_changed(event: Event) -> None:
-        told = SignatureChanged.model_validate_json(event.data)
-        if told.state == "checking":
-            await made.check(told.signature_id)
-        elif told.state == "replaced":
-            await made.remove_files(told.signature_id)
+    async def check(self, event: SignatureChanged) -> None:
+        """What this service said itself: a sheet that came is checked, one that was judged settles those before it."""
+        if event.state == "checking":
+            await self.checks.check(event.signature_id)
+        elif event.state == "replaced":
+            await self.checks.remove_files(event.signature_id)
         else:
-            await made.settle(told.practitioner_id)
+            await self.checks.settle(event.practitioner_id)
 
-    return {SignatureChanged.TYPE: signature_changed}
+    async def erase(self, event: Event) -> None:
+        """Somebody is to be erased."""
+        await self.erasure.handle(event)
 
 
-def erasures(erasure: Erasure) -> Mapping[str, Handler]:
-    """Somebody is to be erased."""
-    return {PractitionerErased.TYPE: erasure.handle}
+GROUPS = (
+    Group("signature.practitioners", on(PractitionerChanged, Handlers.note_person)),
+    # a check doesn't wait behind everything that identity ever told
+    Group("signature.check", on(SignatureChanged, Handlers.check)),
+    Group("signature.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
+)

@@ -13,9 +13,9 @@ from kit.access import Looks
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
-from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
 from kit.erasure import Erasure, confirmed_over_http
+from kit.groups import consumers, names
 from kit.health import Check
 from kit.http import create_app
 from kit.mongo import Database
@@ -30,9 +30,9 @@ from kit.seal import Sealer
 from kit.sealed_bucket import SealedBucket
 from kit.sheets import Sheets
 from kit.sweeper import Sweeper
-from services.signature import consumers
 from services.signature.api import Door, router
 from services.signature.checks import Checks
+from services.signature.consumers import GROUPS, Handlers
 from services.signature.domain import FOLDERS
 from services.signature.forms import FormService, Outdating
 from services.signature.people import KnownPeople
@@ -96,19 +96,12 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         clock = SystemClock()
         outdating = Outdating(Forms(database), KnownPeople(database), clock)
         removal = Removal(database, clock, TOLD)
-        groups = [consumers.PEOPLE, consumers.CHECKS, consumers.ERASURES]
         confirmed = confirmed_over_http(settings.tokens.erased_url)
-        erasure = Erasure(database, HOLDINGS, removal, groups, settings.kafka, clock, bucket, confirmed=confirmed)
-        checks = consumers.checks(_checks(settings, database, bucket, sandbox))
-        tables = {
-            (consumers.PEOPLE, *consumers.PEOPLE_TOPICS): erasure.guarded(consumers.people(outdating)),
-            (consumers.CHECKS, *consumers.CHECK_TOPICS): erasure.guarded(checks),
-            (consumers.ERASURES, *consumers.ERASURE_TOPICS): consumers.erasures(erasure),
-        }
-        running = [
-            Consumer(group, topics, table, settings.kafka, settings.instance)
-            for (group, *topics), table in tables.items()
-        ]
+        erasure = Erasure(
+            database, HOLDINGS, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
+        )
+        handlers = Handlers(outdating, _checks(settings, database, bucket, sandbox), erasure)
+        running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, Signatures(database).in_folders, bucket, clock)
         purge = Purge(removal, outlived(settings.retention, SIGNATURES, "replaced"), clock)
         ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}

@@ -11,8 +11,8 @@ from kit import mongo
 from kit.auth import TokenVerifier, jwks_over_http
 from kit.cache import RedisServer
 from kit.clock import Clock, SystemClock
-from kit.consumer import Consumer
 from kit.ended_sessions import EndedSessions
+from kit.groups import consumers
 from kit.health import Check
 from kit.http import create_app
 from kit.kafka import Reader
@@ -22,9 +22,9 @@ from kit.process import Api, Service, Worker
 from kit.request_limits import Allowance
 from kit.seal import Sealer
 from kit.shares import Shares
-from services.subscriptions import consumers
 from services.subscriptions.api import CHANGES, Services, router
 from services.subscriptions.calls import calls
+from services.subscriptions.consumers import GROUPS
 from services.subscriptions.deliverer import Deliverer, Files
 from services.subscriptions.dispatcher import Dispatcher
 from services.subscriptions.domain import Retries, Webhook
@@ -111,9 +111,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     ):
         shares = Shares(SHARES, settings.kafka, settings.instance, delivering.let_go)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "webhooks": delivering.check}
-        group, table = consumers.CLIENTS, consumers.clients(Clients(database))
-        listening = Consumer(group, consumers.CLIENT_TOPICS, table, settings.kafka, settings.instance)
-        yield Worker(None, [listening], checks, [shares.run, partial(delivering.run, shares.mine)])
+        running = consumers(GROUPS, Clients(database), None, settings.kafka, settings.instance)
+        yield Worker(None, running, checks, [shares.run, partial(delivering.run, shares.mine)])
 
 
 SERVICE = Service(NAME, Settings, api, worker)

@@ -158,7 +158,7 @@ async def test_a_person_goes_with_their_files_and_comes_back_by_no_event(
 
     erasure = erasure_of(things, group, clock, bucket)
     await erasure.prepare()
-    handler = erasure.guarded({"told": keep})["told"]
+    handler = erasure.unless_erased(keep)
     await erasure.erase("zhang")
     assert [each["_id"] async for each in things.database["things"].find({})] == [other.id]
     assert (await bucket.keys(f"scans/{mine.id}"), await bucket.keys(f"scans/{other.id}")) == (

@@ -85,4 +85,4 @@ async def test_the_page_says_who_may_see_what(
         assert answer.status_code < 500, (path, column, role, answer.text)
         away = answer.headers.get("location", "").split("?")[0] in ("/login", "/staff/login")
         rows[path][column, role] = "log in" if away else outcome(answer.status_code, found[request])
-    same_as_the_page("pages.md", "\n".join([HEAD, *table(COLUMNS, rows)]) + "\n")
+    same_as_the_page("security/pages.md", "\n".join([HEAD, *table(COLUMNS, rows)]) + "\n")

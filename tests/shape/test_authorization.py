@@ -47,4 +47,4 @@ async def test_the_page_says_who_may_call_what(
         answers[endpoint][attempt.column, attempt.name] = outcome(status, found[request])
     public = [each for each in await endpoints(gateway) if each not in guarded]
     rows = {f"{endpoint.method} {endpoint.path}": given for endpoint, given in answers.items()}
-    same_as_the_page("authorization.md", page(rows, public))
+    same_as_the_page("security/authorization.md", page(rows, public))

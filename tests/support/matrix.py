@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.events import Event
 
-FOLDER = Path("docs/security")
+FOLDER = Path("docs")
 DENIED = {"no_token", "forbidden", "foreign_object", "secret_wrong"}
 """Causes of the security event that a denied request leaves; any other answer is one that the caller has a right to."""
 ALLOWED = "✓"

@@ -1,0 +1,64 @@
+"""Consumer groups are declared once, in each service's table; topics, guard and the page about them follow from it."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts import EVENTS
+from contracts.identity import ClientChanged
+from kit.events import EventData
+from kit.groups import Group, on
+from kit.settings import KafkaSettings
+from kit.topics import read_file
+from tests.support.matrix import same_as_the_page
+
+ROOT = Path(__file__).parents[2]
+HEAD = """# Consumer groups
+
+Written and held by a test: `WRITE=1 make test a=tests/shape/test_groups.py`. The tables are `services/*/consumers.py`.
+Each group has two topics of its own, `<group>.dead` and `<group>.replay`: [0005](decisions/0005-dead-letters.md).
+
+| group | reads | events about erased people |
+|---|---|---|
+"""
+
+
+def declared() -> Iterator[Group[Any]]:
+    for path in sorted(ROOT.glob("services/*/consumers.py")):
+        yield from import_module(f"services.{path.parent.name}.consumers").GROUPS
+
+
+def line(group: Group[Any]) -> str:
+    types = ", ".join(f"`{name}`" for name in group.types)
+    return f"| `{group.name}` | {types} | {'handled' if group.for_erased else 'passed over'} |"
+
+
+def test_the_page_lists_every_group() -> None:
+    same_as_the_page("groups.md", HEAD + "\n".join(map(line, declared())) + "\n")
+
+
+def test_every_group_has_its_topics_and_no_topic_is_of_a_group_that_is_gone() -> None:
+    named = {topic.name for topic in read_file(ROOT / "deploy/topics.yaml")}
+    own = {name for name in named if name.endswith((".dead", ".replay"))}
+    assert {name for group in declared() for name in group.own_topics} == own
+    assert {topic for group in declared() for topic in group.topics} <= named
+
+
+def test_every_group_reads_events_that_somebody_publishes() -> None:
+    published = {contract.TYPE for contract in EVENTS}
+    assert all(set(group.types) <= published for group in declared())
+
+
+async def passed_on(_: list[EventData], event: EventData) -> None:
+    raise AssertionError(event)
+
+
+def test_a_group_without_a_guard_must_say_that_it_is_for_erased_people_too() -> None:
+    settings = KafkaSettings(servers="127.0.0.1:1")
+    with pytest.raises(ValueError, match="needs a guard"):
+        Group("things.people", on(ClientChanged, passed_on)).consumer([], None, settings, "0")
+    open_to_all = Group("things.people", on(ClientChanged, passed_on), for_erased=True)
+    assert open_to_all.consumer([], None, settings, "0").group == "things.people"
