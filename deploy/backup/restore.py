@@ -19,7 +19,7 @@ from kit.ids import is_id
 from kit.kafka import Partition
 from kit.mongo import Database, Fields
 from kit.removal import TOMBSTONES
-from services.identity.consumers import ACCESS_TOPICS, ACCESSES
+from services.identity.consumers import ACCESSES
 from services.identity.person_entities import ErasureRequest, erasure_id
 from services.identity.store import ERASURES
 
@@ -73,8 +73,8 @@ async def _begin_anew(settings: Settings) -> None:
         async with kafka.admin(settings.kafka) as admin:
             count, _ = await admin.position(group)
         await _move(settings, group, {Partition(group, 0): (count, "")})
-    looks = {Partition(topic, number) for topic in ACCESS_TOPICS for number in range(settings.kafka.partitions)}
-    await _move(settings, ACCESSES, dict.fromkeys(looks, (0, "")))
+    looks = {Partition(topic, number) for topic in ACCESSES.topics for number in range(settings.kafka.partitions)}
+    await _move(settings, ACCESSES.name, dict.fromkeys(looks, (0, "")))
 
 
 async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:

@@ -37,8 +37,9 @@ class Handlers:
         await self.erasure.handle(event)
 
 
+ACCESSES = Group("identity.access", *(on(look, Handlers.note_look) for look in LOOKS))
 GROUPS = (
     Group("identity.delivery", on(MessageChanged, Handlers.note_delivery)),
-    Group("identity.access", *(on(look, Handlers.note_look) for look in LOOKS)),
+    ACCESSES,
     Group("identity.erasures", on_raw(identity.PractitionerErased, Handlers.erase), for_erased=True),
 )
