@@ -6,6 +6,7 @@ reads an answer that is sent in pieces must take each of them. A request whose c
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ from kit.settings import HttpSettings
 T = TypeVar("T")
 logger = log.get(__name__)
 UNKNOWN_SIZE = -1
+LINGER_SECONDS, QUIET_SECONDS = 5, 0.5
+"""How long the rest of a body is read when the answer comes before its end: at most, and while nothing arrives."""
 CAUSES = ("busy", "slow_body", "slow_answer", "slow_reader", "spool")
 
 
@@ -93,7 +96,7 @@ class _Exchange:
     def __init__(self, limits: RequestLimits, seconds: float, arrived: bool, receive: Receive, send: Send) -> None:
         self._limits, self._seconds, self._receive, self._send = limits, seconds, receive, send
         self._arrived = arrived
-        self._answered = False
+        self._begun = self._answered = False
         self._cause, self._pending = "slow_answer", 0
 
     async def run(self, app: ASGIApp, scope: Scope) -> AppError | None:
@@ -115,6 +118,7 @@ class _Exchange:
         """Who sends at the least rate has always `seconds` left; who is slower uses them up."""
         if self._arrived:  # and somebody listens for the end of the connection
             return await self._receive()
+        self._begun = True
         self._cause = "slow_body"
         message = await self._limits.waited(self._receive())
         self._cause = "slow_answer"
@@ -129,6 +133,8 @@ class _Exchange:
 
     async def _answer(self, message: Message) -> None:
         """A further piece is sent when the one before has been read; an answer in one piece is not waited for."""
+        if self._begun and not self._arrived and not self._answered:
+            await self._linger()
         self._answered, more = True, message.get("more_body", False)
         if more or self._pending:
             self._move(self._now() + self._seconds + self._pending / self._limits.least_rate)
@@ -139,6 +145,19 @@ class _Exchange:
         else:
             await self._send(message)
         self._pending = len(message.get("body", b"")) if more else 0
+
+    async def _linger(self) -> None:
+        """Pass over what the client is sending before it is answered.
+
+        The gateway closes a connection with an answer that comes before the end of the body, and a client that is
+        sending at that moment is told of a broken connection instead of the answer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._arrived:
+                    async with asyncio.timeout(QUIET_SECONDS):
+                        await self._body()
+        self._cause = "slow_answer"
 
     def _move(self, until: float) -> None:
         if not self._timer.expired():

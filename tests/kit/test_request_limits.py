@@ -9,10 +9,11 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from kit import errors
 from kit.http import new_app
-from kit.request_limits import Allowance
+from kit.request_limits import Allowance, RequestLimits
 from kit.settings import HttpSettings, ProcessSettings, RedisSettings
 from tests.support.processes import free_port
 
@@ -176,3 +177,33 @@ async def test_there_is_an_end_to_those_who_are_waited_for_too() -> None:
         await asyncio.sleep(0.05)
         await two.send(get(b"/fine"))
         assert (await two.answer()).startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize("pieces", [10, None])
+async def test_who_is_still_sending_is_answered_when_all_has_come_or_nothing_more_does(pieces: int | None) -> None:
+    """Before, the gateway would close the connection under their hands, and they would never see the answer."""
+    taken, told = 0, list[Message]()
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await Response("too large", 413)(scope, receive, send)
+
+    async def receive() -> Message:
+        nonlocal taken
+        if taken == 3 and pieces is None:
+            await asyncio.Event().wait()
+        taken += 1
+        return {"type": "http.request", "body": bytes(PIECE), "more_body": taken != pieces}
+
+    async def send(message: Message) -> None:
+        assert taken == (pieces or 3)
+        told.append(message)
+
+    http = HttpSettings(port=1, least_bytes_per_second=RATE)
+    limits = RequestLimits(refuse, http, lambda _: Allowance(PIECE, 10), lambda _, error: never(error))
+    await limits({"type": "http", "path": "/", "headers": [(b"transfer-encoding", b"chunked")]}, receive, send)
+    assert told[0]["status"] == 413
+
+
+async def never(error: errors.AppError) -> Response:
+    raise error
