@@ -11,6 +11,7 @@ from kit import publisher
 from kit.auth import TokenIssuer
 from tests.support.people import Person
 from tests.support.processes import Processes
+from tests.support.scale import LONG
 from tests.support.stack import RunningStack
 from tests.support.things import Things, own_things
 from tests.support.tokens import stack_issuer
@@ -21,6 +22,15 @@ pytest_plugins = [
     "tests.support.staffing",
     "tests.support.prometheus",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What goes through all that the stack holds comes first, while it holds little: each other test leaves more.
+
+    The long tests keep it where it stands, among what the others left.
+    """
+    if not LONG:
+        items.sort(key=lambda item: item.get_closest_marker("all_data") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -46,6 +46,7 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
+log.cleaner.backoff.ms=1000
 num.network.threads=2
 num.io.threads=4
 """

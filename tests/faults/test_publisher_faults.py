@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
@@ -78,6 +79,7 @@ async def leader_after(pause: float, urls: list[str]) -> str:
     return await leader_of(urls)
 
 
+@pytest.mark.all_data
 async def test_a_lost_position_is_made_up_for_by_a_snapshot(run: Run) -> None:
     async with run.load(100):
         for text in ("", "not a position", '{"token": {"_data": "8200000001000000012B0229296E04"}}'):

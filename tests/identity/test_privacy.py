@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import orjson
+import pytest
 from minio import Minio
 from redis.asyncio import Redis
 
@@ -79,6 +80,7 @@ async def everywhere(stack: RunningStack, redis: "Redis") -> list[tuple[str, str
     return texts + await asyncio.to_thread(in_bucket, stack)
 
 
+@pytest.mark.all_data
 async def test_what_is_known_of_people_stands_nowhere_in_plain(
     stack: RunningStack, window: Window, login_page: LoginPage, redis: "Redis"
 ) -> None:

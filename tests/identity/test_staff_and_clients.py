@@ -1,6 +1,6 @@
 """Staff log in with two factors, API clients with a secret; both learn nothing from a refusal."""
 
-import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -10,6 +10,8 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from deploy.local.stackfile import CLIENT_SCOPES
+from kit.clock import ManualClock
+from tests.support.doors import identity
 from tests.support.names import own_name
 from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack
@@ -88,17 +90,20 @@ async def test_every_refusal_of_staff_looks_the_same(operator: Staff) -> None:
     assert len({answer.content for answer in answers}) == 1
 
 
-async def test_guessing_at_one_account_is_slowed_down(gateway: httpx2.AsyncClient) -> None:
+async def test_guessing_at_one_account_is_slowed_down(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"username": own_name("nobody"), "password": "guess", "totp": "000000"}
-    tries, waits = 0, list[int]()
-    while len(waits) < 3:
-        answer = await gateway.post("/api/identity/staff/sessions", json=body)
-        if answer.status_code == 429:
-            waits.append(told_to_wait(answer))
-            await asyncio.sleep(waits[-1])
-        else:
-            problem(answer, 401, "login_failed")
-            tries += 1
+    tries, waits, clock = 0, list[int](), ManualClock()
+    async with identity(stack, monkeypatch, clock) as http:
+        while len(waits) < 3:
+            answer = await http.post("/api/identity/staff/sessions", json=body)
+            if answer.status_code == 429:
+                waits.append(told_to_wait(answer))
+                clock.advance(timedelta(seconds=waits[-1] - 0.5))
+                assert told_to_wait(await http.post("/api/identity/staff/sessions", json=body)) == 1
+                clock.advance(timedelta(seconds=0.6))
+            else:
+                problem(answer, 401, "login_failed")
+                tries += 1
     assert tries == 5
     assert waits == sorted(waits)
     assert waits[-1] >= 3 * waits[0]

@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import httpx2
 
 from deploy.local.people import random_card
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
+from tests.support.scale import LONG
 
 SERVICES = ("identity", "records", "notify", "attachments", "signature", "subscriptions")
 MARK = "q7planted7q"  # in what is sent: no answer may repeat it
@@ -59,6 +61,7 @@ class Endpoint:
     path: str
     operation: str
     takes_body: bool
+    queries: frozenset[str] = frozenset()
 
     @property
     def holes(self) -> list[str]:
@@ -91,7 +94,8 @@ async def endpoints(gateway: httpx2.AsyncClient) -> list[Endpoint]:
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
                 takes_body = "requestBody" in operation
-                found.append(Endpoint(method.upper(), path, operation["operationId"], takes_body))
+                queries = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+                found.append(Endpoint(method.upper(), path, operation["operationId"], takes_body, frozenset(queries)))
     return found
 
 
@@ -173,15 +177,24 @@ ODD_IDS = [
 ]  # fmt: skip
 
 
+def odd_queries(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    """Each odd value under each name that the call knows; other names take turns with the values, call by call."""
+    turn = crc32(endpoint.operation.encode())
+    for name in ("cursor", "limit", "kind", "state", "scale", "purpose", "after", "since", MARK):
+        values = ("%00", "%ff", "x" * 3_000, "%7B%22$ne%22%3A1%7D", "1&" + name + "=2", "-1", "NaN")
+        for value in values if LONG or name in endpoint.queries else (values[turn % len(values)],):
+            yield name, value
+        turn += 1
+
+
 def path_attacks(endpoint: Endpoint) -> Iterator[Attack]:
     content = json.dumps(endpoint.sample).encode() if endpoint.sample else None
     headers = {"Content-Type": JSON} if content else {}
     for odd in ODD_IDS if endpoint.holes else ():
         yield Attack(endpoint, f"id {odd[:40]}", endpoint.filled(odd), content, headers)
-    for odd in ("cursor", "limit", "kind", "state", "scale", "purpose", "after", "since", MARK):
-        for value in ("%00", "%ff", "x" * 3_000, "%7B%22$ne%22%3A1%7D", "1&" + odd + "=2", "-1", "NaN"):
-            path = f"{endpoint.filled()}?{odd}={value}"
-            yield Attack(endpoint, f"query {odd}={value[:20]}", path, content, headers, refused=False)
+    for name, value in odd_queries(endpoint):
+        path = f"{endpoint.filled()}?{name}={value}"
+        yield Attack(endpoint, f"query {name}={value[:20]}", path, content, headers, refused=False)
 
 
 def header_attacks(endpoint: Endpoint) -> Iterator[Attack]:

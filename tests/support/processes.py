@@ -42,13 +42,13 @@ class Processes:
         return pid
 
     @asynccontextmanager
-    async def down(self, program: str) -> AsyncIterator[None]:
-        """Stopped by the supervisor, and started again afterwards."""
-        await asyncio.to_thread(self.stack.supervisor.stop, program)
+    async def down(self, *programs: str) -> AsyncIterator[None]:
+        """Stopped by the supervisor, side by side, and started again afterwards."""
+        await asyncio.to_thread(self.stack.supervisor.stop, *programs)
         try:
             yield
         finally:
-            await asyncio.to_thread(self.stack.supervisor.start, program)
+            await asyncio.to_thread(self.stack.supervisor.start, *programs)
 
     async def ready(self, url: str, within: float = 40) -> float:
         """Wait until a process says that it is ready. Returns how long that took."""

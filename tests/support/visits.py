@@ -79,11 +79,14 @@ class Staff:
         return await self.http.post("/api/identity/staff/sessions", json=body | changes)
 
     async def log_in(self) -> None:
-        """A TOTP code works once: one that is used up is waited out."""
+        """A TOTP code works once: when the current one is used up the next one is taken, then a new one waited for."""
 
         async def tokens() -> dict[str, Any]:
-            response = await self.try_to_log_in()
-            return dict(response.json()) if response.status_code == 201 else {}
+            for code in (self.code(), self.next_code()):
+                response = await self.try_to_log_in(totp=code)
+                if response.status_code == 201:
+                    return dict(response.json())
+            return {}
 
         self.tokens = await eventually(tokens, 75, f"{self.login['username']} logs in", pause=7)
         self._since = time.monotonic()
