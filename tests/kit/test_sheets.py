@@ -39,7 +39,7 @@ def off(signed: bytes, cut: bytes) -> float:
     """How far nearly all of the cut's ink is from where it was written, as a share of the box's height."""
     box, (height, width) = A4.cut, opened(cut).shape[:2]
     top, left = round(box.top * PER_MM), round(box.left * PER_MM)
-    written = opened(signed).min(axis=2)[top : top + height, left : left + width] < 200
+    written = opened(signed)[top : top + height, left : left + width].min(axis=2) < 200
     away = cv2.distanceTransform((~written).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return float(np.percentile(away[opened(cut)[:, :, 3] > 100], 98) / height)
 

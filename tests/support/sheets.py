@@ -90,10 +90,14 @@ def sign(page: bytes, rng: Random, pen: Pen = "blue", layout: Layout = A4, withi
         for start, end in pairwise(stroke):
             pressure = width * rng.uniform(0.75, 1.1) * per_mm
             _line(wet, start, end, per_mm, max(1, round(pressure)))
-    cover = (cv2.GaussianBlur(wet, None, 0.05 * per_mm) / 255 * (1 - through))[:, :, None].astype(np.float32)
+    blurred = cv2.GaussianBlur(wet, None, 0.05 * per_mm)
+    left, top, across, down = cv2.boundingRect(blurred)
+    written = picture[top : top + down, left : left + across]  # the rest stays as it is, and is most of the page
+    cover = (blurred[top : top + down, left : left + across] / 255 * (1 - through))[:, :, None].astype(np.float32)
     if pen == "pencil":
-        cover *= _noise(rng, picture.shape, 1, 0.25)
-    return png(np.rint(picture * (1 - cover) + np.array(ink) * cover).clip(0, 255).astype(np.uint8))
+        cover *= _noise(rng, written.shape, 1, 0.25)
+    written[:] = np.rint(written * (1 - cover) + np.array(ink, np.float32) * cover).clip(0, 255)
+    return png(picture)
 
 
 def _line(wet: Pixels, start: Sequence[float], end: Sequence[float], per_mm: float, thick: int) -> None:
@@ -230,9 +234,8 @@ def _desk(rng: Random, size: tuple[int, int]) -> Pixels:
     colour = np.array(rng.choice(DESKS), np.float32)
     cells = rng.choice(((2, 2), (60, 60), (8, 120), (200, 200)))
     rough = np.random.default_rng(rng.getrandbits(32)).uniform(0.55, 1.4, (*cells, 1)).astype(np.float32)
-    return np.rint((cv2.resize(rough, size, interpolation=cv2.INTER_LINEAR)[:, :, None] * colour).clip(0, 255)).astype(
-        np.uint8
-    )
+    cells_of_desk = np.rint((rough * colour).clip(0, 255)).astype(np.uint8)
+    return cv2.resize(cells_of_desk, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _laid(paper: Pixels, desk: Pixels, place: Map, layout: Layout) -> Pixels:
