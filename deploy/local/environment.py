@@ -166,7 +166,7 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
         "ALIYUN__TEMPLATES": json.dumps(ALIYUN_IDS),
         "ALIYUN__RECEIPTS_TOKEN": secrets.sms_receipts_tokens["aliyun"],
         "RECEIPTS__POLL_SECONDS": "3",
-        "NOTICES__WAIT_SECONDS": "10",
+        "NOTICES__WAIT_SECONDS": "6",
     }
 
 

@@ -21,7 +21,7 @@ from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.scans import scan
 
-HOSTILE, GOOD, BLANK, AT_ONCE = scaled(2_050, 100), scaled(170, 34), scaled(160, 24), 6
+HOSTILE, GOOD, BLANK, AT_ONCE = scaled(2_050, 100), scaled(170, 17), scaled(160, 16), 6
 SHARED = ("attachments-api", "attachments-worker", "records-api", "records-worker", "s3")
 MOST_BYTES = 512 * 1024 * 1024
 # what a picture is made of: begin, JFIF, tables, frame, scan, end

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import httpx2
 import psutil
@@ -27,7 +28,7 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.faults
-UPLOADS, WORKER_KILLS, S3_KILLS = scaled(200, 40), scaled(10, 3), scaled(3, 2)
+UPLOADS, WORKER_KILLS, S3_KILLS = scaled(200, 25), scaled(10, 2), scaled(3, 2)
 BETWEEN_SECONDS = 0.2  # uploads
 BUSY_SECONDS = 1.0  # of a processor: more than a sandbox needs to start, less than the slow file takes
 LONG_SECONDS = 60
@@ -114,16 +115,20 @@ async def test_an_s3_that_is_killed_again_and_again_loses_no_file_that_was_ackno
 
 
 async def test_an_s3_that_hangs_is_told_of_soon_and_leaves_no_document(
-    uploader: Uploader, processes: Processes, bucket: Bucket
+    uploader: Uploader, processes: Processes, issuer: TokenIssuer, tmp_path: Path
 ) -> None:
-    record_id = await uploader.record()
+    record_id, patience = await uploader.record(), {"BLOBS__READ_SECONDS": "2", "BLOBS__CALL_SECONDS": "3"}
     server = psutil.Process(await processes.pid("s3"))
-    server.suspend()
-    try:
-        async with asyncio.timeout(15):
-            problem(await uploader.send(record_id, scan(72)), 503, "unavailable")
-    finally:
-        server.resume()
+    async with (
+        processes.standby("attachments-api", "hangs", tmp_path / "api.log", **patience) as api,
+        httpx2.AsyncClient(base_url=api.api, timeout=20) as http,
+    ):
+        server.suspend()
+        try:
+            async with asyncio.timeout(6):
+                problem(await Uploader(Person(http, issuer, uploader.id)).send(record_id, scan(72)), 503, "unavailable")
+        finally:
+            server.resume()
     problem(await uploader.look(record_id), 404, "not_found")
     await eventually(lambda: taken(uploader, record_id), 20, "S3 answers again", pause=0.3)
     assert (await uploader.verdict(record_id))["state"] == "accepted"

@@ -16,7 +16,7 @@ from tests.support.visits import LOGIN_CODES, Citizen, LoginPage, Window
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.faults
-PEOPLE, PER_SECOND, KILLS = scaled(200, 60), 5, scaled(5, 2)
+PEOPLE, PER_SECOND, KILLS = scaled(200, 40), 5, scaled(5, 1)
 PROGRAMS = ("identity-api", "identity-worker", "notify-api", "notify-worker")
 
 

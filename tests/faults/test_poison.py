@@ -16,6 +16,7 @@ from kit.errors import TooManyDeadLetters, Unavailable
 from kit.events import Event, NewEvent, Outgoing, encode
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
+from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.topics import own_topics
 from tests.support.waiting import eventually
@@ -189,7 +190,7 @@ async def test_while_the_world_is_away_nothing_is_buried_and_then_it_goes_on(sta
         handled.away.set()
         running = asyncio.create_task(group.consumer(handled).run())
         await group.write(records)
-        await asyncio.sleep(8)  # four sessions of the group: it must stay a member meanwhile
+        await asyncio.sleep(scaled(8, 5))  # more than two sessions of the group: it must stay a member meanwhile
         assert not running.done()
         assert handled.seen == []
         handled.away.clear()
