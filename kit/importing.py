@@ -16,7 +16,7 @@ from kit.seal import CannotOpen
 from kit.tabular import LOST_DIGITS, Row, read_rows
 
 BATCH = 500
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.3
 TRIES = 5
 LOST = RowError(
     "", "digits_lost", "该单元格是数字格式且超过15位，末尾数字已丢失，请将整列设为文本格式后重新填写完整号码"
