@@ -26,7 +26,7 @@ BATCH = 500
 CONCURRENCY = 32
 POLL_MS = 1_000
 BUSY_POLL_MS = 20  # a partition whose batch is done meanwhile waits this long at most
-COMMIT_SECONDS = 0.05  # what all partitions got done meanwhile is one commit: with one a batch they cost more than it
+COMMIT_SECONDS = 0.25  # what all partitions got done meanwhile is one commit: with one a batch they cost more than it
 UNEXPECTED_TRIES = 3
 MEASURE_SECONDS = 2.0
 
@@ -125,10 +125,15 @@ class Consumer:
             free = self._member.assignment() - self._busy.keys()
         if not free:
             self._pause_all()  # a paused member that polls keeps its partitions, a silent one loses them
-        for partition, records in (
-            await self._member.poll(free, BUSY_POLL_MS if self._busy or self._done else POLL_MS, BATCH)
-        ).items():
+        for partition, records in (await self._member.poll(free, self._poll_ms(), BATCH)).items():
             self._busy[partition] = asyncio.create_task(self._handle_batch(partition, records))
+
+    def _poll_ms(self) -> int:
+        """How long to wait for records: until something else may have to be done."""
+        if self._busy:
+            return BUSY_POLL_MS
+        until_commit = self._committed + COMMIT_SECONDS - time.monotonic()
+        return max(1, min(POLL_MS, round(until_commit * 1000))) if self._done else POLL_MS
 
     async def _commit(self) -> None:
         done, self._committed = dict(self._done), time.monotonic()

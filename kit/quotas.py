@@ -34,32 +34,30 @@ class QuotaSettings(BaseModel):
 class Quotas:
     """Counts what practitioners and staff do, each by themselves. API clients have no quotas: they work for many.
 
-    A hundredth of the smallest rule is counted in Redis at once and then used up here: most calls need no Redis. So
-    somebody may be refused so much earlier, for each process. Without Redis nothing is counted, everything is allowed.
+    A hundredth of each rule is counted in Redis at once and then used up here: most calls need no Redis. So somebody
+    may be refused so much earlier, for each process. Without Redis nothing is counted, everything is allowed.
     """
 
     def __init__(self, limits: RateLimits, settings: QuotaSettings) -> None:
         names = [name for name in SENTENCES if settings.rules(name)]
         self._limits, self._rules = limits, {name: settings.rules(name) for name in names}
-        self._leases: dict[tuple[str, str], int] = {}
+        self._leases: dict[tuple[str, str, int], int] = {}
         security.begin(*(f"limit_{name}" for name in names), outcome="throttled")
 
     async def admit(self, quota: str, kind: str, subject: str) -> None:
         """Count one of `quota` for this caller. Raises 429."""
         if kind == "client":
             return
-        key = (quota, f"{kind}:{subject}")
-        if not self._leases.get(key):
-            self._leases[key] = await self._lease(*key)
-        self._leases[key] -= 1
-        if len(self._leases) > MOST_LEASES:
+        for rule in self._rules[quota]:
+            key = (quota, f"{kind}:{subject}", rule.seconds)
+            self._leases[key] = (self._leases.get(key) or await self._lease(quota, f"{kind}:{subject}", rule)) - 1
+        while len(self._leases) > MOST_LEASES:
             del self._leases[next(iter(self._leases))]
 
-    async def _lease(self, quota: str, caller: str) -> int:
-        rules = self._rules[quota]
-        leased = max(1, int(min(rule.amount for rule in rules) * LEASED))
+    async def _lease(self, quota: str, caller: str, rule: Rule) -> int:
+        leased = max(1, int(rule.amount * LEASED))
         try:
-            await self._limits.hit(rules, quota, caller, sentence=SENTENCES[quota], cost=leased)
+            await self._limits.hit([rule], quota, caller, sentence=SENTENCES[quota], cost=leased)
         except Unavailable:
             logger.warning("not counted against a quota", quota=quota)
         return leased
