@@ -8,7 +8,7 @@ from bench.processes import Answer, answer
 from bench.publishing import BenchChanged
 from bench.samples import documents
 from bench.stack import Stack
-from kit.consumer import CONCURRENCY, Consumer
+from kit.consumer import Consumer, ConsumerPolicy
 from kit.events import Event
 from kit.mongo import Database, Projection
 from kit.process import tune
@@ -64,7 +64,7 @@ async def _consume(stack: Stack, database: Database, group: str, enough: Enough)
 async def _upsert(database: Database, name: str, count: int, enough: Enough) -> None:
     names = ("practitioner_id", "kind", "state", "data")
     made = iter([(each["_id"], {name: each[name] for name in names}) for each in documents(count)])
-    await asyncio.gather(*(_upserts(database, name, made, enough) for _ in range(CONCURRENCY)))
+    await asyncio.gather(*(_upserts(database, name, made, enough) for _ in range(ConsumerPolicy().concurrency)))
 
 
 async def _upserts(

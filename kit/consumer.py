@@ -22,37 +22,54 @@ from kit.settings import KafkaSettings
 Handler = Callable[[Event], Awaitable[None]]
 """Handles one event, idempotently. Raises `Unavailable` (try again), `Reject` or a pydantic error (dead letter)."""
 
-BATCH = 500
-CONCURRENCY = 32
-POLL_MS = 1_000
-BUSY_POLL_MS = 20  # a partition whose batch is done meanwhile waits this long at most
-COMMIT_SECONDS = 0.25  # what all partitions got done meanwhile is one commit: with one a batch they cost more than it
-UNEXPECTED_TRIES = 3
-MEASURE_SECONDS = 2.0
-
 P = ParamSpec("P")
 logger = log.get(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class DeadLetterLimit:
-    """Stops after `in_a_row`, or when more than `share` of the last `window` events died."""
+    """A consumer stops after `in_a_row`, or when more than `share` of the last `window` events died."""
 
     in_a_row: int = 20
     share: float = 0.05
     window: int = 1_000
-    _last: deque[bool] = field(default_factory=deque)
-    _row: int = 0
+
+
+@dataclass(frozen=True)
+class ConsumerPolicy:
+    """How a consumer works.
+
+    `batch`: records of a partition at a time; `concurrency`: keys handled at once, over all partitions; `busy_poll_ms`:
+    how long a partition whose batch is done meanwhile waits at most; `commit_seconds`: what all partitions got done
+    meanwhile is one commit, for with one a batch they cost more than it; `unexpected_tries`: of an event whose handler
+    raises what it should not; `measure_seconds`: between two looks at the lag.
+    """
+
+    batch: int = 500
+    concurrency: int = 32
+    poll_ms: int = 1_000
+    busy_poll_ms: int = 20
+    commit_seconds: float = 0.25
+    unexpected_tries: int = 3
+    measure_seconds: float = 2.0
+    dead_letters: DeadLetterLimit = DeadLetterLimit()
+
+
+@dataclass
+class _DeadLetterCount:
+    limit: DeadLetterLimit
+    last: deque[bool] = field(default_factory=deque)
+    row: int = 0
 
     def note(self, died: list[bool]) -> None:
         """Count a batch in the order of its offsets. Raises `TooManyDeadLetters`."""
         for one in died:
-            self._row = self._row + 1 if one else 0
-            self._last.append(one)
-            if len(self._last) > self.window:
-                self._last.popleft()
-            if one and (self._row >= self.in_a_row or sum(self._last) > self.share * self.window):
-                raise TooManyDeadLetters(f"{self._row} in a row, {sum(self._last)} of the last {self.window}")
+            self.row = self.row + 1 if one else 0
+            self.last.append(one)
+            if len(self.last) > self.limit.window:
+                self.last.popleft()
+            if one and (self.row >= self.limit.in_a_row or sum(self.last) > self.limit.share * self.limit.window):
+                raise TooManyDeadLetters(f"{self.row} in a row, {sum(self.last)} of the last {self.limit.window}")
 
 
 class Consumer:
@@ -65,17 +82,17 @@ class Consumer:
         handlers: Mapping[str, Handler],
         settings: KafkaSettings,
         instance: str,
-        limit: DeadLetterLimit | None = None,
+        policy: ConsumerPolicy = ConsumerPolicy(),
     ) -> None:
         self.group = self._group = group
         self._topics, self._handlers = [*topics, replay_topic(group)], handlers
-        self._settings, self._limit = settings, limit or DeadLetterLimit()
-        self._instance = instance
+        self._settings, self._instance, self._policy = settings, instance, policy
+        self._died = _DeadLetterCount(policy.dead_letters)
         self._busy: dict[Partition, asyncio.Task[None]] = {}
         self._done: dict[Partition, int] = {}  # and not committed yet: the next offset
         self._committed = 0.0
         self._paused: set[Partition] = set()
-        self._room = asyncio.Semaphore(CONCURRENCY)
+        self._room = asyncio.Semaphore(policy.concurrency)
         self._letters_end = -1
         self.standstill = Standstill(f"group {group}", settings.stall_seconds)
         metrics.consumer_stopped.labels(group).set(0)
@@ -116,7 +133,7 @@ class Consumer:
 
     async def _step(self) -> None:
         await self._collect()
-        if time.monotonic() - self._committed > COMMIT_SECONDS:
+        if time.monotonic() - self._committed > self._policy.commit_seconds:
             await self._commit()
         free = self._member.assignment() - self._busy.keys()
         if not free and self._busy:
@@ -125,15 +142,16 @@ class Consumer:
             free = self._member.assignment() - self._busy.keys()
         if not free:
             self._pause_all()  # a paused member that polls keeps its partitions, a silent one loses them
-        for partition, records in (await self._member.poll(free, self._poll_ms(), BATCH)).items():
+        for partition, records in (await self._member.poll(free, self._poll_ms(), self._policy.batch)).items():
             self._busy[partition] = asyncio.create_task(self._handle_batch(partition, records))
 
     def _poll_ms(self) -> int:
         """How long to wait for records: until something else may have to be done."""
         if self._busy:
-            return BUSY_POLL_MS
-        until_commit = self._committed + COMMIT_SECONDS - time.monotonic()
-        return max(1, min(POLL_MS, round(until_commit * 1000))) if self._done else POLL_MS
+            return self._policy.busy_poll_ms
+        until_commit = self._committed + self._policy.commit_seconds - time.monotonic()
+        most = self._policy.poll_ms
+        return max(1, min(most, round(until_commit * 1000))) if self._done else most
 
     async def _commit(self) -> None:
         done, self._committed = dict(self._done), time.monotonic()
@@ -171,7 +189,7 @@ class Consumer:
                 runs = [group.create_task(self._handle_run(run, causes)) for run in by_key.values()]
         for each in runs:
             each.result()  # one that a library cancelled is not done, and the group keeps silent about it
-        self._limit.note([record.offset in causes for record in records])
+        self._died.note([record.offset in causes for record in records])
         for record in records:
             if record.offset in causes:
                 await self._bury(record, causes[record.offset])
@@ -197,7 +215,7 @@ class Consumer:
 
     async def _until_handled(self, handler: Handler, event: Event) -> None:
         """The first try stands by itself: the machinery of trying again costs more than most handlers."""
-        patience = _Patience(self._group)
+        patience = _Patience(self._group, self._policy.unexpected_tries)
         try:
             await handler(event)
         except Exception as error:
@@ -229,7 +247,7 @@ class Consumer:
             except Exception as error:
                 logger.warning("lag not measured", group=self._group, error=repr(error.__cause__ or error))
                 await self._note_unmeasured()
-            await asyncio.sleep(MEASURE_SECONDS)
+            await asyncio.sleep(self._policy.measure_seconds)
 
     async def _measure(self) -> None:
         lags = await self._member.lags()
@@ -263,9 +281,10 @@ async def _patiently(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs
 
 @dataclass
 class _Patience:
-    """What is tried again: an error of the world always, one of the message never, an unexpected one three times."""
+    """What is tried again: an error of the world always, one of the message never, an unexpected one so many times."""
 
     group: str
+    unexpected_tries: int
     tries: int = 0
 
     def __call__(self, error: BaseException) -> bool:
@@ -275,7 +294,7 @@ class _Patience:
             metrics.consumer_retries.labels(self.group).inc()
             return True
         self.tries += 1
-        return not isinstance(error, Reject | ValidationError) and self.tries < UNEXPECTED_TRIES
+        return not isinstance(error, Reject | ValidationError) and self.tries < self.unexpected_tries
 
 
 def describe(error: Exception) -> str:

@@ -25,10 +25,6 @@ from kit.removal import Removal
 from kit.settings import KafkaSettings
 
 ERASED = "erased"
-AGAIN = (timedelta(minutes=15), timedelta(days=1))
-"""When all is looked through again: behind every request and token that was under way; and when the topics' segments
-have been rolled since (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition."""
-PAUSE_SECONDS = 30.0
 ASK_SECONDS = 5
 NOT_CONFIRMED = "not_confirmed"
 Confirmed = Callable[[str], Awaitable[bool]]
@@ -73,14 +69,27 @@ class Holding:
     files: Callable[[Fields], Sequence[str]] = no_files
 
 
+@dataclass(frozen=True)
+class ErasurePolicy:
+    """`again`: how long after an erasure all is looked through once more.
+
+    First behind every request and token that was under way; then when the topics' segments have been rolled since
+    (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition.
+    """
+
+    again: tuple[timedelta, ...] = (timedelta(minutes=15), timedelta(days=1))
+    pause_seconds: float = 30.0
+
+
 class Erasure:
     """What a service does when somebody is erased. Everything may be done twice; a kill in the middle loses nothing."""
 
     def __init__(
         self, database: Database, holdings: Sequence[Holding], removal: Removal, groups: Sequence[str],
         kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None, *, confirmed: Confirmed,
+        policy: ErasurePolicy = ErasurePolicy(),
     ) -> None:  # fmt: skip
-        self._confirmed = confirmed
+        self._confirmed, self._policy = confirmed, policy
         security.begin(NOT_CONFIRMED, event="erasure")
         self._holdings, self._removal, self._groups, self._bucket = holdings, removal, groups, bucket
         self._database, self._erased, self._kafka, self._clock = database, database[ERASED], kafka, clock
@@ -110,7 +119,7 @@ class Erasure:
     async def erase(self, person: str) -> None:
         """Erase somebody now, and again later. Raises `Unavailable`."""
         now = self._clock.now()
-        await self._remember(person, {"at": now, "passes": 0, "due_at": now + AGAIN[0]})
+        await self._remember(person, {"at": now, "passes": 0, "due_at": now + self._policy.again[0]})
         (await self._people()).add(person)
         documents = await self._look_through(person)
         security.record("erasure", subject=f"practitioner:{person}", documents=documents)
@@ -168,7 +177,7 @@ class Erasure:
 
     async def run(self) -> None:
         """Look again, for ever, when it is due."""
-        await every(PAUSE_SECONDS, self._read_and_look_again, "erasures")
+        await every(self._policy.pause_seconds, self._read_and_look_again, "erasures")
 
     async def _read_and_look_again(self) -> None:
         await self._read()
@@ -180,6 +189,6 @@ class Erasure:
             due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
         for state in due:
             await self._look_through(cast(str, state["_id"]))
-            passes = cast(int, state["passes"]) + 1
-            following = cast(datetime, state["at"]) + AGAIN[passes] if passes < len(AGAIN) else None
+            passes, again = cast(int, state["passes"]) + 1, self._policy.again
+            following = cast(datetime, state["at"]) + again[passes] if passes < len(again) else None
             await self._remember(cast(str, state["_id"]), {"at": state["at"], "passes": passes, "due_at": following})

@@ -1,6 +1,7 @@
 """Carrying imports out: the worker's part. Cut off anywhere, another goes on behind the last batch that was stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Literal
@@ -15,27 +16,34 @@ from kit.periodic import every
 from kit.seal import CannotOpen
 from kit.tabular import LOST_DIGITS, Row, read_rows
 
-BATCH = 500
-PAUSE_SECONDS = 0.3
-TRIES = 5
 LOST = RowError(
     "", "digits_lost", "该单元格是数字格式且超过15位，末尾数字已丢失，请将整列设为文本格式后重新填写完整号码"
 )
 logger = log.get(__name__)
 
 
+@dataclass(frozen=True)
+class ImportPolicy:
+    """`batch`: rows written and stored at a time; `tries`: of a batch while others change the same documents."""
+
+    batch: int = 500
+    tries: int = 5
+    pause_seconds: float = 0.3
+
+
 class ImportWorker:
     """Takes one import after the other. A batch may be written twice: writing is guarded, and counted once."""
 
     def __init__(
-        self, imports: Imports, files: Files, targets: Mapping[str, Target], runner: str, clock: Clock
-    ) -> None:
+        self, imports: Imports, files: Files, targets: Mapping[str, Target], runner: str, clock: Clock,
+        policy: ImportPolicy = ImportPolicy(),
+    ) -> None:  # fmt: skip
         self._imports, self._files, self._targets = imports, files, targets
-        self._runner, self._clock = runner, clock
+        self._runner, self._clock, self._policy = runner, clock, policy
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await every(PAUSE_SECONDS, self._take_all, "imports")
+        await every(self._policy.pause_seconds, self._take_all, "imports")
 
     async def _take_all(self) -> None:
         while await self._take_one():
@@ -76,7 +84,7 @@ class ImportWorker:
 
     async def _carry_out(self, job: Import) -> None:
         target, seen, read = self._targets[job.kind], dict[str, int](), 0
-        for batch in _batches(read_rows(await self._files.rows(job))):
+        for batch in _batches(read_rows(await self._files.rows(job)), self._policy.batch):
             rows = [job.named(row.cells) for row in batch]
             faults = [_faults(job, target, row, values, seen) for row, values in zip(batch, rows, strict=True)]
             read += len(batch)
@@ -90,7 +98,7 @@ class ImportWorker:
     ) -> list[Outcome]:
         sound = [row for row, wrong in zip(rows, faults, strict=True) if not wrong]
         # somebody may change one of them at the same time: what was written is recognised the next time
-        written = iter(await retry_on_conflict(partial(target.write, job, sound), TRIES))
+        written = iter(await retry_on_conflict(partial(target.write, job, sound), self._policy.tries))
         return [wrong or next(written) for wrong in faults]
 
     async def _store(self, job: Import, target: Target, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> Import:
@@ -111,8 +119,8 @@ class ImportWorker:
         return advanced
 
 
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while batch := list(islice(rows, BATCH)):
+def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, size)):
         yield batch
 
 

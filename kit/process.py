@@ -30,7 +30,7 @@ Part = Callable[[], Awaitable[None]]
 Wiring = Callable[[S], AbstractAsyncContextManager[P]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
-AGAIN_SECONDS = 2.0
+RESTART_SECONDS = 2.0
 STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others get on, before the process ends
 
 
@@ -174,7 +174,7 @@ async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(_forever(part)) for part in parts]
+        running = [group.create_task(keep_running(part)) for part in parts]
         for server in servers:
             group.create_task(server.serve())
         await stop.wait()
@@ -184,15 +184,18 @@ async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]
             task.cancel()
 
 
-async def _forever(part: Part) -> None:
-    """Without the server it needs a part is begun anew: ending the process would only start it again, and later."""
+async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> None:
+    """Run a part until cancelled. While a server it needs is unavailable it is restarted; anything else is raised.
+
+    Ending the process would only start it again, and later.
+    """
     while True:
         try:
             await part()
             raise RuntimeError(f"{part} ended")
         except Unavailable as error:
             logger.warning("begins anew", part=str(part), error=repr(error.__cause__ or error))
-            await asyncio.sleep(AGAIN_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
         except asyncio.CancelledError as error:
             if is_ending():
                 raise

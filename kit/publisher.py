@@ -7,6 +7,7 @@ publishing, and after a pause it starts over with a new producer.
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kit import kafka, log, metrics, tracing
@@ -21,20 +22,43 @@ from kit.settings import KafkaSettings
 Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
 """document (as stored, the version just written) → the events it means"""
 
-IDLE_COMMIT_SECONDS = 30.0
-SLICE = 25  # documents encoded at a stretch: half a millisecond, then the transaction under way gets on
-# the more come, the longer the next ones gather: a transaction costs the broker and each subscriber like ten events
-PAUSE_SECONDS, PAUSE_EACH_SECONDS, LONGEST_PAUSE_SECONDS = 0.006, 0.0015, 0.025
-RESTART_SECONDS, DOUBLINGS = 0.1, 7  # to some ten seconds: doubling while it keeps ending at once, with jitter
-LASTED_SECONDS = 5.0
-FENCED_SECONDS = 0.5
-PROBE_SECONDS = 5.0
-
 logger = log.get(__name__)
 
 
 class WrongPartitionCount(Exception):
     """The topic has another partition count than configured: order per person would break."""
+
+
+@dataclass(frozen=True)
+class PublisherPolicy:
+    """How a publisher works.
+
+    `slice`: documents encoded at a stretch (half a millisecond), then the transaction under way gets on. After each
+    batch it pauses, by its size and at most `longest_pause_seconds`: the more come, the longer the next ones gather,
+    for a transaction costs the broker and each subscriber like ten events. `restart_seconds`: doubled, with jitter,
+    `doublings` times at most (some ten seconds) while publishing keeps ending within `lasted_seconds`.
+    `idle_commit_seconds`: how often the position is stored while there is nothing to publish.
+    """
+
+    slice: int = 25
+    pause_seconds: float = 0.006
+    pause_each_seconds: float = 0.0015
+    longest_pause_seconds: float = 0.025
+    restart_seconds: float = 0.1
+    doublings: int = 7
+    lasted_seconds: float = 5.0
+    fenced_seconds: float = 0.5
+    probe_seconds: float = 5.0
+    idle_commit_seconds: float = 30.0
+
+    def pause(self, records: int) -> float:
+        """Seconds to wait after a batch that filled no transaction."""
+        return min(self.longest_pause_seconds, self.pause_seconds + self.pause_each_seconds * records)
+
+    def restart(self, failures: int) -> float:
+        """Seconds to wait before it starts over, the last times having failed at once."""
+        wait = self.restart_seconds * 2.0 ** min(failures, self.doublings)
+        return wait * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
 
 
 class Publisher:
@@ -47,7 +71,10 @@ class Publisher:
         publications: Mapping[str, Publication],
         settings: KafkaSettings,
         instance: str,
+        policy: PublisherPolicy = PublisherPolicy(),
+        producer: type[TransactionalProducer] = TransactionalProducer,
     ) -> None:
+        self._policy, self._producer = policy, producer
         self._service, self._database, self._publications = service, database, publications
         self._settings, self._instance = settings, instance
         self._group = f"{service}.publisher"
@@ -60,6 +87,11 @@ class Publisher:
             metrics.begin(counter, [service])
         self.standstill = Standstill("publishing", settings.stall_seconds)
 
+    @property
+    def leads(self) -> bool:
+        """Whether Kafka says that this one leads."""
+        return self._leading is not None
+
     async def run(self) -> None:
         """Stand by, and publish while Kafka says that this process leads. Fenced: somebody else leads; join anew."""
         while True:
@@ -67,7 +99,7 @@ class Publisher:
                 await self._be_member()
             except Fenced:
                 logger.warning("fenced: another publisher leads")
-                await asyncio.sleep(FENCED_SECONDS)
+                await asyncio.sleep(self._policy.fenced_seconds)
 
     async def _be_member(self) -> None:
         member = Consumer(self._settings, self._group, self._instance, empty=True)
@@ -83,7 +115,7 @@ class Publisher:
 
     async def assigned(self, partitions: set[Partition]) -> None:
         """Kafka gave us the one partition: lead."""
-        if partitions and self._leading is None:
+        if partitions and not self.leads:
             self._leading = asyncio.create_task(self._keep_publishing())
 
     async def revoked(self, partitions: set[Partition]) -> None:
@@ -104,12 +136,11 @@ class Publisher:
             except Exception as error:
                 metrics.publisher_restarts.labels(self._service).inc()
                 logger.warning("publishing ended, starts over", error=repr(error.__cause__ or error))
-            failures = 0 if clock() - began > LASTED_SECONDS else failures + 1
-            wait = RESTART_SECONDS * 2 ** min(failures, DOUBLINGS)
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
+            failures = 0 if clock() - began > self._policy.lasted_seconds else failures + 1
+            await asyncio.sleep(self._policy.restart(failures))
 
     async def _publish(self) -> None:
-        producer = TransactionalProducer(self._settings, self._group)
+        producer = self._producer(self._settings, self._group)
         leads = metrics.publisher_leads.labels(self._service)
         try:
             await producer.start()
@@ -135,12 +166,12 @@ class Publisher:
         committed = clock()
         events = metrics.publisher_events.labels(self._service)
         async for records, reached in ahead(self._encoded(self._feed.batches(position)), _full):
-            if records or clock() - committed > IDLE_COMMIT_SECONDS:
+            if records or clock() - committed > self._policy.idle_commit_seconds:
                 await producer.commit(records, reached.count, reached.text())
                 committed = clock()
                 events.inc(len(records))
                 if len(records) < BATCH:
-                    await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS + PAUSE_EACH_SECONDS * len(records)))
+                    await asyncio.sleep(self._policy.pause(len(records)))
 
     async def _encoded(
         self, batches: AsyncGenerator[Batch, None]
@@ -148,7 +179,7 @@ class Publisher:
         async for batch in batches:
             records: list[Outgoing] = []
             for number, (collection, document) in enumerate(batch.documents):
-                if number % SLICE == 0:
+                if number % self._policy.slice == 0:
                     await asyncio.sleep(0)
                 records += self._encode(collection, document, traced=len(batch.documents) < BATCH)
             yield records, batch.position
@@ -177,7 +208,7 @@ class Publisher:
                 await self._probe()
             except Exception as error:
                 logger.warning("lag not measured", error=repr(error))
-            await asyncio.sleep(PROBE_SECONDS)
+            await asyncio.sleep(self._policy.probe_seconds)
 
     async def _probe(self) -> None:
         try:

@@ -15,29 +15,38 @@ from kit.periodic import every
 from kit.settings import RetentionSettings
 
 TOMBSTONES = "tombstones"
-FORGET_SECONDS = 90 * 24 * 3600  # far longer than a publisher may be away
-MOST = 500
-PAUSE_SECONDS = 3600
 logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class RemovalPolicy:
+    """`batch`: documents found at a time; `forget`: tombstones, far longer than a publisher may be away."""
+
+    batch: int = 500
+    forget: timedelta = timedelta(days=90)
+    purge_pause_seconds: float = 3_600.0
 
 
 class Removal:
     """Removes documents of a database; those in the collections `told` stand in a compacted topic."""
 
-    def __init__(self, database: Database, clock: Clock, told: Collection[str]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, told: Collection[str], policy: RemovalPolicy = RemovalPolicy()
+    ) -> None:
+        self.policy = policy
         self._database, self._clock, self._told = database, clock, told
         self._tombstones = database[TOMBSTONES]
 
     async def prepare(self) -> None:
         """Create the indexes of the tombstones."""
-        forgotten = Index([("updated_at", 1)], expireAfterSeconds=FORGET_SECONDS)
+        forgotten = Index([("updated_at", 1)], expireAfterSeconds=int(self.policy.forget.total_seconds()))
         with translated():
             await self._tombstones.create_indexes([forgotten, Index([("practitioner_id", 1)])])
 
     async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
         """Some documents that match, with their histories; none when there are no more."""
         with translated():
-            return await self._database[collection].find(query, limit=MOST).to_list(MOST)
+            return await self._database[collection].find(query, limit=self.policy.batch).to_list(self.policy.batch)
 
     async def remove(self, collection: str, document: Fields) -> None:
         """Remove a document. The tombstone is written first: whoever dies in between does it all again."""
@@ -92,8 +101,8 @@ class Purge:
         self._removal, self._outlived, self._clock = removal, outlived, clock
 
     async def run(self) -> None:
-        """Purge for ever, once an hour."""
-        await every(PAUSE_SECONDS, self.purge, "purge")
+        """Purge for ever, once an hour by default."""
+        await every(self._removal.policy.purge_pause_seconds, self.purge, "purge")
 
     async def purge(self) -> None:
         """Everything that is due now."""

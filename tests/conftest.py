@@ -7,7 +7,6 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from kit import publisher
 from kit.auth import TokenIssuer
 from tests.support.people import Person
 from tests.support.processes import Processes
@@ -73,8 +72,6 @@ def processes(stack: RunningStack) -> Processes:
 
 
 @pytest_asyncio.fixture
-async def things(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Things]:
-    """Its idle publisher stores the position after 0.2 s instead of 30."""
-    monkeypatch.setattr(publisher, "IDLE_COMMIT_SECONDS", 0.2)
+async def things(stack: RunningStack) -> AsyncIterator[Things]:
     async with own_things(stack) as made:
         yield made

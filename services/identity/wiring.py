@@ -40,7 +40,7 @@ from kit.removal import Removal
 from kit.sandbox import Sandbox
 from kit.seal import Sealer
 from kit.settings import read
-from kit.sweeper import GRACE, Sweeper
+from kit.sweeper import Sweeper, SweeperPolicy
 from kit.tabular import Tables
 from services.identity import certificate_routes, erasure_routes, rotation, staff_routes
 from services.identity.accesses import AccessLog
@@ -291,7 +291,7 @@ def reseal() -> None:
             await kit_reseal.reseal(database, rotation.sealed(rest, bus))
             while await rotation.renew_portraits(database, bucket, rest):
                 continue
-            await rotation.remove_loose(database, bucket, SystemClock().now() - GRACE)
+            await rotation.remove_loose(database, bucket, SystemClock().now() - SweeperPolicy().grace)
 
     asyncio.run(act())
 

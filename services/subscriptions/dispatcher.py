@@ -14,13 +14,19 @@ from services.subscriptions.deliverer import Deliverer, Pause
 from services.subscriptions.domain import BY, Reason, Webhook
 from services.subscriptions.store import Clients, Webhooks
 
-LOOK_SECONDS = 1.0
-RESTART_SECONDS = 2.0
 STATES = ("active", "failing", "paused", "suspended")
-STANDS_STILL_SECONDS = 30.0
 Make = Callable[[Webhook], AbstractAsyncContextManager[Deliverer]]
 Mine = Callable[[str], bool]
 logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class DispatcherPolicy:
+    """How often it looks which webhooks there are, and when it is not ready for having looked at none."""
+
+    look_seconds: float = 1.0
+    restart_seconds: float = 2.0
+    stall_seconds: float = 30.0
 
 
 @dataclass
@@ -38,7 +44,11 @@ class Dispatcher:
     A webhook whose client may not follow any more is suspended: not called, its place kept until the client may again.
     """
 
-    def __init__(self, webhooks: Webhooks, clients: Clients, make: Make, clock: Clock) -> None:
+    def __init__(
+        self, webhooks: Webhooks, clients: Clients, make: Make, clock: Clock,
+        policy: DispatcherPolicy = DispatcherPolicy(),
+    ) -> None:  # fmt: skip
+        self._policy = policy
         self._webhooks, self._clients, self._make, self._clock = webhooks, clients, make, clock
         self._suspended: set[str] = set()
         self._running: dict[str, _Running] = {}
@@ -50,14 +60,14 @@ class Dispatcher:
         """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""
         self._mine, self._looked = mine, asyncio.get_running_loop().time()
         try:
-            await every(LOOK_SECONDS, self._look, "dispatch webhooks")
+            await every(self._policy.look_seconds, self._look, "dispatch webhooks")
         finally:
             await self.let_go()
 
     async def check(self) -> None:
         """A readiness check: the webhooks were looked at lately."""
         still = asyncio.get_running_loop().time() - self._looked
-        if still > STANDS_STILL_SECONDS:
+        if still > self._policy.stall_seconds:
             raise RuntimeError(f"webhooks were not looked at for {still:.0f} s")
 
     async def let_go(self) -> None:
@@ -107,7 +117,7 @@ class Dispatcher:
                 return await self._deliver(webhook, holder)
             except Exception as error:
                 logger.warning("delivering ended, starts over", webhook=webhook.id, error=repr(error))
-            await asyncio.sleep(RESTART_SECONDS)
+            await asyncio.sleep(self._policy.restart_seconds)
 
     async def _deliver(self, webhook: Webhook, holder: list[Deliverer]) -> None:
         """Until it has to be paused."""

@@ -18,7 +18,7 @@ from kit.auth import TokenIssuer
 from kit.blobs import Bucket
 from kit.clock import ManualClock
 from kit.ids import secret_id
-from kit.sweeper import GRACE, Sweeper
+from kit.sweeper import Sweeper, SweeperPolicy
 from services.identity.folders import PORTRAIT_FOLDERS, new_folder, portraits
 from services.identity.store import Store
 from tests.support.erasing import have_erased
@@ -229,7 +229,7 @@ async def test_what_a_crash_leaves_is_swept_up_after_a_day_and_the_portraits_of_
     for folder in (left, own):
         await kept.sweep(folder)
         assert await kept.bucket.keys(folder), "an upload may be under way"
-        await kept.sweep(folder, 2 * GRACE)
+        await kept.sweep(folder, 2 * SweeperPolicy().grace)
     assert await kept.bucket.keys(left) == []
     assert set(await kept.bucket.keys(own)) == await kept.named(citizen)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import pytest
+
 from kit.bursts import Lines, Sprays
 
 
@@ -39,8 +41,12 @@ def test_many_subjects_of_one_network_are_noticed_once_in_ten_minutes() -> None:
     assert again.count(True) == 1
 
 
-def test_whoever_has_many_networks_does_not_fill_the_memory() -> None:
+@pytest.mark.parametrize(("others", "is_noticed"), [(Sprays.NETWORKS - 1, True), (Sprays.NETWORKS, False)])
+def test_whoever_has_many_networks_does_not_fill_the_memory(others: int, is_noticed: bool) -> None:
+    """As many as fit are remembered, then the one that was quiet for longest is forgotten."""
     sprays = Sprays(Seconds())
-    for place in range(Sprays.NETWORKS + 50):
+    for place in range(1, Sprays.SUBJECTS):
+        sprays.noticed("198.51.100.0/24", f"claimed:{place}")
+    for place in range(others):
         sprays.noticed(f"10.{place}", "claimed:1")
-    assert len(sprays._seen) == Sprays.NETWORKS
+    assert sprays.noticed("198.51.100.0/24", "claimed:last") == is_noticed

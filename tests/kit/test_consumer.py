@@ -1,6 +1,7 @@
 """The consumer and its dead letters, on a real broker: order, patience, and when it stops."""
 
 import asyncio
+import gc
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -8,14 +9,14 @@ from typing import ClassVar
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from typer.testing import CliRunner
 
-from kit import consumer as kit_consumer
 from kit import deadletter
-from kit.consumer import Consumer
+from kit.consumer import Consumer, ConsumerPolicy
 from kit.errors import Reject, TooManyDeadLetters, Unavailable
 from kit.events import Event, EventData, Outgoing, encode
+from kit.metrics import consumer_lag
 from tests.support.names import own_name
 from tests.support.projection import Kept, consuming, own_projection
 from tests.support.stack import RunningStack
@@ -24,6 +25,7 @@ from tests.support.topics import own_topics
 from tests.support.waiting import eventually
 
 Handle = Callable[[Event], Awaitable[None]]
+WATCHFUL = ConsumerPolicy(measure_seconds=0.1)
 
 
 class Told(EventData):
@@ -62,9 +64,11 @@ async def send(kept: Kept, *records: Outgoing) -> None:
 
 
 @asynccontextmanager
-async def handling(kept: Kept, handle: Handle, **options: object) -> AsyncIterator[asyncio.Task[None]]:
+async def handling(
+    kept: Kept, handle: Handle, policy: ConsumerPolicy = ConsumerPolicy()
+) -> AsyncIterator[asyncio.Task[None]]:
     """The bare consumer: what ends it can be seen."""
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, kept.settings, "one", **options)  # type: ignore[arg-type]
+    consumer = kept.consumer(handle, policy)
     task = asyncio.create_task(consumer.run())
     try:
         yield task
@@ -104,8 +108,7 @@ async def test_versions_of_one_document_come_in_order_and_documents_beside_each_
     assert most > 1
 
 
-async def test_a_member_that_leaves_has_committed_what_it_did(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kit_consumer, "COMMIT_SECONDS", 60.0)
+async def test_a_member_that_leaves_has_committed_what_it_did(kept: Kept) -> None:
     seen: list[str] = []
 
     async def handle(event: Event) -> None:
@@ -113,7 +116,7 @@ async def test_a_member_that_leaves_has_committed_what_it_did(kept: Kept, monkey
 
     for name in "abc":
         await send(kept, told(name))
-        async with handling(kept, handle):
+        async with handling(kept, handle, ConsumerPolicy(commit_seconds=60)):
             await until(lambda name=name: name in seen, f"{name} is handled")  # type: ignore[misc]
     assert seen == ["a", "b", "c"]
 
@@ -299,10 +302,7 @@ async def test_a_handler_that_is_cut_off_is_not_tried_again(kept: Kept) -> None:
     assert tries == 1
 
 
-async def test_readiness_turns_red_while_work_waits_and_nothing_moves(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kit_consumer, "MEASURE_SECONDS", 0.1)
+async def test_readiness_turns_red_while_work_waits_and_nothing_moves(kept: Kept) -> None:
     stuck = asyncio.Event()
 
     async def handle(event: Event) -> None:
@@ -310,7 +310,7 @@ async def test_readiness_turns_red_while_work_waits_and_nothing_moves(
             await stuck.wait()
 
     settings = kept.settings.model_copy(update={"stall_seconds": 1.0})
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one")
+    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one", WATCHFUL)
     tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
     try:
         await send(kept, told("stuck"))
@@ -324,23 +324,21 @@ async def test_readiness_turns_red_while_work_waits_and_nothing_moves(
                 await task
 
 
-async def test_readiness_turns_red_when_our_client_hangs_and_others_reach_the_broker(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_readiness_turns_red_when_our_client_hangs_and_others_reach_the_broker(kept: Kept) -> None:
     """As one whose search for the brokers has died: it waits for them for ever, and how far it is can't be seen."""
-    monkeypatch.setattr(kit_consumer, "MEASURE_SECONDS", 0.1)
+    handled = asyncio.Event()
 
-    async def handle(_event: Event) -> None: ...
+    async def handle(_event: Event) -> None:
+        handled.set()
 
     settings = kept.settings.model_copy(update={"stall_seconds": 1.0, "call_timeout_seconds": 0.5})
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one")
+    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one", WATCHFUL)
     tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
     try:
         await eventually(lambda: green(consumer), 20, "it is green")
-        await eventually(lambda: member_of(consumer), 20, "it is a member")
-        client = consumer._member._consumer._client
-        client._sync_task.cancel()
-        client.force_metadata_update()
+        await send(kept, told("a"))
+        await asyncio.wait_for(handled.wait(), 20)
+        lose_the_brokers(kept.group)
         await eventually(lambda: red(consumer), 20, "it is red")
     finally:
         for task in tasks:
@@ -348,8 +346,19 @@ async def test_readiness_turns_red_when_our_client_hangs_and_others_reach_the_br
         await asyncio.wait(tasks)
 
 
-async def member_of(consumer: Consumer) -> bool:
-    return "_member" in vars(consumer) and bool(consumer._member.assignment())
+def lag_of(consumer: Consumer) -> float:
+    """The sum of the last lags measured."""
+    samples = (sample for metric in consumer_lag.collect() for sample in metric.samples)
+    return sum(sample.value for sample in samples if sample.labels["group"] == consumer.group)
+
+
+def lose_the_brokers(group: str) -> None:
+    """Ends the search for the brokers of a member's client, as an error inside of aiokafka would."""
+    [client] = [
+        each._client for each in gc.get_objects() if type(each) is AIOKafkaConsumer and each._group_id == group
+    ]  # fmt: skip
+    client._sync_task.cancel()
+    client.force_metadata_update()
 
 
 async def red(consumer: Consumer) -> bool:
@@ -443,11 +452,8 @@ async def test_a_record_without_a_value_is_buried_and_replayed_as_it_was(kept: K
     assert again[0]["dead_cause"] == b"Reject: an event without data"
 
 
-async def test_transaction_markers_are_no_work_that_waits(
-    stack: RunningStack, things: Things, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_transaction_markers_are_no_work_that_waits(stack: RunningStack, things: Things) -> None:
     """Each transaction ends with a marker, which nobody is ever given."""
-    monkeypatch.setattr(kit_consumer, "MEASURE_SECONDS", 0.1)
     seen: list[str] = []
 
     async def handle(event: Event) -> None:
@@ -455,7 +461,7 @@ async def test_transaction_markers_are_no_work_that_waits(
 
     async with own_projection(stack, [things.topic], TYPE) as kept, running(things.publisher):
         settings = kept.settings.model_copy(update={"stall_seconds": 0.5})
-        consumer = Consumer(kept.group, kept.topics, {TYPE: handle}, settings, "one")
+        consumer = Consumer(kept.group, kept.topics, {TYPE: handle}, settings, "one", WATCHFUL)
         tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
         try:
             for number in range(1, 11):
@@ -463,7 +469,7 @@ async def test_transaction_markers_are_no_work_that_waits(
                 await until(lambda expected=number: len(seen) == expected, "it is handled")  # type: ignore[misc]
             await asyncio.sleep(1.5)
             assert await green(consumer)
-            assert not consumer.standstill._waiting
+            assert lag_of(consumer) == 0
         finally:
             for task in tasks:
                 task.cancel()

@@ -9,10 +9,10 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from kit import process
 from kit.errors import Unavailable
 from kit.kafka import Fenced, KafkaError, OffsetGone
 from kit.kafka.world import world
+from kit.process import Part, keep_running
 from tests.support.stack import RunningStack
 
 
@@ -23,8 +23,7 @@ async def cancelled_by_itself() -> None:
     await future
 
 
-async def test_without_its_server_a_part_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "AGAIN_SECONDS", 0.001)
+async def test_without_its_server_a_part_is_begun_anew() -> None:
     began, well = 0, asyncio.Event()
 
     async def part() -> None:
@@ -35,7 +34,7 @@ async def test_without_its_server_a_part_is_begun_anew(monkeypatch: pytest.Monke
         well.set()
         await asyncio.sleep(60)
 
-    task = asyncio.create_task(process._forever(part))
+    task = asyncio.create_task(keep_running(part, pause_seconds=0.001))
     await asyncio.wait_for(well.wait(), 5)
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -48,16 +47,16 @@ async def ends() -> None:
 
 
 @pytest.mark.parametrize("part", [cancelled_by_itself, ends])
-async def test_a_part_that_ends_or_is_cancelled_by_nobody_ends_the_process(part: process.Part) -> None:
+async def test_a_part_that_ends_or_is_cancelled_by_nobody_ends_the_process(part: Part) -> None:
     """A task group would pass over a cancelled one, and the process would go on without it."""
     with pytest.raises(ExceptionGroup) as caught:
         await beside_others(part)
     assert [type(error) for error in caught.value.exceptions] == [RuntimeError]
 
 
-async def beside_others(part: process.Part) -> None:
+async def beside_others(part: Part) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(process._forever(part))
+        group.create_task(keep_running(part))
         group.create_task(asyncio.sleep(60))
 
 

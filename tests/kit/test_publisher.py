@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from bson import json_util
+from prometheus_client import REGISTRY
 
-from kit import metrics
 from kit.publisher import Publisher, WrongPartitionCount
 from tests.support.subscriber import headers_of
 from tests.support.things import PARTITIONS, Things, running
@@ -136,7 +136,7 @@ async def test_a_dropped_database_does_not_keep_it_busy(things: Things) -> None:
 
 
 def snapshots(things: Things) -> float:
-    return float(metrics.publisher_snapshots.labels(things.name)._value.get())
+    return REGISTRY.get_sample_value("publisher_snapshots_total", {"service": things.name}) or 0
 
 
 async def test_the_position_moves_on_while_nothing_is_written(things: Things) -> None:
@@ -189,7 +189,7 @@ async def test_a_document_that_was_put_there_by_hand_does_not_block_the_others(
 
 
 async def leader_of(one: Publisher, two: Publisher) -> Publisher | None:
-    leading = [publisher for publisher in (one, two) if publisher._leading]
+    leading = [publisher for publisher in (one, two) if publisher.leads]
     return leading[0] if len(leading) == 1 else None
 
 

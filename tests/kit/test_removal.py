@@ -10,7 +10,7 @@ import pytest_asyncio
 from kit import blobs
 from kit.blobs import Bucket
 from kit.clock import ManualClock
-from kit.erasure import AGAIN, Erasure, Holding
+from kit.erasure import Erasure, ErasurePolicy, Holding
 from kit.errors import Unavailable
 from kit.events import REMOVED, Event, decode
 from kit.kafka import Record
@@ -19,6 +19,7 @@ from kit.removal import TOMBSTONES, Outlived, Purge, Removal, outlived
 from kit.settings import RetentionSettings
 from tests.kit.test_publisher import store_position
 from tests.support.names import own_id, own_name
+from tests.support.processes import free_port
 from tests.support.stack import RunningStack
 from tests.support.things import Thing, Things, running
 from tests.support.topics import own_topics
@@ -77,7 +78,8 @@ async def test_who_dies_while_removing_does_it_again(things: Things) -> None:
     (thing,) = await things.write(1)
     removal = removal_of(things)
     (document,) = await removal.find("things", {"_id": thing.id})
-    await removal._tell(document)  # dead before the document was deleted
+    await removal.remove("things", document)
+    await things.database["things"].insert_one(document)  # as if it had died before the document was deleted
     await remove(things, thing)
     (stone,) = [each async for each in things.database[TOMBSTONES].find({})]
     assert (stone["_id"], await things.collection.get(thing.id)) == (thing.id, None)
@@ -107,13 +109,6 @@ async def test_what_is_deleted_goes_after_three_years_and_a_kind_after_its_own_t
         await purge.purge()
         found = {each["_id"] async for each in things.database["things"].find({})}
         assert found == {thing.id for thing in left}, f"after {days} days more"
-
-
-class Broken(Bucket):
-    """S3 is away."""
-
-    async def keys(self, prefix: str) -> list[str]:
-        raise Unavailable("S3")
 
 
 @pytest_asyncio.fixture
@@ -170,12 +165,15 @@ async def test_a_person_goes_with_their_files_and_comes_back_by_no_event(
     await bucket.delete(f"scans/{other.id}/original")
 
 
-async def test_erasing_goes_on_after_s3_was_away(things: Things, group: str, bucket: Bucket) -> None:
+async def test_erasing_goes_on_after_s3_was_away(
+    stack: RunningStack, things: Things, group: str, bucket: Bucket
+) -> None:
     (mine,) = await things.write(1, "zhang")
     await bucket.put(f"scans/{mine.id}/original", b"a scan", "image/jpeg")
-    clock, away = ManualClock(), Broken(bucket._settings, bucket._threads)
-    with pytest.raises(Unavailable):
-        await erasure_of(things, group, clock, away).erase("zhang")
+    clock, nobody_listens = ManualClock(), f"http://127.0.0.1:{free_port()}"
+    async with blobs.connect(stack.blobs("attachments").model_copy(update={"endpoint": nobody_listens})) as away:
+        with pytest.raises(Unavailable):
+            await erasure_of(things, group, clock, away).erase("zhang")
     assert await things.collection.get(mine.id), "the document still says where its files are"
     await erasure_of(things, group, clock, bucket).erase("zhang")
     assert (await things.collection.get(mine.id), await bucket.keys(f"scans/{mine.id}")) == (None, [])
@@ -191,7 +189,7 @@ async def test_what_was_under_way_is_found_when_all_is_looked_through_again(
     await things.write(1, "zhang")  # a request with a token of some minutes ago
     await erasure.look_again()
     assert await things.database["things"].count_documents({}) == 1, "not due yet"
-    for after in AGAIN:
+    for after in ErasurePolicy().again:
         clock.advance(after)
         await erasure.look_again()
     assert await things.database["things"].count_documents({}) == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer
 
 from kit import mongo
-from kit.consumer import Consumer, DeadLetterLimit, Handler
+from kit.consumer import Consumer, ConsumerPolicy, Handler
 from kit.events import Event
 from kit.mongo import Database, Projection
 from kit.settings import KafkaSettings
@@ -35,9 +35,9 @@ class Kept:
         fields = {"practitioner_id": event.practitioner_id}
         await self.projection.put(event.subject, event.version, fields)
 
-    def consumer(self, handler: Handler | None = None, limit: DeadLetterLimit | None = None) -> Consumer:
+    def consumer(self, handler: Handler | None = None, policy: ConsumerPolicy = ConsumerPolicy()) -> Consumer:
         handlers = {self.type: handler or self.keep}
-        return Consumer(self.group, self.topics, handlers, self.settings, "one", limit)
+        return Consumer(self.group, self.topics, handlers, self.settings, "one", policy)
 
     async def consume(self, consumer: Consumer) -> None:
         """Run it; begin again when it ends by an error, as the supervisor does with a process."""

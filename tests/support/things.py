@@ -10,8 +10,9 @@ from kit import mongo
 from kit.clock import SystemClock
 from kit.documents import Document
 from kit.events import EventData, NewEvent
+from kit.kafka import TransactionalProducer
 from kit.mongo import Collection, Database
-from kit.publisher import Publisher
+from kit.publisher import Publisher, PublisherPolicy
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
@@ -20,6 +21,8 @@ from tests.support.topics import own_topics
 
 TYPE = "things.thing.changed.v1"
 PARTITIONS = 3
+QUICK = PublisherPolicy(idle_commit_seconds=0.2)
+"""Idle, it stores the position after 0.2 s instead of 30."""
 
 
 class ThingChanged(EventData):
@@ -84,8 +87,14 @@ class Things:
             raise ValueError("cannot be told")
         return [contract.of(document, thing_id=document["_id"])]
 
-    def publisher(self, instance: str = "one", settings: KafkaSettings | None = None) -> Publisher:
-        return Publisher(self.name, self.database, {"things": self.told}, settings or self.settings, instance)
+    def publisher(
+        self,
+        instance: str = "one",
+        settings: KafkaSettings | None = None,
+        producer: type[TransactionalProducer] = TransactionalProducer,
+    ) -> Publisher:
+        publications, own = {"things": self.told}, settings or self.settings
+        return Publisher(self.name, self.database, publications, own, instance, QUICK, producer)
 
     async def seen(self, count: int, within: float = 15) -> list[tuple[str, int]]:
         """What a subscriber has read once it is at least so many events: (id, version)."""

@@ -25,7 +25,7 @@ from kit.mongo import Collection, Database, Fields
 from kit.reseal import Sealed, reseal
 from kit.seal import CannotOpen, Sealer
 from kit.settings import KeyRing
-from kit.sweeper import GRACE
+from kit.sweeper import SweeperPolicy
 from services.identity import rotation
 from services.identity.folders import portraits
 from tests.support import doors
@@ -135,9 +135,9 @@ async def test_portraits_of_earlier_versions_are_moved_into_folders_and_those_th
         named, nobodys = await make_loose(database, bucket, person), f"{rotation.LOOSE}{secret_id()}"
         await bucket.put(nobodys, b"left behind", "application/octet-stream")
         now = SystemClock().now()
-        await rotation.remove_loose(database, bucket, now - GRACE)
+        await rotation.remove_loose(database, bucket, now - SweeperPolicy().grace)
         assert await bucket.get(nobodys), "who registers with an earlier version may be about to name it"
-        await rotation.remove_loose(database, bucket, now + GRACE)
+        await rotation.remove_loose(database, bucket, now + SweeperPolicy().grace)
         assert (await bucket.get(nobodys), await bucket.get(named) is None) == (None, False)
 
 
