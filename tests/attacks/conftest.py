@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from kit.clock import SystemClock
-from tests.support.doors import identity
+from tests.support.doors import OwnClient, identity
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage
 
@@ -35,17 +35,9 @@ def door(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch)
     async def opened(**limits: int) -> AsyncIterator[From]:
         settings = {f"LIMITS__{name.upper()}": str(value) for name, value in limits.items()} | {"REDIS__URL": url}
         async with identity(stack, monkeypatch, SystemClock(), settings=settings) as http:
-            yield lambda address: _called_from(http, address)
+            yield lambda address: OwnClient(http.app, address)
 
     return opened
-
-
-def _called_from(http: httpx2.AsyncClient, address: str) -> httpx2.AsyncClient:
-    transport = http._transport
-    assert isinstance(transport, httpx2.ASGITransport)
-    return httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(transport.app, client=(address, 1)), base_url=http.base_url
-    )
 
 
 @dataclass

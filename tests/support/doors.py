@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from kit import mongo
 from kit.clock import Clock, ManualClock
-from kit.process import Api
 from services.identity.settings import Settings as IdentitySettings
 from services.identity.wiring import api as identity_api
 from services.signature.settings import Settings as SignatureSettings
@@ -22,6 +22,14 @@ from tests.support.names import own_name
 from tests.support.stack import RunningStack
 
 
+class OwnClient(httpx2.AsyncClient):
+    """Calls an application of this process, from an address of the test's."""
+
+    def __init__(self, app: FastAPI, address: str) -> None:
+        super().__init__(transport=httpx2.ASGITransport(app, client=(address, 1)), base_url="http://own")
+        self.app = app
+
+
 @asynccontextmanager
 async def identity(
     stack: RunningStack,
@@ -29,20 +37,20 @@ async def identity(
     clock: Clock | None = None,
     address: str = "127.0.0.1",
     settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[httpx2.AsyncClient]:
+) -> AsyncIterator[OwnClient]:
     """identity's."""
     _environment(monkeypatch, stack.environment("identity-api") | dict(settings or {}))
-    async with identity_api(IdentitySettings(), clock or ManualClock()) as made, _client(made, address) as http:
+    async with identity_api(IdentitySettings(), clock or ManualClock()) as made, OwnClient(made.app, address) as http:
         yield http
 
 
 @asynccontextmanager
 async def signature(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
-) -> AsyncIterator[httpx2.AsyncClient]:
+) -> AsyncIterator[OwnClient]:
     """signature's."""
     _environment(monkeypatch, stack.environment("signature-api"))
-    async with signature_api(SignatureSettings(), clock) as made, _client(made, "127.0.0.1") as http:
+    async with signature_api(SignatureSettings(), clock) as made, OwnClient(made.app, "127.0.0.1") as http:
         yield http
 
 
@@ -50,7 +58,7 @@ async def signature(
 class OwnSubscriptions:
     """subscriptions' door, and what its worker delivers with, on a database of the test's own."""
 
-    http: httpx2.AsyncClient
+    http: OwnClient
     clock: ManualClock
 
 
@@ -66,7 +74,7 @@ async def subscriptions(
         mongo.connect(own.mongo, name) as database,
         dispatcher(own, database, clock) as delivering,
         subscriptions_api(own) as made,
-        _client(made, "127.0.0.1") as http,
+        OwnClient(made.app, "127.0.0.1") as http,
     ):
         task = asyncio.create_task(delivering.run(lambda _: True))
         try:
@@ -80,8 +88,3 @@ async def subscriptions(
 def _environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-
-
-def _client(made: Api, address: str) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(made.app, client=(address, 1))
-    return httpx2.AsyncClient(transport=transport, base_url="http://own")
