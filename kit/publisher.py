@@ -33,14 +33,14 @@ class WrongPartitionCount(Exception):
 class PublisherPolicy:
     """How a publisher works.
 
-    `slice`: documents encoded at a stretch (half a millisecond), then the transaction under way gets on. After each
-    batch it pauses, by its size and at most `longest_pause_seconds`: the more come, the longer the next ones gather,
-    for a transaction costs the broker and each subscriber like ten events. `restart_seconds`: doubled, with jitter,
-    `doublings` times at most (some ten seconds) while publishing keeps ending within `lasted_seconds`.
+    `encode_at_once`: documents encoded at a stretch (half a millisecond), then the transaction under way gets on.
+    After each batch it pauses, by its size and at most `longest_pause_seconds`: the more come, the longer the next ones
+    gather, for a transaction costs the broker and each subscriber like ten events. `restart_seconds`: doubled, with
+    jitter, `doublings` times at most (some ten seconds) while publishing keeps ending within `lasted_seconds`.
     `idle_commit_seconds`: how often the position is stored while there is nothing to publish.
     """
 
-    slice: int = 25
+    encode_at_once: int = 25
     pause_seconds: float = 0.006
     pause_each_seconds: float = 0.0015
     longest_pause_seconds: float = 0.025
@@ -56,7 +56,7 @@ class PublisherPolicy:
         return min(self.longest_pause_seconds, self.pause_seconds + self.pause_each_seconds * records)
 
     def restart(self, failures: int) -> float:
-        """Seconds to wait before it starts over, the last times having failed at once."""
+        """Seconds to wait before it starts over, after so many failures in a row."""
         wait = self.restart_seconds * 2.0 ** min(failures, self.doublings)
         return wait * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
 
@@ -179,7 +179,7 @@ class Publisher:
         async for batch in batches:
             records: list[Outgoing] = []
             for number, (collection, document) in enumerate(batch.documents):
-                if number % self._policy.slice == 0:
+                if number % self._policy.encode_at_once == 0:
                     await asyncio.sleep(0)
                 records += self._encode(collection, document, traced=len(batch.documents) < BATCH)
             yield records, batch.position

@@ -211,6 +211,18 @@ async def test_the_backup_takes_the_sealed_file_in_place_of_the_clear_one(
             assert await shown(uploader, attachment) == picture
 
 
+class Killed(SealedBucket):
+    """The bucket of a process that is killed after a third of the files."""
+
+    left = DOCUMENTS // 3
+
+    async def renew(self, key: str, clear: bool = False) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            raise Unavailable("killed")
+        return await super().renew(key, clear)
+
+
 class Files:
     """Documents with a file each in a bucket, under keys of the test's own."""
 
@@ -218,11 +230,13 @@ class Files:
         self.database, self.settings = database, stack.blobs("attachments")
         self.root, self.rings = f"test-{secret_id()}", {"k1": random_key(), "k2": random_key()}
 
+    def sealer(self, current: str, *others: str) -> Sealer:
+        keys = {name: self.rings[name] for name in (current, *others)}
+        return Sealer(KeyRing.model_validate({"keys": keys, "current": current}))
+
     @asynccontextmanager
     async def opened(self, current: str, *others: str) -> AsyncIterator[SealedBucket]:
-        keys = {name: self.rings[name] for name in (current, *others)}
-        sealer = Sealer(KeyRing.model_validate({"keys": keys, "current": current}))
-        async with sealed_bucket.connect(self.settings, sealer) as bucket:
+        async with sealed_bucket.connect(self.settings, self.sealer(current, *others)) as bucket:
             yield bucket
 
     def key(self, number: int) -> str:
@@ -257,22 +271,12 @@ async def files(stack: RunningStack, things: Things) -> AsyncIterator[Files]:
             await bucket.delete(key)
 
 
-async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with files.opened("k2", "k1") as bucket:
-        left, renew = [DOCUMENTS // 3], bucket.renew
-
-        async def stops(key: str, clear: bool = False) -> bool:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Unavailable("killed")
-            return await renew(key, clear)
-
-        monkeypatch.setattr(bucket, "renew", stops)
+async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(files: Files) -> None:
+    with blobs.threads_of(files.settings) as threads:
+        killed = Killed(files.settings, threads, files.sealer("k2", "k1"))
         with pytest.raises(Unavailable):
-            await reseal_files(files.database, "files", bucket)
-        monkeypatch.undo()
+            await reseal_files(files.database, "files", killed)
+    async with files.opened("k2", "k1") as bucket:
         done = await files.opened_by_new()
         assert 0 < done < DOCUMENTS
         progress = await reseal_files(files.database, "files", bucket)
