@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from contracts import EVENTS
 from kit.events import EventData
@@ -64,9 +63,9 @@ def _rows(schema: Schema, definitions: Schema, prefix: str = "") -> Iterator[tup
 def _kind(field: Schema) -> str:
     """A JSON type in words."""
     if "anyOf" in field:
-        return " or ".join(_kind(_mapping(choice)) for choice in cast(list[object], field["anyOf"]))
+        return " or ".join(_kind(_mapping(choice)) for choice in _list(field["anyOf"]))
     if "enum" in field or "const" in field:
-        choices = cast(list[object], field.get("enum", [field.get("const")]))
+        choices = _list(field.get("enum", [field.get("const")]))
         return " or ".join(f"`{json.dumps(choice)}`" for choice in choices)
     if "additionalProperties" in field:
         return f"object of {_kind(_mapping(field['additionalProperties']))}"
@@ -79,10 +78,18 @@ def _inner(field: Schema) -> tuple[str, str]:
     """The definition that a field refers to, and `[]` when it is a list of them; nothing when it refers to none."""
     if field.get("type") == "array":
         return _inner(_mapping(field["items"]))[0], "[]"
-    choices = [_mapping(choice) for choice in cast(list[object], field.get("anyOf", [field]))]
+    choices = [_mapping(choice) for choice in _list(field.get("anyOf", [field]))]
     found = [str(choice["$ref"]).rpartition("/")[2] for choice in choices if "$ref" in choice]
     return (found[0] if found else ""), ""
 
 
 def _mapping(value: object) -> Schema:
-    return cast(Schema, value)
+    if not isinstance(value, Mapping):
+        raise TypeError("an object of a schema is something else")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list of a schema is something else")
+    return value

@@ -13,6 +13,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
 
 from kit.clock import Clock
+from kit.documents import field_of
 from kit.ended_sessions import Ended
 from kit.errors import AppError, NotYours, Unavailable
 from kit.ids import new_id
@@ -127,7 +128,8 @@ def jwks_over_http(url: str) -> FetchKeys:
     async def fetch() -> KeySetSerialization:
         async with httpx2.AsyncClient(timeout=2) as client:
             response = await client.get(url)
-            return cast(KeySetSerialization, response.raise_for_status().json())
+            keys: KeySetSerialization = response.raise_for_status().json()
+            return keys
 
     return fetch
 
@@ -243,7 +245,7 @@ def _caller(claims: dict[str, object]) -> Caller:
     return Caller(
         subject=str(claims["sub"]),
         kind=kind,
-        roles=frozenset(cast(list[str], claims.get("roles") or [])),
+        roles=frozenset(field_of(claims, "roles", list) if claims.get("roles") else []),
         scopes=frozenset(str(claims.get("scope") or "").split()),
         session=cast(str | None, claims.get("sid")),
         auth_time=cast(int | None, claims.get("auth_time")),

@@ -55,11 +55,13 @@ class Cache:
 
     async def get(self, key: str) -> str | None:
         """The value, or None."""
-        return cast(str | None, await _guarded(self._redis.get(self._key(key))))
+        value = await _guarded(self._redis.get(self._key(key)))
+        return None if value is None else str(value)
 
     async def take(self, key: str) -> str | None:
         """The value, gone from now on: of many who take at once, one gets it."""
-        return cast(str | None, await _guarded(self._redis.getdel(self._key(key))))
+        value = await _guarded(self._redis.getdel(self._key(key)))
+        return None if value is None else str(value)
 
     async def swap(self, key: str, old: str, new: str, seconds: int) -> bool:
         """Put `new` in place of `old`; False when it is not `old` any more. Of many who swap at once, one succeeds."""
@@ -67,7 +69,7 @@ class Cache:
             "if redis.call('GET',KEYS[1])==ARGV[1] then redis.call('SET',KEYS[1],ARGV[2],'EX',ARGV[3]) return 1 end"
         )
         swapped = self._redis.eval(script, 1, self._key(key), old, new, str(seconds))
-        return bool(await _guarded(cast(Awaitable[object], swapped)))
+        return bool(await _guarded(_awaitable(swapped)))
 
     async def drop(self, *keys: str) -> None:
         """Forget the values."""
@@ -75,7 +77,7 @@ class Cache:
 
     async def ping(self) -> None:
         """A readiness check."""
-        await _guarded(cast(Awaitable[object], self._redis.ping()))
+        await _guarded(_awaitable(self._redis.ping()))
 
     def _key(self, key: str) -> str:
         return f"{self._service}:{key}"
@@ -100,7 +102,7 @@ class Stream:
         """Add an entry. Raises `Unavailable`."""
         pairs = [text for pair in fields.items() for text in pair]
         appended = self._redis.eval(self.APPEND, 1, self._key, str(self._seconds), *pairs)
-        await _guarded(cast(Awaitable[object], appended))
+        await _guarded(_awaitable(appended))
 
     async def batches(self) -> AsyncIterator[list[dict[str, str]]]:
         """All entries that are kept, and then each that is added; nothing after a wait. Raises `Unavailable`."""
@@ -156,6 +158,11 @@ class RateLimits:
     async def _reset(self, rule: Rule, key: Sequence[str]) -> int:
         window = await _guarded(self._limiter(rule).get_window_stats(rule.item, self._service, *key))
         return max(1, ceil(window.reset_time - time.time()))
+
+
+def _awaitable(call: object) -> Awaitable[object]:
+    """Some of the client's calls have the types of its synchronous twin beside their own."""
+    return cast(Awaitable[object], call)
 
 
 async def _guarded(call: Awaitable[T]) -> T:

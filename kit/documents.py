@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from typing_extensions import TypedDict
 
 from kit import tracing
 
+T = TypeVar("T")
 Cursor = tuple[datetime, str]
 """Where a page of a list ended: when the last document was created, and its id."""
 RESTORED = "restored"
@@ -93,6 +94,14 @@ def _fields(model: type[Document]) -> Mapping[str, TypeAdapter[object]]:
     own = {name: field for name, field in model.model_fields.items() if name not in Document.model_fields}
     annotated: dict[str, Any] = {name: Annotated[field.annotation, field] for name, field in own.items()}
     return {name: TypeAdapter(annotation) for name, annotation in annotated.items()}
+
+
+def field_of(document: Mapping[str, object], name: str, kind: type[T]) -> T:
+    """A field of a document as it is stored. Raises `KeyError` without it, `TypeError` when its type is another."""
+    value = document[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {type(value).__name__}, not {kind.__name__}")
+    return value
 
 
 def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[FieldChange]:

@@ -7,7 +7,6 @@ erases nobody, for whoever can write to a topic could make one up: the service t
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 import httpx2
 from pydantic import BaseModel, ValidationError
@@ -16,6 +15,7 @@ from kit import deadletter, log, metrics, security
 from kit.blobs import Bucket
 from kit.clock import Clock
 from kit.consumer import Handler
+from kit.documents import field_of
 from kit.errors import Unavailable
 from kit.events import Event
 from kit.ids import is_id
@@ -173,7 +173,7 @@ class Erasure:
     async def _read(self) -> None:
         with translated():
             found = await self._erased.find({}, {"_id": True}).to_list(None)
-        self._known = {cast(str, each["_id"]) for each in found}
+        self._known = {field_of(each, "_id", str) for each in found}
 
     async def run(self) -> None:
         """Look again, for ever, when it is due."""
@@ -188,7 +188,8 @@ class Erasure:
         with translated():
             due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
         for state in due:
-            await self._look_through(cast(str, state["_id"]))
-            passes, again = cast(int, state["passes"]) + 1, self._policy.again
-            following = cast(datetime, state["at"]) + again[passes] if passes < len(again) else None
-            await self._remember(cast(str, state["_id"]), {"at": state["at"], "passes": passes, "due_at": following})
+            person, at, again = field_of(state, "_id", str), field_of(state, "at", datetime), self._policy.again
+            await self._look_through(person)
+            passes = field_of(state, "passes", int) + 1
+            following = at + again[passes] if passes < len(again) else None
+            await self._remember(person, {"at": at, "passes": passes, "due_at": following})

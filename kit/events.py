@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from kit import tracing
+from kit.documents import field_of
 from kit.errors import Reject
 
 CONTENT_TYPE = "application/json"
@@ -47,7 +48,8 @@ class EventData(BaseModel):
         publication to its contract. Raises KeyError when a field is missing.
         """
         found = {**document, "at": document["updated_at"], **own}
-        return NewEvent(cls, {name: found[name] for name in _names(cls)}, cast(str | None, found.get("traceparent")))
+        traceparent = field_of(found, "traceparent", str) if found.get("traceparent") else None
+        return NewEvent(cls, {name: found[name] for name in _names(cls)}, traceparent)
 
 
 @cache
@@ -103,9 +105,9 @@ class PublicationFailed(EventData):
 def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Outgoing:
     """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
     contract, data, traceparent = event
-    subject, person = cast(str, data[contract.SUBJECT]).encode(), cast(str, data["practitioner_id"]).encode()
-    at = _rfc3339(cast(datetime, data["at"]))
-    headers = _envelope(contract.TYPE, source, subject, cast(int, data["version"]), at, person)
+    subject, person = field_of(data, contract.SUBJECT, str).encode(), field_of(data, "practitioner_id", str).encode()
+    at = _rfc3339(field_of(data, "at", datetime))
+    headers = _envelope(contract.TYPE, source, subject, field_of(data, "version", int), at, person)
     if traceparent:
         headers.append((tracing.HEADER, traceparent.encode()))
     data["at"] = at
@@ -125,9 +127,9 @@ def tombstone(stone: Mapping[str, object], source: str, partitions: int, topic: 
 
     `stone`: `_id` (the document's), `practitioner_id`, `version` (one behind the document's last), `updated_at`.
     """
-    subject, person = cast(str, stone["_id"]).encode(), cast(str, stone["practitioner_id"]).encode()
-    at = _rfc3339(cast(datetime, stone["updated_at"]))
-    headers = _envelope(REMOVED, source, subject, cast(int, stone["version"]), at, person)
+    subject, person = field_of(stone, "_id", str).encode(), field_of(stone, "practitioner_id", str).encode()
+    at = _rfc3339(field_of(stone, "updated_at", datetime))
+    headers = _envelope(REMOVED, source, subject, field_of(stone, "version", int), at, person)
     return Outgoing(topic, zlib.crc32(person) % partitions, subject, None, headers)
 
 

@@ -7,9 +7,10 @@ document.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from kit import log, metrics
+from kit.documents import field_of
 from kit.mongo import (
     Backlog,
     Changes,
@@ -53,16 +54,20 @@ class Position:
 
 
 def _resume_token(stored: object) -> Mapping[str, object] | None:
-    if stored is not None:
-        token_time(cast(Mapping[str, object], stored))  # raises when it is none
-    return cast(Mapping[str, object] | None, stored)
+    if stored is None:
+        return None
+    if not isinstance(stored, dict):
+        raise TypeError("not a resume token")
+    token_time(stored)  # raises when it is none
+    return stored
 
 
 def _snapshot_state(stored: object) -> Mapping[str, object] | None:
-    state = cast(Mapping[str, object] | None, stored)
-    if state is not None and not (isinstance(state["time"], ClusterTime) and "after" in state):
+    if stored is None:
+        return None
+    if not (isinstance(stored, dict) and isinstance(stored["time"], ClusterTime) and "after" in stored):
         raise ValueError("not the state of a snapshot")
-    return state
+    return stored
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,11 @@ class Feed:
 
     async def _snapshot(self, position: Position) -> AsyncGenerator[Batch, None]:
         state = dict(position.snapshot or {})
-        since = cast(ClusterTime, state["time"])
-        for collection in self._collections[self._collections.index(cast(str, state["collection"])) :]:
-            after = cast(str | None, state["after"]) if collection == state["collection"] else None
+        since = field_of(state, "time", ClusterTime)
+        for collection in self._collections[self._collections.index(field_of(state, "collection", str)) :]:
+            after = state["after"] if collection == state["collection"] else None
             while documents := await page(self._database, collection, after, BATCH, since):
-                after = cast(str, documents[-1]["_id"])
+                after = documents[-1]["_id"]
                 state |= {"collection": collection, "after": after}
                 position = Position(position.count + len(documents), snapshot=dict(state))
                 yield Batch([(collection, document) for document in documents], position)

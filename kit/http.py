@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from typing import Annotated, Generic, NoReturn, TypeVar
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
@@ -61,11 +61,11 @@ class Page(Out, Generic[T]):
 class _Request(Request):
     """Reads JSON as RFC 8259 and I-JSON (RFC 7493) mean it: no name twice, no NaN or Infinity."""
 
-    async def json(self) -> Any:
+    async def json(self) -> object:
         return json.loads(await self.body(), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
 
 
-def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_name_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):  # a proxy or a log may have read the other one
         raise json.JSONDecodeError("a name stands twice", "", 0)
@@ -79,7 +79,7 @@ def _no_constant(name: str) -> NoReturn:
 class StrictRoute(APIRoute):
     """Routes of services (`APIRouter(route_class=StrictRoute)`): ambiguous JSON is refused."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """FastAPI's own handler, on a stricter request."""
         handler = super().get_route_handler()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
@@ -118,7 +118,8 @@ def _too_large() -> AppError:
 
 
 async def _door(request: Request) -> ImportDoor:
-    return cast(ImportDoor, request.app.state.imports)
+    door: ImportDoor = request.app.state.imports
+    return door
 
 
 DoorDep = Annotated[ImportDoor, Depends(_door)]

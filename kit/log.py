@@ -73,7 +73,8 @@ def _json(event: object, **_: object) -> bytes:
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of a module: `log = log.get(__name__)`; the event is a short constant, facts are fields."""
-    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
+    return logger
 
 
 def bind(**facts: str) -> None:
@@ -94,7 +95,8 @@ def unbind() -> None:
 def unfiltered(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose lines are written whatever the log level is."""
     every = structlog.make_filtering_bound_logger(logging.NOTSET)
-    return cast(structlog.typing.FilteringBoundLogger, structlog.wrap_logger(None, wrapper_class=every, module=name))
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(None, wrapper_class=every, module=name)
+    return logger
 
 
 def redact(

@@ -6,10 +6,10 @@ A tombstone is a document first: the publisher tells it as it tells every other,
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
 
 from kit import log
 from kit.clock import Clock
+from kit.documents import field_of
 from kit.mongo import Database, Fields, Index, translated
 from kit.periodic import every
 from kit.settings import RetentionSettings
@@ -66,7 +66,7 @@ class Removal:
         stone = {
             "_id": last["_id"],
             "practitioner_id": last.get("practitioner_id", last["_id"]),  # a person's own document has only the id
-            "version": cast(int, last["version"]) + 1,
+            "version": field_of(last, "version", int) + 1,
             "updated_at": self._clock.now(),
         }
         with translated():

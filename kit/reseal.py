@@ -8,10 +8,11 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from kit import log, mongo, sealed_bucket
 from kit.blobs import Damaged
+from kit.documents import field_of
 from kit.mongo import Database, Fields, translated
 from kit.seal import Sealer
 from kit.sealed_bucket import SealedBucket
@@ -40,12 +41,13 @@ class Sealed:
     def renewed(self, document: Fields) -> dict[str, object]:
         """The document with this field sealed by the current key."""
         context = self.context(document)
-        history = [self._entry(entry, context) for entry in cast(list[Fields], document.get("history", []))]
+        entries: list[Fields] = field_of(document, "history", list) if "history" in document else []
+        history = [self._entry(entry, context) for entry in entries]
         kept = {"history": history} if "history" in document else {}
         return {**document, self.field: self._value(document.get(self.field), context), **kept}
 
     def _entry(self, entry: Fields, context: str) -> Fields:
-        changes = [self._change(change, context) for change in cast(list[Fields], entry["changes"])]
+        changes = [self._change(change, context) for change in field_of(entry, "changes", list)]
         return {**entry, "changes": changes}
 
     def _change(self, change: Fields, context: str) -> Fields:

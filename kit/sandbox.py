@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, Self, TypeVar, cast, get_type_hints
+from typing import Self, TypeVar, cast, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -85,11 +85,14 @@ class _Process:
         return answer[TOKEN:]
 
     def _send(self, message: bytes, token: bytes = b"") -> None:
-        pipe = cast(asyncio.StreamWriter, self._process.stdin)
-        pipe.writelines([token, len(message).to_bytes(LENGTH, "big"), message])
+        if self._process.stdin is None:
+            raise BrokenPipeError
+        self._process.stdin.writelines([token, len(message).to_bytes(LENGTH, "big"), message])
 
     async def _read(self) -> bytes:
-        pipe = cast(asyncio.StreamReader, self._process.stdout)
+        pipe = self._process.stdout
+        if pipe is None:
+            raise EOFError
         length = int.from_bytes(await pipe.readexactly(LENGTH), "big")
         if length > MOST_ANSWER_BYTES:
             raise EOFError
@@ -188,12 +191,12 @@ def _code() -> list[str]:
 
 
 @cache
-def _returns(function: Callable[..., object]) -> TypeAdapter[tuple[Any]]:
+def _returns(function: Callable[..., object]) -> TypeAdapter[tuple[object]]:
     try:
         returned = get_type_hints(function).get("return", object)
     except TypeError:  # a function written in C says nothing
         returned = object
-    one = cast(type[tuple[Any]], GenericAlias(tuple, (returned,)))
+    one = cast(type[tuple[object]], GenericAlias(tuple, (returned,)))
     return TypeAdapter(one, config=ConfigDict(val_json_bytes="base64"))
 
 

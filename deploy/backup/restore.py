@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from time import monotonic
-from typing import cast
 
 from deploy.backup.files import Manifest, Objects, check, read_documents
 from deploy.backup.heads import Head, Heads, heads_of
 from deploy.backup.plan import PLANS, TELLING, Patch, Settings
 from kit import archive, blobs, kafka, mongo
 from kit.clock import to_milliseconds
-from kit.documents import RESTORED
+from kit.documents import RESTORED, field_of
 from kit.ids import is_id
 from kit.kafka import Partition
 from kit.mongo import Database, Fields
@@ -141,9 +140,9 @@ async def _older(database: Database, collection: str, known: dict[str, Head]) ->
     """Ids of documents that the topic knows newer, or removed; what is found is taken out of `known`."""
     older = []
     async for found in database[collection].find({}, {"version": True}):
-        identity = cast(str, found["_id"])
+        identity = field_of(found, "_id", str)
         head = known.pop(identity, None)
-        if head and (head.version > cast(int, found["version"]) or head.removed):
+        if head and (head.version > field_of(found, "version", int) or head.removed):
             older.append(identity)
     return older
 
@@ -161,7 +160,7 @@ def raised(document: Fields, version: int, at: datetime, patch: Patch) -> dict[s
     changes = [{"field": name, "old": document.get(name), "new": value} for name, value in patch.items()]
     entry = {"version": version + 1, "at": at, "by": BY, "action": RESTORED, "changes": changes}
     made = {"version": version + 1, "action": RESTORED, "changed": list(patch), "updated_at": at}
-    return {**document, **patch, **made, "history": [*cast(list[object], document["history"]), entry]}
+    return {**document, **patch, **made, "history": [*field_of(document, "history", list), entry]}
 
 
 async def _end(database: Database, identity: str, head: Head, at: datetime) -> None:
@@ -173,7 +172,7 @@ async def _stop_erasures(database: Database, at: datetime) -> None:
     """Those that waited when the dump was made may have been stopped since: they have to be asked for again."""
     async for waiting in database[ERASURES].find({"state": {"$in": ["requested", "approved"]}}, {"version": True}):
         stopped = {"state": "stopped", "stop_reason": "恢复备份，请重新申请"}
-        await _raise(database, ERASURES, cast(str, waiting["_id"]), cast(int, waiting["version"]), at, stopped)
+        await _raise(database, ERASURES, field_of(waiting, "_id", str), field_of(waiting, "version", int), at, stopped)
 
 
 async def _erase_again(database: Database, heads: Heads, at: datetime) -> None:

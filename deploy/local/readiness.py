@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import httpx2
 from aiokafka.client import AIOKafkaClient
@@ -60,7 +61,7 @@ def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
 
 def service_checks(stack: Stack) -> list[Check]:
     return [
-        Check(f"{service}-{role}", lambda port=port: answers_ok(f"http://{HOST}:{port}/readyz"))  # type: ignore[misc]
+        Check(f"{service}-{role}", partial(answers_ok, f"http://{HOST}:{port}/readyz"))
         for service, ports in stack.ports.services.items()
         for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
     ]
@@ -71,7 +72,7 @@ def watcher_checks(stack: Stack) -> list[Check]:
         "prometheus": f"http://{HOST}:{stack.ports.prometheus}/-/ready",
         "node-exporter": f"http://{HOST}:{stack.ports.node_exporter}/",
     }
-    return [Check(name, lambda url=addresses[name]: answers_ok(url)) for name in watchers()]  # type: ignore[misc]
+    return [Check(name, partial(answers_ok, addresses[name])) for name in watchers()]
 
 
 async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str], None]) -> None:

@@ -125,7 +125,7 @@ async def cluster_time(database: Database) -> Timestamp:
 
 
 async def page(
-    database: Database, collection: str, after: str | None, size: int, since: ClusterTime
+    database: Database, collection: str, after: object, size: int, since: ClusterTime
 ) -> list[dict[str, object]]:
     """`size` documents without history in order of `_id`, behind `after`: the steps of a snapshot taken at `since`.
 

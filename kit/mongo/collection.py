@@ -1,7 +1,7 @@
 """Versioned documents: a version is one document, written whole (design §2)."""
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -15,6 +15,7 @@ from kit.mongo.database import Conflict, Database, Fields, translated
 
 NEWEST = (("created_at", -1), ("_id", -1))
 D = TypeVar("D", bound=Document)
+Write: TypeAlias = "InsertOne[Any] | ReplaceOne[Any]"
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 DOCUMENT_FULL = "此记录的修改次数已达上限，请联系受理窗口"
@@ -116,7 +117,7 @@ class Collection(Generic[D]):
 
         Raises `Conflict` when one was not written: read all again, and recognise those that were.
         """
-        calls, full = list[InsertOne[Any] | ReplaceOne[Any]](), set[str]()
+        calls, full = list[Write](), set[str]()
         for document in documents:
             encoded = _encoded(document)
             if _full(document, encoded):
@@ -129,7 +130,7 @@ class Collection(Generic[D]):
             await self._write_many(calls)
         return full
 
-    async def _write_many(self, calls: "Sequence[InsertOne[Any] | ReplaceOne[Any]]") -> None:
+    async def _write_many(self, calls: Sequence[Write]) -> None:
         try:
             with translated():
                 result = await self._collection.bulk_write(list(calls), ordered=False)

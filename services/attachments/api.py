@@ -1,6 +1,6 @@
 """Routes of attachments: translate between HTTP and the service, decide nothing."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
@@ -89,7 +89,8 @@ class Door:
 
 
 async def _door(request: Request) -> Door:
-    return cast(Door, request.app.state.service)
+    door: Door = request.app.state.service
+    return door
 
 
 DoorDep = Annotated[Door, Depends(_door)]

@@ -1,7 +1,7 @@
 """Routes of identity: translate between HTTP and the services, decide nothing."""
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from pydantic import ValidationError
@@ -88,7 +88,8 @@ class Services:
 
 
 async def _services(request: Request) -> Services:
-    return cast(Services, request.app.state.service)
+    services: Services = request.app.state.service
+    return services
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -1,7 +1,6 @@
 """Where portraits lie in the bucket: a folder a person; those that earlier versions stored lie outside."""
 
-from typing import cast
-
+from kit.documents import field_of
 from kit.ids import secret_id
 from kit.mongo import Fields
 
@@ -11,8 +10,7 @@ PORTRAIT_FOLDERS = "people"
 
 def portraits(person: Fields) -> list[str]:
     """The keys of every portrait a person ever had, out of their document with its history."""
-    entries = cast(list[Fields], person["history"])
-    changes = [change for entry in entries for change in cast(list[Fields], entry["changes"])]
+    changes = [change for entry in field_of(person, "history", list) for change in entry["changes"]]
     keys = [change["new"] for change in changes if change["field"] == "portrait_key"]
     return [str(key) for key in dict.fromkeys([*keys, person.get("portrait_key")]) if key]
 

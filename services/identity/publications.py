@@ -13,6 +13,7 @@ from contracts.identity import (
     ProofRequested,
 )
 from kit.access import LOOKS
+from kit.documents import field_of
 from kit.events import NewEvent
 from kit.mongo import Fields
 from kit.publisher import Publication
@@ -73,7 +74,7 @@ def erasure_changed(document: Fields) -> list[NewEvent]:
 
 
 def _outside(document: Fields) -> list[str]:
-    changed = cast(list[str], document["changed"])
+    changed: list[str] = field_of(document, "changed", list)
     return [CALLED.get(name, name) for name in changed if name not in INSIDE]
 
 

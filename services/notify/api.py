@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request, params
 
@@ -38,7 +38,8 @@ class Services:
 
 
 async def _services(request: Request) -> Services:
-    return cast(Services, request.app.state.service)
+    services: Services = request.app.state.service
+    return services
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import cast
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import CertificateChanged, CodeRequested, ErasureRequested, ProofRequested
 from contracts.signature import SignatureChanged
 from kit.clock import Clock
+from kit.documents import field_of
 from kit.errors import Reject
 from kit.events import EventData
 from kit.ids import derived_id
@@ -122,7 +122,7 @@ class Requests:
     async def _known_before(self, event: CertificateChanged) -> str | None:
         """The phone that was bound before this version, as far as it is known."""
         known = await self._contacts.get(event.practitioner_id)
-        if not known or not known["phone_sealed"] or cast(int, known["version"]) >= event.version:
+        if not known or not known["phone_sealed"] or field_of(known, "version", int) >= event.version:
             return None
         return self._envelopes.open_contact(str(known["phone_sealed"]), event.practitioner_id)
 

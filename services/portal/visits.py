@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import Depends, Request
@@ -289,7 +289,8 @@ def visit_of(request: Request) -> Visit:
     """The visit of a request, before anybody knows whose it is."""
     cookie = request.cookies.get(COOKIE_NAME, "")
     known = COOKIE.fullmatch(cookie) is not None
-    return Visit(request, cast(Portal, request.app.state.service), cookie if known else new_cookie(), not known)
+    portal: Portal = request.app.state.service
+    return Visit(request, portal, cookie if known else new_cookie(), not known)
 
 
 def _draft(owner: str, page: str) -> str:

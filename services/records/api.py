@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field, JsonValue
@@ -104,7 +104,8 @@ def _conflict(conflict: VersionConflict) -> AppError:
 
 
 async def _service(request: Request) -> RecordService:
-    return cast(RecordService, request.app.state.service)
+    service: RecordService = request.app.state.service
+    return service
 
 
 ServiceDep = Annotated[RecordService, Depends(_service)]

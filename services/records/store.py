@@ -1,11 +1,11 @@
 """The collection `records`: one document a record, its versions in its own history."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from async_lru import alru_cache
 
 from kit.access import LOOKS
+from kit.documents import field_of
 from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
 from services.records.domain import Record
@@ -67,4 +67,4 @@ class Records:
 
     async def _read_birth_year(self, practitioner_id: str) -> int | None:
         known = await self._practitioners.get(practitioner_id)
-        return cast(int, known["birth_year"]) if known else None
+        return field_of(known, "birth_year", int) if known else None

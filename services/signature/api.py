@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, ValidationError
@@ -92,7 +92,8 @@ class Door:
 
 
 async def _door(request: Request) -> Door:
-    return cast(Door, request.app.state.service)
+    door: Door = request.app.state.service
+    return door
 
 
 DoorDep = Annotated[Door, Depends(_door)]

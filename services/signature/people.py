@@ -1,8 +1,8 @@
 """What is known of people: which of their versions changed what stands on a form, told by identity's events."""
 
 from collections.abc import Sequence
-from typing import cast
 
+from kit.documents import field_of
 from kit.mongo import Database, Projection
 from services.signature.domain import Known, known_after
 from services.signature.store import KNOWN_PRACTITIONERS
@@ -27,4 +27,4 @@ class KnownPeople:
 
     async def _get(self, practitioner_id: str) -> Known | None:
         found = await self._projection.get(practitioner_id)
-        return Known(cast(int, found["version"]), cast(int, found["identified"])) if found else None
+        return Known(field_of(found, "version", int), field_of(found, "identified", int)) if found else None

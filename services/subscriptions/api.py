@@ -1,7 +1,7 @@
 """Routes of subscriptions: translate between HTTP and the services, decide nothing."""
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -40,7 +40,8 @@ class Services:
 
 
 async def _services(request: Request) -> Services:
-    return cast(Services, request.app.state.service)
+    services: Services = request.app.state.service
+    return services
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import httpx2
 import pytest
-from alibabacloud_dysmsapi20170525 import models as aliyun_models  # type: ignore[import-untyped]
-from alibabacloud_dysmsapi20170525.client import Client  # type: ignore[import-untyped]
-from alibabacloud_tea_openapi.exceptions import AlibabaCloudException  # type: ignore[import-untyped]
-from alibabacloud_tea_openapi.utils_models import Config  # type: ignore[import-untyped]
+from alibabacloud_dysmsapi20170525 import models as aliyun_models
+from alibabacloud_dysmsapi20170525.client import Client
+from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
+from alibabacloud_tea_openapi.utils_models import Config
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile

@@ -1,7 +1,7 @@
 """The reader's doors: `GET /card` for the portal's page (docs/card-reader.md), a tray for people and tests."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -42,7 +42,7 @@ def create_app(pages: str) -> Starlette:
     async def lay(request: Request) -> Response:
         """From a test: the card as JSON, null to take it away; from the page: its name in a form."""
         if request.headers.get("content-type", "").startswith("application/json"):
-            tray.card = cast(Card | None, await request.json())
+            tray.card = await request.json()
             return JSONResponse({})
         name = str((await request.form()).get("card"))
         tray.card = CARDS[name][1]() if name in CARDS else None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Protocol, cast
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -68,7 +68,7 @@ def _json(request: Request) -> bool:
 
 async def _asked(request: Request) -> Switch:
     """From a program as JSON, from the page as a form."""
-    asked = cast(Mapping[str, object], await request.json() if _json(request) else await request.form())
+    asked: Mapping[str, object] = await request.json() if _json(request) else await request.form()
     return Switch.model_validate({**asked})
 
 

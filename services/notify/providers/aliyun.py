@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
-from alibabacloud_dysmsapi20170525.client import Client  # type: ignore[import-untyped]
-from alibabacloud_dysmsapi20170525.models import (  # type: ignore[import-untyped]
+from alibabacloud_dysmsapi20170525.client import Client
+from alibabacloud_dysmsapi20170525.models import (
     QuerySendDetailsRequest,
     SendSmsRequest,
     SendSmsResponseBody,
 )
-from alibabacloud_tea_openapi.exceptions import AlibabaCloudException  # type: ignore[import-untyped]
-from alibabacloud_tea_openapi.utils_models import Config  # type: ignore[import-untyped]
+from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
+from alibabacloud_tea_openapi.utils_models import Config
 from pydantic import BaseModel
 
 from kit.clock import shanghai_date
