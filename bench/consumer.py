@@ -12,8 +12,8 @@ from bench.samples import documents
 from bench.stack import Stack
 from bench.table import Row, at_least
 from kit import kafka
-from kit.deadletter import dead_topic, replay_topic
-from kit.events import encode
+from kit.core.events import encode
+from kit.kafka.dead_letters import dead_topic, replay_topic
 
 EVENTS = 5_000
 ROUNDS = 3

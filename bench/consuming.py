@@ -1,4 +1,4 @@
-"""Row 3, the measured process: guarded upserts by kit.consumer, or by motor alone at the same concurrency."""
+"""Row 3, the measured process: guarded upserts by kit.messaging.consumer, or by motor alone at the same concurrency."""
 
 import asyncio
 import time
@@ -8,10 +8,10 @@ from bench.processes import Answer, answer
 from bench.publishing import BenchChanged
 from bench.samples import documents
 from bench.stack import Stack
-from kit.consumer import Consumer, ConsumerPolicy
-from kit.events import Event
+from kit.core.events import Event
+from kit.messaging.consumer import Consumer, ConsumerPolicy
 from kit.mongo import Database, Projection
-from kit.process import tune
+from kit.runtime.process import tune
 
 TOPIC = "bench.consumed"
 

@@ -10,8 +10,8 @@ import typst
 
 from bench.stack import Stack
 from bench.table import Row
-from kit.ids import new_id
-from kit.pdf import STANDARD, FontSettings
+from kit.core.ids import new_id
+from kit.formats.pdf import STANDARD, FontSettings
 from services.signature.printing import TEMPLATE, Printing
 
 ROUNDS, EACH, DEARER = 7, 40, 1.3

@@ -7,7 +7,7 @@ from time import process_time
 
 from bench.stack import Stack
 from bench.table import Row
-from kit.seal import keyed_hash, same
+from kit.security.seal import keyed_hash, same
 from services.identity.passwords import HASHER, Passwords
 
 ROUNDS, EACH = 10, 5

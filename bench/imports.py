@@ -12,9 +12,9 @@ import httpx2
 from bench.stack import Stack
 from bench.table import Row
 from deploy.local.people import random_card
-from kit.clock import SystemClock
-from kit.ids import new_id
-from kit.tabular import read, read_rows
+from kit.core.clock import SystemClock
+from kit.core.ids import new_id
+from kit.formats.tabular import read, read_rows
 
 ROWS, PEOPLE, BATCH, MOST_SECONDS = 50_000, 1_000, 500, 60
 WATCH_SECONDS = 0.25

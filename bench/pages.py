@@ -6,10 +6,10 @@ from bench.samples import KIND, documents
 from bench.stack import Stack
 from bench.table import Row
 from bench.wire import request
-from kit.cache import RedisServer
-from kit.clock import SystemClock
-from kit.ended_sessions import Ended
-from kit.seal import Sealer
+from kit.core.clock import SystemClock
+from kit.redis import RedisServer
+from kit.security.ended_sessions import Ended
+from kit.security.seal import Sealer
 from kit.settings import KeyRing, RedisSettings
 from services.portal.answers import Tokens
 from services.portal.backend import Backend

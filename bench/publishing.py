@@ -1,4 +1,4 @@
-"""Row 1, the measured process: publish a backlog with kit.publisher, or the same records with a bare producer."""
+"""Row 1, the measured process: a backlog by kit.messaging.publisher, or the same records by a bare producer."""
 
 import asyncio
 import gc
@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaProducer
 from bench.processes import Answer, answer
 from bench.stack import Stack
 from contracts.records import RecordChanged
-from kit import metrics
-from kit.events import NewEvent, Outgoing, encode
+from kit.core.events import NewEvent, Outgoing, encode
 from kit.kafka import MAX_BATCH_BYTES  # importing it also shortens aiokafka's pause between transactions, for both
-from kit.process import tune
-from kit.publisher import Publication, Publisher
+from kit.messaging.publisher import Publication, Publisher
+from kit.observability import metrics
+from kit.runtime.process import tune
 from services.records.store import COLLECTION
 
 SERVICE = "bench"

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
 from services.records.domain import Record
 
 KIND = "education"

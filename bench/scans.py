@@ -9,9 +9,9 @@ from bench.decoding import EACH, HERE, cpu_ms, decode_and_encode
 from bench.processes import cpu_seconds, measured
 from bench.stack import Stack
 from bench.table import Row
-from kit import images
-from kit.images import Images
-from kit.sandbox import Sandbox
+from kit.formats import images
+from kit.formats.images import Images
+from kit.sandbox.pool import Sandbox
 from tests.support.scans import scan
 
 FILES, AT_ONCE, SCANS_PER_SECOND = 600, 8, 30.0

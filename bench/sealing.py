@@ -6,10 +6,10 @@ from statistics import median
 from bench.stack import Stack
 from bench.table import Row
 from deploy.local.secrets import random_key
-from kit import blobs, sealed_bucket
-from kit.blobs import Bucket
-from kit.ids import secret_id
-from kit.seal import Sealer
+from kit.core.ids import secret_id
+from kit.files import blobs, sealed_bucket
+from kit.files.blobs import Bucket
+from kit.security.seal import Sealer
 from kit.settings import BlobSettings, KeyRing
 from tests.support.scans import scan
 

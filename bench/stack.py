@@ -15,9 +15,9 @@ from deploy.local.programs import service_programs
 from deploy.local.stack import Stack as LocalStack
 from deploy.local.supervisor import Supervisor
 from kit import mongo
-from kit.auth import Caller, TokenIssuer
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
 from kit.mongo import Database
+from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import KafkaSettings, MongoSettings, TokenSettings
 
 TOKEN_SECONDS = 24 * 3600

@@ -19,7 +19,7 @@ from bench.processes import Answer, answer, cpu_seconds
 from bench.stack import Stack
 from bench.wire import request
 from deploy.local.people import random_card, random_phone
-from kit.ids import new_id
+from kit.core.ids import new_id
 
 CONNECTIONS = 16
 LONG = 15  # seconds: for an operator that hangs, and to wait for a code

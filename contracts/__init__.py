@@ -1,7 +1,7 @@
 """Vocabulary between services: one module per producer, data only (`python -m contracts write|check`)."""
 
 from contracts import attachments, identity, notify, records, signature
-from kit.events import EventData
+from kit.core.events import EventData
 
 EVENTS: tuple[type[EventData], ...] = (
     identity.PractitionerChanged,

@@ -1,6 +1,6 @@
 """Looks at a person's file by somebody else: every service tells of its own, identity keeps them all."""
 
-from kit.events import EventData
+from kit.core.events import EventData
 
 READERS = ("clerk", "admin")
 """The roles of staff who may read a person's file, each time with a reason."""

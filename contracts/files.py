@@ -9,7 +9,7 @@ from jsoncompat import check_compat
 
 from contracts import EVENTS
 from contracts.page import events_page
-from kit.events import EventData
+from kit.core.events import EventData
 
 FILES = Path(str(files("contracts")))
 Schema = dict[str, object]

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import access
-from kit.events import EventData
+from kit.core.events import EventData
 
 CODE_CONTEXT = "identity.code.requested.v1"
 CONTACT_CONTEXT = "identity.certificate.changed.v1"

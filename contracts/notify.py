@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from kit.events import EventData
+from kit.core.events import EventData
 
 
 class MessageChanged(EventData):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from contracts import EVENTS
-from kit.events import EventData
+from kit.core.events import EventData
 
 Schema = Mapping[str, object]
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import access
-from kit.events import EventData
+from kit.core.events import EventData
 
 Value = str | bool | int | float | list[str] | None
 """The value of a field of a record: text, a day as YYYY-MM-DD, a term, several of them, or nothing."""

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from contracts import access
 from contracts.records import Reason
-from kit.events import EventData
+from kit.core.events import EventData
 
 
 class FormChanged(EventData):

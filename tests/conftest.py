@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.people import Person
 from tests.support.processes import Processes
 from tests.support.scale import LONG

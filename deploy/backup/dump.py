@@ -6,8 +6,9 @@ from pathlib import Path
 
 from deploy.backup.files import MANIFEST, Manifest, Objects, Written, write_documents
 from deploy.backup.plan import PLANS, Settings
-from kit import archive, blobs, mongo
-from kit.mongo import Session
+from kit import mongo
+from kit.files import blobs
+from kit.mongo import Session, archive
 
 Databases = dict[str, dict[str, Written]]
 

@@ -11,13 +11,14 @@ from time import monotonic
 from deploy.backup.files import Manifest, Objects, check, read_documents
 from deploy.backup.heads import Head, Heads, heads_of
 from deploy.backup.plan import PLANS, TELLING, Patch, Settings
-from kit import archive, blobs, kafka, mongo
-from kit.clock import to_milliseconds
-from kit.documents import RESTORED, field_of
-from kit.ids import is_id
+from kit import kafka, mongo
+from kit.core.clock import to_milliseconds
+from kit.core.documents import RESTORED, field_of
+from kit.core.ids import is_id
+from kit.files import blobs
 from kit.kafka import Partition
-from kit.mongo import Database, Fields
-from kit.removal import TOMBSTONES
+from kit.mongo import Database, Fields, archive
+from kit.mongo.removal import TOMBSTONES
 from services.identity.consumers import ACCESSES
 from services.identity.person_entities import ErasureRequest, erasure_id
 from services.identity.store import ERASURES

@@ -31,7 +31,7 @@ def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> E
 
 
 def topics_environment(stack: Stack) -> Environment:
-    """What `python -m kit.topics` needs."""
+    """What `python -m kit.kafka.topics` needs."""
     return {"KAFKA__SERVERS": kafka_servers(stack), "KAFKA__PARTITIONS": str(PARTITIONS)}
 
 

@@ -132,7 +132,7 @@ def _start_watchers(stack: Stack) -> None:
 
 
 def _create_topics(stack: Stack) -> None:
-    command = [sys.executable, "-m", "kit.topics", "apply"]
+    command = [sys.executable, "-m", "kit.kafka.topics", "apply"]
     with _timed("topics"):
         result = subprocess.run(
             command, cwd=ROOT, env=os.environ | topics_environment(stack), capture_output=True, text=True, check=False

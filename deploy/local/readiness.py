@@ -19,7 +19,7 @@ from deploy.local.ports import HOST
 from deploy.local.prometheus import watchers
 from deploy.local.secrets import Secrets
 from deploy.local.stack import Stack
-from kit import blobs
+from kit.files import blobs
 from kit.settings import BlobSettings
 
 _PAUSE = 0.1

@@ -5,10 +5,10 @@ from aiokafka import TopicPartition as Partition
 from aiokafka.errors import KafkaError
 
 from kit.kafka.admin import GroupInUse, admin, move_group, ping
+from kit.kafka.connections import Fenced, OffsetGone
 from kit.kafka.consumer import Consumer, Rebalance
 from kit.kafka.producers import MAX_BATCH_BYTES, MAX_LETTER_BYTES, Producer, TransactionalProducer
 from kit.kafka.reader import Chunk, Reader, read_all
-from kit.kafka.world import Fenced, OffsetGone
 
 __all__ = [
     "MAX_BATCH_BYTES", "MAX_LETTER_BYTES", "Chunk", "Consumer", "Fenced", "GroupInUse", "KafkaError", "OffsetGone",

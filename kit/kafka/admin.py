@@ -11,8 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import CommitFailedError, TopicAlreadyExistsError, UnknownMemberIdError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
-from kit.errors import Unavailable
-from kit.kafka.world import connected, world
+from kit.core.errors import Unavailable
+from kit.kafka.connections import connected, world
 from kit.settings import KafkaSettings
 
 

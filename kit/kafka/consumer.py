@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
-from kit.kafka.world import close, connected, world
+from kit.kafka.connections import close, connected, world
 from kit.settings import KafkaSettings
 
 EMPTY_SESSION_MS = 6_000  # how long the work of a member that died waits, where a group only shares work out

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as Partition
 from aiokafka.structs import OffsetAndMetadata
 
-from kit.events import Outgoing
-from kit.kafka.world import CLOSE_SECONDS, close, connected, world
+from kit.core.events import Outgoing
+from kit.kafka.connections import CLOSE_SECONDS, close, connected, world
 from kit.settings import KafkaSettings
 
 # while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s (design §2)

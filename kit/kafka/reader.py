@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
-from kit.kafka.world import close, connected, world
+from kit.kafka.connections import close, connected, world
 from kit.settings import KafkaSettings
 
 ASK_SECONDS = 5

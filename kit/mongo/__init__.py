@@ -1,6 +1,6 @@
 """MongoDB: the only importer of its drivers. Versioned documents, projections, and the change stream."""
 
-from kit.documents import Cursor
+from kit.core.documents import Cursor
 from kit.mongo.changes import (
     RAW,
     Backlog,

@@ -8,10 +8,10 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from kit import metrics, tracing
-from kit.documents import Cursor, Document
-from kit.errors import AppError
+from kit.core.documents import Cursor, Document
+from kit.core.errors import AppError
 from kit.mongo.database import Conflict, Database, Fields, translated
+from kit.observability import metrics, tracing
 
 NEWEST = (("created_at", -1), ("_id", -1))
 D = TypeVar("D", bound=Document)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from kit.mongo.database import Conflict
 
 T = TypeVar("T")

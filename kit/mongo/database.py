@@ -18,7 +18,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from kit.settings import MongoSettings
 
 Fields = Mapping[str, object]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pymongo import ReplaceOne
 
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from kit.mongo.database import Database, Duplicate, Fields, translated
 
 

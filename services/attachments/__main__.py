@@ -1,6 +1,6 @@
 """`python -m services.attachments api|worker|reseal`."""
 
-from kit.process import main
+from kit.runtime.process import main
 from services.attachments.wiring import SERVICE
 
 main(SERVICE)

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 
-from kit.errors import AppError, InvalidFields
-from kit.http import ACCESS_REASON, CallerDep, Id, In, Out, StrictRoute, bearer_token
-from kit.quotas import count, counted
-from kit.text import Text
-from kit.uploads import read_upload
+from kit.core.errors import AppError, InvalidFields
+from kit.core.text import Text
+from kit.http.callers import ACCESS_REASON, CallerDep, bearer_token
+from kit.http.quotas import count, counted
+from kit.http.routes import Id, In, Out, StrictRoute
+from kit.http.uploads import read_upload
 from services.attachments.domain import Attachment, Remark, Rules, State
 from services.attachments.service import AttachmentService
 

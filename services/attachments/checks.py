@@ -2,12 +2,12 @@
 
 import asyncio
 
-from kit import log, metrics
-from kit.clock import Clock
-from kit.filed import original_of, tried
-from kit.images import BadImage, Images, Scan
+from kit.core.clock import Clock
+from kit.files.documents import original_of, tried
+from kit.files.sealed_bucket import SealedBucket
+from kit.formats.images import BadImage, Images, Scan
 from kit.mongo import Conflict
-from kit.sealed_bucket import SealedBucket
+from kit.observability import log, metrics
 from services.attachments.domain import Attachment, Rules, Verdict, faulty, judge
 from services.attachments.store import Attachments
 

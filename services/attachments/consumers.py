@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from contracts.attachments import AttachmentChanged
 from contracts.identity import PractitionerErased
 from contracts.records import RecordChanged
-from kit.erasure import Erasure
-from kit.events import Event
-from kit.groups import Group, on, on_raw
+from kit.core.events import Event
+from kit.messaging.groups import Group, on, on_raw
+from kit.privacy.erasure import Erasure
 from services.attachments.checks import Checks
 from services.attachments.domain import KnownRecord
 from services.attachments.service import AttachmentService

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kit.filed import SealedFiled
-from kit.ids import new_id
-from kit.images import Scan, Size
+from kit.core.ids import new_id
+from kit.files.documents import SealedFiled
+from kit.formats.images import Scan, Size
 
 State = Literal["checking", "accepted", "refused", "deleted"]
 LIVE: tuple[State, ...] = ("checking", "accepted", "refused")

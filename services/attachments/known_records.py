@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from kit.http.service_client import Neighbour
 from kit.mongo import Database, Projection
-from kit.neighbour import Neighbour
 from services.attachments.domain import KnownRecord
 from services.attachments.store import KNOWN_RECORDS
 

@@ -1,10 +1,10 @@
 """document → events of attachments."""
 
 from contracts.attachments import AccessLogged, AttachmentChanged
-from kit.access import LOOKS
-from kit.events import NewEvent
+from kit.core.events import NewEvent
+from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.publisher import Publication
+from kit.privacy.access_audit import LOOKS
 from services.attachments.store import COLLECTION
 
 

@@ -4,13 +4,13 @@ import hashlib
 from contextlib import suppress
 from functools import partial
 
-from kit.access import Looks
-from kit.auth import Caller
-from kit.blobs import Damaged
-from kit.clock import Clock
-from kit.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
+from kit.core.clock import Clock
+from kit.core.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
+from kit.files.blobs import Damaged
+from kit.files.sealed_bucket import SealedBucket
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.sealed_bucket import SealedBucket
+from kit.privacy.access_audit import Looks
+from kit.security.tokens import Caller
 from services.attachments.domain import JPEG, WITH_SCAN, Attachment, KnownRecord
 from services.attachments.known_records import KnownRecords
 from services.attachments.store import Attachments

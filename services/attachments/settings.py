@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from kit.quotas import QuotaSettings
+from kit.http.quotas import QuotaSettings
 from kit.settings import BlobSettings, HttpSettings, KeyRing, RetentionSettings, ServiceSettings
 from services.attachments.domain import Rules
 

@@ -1,9 +1,9 @@
 """attachments' collections: `attachments`, one document a scan; `known_records`, what records told of its own."""
 
-from kit.access import LOOKS
-from kit.erasure import Holding
-from kit.filed import folder_of
+from kit.files.documents import folder_of
 from kit.mongo import Collection, Database, Index
+from kit.privacy.access_audit import LOOKS
+from kit.privacy.erasure import Holding
 from services.attachments.domain import LIVE, Attachment
 
 COLLECTION = "attachments"

@@ -1,9 +1,9 @@
 """Who looked at whose file: the looks of every service, kept for the person to see."""
 
 from contracts.access import AccessLogged
-from kit.access import Look, Looks
-from kit.auth import Caller
 from kit.mongo import Cursor, Duplicate
+from kit.privacy.access_audit import Look, Looks
+from kit.security.tokens import Caller
 from services.identity.domain import READ_SCOPE
 from services.identity.store import Store
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import ClassVar, Literal, Self
 
 from contracts.sessions import EndReason
-from kit.documents import Document
-from kit.ids import derived_id
+from kit.core.documents import Document
+from kit.core.ids import derived_id
 
 Change = Literal["changed", "disabled", "enabled", "reset", "password_changed"]
 END_REASONS: Mapping[Change, EndReason] = {

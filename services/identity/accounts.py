@@ -6,13 +6,15 @@ from datetime import timedelta
 
 import pyotp
 
-from kit import metrics, security
-from kit.auth import Caller, TokenIssuer
-from kit.clock import Clock
-from kit.errors import AppError, NotFound, TooManyRequests
+from kit.core.clock import Clock
+from kit.core.errors import AppError, NotFound, TooManyRequests
 from kit.mongo import Conflict
-from kit.networks import neighbourhood
-from kit.seal import Sealer, keyed_hash, same
+from kit.observability.metrics import begin
+from kit.security import security_events
+from kit.security.networks import neighbourhood
+from kit.security.seal import Sealer, keyed_hash, same
+from kit.security.tokens import Caller, TokenIssuer
+from services.identity import metrics
 from services.identity.account_entities import Client, Staff, client_id_of, staff_id
 from services.identity.handover import COMMAND
 from services.identity.keys import claimed
@@ -68,16 +70,16 @@ class AccountService:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
         self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
         self._passwords, self._told = passwords, False
-        metrics.begin(metrics.staff_logins, ["right", "wrong", "limited"])
-        security.begin(*LOGIN_CAUSES, event="staff_login")
-        security.begin(*CLIENT_CAUSES, event="client_token")
-        security.begin("created", "changed", "disabled", "enabled", event="client_change", outcome="done")
-        security.begin("staff_login", "login", "login_code", "client_token", event="spray", outcome="noticed")
+        begin(metrics.staff_logins, ["right", "wrong", "limited"])
+        security_events.begin(*LOGIN_CAUSES, event="staff_login")
+        security_events.begin(*CLIENT_CAUSES, event="client_token")
+        security_events.begin("created", "changed", "disabled", "enabled", event="client_change", outcome="done")
+        security_events.begin("staff_login", "login", "login_code", "client_token", event="spray", outcome="noticed")
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""
         account = staff_id(username)
-        security.attempt("staff_login", claimed(self._key, username))
+        security_events.attempt("staff_login", claimed(self._key, username))
         try:
             staff = await self.proved(account, password, totp, address, counted=account)
         except LoginFailed:
@@ -85,7 +87,7 @@ class AccountService:
             raise
         metrics.staff_logins.labels("right").inc()
         tokens = await self._sessions.open_staff(staff, address, device)
-        security.record("staff_login", subject=label(staff.id), opened=tokens.session_id)
+        security_events.record("staff_login", subject=label(staff.id), opened=tokens.session_id)
         return tokens, staff
 
     async def proved(self, account: str, password: str, totp: str, address: str, counted: str) -> Staff:
@@ -142,7 +144,7 @@ class AccountService:
     async def client_token(self, client_id: str, secret: str, wanted: str, address: str) -> tuple[str, int, list[str]]:
         """Access token, its seconds, and the scopes granted. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
         identity = client_id_of(client_id)
-        security.attempt("client_token", claimed(self._key, client_id))
+        security_events.attempt("client_token", claimed(self._key, client_id))
         await self._throttle.admit_secret(identity, address)
         client = await self._store.clients.get(identity)
         if client is None or not await self._secret_fits(client, secret, address):
@@ -152,7 +154,7 @@ class AccountService:
         caller = Caller(client_id, "client", scopes=frozenset(scopes))
         if not set(scopes) <= set(client.scopes):
             raise InvalidScope(caller.label)
-        security.record("client_token", subject=caller.label)
+        security_events.record("client_token", subject=caller.label)
         return self._issuer.issue(caller), self._issuer.lifetime_seconds, sorted(scopes)
 
     async def _secret_fits(self, client: Client, secret: str, address: str) -> bool:
@@ -188,7 +190,7 @@ class AccountService:
             changed = Client.created(client_id, kept, scopes, at=at, by=by)
             await self._store.clients.insert(changed)
         granted = " ".join(sorted(scopes))
-        security.record("client_change", cause=changed.action, subject=f"client:{client_id}", scopes=granted)
+        security_events.record("client_change", cause=changed.action, subject=f"client:{client_id}", scopes=granted)
 
     async def switch_client(self, client_id: str, *, enabled: bool) -> None:
         """Give it tokens no more, or again; its webhooks stop, or go on where they were. Raises `NotFound`."""
@@ -200,7 +202,7 @@ class AccountService:
         switched = known.switched(enabled=enabled, at=self._clock.now(), by=COMMAND)
         await self._store.clients.replace(switched)
         granted = " ".join(sorted(known.scopes)) if enabled else ""
-        security.record("client_change", cause=switched.action, subject=f"client:{client_id}", scopes=granted)
+        security_events.record("client_change", cause=switched.action, subject=f"client:{client_id}", scopes=granted)
 
     async def tell_clients(self) -> None:
         """Publish, once, those that earlier versions made; a readiness check of the worker."""

@@ -6,23 +6,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from pydantic import ValidationError
 
-from kit import security
-from kit.auth import TokenIssuer
-from kit.clock import Clock, shanghai_date
-from kit.errors import AppError, InvalidFields
-from kit.http import (
-    ACCESS_REASON,
-    After,
-    CallerDep,
-    Id,
-    Limit,
-    Page,
-    PersonId,
-    StrictRoute,
-    basic_credentials,
-    client_address,
-    write_cursor,
-)  # fmt: skip
+from kit.core.clock import Clock, shanghai_date
+from kit.core.errors import AppError, InvalidFields
+from kit.http.callers import ACCESS_REASON, CallerDep, basic_credentials, client_address
+from kit.http.paging import After, Page, write_cursor
+from kit.http.routes import Id, Limit, PersonId, StrictRoute  # fmt: skip
+from kit.security import security_events
+from kit.security.tokens import TokenIssuer
 from services.identity.accesses import AccessLog
 from services.identity.accounts import AccountService
 from services.identity.bodies import (
@@ -240,7 +230,7 @@ async def client_token(
 def _basic(request: Request) -> tuple[str, str]:
     given = basic_credentials(request)
     if given is None:
-        security.attempt("client_token")
+        security_events.attempt("client_token")
         raise AppError(
             401, "invalid_client", "缺少客户端认证信息", headers={"WWW-Authenticate": "Basic"}, error="invalid_client"
         )

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 
-from kit.access import Look
-from kit.auth import Caller
-from kit.http import In, Out
+from kit.http.routes import In, Out
+from kit.privacy.access_audit import Look
+from kit.security.tokens import Caller
 from services.identity.account_entities import Staff
 from services.identity.documents import DocumentType
 from services.identity.domain import ChallengeState, DocumentNumber, Phone, Sex

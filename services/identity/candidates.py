@@ -1,6 +1,6 @@
 """Who a newcomer at a window may be already, under another document: one person, one file (decision 0037)."""
 
-from kit.errors import AppError, InvalidFields
+from kit.core.errors import AppError, InvalidFields
 from services.identity.documents import lifelong
 from services.identity.domain import Registration, same_name
 from services.identity.keys import Keys, document_key

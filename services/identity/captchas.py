@@ -6,11 +6,12 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kit import metrics
-from kit.cache import Cache
-from kit.clock import Clock
-from kit.errors import AppError, NotFound, Unavailable
-from kit.ids import secret_id
+from kit.core.clock import Clock
+from kit.core.errors import AppError, NotFound, Unavailable
+from kit.core.ids import secret_id
+from kit.observability.metrics import begin
+from kit.redis import Cache
+from services.identity import metrics
 from services.identity.captcha_media import draw, new_answer, speak
 from services.identity.settings import CaptchaSettings
 
@@ -43,7 +44,7 @@ class Captchas:
         self._cache, self._clock = cache, clock
         self._seconds = settings.lifetime_seconds
         self._speaking, self._waiting = asyncio.Lock(), 0
-        metrics.begin(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
+        begin(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
 
     async def make(self, scale: int) -> Captcha:
         """A captcha, `scale` times the normal size."""

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kit.http import In, Out
-from kit.text import Text
+from kit.core.text import Text
+from kit.http.routes import In, Out
 from services.identity.domain import Doubtful, Phone, Waiting
 from services.identity.person_entities import Certificate
 from services.identity.rebindings import Request

@@ -4,18 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from kit.http import (
-    ACCESS_REASON,
-    After,
-    CallerDep,
-    Id,
-    Limit,
-    Page,
-    PersonId,
-    StrictRoute,
-    client_address,
-    write_cursor,
-)  # fmt: skip
+from kit.http.callers import ACCESS_REASON, CallerDep, client_address
+from kit.http.paging import After, Page, write_cursor
+from kit.http.routes import Id, Limit, PersonId, StrictRoute  # fmt: skip
 from services.identity.api import Services, ServicesDep, code_out
 from services.identity.bodies import CodeOut
 from services.identity.certificate_bodies import CertificateOut, PhoneIn, RebindingOut, ReboundIn

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import partial
 
-from kit import security
-from kit.access import Looks
-from kit.auth import Caller
-from kit.clock import Clock
-from kit.errors import AppError, InvalidFields, NotFound
+from kit.core.clock import Clock
+from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
+from kit.privacy.access_audit import Looks
+from kit.security import security_events
+from kit.security.tokens import Caller
 from services.identity.codes import Codes, Wanted
 from services.identity.domain import READ_SCOPE
 from services.identity.login_entities import Challenge
@@ -38,7 +38,7 @@ class Certificates:
     ) -> None:  # fmt: skip
         self._store, self._phones, self._codes, self._rebindings = store, phones, codes, rebindings
         self._looks, self._sessions, self._throttle, self._clock = looks, sessions, throttle, clock
-        security.begin("", event="certificate_rebinding", outcome="done")
+        security_events.begin("", event="certificate_rebinding", outcome="done")
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
         """A person's certificate, in whichever state it is. Raises `NotFound`."""
@@ -56,7 +56,7 @@ class Certificates:
         return await retry_on_conflict(partial(self._issue, caller, person_id, phone), races=(Conflict, Duplicate))
 
     async def _issue(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
-        security.attempt("certificate_issue", subject_of(person_id))
+        security_events.attempt("certificate_issue", subject_of(person_id))
         caller.require(role="clerk", scope=ISSUE_SCOPE)
         if await self._store.practitioners.get(person_id) is None:
             raise NotFound
@@ -69,7 +69,7 @@ class Certificates:
             return await self._rebindings.request(caller, known, bound, doubt)
         await self._phones.note_sharing(caller, person_id, bound.place)
         issued = await self._write_issued(caller, person_id, bound, known)
-        security.record("certificate_issue", subject=subject_of(person_id))
+        security_events.record("certificate_issue", subject=subject_of(person_id))
         return issued
 
     async def _write_issued(
@@ -86,13 +86,13 @@ class Certificates:
 
     async def send_code(self, caller: Caller, person_id: str, phone: Phone, address: str) -> Challenge:
         """Send a code to a phone that is to be bound. Raises `NotFound`, 409 `phone_in_use`, 429."""
-        security.attempt("phone_code", subject_of(person_id))
+        security_events.attempt("phone_code", subject_of(person_id))
         certificate = await self._active(caller, person_id)
         await self._throttle.admit(address)
         index = (await self._phones.bound(person_id, phone)).index
         await self._throttle.admit_phone_code(caller.label, index)
         challenge = await self._codes.send(Wanted("bind_phone", certificate, phone.number, index, caller.label))
-        security.record("phone_code", subject=subject_of(person_id))
+        security_events.record("phone_code", subject=subject_of(person_id))
         return challenge
 
     async def rebind(self, caller: Caller, person_id: str, phone: Phone, proof: Proof) -> Certificate:
@@ -101,7 +101,7 @@ class Certificates:
         Where a second clerk is needed the phone only waits. All that may be refused is looked at before the code is
         spent. Raises 422 `reason_required`.
         """
-        security.attempt("certificate_rebinding", subject_of(person_id))
+        security_events.attempt("certificate_rebinding", subject_of(person_id))
         certificate = await self._active(caller, person_id)
         require_reason(caller)
         bound = await self._phones.bound(person_id, phone)
@@ -111,7 +111,7 @@ class Certificates:
         await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._phones.note_sharing(caller, person_id, bound.place)
         moved = await retry_on_conflict(partial(self._move, caller, person_id, phone), races=(Conflict, Duplicate))
-        security.record("certificate_rebinding", subject=subject_of(person_id))
+        security_events.record("certificate_rebinding", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "phone_changed")
         return moved
 
@@ -127,9 +127,9 @@ class Certificates:
 
     async def revoke(self, caller: Caller, person_id: str) -> None:
         """Close self-service; ends the person's sessions."""
-        security.attempt("certificate_revocation", subject_of(person_id))
+        security_events.attempt("certificate_revocation", subject_of(person_id))
         await retry_on_conflict(partial(self._close, caller, person_id))
-        security.record("certificate_revocation", subject=subject_of(person_id))
+        security_events.record("certificate_revocation", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "certificate_revoked")
 
     async def _move(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:

@@ -11,12 +11,12 @@ from functools import partial
 
 from contracts.identity import CODE_CONTEXT, CodeMessage
 from contracts.notify import MessageChanged
-from kit import security
-from kit.clock import Clock
-from kit.errors import AppError, NotFound
-from kit.ids import secret_id
+from kit.core.clock import Clock
+from kit.core.errors import AppError, NotFound
+from kit.core.ids import secret_id
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.seal import keyed_hash, same
+from kit.security import security_events
+from kit.security.seal import keyed_hash, same
 from services.identity.domain import CODES, ChallengeState, Delivery, Purpose, hint
 from services.identity.keys import Keys
 from services.identity.login_entities import Challenge, WrongCodes
@@ -75,7 +75,7 @@ class Codes:
     def __init__(self, store: Store, keys: Keys, throttle: Throttle, settings: CodeSettings, clock: Clock) -> None:
         self._store, self._keys, self._throttle, self._clock = store, keys, throttle, clock
         self._settings = settings
-        security.begin(*CODES, event="code_guessing", outcome="noticed")
+        security_events.begin(*CODES, event="code_guessing", outcome="noticed")
 
     async def send(self, wanted: Wanted) -> Challenge:
         """Send a code; a live one is sent again, also of two that are wanted at once."""
@@ -191,7 +191,7 @@ class Codes:
         if not judged.used:
             if self._throttle.alarming_row(judged.wrong_in_a_row):
                 wrong = judged.wrong_in_a_row
-                security.record("code_guessing", "noticed", judged.purpose, judged.owner, wrong=wrong)
+                security_events.record("code_guessing", "noticed", judged.purpose, judged.owner, wrong=wrong)
             raise CodeWrong(judged.tries_left, judged.owner)
         return judged
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from contracts import attachments, identity, records, signature
 from contracts.access import AccessLogged
 from contracts.notify import MessageChanged
-from kit.erasure import Erasure
-from kit.events import Event
-from kit.groups import Group, on, on_raw
+from kit.core.events import Event
+from kit.messaging.groups import Group, on, on_raw
+from kit.privacy.erasure import Erasure
 from services.identity.accesses import AccessLog
 from services.identity.codes import Codes
 from services.identity.domain import CODES

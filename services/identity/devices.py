@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from kit.clock import Clock
-from kit.ids import derived_id
+from kit.core.clock import Clock
+from kit.core.ids import derived_id
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.seal import keyed_hash
+from kit.security.seal import keyed_hash
 from services.identity.login_entities import Device
 from services.identity.person_entities import Certificate
 from services.identity.store import MOST_DEVICES, Store

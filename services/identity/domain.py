@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kit.text import REQUIRED, Name, Text, day_from_text, name_key, today_of
+from kit.core.text import REQUIRED, Name, Text, day_from_text, name_key, today_of
 from services.identity.documents import BY_HAND, WITH_CHIP, DocumentType, Rule, normalised, rule_of
 
 MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from kit import log, security
-from kit.clock import Clock, shanghai_date
+from kit.core.clock import Clock, shanghai_date
 from kit.mongo import Conflict, Duplicate
-from kit.periodic import every
-from kit.seal import same
+from kit.observability import log
+from kit.runtime.periodic import every
+from kit.security import security_events
+from kit.security.seal import same
 from services.identity.keys import Keys
 from services.identity.person_entities import ErasureRequest
 from services.identity.sessions import Sessions
@@ -29,7 +30,7 @@ class Eraser:
 
     async def run(self) -> None:
         """Look for ever for what is due."""
-        security.begin(NOT_PROVED, event="erasure")
+        security_events.begin(NOT_PROVED, event="erasure")
         await every(LOOK_SECONDS, self._look, "erasures")
 
     async def _look(self) -> None:
@@ -52,9 +53,9 @@ class Eraser:
         person = restored.practitioner_id
         if same(restored.proof or "", self._keys.erasure_proof(person)):
             if await self._write(restored.confirmed(at=self._clock.now(), by=BY)):
-                security.record("erasure_due", cause="restored", subject=f"practitioner:{person}")
+                security_events.record("erasure_due", cause="restored", subject=f"practitioner:{person}")
         elif await self._write(restored.refuted(SENTENCE, at=self._clock.now(), by=BY)):
-            security.record("erasure", "denied", NOT_PROVED, f"practitioner:{person}")
+            security_events.record("erasure", "denied", NOT_PROVED, f"practitioner:{person}")
 
     async def carry_out(self) -> None:
         """Those that are due, as long as the day has slots; the others wait for the next day."""
@@ -78,7 +79,7 @@ class Eraser:
         proof = self._keys.erasure_proof(person)
         if await self._write(erasure.carried_out(proof, slot, at=self._clock.now(), by=BY)):
             await self._sessions.end_all(person, "person_erased")
-            security.record("erasure_due", subject=f"practitioner:{person}")
+            security_events.record("erasure_due", subject=f"practitioner:{person}")
 
     async def _write(self, erasure: ErasureRequest) -> bool:
         """Whether it was written: not, when it was stopped or another worker took it or its slot this moment."""

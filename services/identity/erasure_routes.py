@@ -2,7 +2,9 @@
 
 from fastapi import APIRouter
 
-from kit.http import ACCESS_REASON, CallerDep, Id, Page, StrictRoute
+from kit.http.callers import ACCESS_REASON, CallerDep
+from kit.http.paging import Page
+from kit.http.routes import Id, StrictRoute
 from services.identity.api import ServicesDep
 from services.identity.bodies import ErasedOut, ErasureOut
 

@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
-from kit import log, security
-from kit.access import Looks
-from kit.auth import ADMIN, Caller
-from kit.clock import Clock
-from kit.errors import AppError, InvalidFields, NotFound
+from kit.core.clock import Clock
+from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
+from kit.observability import log
+from kit.privacy.access_audit import Looks
+from kit.security import security_events
+from kit.security.tokens import ADMIN, Caller
 from services.identity.person_entities import ErasureRequest, erasure_id
 from services.identity.settings import ErasureSettings
 from services.identity.store import Store
 
 CLERK = "clerk"
-EVENTS: Mapping[str, security.Event] = {
+EVENTS: Mapping[str, security_events.Event] = {
     "requested": "erasure_request", "repeated": "erasure_request", "approved": "erasure_approval",
     "stopped": "erasure_stop",
 }  # fmt: skip
@@ -31,14 +32,14 @@ class Erasures:
     def __init__(self, store: Store, looks: Looks, settings: ErasureSettings, clock: Clock) -> None:
         self._store, self._looks, self._clock = store, looks, clock
         self._delay = timedelta(seconds=settings.delay_seconds)
-        security.begin("", event="erasure_request", outcome="done")
+        security_events.begin("", event="erasure_request", outcome="done")
 
     async def request(self, caller: Caller, person: str) -> ErasureRequest:
         """Ask for a person to be erased. Raises 403, 422 `reason_required`, `NotFound` where nobody is or was."""
         return await retry_on_conflict(partial(self._request, caller, person), races=(Conflict, Duplicate))
 
     async def _request(self, caller: Caller, person: str) -> ErasureRequest:
-        security.attempt("erasure_request", _subject(person))
+        security_events.attempt("erasure_request", _subject(person))
         caller.require(role=ADMIN)
         _require_reason(caller, "请填写删除该人员全部信息的依据")
         known = await self._store.erasures.get(erasure_id(person))
@@ -68,7 +69,7 @@ class Erasures:
         return await retry_on_conflict(partial(self._approve, caller, person))
 
     async def _approve(self, caller: Caller, person: str) -> ErasureRequest:
-        security.attempt("erasure_approval", _subject(person))
+        security_events.attempt("erasure_approval", _subject(person))
         caller.require(role=ADMIN)
         known = await self._found(person)
         if known.state != "requested":
@@ -84,7 +85,7 @@ class Erasures:
         return await retry_on_conflict(partial(self._stop, caller, person))  # it may be carried out this moment
 
     async def _stop(self, caller: Caller, person: str) -> ErasureRequest:
-        security.attempt("erasure_stop", _subject(person))
+        security_events.attempt("erasure_stop", _subject(person))
         caller.require(role=CLERK)
         _require_reason(caller, "请填写停止删除的原因")
         known = await self._found(person)
@@ -103,7 +104,7 @@ class Erasures:
         return sorted(await self._store.erasures_in("requested", "approved"), key=lambda each: each.updated_at)
 
     async def confirmed(self, person: str) -> bool:
-        """Whether a person was erased: what every service asks before it erases anything (`kit.erasure.Confirmed`)."""
+        """Whether a person was erased: what every service asks before it erases anything (`Confirmed`)."""
         known = await self._store.erasures.get(erasure_id(person))
         return known is not None and known.state == "erased"
 
@@ -122,7 +123,7 @@ class Erasures:
 
     def _tell(self, caller: Caller, written: ErasureRequest) -> None:
         person, action = written.practitioner_id, written.action
-        security.record(EVENTS[action], cause=action if action == "repeated" else "", subject=_subject(person))
+        security_events.record(EVENTS[action], cause=action if action == "repeated" else "", subject=_subject(person))
         logger.warning("erasure", action=action, practitioner_id=person, by=caller.label)
 
     async def _note(self, caller: Caller, erasure: ErasureRequest) -> None:

@@ -1,7 +1,7 @@
 """Where portraits lie in the bucket: a folder a person; those that earlier versions stored lie outside."""
 
-from kit.documents import field_of
-from kit.ids import secret_id
+from kit.core.documents import field_of
+from kit.core.ids import secret_id
 from kit.mongo import Fields
 
 PORTRAIT_FOLDERS = "people"

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kit import log, security
 from kit.mongo import Database, translated
-from kit.periodic import every
+from kit.observability import log
+from kit.runtime.periodic import every
+from kit.security import security_events
 
 COMMAND = "command"
 """Who changes accounts: somebody at the command line."""
@@ -20,7 +21,7 @@ class Handover:
     def __init__(self, database: Database) -> None:
         self._events = database[COMMAND_EVENTS]
 
-    async def leave(self, told: Sequence[security.Told]) -> None:
+    async def leave(self, told: Sequence[security_events.Told]) -> None:
         """Leave what a command has recorded. Raises `Unavailable`."""
         if told:
             with translated():
@@ -33,7 +34,7 @@ class Handover:
 
     async def _record(self) -> None:
         while left := await self._take():
-            security.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
+            security_events.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
 
     async def _take(self) -> dict[str, Any] | None:
         with translated():

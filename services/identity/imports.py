@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pydantic import ValidationError
 
 from contracts.identity import DOCUMENT_TITLES, DOCUMENT_WORDS
-from kit.clock import Clock, shanghai_date
-from kit.imports import Column, Import, Outcome, RowError, Values, row_errors
-from kit.text import day_as_written
+from kit.core.clock import Clock, shanghai_date
+from kit.core.text import day_as_written
+from kit.imports.model import Column, Import, Outcome, RowError, Values, row_errors
 from services.identity.documents import normalised
 from services.identity.domain import Registration
 from services.identity.service import IdentityService

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
-from kit.seal import Sealer, keyed_hash
+from kit.security.seal import Sealer, keyed_hash
 from services.identity.documents import DocumentType, lasting, readings
 from services.identity.domain import Registration
 from services.identity.person_entities import Practitioner

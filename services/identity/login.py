@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kit import metrics, security
-from kit.errors import AppError
-from kit.seal import same
+from kit.core.errors import AppError
+from kit.observability.metrics import begin
+from kit.security import security_events
+from kit.security.seal import same
+from services.identity import metrics
 from services.identity.captchas import Captchas
 from services.identity.codes import CodeExpired, Codes, CodeWrong, Wanted
 from services.identity.devices import Devices, known
@@ -49,9 +51,9 @@ class LoginService:
     ) -> None:  # fmt: skip
         self._store, self._keys, self._captchas, self._codes = store, keys, captchas, codes
         self._sessions, self._devices, self._throttle = sessions, devices, throttle
-        metrics.begin(metrics.logins, OUTCOMES)
-        security.begin("not_enrolled", "captcha_wrong", event="login_code")
-        security.begin("code_wrong", "code_expired", event="login")
+        begin(metrics.logins, OUTCOMES)
+        security_events.begin("not_enrolled", "captcha_wrong", event="login_code")
+        security_events.begin("code_wrong", "code_expired", event="login")
 
     async def request_code(self, wanted: CodeAsked, address: str) -> Challenge:
         """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429.
@@ -59,19 +61,19 @@ class LoginService:
         A known device has codes, tries and limits of its own.
         """
         claimed = self._keys.claimed(wanted.number)
-        security.attempt("login_code", claimed)
+        security_events.attempt("login_code", claimed)
         await self._throttle.admit(address)
         await self._captchas.spend(wanted.captcha_id, wanted.answer)
         devices = await self._devices.seen(wanted.device_token)
         certificate = await self._enrolled(wanted, devices, address)
         device = known(devices, certificate)
         by = f"practitioner:{certificate.practitioner_id}"
-        security.attempt("login_code", by)
+        security_events.attempt("login_code", by)
         await self._admit_code(certificate, device)
         metrics.logins.labels("asked").inc()
         code = Wanted("login", certificate, wanted.phone, certificate.phone_index, by, device=device)
         challenge = await self._codes.send(code)
-        security.record("login_code", subject=by, claimed=claimed, device=device or "")
+        security_events.record("login_code", subject=by, claimed=claimed, device=device or "")
         return challenge
 
     async def _enrolled(self, wanted: CodeAsked, devices: Sequence[Device], address: str) -> Certificate:
@@ -101,23 +103,23 @@ class LoginService:
 
     async def resend(self, challenge_id: str, address: str) -> Challenge:
         """The same code once more. Raises `code_expired`, 429."""
-        security.attempt("login_code")
+        security_events.attempt("login_code")
         await self._throttle.admit(address)
         challenge = await self._codes.live(challenge_id)
         if not _for_login(challenge):
             raise CodeExpired
         subject = f"practitioner:{challenge.practitioner_id}"
-        security.attempt("login_code", subject)
+        security_events.attempt("login_code", subject)
         await self._admit_code(await self._codes.bound(challenge), challenge.device)
         sent = await self._codes.resend(challenge_id)
-        security.record("login_code", cause="again", subject=subject)
+        security_events.record("login_code", cause="again", subject=subject)
         return sent
 
     async def log_in(
         self, challenge_id: str, code: str, address: str, agent: str, device_token: str | None
     ) -> LoggedIn:
         """Open a session, and know the device from now on. Raises `code_wrong` with the tries left, `code_expired`."""
-        security.attempt("login")
+        security_events.attempt("login")
         try:
             challenge = await self._codes.prove(challenge_id, code, address, _for_login)
         except CodeExpired:
@@ -131,7 +133,7 @@ class LoginService:
         device = await self._devices.remember(device_token, certificate)
         tokens = await self._sessions.open_practitioner(certificate, address, agent, device.id)
         subject = f"practitioner:{challenge.practitioner_id}"
-        security.record("login", subject=subject, opened=tokens.session_id, device=device.id)
+        security_events.record("login", subject=subject, opened=tokens.session_id, device=device.id)
         return LoggedIn(tokens, challenge.practitioner_id, device.token)
 
 

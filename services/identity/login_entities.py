@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import ClassVar, Literal, Self
 
 from contracts.sessions import EndReason
-from kit.documents import Document
+from kit.core.documents import Document
 from services.identity.domain import ChallengeState, Delivery, Purpose
 from services.identity.person_entities import Certificate
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kit import security
-from kit.access import Looks
-from kit.auth import Caller
-from kit.errors import AppError, NotFound
+from kit.core.errors import AppError, NotFound
+from kit.privacy.access_audit import Looks
+from kit.security import security_events
+from kit.security.tokens import Caller
 from services.identity.documents import DocumentType, lasting
 from services.identity.keys import Keys, document_key
 from services.identity.person_entities import Practitioner
@@ -39,8 +39,8 @@ class Lookups:
     def __init__(self, store: Store, keys: Keys, looks: Looks, throttle: Throttle, own_clients: Sequence[str]) -> None:
         self._store, self._keys, self._looks, self._throttle = store, keys, looks, throttle
         self._own_clients = own_clients
-        security.begin(USUAL, MANY, event="people_lookup", outcome="done")
-        security.begin("limit_lookups", event="people_lookup", outcome="throttled")
+        security_events.begin(USUAL, MANY, event="people_lookup", outcome="done")
+        security_events.begin("limit_lookups", event="people_lookup", outcome="throttled")
 
     async def one(self, caller: Caller, asked: Asked) -> str:
         """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
@@ -56,7 +56,7 @@ class Lookups:
 
         Raises 429 when the caller has looked up too many within the hour or the day.
         """
-        security.attempt("people_lookup")
+        security_events.attempt("people_lookup")
         caller.require(role="clerk", scope=SCOPE)
         cause = await self.admitted(caller, len(asked))
         found = await self._found(asked)
@@ -68,11 +68,11 @@ class Lookups:
 
     def record(self, cause: str, asked: int, found: int) -> None:
         """Write the event of what was admitted."""
-        security.record("people_lookup", cause=cause, asked=asked, found=found)
+        security_events.record("people_lookup", cause=cause, asked=asked, found=found)
 
     async def admitted(self, caller: Caller, count: int) -> str:
         """Count document numbers that the caller learns something about: the cause of the event. Raises 429."""
-        security.attempt("people_lookup")
+        security_events.attempt("people_lookup")
         return MANY if await self._throttle.admit_lookups(caller, count) else USUAL
 
     def _is_own(self, caller: Caller) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from kit.errors import AppError, InvalidFields, TooManyRequests, Unavailable
+from kit.core.errors import AppError, InvalidFields, TooManyRequests, Unavailable
 from services.identity.throttle import TOO_OFTEN
 
 T = TypeVar("T")

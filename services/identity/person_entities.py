@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, Self
 
-from kit.documents import RESTORED, Document, Entry
-from kit.ids import derived_id
+from kit.core.documents import RESTORED, Document, Entry
+from kit.core.ids import derived_id
 from services.identity.documents import DocumentType
 from services.identity.domain import Sex, Waiting
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from kit.access import Looks
-from kit.auth import Caller
-from kit.errors import AppError
+from kit.core.errors import AppError
+from kit.privacy.access_audit import Looks
+from kit.security.tokens import Caller
 from services.identity.domain import hint
 from services.identity.keys import Keys
 from services.identity.person_entities import BoundPhone, Place, certificate_id

@@ -2,11 +2,11 @@
 
 import hashlib
 
-from kit.blobs import Bucket
-from kit.errors import InvalidFields, NotFound
-from kit.ids import secret_id
-from kit.images import BadImage, Images
-from kit.seal import Sealer
+from kit.core.errors import InvalidFields, NotFound
+from kit.core.ids import secret_id
+from kit.files.blobs import Bucket
+from kit.formats.images import BadImage, Images
+from kit.security.seal import Sealer
 from services.identity.folders import new_folder
 from services.identity.person_entities import Portrait, Practitioner
 

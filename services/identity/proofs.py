@@ -1,8 +1,8 @@
 """Fresh proof: a person who is logged in proves once more, by a code, that it is they (decision 0036)."""
 
-from kit import security
-from kit.auth import Caller
-from kit.errors import AppError
+from kit.core.errors import AppError
+from kit.security import security_events
+from kit.security.tokens import Caller
 from services.identity.codes import CodeExpired, Codes, Wanted
 from services.identity.keys import Keys
 from services.identity.login_entities import Challenge
@@ -21,19 +21,19 @@ class Proofs:
 
     async def send_code(self, caller: Caller, address: str) -> Challenge:
         """Send a code that only this session can use; a live one is sent again. Raises 403, 401, 429."""
-        security.attempt("proof_code", caller.label)
+        security_events.attempt("proof_code", caller.label)
         certificate = await self._certificate(caller)
         await self._throttle.admit(address)
         await self._throttle.admit_code(caller.subject, certificate.phone_index)
         phone = self._keys.phone(certificate.contact or "", caller.subject)
         wanted = Wanted("confirm", certificate, phone, certificate.phone_index, caller.label, caller.session)
         challenge = await self._codes.send(wanted)
-        security.record("proof_code", subject=caller.label)
+        security_events.record("proof_code", subject=caller.label)
         return challenge
 
     async def prove(self, caller: Caller, challenge_id: str, code: str, address: str) -> Tokens:
         """Tokens with a fresh `auth_time` for the right code. Raises `code_wrong`, `code_expired`."""
-        security.attempt("fresh_proof", caller.label)
+        security_events.attempt("fresh_proof", caller.label)
         await self._certificate(caller)
 
         def sent_for(challenge: Challenge) -> bool:
@@ -42,7 +42,7 @@ class Proofs:
         challenge = await self._codes.prove(challenge_id, code, address, sent_for)
         await self._codes.bound(challenge)
         tokens = await self._sessions.prove(caller)
-        security.record("fresh_proof", subject=caller.label)
+        security_events.record("fresh_proof", subject=caller.label)
         return tokens
 
     async def _certificate(self, caller: Caller) -> Certificate:

@@ -12,11 +12,11 @@ from contracts.identity import (
     PractitionerErased,
     ProofRequested,
 )
-from kit.access import LOOKS
-from kit.documents import field_of
-from kit.events import NewEvent
+from kit.core.documents import field_of
+from kit.core.events import NewEvent
+from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.publisher import Publication
+from kit.privacy.access_audit import LOOKS
 from services.identity.domain import CODES, Purpose
 from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from kit import security
-from kit.access import Looks
-from kit.auth import Caller
-from kit.clock import Clock
-from kit.errors import AppError, InvalidFields, NotFound
-from kit.ids import new_id
+from kit.core.clock import Clock
+from kit.core.errors import AppError, InvalidFields, NotFound
+from kit.core.ids import new_id
 from kit.mongo import Conflict, Cursor, Duplicate, retry_on_conflict
+from kit.privacy.access_audit import Looks
+from kit.security import security_events
+from kit.security.tokens import Caller
 from services.identity.domain import Doubtful, Waiting
 from services.identity.person_entities import BoundPhone, Certificate
 from services.identity.phones import ISSUE_SCOPE, Phones
@@ -57,7 +57,7 @@ class Rebindings:
         self._throttle, self._clock = throttle, clock
         self._card_lasts = timedelta(seconds=settings.card_seconds)
         self._waits = timedelta(seconds=settings.waits_seconds)
-        security.begin("requested", "confirmed", "refused", event="certificate_rebinding", outcome="done")
+        security_events.begin("requested", "confirmed", "refused", event="certificate_rebinding", outcome="done")
 
     async def doubt(self, caller: Caller, person_id: str) -> Doubt | None:
         """What speaks against another phone at once; counts it for the caller. None: nothing. Raises `NotFound`."""
@@ -87,7 +87,7 @@ class Rebindings:
             await self._store.certificates.replace(requested)
         except Conflict:
             raise AppError(409, "certificate_changed", "该人员的证书刚刚发生变更，请刷新后重新办理") from None
-        security.record(
+        security_events.record(
             "certificate_rebinding", "done", "requested", subject_of(person), rebinding=waiting.id, doubt=doubt.cause
         )  # fmt: skip
         return requested
@@ -120,7 +120,7 @@ class Rebindings:
             raise AppError(409, "own_request", "不能确认自己的申请，须由另一名工作人员确认")
         await self._require_employed(waiting.by)
         moved = await retry_on_conflict(partial(self._confirmed, caller, rebinding_id), races=(Conflict, Duplicate))
-        security.record(
+        security_events.record(
             "certificate_rebinding", "done", "confirmed", subject_of(moved.practitioner_id), rebinding=rebinding_id
         )
         await self._sessions.end_all(moved.practitioner_id, "phone_changed")
@@ -151,7 +151,7 @@ class Rebindings:
         """Keep the phone of now. Whoever asked may do so, too. Raises 404 `rebinding_over`."""
         kept = await retry_on_conflict(partial(self._refused, caller, rebinding_id))
         subject = subject_of(kept.practitioner_id)
-        security.record("certificate_rebinding", "done", "refused", subject, rebinding=rebinding_id)
+        security_events.record("certificate_rebinding", "done", "refused", subject, rebinding=rebinding_id)
         return kept
 
     async def _refused(self, caller: Caller, rebinding_id: str) -> Certificate:
@@ -164,7 +164,7 @@ class Rebindings:
         return kept
 
     async def _of(self, caller: Caller, rebinding_id: str) -> tuple[Certificate, Waiting]:
-        security.attempt("certificate_rebinding")
+        security_events.attempt("certificate_rebinding")
         caller.require(role=CLERK)
         found = await self._store.certificate_waiting(rebinding_id)
         if found is None or found.waiting is None or found.waiting.until <= self._clock.now():

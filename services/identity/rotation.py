@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from contracts.identity import CONTACT_CONTEXT
-from kit import log
-from kit.blobs import Bucket
-from kit.ids import secret_id
+from kit.core.ids import secret_id
+from kit.files.blobs import Bucket
+from kit.files.sealed_bucket import OCTETS
 from kit.mongo import Database, Fields, translated
-from kit.reseal import Sealed
-from kit.seal import Sealer
-from kit.sealed_bucket import OCTETS
+from kit.observability import log
+from kit.privacy.reseal import Sealed
+from kit.security.seal import Sealer
 from services.identity.folders import new_folder, portraits
 from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 

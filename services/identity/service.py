@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-from kit.access import Looks
-from kit.auth import Caller
-from kit.clock import Clock, shanghai_date
-from kit.errors import AppError, NotFound
-from kit.ids import new_id
-from kit.imports import Import, Outcome, write_decided
+from kit.core.clock import Clock, shanghai_date
+from kit.core.errors import AppError, NotFound
+from kit.core.ids import new_id
+from kit.imports.model import Import, Outcome, write_decided
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
+from kit.privacy.access_audit import Looks
+from kit.security.tokens import Caller
 from services.identity.candidates import AnotherPerson, Candidates
 from services.identity.domain import READ_SCOPE, Registration, number_hint
 from services.identity.keys import Keys, number_context

@@ -1,7 +1,7 @@
 """Sessions: a short access token, and a refresh token that works once and is replaced by its successor.
 
 They are documents, not cache entries: when Redis is away people still log in, and nobody is logged out. The end of a
-session is told to every process, which refuses its access token from then on (kit.ended_sessions).
+session is told to every process, which refuses its access token from then on (kit.security.ended_sessions).
 """
 
 import asyncio
@@ -13,14 +13,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from contracts.sessions import SENTENCES, EndReason
-from kit import log, security
-from kit.auth import Caller, TokenIssuer, Unauthorized
-from kit.clock import Clock
-from kit.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
-from kit.errors import AppError, NotFound, NotYours, Unavailable
-from kit.ids import secret_id
+from kit.core.clock import Clock
+from kit.core.errors import AppError, NotFound, NotYours, Unavailable
+from kit.core.ids import secret_id
 from kit.mongo import Conflict, retry_on_conflict
-from kit.seal import keyed_hash, same
+from kit.observability import log
+from kit.security import security_events
+from kit.security.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
+from kit.security.seal import keyed_hash, same
+from kit.security.tokens import Caller, TokenIssuer, Unauthorized
 from services.identity.account_entities import Staff
 from services.identity.devices import Devices
 from services.identity.login_entities import Session, SessionKind
@@ -106,12 +107,12 @@ class Sessions:
 
     async def refresh(self, token: str) -> Tokens:
         """The next pair of tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
-        security.attempt("session_refresh")
+        security_events.attempt("session_refresh")
         identity, _, secret = token.partition(".")
         session = await self._store.sessions.get(identity)
         if session is None:
             raise RefreshInvalid
-        security.attempt("session_refresh", session.owner)
+        security_events.attempt("session_refresh", session.owner)
         caller = await self._checked(session)
         if not same(self._hash(secret), session.secret_hash):
             await self._end(session.id, "token_reused")
@@ -226,7 +227,7 @@ class Sessions:
         ended = await retry_on_conflict(partial(self._write_end, session_id, reason))  # it may be refreshed meanwhile
         if ended is None:
             return
-        security.record("session_end", cause=reason, subject=ended.owner, ended=session_id)
+        security_events.record("session_end", cause=reason, subject=ended.owner, ended=session_id)
         try:
             await self._ended.tell(session_id, reason)
         except Unavailable:

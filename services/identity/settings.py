@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from kit.ended_sessions import TOKEN_SECONDS
+from kit.security.ended_sessions import TOKEN_SECONDS
 from kit.settings import BlobSettings, Key, KeyRing, SealSettings, ServiceSettings
 from services.identity.domain import Purpose
 

@@ -11,12 +11,12 @@ from functools import partial
 
 import pyotp
 
-from kit import security
-from kit.auth import ADMIN, Caller
-from kit.clock import Clock
-from kit.errors import AppError, InvalidFields, NotFound
+from kit.core.clock import Clock
+from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Cursor, retry_on_conflict
-from kit.seal import Sealer
+from kit.security import security_events
+from kit.security.seal import Sealer
+from kit.security.tokens import ADMIN, Caller
 from services.identity.account_entities import END_REASONS, MadePassword, Staff, staff_id
 from services.identity.handover import COMMAND
 from services.identity.passwords import LoginFailed, Passwords, check_choice
@@ -54,8 +54,8 @@ class StaffAccounts:
     ) -> None:
         self._store, self._sealer, self._sessions = store, sealer, sessions
         self._passwords, self._prove, self._clock = passwords, prove, clock
-        security.begin("created", *END_REASONS, event="account_change", outcome="done")
-        security.begin("credentials_wrong", event="account_change")
+        security_events.begin("created", *END_REASONS, event="account_change", outcome="done")
+        security_events.begin("credentials_wrong", event="account_change")
 
     async def keep(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
         """Create or change an account by command; the same again changes nothing. Raises `InvalidFields`."""
@@ -132,7 +132,7 @@ class StaffAccounts:
 
         Raises `InvalidFields` for the new one, 403 `credentials_wrong` for the old one or the code, 429.
         """
-        security.attempt("account_change", caller.label)
+        security_events.attempt("account_change", caller.label)
         staff = await self._store.staff.get(caller.subject) if caller.kind == "staff" else None
         if staff is None or caller.session is None:
             raise AppError(403, "forbidden", "您没有权限进行此操作")
@@ -193,11 +193,11 @@ def label(account: str) -> str:
 
 
 def _record(action: str, account: str, roles: Sequence[str]) -> None:
-    security.record("account_change", cause=action, subject=label(account), roles=" ".join(sorted(roles)))
+    security_events.record("account_change", cause=action, subject=label(account), roles=" ".join(sorted(roles)))
 
 
 def _require_other(caller: Caller, account: str) -> None:
-    security.attempt("account_change", label(account))
+    security_events.attempt("account_change", label(account))
     caller.require(role=ADMIN)
     if caller.subject == account:
         raise AppError(409, "own_account", "不能对自己的账号进行此操作。修改密码请到“修改密码”页面")

@@ -4,7 +4,9 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request
 
-from kit.http import After, CallerDep, Id, Limit, Page, StrictRoute, client_address, write_cursor
+from kit.http.callers import CallerDep, client_address
+from kit.http.paging import After, Page, write_cursor
+from kit.http.routes import Id, Limit, StrictRoute
 from services.identity.api import Device, ServicesDep
 from services.identity.bodies import HandedOut, PasswordIn, ResetIn, StaffOut, StaffSessionIn, StaffSessionOut
 

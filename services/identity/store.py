@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from kit.access import LOOKS, Look
-from kit.auth import ADMIN
-from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
+from kit.privacy.access_audit import LOOKS, Look
+from kit.privacy.erasure import Holding
+from kit.security.tokens import ADMIN
 from services.identity.account_entities import Client, Staff
 from services.identity.domain import Purpose
 from services.identity.folders import portrait_files

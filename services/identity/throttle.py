@@ -8,12 +8,14 @@ from contextlib import suppress
 from datetime import datetime
 from math import ceil
 
-from kit import log, metrics
-from kit.auth import Caller
-from kit.cache import Cache, RateLimits, Rule
-from kit.clock import Clock
-from kit.errors import TooManyRequests, Unavailable
-from kit.networks import neighbourhood, subscriber
+from kit.core.clock import Clock
+from kit.core.errors import TooManyRequests, Unavailable
+from kit.observability import log
+from kit.observability.metrics import begin
+from kit.redis import Cache, RateLimits, Rule
+from kit.security.networks import neighbourhood, subscriber
+from kit.security.tokens import Caller
+from services.identity import metrics
 from services.identity.settings import LimitSettings
 
 TOO_OFTEN = "操作过于频繁"
@@ -64,7 +66,7 @@ class Throttle:
         self._lookups_by_client = {
             client: [Rule(amount, HOUR)] for client, amount in rules.lookups_by_client_per_hour.items()
         }
-        metrics.begin(metrics.login_alarms, BUDGETS)
+        begin(metrics.login_alarms, BUDGETS)
 
     async def admit(self, address: str) -> None:
         """Count a call from this address. Raises 429; 503 when Redis is away."""

@@ -16,32 +16,36 @@ from joserfc.jwk import KeySetSerialization, OKPKey
 from contracts.access import READERS
 from contracts.scopes import SCOPES
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import blobs, log, mongo, security, tabular
-from kit import reseal as kit_reseal
-from kit.access import Looks
-from kit.auth import TokenIssuer, TokenVerifier
-from kit.blobs import Bucket
-from kit.cache import RedisServer
-from kit.clock import Clock, SystemClock
-from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure
-from kit.errors import InvalidFields, NotFound
-from kit.groups import consumers, names
-from kit.health import Check
-from kit.http import create_app
-from kit.images import Images
-from kit.import_routes import ImportDoor, add_imports
-from kit.importing import ImportWorker
-from kit.imports import FOLDERS, Files, Imports
+from kit import mongo
+from kit.core.clock import Clock, SystemClock
+from kit.core.errors import InvalidFields, NotFound
+from kit.files import blobs
+from kit.files.blobs import Bucket
+from kit.files.sweeper import Sweeper, SweeperPolicy
+from kit.formats import tabular
+from kit.formats.images import Images
+from kit.formats.tabular import Tables
+from kit.http.app import create_app
+from kit.imports.model import FOLDERS, Files, Imports
+from kit.imports.routes import ImportDoor, add_imports
+from kit.imports.worker import ImportWorker
+from kit.messaging.groups import consumers, names
+from kit.messaging.publisher import Publisher
 from kit.mongo import Database
-from kit.process import Api, Service, Worker
-from kit.publisher import Publisher
-from kit.removal import Removal
-from kit.sandbox import Sandbox
-from kit.seal import Sealer
+from kit.mongo.removal import Removal
+from kit.observability import log
+from kit.privacy import reseal as kit_reseal
+from kit.privacy.access_audit import Looks
+from kit.privacy.erasure import Erasure
+from kit.redis import RedisServer
+from kit.runtime.health import Check
+from kit.runtime.process import Api, Service, Worker
+from kit.sandbox.pool import Sandbox
+from kit.security import security_events
+from kit.security.ended_sessions import EndedSessions
+from kit.security.seal import Sealer
+from kit.security.tokens import TokenIssuer, TokenVerifier
 from kit.settings import read
-from kit.sweeper import Sweeper, SweeperPolicy
-from kit.tabular import Tables
 from services.identity import certificate_routes, erasure_routes, rotation, staff_routes
 from services.identity.accesses import AccessLog
 from services.identity.account_entities import staff_id
@@ -262,11 +266,11 @@ def _kept_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[Ser
 def _run(action: Callable[[Services], Awaitable[object]]) -> None:
     settings = read(Settings)
     log.configure(NAME, COMMAND, settings.log_level)
-    security.identified(COMMAND)
+    security_events.identified(COMMAND)
 
     async def act() -> None:
         async with parts(settings) as made:
-            with security.collected() as events:
+            with security_events.collected() as events:
                 try:
                     await action(made.services)
                 finally:

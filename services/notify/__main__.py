@@ -1,6 +1,6 @@
 """`python -m services.notify api|worker|reseal`."""
 
-from kit.process import main
+from kit.runtime.process import main
 from services.notify.wiring import SERVICE
 
 main(SERVICE)

@@ -7,19 +7,10 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query, Request, params
 
-from kit.auth import Unauthorized
-from kit.http import (
-    After,
-    CallerDep,
-    Id,
-    Limit,
-    Out,
-    Page,
-    StrictRoute,
-    basic_credentials,
-    client_address,
-    write_cursor,
-)
+from kit.http.callers import CallerDep, basic_credentials, client_address
+from kit.http.paging import After, Page, write_cursor
+from kit.http.routes import Id, Limit, Out, StrictRoute
+from kit.security.tokens import Unauthorized
 from services.notify.domain import Message, Report, State
 from services.notify.providers import aliyun, tencent
 from services.notify.receipts import Receipts, ReceiptsDoor

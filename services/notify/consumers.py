@@ -11,9 +11,9 @@ from contracts.identity import (
     ProofRequested,
 )
 from contracts.signature import SignatureChanged
-from kit.erasure import Erasure
-from kit.events import Event
-from kit.groups import Group, on, on_raw
+from kit.core.events import Event
+from kit.messaging.groups import Group, on, on_raw
+from kit.privacy.erasure import Erasure
 from services.notify.requests import Requests
 
 

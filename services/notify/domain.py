@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, Self
 
-from kit.documents import Document
+from kit.core.documents import Document
 from services.notify.templates import CATALOGUE
 
 State = Literal["queued", "sent", "delivered", "failed", "expired"]

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 
 from contracts.identity import CODE_CONTEXT, CONTACT_CONTEXT, CodeMessage, CodeRequested, ProofRequested
-from kit.errors import Reject
-from kit.seal import CannotOpen, Sealer
+from kit.core.errors import Reject
+from kit.security.seal import CannotOpen, Sealer
 from services.notify.domain import Addressed, Message, Sms
 
 

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from kit import log, metrics
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
+from kit.observability import log
+from kit.observability.metrics import begin
+from services.notify import metrics
 from services.notify.breaker import STATES, Breaker
 from services.notify.domain import ALARMING, NotSent, Outcome, Refused, Report, Sms, Unknown, ill
 from services.notify.providers import Provider
@@ -20,8 +22,8 @@ class Operator:
 
     def __init__(self, provider: Provider, breaker: Breaker) -> None:
         self.name, self._provider, self._breaker = provider.name, provider, breaker
-        metrics.begin(metrics.sms_alarms, [self.name], sorted(ALARMING))
-        metrics.begin(metrics.sms_attempts, [self.name], ["accepted", "unknown", "notsent"])
+        begin(metrics.sms_alarms, [self.name], sorted(ALARMING))
+        begin(metrics.sms_attempts, [self.name], ["accepted", "unknown", "notsent"])
         metrics.sms_operator_state.labels(self.name).set_function(lambda: STATES.index(breaker.state))
 
     def allows(self) -> bool:

@@ -1,10 +1,10 @@
 """document → events of notify."""
 
 from contracts.notify import MessageChanged
-from kit.documents import RESTORED
-from kit.events import NewEvent
+from kit.core.documents import RESTORED
+from kit.core.events import NewEvent
+from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.publisher import Publication
 from services.notify.store import MESSAGES
 
 

@@ -4,13 +4,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import IPv6Address, ip_address
 
-from kit import log, metrics
-from kit.auth import Unauthorized
-from kit.clock import Clock
-from kit.errors import AppError, Unavailable
-from kit.ids import is_id
+from kit.core.clock import Clock
+from kit.core.errors import AppError, Unavailable
+from kit.core.ids import is_id
 from kit.mongo import retry_on_conflict
-from kit.seal import same
+from kit.observability import log
+from kit.observability.metrics import begin
+from kit.security.seal import same
+from kit.security.tokens import Unauthorized
+from services.notify import metrics
 from services.notify.domain import FINAL, Message, Report
 from services.notify.envelopes import Envelopes
 from services.notify.operators import Operators
@@ -28,7 +30,7 @@ class ReceiptsDoor:
     def __init__(self, name: str, account: OperatorSettings) -> None:
         self._name, self._networks = name, account.receipts_from
         self._secrets = [secret.get_secret_value() for secret in account.receipts_tokens]
-        metrics.begin(metrics.sms_receipts, [name], ["current", "former"])
+        begin(metrics.sms_receipts, [name], ["current", "former"])
 
     def check(self, address: str, secret: str) -> None:
         """Raises 403 for an address of none of its networks, `Unauthorized` for another secret."""

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from contracts.attachments import AttachmentChanged
 from contracts.identity import CertificateChanged, CodeRequested, ErasureRequested, ProofRequested
 from contracts.signature import SignatureChanged
-from kit.clock import Clock
-from kit.documents import field_of
-from kit.errors import Reject
-from kit.events import EventData
-from kit.ids import derived_id
+from kit.core.clock import Clock
+from kit.core.documents import field_of
+from kit.core.errors import Reject
+from kit.core.events import EventData
+from kit.core.ids import derived_id
 from kit.mongo import Conflict, Duplicate, Projection
 from services.notify.domain import Message
 from services.notify.envelopes import Envelopes

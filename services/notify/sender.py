@@ -4,11 +4,12 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
-from kit import log, metrics, tracing
-from kit.clock import Clock
-from kit.errors import Unavailable
+from kit.core.clock import Clock
+from kit.core.errors import Unavailable
 from kit.mongo import Conflict
-from kit.periodic import every
+from kit.observability import log, tracing
+from kit.runtime.periodic import every
+from services.notify import metrics
 from services.notify.domain import (
     HOPELESS,
     Accepted,

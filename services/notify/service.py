@@ -3,10 +3,10 @@
 from datetime import timedelta
 from functools import partial
 
-from kit.auth import Caller
-from kit.clock import Clock
-from kit.errors import AppError, NotFound
+from kit.core.clock import Clock
+from kit.core.errors import AppError, NotFound
 from kit.mongo import Cursor, retry_on_conflict
+from kit.security.tokens import Caller
 from services.notify.domain import Message
 from services.notify.settings import NoticeSettings
 from services.notify.store import Messages

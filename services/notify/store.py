@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from kit.erasure import Holding
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
+from kit.privacy.erasure import Holding
 from services.notify.domain import Message
 
 MESSAGES = "messages"

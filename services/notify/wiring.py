@@ -6,21 +6,23 @@ from functools import partial
 from typing import get_args
 
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import mongo, reseal, security
-from kit.auth import TokenVerifier, jwks_over_http
-from kit.cache import RedisServer
-from kit.clock import SystemClock
-from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure, confirmed_over_http
-from kit.groups import consumers, names
-from kit.health import Check
-from kit.http import create_app
+from kit import mongo
+from kit.core.clock import SystemClock
+from kit.http.app import create_app
+from kit.messaging.groups import consumers, names
+from kit.messaging.publisher import Publisher
 from kit.mongo import Database, Projection
-from kit.process import Api, Service, Worker
-from kit.publisher import Publisher
-from kit.removal import Outlived, Purge, Removal
-from kit.reseal import Sealed
-from kit.seal import Sealer
+from kit.mongo.removal import Outlived, Purge, Removal
+from kit.privacy import reseal
+from kit.privacy.erasure import Erasure, confirmed_over_http
+from kit.privacy.reseal import Sealed
+from kit.redis import RedisServer
+from kit.runtime.health import Check
+from kit.runtime.process import Api, Service, Worker
+from kit.security import security_events
+from kit.security.ended_sessions import EndedSessions
+from kit.security.seal import Sealer
+from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.notify.api import Services, router
 from services.notify.breaker import Breaker
 from services.notify.consumers import GROUPS, Handlers
@@ -91,7 +93,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
         messages, ended = Messages(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        security.begin("secret_wrong")
+        security_events.begin("secret_wrong")
         app = create_app(NAME, "消息", settings, verifier, router, _services(settings, messages))
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare,

@@ -1,6 +1,6 @@
 """`python -m services.portal api`."""
 
-from kit.process import main
+from kit.runtime.process import main
 from services.portal.wiring import SERVICE
 
 main(SERVICE)

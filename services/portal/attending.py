@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from fastapi import Depends
 
-from kit.errors import InvalidFields
-from kit.http import Id, read_reason
-from kit.text import REQUIRED
+from kit.core.errors import InvalidFields
+from kit.core.text import REQUIRED
+from kit.http.callers import read_reason
+from kit.http.routes import Id
 from services.portal.backend import Asker
 from services.portal.own_file import OwnFile
 from services.portal.sessions import mark

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, TypeAdapter
 
-from kit import tracing
-from kit.errors import AppError, FieldError, Unavailable
-from kit.http import current_request_id
+from kit.core.errors import AppError, FieldError, Unavailable
+from kit.http.app import current_request_id
+from kit.observability import tracing
 from services.portal.settings import ServiceName
 
 M = TypeVar("M", bound=BaseModel)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
-from kit.clock import Clock
+from kit.core.clock import Clock
 from services.portal.answers import Code, Kind, Page, ScanRules
 from services.portal.backend import Asker, Backend
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from starlette.responses import Response
 
-from kit.errors import AppError, NotFound
-from kit.ids import secret_id
+from kit.core.errors import AppError, NotFound
+from kit.core.ids import secret_id
 from services.portal.answers import Attachment, Kind, Record, ScanRules
 from services.portal.backend import Refused
 from services.portal.files import File, opened

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.sessions import SENTENCES
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from services.portal.backend import Refused
 from services.portal.sessions import SessionOver
 from services.portal.visits import (

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from kit.clock import shanghai_date
-from kit.errors import AppError
+from kit.core.clock import shanghai_date
+from kit.core.errors import AppError
 from services.portal.answers import Kind, Record, Signature
 from services.portal.domain import ITEMS, Column, Item, ToDo, columns_of, item_of, to_dos
 from services.portal.own_file import OwnFile

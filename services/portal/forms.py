@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from kit.errors import AppError, FieldError, InvalidFields
-from kit.text import REQUIRED
+from kit.core.errors import AppError, FieldError, InvalidFields
+from kit.core.text import REQUIRED
 from services.portal.answers import Code, Field, Kind, Record, Value
 from services.portal.backend import Refused
 from services.portal.catalogue import Catalogue

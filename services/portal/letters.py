@@ -9,10 +9,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Literal
 
-from kit import deadletter, log
-from kit.clock import Clock
-from kit.deadletter import Letter
-from kit.errors import AppError, Unavailable
+from kit.core.clock import Clock
+from kit.core.errors import AppError, Unavailable
+from kit.kafka import dead_letters
+from kit.kafka.dead_letters import Letter
+from kit.observability import log
 from kit.settings import KafkaSettings
 
 SECONDS = 5.0
@@ -77,7 +78,7 @@ class Letters:
         """All that wait, oldest first. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(SECONDS):
-                return await deadletter.all_letters(self._settings)
+                return await dead_letters.all_letters(self._settings)
         except TimeoutError as error:
             raise Unavailable("Kafka") from error
 
@@ -88,11 +89,11 @@ class Letters:
         """
         group, ids = letters[0].group, [letter.id for letter in letters]
         logger.warning("dead letters ended", action=action, group=group, letters=ids, by=f"staff:{who}", reason=why)
-        do = deadletter.replay if action == "replay" else deadletter.drop
+        do = dead_letters.replay if action == "replay" else dead_letters.drop
         try:
             async with asyncio.timeout(SECONDS + 0.01 * len(ids)):
                 await do(self._settings, group, ids)
-        except deadletter.NoSuchLetter as error:
+        except dead_letters.NoSuchLetter as error:
             raise AlreadyEnded from error
         except TimeoutError as error:
             raise Unavailable("Kafka") from error

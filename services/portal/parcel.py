@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from kit.clock import SHANGHAI
+from kit.core.clock import SHANGHAI
 from services.portal.backend import Refused
 from services.portal.files import File
 from services.portal.own_file import OwnFile

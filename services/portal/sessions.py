@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from contracts.sessions import SENTENCES
-from kit.auth import EndOf
-from kit.clock import Clock
-from kit.ended_sessions import UNKNOWN_REASON
-from kit.errors import AppError
+from kit.core.clock import Clock
+from kit.core.errors import AppError
+from kit.security.ended_sessions import UNKNOWN_REASON
+from kit.security.tokens import EndOf
 from services.portal.answers import Tokens
 from services.portal.backend import Asker, Backend, Refused
 from services.portal.vault import Kept, Vault

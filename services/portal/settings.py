@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from kit.pdf import FontSettings
-from kit.quotas import QuotaSettings
+from kit.formats.pdf import FontSettings
+from kit.http.quotas import QuotaSettings
 from kit.settings import HttpSettings, KafkaSettings, KeyRing, ProcessSettings
 
 ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Literal
 
-from kit.errors import NotFound
+from kit.core.errors import NotFound
 from services.portal.answers import Answer, CodeSent, Page, Remark, Tokens
 from services.portal.backend import Asked, Asker, Backend
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kit.cache import Cache
-from kit.seal import CannotOpen, Sealer
+from kit.redis import Cache
+from kit.security.seal import CannotOpen, Sealer
 
 
 @dataclass(frozen=True)

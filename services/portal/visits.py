@@ -12,16 +12,16 @@ from fastapi import Depends, Request
 from pydantic import Base64Bytes, BaseModel
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from kit import security
-from kit.auth import ADMIN
-from kit.clock import Clock
-from kit.errors import AppError, Hidden, Unavailable
-from kit.http import client_address
-from kit.pages import StaticFiles, Templates
-from kit.pdf import Printer
-from kit.quotas import Quotas
-from kit.seal import CannotOpen, Sealer
-from kit.uploads import read_fields, read_form
+from kit.core.clock import Clock
+from kit.core.errors import AppError, Hidden, Unavailable
+from kit.formats.pdf import Printer
+from kit.http.callers import client_address
+from kit.http.pages import StaticFiles, Templates
+from kit.http.quotas import Quotas
+from kit.http.uploads import read_fields, read_form
+from kit.security import security_events
+from kit.security.seal import CannotOpen, Sealer
+from kit.security.tokens import ADMIN
 from services.portal.backend import Asker, Backend, Refused
 from services.portal.catalogue import Catalogue
 from services.portal.letters import Letters
@@ -138,7 +138,7 @@ class Visit:
     @property
     def asker(self) -> Asker:
         """For whom the services are asked."""
-        device = security.agent(self.request.scope)
+        device = security_events.agent(self.request.scope)
         token = self.session.access_token if self.session else None
         return Asker(client_address(self.request), device, token)
 
@@ -352,7 +352,7 @@ async def _anybody(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
 async def _logged_in(visit: Visit, kind: Kind) -> Session:
     """The session, with a token that lasts. Raises `SessionOver`."""
     visit.session = session = await visit.portal.sessions.fresh(visit.cookie, visit.asker)
-    security.identified(f"{session.kind}:{session.subject}")
+    security_events.identified(f"{session.kind}:{session.subject}")
     if session.kind != kind:
         raise Hidden
     if visit.request.method == "POST" and visit.owner != session.subject:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import httpx2
 
-from kit.clock import Clock
-from kit.periodic import every
-from kit.scrape import Glance, glance, processes_at
+from kit.core.clock import Clock
+from kit.runtime.periodic import every
+from services.portal.scrape import Glance, glance, processes_at
 
 NAMES = frozenset({
     "publisher_leads", "publisher_lag_events", "publisher_lag_seconds", "consumer_lag_events", "consumer_events_total",

@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import security
-from kit.cache import RedisServer
-from kit.clock import SystemClock
-from kit.ended_sessions import EndedSessions
-from kit.pages import StaticFiles, Templates, create_app
-from kit.pdf import Printer
-from kit.process import Api, Service
-from kit.quotas import Quotas
-from kit.seal import Sealer
+from kit.core.clock import SystemClock
+from kit.formats.pdf import Printer
+from kit.http.pages import StaticFiles, Templates, create_app
+from kit.http.quotas import Quotas
+from kit.redis import RedisServer
+from kit.runtime.process import Api, Service
+from kit.security import security_events
+from kit.security.ended_sessions import EndedSessions
+from kit.security.seal import Sealer
 from services.portal import words
 from services.portal.backend import Backend
 from services.portal.catalogue import Catalogue
@@ -70,7 +70,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             watch=watch, letters=Letters(settings.kafka, clock), reader=settings.reader_origin,
             fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas),
         )  # fmt: skip
-        security.begin("form_expired")
+        security_events.begin("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
         yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run, ended.follow])
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from contracts.identity import DOCUMENT_TITLES
 from contracts.sessions import SENTENCES
-from kit.clock import SHANGHAI
+from kit.core.clock import SHANGHAI
 from services.portal import domain
 
 NOTES = {

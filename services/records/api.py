@@ -8,24 +8,13 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field, JsonValue
 
 from contracts.records import Attachment, Source
-from kit.documents import Entry
-from kit.errors import AppError, NotFound
-from kit.http import (
-    ACCESS_REASON,
-    After,
-    CallerDep,
-    ExpectedVersion,
-    Id,
-    In,
-    Limit,
-    Out,
-    Page,
-    PersonId,
-    StrictRoute,
-    etag,
-    write_cursor,
-)
-from kit.quotas import counted
+from kit.core.documents import Entry
+from kit.core.errors import AppError, NotFound
+from kit.http.callers import ACCESS_REASON, CallerDep
+from kit.http.paging import After, Page, write_cursor
+from kit.http.quotas import counted
+from kit.http.routes import Id, In, Limit, Out, PersonId, StrictRoute
+from kit.http.versions import ExpectedVersion, etag
 from services.records.code_tables import CODE_TABLES, Code, codes
 from services.records.domain import Data, FieldDescription, Kind, MaintainedBy, Record
 from services.records.kinds import KINDS

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from contracts.attachments import AttachmentChanged
 from contracts.identity import PractitionerChanged, PractitionerErased
-from kit.erasure import Erasure
-from kit.events import Event
-from kit.groups import Group, on, on_raw
+from kit.core.events import Event
+from kit.messaging.groups import Group, on, on_raw
+from kit.privacy.erasure import Erasure
 from services.records.service import RecordService
 from services.records.store import Records
 

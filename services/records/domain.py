@@ -12,8 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from contracts.attachments import AttachmentChanged
 from contracts.records import Attachment, Source, Value
-from kit.documents import Document
-from kit.text import day_from_text, today_of
+from kit.core.documents import Document
+from kit.core.text import day_from_text, today_of
 
 EARLIEST_DAY = date(1900, 1, 1)
 

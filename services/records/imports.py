@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from contracts.identity import DOCUMENT_TITLES, DOCUMENT_WORDS
 from contracts.records import Source
-from kit.clock import Clock, rfc3339, shanghai_date
-from kit.ids import derived_id
-from kit.imports import Column, Import, Outcome, RowError, Values, row_errors, write_decided
-from kit.text import REQUIRED, day_as_written
+from kit.core.clock import Clock, rfc3339, shanghai_date
+from kit.core.ids import derived_id
+from kit.core.text import REQUIRED, day_as_written
+from kit.imports.model import Column, Import, Outcome, RowError, Values, row_errors, write_decided
 from services.records.code_tables import codes
 from services.records.domain import Data, FieldDescription, Kind, Record, parse_data
 from services.records.kinds import KINDS

@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from kit.errors import Unavailable
-from kit.neighbour import Neighbour, OwnToken
+from kit.core.errors import Unavailable
+from kit.http.service_client import Neighbour, OwnToken
 
 PATH = "/api/identity/practitioners/lookups"
 SCOPE = "practitioners:lookup"

@@ -8,12 +8,12 @@ import orjson
 from pydantic import ValidationError
 
 from contracts.attachments import AttachmentChanged
-from kit.access import Looks
-from kit.auth import Caller
-from kit.clock import Clock, shanghai_date
-from kit.errors import AppError, InvalidFields, NotFound
-from kit.ids import derived_id, new_id
+from kit.core.clock import Clock, shanghai_date
+from kit.core.errors import AppError, InvalidFields, NotFound
+from kit.core.ids import derived_id, new_id
 from kit.mongo import Conflict, Cursor, Duplicate, retry_on_conflict
+from kit.privacy.access_audit import Looks
+from kit.security.tokens import Caller
 from services.records.domain import Data, Kind, Record, parse_data
 from services.records.kinds import KINDS
 from services.records.store import Records

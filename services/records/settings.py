@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from kit.quotas import QuotaSettings
+from kit.http.quotas import QuotaSettings
 from kit.settings import BlobSettings, ClientSettings, KeyRing, RetentionSettings, ServiceSettings
 
 

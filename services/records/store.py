@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from async_lru import alru_cache
 
-from kit.access import LOOKS
-from kit.documents import field_of
-from kit.erasure import Holding
+from kit.core.documents import field_of
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
+from kit.privacy.access_audit import LOOKS
+from kit.privacy.erasure import Holding
 from services.records.domain import Record
 
 COLLECTION = "records"

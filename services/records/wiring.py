@@ -8,28 +8,30 @@ import httpx2
 
 from contracts.access import READERS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import blobs, mongo, tabular
-from kit.access import Looks
-from kit.auth import TokenVerifier, jwks_over_http
-from kit.cache import RedisServer
-from kit.clock import SystemClock
-from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure, confirmed_over_http
-from kit.groups import consumers, names
-from kit.health import Check
-from kit.http import create_app
-from kit.import_routes import ImportDoor, add_imports
-from kit.importing import ImportWorker
-from kit.imports import FOLDERS, Files, Imports
-from kit.neighbour import Neighbour, OwnToken
-from kit.process import Api, Service, Worker
-from kit.publisher import Publisher
-from kit.quotas import Quotas
-from kit.removal import Purge, Removal, outlived
-from kit.sandbox import Sandbox
-from kit.seal import Sealer
-from kit.sweeper import Sweeper
-from kit.tabular import Tables
+from kit import mongo
+from kit.core.clock import SystemClock
+from kit.files import blobs
+from kit.files.sweeper import Sweeper
+from kit.formats import tabular
+from kit.formats.tabular import Tables
+from kit.http.app import create_app
+from kit.http.quotas import Quotas
+from kit.http.service_client import Neighbour, OwnToken
+from kit.imports.model import FOLDERS, Files, Imports
+from kit.imports.routes import ImportDoor, add_imports
+from kit.imports.worker import ImportWorker
+from kit.messaging.groups import consumers, names
+from kit.messaging.publisher import Publisher
+from kit.mongo.removal import Purge, Removal, outlived
+from kit.privacy.access_audit import Looks
+from kit.privacy.erasure import Erasure, confirmed_over_http
+from kit.redis import RedisServer
+from kit.runtime.health import Check
+from kit.runtime.process import Api, Service, Worker
+from kit.sandbox.pool import Sandbox
+from kit.security.ended_sessions import EndedSessions
+from kit.security.seal import Sealer
+from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.records.api import router
 from services.records.consumers import GROUPS, Handlers
 from services.records.imports import COLUMNS_BY_KIND, RecordImport

@@ -1,6 +1,6 @@
 """`python -m services.signature api|worker|reseal`."""
 
-from kit.process import main
+from kit.runtime.process import main
 from services.signature.wiring import SERVICE
 
 main(SERVICE)

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, ValidationError
 
-from kit.errors import AppError, InvalidFields
-from kit.http import ACCESS_REASON, CallerDep, FreshCallerDep, Id, In, Out, PersonId, StrictRoute, bearer_token
-from kit.quotas import count, counted
-from kit.uploads import read_upload
+from kit.core.errors import AppError, InvalidFields
+from kit.http.callers import ACCESS_REASON, CallerDep, FreshCallerDep, bearer_token
+from kit.http.quotas import count, counted
+from kit.http.routes import Id, In, Out, PersonId, StrictRoute
+from kit.http.uploads import read_upload
 from services.signature.domain import Remark, Rules, Signature, State
 from services.signature.forms import FormService
 from services.signature.service import SignatureService

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from kit import log, metrics
-from kit.clock import Clock
-from kit.filed import original_of, tried
-from kit.images import BadImage
+from kit.core.clock import Clock
+from kit.files.documents import original_of, tried
+from kit.files.sealed_bucket import SealedBucket
+from kit.formats.images import BadImage
+from kit.formats.sheets import Cut, Sheet, Sheets
 from kit.mongo import Conflict
-from kit.sealed_bucket import SealedBucket
-from kit.sheets import Cut, Sheet, Sheets
+from kit.observability import log, metrics
 from services.signature.domain import Rules, Signature, Verdict, form_fault, judge, refused
 from services.signature.people import KnownPeople
 from services.signature.sheet import LAYOUT, form_of

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from contracts.identity import PractitionerChanged, PractitionerErased
 from contracts.signature import SignatureChanged
-from kit.erasure import Erasure
-from kit.events import Event
-from kit.groups import Group, on, on_raw
+from kit.core.events import Event
+from kit.messaging.groups import Group, on, on_raw
+from kit.privacy.erasure import Erasure
 from services.signature.checks import Checks
 from services.signature.forms import Outdating
 

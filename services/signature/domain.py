@@ -8,10 +8,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kit.documents import Document
-from kit.filed import SealedFiled
-from kit.ids import new_id
-from kit.sheets import Cut
+from kit.core.documents import Document
+from kit.core.ids import new_id
+from kit.files.documents import SealedFiled
+from kit.formats.sheets import Cut
 
 State = Literal["checking", "accepted", "refused", "replaced"]
 FormState = Literal["valid", "stale"]

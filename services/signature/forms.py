@@ -3,14 +3,14 @@
 from contextlib import suppress
 from datetime import timedelta
 
-from kit.access import Looks
-from kit.auth import Caller
-from kit.clock import Clock
-from kit.errors import AppError, Hidden, NotFound
-from kit.ids import new_id
+from kit.core.clock import Clock
+from kit.core.errors import AppError, Hidden, NotFound
+from kit.core.ids import new_id
+from kit.http.service_client import Neighbour
 from kit.mongo import Conflict
-from kit.neighbour import Neighbour
-from kit.seal import Sealer
+from kit.privacy.access_audit import Looks
+from kit.security.seal import Sealer
+from kit.security.tokens import Caller
 from services.signature.domain import Form, Person
 from services.signature.people import KnownPeople
 from services.signature.printing import Printing

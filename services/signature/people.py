@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kit.documents import field_of
+from kit.core.documents import field_of
 from kit.mongo import Database, Projection
 from services.signature.domain import Known, known_after
 from services.signature.store import KNOWN_PRACTITIONERS

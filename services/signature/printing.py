@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from kit.clock import shanghai_date
-from kit.pdf import FontSettings, Printer, qr_code
+from kit.core.clock import shanghai_date
+from kit.formats.pdf import FontSettings, Printer, qr_code
 from services.signature.sheet import FRAME, LAYOUT, PATTERNS, QR, code_text
 
 TEMPLATE = Path(__file__).parent / "form" / "form.typ"

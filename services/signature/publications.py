@@ -1,10 +1,10 @@
 """document → events of signature."""
 
 from contracts.signature import AccessLogged, FormChanged, SignatureChanged
-from kit.access import LOOKS
-from kit.events import NewEvent
+from kit.core.events import NewEvent
+from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.publisher import Publication
+from kit.privacy.access_audit import LOOKS
 from services.signature.store import FORMS, SIGNATURES
 
 

@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
-from kit.access import Looks
-from kit.auth import Caller
-from kit.clock import Clock
-from kit.errors import AppError, Hidden, NotFound
+from kit.core.clock import Clock
+from kit.core.errors import AppError, Hidden, NotFound
+from kit.files.sealed_bucket import SealedBucket
 from kit.mongo import Conflict, Duplicate
-from kit.sealed_bucket import SealedBucket
+from kit.privacy.access_audit import Looks
+from kit.security.tokens import Caller
 from services.signature.domain import JPEG, Signature
 from services.signature.forms import SCOPE
 from services.signature.store import Signatures

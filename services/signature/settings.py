@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, Field
 
-from kit.pdf import FontSettings
-from kit.quotas import QuotaSettings
+from kit.formats.pdf import FontSettings
+from kit.http.quotas import QuotaSettings
 from kit.settings import BlobSettings, HttpSettings, RetentionSettings, SealSettings, ServiceSettings
 from services.signature.domain import Rules
 

@@ -4,7 +4,7 @@ import base64
 import hmac
 from uuid import UUID
 
-from kit.sheets import Box, Layout
+from kit.formats.sheets import Box, Layout
 
 VERSION = "1"
 """Of the layout: old sheets come back for months, so another layout gets another version beside this one."""

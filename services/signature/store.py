@@ -1,9 +1,9 @@
 """signature's collections: `forms` that were printed, `signatures` that came back, and what is known of people."""
 
-from kit.access import LOOKS
-from kit.erasure import Holding
-from kit.filed import folder_of
+from kit.files.documents import folder_of
 from kit.mongo import NEWEST, Collection, Database, Index
+from kit.privacy.access_audit import LOOKS
+from kit.privacy.erasure import Holding
 from services.signature.domain import Form, Signature, State
 
 FORMS, SIGNATURES, KNOWN_PRACTITIONERS = "forms", "signatures", "known_practitioners"

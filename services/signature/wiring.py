@@ -8,28 +8,30 @@ import httpx2
 
 from contracts.access import READERS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
-from kit import mongo, reseal, sealed_bucket
-from kit.access import Looks
-from kit.auth import TokenVerifier, jwks_over_http
-from kit.cache import RedisServer
-from kit.clock import Clock, SystemClock
-from kit.ended_sessions import EndedSessions
-from kit.erasure import Erasure, confirmed_over_http
-from kit.groups import consumers, names
-from kit.health import Check
-from kit.http import create_app
+from kit import mongo
+from kit.core.clock import Clock, SystemClock
+from kit.files import sealed_bucket
+from kit.files.sealed_bucket import SealedBucket
+from kit.files.sweeper import Sweeper
+from kit.formats.sheets import Sheets
+from kit.http.app import create_app
+from kit.http.quotas import Quotas
+from kit.http.service_client import Neighbour
+from kit.messaging.groups import consumers, names
+from kit.messaging.publisher import Publisher
 from kit.mongo import Database
-from kit.neighbour import Neighbour
-from kit.process import Api, Service, Worker
-from kit.publisher import Publisher
-from kit.quotas import Quotas
-from kit.removal import Purge, Removal, outlived
-from kit.reseal import Sealed, SealedFiles
-from kit.sandbox import Limits, Sandbox
-from kit.seal import Sealer
-from kit.sealed_bucket import SealedBucket
-from kit.sheets import Sheets
-from kit.sweeper import Sweeper
+from kit.mongo.removal import Purge, Removal, outlived
+from kit.privacy import reseal
+from kit.privacy.access_audit import Looks
+from kit.privacy.erasure import Erasure, confirmed_over_http
+from kit.privacy.reseal import Sealed, SealedFiles
+from kit.redis import RedisServer
+from kit.runtime.health import Check
+from kit.runtime.process import Api, Service, Worker
+from kit.sandbox.pool import Limits, Sandbox
+from kit.security.ended_sessions import EndedSessions
+from kit.security.seal import Sealer
+from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.signature.api import Door, router
 from services.signature.checks import Checks
 from services.signature.consumers import GROUPS, Handlers

@@ -1,6 +1,6 @@
 """`python -m services.subscriptions api|worker`."""
 
-from kit.process import main
+from kit.runtime.process import main
 from services.subscriptions.wiring import SERVICE
 
 main(SERVICE)

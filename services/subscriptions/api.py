@@ -5,8 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from kit.errors import InvalidFields
-from kit.http import After, CallerDep, ExpectedVersion, Id, Limit, Page, StrictRoute, etag, write_cursor
+from kit.core.errors import InvalidFields
+from kit.http.callers import CallerDep
+from kit.http.paging import After, Page, write_cursor
+from kit.http.routes import Id, Limit, StrictRoute
+from kit.http.versions import ExpectedVersion, etag
 from services.subscriptions.bodies import (
     ChangesOut,
     DeliveryOut,

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from kit.http import UUID_PATTERN, In, Out
-from kit.text import Text
+from kit.core.text import Text
+from kit.http.routes import UUID_PATTERN, In, Out
 from services.subscriptions.domain import (
     MOST_LANES,
     Answer,

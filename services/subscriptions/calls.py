@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
 
-from kit import metrics
-from kit.clock import Clock
-from kit.outbound import Forbidden, Limits, NotReached, Outbound
-from kit.seal import Sealer
-from kit.webhooks import signed
+from kit.core.clock import Clock
+from kit.http.outbound import Forbidden, Limits, NotReached, Outbound
+from kit.http.webhooks import signed
+from kit.security.seal import Sealer
+from services.subscriptions import metrics
 from services.subscriptions.changes import Change
 from services.subscriptions.domain import Answer, Delivery, Outcome, Webhook
 

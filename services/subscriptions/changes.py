@@ -6,11 +6,12 @@ from functools import cached_property
 
 import orjson
 
-from kit import log, metrics
-from kit.clock import rfc3339
-from kit.errors import Reject
-from kit.events import structured
+from kit.core.clock import rfc3339
+from kit.core.errors import Reject
+from kit.core.events import structured
 from kit.kafka import Record
+from kit.observability import log
+from services.subscriptions import metrics
 
 FORGOTTEN = "subscriptions.document.forgotten.v1"
 logger = log.get(__name__)

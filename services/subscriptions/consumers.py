@@ -1,7 +1,7 @@
 """What subscriptions' worker reads, and who handles it."""
 
 from contracts.identity import ClientChanged
-from kit.groups import Group, on
+from kit.messaging.groups import Group, on
 from services.subscriptions.store import Clients
 
 # clients are no people: nobody's erasure concerns them

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from kit import log
-from kit.clock import Clock
-from kit.events import partition_of
+from kit.core.clock import Clock
+from kit.core.events import partition_of
 from kit.kafka import Reader
+from kit.observability import log
 from services.subscriptions.calls import Calls, delivery_of
 from services.subscriptions.changes import Change, person_of, read
 from services.subscriptions.domain import (

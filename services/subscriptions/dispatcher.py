@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from kit import log, metrics
-from kit.clock import Clock
+from kit.core.clock import Clock
 from kit.mongo import Conflict
-from kit.periodic import every
+from kit.observability import log
+from kit.observability.metrics import begin
+from kit.runtime.periodic import every
+from services.subscriptions import metrics
 from services.subscriptions.deliverer import Deliverer, Pause
 from services.subscriptions.domain import BY, Reason, Webhook
 from services.subscriptions.store import Clients, Webhooks
@@ -54,7 +56,7 @@ class Dispatcher:
         self._running: dict[str, _Running] = {}
         self._mine: Mine = lambda _: False
         self._looked = 0.0
-        metrics.begin(metrics.webhook_pauses, ["failing", "gone"])
+        begin(metrics.webhook_pauses, ["failing", "gone"])
 
     async def run(self, mine: Mine) -> None:
         """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from kit.documents import Document
-from kit.ids import new_id
+from kit.core.documents import Document
+from kit.core.ids import new_id
 
 State = Literal["active", "paused", "deleted"]
 Reason = Literal["failing", "gone", "owner", "operator"]

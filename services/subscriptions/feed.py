@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from kit import metrics
-from kit.auth import Caller
-from kit.errors import AppError, InvalidFields, TooManyRequests, Unavailable
+from kit.core.errors import AppError, InvalidFields, TooManyRequests, Unavailable
 from kit.kafka import OffsetGone
+from kit.security.tokens import Caller
+from services.subscriptions import metrics
 from services.subscriptions.changes import Change, read
 from services.subscriptions.domain import SCOPE, BadCursor, ForeignCursor, read_cursor, write_cursor
 from services.subscriptions.readers import Readers

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from kit.kafka import Reader
 from kit.settings import KafkaSettings
 

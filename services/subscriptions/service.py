@@ -9,14 +9,14 @@ from typing import Literal
 
 import orjson
 
-from kit.auth import Caller
-from kit.clock import Clock, rfc3339
-from kit.errors import AppError, InvalidFields, NotFound, NotYours, TooManyRequests
-from kit.ids import new_id, secret_id
+from kit.core.clock import Clock, rfc3339
+from kit.core.errors import AppError, InvalidFields, NotFound, NotYours, TooManyRequests
+from kit.core.ids import new_id, secret_id
+from kit.http.outbound import Forbidden, NotReached, checked_url, resolve
+from kit.http.webhooks import new_secret
 from kit.mongo import Conflict, Cursor
-from kit.outbound import Forbidden, NotReached, checked_url, resolve
-from kit.seal import Sealer
-from kit.webhooks import new_secret
+from kit.security.seal import Sealer
+from kit.security.tokens import Caller
 from services.subscriptions.calls import Calls, delivery_of, place_of
 from services.subscriptions.changes import Change
 from services.subscriptions.domain import (

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from heapq import merge
 from itertools import islice
 
-from kit import log
 from kit.kafka import Chunk, Reader
+from kit.observability import log
 from kit.settings import KafkaSettings
 from services.subscriptions.changes import Change, read
 

@@ -8,20 +8,20 @@ from functools import partial
 from contracts.records import RecordChanged
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
-from kit.auth import TokenVerifier, jwks_over_http
-from kit.cache import RedisServer
-from kit.clock import Clock, SystemClock
-from kit.ended_sessions import EndedSessions
-from kit.groups import consumers
-from kit.health import Check
-from kit.http import create_app
+from kit.core.clock import Clock, SystemClock
+from kit.http.app import create_app
+from kit.http.outbound import Limits
+from kit.http.request_limits import Allowance
 from kit.kafka import Reader
+from kit.kafka.shares import Shares
+from kit.messaging.groups import consumers
 from kit.mongo import Database
-from kit.outbound import Limits
-from kit.process import Api, Service, Worker
-from kit.request_limits import Allowance
-from kit.seal import Sealer
-from kit.shares import Shares
+from kit.redis import RedisServer
+from kit.runtime.health import Check
+from kit.runtime.process import Api, Service, Worker
+from kit.security.ended_sessions import EndedSessions
+from kit.security.seal import Sealer
+from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.subscriptions.api import CHANGES, Services, router
 from services.subscriptions.calls import calls
 from services.subscriptions.consumers import GROUPS

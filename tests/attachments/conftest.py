@@ -8,8 +8,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit import sealed_bucket
-from kit.sealed_bucket import SealedBucket
+from kit.files import sealed_bucket
+from kit.files.sealed_bucket import SealedBucket
 from tests.support.people import Person
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually

@@ -11,7 +11,7 @@ import httpx2
 import psutil
 import pytest
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
 from tests.attachments.corpus import MARK, blank, good, hostile, many_scans, segments
 from tests.support.names import seeded

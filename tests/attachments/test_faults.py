@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from kit import mongo
-from kit.auth import TokenIssuer
-from kit.blobs import Bucket
+from kit.files.blobs import Bucket
+from kit.security.tokens import TokenIssuer
 from services.attachments.domain import Attachment
 from services.attachments.store import Attachments
 from tests.attachments.conftest import Uploader

@@ -9,8 +9,8 @@ import orjson
 from PIL import Image
 
 from kit import mongo
-from kit.auth import Caller, TokenIssuer
-from kit.blobs import Bucket
+from kit.files.blobs import Bucket
+from kit.security.tokens import Caller, TokenIssuer
 from tests.attachments.conftest import ATTACHMENTS, Uploader
 from tests.support.people import EDUCATION
 from tests.support.problems import problem

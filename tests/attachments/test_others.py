@@ -4,7 +4,7 @@ import asyncio
 
 import httpx2
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.attachments.conftest import ATTACHMENTS, Uploader
 from tests.support.problems import fields_of, problem
 from tests.support.scans import scan

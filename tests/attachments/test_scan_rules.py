@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from PIL import Image, ImageDraw
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from services.attachments.domain import WITH_SCAN
 from tests.attachments.conftest import ATTACHMENTS, Uploader
 from tests.support.people import EDUCATION, Person

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kit.images import Size
+from kit.formats.images import Size
 from services.attachments.domain import FAULTS, Attachment, KnownRecord, Remark, Verdict
 from tests.support.transitions import sound
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from kit import mongo
-from kit.blobs import Bucket
-from kit.clock import ManualClock
-from kit.sweeper import Sweeper
+from kit.core.clock import ManualClock
+from kit.files.blobs import Bucket
+from kit.files.sweeper import Sweeper
 from services.attachments.domain import FOLDERS, Attachment
 from services.attachments.store import Attachments
 from tests.attachments.conftest import Uploader

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
 from tests.support.doors import OwnClient, identity
 from tests.support.stack import RunningStack
 from tests.support.visits import LoginPage

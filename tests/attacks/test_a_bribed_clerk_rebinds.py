@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from deploy.local.people import random_phone
-from kit.auth import Caller, TokenIssuer
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
+from kit.security.tokens import Caller, TokenIssuer
 from services.identity.account_entities import staff_id
 from services.identity.wiring import Parts
 from services.notify.templates import CATALOGUE

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from kit.errors import Unavailable
-from kit.sandbox import Limits, Sandbox
+from kit.core.errors import Unavailable
+from kit.sandbox.pool import Limits, Sandbox
 from tests.support import planted
 from tests.support.planted import HERE, Told
 
@@ -70,8 +70,8 @@ def forged(tmp_path: Path) -> list[bytes]:
         pickle.dumps(Exploit()), b"r" + pickle.dumps(Exploit()), b"r[1]", b"r{}", b"r", b"", b"x",
         f'r[{{"picture": "{picture}", "sizes": [1], "note": null}}]'.encode(),
         f'r[{{"picture": "{picture}", "sizes": ["a", 2], "note": null}}]'.encode(),
-        b'e["os", "system", ["true"]]', b'e["kit.sandbox", "Sandbox", []]', b'e["builtins", "exec", ["1"]]',
-        b'e["kit.errors", "Unavailable", [[1]]]', b"e" + b"[" * 100_000,
+        b'e["os", "system", ["true"]]', b'e["kit.sandbox.pool", "Sandbox", []]', b'e["builtins", "exec", ["1"]]',
+        b'e["kit.core.errors", "Unavailable", [[1]]]', b"e" + b"[" * 100_000,
     ]  # fmt: skip
 
 

@@ -8,9 +8,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.auth import Caller, TokenIssuer
-from kit.clock import ManualClock
-from kit.erasure import NOT_CONFIRMED
+from kit.core.clock import ManualClock
+from kit.privacy.erasure import NOT_CONFIRMED
+from kit.security.tokens import Caller, TokenIssuer
 from services.identity.person_entities import ErasureRequest, erasure_id
 from services.identity.settings import Settings
 from services.identity.wiring import Parts, parts

@@ -9,8 +9,8 @@ import httpx2
 import pyotp
 import pytest
 
-from kit.auth import Caller
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
+from kit.security.tokens import Caller
 from services.identity.account_entities import staff_id
 from services.identity.wiring import Parts
 from tests.identity.test_out_means_out import refused_everywhere

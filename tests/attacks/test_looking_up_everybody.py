@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from prometheus_client import REGISTRY
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.attacks.conftest import Door
 from tests.support.events import SecurityLog
 from tests.support.names import own_id, own_name

@@ -8,11 +8,11 @@ import httpx2
 import pytest
 
 from kit import mongo
-from kit.auth import TokenIssuer
-from kit.cache import RedisServer
-from kit.errors import TooManyRequests
-from kit.quotas import QuotaSettings
-from kit.sealed_bucket import SealedBucket
+from kit.core.errors import TooManyRequests
+from kit.files.sealed_bucket import SealedBucket
+from kit.http.quotas import QuotaSettings
+from kit.redis import RedisServer
+from kit.security.tokens import TokenIssuer
 from services.attachments.settings import Quotas as ScanQuotas
 from services.portal.settings import Quotas as PortalQuotas
 from services.records.settings import Quotas as RecordQuotas

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from services.records.settings import SourceGrant
 from tests.support.imports import Sender, as_csv, counts, registration
 from tests.support.names import own_name

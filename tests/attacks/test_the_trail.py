@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from deploy.local.people import random_phone
-from kit.trail import Trail, TrailSettings
+from kit.security.trail import Trail, TrailSettings
 from tests.support.events import Event, SecurityLog
 from tests.support.names import own_name
 from tests.support.problems import problem

@@ -8,8 +8,8 @@ from datetime import timedelta
 import httpx2
 import pytest_asyncio
 
-from kit.auth import Caller, TokenIssuer
-from kit.ended_sessions import TOKEN_SECONDS
+from kit.security.ended_sessions import TOKEN_SECONDS
+from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts import AccountService
 from services.identity.wiring import Parts
 from tests.support.following import SCOPE, WEBHOOKS, Client

@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image, UnidentifiedImageError
 
-from kit import blobs, mongo
-from kit.auth import TokenIssuer
-from kit.blobs import Bucket
+from kit import mongo
+from kit.files import blobs
+from kit.files.blobs import Bucket
+from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
 from tests.signature.conftest import Signer
 from tests.support.people import Person

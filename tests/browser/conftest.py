@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.portal import Member, member_of
 from tests.support.screens import CHROMIUM, SIZES, Screen, screen
 from tests.support.stack import RunningStack

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Response
 
 from deploy.local.samples import RECORDS
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.records.test_kinds import CREDIT, PROJECT, REGISTRATION
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, import_record, member_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kit.ids import new_id
+from kit.core.ids import new_id
 from tests.browser.test_logging_in import ask_for_a_code
 from tests.support.letters import LETTER_GROUP, lay_letter
 from tests.support.people import EDUCATION

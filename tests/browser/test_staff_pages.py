@@ -12,7 +12,7 @@ from PIL import Image
 from deploy.local.card_reader.cards import foreign_card, residence_permit
 from deploy.local.people import random_phone
 from deploy.local.samples import RECORDS
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.browser.test_every_page import looked_at
 from tests.records.test_kinds import CREDIT
 from tests.support.browsing import Browsing

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from contracts import EVENTS
 from contracts.files import FILES, compatible, render, schema_text
 from contracts.records import RecordChanged
-from kit.events import EventData, NewEvent, decode, encode
+from kit.core.events import EventData, NewEvent, decode, encode
 
 by_type = pytest.mark.parametrize("event", EVENTS, ids=[event.TYPE for event in EVENTS])
 Schema = dict[str, Any]

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import EVENTS
-from kit.access import LOOKS, Look
-from kit.documents import Document
-from kit.events import EventData, encode
-from kit.publisher import Publication
+from kit.core.documents import Document
+from kit.core.events import EventData, encode
+from kit.messaging.publisher import Publication
+from kit.privacy.access_audit import LOOKS, Look
 from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS

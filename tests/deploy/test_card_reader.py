@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from deploy.local.card_reader.app import create_app
 from deploy.local.card_reader.cards import CARDS
-from kit.clock import SystemClock, shanghai_date
+from kit.core.clock import SystemClock, shanghai_date
 from services.identity.domain import Registration
 
 PAGES = "https://portal.example"

@@ -15,8 +15,8 @@ import yaml
 
 from deploy.local.servers import gateway_environment
 from deploy.local.stack import Stack
+from kit.security.trail import TrailSettings
 from kit.settings import InternalSettings, ToolSettings
-from kit.trail import TrailSettings
 from services.portal.settings import ServiceName
 from tests.support.installation import Composed, compose, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of

@@ -5,7 +5,7 @@ import re
 
 from pydantic.fields import FieldInfo
 
-from kit.topics import read_file
+from kit.kafka.topics import read_file
 from tests.support.installation import compose, dockerfile, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, secret_names
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kit.import_routes import READ_SECONDS
+from kit.imports.routes import READ_SECONDS
 from kit.settings import HttpSettings
 from services.subscriptions.settings import LONGEST_WAIT
 from tests.support.chart import CHART

@@ -82,8 +82,8 @@ def test_a_process_without_settings_says_which_are_missing(service: str, role: s
 
 
 def test_the_tools_of_the_image_start_too() -> None:
-    refuses_to_start_without_settings(sys.executable, "kit.topics", "apply")
-    refuses_to_start_without_settings(sys.executable, "kit.deadletter", "list", "notify.requests")
+    refuses_to_start_without_settings(sys.executable, "kit.kafka.topics", "apply")
+    refuses_to_start_without_settings(sys.executable, "kit.kafka.dead_letters", "list", "notify.requests")
 
 
 @pytest.mark.skipif(not LONG, reason="installs all packages anew: LONG=1")

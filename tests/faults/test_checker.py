@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from kit.events import Outgoing
+from kit.core.events import Outgoing
 from kit.kafka import TransactionalProducer
 from tests.support import broken_publishers as broken
 from tests.support.checker import Evidence, Seen, invariants

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from kit.events import Outgoing
+from kit.core.events import Outgoing
 from kit.kafka import TransactionalProducer
 from tests.support.names import own_id, seeded
 from tests.support.processes import Processes

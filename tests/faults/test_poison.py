@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from contracts.records import RecordChanged
-from kit import deadletter
-from kit.consumer import Consumer
-from kit.errors import TooManyDeadLetters, Unavailable
-from kit.events import Event, NewEvent, Outgoing, encode
+from kit.core.errors import TooManyDeadLetters, Unavailable
+from kit.core.events import Event, NewEvent, Outgoing, encode
+from kit.kafka import dead_letters
+from kit.messaging.consumer import Consumer
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
 from tests.support.scale import scaled
@@ -98,7 +98,7 @@ class Group:
 async def in_own_group(stack: RunningStack, story: Callable[[Group], Awaitable[None]]) -> None:
     name = own_name("poison")
     group = Group(name, f"{name}.changes", stack.kafka_settings())
-    topics = {group.topic: 3, deadletter.dead_topic(name): 1, deadletter.replay_topic(name): 1}
+    topics = {group.topic: 3, dead_letters.dead_topic(name): 1, dead_letters.replay_topic(name): 1}
     async with own_topics(stack.kafka, **topics):
         await story(group)
 
@@ -121,12 +121,12 @@ async def test_200_poison_among_5000_good_ones(stack: RunningStack) -> None:
 
         async def done() -> bool:
             running.done() and running.result()
-            return wanted <= set(handled.seen) and len(await deadletter.letters(group.settings, group.name)) == POISON
+            return wanted <= set(handled.seen) and len(await dead_letters.letters(group.settings, group.name)) == POISON
 
         await eventually(done, 90, "all good ones handled, all poison buried", pause=0.5)
         running.cancel()
         await asyncio.wait([running])
-        letters = await deadletter.letters(group.settings, group.name)
+        letters = await dead_letters.letters(group.settings, group.name)
         assert sorted(letter.value for letter in letters.values()) == sorted(
             record.value or b"" for _, record in poison
         )
@@ -153,18 +153,18 @@ async def test_letters_are_replayed_to_their_group_after_the_fix(stack: RunningS
         await asyncio.wait([first])
         handled = Handled()
         second = asyncio.create_task(group.consumer(handled).run())
-        assert len(await deadletter.replay(group.settings, group.name, ["all"])) == 12
+        assert len(await dead_letters.replay(group.settings, group.name, ["all"])) == 12
         await eventually(lambda: same_length(handled.seen, 12), 30, "all were handled after the fix")
         second.cancel()
         await asyncio.wait([second])
         assert sorted(handled.seen) == sorted(record.key.decode() for record in records)
-        assert await deadletter.letters(group.settings, group.name) == {}
+        assert await dead_letters.letters(group.settings, group.name) == {}
 
     await in_own_group(stack, story)
 
 
 async def buried(group: Group, count: int) -> bool:
-    return len(await deadletter.letters(group.settings, group.name)) == count
+    return len(await dead_letters.letters(group.settings, group.name)) == count
 
 
 async def same_length(found: list[str], count: int) -> bool:
@@ -177,7 +177,7 @@ async def test_a_bad_deployment_stops_and_buries_nothing(stack: RunningStack) ->
         with pytest.raises(TooManyDeadLetters):
             async with asyncio.timeout(30):
                 await group.consumer(Handled()).run()
-        assert await deadletter.letters(group.settings, group.name) == {}
+        assert await dead_letters.letters(group.settings, group.name) == {}
 
     await in_own_group(stack, story)
 
@@ -195,7 +195,7 @@ async def test_while_the_world_is_away_nothing_is_buried_and_then_it_goes_on(sta
         assert handled.seen == []
         handled.away.clear()
         await eventually(lambda: same_length(sorted(set(handled.seen)), 300), 40, "all are handled")
-        assert await deadletter.letters(group.settings, group.name) == {}
+        assert await dead_letters.letters(group.settings, group.name) == {}
         running.cancel()
         await asyncio.wait([running])
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 from starlette.responses import Response
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.faults.conftest import Run
 from tests.support.following import CHANGES, Client, Follower, by_person, first_times
 from tests.support.names import seeded

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN
 from tests.support.problems import fields_of, problem

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from deploy.local.people import random_phone
-from kit.auth import Caller, TokenIssuer
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem

@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.imports import IDENTITY, Sender, as_csv, counts, person_row
 from tests.support.names import own_id
 from tests.support.problems import problem

@@ -10,8 +10,8 @@ from joserfc.jws import extract_compact
 
 from deploy.local.people import random_phone
 from kit import mongo
-from kit.auth import Caller, TokenIssuer
-from kit.clock import ManualClock, SystemClock
+from kit.core.clock import ManualClock, SystemClock
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import problem

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from deploy.local.people import random_phone
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
 from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem, told_to_wait

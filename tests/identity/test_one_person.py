@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from kit.clock import shanghai_date
+from kit.core.clock import shanghai_date
 from tests.support.names import own_id
 from tests.support.papers import Papers, foreign_card, hk_macao_permit, military, passport, residence_permit, resident
 from tests.support.problems import fields_of, problem

@@ -11,8 +11,8 @@ import pytest
 from contracts.sessions import SENTENCES
 from deploy.local.people import random_phone
 from kit import mongo
-from kit.auth import TokenIssuer
-from kit.clock import ManualClock, SystemClock
+from kit.core.clock import ManualClock, SystemClock
+from kit.security.tokens import TokenIssuer
 from services.identity.store import MOST_SESSIONS, Store
 from services.identity.wiring import Parts
 from tests.support.doors import identity

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.errors import InvalidFields
+from kit.core.errors import InvalidFields
 from services.identity.passwords import check_choice
 from tests.support.staffing import PASSWORD
 

@@ -13,12 +13,13 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from kit import blobs, mongo
-from kit.auth import TokenIssuer
-from kit.blobs import Bucket
-from kit.clock import ManualClock
-from kit.ids import secret_id
-from kit.sweeper import Sweeper, SweeperPolicy
+from kit import mongo
+from kit.core.clock import ManualClock
+from kit.core.ids import secret_id
+from kit.files import blobs
+from kit.files.blobs import Bucket
+from kit.files.sweeper import Sweeper, SweeperPolicy
+from kit.security.tokens import TokenIssuer
 from services.identity.folders import PORTRAIT_FOLDERS, new_folder, portraits
 from services.identity.store import Store
 from tests.support.erasing import have_erased

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import OKPKey
 
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
 from tests.support.doors import identity
 from tests.support.names import own_id
 from tests.support.problems import problem

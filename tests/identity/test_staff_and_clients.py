@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from deploy.local.stackfile import CLIENT_SCOPES
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
 from tests.support.doors import identity
 from tests.support.names import own_name
 from tests.support.problems import problem, told_to_wait

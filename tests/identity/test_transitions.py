@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.sessions import EndReason
-from kit.documents import Document
+from kit.core.documents import Document
 from services.identity.account_entities import END_REASONS, Client, MadePassword, Staff
 from services.identity.domain import Delivery, Doubtful, Waiting
 from services.identity.login_entities import Challenge, Device, Session, WrongCodes

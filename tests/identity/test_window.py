@@ -202,7 +202,7 @@ async def test_no_door_opens_without_a_token(gateway: httpx2.AsyncClient) -> Non
 async def test_a_person_born_today_can_be_registered_and_one_born_tomorrow_cannot(window: Window) -> None:
     from datetime import UTC, datetime, timedelta
 
-    from kit.clock import shanghai_date
+    from kit.core.clock import shanghai_date
 
     today = shanghai_date(datetime.now(UTC))
     for day, expected in ((today, (200, 201)), (today + timedelta(days=1), (422,))):

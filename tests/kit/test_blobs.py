@@ -1,4 +1,4 @@
-"""What kit.blobs needs of an S3 server: a contract that any backend must pass before the product may stand on it.
+"""What kit.files.blobs needs of an S3 server: a contract that any backend must pass before the product may stand on it.
 
 It takes the backend from the settings that every service reads (BLOBS__ENDPOINT, BLOBS__ACCESS_KEY, BLOBS__SECRET_KEY,
 BLOBS__BUCKET; BLOBS__REGION where it matters); without them, it is the S3 of the tests' stack. The bucket is created
@@ -21,10 +21,10 @@ from minio import Minio
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kit import blobs
-from kit.blobs import DIGEST, Bucket, Damaged, Stat
-from kit.errors import Unavailable
-from kit.ids import secret_id
+from kit.core.errors import Unavailable
+from kit.core.ids import secret_id
+from kit.files import blobs
+from kit.files.blobs import DIGEST, Bucket, Damaged, Stat
 from kit.settings import BlobSettings
 from tests.support.names import own_name
 from tests.support.stack import RunningStack

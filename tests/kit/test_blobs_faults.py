@@ -8,9 +8,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from kit import blobs
-from kit.blobs import Bucket
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
+from kit.files import blobs
+from kit.files.blobs import Bucket
 from kit.settings import BlobSettings
 from tests.support.names import own_name
 from tests.support.processes import Processes, free_port

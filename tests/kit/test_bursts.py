@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kit.bursts import Lines, Sprays
+from kit.security.bursts import Lines, Sprays
 
 
 @dataclass

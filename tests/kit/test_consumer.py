@@ -12,11 +12,11 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from typer.testing import CliRunner
 
-from kit import deadletter
-from kit.consumer import Consumer, ConsumerPolicy
-from kit.errors import Reject, TooManyDeadLetters, Unavailable
-from kit.events import Event, EventData, Outgoing, encode
-from kit.metrics import consumer_lag
+from kit.core.errors import Reject, TooManyDeadLetters, Unavailable
+from kit.core.events import Event, EventData, Outgoing, encode
+from kit.kafka import dead_letters
+from kit.messaging.consumer import Consumer, ConsumerPolicy
+from kit.observability.metrics import consumer_lag
 from tests.support.names import own_name
 from tests.support.projection import Kept, consuming, own_projection
 from tests.support.stack import RunningStack
@@ -37,7 +37,7 @@ class Told(EventData):
 
 
 def told(identity: str, version: int = 1, person: str = "one") -> Outgoing:
-    from kit.clock import SystemClock
+    from kit.core.clock import SystemClock
 
     at = SystemClock().now()
     facts = {"version": version, "action": "told", "changed": [], "updated_at": at, "practitioner_id": person}
@@ -79,7 +79,7 @@ async def handling(
 
 
 async def letters(kept: Kept) -> list[dict[str, bytes]]:
-    return [dict(letter.headers) for letter in (await deadletter.letters(kept.settings, kept.group)).values()]
+    return [dict(letter.headers) for letter in (await dead_letters.letters(kept.settings, kept.group)).values()]
 
 
 async def until(enough: Callable[[], bool], what: str, within: float = 20) -> None:
@@ -217,7 +217,7 @@ async def test_a_refused_message_is_buried_at_once_with_its_cause_and_unchanged(
     await send(kept, told("good"), bad, told("good", 2))
     async with handling(kept, handle):
         await eventually(lambda: letters(kept), 20, "it is buried")
-    ((identity, letter),) = (await deadletter.letters(kept.settings, kept.group)).items()
+    ((identity, letter),) = (await dead_letters.letters(kept.settings, kept.group)).items()
     headers = dict(letter.headers)
     assert tries == 1
     assert identity == f"{kept.topics[0]}/0/1"
@@ -375,12 +375,12 @@ async def green(consumer: Consumer) -> bool:
 
 @pytest.fixture
 def command(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[str]]:
-    """`python -m kit.deadletter`, as an operator calls it."""
+    """`python -m kit.kafka.dead_letters`, as an operator calls it."""
     monkeypatch.setenv("KAFKA__SERVERS", kept.settings.servers)
     monkeypatch.setenv("COLUMNS", "300")
 
     async def run(*arguments: str) -> str:
-        result = await asyncio.to_thread(CliRunner().invoke, deadletter.app, arguments)
+        result = await asyncio.to_thread(CliRunner().invoke, dead_letters.app, arguments)
         assert result.exit_code == 0, result.output
         return result.output
 
@@ -417,7 +417,7 @@ async def test_letters_are_listed_shown_replayed_to_their_group_alone_and_droppe
         assert "replayed 1" in await command("replay", kept.group, first)
         await until(lambda: seen == ["good", "bad-1"], "the letter is handled")
         assert "dropped 1" in await command("drop", kept.group, second)
-        assert set(await deadletter.letters(kept.settings, kept.group)) == {third}
+        assert set(await dead_letters.letters(kept.settings, kept.group)) == {third}
         assert "replayed 1" in await command("replay", kept.group, "all")
         await until(lambda: seen == ["good", "bad-1", "bad-3"], "the last one is handled")
     assert await letters(kept) == []
@@ -431,7 +431,7 @@ async def three(kept: Kept) -> bool:
 async def test_an_unknown_letter_is_named_in_the_complaint(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA__SERVERS", kept.settings.servers)
     for arguments in (["show", kept.group, "no/0/1"], ["drop", kept.group, "no/0/1"]):
-        result = await asyncio.to_thread(CliRunner().invoke, deadletter.app, arguments)
+        result = await asyncio.to_thread(CliRunner().invoke, dead_letters.app, arguments)
         assert result.exit_code != 0
         assert "no such letter" in result.output
 
@@ -446,7 +446,7 @@ async def test_a_record_without_a_value_is_buried_and_replayed_as_it_was(kept: K
 
     async with handling(kept, handle):
         await eventually(lambda: letters(kept), 20, "it is buried")
-        assert await deadletter.replay(kept.settings, kept.group, ["all"])
+        assert await dead_letters.replay(kept.settings, kept.group, ["all"])
         again = await eventually(lambda: letters(kept), 20, "it is buried again")
     assert again[0]["dead_topic"] == f"{kept.group}.replay".encode()
     assert again[0]["dead_cause"] == b"Reject: an event without data"

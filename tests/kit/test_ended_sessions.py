@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from prometheus_client import REGISTRY
 
-from kit.cache import RedisServer
-from kit.clock import ManualClock
-from kit.ended_sessions import KEPT_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
-from kit.errors import Unavailable
+from kit.core.clock import ManualClock
+from kit.core.errors import Unavailable
+from kit.redis import RedisServer
+from kit.security.ended_sessions import KEPT_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
 from kit.settings import RedisSettings
 from tests.support.names import own_name
 from tests.support.processes import free_port

@@ -15,9 +15,9 @@ import pytest_asyncio
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from kit.errors import Unavailable
-from kit.images import BadImage, Density, Images, Size, prepare, probe, reencode, scan
-from kit.sandbox import Limits, Sandbox, TooCostly
+from kit.core.errors import Unavailable
+from kit.formats.images import BadImage, Density, Images, Size, prepare, probe, reencode, scan
+from kit.sandbox.pool import Limits, Sandbox, TooCostly
 from tests.support.planted import HERE, burn, crash, hoard, sleep
 from tests.support.scans import pixels
 from tests.support.scans import scan as drawn

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kit.imports import LEASE, Import, Outcome, RowError
+from kit.imports.model import LEASE, Import, Outcome, RowError
 from tests.support.transitions import sound
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
-from kit.clock import ManualClock, SystemClock, rfc3339, shanghai_date
-from kit.documents import Document
-from kit.errors import InvalidFields
-from kit.health import Standstill
-from kit.ids import derived_id, is_id, new_id
-from kit.log import REDACTED, redact
-from kit.seal import CannotOpen, Sealer, keyed_hash, looks_sealed, same
+from kit.core.clock import ManualClock, SystemClock, rfc3339, shanghai_date
+from kit.core.documents import Document
+from kit.core.errors import InvalidFields
+from kit.core.ids import derived_id, is_id, new_id
+from kit.observability.log import REDACTED, redact
+from kit.runtime.health import Standstill
+from kit.security.seal import CannotOpen, Sealer, keyed_hash, looks_sealed, same
 from kit.settings import KeyRing
 
 

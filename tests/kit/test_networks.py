@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.networks import neighbourhood, subscriber
+from kit.security.networks import neighbourhood, subscriber
 
 
 @pytest.mark.parametrize(

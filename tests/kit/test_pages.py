@@ -12,8 +12,8 @@ from jinja2 import UndefinedError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from kit.errors import NotFound
-from kit.pages import PAGE_HEADERS, StaticFiles, Templates, create_app
+from kit.core.errors import NotFound
+from kit.http.pages import PAGE_HEADERS, StaticFiles, Templates, create_app
 from kit.settings import ProcessSettings, RedisSettings
 
 router = APIRouter()

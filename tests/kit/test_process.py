@@ -9,10 +9,10 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from kit.kafka import Fenced, KafkaError, OffsetGone
-from kit.kafka.world import world
-from kit.process import Part, keep_running
+from kit.kafka.connections import world
+from kit.runtime.process import Part, keep_running
 from tests.support.stack import RunningStack
 
 

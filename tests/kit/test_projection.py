@@ -9,7 +9,7 @@ import pytest_asyncio
 from bson.errors import InvalidDocument
 
 from kit import mongo
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from kit.mongo import Projection
 from kit.settings import MongoSettings
 from tests.support.names import own_name

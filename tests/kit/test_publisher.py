@@ -11,7 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 from bson import json_util
 from prometheus_client import REGISTRY
 
-from kit.publisher import Publisher, WrongPartitionCount
+from kit.messaging.publisher import Publisher, WrongPartitionCount
 from tests.support.subscriber import headers_of
 from tests.support.things import PARTITIONS, Things, running
 from tests.support.topics import group_position

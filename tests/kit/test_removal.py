@@ -7,15 +7,15 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
-from kit import blobs
-from kit.blobs import Bucket
-from kit.clock import ManualClock
-from kit.erasure import Erasure, ErasurePolicy, Holding
-from kit.errors import Unavailable
-from kit.events import REMOVED, Event, decode
+from kit.core.clock import ManualClock
+from kit.core.errors import Unavailable
+from kit.core.events import REMOVED, Event, decode
+from kit.files import blobs
+from kit.files.blobs import Bucket
 from kit.kafka import Record
 from kit.mongo import Collection, Fields, Index
-from kit.removal import TOMBSTONES, Outlived, Purge, Removal, outlived
+from kit.mongo.removal import TOMBSTONES, Outlived, Purge, Removal, outlived
+from kit.privacy.erasure import Erasure, ErasurePolicy, Holding
 from kit.settings import RetentionSettings
 from tests.kit.test_publisher import store_position
 from tests.support.names import own_id, own_name

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from kit import errors
-from kit.http import new_app
-from kit.request_limits import Allowance, RequestLimits
+from kit.core import errors
+from kit.http import errors as http_errors
+from kit.http.app import new_app
+from kit.http.request_limits import Allowance, RequestLimits
 from kit.settings import HttpSettings, ProcessSettings, RedisSettings
 from tests.support.processes import free_port
 
@@ -73,7 +74,7 @@ async def serving(**limits: int) -> AsyncIterator[Connect]:
     app = new_app("test", ProcessSettings(redis=RedisSettings(url="redis://none"), http=http))
     app.include_router(router)
     app.state.allowances["/patient/"] = Allowance(1_000, SECONDS * 20)
-    errors.install(app)
+    http_errors.install(app)
     server = uvicorn.Server(uvicorn.Config(app, port=http.port, lifespan="off", log_config=None))
     running = asyncio.create_task(server.serve())
 

@@ -6,8 +6,8 @@ import httpx2
 import pytest
 from prometheus_client import Counter
 
-from kit import health
-from kit.scrape import glance, processes_at
+from kit.runtime import health
+from services.portal.scrape import glance, processes_at
 from tests.support.names import own_name
 
 NAME = own_name("scraped").replace("-", "_")

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from kit.errors import AppError, Hidden, NotFound, NotYours
+from kit.core.errors import AppError, Hidden, NotFound, NotYours
 
 PROGRAM = """
-from kit import log, security
+from kit.observability import log
+from kit.security import security_events as security
 
 log.configure("records", "api", "CRITICAL")
 security.arrived({

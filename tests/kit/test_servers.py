@@ -11,11 +11,11 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
 from kit import kafka
-from kit.cache import RedisServer, Rule
-from kit.errors import Reject, TooManyRequests, Unavailable
-from kit.events import decode
+from kit.core.errors import Reject, TooManyRequests, Unavailable
+from kit.core.events import decode
+from kit.kafka.topics import Topic, apply_topics, read_file
+from kit.redis import RedisServer, Rule
 from kit.settings import KafkaSettings, RedisSettings, ToolSettings
-from kit.topics import Topic, apply_topics, read_file
 from tests.support.names import own_name
 from tests.support.processes import free_port
 from tests.support.stack import RunningStack

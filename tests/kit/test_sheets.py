@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from kit.images import BadImage
-from kit.sandbox import Limits, Sandbox
-from kit.sheets import Sheets, read
+from kit.formats.images import BadImage
+from kit.formats.sheets import Sheets, read
+from kit.sandbox.pool import Limits, Sandbox
 from tests.attachments.corpus import many_scans
 from tests.support.scale import scaled
 from tests.support.sheets import A4, PENS, drawn, opened, photograph, png, scanned, sign
@@ -148,5 +148,5 @@ async def test_a_process_that_has_read_many_still_has_memory_to_spare(rng: Rando
 
 
 def test_only_who_reads_a_sheet_loads_what_reads_it() -> None:
-    told = "import sys, kit.sheets; print(*{'cv2', 'numpy', 'zxingcpp', 'PIL'} & sys.modules.keys())"
+    told = "import sys, kit.formats.sheets; print(*{'cv2', 'numpy', 'zxingcpp', 'PIL'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.strip() == ""

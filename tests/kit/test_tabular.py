@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from kit.tabular import LOST_DIGITS, BadTable, Row, read, read_rows, template_csv, template_xlsx, write_csv
-from kit.text import day_as_written
+from kit.core.text import day_as_written
+from kit.formats.tabular import LOST_DIGITS, BadTable, Row, read, read_rows, template_csv, template_xlsx, write_csv
 from tests.support.imports import as_xlsx
 
 

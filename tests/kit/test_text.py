@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from kit.text import Name, Text, clean_name, clean_text
+from kit.core.text import Name, Text, clean_name, clean_text
 
 SCHOOL: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(5)])
 PERSON: TypeAdapter[str] = TypeAdapter(Annotated[str, Name()])

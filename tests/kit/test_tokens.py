@@ -10,10 +10,10 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import KeySetSerialization, OctKey, OKPKey
 
-from kit.auth import Caller, TokenIssuer, TokenVerifier, Unauthorized
-from kit.clock import ManualClock
-from kit.ended_sessions import Ended
-from kit.errors import NotFound
+from kit.core.clock import ManualClock
+from kit.core.errors import NotFound
+from kit.security.ended_sessions import Ended
+from kit.security.tokens import Caller, TokenIssuer, TokenVerifier, Unauthorized
 from kit.settings import TokenSettings
 
 SETTINGS = TokenSettings(issuer="us", audience="our services", jwks_url="http://unused.invalid")

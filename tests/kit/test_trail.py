@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.trail import Trail, TrailSettings
+from kit.security.trail import Trail, TrailSettings
 
 DAY = "2026-11-29"
 EVENT = '{"module":"security","event":"login","outcome":"denied","cause":"code_wrong"}\n'

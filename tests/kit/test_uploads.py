@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from kit.errors import AppError, BodyTooLarge, Busy, InvalidFields, NotFound
-from kit.uploads import ROOM, Admit, Spool, Upload, read_fields, read_form, read_upload
+from kit.core.errors import AppError, BodyTooLarge, Busy, InvalidFields, NotFound
+from kit.http.uploads import ROOM, Admit, Spool, Upload, read_fields, read_form, read_upload
 
 LIMIT = 100_000
 BOUNDARY = b"b0undary"

@@ -8,7 +8,7 @@ import httpx2
 import orjson
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.processes import Processes

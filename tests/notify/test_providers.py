@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from deploy.local.people import random_phone
 from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, NotSent, Refused, Sms, Unknown
 from services.notify.providers import Provider
 from services.notify.providers.aliyun import Aliyun

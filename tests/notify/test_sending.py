@@ -11,8 +11,8 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from deploy.local.people import random_phone
-from kit.clock import SystemClock
-from kit.errors import Reject
+from kit.core.clock import SystemClock
+from kit.core.errors import Reject
 from tests.support.names import own_id
 from tests.support.sender import Sending, own_sending
 from tests.support.sms import PROVIDERS, Operators, operators_running

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.browsing import Browsing
 from tests.support.portal import Member, NewMember, member_of
 from tests.support.visits import LoginPage, Window

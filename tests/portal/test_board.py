@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kit.deadletter import Letter
-from kit.scrape import Glance
+from kit.kafka.dead_letters import Letter
 from services.portal.duty import board
 from services.portal.letters import outline, piles
+from services.portal.scrape import Glance
 from services.portal.watch import Period, Sample
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)

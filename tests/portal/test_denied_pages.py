@@ -8,7 +8,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.browsing import COOKIE, Browsing
 from tests.support.events import SecurityLog
 from tests.support.names import own_id

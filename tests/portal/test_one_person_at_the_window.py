@@ -11,7 +11,7 @@ import pytest_asyncio
 from markupsafe import escape
 
 from deploy.local.people import portrait, random_phone
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.portal.test_portal_text import HOSTILE, harmless
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.papers import Papers, passport

@@ -6,7 +6,7 @@ from datetime import timedelta
 from contracts.sessions import SENTENCES
 from deploy.local.people import random_phone
 from kit import mongo
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
 from services.identity.store import Store
 from services.identity.wiring import Parts
 from tests.support.browsing import Browsing, hidden_of

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.text import REQUIRED
+from kit.core.text import REQUIRED
 from services.portal.answers import Kind
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.names import own_id

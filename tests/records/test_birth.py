@@ -6,7 +6,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.people import EDUCATION, OWN, Person
 from tests.support.visits import Window
 from tests.support.waiting import eventually

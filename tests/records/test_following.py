@@ -11,8 +11,8 @@ from contracts.access import READERS
 from contracts.attachments import AttachmentChanged
 from contracts.records import Reason
 from kit import mongo
-from kit.access import Looks
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
+from kit.privacy.access_audit import Looks
 from services.records.service import RecordService
 from services.records.store import Records
 from tests.support.names import own_id

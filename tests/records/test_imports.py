@@ -13,8 +13,9 @@ import pytest_asyncio
 from openpyxl import Workbook, load_workbook
 
 from deploy.local.people import random_card
-from kit import blobs, mongo
-from kit.auth import TokenIssuer
+from kit import mongo
+from kit.files import blobs
+from kit.security.tokens import TokenIssuer
 from tests.support.imports import IDENTITY, REGISTRATION, Sender, as_csv, as_xlsx, counts, person_row, registration
 from tests.support.names import own_id, own_name
 from tests.support.people import Person

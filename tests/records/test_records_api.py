@@ -10,8 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from deploy.local.samples import RECORDS
-from kit.auth import Caller, TokenIssuer
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN, Person
 from tests.support.problems import fields_of, problem

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.people import random_phone
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.shape.strangers import Things, Victim
 from tests.support.events import SecurityLog
 from tests.support.following import Client

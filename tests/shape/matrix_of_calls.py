@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import time
 
 from contracts.scopes import SCOPES
-from kit.auth import Caller
+from kit.security.tokens import Caller
 from tests.shape.hostile import Endpoint
 from tests.shape.strangers import Things
 from tests.support.matrix import Answers, table

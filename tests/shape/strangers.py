@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile import Endpoint, endpoints
 from tests.support.names import own_id
 from tests.support.people import OWN

@@ -2,7 +2,7 @@
 
 import httpx2
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from services.identity.account_entities import staff_id
 from services.identity.staff import ROLES
 from tests.shape.hostile import Endpoint, endpoints

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile import Endpoint
 from tests.shape.strangers import Things, Victim, filled, knock, protected, strangers
 from tests.support.events import Event, SecurityLog

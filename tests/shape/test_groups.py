@@ -9,10 +9,10 @@ import pytest
 
 from contracts import EVENTS
 from contracts.identity import ClientChanged
-from kit.events import EventData
-from kit.groups import Group, on
+from kit.core.events import EventData
+from kit.kafka.topics import read_file
+from kit.messaging.groups import Group, on
 from kit.settings import KafkaSettings
-from kit.topics import read_file
 from tests.support.matrix import same_as_the_page
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile import (
     JSON,
     MARK,

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile import SERVICES
 from tests.support.names import own_id
 from tests.support.problems import well_formed

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile import endpoints
 from tests.shape.strangers import PUBLIC, SECRET_LINKS, Victim, filled, knock, strangers
 from tests.support.names import own_id, seeded

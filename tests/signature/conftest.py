@@ -11,9 +11,9 @@ import pypdfium2 as pdfium
 import pytest
 import pytest_asyncio
 
-from kit import blobs
-from kit.auth import TokenIssuer
-from kit.blobs import Bucket
+from kit.files import blobs
+from kit.files.blobs import Bucket
+from kit.security.tokens import TokenIssuer
 from tests.support.people import Person
 from tests.support.sheets import scanned, sign
 from tests.support.stack import RunningStack

@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 from kit import mongo
-from kit.blobs import Bucket
+from kit.files.blobs import Bucket
 from tests.signature.conftest import NewSigner, Signer
 from tests.support.problems import problem
 from tests.support.processes import Processes

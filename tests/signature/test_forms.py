@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import zxingcpp
 
-from kit.clock import ManualClock
-from kit.pdf import FontSettings
+from kit.core.clock import ManualClock
+from kit.formats.pdf import FontSettings
 from services.signature.printing import INSTRUCTIONS, Printing
 from services.signature.sheet import LAYOUT, PATTERNS, QR, VERSION, code_text, form_of
 from tests.signature.conftest import OWN, NewSigner, Signer, rasterised, text_of

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from kit import mongo
-from kit.blobs import Bucket
-from kit.clock import ManualClock
+from kit.core.clock import ManualClock
+from kit.files.blobs import Bucket
 from services.signature.sheet import LAYOUT, code_text
 from tests.attachments.corpus import many_scans
 from tests.signature.conftest import NewSigner, Signer

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from kit import mongo
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.signature.conftest import OWN, NewSigner, Signer
 from tests.support.problems import fields_of, problem
 from tests.support.sheets import scanned

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.following import SCOPE, Client
 from tests.support.receiver import Receiver, receiving
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.outbound import Forbidden, Limits, NotReached, Outbound, checked_url, may_reach, resolve
+from kit.http.outbound import Forbidden, Limits, NotReached, Outbound, checked_url, may_reach, resolve
 
 PRIVATE = [
     "127.0.0.1", "127.255.0.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from kit.auth import Caller
-from kit.events import Headers, partition_of
+from kit.core.events import Headers, partition_of
+from kit.security.tokens import Caller
 from services.subscriptions.changes import FORGOTTEN
 from services.subscriptions.feed import CursorExpired, Feed, Wanted
 from services.subscriptions.readers import Readers

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support import doors
 from tests.support.following import WEBHOOKS, Client
 from tests.support.names import own_id

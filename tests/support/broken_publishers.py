@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kit.events import Outgoing
+from kit.core.events import Outgoing
 from kit.kafka import TransactionalProducer
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from kit import mongo
-from kit.clock import Clock, ManualClock
+from kit.core.clock import Clock, ManualClock
 from services.identity.settings import Settings as IdentitySettings
 from services.identity.wiring import api as identity_api
 from services.signature.settings import Settings as SignatureSettings

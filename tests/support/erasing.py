@@ -7,9 +7,9 @@ from urllib.parse import quote
 import httpx2
 
 from contracts.identity import PractitionerErased
-from kit.auth import Caller, TokenIssuer
-from kit.events import NewEvent, encode
+from kit.core.events import NewEvent, encode
 from kit.kafka import Producer
+from kit.security.tokens import Caller, TokenIssuer
 from services.identity.person_entities import erasure_id
 from tests.support.names import own_id
 from tests.support.stack import RunningStack

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.names import own_name
 
 CHANGES = "/api/records/changes"

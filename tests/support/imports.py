@@ -9,7 +9,7 @@ import httpx2
 from openpyxl import Workbook
 
 from deploy.local.people import random_card
-from kit.auth import Caller, TokenIssuer
+from kit.security.tokens import Caller, TokenIssuer
 from tests.support.names import own_name
 from tests.support.visits import bearer
 from tests.support.waiting import eventually

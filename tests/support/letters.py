@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from contracts.records import AccessLogged
-from kit.deadletter import dead_topic
-from kit.events import NewEvent, encode
+from kit.core.events import NewEvent, encode
 from kit.kafka import Producer
+from kit.kafka.dead_letters import dead_topic
 from tests.support.names import own_id
 from tests.support.stack import RunningStack
 

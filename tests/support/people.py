@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.names import own_id
 from tests.support.tokens import practitioner_token
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx2
 
 from kit import mongo
-from kit.auth import TokenIssuer
-from kit.cache import RedisServer
-from kit.clock import SystemClock, rfc3339
-from kit.seal import Sealer
+from kit.core.clock import SystemClock, rfc3339
+from kit.redis import RedisServer
+from kit.security.seal import Sealer
+from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from services.portal.sessions import Session, mark
 from services.portal.vault import Vault

@@ -4,8 +4,8 @@ import json
 
 from bson import json_util
 
-from kit.blobs import Bucket
-from kit.ids import secret_id
+from kit.core.ids import secret_id
+from kit.files.blobs import Bucket
 from kit.mongo import Database
 
 

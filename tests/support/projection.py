@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer
 
 from kit import mongo
-from kit.consumer import Consumer, ConsumerPolicy, Handler
-from kit.events import Event
+from kit.core.events import Event
+from kit.messaging.consumer import Consumer, ConsumerPolicy, Handler
 from kit.mongo import Database, Projection
 from kit.settings import KafkaSettings
 from tests.support.names import own_name

@@ -12,7 +12,7 @@ import numpy as np
 import segno
 from numpy.typing import NDArray
 
-from kit.sheets import Box, Layout
+from kit.formats.sheets import Box, Layout
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float32]

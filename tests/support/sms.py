@@ -25,8 +25,8 @@ from aiokafka import AIOKafkaProducer
 from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
 from deploy.local.people import random_phone
 from kit import mongo
-from kit.events import NewEvent, encode
-from kit.seal import Sealer
+from kit.core.events import NewEvent, encode
+from kit.security.seal import Sealer
 from kit.settings import KeyRing
 from tests.support.names import own_id
 from tests.support.stack import RunningStack

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from kit import mongo
-from kit.clock import SystemClock
-from kit.documents import Document
-from kit.events import EventData, NewEvent
+from kit.core.clock import SystemClock
+from kit.core.documents import Document
+from kit.core.events import EventData, NewEvent
 from kit.kafka import TransactionalProducer
+from kit.messaging.publisher import Publisher, PublisherPolicy
 from kit.mongo import Collection, Database
-from kit.publisher import Publisher, PublisherPolicy
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack

@@ -5,8 +5,8 @@ from typing import Any
 
 from joserfc.jwk import OKPKey
 
-from kit.auth import Caller, TokenIssuer
-from kit.clock import SystemClock
+from kit.core.clock import SystemClock
+from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import TokenSettings
 from tests.support.stack import RunningStack
 

@@ -9,8 +9,9 @@ import bson
 from bson.raw_bson import RawBSONDocument
 from redis.asyncio import Redis
 
-from kit import blobs, kafka, mongo, sealed_bucket
-from kit.blobs import Damaged
+from kit import kafka, mongo
+from kit.files import blobs, sealed_bucket
+from kit.files.blobs import Damaged
 from kit.kafka import Record
 from tests.support.stack import RunningStack
 

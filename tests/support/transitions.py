@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import JsonValue
 
-from kit.documents import Document
+from kit.core.documents import Document
 
 D = TypeVar("D", bound=Document)
 

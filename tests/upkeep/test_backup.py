@@ -20,7 +20,8 @@ from deploy.backup.files import Damaged
 from deploy.backup.plan import PLANS, TELLING, Settings
 from deploy.backup.restore import restore
 from deploy.local.stack import ROOT
-from kit import blobs, kafka, mongo
+from kit import kafka, mongo
+from kit.files import blobs
 from kit.kafka import Record
 from services.identity.wiring import Parts
 from tests.attachments.conftest import Uploader

@@ -13,8 +13,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from kit import kafka
-from kit.auth import TokenIssuer
-from kit.topics import read_file
+from kit.kafka.topics import read_file
+from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
 from tests.support.erasing import Colleague, have_erased
 from tests.support.letters import lay_letter

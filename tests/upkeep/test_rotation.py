@@ -16,16 +16,17 @@ import pytest_asyncio
 from contracts.identity import CONTACT_CONTEXT
 from deploy.local.secrets import random_key
 from deploy.local.stack import ROOT
-from kit import blobs, mongo
-from kit.auth import Caller, TokenIssuer
-from kit.clock import SystemClock
-from kit.errors import Unavailable
-from kit.ids import secret_id
+from kit import mongo
+from kit.core.clock import SystemClock
+from kit.core.errors import Unavailable
+from kit.core.ids import secret_id
+from kit.files import blobs
+from kit.files.sweeper import SweeperPolicy
 from kit.mongo import Collection, Database, Fields
-from kit.reseal import Sealed, reseal
-from kit.seal import CannotOpen, Sealer
+from kit.privacy.reseal import Sealed, reseal
+from kit.security.seal import CannotOpen, Sealer
+from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import KeyRing
-from kit.sweeper import SweeperPolicy
 from services.identity import rotation
 from services.identity.folders import portraits
 from tests.support import doors

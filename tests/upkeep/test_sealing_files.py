@@ -18,15 +18,16 @@ import pytest_asyncio
 from deploy.backup.restore import put_objects
 from deploy.local.secrets import random_key
 from deploy.local.stack import ROOT
-from kit import blobs, mongo, sealed_bucket
-from kit.auth import TokenIssuer
-from kit.blobs import Bucket, Damaged
-from kit.errors import Unavailable
-from kit.ids import secret_id
+from kit import mongo
+from kit.core.errors import Unavailable
+from kit.core.ids import secret_id
+from kit.files import blobs, sealed_bucket
+from kit.files.blobs import Bucket, Damaged
+from kit.files.sealed_bucket import SealedBucket
 from kit.mongo import Database
-from kit.reseal import Progress, reseal_files
-from kit.seal import Sealer, looks_sealed
-from kit.sealed_bucket import SealedBucket
+from kit.privacy.reseal import Progress, reseal_files
+from kit.security.seal import Sealer, looks_sealed
+from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from tests.attachments.conftest import Uploader
 from tests.signature.conftest import Signer

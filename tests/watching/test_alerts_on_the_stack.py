@@ -12,8 +12,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.stack import ROOT
-from kit import deadletter, kafka
-from kit.topics import read_file
+from kit import kafka
+from kit.kafka import dead_letters
+from kit.kafka.topics import read_file
 from tests.support.people import Person
 from tests.support.prometheus import Prometheus
 from tests.support.scale import LONG
@@ -36,7 +37,7 @@ async def test_dead_letters_are_told_until_somebody_ends_them(stack: RunningStac
     await producer.stop()
     told = partial(prometheus.alert, "DeadLetters", group=group)
     await eventually(told, 40, "the alert fires", pause=0.5)
-    await deadletter.drop(settings, group, list(await deadletter.letters(settings, group)))
+    await dead_letters.drop(settings, group, list(await dead_letters.letters(settings, group)))
     await eventually(lambda: gone(told), 40, "it ends with the last letter", pause=0.5)
 
 

@@ -4,8 +4,8 @@ import re
 from typing import get_args
 
 from deploy.local.stack import ROOT
-from kit.bursts import GUESSES, Lines, Sprays
-from kit.security import CAUSES, Event, Outcome
+from kit.security.bursts import GUESSES, Lines, Sprays
+from kit.security.security_events import CAUSES, Event, Outcome
 from services.identity.throttle import LIMITS
 
 PAGE = (ROOT / "docs" / "security" / "events.md").read_text()

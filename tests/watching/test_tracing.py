@@ -11,7 +11,7 @@ import httpx2
 
 from contracts.records import RecordChanged
 from kit import mongo
-from kit.auth import TokenIssuer
+from kit.security.tokens import TokenIssuer
 from tests.support.collector import Collector, Span, collecting
 from tests.support.people import Person
 from tests.support.processes import Processes, Standby

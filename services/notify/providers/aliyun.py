@@ -15,8 +15,8 @@ from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from alibabacloud_tea_openapi.utils_models import Config
 from pydantic import BaseModel
 
-from kit.clock import shanghai_date
-from kit.errors import Unavailable
+from kit.core.clock import shanghai_date
+from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, Outcome, Reason, Refused, Report, Sms, outcome_of
 from services.notify.providers.calls import Threads, outcome_of_failure
 from services.notify.settings import AliyunSettings

@@ -13,7 +13,7 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.sms.v20210111 import models
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-from kit.errors import Unavailable
+from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, Outcome, Reason, Report, Sms, outcome_of
 from services.notify.providers.calls import Threads, outcome_of_failure
 from services.notify.settings import TencentSettings

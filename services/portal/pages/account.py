@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
-from kit.clock import shanghai_date
-from kit.http import Id
+from kit.core.clock import shanghai_date
+from kit.http.routes import Id
 from services.portal.files import File, file_of
 from services.portal.parcel import Picture, parcel, pictures_of
 from services.portal.printing import document

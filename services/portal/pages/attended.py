@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from kit.errors import InvalidFields, NotFound, NotYours
-from kit.http import Id
+from kit.core.errors import InvalidFields, NotFound, NotYours
+from kit.http.routes import Id
 from services.portal import domain
 from services.portal.attending import OTHER, REASONS, AttendedDep, ClerkDep, attend, chosen_reason
 from services.portal.files import signature_of, tables_of

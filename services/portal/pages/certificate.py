@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from kit.errors import AppError, InvalidFields
-from kit.text import REQUIRED
+from kit.core.errors import AppError, InvalidFields
+from kit.core.text import REQUIRED
 from services.portal.attending import Attended, AttendedDep, ClerkDep
 from services.portal.forms import code_of, errors_of
 from services.portal.staff_calls import CertificateAction, StaffCalls

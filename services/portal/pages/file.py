@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from kit.errors import NotFound
+from kit.core.errors import NotFound
 from services.portal import domain
 from services.portal.backend import Refused
 from services.portal.files import file_of, tables_of

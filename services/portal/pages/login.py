@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from kit.errors import AppError
-from kit.http import Id
+from kit.core.errors import AppError
+from kit.http.routes import Id
 from services.portal.answers import CodeSent
 from services.portal.backend import Refused
 from services.portal.codes import where_is

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from kit.errors import AppError
-from kit.http import Id
+from kit.core.errors import AppError
+from kit.http.routes import Id
 from services.portal.messages import MessageCalls
 from services.portal.pages.operators import OperatorDep
 from services.portal.visits import Visit

@@ -7,10 +7,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from kit.deadletter import Letter
-from kit.errors import AppError, InvalidFields, NotFound, Unavailable
-from kit.http import read_reason
-from kit.text import REQUIRED
+from kit.core.errors import AppError, InvalidFields, NotFound, Unavailable
+from kit.core.text import REQUIRED
+from kit.http.callers import read_reason
+from kit.kafka.dead_letters import Letter
 from services.portal.duty import Board, board
 from services.portal.forms import sentence_of
 from services.portal.letters import Action, Pile, outline, piles, told_headers

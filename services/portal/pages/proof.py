@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from kit.errors import AppError
+from kit.core.errors import AppError
 from services.portal.codes import where_is
 from services.portal.forms import code_of
 from services.portal.login_calls import LoginCalls

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from kit.errors import AppError, InvalidFields
-from kit.http import Id
+from kit.core.errors import AppError, InvalidFields
+from kit.http.routes import Id
 from services.portal.attending import Attended, AttendedDep, ClerkDep
 from services.portal.staff_calls import DECISIONS, StaffCalls
 from services.portal.visits import Visit

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from kit.errors import AppError, FieldError, InvalidFields
-from kit.http import Id
-from kit.ids import secret_id
+from kit.core.errors import AppError, FieldError, InvalidFields
+from kit.core.ids import secret_id
+from kit.http.routes import Id
 from services.portal.answers import Kind, Record, Value
 from services.portal.backend import Refused
 from services.portal.domain import item_of

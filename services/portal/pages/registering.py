@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Path
 from starlette.responses import Response
 
 from contracts.identity import DOCUMENT_TITLES
-from kit.errors import AppError, NotFound
-from kit.pages import CONTENT_POLICY, content_policy
+from kit.core.errors import AppError, NotFound
+from kit.http.pages import CONTENT_POLICY, content_policy
 from services.portal.attending import Attended, AttendedDep, ClerkDep
 from services.portal.forms import errors_of
 from services.portal.registration import (

@@ -6,7 +6,7 @@ from typing import Literal
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from kit.http import Id
+from kit.http.routes import Id
 from services.portal.editing import Editing, leave, opened_to_edit, own_kind, scan_of, upload
 from services.portal.files import opened
 from services.portal.visits import PersonDep, own_path

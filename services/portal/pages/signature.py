@@ -5,8 +5,8 @@ from typing import Literal
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from kit.errors import AppError
-from kit.http import Id
+from kit.core.errors import AppError
+from kit.http.routes import Id
 from services.portal.files import file_of
 from services.portal.visits import PersonDep, Visit
 

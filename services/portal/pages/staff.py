@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from kit.auth import ADMIN
-from kit.errors import AppError, InvalidFields
+from kit.core.errors import AppError, InvalidFields
+from kit.security.tokens import ADMIN
 from services.portal.answers import Tokens
 from services.portal.forms import errors_of
 from services.portal.staff_calls import StaffCalls

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from kit.errors import AppError, FieldError, InvalidFields
-from kit.text import REQUIRED
+from kit.core.errors import AppError, FieldError, InvalidFields
+from kit.core.text import REQUIRED
 from services.portal.attending import ClerkDep
 from services.portal.forms import errors_of
 from services.portal.staff_calls import StaffCalls

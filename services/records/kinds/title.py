@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kit.text import Text
+from kit.core.text import Text
 from services.records.code_tables import Term
 from services.records.domain import Kind, PastDay, RecordData
 

@@ -1,0 +1,1 @@
+"""Values and rules without I/O: what domain code is built from."""

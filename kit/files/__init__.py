@@ -1,0 +1,1 @@
+"""Files in the bucket: kept, sealed, named by documents, swept away."""

@@ -1,0 +1,78 @@
+"""Documents that have files in the bucket: each in a folder of its own, which nobody can guess; one is the original."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ClassVar, TypeVar
+
+from kit.core.documents import Document
+from kit.core.errors import Unavailable
+from kit.core.ids import secret_id
+from kit.files.blobs import Damaged
+from kit.files.sealed_bucket import SealedBucket
+from kit.observability import log
+
+T = TypeVar("T")
+TRIES = 2
+logger = log.get(__name__)
+
+
+class Filed(Document):
+    """A document whose files stand under `folder`; subclasses say what all their folders begin with."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+    ROOT: ClassVar[str]
+
+    folder: str
+
+    @classmethod
+    def new_folder(cls) -> str:
+        """Where another one's files are kept."""
+        return f"{cls.ROOT}/{secret_id()}"
+
+    @property
+    def original(self) -> str:
+        """The key of the file as it came."""
+        return f"{self.folder}/original"
+
+
+class SealedFiled(Filed):
+    """A document whose files a `SealedBucket` keeps.
+
+    `sealed`: whether all of them are. The files of an unsealed document are stored in clear until `reseal` has sealed
+    them. Whoever has only the bucket can't change what the document says.
+    """
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {"sealed"}
+
+    sealed: bool = False
+
+    async def keep(self, key: str, content: bytes, content_type: str, bucket: SealedBucket) -> None:
+        """Store one of its files. Raises `Unavailable`."""
+        await bucket.put(key, content, content_type, clear=not self.sealed)
+
+    async def file(self, key: str, bucket: SealedBucket) -> bytes:
+        """One of its files. Raises `NotFound`, `Damaged`, `Unavailable`."""
+        return await bucket.named(key, clear=not self.sealed)
+
+
+def folder_of(stored: Mapping[str, object]) -> list[str]:
+    """How the keys of all files of a document as it is stored begin."""
+    return [f"{stored['folder']}/"]
+
+
+async def original_of(document: SealedFiled, bucket: SealedBucket) -> bytes | None:
+    """The file as it came; None, and a line in the log, when it is not what was kept. Raises `Unavailable`."""
+    try:
+        return await bucket.get(document.original, clear=not document.sealed)
+    except Damaged:
+        logger.error("a file is not what was uploaded", document=document.id)
+        return None
+
+
+async def tried(work: Callable[[], Awaitable[T]]) -> T | None:
+    """What sandboxed work gives; None when its input made an end of the process each time: not so for ever."""
+    for _ in range(TRIES):
+        try:
+            return await work()
+        except Unavailable:
+            continue
+    return None

@@ -1,0 +1,79 @@
+"""Files sealed in the bucket: its keys alone show nothing, and an object opens only under the key it was put under."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from kit.files import blobs
+from kit.files.blobs import Bucket, Damaged
+from kit.observability import log
+from kit.security.seal import CannotOpen, Sealer, looks_sealed
+from kit.settings import BlobSettings
+
+logger = log.get(__name__)
+OCTETS = "application/octet-stream"
+
+
+class SealedBucket(Bucket):
+    """A bucket whose objects are sealed. Sealing is done on the threads that wait for S3.
+
+    `clear`: whether the object may be unsealed (read), or must be (put), because its document is of an earlier version.
+    Only the document that names it can say so: otherwise an unsealed file put in its place would be served.
+    `seals_new`: whether the files of new documents are sealed; not while processes that can't open them still run.
+    """
+
+    def __init__(
+        self, settings: BlobSettings, threads: ThreadPoolExecutor, sealer: Sealer, seals_new: bool = True
+    ) -> None:
+        super().__init__(settings, threads)
+        self._sealer, self.seals_new = sealer, seals_new
+
+    async def put(self, key: str, content: bytes, content_type: str, clear: bool = False) -> None:
+        """Seal and store an object; one with the same key is replaced."""
+        await self._call(super()._put if clear else self._put, key, content, content_type)
+
+    async def get(self, key: str, clear: bool = False) -> bytes | None:
+        """What was put there, or None. Raises `Damaged`, and logs it, when it is something else or its key unknown."""
+        return await self._call(self._open, key, clear)
+
+    async def named(self, key: str, clear: bool = False) -> bytes:
+        """What a document names. Raises `NotFound` when it is missing, `Damaged`; both are logged."""
+        return blobs.existing(key, await self.get(key, clear))
+
+    async def renew(self, key: str, clear: bool = False) -> bool:
+        """Seal the object with the current key, in place; False when there is nothing to do. Raises `Damaged`."""
+        return await self._call(self._renew, key, clear)
+
+    def _put(self, key: str, content: bytes, content_type: str) -> None:
+        """The type is for who reads it through the service: outside of the seal it is octets like any other."""
+        super()._put(key, self._sealer.seal_bytes(content, _context(key)), OCTETS)
+
+    def _open(self, key: str, clear: bool) -> bytes | None:
+        stored = self._get(key)
+        if stored is None or (clear and not looks_sealed(stored)):
+            return stored
+        try:
+            return self._sealer.open_bytes(stored, _context(key))
+        except CannotOpen as error:
+            logger.error("an object is not what was put there", object=key)
+            raise Damaged(key) from error
+
+    def _renew(self, key: str, clear: bool) -> bool:
+        stored = self._get(key)
+        if stored is None or self._sealer.is_current(stored):
+            return False
+        content = self._open(key, clear)
+        if content is not None:
+            self._put(key, content, OCTETS)
+        return content is not None
+
+
+def _context(key: str) -> str:
+    return f"file:{key}"
+
+
+@asynccontextmanager
+async def connect(settings: BlobSettings, sealer: Sealer, seals_new: bool = True) -> AsyncIterator[SealedBucket]:
+    """The service's bucket. Connects lazily: opening never fails."""
+    with blobs.threads_of(settings) as threads:
+        yield SealedBucket(settings, threads, sealer, seals_new)

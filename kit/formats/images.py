@@ -1,0 +1,258 @@
+"""Pictures from strangers: looked at before anything is decoded, decoded in a sandbox.
+
+The only importer of Pillow, which is loaded where pictures are decoded (in the sandbox), and nowhere else.
+"""
+
+import math
+import struct
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from io import BytesIO
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+
+from kit.sandbox.pool import Sandbox, TooCostly
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
+
+BEGINNING = b"\xff\xd8\xff"
+MOST_PIXELS = 25_000_000
+# markers: a frame header says the size; those without a length; the scan's begin and the file's end
+FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+BARE = {0x01, *range(0xD0, 0xD9)}
+LAST = {0xD9, 0xDA}
+CM_PER_INCH = 2.54
+# EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+LONGEST, THUMBNAIL = 1_800, 240
+ROW = 4  # every fourth row is measured: of a page the others say the same
+AROUND, FIELD, FINE = 4, 8, 8
+"""Ink, in the points of a small picture: how far around a point it looks, a field's side; and steps of a level."""
+P = ParamSpec("P")
+T = TypeVar("T")
+Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]
+
+
+class BadImage(ValueError):
+    """The picture is at fault, and no retry can mend it; `code` says how."""
+
+    def __init__(self, code: Fault) -> None:
+        super().__init__(code)
+        self.code: Fault = code
+
+
+@dataclass(frozen=True)
+class Size:
+    """In pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Density:
+    """Dots per inch along both sides; `room`: how far off each may be, as files count in whole dots an inch or a cm."""
+
+    across: float
+    down: float
+    room: float
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of a scan that decodes whole, and clean pictures of it.
+
+    `density`: None when the file doesn't say. `brightness` (mean) and `contrast` (standard deviation) are of 255;
+    `sharpness` is the steepest edge as a share of the picture's range. `ink` is how much the picture differs from its
+    surroundings where it does so most, `grain` where it does so least, in levels of 255 (`_ink`).
+    """
+
+    size: Size
+    density: Density | None
+    brightness: float
+    contrast: float
+    sharpness: float
+    ink: float
+    grain: float
+    image: bytes
+    thumbnail: bytes
+
+
+def prepare() -> None:
+    """What the processes of a sandbox for pictures do first: they import what decodes them."""
+    global Image, ImageChops, ImageFilter, ImageOps, ImageStat
+    from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
+
+    Image.preinit()
+
+
+def probe(jpeg: bytes, most_pixels: int = MOST_PIXELS) -> Size:
+    """The size that a JPEG's header tells; nothing is decoded. Raises `BadImage`."""
+    if not jpeg.startswith(BEGINNING):
+        raise BadImage("not_jpeg")
+    size = _size(jpeg)
+    if size.width * size.height > most_pixels:
+        raise BadImage("too_many_pixels")
+    return size
+
+
+def _size(jpeg: bytes) -> Size:
+    at = 2
+    while 0 <= (at := jpeg.find(b"\xff", at)) < len(jpeg) - 8:
+        marker = jpeg[at + 1]
+        if marker in FRAMES:
+            height, width = struct.unpack_from(">HH", jpeg, at + 5)
+            if width and height:
+                return Size(width, height)
+        if marker in LAST:
+            break
+        alone = marker in BARE or marker in (0x00, 0xFF)
+        at += (2 if marker != 0xFF else 1) if alone else 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+    raise BadImage("damaged")
+
+
+class Images:
+    """Makes clean pictures out of what came."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def reencode(self, jpeg: bytes, longest: int, quality: int = 85) -> bytes:
+        """The same picture as a JPEG of our own: upright, no side over `longest` pixels, without metadata.
+
+        Raises `BadImage`, and `Unavailable` when the machine can't do it now.
+        """
+        return await sandboxed(self._sandbox, reencode, jpeg, longest, quality)
+
+    async def scan(self, jpeg: bytes) -> Scan:
+        """Measure a scan and make clean pictures of it. Raises as `reencode`."""
+        return await sandboxed(self._sandbox, scan, jpeg)
+
+
+async def sandboxed(sandbox: Sandbox, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
+    """What `work`, `blamed` and of a module, makes of the picture and `more`; raises as `Images.reencode`."""
+    probe(jpeg)
+    try:
+        return await sandbox.run(work, jpeg, *more)
+    except TooCostly as error:
+        raise BadImage("too_costly") from error
+
+
+def blamed(work: Callable[P, T]) -> Callable[P, T]:
+    """Whatever goes wrong in the sandbox is the picture's fault."""
+
+    @wraps(work)
+    def blaming(*args: P.args, **kwargs: P.kwargs) -> T:
+        prepare()
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+        try:
+            return work(*args, **kwargs)
+        except MemoryError:
+            raise BadImage("too_costly") from None
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise BadImage("too_many_pixels") from None
+        except Exception:  # Pillow has no one error for what is damaged
+            raise BadImage("damaged") from None
+
+    return blaming
+
+
+def decoded(jpeg: bytes, most_pixels: int) -> "Image.Image":
+    """The picture in RGB as it lies in the file, halved until it has no more than `most_pixels`: for the sandbox."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        width, height = picture.size
+        while width * height > most_pixels:
+            width, height = width // 2, height // 2
+        picture.draft("RGB", (width, height))
+        picture.load()
+        return picture if picture.mode == "RGB" else picture.convert("RGB")  # a copy takes as much memory again
+
+
+@blamed
+def reencode(jpeg: bytes, longest: int, quality: int) -> bytes:
+    """What the sandbox does for `Images.reencode`."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        return _clean(_upright(picture, longest), longest, quality)
+
+
+@blamed
+def scan(jpeg: bytes) -> Scan:
+    """What the sandbox does for `Images.scan`."""
+    with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
+        size, density = Size(*picture.size), _density(picture)
+        upright = _upright(picture, LONGEST)
+    grey = upright.resize((upright.width, -(-upright.height // ROW)), Image.Resampling.NEAREST).convert("L")
+    shades = grey.histogram()
+    seen, sharpness = ImageStat.Stat(shades), _sharpness(grey, shades)
+    small = upright.reduce(max(1, max(upright.size) // THUMBNAIL))
+    image, (ink, grain) = _clean(upright, LONGEST, 85), _ink(small)
+    thumbnail = _clean(small, THUMBNAIL, 80)
+    return Scan(size, density, seen.mean[0], seen.stddev[0], sharpness, ink, grain, image, thumbnail)
+
+
+def _upright(picture: "Image.Image", longest: int) -> "Image.Image":
+    picture.draft("RGB", (longest, longest))
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _density(picture: "Image.Image") -> Density | None:
+    """As JFIF says, or else EXIF; Pillow's own answer takes 72 for what EXIF leaves out."""
+    unit = picture.info.get("jfif_unit")
+    if unit in (1, 2):
+        return _plausible(picture.info["jfif_density"], in_cm=unit == 2)
+    exif = picture.getexif()
+    if X_RESOLUTION not in exif or Y_RESOLUTION not in exif:
+        return None
+    return _plausible([exif[X_RESOLUTION], exif[Y_RESOLUTION]], in_cm=exif.get(RESOLUTION_UNIT) == 3)
+
+
+def _plausible(dots: Sequence[float], *, in_cm: bool) -> Density | None:
+    inch = CM_PER_INCH if in_cm else 1.0
+    across, down = (float(each) * inch for each in dots)
+    known = all(math.isfinite(each) and each > 0 for each in (across, down))
+    return Density(across, down, inch / 2) if known else None
+
+
+def _sharpness(grey: "Image.Image", shades: Sequence[int]) -> float:
+    """The steepest steps from left to right (one pixel in a thousand) as a share of the picture's range."""
+    width, height = grey.size
+    steps = ImageChops.difference(grey.crop((0, 0, width - 1, height)), grey.crop((1, 0, width, height)))
+    scope = _level(shades, 0.9995) - _level(shades, 0.0005)
+    return _level(steps.histogram(), 0.999) / scope if scope else 0.0
+
+
+def _ink(small: "Image.Image") -> tuple[float, float]:
+    """The mean difference of a field's points from what is around them: in the strongest fields, in the calmest ones.
+
+    The picture was made small by averaging, which takes out grain and the blocks of compression; the mean of what is
+    around a point takes out light and shadow; the margin is left out, where scanners show their edge. Of 8×8 fields
+    one in 200 is stronger than the first number, one in ten calmer than the second.
+    """
+    grey = small.convert("L")
+    margin = min(2 * AROUND, (min(grey.size) - 1) // 2)
+    inside = (margin, margin, grey.width - margin, grey.height - margin)
+    apart = ImageChops.difference(grey, grey.filter(ImageFilter.BoxBlur(AROUND))).crop(inside)
+    fields = apart.point([min(255, level * FINE) for level in range(256)]).reduce(FIELD).histogram()
+    return _level(fields, 0.995) / FINE, _level(fields, 0.1) / FINE
+
+
+def _level(histogram: Sequence[int], share: float) -> int:
+    """The level that this share of the pixels does not exceed."""
+    wanted, seen = share * sum(histogram), 0
+    for level, count in enumerate(histogram):
+        seen += count
+        if seen >= wanted:
+            return level
+    return len(histogram) - 1
+
+
+def _clean(picture: "Image.Image", longest: int, quality: int) -> bytes:
+    picture.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=1.0)
+    picture.info.clear()  # comment, profile, position: Pillow would write some of it again
+    made = BytesIO()
+    picture.save(made, "JPEG", quality=quality)
+    return made.getvalue()

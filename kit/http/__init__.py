@@ -1,0 +1,1 @@
+"""The HTTP layer: apps, who calls, errors, limits, pages; and requests to others."""

@@ -1,0 +1,80 @@
+"""Quotas: how much one person may do in an hour and in a day, so that nobody uses up a service that others need."""
+
+from fastapi import Depends, Request
+from fastapi.params import Depends as Dependency
+from pydantic import BaseModel
+
+from kit.core.errors import Unavailable
+from kit.http.callers import CallerDep
+from kit.observability import log
+from kit.redis import RateLimits, Rule
+from kit.security import security_events
+
+HOUR, DAY, BURST_SECONDS = 3600, 24 * 3600, 10
+LEASED, MOST_LEASES = 0.01, 10_000
+SENTENCES = {
+    "uploads": "上传文件的次数过多",
+    "downloads": "查看和下载文件的次数过多",
+    "exports": "导出和打印的次数过多",
+    "records": "保存记录的次数过多",
+}
+
+logger = log.get(__name__)
+
+
+class QuotaSettings(BaseModel):
+    """Derive: fields `<quota>_per_hour` and `<quota>_per_day`, and `<quota>_at_once` for those within ten seconds."""
+
+    def rules(self, quota: str) -> list[Rule]:
+        """The rules of one quota."""
+        windows = {"at_once": BURST_SECONDS, "per_hour": HOUR, "per_day": DAY}
+        amounts = {seconds: getattr(self, f"{quota}_{name}", None) for name, seconds in windows.items()}
+        return [Rule(amount, seconds, seconds == BURST_SECONDS) for seconds, amount in amounts.items() if amount]
+
+
+class Quotas:
+    """Counts what practitioners and staff do, each by themselves. API clients have no quotas: they work for many.
+
+    A hundredth of each rule is counted in Redis at once and then used up here: most calls need no Redis. So somebody
+    may be refused so much earlier, for each process. Without Redis nothing is counted, everything is allowed.
+    """
+
+    def __init__(self, limits: RateLimits, settings: QuotaSettings) -> None:
+        names = [name for name in SENTENCES if settings.rules(name)]
+        self._limits, self._rules = limits, {name: settings.rules(name) for name in names}
+        self._leases: dict[tuple[str, str, int], int] = {}
+        security_events.begin(*(f"limit_{name}" for name in names), outcome="throttled")
+
+    async def admit(self, quota: str, kind: str, subject: str) -> None:
+        """Count one of `quota` for this caller. Raises 429."""
+        if kind == "client":
+            return
+        for rule in self._rules[quota]:
+            key = (quota, f"{kind}:{subject}", rule.seconds)
+            self._leases[key] = (self._leases.get(key) or await self._lease(quota, f"{kind}:{subject}", rule)) - 1
+        while len(self._leases) > MOST_LEASES:
+            del self._leases[next(iter(self._leases))]
+
+    async def _lease(self, quota: str, caller: str, rule: Rule) -> int:
+        leased = max(1, int(rule.amount * LEASED))
+        try:
+            await self._limits.hit([rule], quota, caller, sentence=SENTENCES[quota], cost=leased)
+        except Unavailable:
+            logger.warning("not counted against a quota", quota=quota)
+        return leased
+
+
+async def count(request: Request, caller: CallerDep, quota: str) -> None:
+    """Count a request against its caller's quota at this app (`app.state.quotas`). Raises 429."""
+    quotas: Quotas = request.app.state.quotas
+    await quotas.admit(quota, caller.kind, caller.subject)
+
+
+def counted(quota: str) -> Dependency:
+    """For the `dependencies` of a route: each call of it counts against the caller's quota."""
+
+    async def depend(request: Request, caller: CallerDep) -> None:
+        await count(request, caller, quota)
+
+    dependency: Dependency = Depends(depend)
+    return dependency

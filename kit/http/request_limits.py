@@ -1,0 +1,174 @@
+"""What a request may take of a process: bytes, time, and a place among those that are worked on.
+
+Time is counted where somebody is waited for. A body must come on at a least rate, an answer must begin in time, and who
+reads an answer that is sent in pieces must take each of them. A request whose client is waited for takes no place.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kit.core.errors import AppError, BodyTooLarge, Busy, NoAnswerInTime, RequestTimeout
+from kit.observability import log, metrics
+from kit.settings import HttpSettings
+
+T = TypeVar("T")
+logger = log.get(__name__)
+UNKNOWN_SIZE = -1
+LINGER_SECONDS, QUIET_SECONDS = 5, 0.5
+"""How long the rest of a body is read when the answer comes before its end: at most, and while nothing arrives."""
+CAUSES = ("busy", "slow_body", "slow_answer", "slow_reader", "spool")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What requests to some paths may take: bytes of a body; `seconds` to send on, to be answered, to read on."""
+
+    body_bytes: int
+    seconds: float
+
+
+Refuse = Callable[[Request, AppError], Awaitable[Response]]
+"""Renders the answer of an error that is found outside of the app."""
+
+
+class RequestLimits:
+    """Refuses what is too large or too much (413, 503), and ends what takes too long (408, 503)."""
+
+    def __init__(
+        self, app: ASGIApp, settings: HttpSettings, allowed: Callable[[str], Allowance], refuse: Refuse
+    ) -> None:
+        self._app, self._settings, self._allowed, self._refuse = app, settings, allowed, refuse
+        self._open = self._waiting = 0
+        metrics.begin(metrics.requests_cut, CAUSES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif error := await self._served(scope, receive, send):
+            response = await self._refuse(Request(scope), error)
+            await response(scope, receive, send)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> AppError | None:
+        """What is to be answered instead, where the app has not answered."""
+        allowance, size = self._allowed(scope["path"]), _announced(scope)
+        if size > allowance.body_bytes:
+            return BodyTooLarge()
+        if error := self._full():
+            return error
+        self._open += 1
+        try:
+            exchange = _Exchange(self, allowance.seconds, size == 0, receive, send)
+            return await exchange.run(self._app, scope)
+        finally:
+            self._open -= 1
+
+    def _full(self) -> AppError | None:
+        if self._open - self._waiting < self._settings.concurrency and self._open < self._settings.open_requests:
+            return None
+        metrics.requests_cut.labels("busy").inc()
+        return Busy()
+
+    @property
+    def least_rate(self) -> int:
+        """Bytes a second."""
+        return self._settings.least_bytes_per_second
+
+    async def waited(self, for_client: Awaitable[T]) -> T:
+        """What the client of a request does; meanwhile the request takes no place."""
+        self._waiting += 1
+        try:
+            return await for_client
+        finally:
+            self._waiting -= 1
+
+
+class _Exchange:
+    """A request and its answer on their way through the app, with one timer that is moved on."""
+
+    def __init__(self, limits: RequestLimits, seconds: float, arrived: bool, receive: Receive, send: Send) -> None:
+        self._limits, self._seconds, self._receive, self._send = limits, seconds, receive, send
+        self._arrived = arrived
+        self._begun = self._answered = False
+        self._cause, self._pending = "slow_answer", 0
+
+    async def run(self, app: ASGIApp, scope: Scope) -> AppError | None:
+        """What is to be answered when it took too long; None when an answer has begun: it ends with the connection."""
+        self._now = asyncio.get_running_loop().time
+        self._timer = asyncio.timeout(self._seconds)
+        try:
+            async with self._timer:
+                await app(scope, self._receive if self._arrived else self._body, self._answer)
+        except TimeoutError:
+            if not self._timer.expired():
+                raise
+            metrics.requests_cut.labels(self._cause).inc()
+            logger.warning("request cut", cause=self._cause)
+            return None if self._answered else RequestTimeout() if self._cause == "slow_body" else NoAnswerInTime()
+        return None
+
+    async def _body(self) -> Message:
+        """Who sends at the least rate has always `seconds` left; who is slower uses them up."""
+        if self._arrived:  # and somebody listens for the end of the connection
+            return await self._receive()
+        self._begun = True
+        self._cause = "slow_body"
+        message = await self._limits.waited(self._receive())
+        self._cause = "slow_answer"
+        until = self._now() + self._seconds
+        if message.get("more_body"):
+            earned = len(message.get("body", b"")) / self._limits.least_rate
+            until = min(until, (self._timer.when() or until) + earned)
+        else:
+            self._arrived = True
+        self._move(until)
+        return message
+
+    async def _answer(self, message: Message) -> None:
+        """A further piece is sent when the one before has been read; an answer in one piece is not waited for."""
+        if self._begun and not self._arrived and not self._answered:
+            await self._linger()
+        self._answered, more = True, message.get("more_body", False)
+        if more or self._pending:
+            self._move(self._now() + self._seconds + self._pending / self._limits.least_rate)
+        if self._pending:
+            self._cause = "slow_reader"
+            await self._limits.waited(self._send(message))
+            self._cause = "slow_answer"
+        else:
+            await self._send(message)
+        self._pending = len(message.get("body", b"")) if more else 0
+
+    async def _linger(self) -> None:
+        """Pass over what the client is sending before it is answered.
+
+        The gateway closes a connection with an answer that comes before the end of the body, and a client that is
+        sending at that moment is told of a broken connection instead of the answer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._arrived:
+                    async with asyncio.timeout(QUIET_SECONDS):
+                        await self._body()
+        self._cause = "slow_answer"
+
+    def _move(self, until: float) -> None:
+        if not self._timer.expired():
+            self._timer.reschedule(until)
+
+
+def _announced(scope: Scope) -> int:
+    """How many bytes a body has; `UNKNOWN_SIZE` when that is not said, 0 without a body."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else UNKNOWN_SIZE
+        if name == b"transfer-encoding":
+            return UNKNOWN_SIZE
+    return 0

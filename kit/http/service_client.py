@@ -1,0 +1,68 @@
+"""Another service's API, asked on behalf of a caller with their token, or with a token of this service's own."""
+
+import time
+from typing import TypeVar
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from kit.core.errors import Unavailable
+from kit.observability import log, tracing
+from kit.security import security_events
+from kit.settings import ClientSettings
+
+M = TypeVar("M", bound=BaseModel)
+HIDDEN = (401, 403, 404)
+EARLY_SECONDS = 30
+logger = log.get(__name__)
+
+
+class Neighbour:
+    """One service; `http` knows its address and how long an answer may take."""
+
+    def __init__(self, name: str, http: httpx2.AsyncClient) -> None:
+        self._name, self._http = name, http
+
+    async def ask(self, path: str, token: str, answer: type[M], body: BaseModel | None = None) -> M | None:
+        """What it answers the owner of the token (POST when there is a body); None when they may not see it.
+
+        Raises `Unavailable`.
+        """
+        method, content = ("POST", body.model_dump_json().encode()) if body else ("GET", None)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers |= security_events.passed_on() | tracing.headers()
+        try:
+            response = await self._http.request(method, path, headers=headers, content=content)
+            if response.status_code in HIDDEN:
+                return None
+            return answer.model_validate(response.raise_for_status().json())
+        except (httpx2.HTTPError, ValidationError, ValueError) as error:
+            logger.warning("a neighbour could not be asked", neighbour=self._name, error=type(error).__name__)
+            raise Unavailable(self._name) from error
+
+
+class _Token(BaseModel):
+    access_token: str
+    expires_in: int
+
+
+class OwnToken:
+    """An access token of this service's own (client credentials, RFC 6749 §4.4): asked for anew before it runs out."""
+
+    def __init__(self, http: httpx2.AsyncClient, path: str, client: ClientSettings, scope: str) -> None:
+        self._http, self._path, self._client, self._scope = http, path, client, scope
+        self._token, self._until = "", 0.0
+
+    async def get(self) -> str:
+        """The token. Raises `Unavailable` when there is none to be had."""
+        if time.monotonic() > self._until - EARLY_SECONDS:
+            form = {"grant_type": "client_credentials", "scope": self._scope}
+            login = self._client.id, self._client.secret.get_secret_value()
+            try:
+                response = await self._http.post(self._path, data=form, auth=login)
+                given = _Token.model_validate(response.raise_for_status().json())
+            except (httpx2.HTTPError, ValidationError, ValueError) as error:
+                logger.warning("no token of our own", client=self._client.id, error=type(error).__name__)
+                raise Unavailable("the token issuer") from error
+            self._token, self._until = given.access_token, time.monotonic() + given.expires_in
+        return self._token

@@ -1,0 +1,180 @@
+"""Forms, and a file that comes in one: measured while it arrives, never taken further than it may be long."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from kit.core.errors import AppError, BodyTooLarge, Busy, InvalidFields
+from kit.observability import metrics
+
+ROOM = 16 * 1024
+"""Bytes for what stands around the file in its form: other fields, headers of the parts, boundaries."""
+Admit = Callable[[Mapping[str, str]], Awaitable[int]]
+"""How large a file may be in whose form these fields stand before it; raises to refuse the form before it is read."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The part `file` of a multipart form, and the form's text fields. The file's name is never looked at."""
+
+    content: bytes
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The same where nobody had to choose a file. With a `refusal` the file was not kept."""
+
+    file: bytes | None
+    fields: dict[str, str]
+    refusal: AppError | None = None
+
+
+@dataclass
+class Spool:
+    """Room for files on their way in, in all requests of a process: in memory at first, then in /tmp."""
+
+    files: int
+    bytes: int
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """A function that takes so many bytes more, or raises `Busy`; at the end all is given back."""
+        taken, begun = 0, False
+
+        def take(size: int) -> None:
+            nonlocal taken, begun
+            if size > self.bytes or (not begun and not self.files):
+                metrics.requests_cut.labels("spool").inc()
+                raise Busy
+            self.files -= not begun
+            self.bytes -= size
+            taken, begun = taken + size, True
+
+        try:
+            yield take
+        finally:
+            self.files += begun
+            self.bytes += taken
+
+
+async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:
+    """Read a form. Raises `too_large()` when the file has `limit` bytes or more, as soon as they have arrived.
+
+    Raises 422 without a file or with more than one, 400 for what is no form, and `Busy`.
+    """
+    form = await read_form(request, limit, too_large)
+    if form.file is None:
+        raise InvalidFields.one("file", "required", "请选择要上传的文件")
+    return Upload(form.file, form.fields)
+
+
+async def read_form(
+    request: Request, limit: int, too_large: Callable[[], AppError], *,
+    most_fields: int = 8, room: int = ROOM, admit: Admit | None = None,
+) -> Form:  # fmt: skip
+    """The same for a form that may come without its file, with so many fields that take `room` bytes.
+
+    `admit` is asked when a file begins, before more of it is read. With it, a form whose file can't be kept is read to
+    its end: for browsers, which do not listen before they have sent all, and so that what was typed is not lost.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return Form(None, {})
+    with request.app.state.spool.share() as take:
+        parser = _Parser(request, limit, too_large, take, most_fields, room, admit)
+        try:
+            form = await parser.parse()
+        except MultiPartException as error:
+            raise HTTPException(400, error.message) from error
+        finally:
+            await parser.stream.aclose()
+        try:
+            return await _read(form, parser.refusal)
+        finally:
+            await form.close()
+
+
+async def read_fields(request: Request, most_fields: int, most_bytes: int) -> dict[str, str]:
+    """The fields of a form that can have no file; nothing of another body. Raises 413, 400."""
+    if int(request.headers.get("content-length") or 0) > most_bytes:
+        raise BodyTooLarge
+    measured = Request(request.scope, _at_most(request.receive, most_bytes))
+    form = await measured.form(max_files=0, max_fields=most_fields, max_part_size=most_bytes)
+    return _texts(form.multi_items())
+
+
+async def _read(form: FormData, refusal: AppError | None) -> Form:
+    if sum(isinstance(value, UploadFile) for _, value in form.multi_items()) > 1:
+        raise InvalidFields.one("file", "too_many", "只能上传一个文件")
+    file = form.get("file")
+    content = await file.read() if isinstance(file, UploadFile) and not refusal else None
+    return Form(content, _texts(form.multi_items()), refusal)
+
+
+def _texts(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, str]:
+    return {name: value for name, value in items if isinstance(value, str)}
+
+
+class _Parser(MultiPartParser):
+    """Measures what it reads; a file is kept while it may be, the rest of it is passed over or ends the form."""
+
+    def __init__(
+        self, request: Request, limit: int, too_large: Callable[[], AppError], take: Callable[[int], None],
+        most_fields: int, room: int, admit: Admit | None,
+    ) -> None:  # fmt: skip
+        self.stream = Request(request.scope, self._measured).stream()
+        super().__init__(request.headers, self.stream, max_files=8, max_fields=most_fields, max_part_size=room)
+        self.refusal: AppError | None = None
+        self._receive, self._too_large, self._take, self._admit = request.receive, too_large, take, admit
+        self._most, self._room = limit, room
+        self._arrived = self._of_files = 0
+        self._asks = admit is not None
+
+    async def _measured(self) -> Message:
+        if self._asks and self._files_to_close_on_error and self._admit:
+            self._asks = False
+            self._most = await self._admit(_texts(self.items))
+        if self._arrived - self._of_files > self._room:
+            raise BodyTooLarge
+        message = await self._receive()
+        self._arrived += len(message.get("body", b""))
+        return message
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Of a file only what may be kept."""
+        if self._current_part.file is not None:
+            self._of_files += end - start
+            self.refusal = self.refusal or self._refused(end - start)
+        if self._current_part.file is None or self.refusal is None:
+            super().on_part_data(data, start, end)
+        elif self._admit is None:
+            raise self.refusal
+
+    def _refused(self, size: int) -> AppError | None:
+        if self._of_files >= self._most:
+            return self._too_large()
+        try:
+            self._take(size)
+        except Busy as busy:
+            return busy
+        return None
+
+
+def _at_most(receive: Receive, most: int) -> Receive:
+    arrived = 0
+
+    async def measured() -> Message:
+        nonlocal arrived
+        message = await receive()
+        arrived += len(message.get("body", b""))
+        if arrived > most:
+            raise BodyTooLarge
+        return message
+
+    return measured

@@ -1,0 +1,1 @@
+"""Imports: files of rows that become documents."""

@@ -1,0 +1,273 @@
+"""Imports: a file of rows becomes documents, a batch at a time. What an import is, and where its files are kept.
+
+The rows wait in the bucket, sealed, because they say who people are; once they are done with, nothing of them stays.
+What is wrong with a row is said by line, column and sentence, never by repeating it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar
+
+from pydantic import ValidationError
+
+from kit.core.documents import Document
+from kit.core.errors import AppError, InvalidFields, NotFound, field_errors
+from kit.core.ids import new_id
+from kit.files.blobs import Bucket
+from kit.files.documents import Filed
+from kit.formats import tabular
+from kit.formats.tabular import BadTable
+from kit.mongo import DOCUMENT_FULL, Collection, Conflict, Database, Index
+from kit.security.seal import Sealer
+
+D = TypeVar("D", bound=Document)
+COLLECTION = FOLDERS = "imports"
+LEASE = timedelta(seconds=30)
+LIVE = ("waiting", "running")
+State = Literal["waiting", "running", "finished", "failed"]
+Done = Literal["created", "updated", "unchanged"]
+Titles = list[str | None]
+"""The name of each column of a file; None where it has no title."""
+Values = Mapping[str, str]
+"""A row by column names; what was left blank is not there."""
+
+
+class RowError(NamedTuple):
+    """What is wrong with one cell of a row: the column's name, a stable code, a Chinese sentence."""
+
+    column: str
+    code: str
+    message: str
+
+
+Outcome = Done | tuple[RowError, ...]
+
+
+def category(outcome: Outcome) -> Done | Literal["failed"]:
+    """What became of a row, in one word."""
+    return "failed" if isinstance(outcome, tuple) else outcome
+
+
+def row_errors(error: ValidationError) -> tuple[RowError, ...]:
+    """What pydantic found wrong with a row, by columns; nothing of it is repeated."""
+    found = field_errors(error.errors(include_url=False))
+    return tuple(RowError(each.field.partition(".")[0], each.code, each.message) for each in found)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a file: people write `title` above it, programs may write `name`; `hint` stands in the template."""
+
+    name: str
+    title: str
+    required: bool = False
+    hint: str = ""
+
+
+class Import(Filed):
+    """One file that was sent, and how far it is; `original` holds its rows, and is emptied when they are done with.
+
+    `runner` works on it, and loses it when `lease_until` is over.
+    """
+
+    COUNTS: ClassVar[tuple[str, ...]] = ("rows_done", "rows_created", "rows_updated", "rows_unchanged", "rows_failed")
+    BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {*COUNTS, "runner", "lease_until"}
+    ROOT: ClassVar[str] = FOLDERS
+
+    kind: str
+    started_by: str
+    columns: Titles
+    state: State = "waiting"
+    rows_total: int
+    rows_done: int = 0
+    rows_created: int = 0
+    rows_updated: int = 0
+    rows_unchanged: int = 0
+    rows_failed: int = 0
+    runner: str | None = None
+    lease_until: datetime | None = None
+
+    @classmethod
+    def started(cls, kind: str, columns: Titles, rows_total: int, *, at: datetime, by: str) -> Self:
+        """A file that was sent; its rows are to be kept in the folder."""
+        return cls.first(
+            at=at, by=by, action="started", id=new_id(), kind=kind, started_by=by, columns=columns,
+            folder=cls.new_folder(), rows_total=rows_total,
+        )  # fmt: skip
+
+    def claimed(self, runner: str, *, at: datetime) -> Self:
+        """It is this runner's for as long as the lease."""
+        own = {"state": "running", "runner": runner, "lease_until": at + LEASE}
+        return self.next_version(own, at=at, by=f"worker:{runner}", action="claimed")
+
+    def advanced(self, outcomes: Sequence[Outcome], *, at: datetime, by: str) -> Self:
+        """One batch more is done; the lease begins again."""
+        counts: dict[str, int] = {name: getattr(self, name) for name in self.COUNTS}
+        counts["rows_done"] += len(outcomes)
+        for outcome in outcomes:
+            counts[f"rows_{category(outcome)}"] += 1
+        return self.next_version({**counts, "lease_until": at + LEASE}, at=at, by=by, action="advanced")
+
+    def ended(self, state: Literal["finished", "failed"], *, at: datetime, by: str) -> Self:
+        """All rows are done, or nothing more can be; it is nobody's."""
+        changes = {"state": state, "runner": None, "lease_until": None}
+        return self.next_version(changes, at=at, by=by, action=state)
+
+    @property
+    def by(self) -> str:
+        """Who writes what this import writes, as histories say it; who sent it stands here."""
+        return f"import:{self.id}"
+
+    def outcome_of(self, known: Document) -> Done:
+        """What became of a row that is already as it should be: this import may have written it before it was cut."""
+        if known.history[-1].by != self.by:
+            return "unchanged"
+        return "created" if known.version == 1 else "updated"
+
+    def named(self, cells: Sequence[str]) -> dict[str, str]:
+        """A row's cells by column names."""
+        return {name: cell for name, cell in zip(self.columns, cells, strict=False) if name and cell}
+
+
+class Target(Protocol):
+    """What the rows of one kind become."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns of its files."""
+        ...
+
+    def key(self, values: Values) -> str | None:
+        """What must not stand in a file twice; None when the row doesn't say it."""
+        ...
+
+    async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
+        """Write rows, twice is once; one outcome each. Raises `Conflict` (try again), `Unavailable`."""
+        ...
+
+
+FULL = (RowError("", "document_full", DOCUMENT_FULL),)
+
+
+async def write_decided(
+    write: Callable[[Sequence[D]], Awaitable[set[str]]], decided: Sequence[tuple[Outcome, D | None]]
+) -> list[Outcome]:
+    """Write (`Collection.write_many`) what was decided of a batch of rows; the outcomes. Raises `Conflict`."""
+    full = await write([document for _, document in decided if document])
+    return [FULL if document and document.id in full else outcome for outcome, document in decided]
+
+
+class Imports:
+    """The collection of imports."""
+
+    def __init__(self, database: Database) -> None:
+        indexes = [Index([("state", 1), ("created_at", 1)]), Index([("folder", 1)])]
+        self._collection = Collection(database, COLLECTION, Import, indexes)
+        self.prepare = self._collection.prepare
+        self.get = self._collection.get
+        self.insert = self._collection.insert
+        self.replace = self._collection.replace
+
+    async def claim(self, runner: str, now: datetime) -> Import | None:
+        """The oldest import that is nobody's, or that was this runner's before it was cut off; from now on its own."""
+        free = {"$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}, {"runner": runner}]}
+        found = await self._collection.find({"state": {"$in": LIVE}, **free}, sort=[("created_at", 1)], limit=1)
+        job = await self.get(found[0].id) if found else None
+        if job is None or job.state not in LIVE:
+            return None
+        claimed = job.claimed(runner, at=now)
+        try:
+            await self.replace(claimed)
+        except Conflict:  # another was quicker
+            return None
+        return claimed
+
+    async def in_folders(self, beginning: str, limit: int) -> list[Import]:
+        """Those whose folder begins like this: for the sweeper."""
+        return await self._collection.find({"folder": {"$regex": f"^{beginning}"}}, sort=[("folder", 1)], limit=limit)
+
+
+class Files:
+    """The rows of an import, and what is wrong with them."""
+
+    def __init__(self, bucket: Bucket, sealer: Sealer) -> None:
+        self._bucket, self._sealer = bucket, sealer
+
+    async def keep(self, folder: str, rows: bytes) -> None:
+        """Store the rows; no rows when they are done with."""
+        sealed = self._sealer.seal_bytes(rows, folder)
+        await self._bucket.put(f"{folder}/original", sealed, "application/octet-stream")
+
+    async def rows(self, job: Import) -> bytes:
+        """The rows. Raises `NotFound`, `Damaged`, `CannotOpen`."""
+        return self._sealer.open_bytes(await self._bucket.named(job.original), job.folder)
+
+    async def note(self, job: Import, errors: Sequence[Sequence[str]]) -> None:
+        """Store what is wrong with the batch behind `rows_done`; the same batch again replaces it."""
+        text = tabular.write_csv(errors).encode()
+        await self._bucket.put(f"{_errors(job)}{job.rows_done:09}", text, "text/csv")
+
+    async def errors(self, job: Import) -> AsyncIterator[bytes]:
+        """The parts of a CSV file: everything that was wrong, in order of the lines."""
+        yield tabular.template_csv(["行号", "列", "代码", "说明"])
+        for key in await self._bucket.keys(_errors(job)):
+            yield await self._bucket.named(key)
+
+
+def _errors(job: Import) -> str:
+    """How the keys of its errors begin: in the folder itself, for the sweeper takes away what lies in others."""
+    return f"{job.folder}/errors-"
+
+
+def recognised(columns: Sequence[Column], header: Sequence[str]) -> Titles:
+    """The names of a file's columns by the titles above them. Raises 422 that names every wrong and missing one."""
+    by_title = {text: column.name for column in columns for text in (column.title, column.name)}
+    titles = [title.strip(" *＊") for title in header]
+    names = [by_title.get(title) for title in titles]
+    if not any(names):  # no titles at all: it would be data that is repeated
+        told = "没有找到列标题，请下载模板，第一行须与模板的列标题一致"
+        raise InvalidFields.one("file", "no_header", told)
+    wrong = [_place(place, title) for place, title in enumerate(titles) if title and by_title.get(title) is None]
+    twice = [column.title for column in columns if names.count(column.name) > 1]
+    missing = [column.title for column in columns if column.required and column.name not in names]
+    said = {"缺少列：": missing, "以下列不在模板中，请删除或更正标题：": wrong, "以下列重复：": twice}
+    if told := "；".join(words + "、".join(those) for words, those in said.items() if those):
+        raise InvalidFields.one("file", "wrong_columns", told)
+    return names
+
+
+def _place(place: int, title: str) -> str:
+    """A column as a spreadsheet names it; its title only where that can't be a number of somebody's."""
+    letter = column_letter(place)
+    plain = len(title) <= 30 and not any(sign.isdigit() for sign in title) and title.isprintable()
+    return f"{letter} 列（{title}）" if plain else f"{letter} 列"
+
+
+def column_letter(place: int) -> str:
+    """`A` for 0, `AA` for 26."""
+    return (column_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+
+
+REFUSALS = {
+    "empty": "文件中没有数据行，请在列标题下方填写后重新上传",
+    "damaged": "文件无法读取，请另存为 XLSX 或 CSV 后重新上传",
+    "encoding": "无法识别文件编码，请将 CSV 存为 UTF-8 或 GB18030 编码后重新上传",
+    "not_xlsx": "不支持加密的或旧版（.xls）工作簿，请另存为不加密的 .xlsx 后重新上传",
+    "too_many_rows": f"文件超过 {tabular.MOST_ROWS} 行，请拆分后分别上传",
+    "too_many_columns": "第 {line} 行的列数过多，请按模板填写",
+    "cell_too_long": "第 {line} 行有内容过长的单元格，请缩短后重新上传",
+    "too_costly": "文件内容过大，无法处理，请删除多余的工作表、格式和空白区域，或另存为 CSV 后重新上传",
+}
+
+
+def refusal(bad: BadTable) -> AppError:
+    """422 with a sentence for whoever sent the file."""
+    return InvalidFields.one("file", bad.code, REFUSALS[bad.code].format(line=bad.line))
+
+
+def of_kind(columns: Mapping[str, Sequence[Column]], kind: str) -> Sequence[Column]:
+    """The columns of a kind's files. Raises `NotFound`."""
+    if kind not in columns:
+        raise NotFound("kind_not_imported", "没有这种可以批量导入的内容")
+    return columns[kind]

@@ -1,0 +1,174 @@
+"""The HTTP door of imports, the same at every service that has some: send a file, watch it, fetch what is wrong."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+
+from kit.core.clock import Clock
+from kit.core.errors import AppError, NotFound, NotYours
+from kit.formats.tabular import LIMITS, BadTable, Tables, template_csv, template_xlsx
+from kit.http.callers import CallerDep
+from kit.http.request_limits import Allowance
+from kit.http.routes import Id, Out, StrictRoute
+from kit.http.uploads import read_upload
+from kit.imports.model import Column, Files, Import, Imports, State, of_kind, recognised, refusal
+from kit.security.tokens import ADMIN, Caller
+
+LIMIT_BYTES = 20 * 1024 * 1024
+ROUTE_BYTES = 100 * 1000 * 1000  # as much as a gateway lets through: the call itself measures, and says why it refuses
+READ_SECONDS = LIMITS.seconds + 30
+"""A large workbook is read while its sender waits."""
+CSV, XLSX = "text/csv; charset=utf-8", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+FORM: dict[str, object] = {  # read by hand, while it streams
+    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
+        "type": "object", "required": ["file"], "additionalProperties": False, "properties": {
+            "file": {"type": "string", "format": "binary", "description": "CSV (UTF-8, GB 18030) or XLSX, < 20 MiB"},
+        },
+    }}}}
+}  # fmt: skip
+
+
+class StartedOut(Out):
+    """An import that will be carried out."""
+
+    import_id: str
+
+
+class ImportOut(Out):
+    """How far an import is."""
+
+    import_id: str
+    kind: str
+    state: State
+    rows_total: int
+    rows_done: int
+    rows_created: int
+    rows_updated: int
+    rows_unchanged: int
+    rows_failed: int
+    started_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, job: Import) -> "ImportOut":
+        """From the document."""
+        return cls.model_validate({**job.model_dump(), "import_id": job.id, "started_at": job.created_at})
+
+
+class ImportDoor:
+    """What a service lets be imported, and by whom: API clients with `scope`, who see their own; admins, who see all.
+
+    `columns` by kind.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Sequence[Column]], scope: str, imports: Imports, files: Files, tables: Tables,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._columns, self._scope, self._imports, self._files = columns, scope, imports, files
+        self._tables, self._clock = tables, clock
+
+    def admit(self, caller: Caller, kind: str) -> Sequence[Column]:
+        """The columns that the caller may send, before a byte is read. Raises 403, `NotFound`."""
+        caller.require(role=ADMIN, scope=self._scope)
+        return of_kind(self._columns, kind)
+
+    async def start(self, caller: Caller, kind: str, content: bytes) -> Import:
+        """Read and keep a file, and the document that names it last. Raises 422 for what no retry can mend."""
+        columns = self.admit(caller, kind)
+        try:
+            table = await self._tables.read(content)
+        except BadTable as bad:
+            raise refusal(bad) from bad
+        names, at = recognised(columns, table.header), self._clock.now()
+        job = Import.started(kind, names, table.rows, at=at, by=caller.label)
+        await self._files.keep(job.folder, table.content)
+        await self._imports.insert(job)
+        return job
+
+    async def find(self, caller: Caller, import_id: str) -> Import:
+        """The import. Raises 403, `NotFound`, `NotYours`."""
+        caller.require(role=ADMIN, scope=self._scope)
+        job = await self._imports.get(import_id)
+        if job is None:
+            raise NotFound
+        if job.started_by != caller.label and not caller.may(role=ADMIN):
+            raise NotYours
+        return job
+
+    def template(self, kind: str, form: Literal["csv", "xlsx"]) -> bytes:
+        """An empty file to fill in. Raises `NotFound`."""
+        columns = of_kind(self._columns, kind)
+        titles = [column.title for column in columns]
+        if form == "csv":
+            return template_csv(titles)
+        notes = [(column.title, "必填" if column.required else "选填", column.hint) for column in columns]
+        return template_xlsx(titles, [("列", "是否必填", "说明"), *notes])
+
+    def errors(self, job: Import) -> StreamingResponse:
+        """What was wrong so far, as CSV."""
+        headers = {"Content-Disposition": 'attachment; filename="errors.csv"'}
+        return StreamingResponse(self._files.errors(job), media_type=CSV, headers=headers)
+
+
+def _too_large() -> AppError:
+    return AppError(413, "file_too_large", f"文件必须小于 {LIMIT_BYTES // 1024**2}MB，请拆分后分别上传")
+
+
+async def _door(request: Request) -> ImportDoor:
+    door: ImportDoor = request.app.state.imports
+    return door
+
+
+DoorDep = Annotated[ImportDoor, Depends(_door)]
+ERRORS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+WORKBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {XLSX: {}}}}
+router = APIRouter(route_class=StrictRoute, max_body_size=ROUTE_BYTES)
+
+
+@router.post("/imports/{kind}", status_code=202, openapi_extra=FORM)
+async def start_import(door: DoorDep, caller: CallerDep, kind: str, request: Request, response: Response) -> StartedOut:
+    """Send a file of rows; what becomes of them is told at the address in `Location`."""
+    door.admit(caller, kind)
+    upload = await read_upload(request, LIMIT_BYTES, _too_large)
+    job = await door.start(caller, kind, upload.content)
+    response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{job.id}"
+    return StartedOut(import_id=job.id)
+
+
+@router.get("/imports/{kind}/template.csv", response_class=Response, responses=ERRORS)
+async def get_csv_template(door: DoorDep, kind: str) -> Response:
+    """An empty file to fill in, in UTF-8."""
+    return _file(door.template(kind, "csv"), CSV, "template.csv")
+
+
+@router.get("/imports/{kind}/template.xlsx", response_class=Response, responses=WORKBOOK)
+async def get_xlsx_template(door: DoorDep, kind: str) -> Response:
+    """An empty workbook to fill in, and a sheet that says how."""
+    return _file(door.template(kind, "xlsx"), XLSX, "template.xlsx")
+
+
+@router.get("/imports/{import_id}")
+async def get_import(door: DoorDep, caller: CallerDep, import_id: Id) -> ImportOut:
+    """How far an import is."""
+    return ImportOut.of(await door.find(caller, import_id))
+
+
+@router.get("/imports/{import_id}/errors.csv", response_class=StreamingResponse, responses=ERRORS)
+async def get_import_errors(door: DoorDep, caller: CallerDep, import_id: Id) -> StreamingResponse:
+    """What is wrong with which rows, by line and column; while the import runs, so far."""
+    return door.errors(await door.find(caller, import_id))
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response:
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def add_imports(app: FastAPI, prefix: str, door: ImportDoor) -> None:
+    """Open the door at `<prefix>/imports`."""
+    app.state.imports = door
+    app.state.allowances[f"{prefix}/imports/"] = Allowance(ROUTE_BYTES, READ_SECONDS)
+    app.include_router(router, prefix=prefix)

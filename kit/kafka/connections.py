@@ -1,0 +1,61 @@
+"""What is common to every client: connecting, closing, and telling the world's errors from ours."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
+
+import kit.kafka.aiokafka_patches  # noqa: F401  # for what it does to aiokafka
+from kit.core.errors import Unavailable, is_ending
+from kit.observability import log
+from kit.settings import KafkaSettings
+
+CLOSE_SECONDS = 3
+Fenced = ProducerFenced
+
+logger = log.get(__name__)
+
+
+class OffsetGone(Exception):
+    """The topic does not hold this offset: it was made anew, or its beginning was deleted."""
+
+
+@contextmanager
+def world() -> Iterator[None]:
+    """An error of the broker or of the way to it becomes `Unavailable`, one of our place `OffsetGone` or `Fenced`.
+
+    So does a cancellation that nobody asked for: aiokafka lets its own out when a connection breaks, and a task group
+    would take the task for one that was ended on purpose.
+    """
+    try:
+        yield
+    except Fenced:
+        raise
+    except OffsetOutOfRangeError as error:
+        raise OffsetGone from error
+    except (KafkaError, TimeoutError) as error:
+        raise Unavailable("Kafka") from error
+    except asyncio.CancelledError as error:
+        if is_ending():
+            raise
+        raise Unavailable("Kafka") from error
+
+
+async def connected(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+    """Connect. Raises `Unavailable`, `Fenced`."""
+    with world():
+        async with asyncio.timeout(settings.call_timeout_seconds):
+            await client.start()
+
+
+async def close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    """Disconnect, or leave it be."""
+    try:
+        with world():
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.stop()
+    except Exception:
+        logger.warning("a Kafka client did not close", exc_info=True)

@@ -1,0 +1,226 @@
+"""Dead letters: `python -m kit.kafka.dead_letters list|show|replay|drop GROUP`, on the group's real topics.
+
+A letter stands in the compacted topic `<group>.dead` under its own id (`topic/partition/offset` of where it came
+from), bytes unchanged, with the cause in `dead_*` headers. Replaying copies it to `<group>.replay`, which only that
+group reads; replaying and dropping then end the letter with a tombstone.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+import typer
+
+from kit import kafka
+from kit.kafka import Record
+from kit.settings import KafkaSettings, ToolSettings, read
+
+T = TypeVar("T")
+SUFFIX = ".dead"
+PREFIX = "dead_"
+KEY_HEADER = "dead_key"
+PERSON = "ce_partitionkey"
+NOBODY = "nobody"  # the key of no letter
+NULL_HEADER = "dead_null"  # the record had no value; a letter without one would be a tombstone, and be compacted away
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
+
+
+def dead_topic(group: str) -> str:
+    """Where the group's dead letters lie."""
+    return f"{group}{SUFFIX}"
+
+
+def replay_topic(group: str) -> str:
+    """Where replayed letters go; the group reads it beside its own topics."""
+    return f"{group}.replay"
+
+
+class NoSuchLetter(Exception):
+    """It was never there, or somebody ended it meanwhile."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A letter that waits: of which group, under which id, since when, why; its headers as texts, its bytes."""
+
+    group: str
+    id: str
+    at: datetime
+    headers: dict[str, str]
+    value: bytes
+
+    @classmethod
+    def of(cls, record: Record) -> "Letter":
+        """From the group's topic."""
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        return cls(record.topic.removesuffix(SUFFIX), record.key.decode(), at, headers, record.value)
+
+    @property
+    def cause(self) -> str:
+        """Why it died."""
+        return self.headers[f"{PREFIX}cause"]
+
+
+def letter_id(record: Record) -> str:
+    """The id of the letter that `record` becomes; the same record buried twice is one letter."""
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, bytes]]:
+    """The record's own headers and why it died. A replayed record that dies again keeps only the newest cause."""
+    own = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+    facts = {
+        "group": group,
+        "cause": cause,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+    dead = [(f"{PREFIX}{name}", str(value).encode(errors="replace")) for name, value in facts.items()]
+    key = [(KEY_HEADER, record.key)] if record.key is not None else []
+    return [*own, *dead, *key, *([(NULL_HEADER, b"")] if record.value is None else [])]
+
+
+async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
+    """The letters that wait, by id."""
+    found: dict[str, Record] = {}
+
+    def take(record: Record) -> None:
+        key = record.key.decode()
+        found.pop(key, None)
+        if record.value is not None:
+            found[key] = record
+
+    await kafka.read_all(settings, [dead_topic(group)], take)
+    return found
+
+
+async def all_letters(settings: KafkaSettings) -> list[Letter]:
+    """The letters of all groups that wait, oldest first. Raises `Unavailable`."""
+    found: dict[tuple[str, str], Letter] = {}
+
+    def take(record: Record) -> None:
+        place = record.topic, record.key.decode()
+        found.pop(place, None)
+        if record.value is not None:
+            found[place] = Letter.of(record)
+
+    async with kafka.admin(settings) as admin:
+        topics = [topic for topic in await admin.topics() if topic.endswith(SUFFIX)]
+    await kafka.read_all(settings, topics, take)
+    return sorted(found.values(), key=lambda letter: letter.at)
+
+
+async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
+    """Give the letters to the group that failed, once more. Returns the ids that were done.
+
+    Raises `NoSuchLetter`, with nothing done.
+    """
+    async with _chosen(settings, group, ids) as (producer, chosen):
+        for identity, letter in chosen.items():
+            headers = dict(letter.headers)
+            own = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
+            value = None if NULL_HEADER in headers else letter.value
+            await producer.send(replay_topic(group), headers.get(KEY_HEADER), value, own)
+            await producer.send(dead_topic(group), identity.encode(), None, [])
+        return list(chosen)
+
+
+async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
+    """End the letters without handling them. Returns the ids that were done. Raises as `replay` does."""
+    async with _chosen(settings, group, ids) as (producer, chosen):
+        for identity in chosen:
+            await producer.send(dead_topic(group), identity.encode(), None, [])
+        return list(chosen)
+
+
+async def forget(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
+    """End all letters of these groups that tell of a person. Returns how many there were.
+
+    A tombstone more is written to each topic: Kafka compacts only what has other records behind it.
+    """
+    producer, count = kafka.Producer(settings), 0
+    await producer.start()
+    try:
+        for group in groups:
+            waiting = await letters(settings, group)
+            theirs = [key for key, letter in waiting.items() if dict(letter.headers).get(PERSON) == person.encode()]
+            for key in [*theirs, NOBODY]:
+                await producer.send(dead_topic(group), key.encode(), None, [])
+            count += len(theirs)
+    finally:
+        await producer.close()
+    return count
+
+
+@asynccontextmanager
+async def _chosen(
+    settings: KafkaSettings, group: str, ids: Sequence[str]
+) -> AsyncIterator[tuple[kafka.Producer, dict[str, Record]]]:
+    waiting = await letters(settings, group)
+    unknown = [] if "all" in ids else [identity for identity in ids if identity not in waiting]
+    if unknown:
+        raise NoSuchLetter(f"no such letter in {dead_topic(group)}: {', '.join(unknown)}")
+    producer = kafka.Producer(settings)
+    await producer.start()
+    try:
+        yield producer, waiting if "all" in ids else {identity: waiting[identity] for identity in ids}
+    finally:
+        await producer.close()
+
+
+def _settings() -> KafkaSettings:
+    return read(ToolSettings).kafka
+
+
+def _run(action: Coroutine[object, object, T]) -> T:
+    try:
+        return asyncio.run(action)
+    except NoSuchLetter as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command("list")
+def list_letters(group: str) -> None:
+    """Show the letters that wait and why they died."""
+    from rich.console import Console  # a worker that imports this module shows no tables
+    from rich.table import Table
+
+    table = Table("id", "type", "event", "cause")
+    for identity, letter in asyncio.run(letters(_settings(), group)).items():
+        headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+        table.add_row(identity, headers.get("ce_type", "?"), headers.get("ce_id", "?"), headers["dead_cause"])
+    Console().print(table)
+
+
+@app.command()
+def show(group: str, identity: str) -> None:
+    """Show one letter whole: headers and value."""
+    letter = asyncio.run(letters(_settings(), group)).get(identity)
+    if letter is None:
+        raise typer.BadParameter(f"no such letter in {dead_topic(group)}: {identity}")
+    headers = {name: value.decode(errors="replace") for name, value in letter.headers}
+    typer.echo(json.dumps(headers, indent=2, ensure_ascii=False))
+    typer.echo((letter.value or b"").decode(errors="replace"))
+
+
+@app.command("replay")
+def replay_command(group: str, ids: Ids) -> None:
+    """Give letters to the group that failed, once more."""
+    typer.echo(f"replayed {len(_run(replay(_settings(), group, ids)))}")
+
+
+@app.command("drop")
+def drop_command(group: str, ids: Ids) -> None:
+    """End letters without handling them."""
+    typer.echo(f"dropped {len(_run(drop(_settings(), group, ids)))}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,49 @@
+"""Shares: who of several workers does what, by Kafka's own group assignment (as publishers choose their leader)."""
+
+import zlib
+from collections.abc import Awaitable, Callable
+
+from kit.kafka import Consumer, Partition
+from kit.observability import log
+from kit.settings import KafkaSettings
+
+logger = log.get(__name__)
+
+
+class Shares:
+    """The shares of this process: partitions of the topic `name`, to which nothing is ever written.
+
+    `let_go` ends what is under way; when it has returned, other workers may begin it.
+    """
+
+    def __init__(
+        self, name: str, settings: KafkaSettings, instance: str, let_go: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._name, self._settings, self._instance = name, settings, instance
+        self._let_go = let_go
+        self._mine: set[int] = set()
+
+    def mine(self, what: str) -> bool:
+        """Whether `what` (an id) is this process's to work on."""
+        return zlib.crc32(what.encode()) % self._settings.partitions in self._mine
+
+    async def run(self) -> None:
+        """Be a member for ever; an error of the client ends it, and with it the process."""
+        member = Consumer(self._settings, self._name, self._instance, empty=True)
+        try:
+            await member.start([self._name], self)
+            while True:
+                await member.poll([], 1_000, 1)  # nothing is ever there; the call keeps the membership alive
+        finally:
+            await self.revoked(set())
+            await member.close()
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """Ours from now on."""
+        self._mine = {partition.partition for partition in partitions}
+        logger.info("shares assigned", name=self._name, shares=len(self._mine))
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """All of them: Kafka assigns them anew."""
+        self._mine = set()
+        await self._let_go()

@@ -1,0 +1,1 @@
+"""Events between services: the publisher, and consumers."""

@@ -1,0 +1,82 @@
+"""Consumer groups, declared: each service has one table that says which group hands which event to which method."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kit.core.events import Event, EventData
+from kit.kafka.dead_letters import dead_topic, replay_topic
+from kit.messaging.consumer import Consumer, Handler
+from kit.settings import KafkaSettings
+
+H = TypeVar("H")
+E = TypeVar("E", bound=EventData)
+Guard = Callable[[Handler], Handler]
+"""Wraps a handler so that it passes over events about people who are erased."""
+
+
+@dataclass(frozen=True)
+class Route(Generic[H]):
+    """Events of one type go to one method of the service's handlers."""
+
+    topic: str
+    type: str
+    handle: Callable[[H, Event], Awaitable[None]]
+
+
+def on(contract: type[E], method: Callable[[H, E], Awaitable[None]]) -> Route[H]:
+    """The method gets the event's data, validated by the contract; data that does not fit is a dead letter."""
+
+    async def handle(handlers: H, event: Event) -> None:
+        await method(handlers, contract.model_validate_json(event.data))
+
+    return Route(contract.TOPIC, contract.TYPE, handle)
+
+
+def on_raw(contract: type[EventData], method: Callable[[H, Event], Awaitable[None]]) -> Route[H]:
+    """The method gets the event as it was read: it needs less than the contract says, or must not trust it."""
+    return Route(contract.TOPIC, contract.TYPE, method)
+
+
+class Group(Generic[H]):
+    """A consumer group: it reads by itself, so that what is urgent never waits behind what is not.
+
+    Events about people who are erased are passed over, unless the group is there `for_erased` people too.
+    """
+
+    def __init__(self, name: str, *routes: Route[H], for_erased: bool = False) -> None:
+        self.name, self.for_erased, self._routes = name, for_erased, routes
+        self.topics = sorted({route.topic for route in routes})
+        self.types = sorted(route.type for route in routes)
+
+    @property
+    def own_topics(self) -> list[str]:
+        """Those of its dead letters and of what is replayed to it."""
+        return [dead_topic(self.name), replay_topic(self.name)]
+
+    def consumer(self, handlers: H, guard: Guard | None, kafka: KafkaSettings, instance: str) -> Consumer:
+        """A member of the group. Raises `ValueError` where the guard is missing that it needs."""
+        if guard is None and not self.for_erased:
+            raise ValueError(f"{self.name} needs a guard, or has to say that it is for erased people too")
+        bound = {route.type: _bound(route, handlers) for route in self._routes}
+        table = bound if guard is None or self.for_erased else {name: guard(handle) for name, handle in bound.items()}
+        return Consumer(self.name, self.topics, table, kafka, instance)
+
+
+def _bound(route: Route[H], handlers: H) -> Handler:
+    async def handle(event: Event) -> None:
+        await route.handle(handlers, event)
+
+    return handle
+
+
+def consumers(
+    groups: Sequence[Group[H]], handlers: H, guard: Guard | None, kafka: KafkaSettings, instance: str
+) -> list[Consumer]:
+    """A member of each group."""
+    return [group.consumer(handlers, guard, kafka, instance) for group in groups]
+
+
+def names(groups: Sequence[Group[H]]) -> list[str]:
+    """What the groups are called."""
+    return [group.name for group in groups]

@@ -1,0 +1,257 @@
+"""The publisher: turns each new version of a service's documents into an event, exactly once.
+
+Leadership is Kafka's own group assignment; events and the stream's position go into one transaction; any error ends
+publishing, and after a pause it starts over with a new producer.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kit import kafka
+from kit.core.events import NewEvent, Outgoing, PublicationFailed, encode, tombstone
+from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
+from kit.messaging.feed import BATCH, Batch, Feed, Position, ahead, waiting
+from kit.mongo import Database, cluster_time, oplog_seconds
+from kit.mongo.removal import TOMBSTONES
+from kit.observability import log, metrics, tracing
+from kit.runtime.health import Standstill
+from kit.settings import KafkaSettings
+
+Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
+"""document (as stored, the version just written) → the events it means"""
+
+logger = log.get(__name__)
+
+
+class WrongPartitionCount(Exception):
+    """The topic has another partition count than configured: order per person would break."""
+
+
+@dataclass(frozen=True)
+class PublisherPolicy:
+    """How a publisher works.
+
+    `encode_at_once`: documents encoded at a stretch (half a millisecond), then the transaction under way gets on.
+    After each batch it pauses, by its size and at most `longest_pause_seconds`: the more come, the longer the next ones
+    gather, for a transaction costs the broker and each subscriber like ten events. `restart_seconds`: doubled, with
+    jitter, `doublings` times at most (some ten seconds) while publishing keeps ending within `lasted_seconds`.
+    `idle_commit_seconds`: how often the position is stored while there is nothing to publish.
+    """
+
+    encode_at_once: int = 25
+    pause_seconds: float = 0.006
+    pause_each_seconds: float = 0.0015
+    longest_pause_seconds: float = 0.025
+    restart_seconds: float = 0.1
+    doublings: int = 7
+    lasted_seconds: float = 5.0
+    fenced_seconds: float = 0.5
+    probe_seconds: float = 5.0
+    idle_commit_seconds: float = 30.0
+
+    def pause(self, records: int) -> float:
+        """Seconds to wait after a batch that filled no transaction."""
+        return min(self.longest_pause_seconds, self.pause_seconds + self.pause_each_seconds * records)
+
+    def restart(self, failures: int) -> float:
+        """Seconds to wait before it starts over, after so many failures in a row."""
+        wait = self.restart_seconds * 2.0 ** min(failures, self.doublings)
+        return wait * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
+
+
+class Publisher:
+    """Publishes a service's database; run as many as wanted, one leads."""
+
+    def __init__(
+        self,
+        service: str,
+        database: Database,
+        publications: Mapping[str, Publication],
+        settings: KafkaSettings,
+        instance: str,
+        policy: PublisherPolicy = PublisherPolicy(),
+        producer: type[TransactionalProducer] = TransactionalProducer,
+    ) -> None:
+        self._policy, self._producer = policy, producer
+        self._service, self._database, self._publications = service, database, publications
+        self._settings, self._instance = settings, instance
+        self._group = f"{service}.publisher"
+        self._collections = [*publications, TOMBSTONES]
+        self._feed = Feed(service, database, self._collections)
+        self._leading: asyncio.Task[None] | None = None
+        self._known: Position | None = None
+        metrics.publisher_leads.labels(service).set(0)
+        for counter in (metrics.publisher_restarts, metrics.publisher_snapshots, metrics.publisher_stubs):
+            metrics.begin(counter, [service])
+        self.standstill = Standstill("publishing", settings.stall_seconds)
+
+    @property
+    def leads(self) -> bool:
+        """Whether Kafka says that this one leads."""
+        return self._leading is not None
+
+    async def run(self) -> None:
+        """Stand by, and publish while Kafka says that this process leads. Fenced: somebody else leads; join anew."""
+        while True:
+            try:
+                await self._be_member()
+            except Fenced:
+                logger.warning("fenced: another publisher leads")
+                await asyncio.sleep(self._policy.fenced_seconds)
+
+    async def _be_member(self) -> None:
+        member = Consumer(self._settings, self._group, self._instance, empty=True)
+        try:
+            await member.start([self._group], self)
+            while True:
+                await member.poll([], 1_000, 1)  # nothing is ever there; the call keeps the membership alive
+                if self._leading and self._leading.done():
+                    self._leading.result()
+        finally:
+            await self.revoked(set())
+            await member.close()
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """Kafka gave us the one partition: lead."""
+        if partitions and not self.leads:
+            self._leading = asyncio.create_task(self._keep_publishing())
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """Stand down."""
+        if self._leading:
+            self._leading.cancel()
+            await asyncio.wait([self._leading])
+            self._leading = None
+
+    async def _keep_publishing(self) -> None:
+        clock, failures = asyncio.get_running_loop().time, 0
+        while True:
+            began = clock()
+            try:
+                await self._publish()
+            except (Fenced, WrongPartitionCount):
+                raise
+            except Exception as error:
+                metrics.publisher_restarts.labels(self._service).inc()
+                logger.warning("publishing ended, starts over", error=repr(error.__cause__ or error))
+            failures = 0 if clock() - began > self._policy.lasted_seconds else failures + 1
+            await asyncio.sleep(self._policy.restart(failures))
+
+    async def _publish(self) -> None:
+        producer = self._producer(self._settings, self._group)
+        leads = metrics.publisher_leads.labels(self._service)
+        try:
+            await producer.start()
+            await self._check_partitions(producer)
+            position = await self._position()
+            logger.info("publishing", published=position.count)
+            leads.set(1)
+            await self._follow(producer, position)
+        finally:
+            leads.set(0)
+            await producer.discard()
+
+    async def _check_partitions(self, producer: TransactionalProducer) -> None:
+        found = await producer.partitions(f"{self._service}.changes")
+        if found != self._settings.partitions:
+            raise WrongPartitionCount(
+                f"{self._service}.changes has {found}, configured are {self._settings.partitions}"
+            )
+
+    async def _follow(self, producer: TransactionalProducer, position: Position) -> None:
+        """In a backlog three stages at once: the server reads the next batch but one, we encode one and commit one."""
+        clock = asyncio.get_running_loop().time
+        committed = clock()
+        events = metrics.publisher_events.labels(self._service)
+        async for records, reached in ahead(self._encoded(self._feed.batches(position)), _full):
+            if records or clock() - committed > self._policy.idle_commit_seconds:
+                await producer.commit(records, reached.count, reached.text())
+                committed = clock()
+                events.inc(len(records))
+                if len(records) < BATCH:
+                    await asyncio.sleep(self._policy.pause(len(records)))
+
+    async def _encoded(
+        self, batches: AsyncGenerator[Batch, None]
+    ) -> AsyncGenerator[tuple[list[Outgoing], Position], None]:
+        async for batch in batches:
+            records: list[Outgoing] = []
+            for number, (collection, document) in enumerate(batch.documents):
+                if number % self._policy.encode_at_once == 0:
+                    await asyncio.sleep(0)
+                records += self._encode(collection, document, traced=len(batch.documents) < BATCH)
+            yield records, batch.position
+
+    def _encode(self, collection: str, document: Mapping[str, object], *, traced: bool) -> list[Outgoing]:
+        """In a backlog a trace is only handed on: a step of its own costs more than all the rest of publishing."""
+        source, partitions = f"/{self._service}", self._settings.partitions
+        if collection == TOMBSTONES:
+            return [tombstone(document, source, partitions, f"{self._service}.changes")]
+        try:
+            events = self._publications[collection](document)
+            return [encode(_traced(event) if traced else event, source, partitions) for event in events]
+        except Exception:
+            metrics.publisher_stubs.labels(self._service).inc()
+            logger.exception("a version could not be turned into an event", collection=collection, id=document["_id"])
+            return [encode(_failed(document), source, partitions, f"{self._service}.changes")]
+
+    async def ping(self) -> None:
+        """A readiness check: a broker answers. Raises `Unavailable`."""
+        await kafka.ping(self._settings)
+
+    async def watch(self) -> None:
+        """Measure for ever what waits: the lag gauges and the standstill check."""
+        while True:
+            try:
+                await self._probe()
+            except Exception as error:
+                logger.warning("lag not measured", error=repr(error))
+            await asyncio.sleep(self._policy.probe_seconds)
+
+    async def _probe(self) -> None:
+        try:
+            position = self._known = await self._position()
+        except Exception:
+            if self._known:  # Kafka is away: what waits grows all the same
+                await self._measure(self._known)
+            raise
+        self.standstill.observe(position, waiting=await self._measure(position) > 0)
+
+    async def _measure(self, position: Position) -> int:
+        """How many changes wait behind the position."""
+        behind = await waiting(self._database, self._collections, position)
+        now = (await cluster_time(self._database)).time
+        metrics.publisher_lag_events.labels(self._service).set(behind.events)
+        metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - behind.oldest) if behind.oldest else 0)
+        metrics.publisher_oplog_seconds.labels(self._service).set(await oplog_seconds(self._database))
+        return behind.events
+
+    async def _position(self) -> Position:
+        async with kafka.admin(self._settings) as admin:
+            return Position.read(*await admin.position(self._group))
+
+
+def _full(encoded: tuple[list[Outgoing], Position]) -> bool:
+    return len(encoded[0]) >= BATCH
+
+
+def _traced(event: NewEvent) -> NewEvent:
+    """A step of its trace; whoever handles the event goes on behind it."""
+    if event.traceparent is None:
+        return event
+    with tracing.span(f"publish {event.contract.TYPE}", event.traceparent):
+        return event._replace(traceparent=tracing.traceparent() or event.traceparent)
+
+
+def _failed(document: Mapping[str, object]) -> NewEvent:
+    """The stub; it can be made of whatever somebody put into the collection."""
+    identity = str(document["_id"])
+    person, version, at = (document.get(name) for name in ("practitioner_id", "version", "updated_at"))
+    return PublicationFailed.of(
+        {"version": version if isinstance(version, int) else 0,
+         "updated_at": at if isinstance(at, datetime) else datetime.now(UTC)},
+        document_id=identity, practitioner_id=str(person or identity), action="failed", changed=[],
+    )  # fmt: skip

@@ -1,0 +1,116 @@
+"""Removing documents for good: the database forgets them, and their topic is told by a tombstone.
+
+A tombstone is a document first: the publisher tells it as it tells every other, again too when its position was lost.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kit.core.clock import Clock
+from kit.core.documents import field_of
+from kit.mongo import Database, Fields, Index, translated
+from kit.observability import log
+from kit.runtime.periodic import every
+from kit.settings import RetentionSettings
+
+TOMBSTONES = "tombstones"
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class RemovalPolicy:
+    """`batch`: documents found at a time; `forget`: tombstones, far longer than a publisher may be away."""
+
+    batch: int = 500
+    forget: timedelta = timedelta(days=90)
+    purge_pause_seconds: float = 3_600.0
+
+
+class Removal:
+    """Removes documents of a database; those in the collections `told` stand in a compacted topic."""
+
+    def __init__(
+        self, database: Database, clock: Clock, told: Collection[str], policy: RemovalPolicy = RemovalPolicy()
+    ) -> None:
+        self.policy = policy
+        self._database, self._clock, self._told = database, clock, told
+        self._tombstones = database[TOMBSTONES]
+
+    async def prepare(self) -> None:
+        """Create the indexes of the tombstones."""
+        forgotten = Index([("updated_at", 1)], expireAfterSeconds=int(self.policy.forget.total_seconds()))
+        with translated():
+            await self._tombstones.create_indexes([forgotten, Index([("practitioner_id", 1)])])
+
+    async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
+        """Some documents that match, with their histories; none when there are no more."""
+        with translated():
+            return await self._database[collection].find(query, limit=self.policy.batch).to_list(self.policy.batch)
+
+    async def remove(self, collection: str, document: Fields) -> None:
+        """Remove a document. The tombstone is written first: whoever dies in between does it all again."""
+        if collection in self._told:
+            await self._tell(document)
+        with translated():
+            await self._database[collection].delete_one({"_id": document["_id"]})
+
+    async def tell_again(self, person: str) -> None:
+        """Tell the tombstones of a person once more: behind what was being written while they were told first."""
+        with translated():
+            for stone in await self._tombstones.find({"practitioner_id": person}).to_list(None):
+                await self._tell(stone)
+
+    async def _tell(self, last: Fields) -> None:
+        """`last`: the document as it was, or its tombstone."""
+        stone = {
+            "_id": last["_id"],
+            "practitioner_id": last.get("practitioner_id", last["_id"]),  # a person's own document has only the id
+            "version": field_of(last, "version", int) + 1,
+            "updated_at": self._clock.now(),
+        }
+        with translated():
+            await self._tombstones.replace_one({"_id": stone["_id"]}, stone, upsert=True)
+
+
+@dataclass(frozen=True)
+class Outlived:
+    """Documents of a collection in this state that nobody wrote for so long; `which` narrows the query."""
+
+    collection: str
+    state: str
+    age: timedelta
+    which: Fields = field(default_factory=dict)
+
+    def query(self, now: datetime) -> Fields:
+        """Finds them."""
+        return {"state": self.state, "updated_at": {"$lt": now - self.age}, **self.which}
+
+
+def outlived(retention: RetentionSettings, collection: str, state: str) -> list[Outlived]:
+    """As the settings say: nothing, where they say null."""
+    others: Fields = {"kind": {"$nin": list(retention.by_kind)}} if retention.by_kind else {}
+    ages = [(retention.deleted_days, others), *((days, {"kind": kind}) for kind, days in retention.by_kind.items())]
+    return [Outlived(collection, state, timedelta(days=days), which) for days, which in ages if days]
+
+
+class Purge:
+    """Removes what outlived the time for which it is kept."""
+
+    def __init__(self, removal: Removal, outlived: Sequence[Outlived], clock: Clock) -> None:
+        self._removal, self._outlived, self._clock = removal, outlived, clock
+
+    async def run(self) -> None:
+        """Purge for ever, once an hour by default."""
+        await every(self._removal.policy.purge_pause_seconds, self.purge, "purge")
+
+    async def purge(self) -> None:
+        """Everything that is due now."""
+        for each in self._outlived:
+            removed = 0
+            while found := await self._removal.find(each.collection, each.query(self._clock.now())):
+                for document in found:
+                    await self._removal.remove(each.collection, document)
+                removed += len(found)
+            if removed:
+                logger.info("purged", collection=each.collection, state=each.state, documents=removed)

@@ -1,0 +1,101 @@
+"""Looks: whoever reads a file that is not their own is written down first, and the person is told by an event."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import ClassVar, Self
+
+from kit.core.clock import Clock
+from kit.core.documents import Document
+from kit.core.errors import Hidden, InvalidFields
+from kit.core.ids import new_id
+from kit.mongo import Collection, Database, Index
+from kit.security.tokens import Caller
+
+LOOKS = "looks"
+FORGET_SECONDS = 180 * 24 * 3600  # whoever keeps the log has them long since
+
+
+class Look(Document):
+    """One look: who (staff or client id), as what, at which document of whom, and why."""
+
+    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
+
+    practitioner_id: str
+    who: str
+    role: str
+    what: str
+    document_id: str
+    reason: str
+
+    @classmethod
+    def noted(
+        cls, access_id: str, practitioner_id: str, *, who: str, role: str, what: str, document_id: str, reason: str,
+        at: datetime,
+    ) -> Self:  # fmt: skip
+        """A look that another service told of."""
+        return cls.first(
+            at=at, by=who, action="noted", id=access_id, practitioner_id=practitioner_id, who=who, role=role, what=what,
+            document_id=document_id, reason=reason,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, caller: Caller, role: str, practitioner_id: str, what: str, document_id: str, *, at: datetime) -> Self:
+        """The look of this caller."""
+        return cls.first(
+            at=at, by=caller.label, action="looked", id=new_id(), practitioner_id=practitioner_id, who=caller.subject,
+            role=role, what=what, document_id=document_id, reason=caller.reason,
+        )  # fmt: skip
+
+
+class Looks:
+    """Lets others than the person themselves read, once the look is written down: staff of these roles, and clients."""
+
+    def __init__(self, database: Database, clock: Clock, readers: Sequence[str]) -> None:
+        self._readers = readers
+        forgotten = Index([("created_at", 1)], expireAfterSeconds=FORGET_SECONDS)
+        self._looks, self._clock = Collection(database, LOOKS, Look, [forgotten]), clock
+        self.prepare = self._looks.prepare
+
+    async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
+        """The id of the person whose file it is, if the caller may read it: their own, or as staff or client.
+
+        Raises `NotFound` for everybody else, 422 `reason_required` when staff give no reason.
+        """
+        if caller.kind == "practitioner":
+            return caller.own(person)
+        if person == "me":
+            raise Hidden
+        role = self._role(caller, scope)
+        if caller.kind == "staff" and not caller.reason:
+            raise InvalidFields.one("X-Access-Reason", "reason_required", "请填写查看该人员信息的原因")
+        await self._note(caller, role, person, what, document_id)
+        return person
+
+    async def note(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
+        """Write down what was done to a person's file, with the reason where one was given, for the person to see."""
+        await self._note(caller, self._role(caller, scope), person, what, document_id)
+
+    async def shown(self, caller: Caller, people: Sequence[str], what: str, reason: str) -> None:
+        """Write down that a call that is not for reading shows these people; `reason` unless the caller gives one."""
+        told = replace(caller, reason=caller.reason or reason)
+        role = next((role for role in self._readers if role in caller.roles), caller.kind)
+        at = self._clock.now()
+        await self._looks.insert_all([Look.of(told, role, person, what, person, at=at) for person in people])
+
+    async def last(self, person: str, what: str) -> datetime | None:
+        """When somebody last looked at this of a person, in this service."""
+        found = await self._looks.find({"practitioner_id": person, "what": what}, sort=[("created_at", -1)], limit=1)
+        return found[0].created_at if found else None
+
+    def _role(self, caller: Caller, scope: str) -> str:
+        """As what the caller reads. Raises `Hidden`: nobody learns that there is something to read."""
+        if scope in caller.scopes:
+            return "client"
+        found = next((role for role in self._readers if role in caller.roles), None)
+        if found is None:
+            raise Hidden
+        return found
+
+    async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
+        await self._looks.insert(Look.of(caller, role, person, what, document_id, at=self._clock.now()))

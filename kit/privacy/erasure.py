@@ -1,0 +1,199 @@
+"""Erasing a person: everything a service holds of them goes, in the database, the bucket and its dead letters.
+
+Who is erased is remembered (an id, nothing more): an event that comes late must not bring anything back. An event alone
+erases nobody, for whoever can write to a topic could make one up: the service that keeps the erasures confirms it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from kit.core.clock import Clock
+from kit.core.documents import field_of
+from kit.core.errors import Unavailable
+from kit.core.events import Event
+from kit.core.ids import is_id
+from kit.files.blobs import Bucket
+from kit.kafka import dead_letters
+from kit.messaging.consumer import Handler
+from kit.mongo import Database, Fields, Index, translated
+from kit.mongo.removal import Removal
+from kit.observability import log, metrics
+from kit.runtime.periodic import every
+from kit.security import security_events
+from kit.settings import KafkaSettings
+
+ERASED = "erased"
+ASK_SECONDS = 5
+NOT_CONFIRMED = "not_confirmed"
+Confirmed = Callable[[str], Awaitable[bool]]
+"""Whether a person (their id) is erased, by who keeps the erasures. Raises `Unavailable`."""
+logger = log.get(__name__)
+
+
+class _Answer(BaseModel):
+    erased: bool
+
+
+def confirmed_over_http(url: str) -> Confirmed:
+    """Ask the service that keeps the erasures, at `<url>/<id>`. An answer of any other form is no answer."""
+
+    async def confirmed(person: str) -> bool:
+        try:
+            async with httpx2.AsyncClient(timeout=ASK_SECONDS) as http:
+                response = await http.get(f"{url}/{person}")
+            return _Answer.model_validate(response.raise_for_status().json()).erased
+        except (httpx2.HTTPError, ValidationError, ValueError) as error:
+            logger.warning("an erasure could not be confirmed", error=type(error).__name__)
+            raise Unavailable("the service that keeps the erasures") from error
+
+    return confirmed
+
+
+def no_files(_: Fields) -> Sequence[str]:
+    """Of documents that name none."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A collection with documents of people; `person`: the field with their id, `indexed` where that is known to be.
+
+    `files`: how the keys of the objects begin that a document (with its history) names.
+    """
+
+    collection: str
+    person: str = "practitioner_id"
+    indexed: bool = False
+    files: Callable[[Fields], Sequence[str]] = no_files
+
+
+@dataclass(frozen=True)
+class ErasurePolicy:
+    """`again`: how long after an erasure all is looked through once more.
+
+    First behind every request and token that was under way; then when the topics' segments have been rolled since
+    (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition.
+    """
+
+    again: tuple[timedelta, ...] = (timedelta(minutes=15), timedelta(days=1))
+    pause_seconds: float = 30.0
+
+
+class Erasure:
+    """What a service does when somebody is erased. Everything may be done twice; a kill in the middle loses nothing."""
+
+    def __init__(
+        self, database: Database, holdings: Sequence[Holding], removal: Removal, groups: Sequence[str],
+        kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None, *, confirmed: Confirmed,
+        policy: ErasurePolicy = ErasurePolicy(),
+    ) -> None:  # fmt: skip
+        self._confirmed, self._policy = confirmed, policy
+        security_events.begin(NOT_CONFIRMED, event="erasure")
+        self._holdings, self._removal, self._groups, self._bucket = holdings, removal, groups, bucket
+        self._database, self._erased, self._kafka, self._clock = database, database[ERASED], kafka, clock
+        self._known: set[str] | None = None
+        self._prepared = False
+
+    async def prepare(self) -> None:
+        """Create the indexes once; a readiness check."""
+        if not self._prepared:
+            await self._removal.prepare()
+            with translated():
+                for holding in self._holdings:
+                    if not holding.indexed:
+                        await self._database[holding.collection].create_indexes(
+                            [Index([(holding.person, 1)], name="of_person")]
+                        )
+            self._prepared = True
+
+    async def handle(self, event: Event) -> None:
+        """An event that says so, once it is confirmed. Others are dropped: as dead letters they might stop a group."""
+        person = event.practitioner_id
+        if is_id(person) and await self._confirmed(person):
+            await self.erase(person)
+        else:
+            security_events.record(
+                "erasure", "denied", NOT_CONFIRMED, f"practitioner:{person}" if is_id(person) else ""
+            )
+
+    async def erase(self, person: str) -> None:
+        """Erase somebody now, and again later. Raises `Unavailable`."""
+        now = self._clock.now()
+        await self._remember(person, {"at": now, "passes": 0, "due_at": now + self._policy.again[0]})
+        (await self._people()).add(person)
+        documents = await self._look_through(person)
+        security_events.record("erasure", subject=f"practitioner:{person}", documents=documents)
+
+    async def _remember(self, person: str, state: Fields) -> None:
+        with translated():
+            await self._erased.replace_one({"_id": person}, state, upsert=True)
+
+    async def _look_through(self, person: str) -> int:
+        documents = sum([await self._empty(holding, person) for holding in self._holdings])
+        await self._removal.tell_again(person)
+        letters = await dead_letters.forget(self._kafka, self._groups, person)
+        metrics.erased_documents.inc(documents)
+        logger.info("a person is erased here", practitioner_id=person, documents=documents, letters=letters)
+        return documents
+
+    async def _empty(self, holding: Holding, person: str) -> int:
+        """Files first: nobody finds them any more when their document is gone."""
+        removed = 0
+        while found := await self._removal.find(holding.collection, {holding.person: person}):
+            for document in found:
+                for beginning in holding.files(document):
+                    await self._remove_files(beginning)
+                await self._removal.remove(holding.collection, document)
+            removed += len(found)
+        return removed
+
+    async def _remove_files(self, beginning: str) -> None:
+        if self._bucket is not None:
+            for key in await self._bucket.keys(beginning):
+                await self._bucket.delete(key)
+
+    def unless_erased(self, handler: Handler) -> Handler:
+        """The same handler, which passes over what is told of people who are erased."""
+
+        async def handle(event: Event) -> None:
+            if event.practitioner_id not in await self._people():
+                await handler(event)
+
+        return handle
+
+    async def _people(self) -> set[str]:
+        """As read within the last half minute: what slips through meanwhile is found when all is looked through again.
+
+        A set, because an event in the stream must not cost a question to the database.
+        """
+        if self._known is None:
+            await self._read()
+        return self._known or set()
+
+    async def _read(self) -> None:
+        with translated():
+            found = await self._erased.find({}, {"_id": True}).to_list(None)
+        self._known = {field_of(each, "_id", str) for each in found}
+
+    async def run(self) -> None:
+        """Look again, for ever, when it is due."""
+        await every(self._policy.pause_seconds, self._read_and_look_again, "erasures")
+
+    async def _read_and_look_again(self) -> None:
+        await self._read()
+        await self.look_again()
+
+    async def look_again(self) -> None:
+        """Erase once more whoever is due."""
+        with translated():
+            due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
+        for state in due:
+            person, at, again = field_of(state, "_id", str), field_of(state, "at", datetime), self._policy.again
+            await self._look_through(person)
+            passes = field_of(state, "passes", int) + 1
+            following = at + again[passes] if passes < len(again) else None
+            await self._remember(person, {"at": at, "passes": passes, "due_at": following})

@@ -1,0 +1,206 @@
+"""Sealing anew with the current key what was sealed with an older one, so that the older one can be taken out.
+
+In place: no new version, what is behind the seal is the same. Begun again it passes over what is done. Files that
+earlier versions stored in clear are sealed on the way.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kit import mongo
+from kit.core.documents import field_of
+from kit.files import sealed_bucket
+from kit.files.blobs import Damaged
+from kit.files.sealed_bucket import SealedBucket
+from kit.mongo import Database, Fields, translated
+from kit.observability import log
+from kit.security.seal import Sealer
+from kit.settings import BlobSettings, ServiceSettings, read
+
+S = TypeVar("S", bound=ServiceSettings)
+AT_ONCE = 8
+"""Documents whose files are sealed at a time."""
+FETCHED = 500  # at a time: a cursor that rests for ten minutes is closed
+TOLD_EVERY = 1000
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A field with a sealed text, several, or none, in the documents of a collection and in their histories.
+
+    `context`: what the seal of a document's field is bound to.
+    """
+
+    collection: str
+    field: str
+    sealer: Sealer
+    context: Callable[[Fields], str]
+
+    def renewed(self, document: Fields) -> dict[str, object]:
+        """The document with this field sealed by the current key."""
+        context = self.context(document)
+        entries: list[Fields] = field_of(document, "history", list) if "history" in document else []
+        history = [self._entry(entry, context) for entry in entries]
+        kept = {"history": history} if "history" in document else {}
+        return {**document, self.field: self._value(document.get(self.field), context), **kept}
+
+    def _entry(self, entry: Fields, context: str) -> Fields:
+        changes = [self._change(change, context) for change in field_of(entry, "changes", list)]
+        return {**entry, "changes": changes}
+
+    def _change(self, change: Fields, context: str) -> Fields:
+        if change["field"] != self.field:
+            return change
+        return {**change, **{name: self._value(change[name], context) for name in ("old", "new")}}
+
+    def _value(self, value: object, context: str) -> object:
+        if isinstance(value, list):
+            return [self._value(each, context) for each in value]
+        return self.sealer.renew(value, context) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class SealedFiles:
+    """The files of a collection's documents (`kit.files.documents.SealedFiled`), and the bucket that they are in."""
+
+    collection: str
+    blobs: BlobSettings
+    sealer: Sealer
+
+
+@dataclass
+class Progress:
+    """Of one pass over files: documents that were looked at, files and documents written, files that don't open."""
+
+    documents: int = 0
+    written: int = 0
+    damaged: int = 0
+
+
+async def reseal(database: Database, places: Sequence[Sealed]) -> int:
+    """Seal anew all that needs it, until nothing does. Returns how many documents were written.
+
+    Whoever writes at this moment goes before, perhaps with an old seal: then it is looked through once more.
+    """
+    total = 0
+    while written := sum([await _pass(database, name, places) for name in dict.fromkeys(p.collection for p in places)]):
+        total += written
+    return total
+
+
+async def _pass(database: Database, collection: str, places: Sequence[Sealed]) -> int:
+    written, own = 0, [place for place in places if place.collection == collection]
+    with translated():
+        async for document in database[collection].find({}):
+            renewed = document
+            for place in own:
+                renewed = place.renewed(renewed)
+            if renewed != document:
+                await database[collection].replace_one(
+                    {"_id": document["_id"], "version": document["version"]}, renewed
+                )
+                written += 1
+    logger.info("sealed anew", collection=collection, documents=written)
+    return written
+
+
+async def reseal_files(database: Database, collection: str, bucket: SealedBucket) -> Progress:
+    """Re-encrypt files until none needs it. Returns the result of the last pass, with `written` summed over all passes.
+
+    A file that doesn't open is logged and left as it is. Files are replaced under their keys: who reads one meanwhile
+    gets it, as it was or as it is. One that is removed meanwhile may come back: its folder is nobody's then, and swept.
+    """
+    total = 0
+    while (progress := await _files_pass(database, collection, bucket)).written:
+        total += progress.written
+    progress.written = total
+    logger.info("all files are looked through", collection=collection, written=total, damaged=progress.damaged)
+    return progress
+
+
+async def _files_pass(database: Database, collection: str, bucket: SealedBucket) -> Progress:
+    progress = Progress()
+    with translated():
+        of = await database[collection].estimated_document_count()
+        async for some in _batches(database, collection):
+            await _all(_renew_files(database, collection, each, bucket, progress) for each in some)
+            progress.documents += len(some)
+            if progress.documents % TOLD_EVERY < AT_ONCE:
+                _tell(collection, progress, of)
+    _tell(collection, progress, of)
+    return progress
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Nothing goes on when one of them failed."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
+def _tell(collection: str, progress: Progress, of: int) -> None:
+    told = {"documents": progress.documents, "written": progress.written, "damaged": progress.damaged}
+    logger.info("files sealed anew", collection=collection, of=of, **told)
+
+
+async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fields]]:
+    batch: list[Fields] = []
+    async for document in database[collection].find({}).batch_size(FETCHED):
+        batch.append(document)
+        if len(batch) == AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _renew_files(
+    database: Database, collection: str, document: Fields, bucket: SealedBucket, progress: Progress
+) -> None:
+    """Then the document says that all of its files are sealed; unless somebody was quicker: in the next pass."""
+    sealed, written, damaged = bool(document.get("sealed")), 0, 0
+    for key in await bucket.keys(f"{document['folder']}/"):
+        try:
+            written += await bucket.renew(key, clear=not sealed)
+        except Damaged:
+            damaged += 1
+    if not sealed and not damaged:
+        guard = {"_id": document["_id"], "version": document["version"]}
+        await database[collection].replace_one(guard, {**document, "sealed": True})
+        written += 1
+    progress.written += written
+    progress.damaged += damaged
+
+
+def command(
+    name: str,
+    settings: type[S],
+    places: Callable[[S], Sequence[Sealed]] = lambda _: (),
+    files: Callable[[S], SealedFiles] | None = None,
+) -> Callable[[], None]:
+    """`python -m services.<name> reseal`. It ends with 1 when a file didn't open: the older key is still needed."""
+
+    def run() -> None:
+        """Seal with the current keys what was sealed with others: those can be taken out then."""
+        log.configure(name, "reseal")
+        asyncio.run(act())
+
+    async def act() -> None:
+        made = read(settings)
+        async with mongo.connect(made.mongo, name) as database:
+            await reseal(database, places(made))
+            if files:
+                await _files(database, files(made))
+
+    return run
+
+
+async def _files(database: Database, place: SealedFiles) -> None:
+    async with sealed_bucket.connect(place.blobs, place.sealer) as bucket:
+        progress = await reseal_files(database, place.collection, bucket)
+    if progress.damaged:
+        sys.exit(1)

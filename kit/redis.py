@@ -1,0 +1,218 @@
+"""Redis: the only importer of its client. Short-lived values and rate limits; nothing here that may not be lost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Self, TypeVar, cast
+
+import limits
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
+from limits.errors import StorageError
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from kit.core.errors import TooManyRequests, Unavailable, is_ending
+from kit.settings import RedisSettings
+
+T = TypeVar("T")
+POOL_SECONDS = 2.0
+"""A call waits so long for a connection while all are in use: the calls before it take some milliseconds at most."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """At most `amount` in each window of `seconds`; `moving`: in any such window, wherever it begins."""
+
+    amount: int
+    seconds: int
+    moving: bool = False
+
+    @property
+    def item(self) -> limits.RateLimitItem:
+        """The same rule as the limits library says it."""
+        return limits.RateLimitItemPerSecond(self.amount, self.seconds)
+
+
+class Cache:
+    """Values with a lifetime, under keys that begin with the service's name; `Unavailable` when Redis is away."""
+
+    def __init__(self, redis: Redis, service: str) -> None:
+        self._redis, self._service = redis, service
+
+    async def put(self, key: str, value: str, seconds: int) -> None:
+        """Keep `value` for `seconds`."""
+        await _guarded(self._redis.set(self._key(key), value, ex=seconds))
+
+    async def claim(self, key: str, value: str, seconds: int) -> bool:
+        """Keep `value` unless there is one already; of many who claim at once, one gets it."""
+        return bool(await _guarded(self._redis.set(self._key(key), value, ex=seconds, nx=True)))
+
+    async def get(self, key: str) -> str | None:
+        """The value, or None."""
+        value = await _guarded(self._redis.get(self._key(key)))
+        return None if value is None else str(value)
+
+    async def take(self, key: str) -> str | None:
+        """The value, gone from now on: of many who take at once, one gets it."""
+        value = await _guarded(self._redis.getdel(self._key(key)))
+        return None if value is None else str(value)
+
+    async def swap(self, key: str, old: str, new: str, seconds: int) -> bool:
+        """Put `new` in place of `old`; False when it is not `old` any more. Of many who swap at once, one succeeds."""
+        script = (
+            "if redis.call('GET',KEYS[1])==ARGV[1] then redis.call('SET',KEYS[1],ARGV[2],'EX',ARGV[3]) return 1 end"
+        )
+        swapped = self._redis.eval(script, 1, self._key(key), old, new, str(seconds))
+        return bool(await _guarded(_awaitable(swapped)))
+
+    async def drop(self, *keys: str) -> None:
+        """Forget the values."""
+        await _guarded(self._redis.delete(*map(self._key, keys)))
+
+    async def ping(self) -> None:
+        """A readiness check."""
+        await _guarded(_awaitable(self._redis.ping()))
+
+    def _key(self, key: str) -> str:
+        return f"{self._service}:{key}"
+
+
+class Stream:
+    """Entries that every reader gets, kept for `seconds`; all times are the server's."""
+
+    WAIT_SECONDS = 2.0
+    BATCH = 1_000
+    APPEND = (
+        "local now = redis.call('TIME') "
+        "local oldest = string.format('%.0f', (now[1] - ARGV[1]) * 1000) "
+        "redis.call('XADD', KEYS[1], 'MINID', '~', oldest, '*', unpack(ARGV, 2)) "
+        "return redis.call('EXPIRE', KEYS[1], ARGV[1])"
+    )
+
+    def __init__(self, redis: Redis, following: Redis, key: str, seconds: int) -> None:
+        self._redis, self._following, self._key, self._seconds = redis, following, key, seconds
+
+    async def append(self, fields: Mapping[str, str]) -> None:
+        """Add an entry. Raises `Unavailable`."""
+        pairs = [text for pair in fields.items() for text in pair]
+        appended = self._redis.eval(self.APPEND, 1, self._key, str(self._seconds), *pairs)
+        await _guarded(_awaitable(appended))
+
+    async def batches(self) -> AsyncIterator[list[dict[str, str]]]:
+        """All entries that are kept, and then each that is added; nothing after a wait. Raises `Unavailable`."""
+        position, wait = "0", round(self.WAIT_SECONDS * 1000)
+        while not is_ending():
+            read = self._following.xread({self._key: position}, count=self.BATCH, block=wait)
+            answer = cast("list[tuple[str, list[tuple[str, dict[str, str]]]]]", await _guarded(read))
+            entries = answer[0][1] if answer else []
+            position = entries[-1][0] if entries else position
+            yield [fields for _, fields in entries]
+        raise asyncio.CancelledError  # which the client passed over (asyncio.wait_for before Python 3.12)
+
+
+class RateLimits:
+    """Counts hits in Redis; fails closed (`Unavailable`) when Redis is away."""
+
+    def __init__(self, storage: RedisStorage, service: str) -> None:
+        self._fixed, self._moving = FixedWindowRateLimiter(storage), MovingWindowRateLimiter(storage)
+        self._service = service
+
+    async def hit(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
+        """Count `cost` hits on every rule, the first one first. Raises 429 when one is full: until none is any more.
+
+        The first part of `key` is the limit's name.
+        """
+        for rule in rules:
+            if not await self._counted(rule, key, cost):
+                raise TooManyRequests(max(1, await self._wait(rules, key, cost)), sentence, key[0])
+
+    async def check(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
+        """Raises 429 when so many more hits would be too many for a rule; counts nothing."""
+        if wait := await self._wait(rules, key, cost):
+            raise TooManyRequests(wait, sentence, key[0])
+
+    async def fits(self, rules: Sequence[Rule], *key: str, cost: int = 1) -> bool:
+        """Whether so many more hits would be within every rule; counts nothing."""
+        return await self._wait(rules, key, cost) == 0
+
+    async def _wait(self, rules: Sequence[Rule], key: Sequence[str], cost: int) -> int:
+        """In how many seconds so many more hits would be within every rule."""
+        full = [rule for rule in rules if not await self._room(rule, key, cost)]
+        return max([await self._reset(rule, key) for rule in full], default=0)
+
+    async def _room(self, rule: Rule, key: Sequence[str], cost: int) -> bool:
+        return await _guarded(self._limiter(rule).test(rule.item, self._service, *key, cost=cost))
+
+    async def _counted(self, rule: Rule, key: Sequence[str], cost: int) -> bool:
+        return await _guarded(self._limiter(rule).hit(rule.item, self._service, *key, cost=cost))
+
+    def _limiter(self, rule: Rule) -> RateLimiter:
+        return self._moving if rule.moving else self._fixed
+
+    async def _reset(self, rule: Rule, key: Sequence[str]) -> int:
+        window = await _guarded(self._limiter(rule).get_window_stats(rule.item, self._service, *key))
+        return max(1, ceil(window.reset_time - time.time()))
+
+
+def _awaitable(call: object) -> Awaitable[object]:
+    """Some of the client's calls have the types of its synchronous twin beside their own."""
+    return cast(Awaitable[object], call)
+
+
+async def _guarded(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except (RedisError, StorageError, OSError, TimeoutError) as error:
+        raise Unavailable("Redis") from error
+
+
+class RedisServer:
+    """`async with RedisServer(settings, "identity") as server: server.cache, server.limits`."""
+
+    def __init__(self, settings: RedisSettings, service: str) -> None:
+        self._url = settings.url.get_secret_value()
+        self._timeout, self._connections = settings.timeout_seconds, settings.connections
+        self._service = service
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Connects lazily: opening never fails."""
+        self._redis = Redis(connection_pool=self._pool(decode_responses=True))
+        pool: Any = self._pool()  # limits hands it on, whatever its signature says
+        storage = RedisStorage(
+            f"async+{self._url}", wrap_exceptions=True, implementation="redispy", connection_pool=pool
+        )
+        self.cache, self.limits = Cache(self._redis, self._service), RateLimits(storage, self._service)
+        return self
+
+    def stream(self, key: str, seconds: int) -> Stream:
+        """A stream that services share, under its whole key; its reader waits on a connection of its own."""
+        following = Redis(connection_pool=self._pool(Stream.WAIT_SECONDS, decode_responses=True))
+        return Stream(self._redis, following, key, seconds)
+
+    def _pool(self, waits: float = 0, **options: bool) -> BlockingConnectionPool:
+        """Reconnects once when Redis closed the connection by a restart, before it counts as unavailable.
+
+        A call that finds all of them in use waits for one.
+        """
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            self._url,
+            max_connections=self._connections,
+            timeout=POOL_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+            socket_timeout=self._timeout + waits,
+            socket_connect_timeout=self._timeout,
+            **options,
+        )
+        self._stack.push_async_callback(pool.aclose)
+        return pool
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._stack.aclose()

@@ -1,0 +1,1 @@
+"""A process: started, watched and ended; work that is repeated."""

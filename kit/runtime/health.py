@@ -1,0 +1,82 @@
+"""Health of a process: does it live, can it work, does it get on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from kit.observability.metrics import check_ok
+
+CHECK_SECONDS = 2.0
+
+Check = Callable[[], Awaitable[None]]
+"""Returns when all is well; raises with a sentence for the operator when not."""
+
+
+class Standstill:
+    """Turns red when work waits and nothing moved for `limit` seconds (event-loop time)."""
+
+    def __init__(self, what: str, limit: float) -> None:
+        self._what, self._limit = what, limit
+        self._seen: object = None
+        self._since = 0.0
+        self._waiting = False
+        self._stopped: str | None = None
+
+    def stop(self, why: str) -> None:
+        """It has ended, and does not go on."""
+        self._stopped = why
+
+    def observe(self, position: object, waiting: bool) -> None:
+        """Report how far the work is and whether more of it waits."""
+        now = asyncio.get_running_loop().time()
+        if position != self._seen or not waiting or not self._waiting:
+            self._seen, self._since = position, now
+        self._waiting = waiting
+
+    async def check(self) -> None:
+        """Raises `RuntimeError` while it stands still, and once it has ended."""
+        if self._stopped is not None:
+            raise RuntimeError(f"{self._what} has ended: {self._stopped}")
+        still = asyncio.get_running_loop().time() - self._since
+        if self._waiting and still > self._limit:
+            raise RuntimeError(f"{self._what} stands still for {still:.0f} s while work waits")
+
+
+async def _verdict(check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return "ok"
+
+
+def application(checks: Mapping[str, Check]) -> Starlette:
+    """`GET /healthz`, `/readyz`, `/metrics`: on the internal port only."""
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def verdicts() -> dict[str, str]:
+        found = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
+        for check, verdict in found.items():
+            check_ok.labels(check).set(verdict == "ok")
+        return found
+
+    async def readyz(_request: Request) -> Response:
+        found = await verdicts()
+        ready = all(verdict == "ok" for verdict in found.values())
+        return JSONResponse({"ready": ready, "checks": found}, status_code=200 if ready else 503)
+
+    async def metrics(_request: Request) -> Response:
+        await verdicts()  # alerts stand on what is so now, not on what somebody asked last
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)],
+    )

@@ -1,0 +1,243 @@
+"""Run a service's api or worker (`python -m services.<name> api|worker`): settings, logs, signals, supervision."""
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import random
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, Literal, Protocol, TypeVar
+
+import typer
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from kit.core.errors import TooManyDeadLetters, Unavailable, is_ending
+from kit.observability import log, tracing
+from kit.runtime import health
+from kit.runtime.health import Check, Standstill
+from kit.settings import ProcessSettings, read
+
+S = TypeVar("S", bound=ProcessSettings)
+P = TypeVar("P")
+Part = Callable[[], Awaitable[None]]
+Wiring = Callable[[S], AbstractAsyncContextManager[P]]
+logger = log.get(__name__)
+WATCHDOG_SECONDS = 5.0
+RESTART_SECONDS = 2.0
+STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others get on, before the process ends
+
+
+@dataclass(frozen=True)
+class Api:
+    """What an api process serves, what it needs to be ready, and what runs beside it (`parts`)."""
+
+    app: FastAPI
+    checks: Mapping[str, Check]
+    parts: Sequence[Part] = ()
+
+
+class OnKafka(Protocol):
+    """A publisher or a consumer. Their modules are not imported here: an api process does without a Kafka client."""
+
+    standstill: Standstill
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+    async def watch(self) -> None:
+        """Measure for ever what waits."""
+
+    async def ping(self) -> None:
+        """A readiness check: a broker answers."""
+
+
+class Group(OnKafka, Protocol):
+    """A consumer."""
+
+    group: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker process runs (`parts`: what is neither publisher nor consumer), and what it needs to be ready."""
+
+    publisher: OnKafka | None
+    consumers: Sequence[Group]
+    checks: Mapping[str, Check]
+    parts: Sequence[Part] = ()
+
+
+@dataclass(frozen=True)
+class Service(Generic[S]):
+    """A service: its name, its settings, and how its processes are put together (wiring). One may have no worker."""
+
+    name: str
+    settings: type[S]
+    api: Wiring[S, Api]
+    worker: Wiring[S, Worker] | None = None
+    commands: Mapping[str, Callable[..., None]] = field(default_factory=dict)
+
+
+def main(service: Service[S]) -> None:
+    """The command line of a service."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def commands() -> None:  # without it a single command would be run without its name
+        pass
+
+    @app.command(help="serve the public API")
+    def api() -> None:
+        run(service, "api")
+
+    def worker() -> None:
+        run(service, "worker")
+
+    if service.worker:
+        app.command(help="run consumers and publisher")(worker)
+    for name, command in service.commands.items():
+        app.command(name)(command)
+    app()
+
+
+def run(service: Service[S], process: Literal["api", "worker"]) -> None:
+    """Run one process until a signal ends it; exits non-zero when a part of it failed."""
+    settings = read(service.settings)
+    tracing.start(f"{service.name}-{process}", settings.tracing)
+    log.configure(service.name, process, settings.log_level)
+    serve = _worker(service.worker, settings) if process == "worker" and service.worker else _api(service.api, settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(serve)
+        except Exception as error:
+            logger.critical("process failed", exc_info=error)
+            sys.exit(1)
+
+
+def tune() -> None:
+    """Spare two costs of the interpreter, together a third of the publisher's throughput; give back what imports took.
+
+    Full collections over long-lived objects, and the driver's threads waiting while the event loop is busy.
+    """
+    gc.collect()
+    gc.freeze()
+    with suppress(AttributeError):  # only glibc has it: 7 MB
+        ctypes.CDLL(None).malloc_trim(0)
+    gc.set_threshold(50_000, 20, 100)
+    sys.setswitchinterval(0.0005)
+
+
+async def _api(wiring: Wiring[S, Api], settings: S) -> None:
+    async with wiring(settings) as api:
+        tune()
+        public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
+        internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
+        await _until_signal([public, internal], api.parts)
+
+
+async def _worker(wiring: Wiring[S, Worker], settings: S) -> None:
+    async with wiring(settings) as worker:
+        tune()
+        ping = (worker.publisher or worker.consumers[0]).ping
+        checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}
+        internal = _server(health.application(checks), settings.internal.host, settings.internal.port)
+        await _until_signal([internal], list(_parts(worker)))
+
+
+def _server(app: ASGIApp, host: str, port: int, proxies: str = "") -> uvicorn.Server:
+    config = uvicorn.Config(
+        app, host, port, access_log=False, log_config=None, server_header=False, date_header=False,
+        proxy_headers=bool(proxies), forwarded_allow_ips=proxies or None, timeout_graceful_shutdown=10,
+        lifespan="off", ws="none",
+    )  # fmt: skip
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """Signals are this module's business: uvicorn would raise them again before anything is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]) -> None:
+    """Serve until SIGTERM or SIGINT; a part that ends or fails ends the process."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(keep_running(part)) for part in parts]
+        for server in servers:
+            group.create_task(server.serve())
+        await stop.wait()
+        for server in servers:
+            server.should_exit = True
+        for task in running:
+            task.cancel()
+
+
+async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> None:
+    """Run a part until cancelled. While a server it needs is unavailable it is restarted; anything else is raised.
+
+    Ending the process would only start it again, and later.
+    """
+    while True:
+        try:
+            await part()
+            raise RuntimeError(f"{part} ended")
+        except Unavailable as error:
+            logger.warning("begins anew", part=str(part), error=repr(error.__cause__ or error))
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
+        except asyncio.CancelledError as error:
+            if is_ending():
+                raise
+            raise RuntimeError(
+                f"{part} was cancelled, and by nobody: a library let its own cancellation out"
+            ) from error
+
+
+def _progress(worker: Worker) -> dict[str, Check]:
+    checks: dict[str, Check] = {consumer.group: consumer.standstill.check for consumer in worker.consumers}
+    return checks | ({"publisher": worker.publisher.standstill.check} if worker.publisher else {})
+
+
+def _parts(worker: Worker) -> Iterator[Part]:
+    yield partial(_watchdog, _progress(worker))
+    if worker.publisher:
+        yield from (worker.publisher.run, worker.publisher.watch)
+    for consumer in worker.consumers:
+        yield from (partial(_consume, consumer), consumer.watch)
+    yield from worker.parts
+
+
+async def _consume(consumer: Group) -> None:
+    try:
+        await consumer.run()
+    except TooManyDeadLetters:
+        logger.exception("a consumer stopped: the process ends soon", group=consumer.group)
+        await asyncio.sleep(STOPPED_SECONDS)
+        raise
+
+
+async def _watchdog(checks: Mapping[str, Check]) -> None:
+    """A part that stands still and does not recover by itself ends the process: its supervisor starts a new one."""
+    red = 0.0
+    while True:
+        await asyncio.sleep(WATCHDOG_SECONDS)
+        try:
+            for check in checks.values():
+                await check()
+            red = 0.0
+        except RuntimeError:
+            red += WATCHDOG_SECONDS
+            if red > 60:
+                raise

@@ -1,0 +1,69 @@
+"""A process of a sandbox (kit.sandbox.pool): confined first of all, then it does one piece of work after the other."""
+
+import base64
+import dataclasses
+import json
+import os
+import pickle
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from kit.sandbox.confinement import confine
+
+LENGTH, TOKEN = 4, 8
+
+
+def main() -> None:
+    """Work until nobody asks any more."""
+    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    memory_bytes, readable, first = pickle.loads(_read(asked))  # noqa: S301  # from our own process
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+        resource.setrlimit(kind, (0, 0))
+    _write(answers, json.dumps(confine(map(Path, readable))).encode())
+    if first is not None:
+        first()
+    while token := asked.read(TOKEN):
+        _write(answers, token + _answer(asked))
+
+
+def _read(pipe: BinaryIO) -> bytes:
+    """The next message, or nothing at the end."""
+    return pipe.read(int.from_bytes(pipe.read(LENGTH), "big"))
+
+
+def _write(pipe: BinaryIO, message: bytes) -> None:
+    pipe.write(len(message).to_bytes(LENGTH, "big"))
+    pipe.write(message)
+    pipe.flush()
+
+
+def _answer(asked: BinaryIO) -> bytes:
+    """`r` and what the function returned, or `e` and the error: module, name, arguments.
+
+    The message is not kept beside what it unpickles to: a photo is large, and memory is short.
+    """
+    try:
+        cpu_seconds, function, arguments = pickle.loads(_read(asked))  # noqa: S301  # from our own process
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # it counts what the process has used since it began
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, hard))
+        return b"r" + json.dumps([function(*arguments)], default=_plain).encode()
+    except Exception as error:
+        given = [each for each in error.args if isinstance(each, str | int | float | None)]
+        return b"e" + json.dumps([type(error).__module__, type(error).__name__, given]).encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    raise TypeError(f"not data: {type(value).__name__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who calls, what was denied, what is sealed."""

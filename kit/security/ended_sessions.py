@@ -1,0 +1,72 @@
+"""Ended sessions, known to every process at once: their access tokens are refused before they run out.
+
+identity appends each ended session to a Redis stream, which every process reads from its oldest entry: a process that
+has just started learns of the sessions that ended before. Entries are kept longer than any access token lives. A
+request costs one dictionary lookup. Without Redis an access token stays valid until it expires.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kit.core.clock import Clock
+from kit.observability import metrics
+from kit.redis import RedisServer
+
+TOKEN_SECONDS = 300
+"""No access token lives longer."""
+KEPT_SECONDS = 2 * TOKEN_SECONDS
+UNKNOWN_REASON = "登录已失效，请重新登录"
+"""The sentence for a reason that this process does not know yet: a newer release may add reasons."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why a session ended: a name for programs, a sentence for people."""
+
+    reason: str
+    sentence: str
+
+
+class EndedSessions:
+    """Publishes ended sessions to all processes and keeps those that were published; `sentences` by reason."""
+
+    def __init__(self, redis: RedisServer, stream: str, sentences: Mapping[str, str], clock: Clock) -> None:
+        self._stream = redis.stream(stream, KEPT_SECONDS)
+        self._sentences, self._clock = sentences, clock
+        self._known: OrderedDict[str, tuple[Ended, datetime]] = OrderedDict()
+        self._following = metrics.ended_sessions_followed.labels(stream)
+
+    def get(self, session: str) -> Ended | None:
+        """Why this session ended; None while it is not known to have ended."""
+        known = self._known.get(session)
+        return known[0] if known else None
+
+    async def tell(self, session: str, reason: str) -> None:
+        """Tell every process that a session ended. Raises `Unavailable`; this process knows it even then."""
+        self._remember(session, reason)
+        await self._stream.append({"session": session, "reason": reason})
+
+    async def follow(self) -> None:
+        """Read the stream until cancelled; every process runs this. Raises `Unavailable` when Redis is unavailable."""
+        self._following.set(0)
+        try:
+            async for entries in self._stream.batches():
+                self._following.set(1)
+                for entry in entries:
+                    self._remember(entry["session"], entry["reason"])
+                self._forget()
+        finally:
+            self._following.set(0)
+
+    def _remember(self, session: str, reason: str) -> None:
+        ended = Ended(reason, self._sentences.get(reason, UNKNOWN_REASON))
+        self._known[session] = (ended, self._clock.now() + timedelta(seconds=KEPT_SECONDS))
+        self._known.move_to_end(session)
+
+    def _forget(self) -> None:
+        """Those whose tokens have run out; the oldest are in front."""
+        now = self._clock.now()
+        while self._known and next(iter(self._known.values()))[1] < now:
+            self._known.popitem(last=False)

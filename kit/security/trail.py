@@ -1,0 +1,142 @@
+"""Keeps security events and the gateway's requests as long as the law asks: `python -m kit.security.trail`.
+
+It reads the files in which Docker's driver `json-file` keeps what containers write, and appends the lines that count
+to one file a day, which no process of ours reaches. A line is there at least once: positions are stored after it.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kit.observability import log
+from kit.settings import read
+
+PAUSE_SECONDS = 1.0
+SECURITY, GATEWAY = "security", "gateway"
+HINTS = (b'\\"module\\":\\"security\\"', b"http.log.access")
+"""What a line that counts has in it: the others are not parsed."""
+logger = log.get(__name__)
+
+
+class TrailSettings(BaseSettings):
+    """Where Docker keeps its containers, where the lines are kept, and for how many days: the law asks six months."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAIL_", extra="ignore")
+
+    containers: Path = Path("/containers")
+    kept: Path = Path("/kept")
+    days: int = Field(default=400, ge=180)
+
+
+class Trail:
+    """Where it has read up to in each file, by container and inode: Docker renames a file when it is full."""
+
+    def __init__(self, settings: TrailSettings) -> None:
+        self._settings, self._state = settings, settings.kept / "positions.json"
+        self._positions: dict[str, int] = json.loads(self._state.read_text()) if self._state.exists() else {}
+
+    def collect(self) -> None:
+        """Append what is new, once. Raises `OSError`."""
+        positions = dict[str, int]()
+        for path in sorted(self._settings.containers.glob("*/*-json.log*")):
+            if path.suffix != ".gz":
+                self._read(path, positions)
+        self._store(positions)
+
+    def _read(self, path: Path, positions: dict[str, int]) -> None:
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                key = f"{path.parent.name}/{status.st_ino}"
+                begin = self._positions.get(key, 0)
+                file.seek(begin if begin <= status.st_size else 0)  # the inode of a file that Docker removed
+                self._append(_picked(_whole_lines(file, positions, key)))
+        except FileNotFoundError:  # renamed meanwhile: it is found under its next name, or was read before
+            return
+
+    def _append(self, lines: Iterator[tuple[str, bytes]]) -> None:
+        found = defaultdict[str, list[bytes]](list)
+        for name, line in lines:
+            found[name].append(line)
+        for name, many in found.items():
+            with (self._settings.kept / name).open("ab") as file:
+                file.writelines(many)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _store(self, positions: dict[str, int]) -> None:
+        self._positions = positions
+        fresh = self._state.with_suffix(".new")
+        fresh.write_text(json.dumps(positions))
+        fresh.replace(self._state)
+
+    def tidy(self, today: date) -> None:
+        """Compress the files of days that are over, remove those that are too old."""
+        oldest = (today - timedelta(days=self._settings.days)).isoformat()
+        for path in self._settings.kept.glob("*-*.jsonl*"):
+            day = path.name.partition(".")[0].partition("-")[2]
+            if day < oldest:
+                path.unlink()
+            elif path.suffix == ".jsonl" and day < today.isoformat():
+                with path.open("rb") as plain, gzip.open(f"{path}.gz", "ab") as packed:  # may have been begun before
+                    shutil.copyfileobj(plain, packed)
+                path.unlink()
+
+
+def _whole_lines(file: BinaryIO, positions: dict[str, int], key: str) -> Iterator[bytes]:
+    """The lines that are written to their ends; `positions` learns where they end."""
+    positions[key] = file.tell()
+    for line in file:
+        if not line.endswith(b"\n"):
+            return
+        positions[key] += len(line)
+        yield line
+
+
+def _picked(lines: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Those that count, as they were logged, with the file that each belongs to."""
+    for line in lines:
+        if any(hint in line for hint in HINTS) and (kept := _of(line)):
+            yield kept
+
+
+def _of(line: bytes) -> tuple[str, bytes] | None:
+    try:
+        entry = json.loads(line)
+        told = json.loads(entry["log"])
+        kind = SECURITY if told.get("module") == SECURITY else None
+        if str(told.get("logger", "")).startswith("http.log.access"):
+            kind = GATEWAY
+        return (f"{kind}-{entry['time'][:10]}.jsonl", entry["log"].encode()) if kind else None
+    except (ValueError, KeyError, TypeError, AttributeError):  # not a line of ours
+        return None
+
+
+def main() -> None:
+    """Follow the files for ever."""
+    trail, tidied = Trail(read(TrailSettings)), ""
+    log.configure("trail", "collector")
+    while True:
+        try:
+            trail.collect()
+            today = datetime.now(UTC).date()
+            if tidied != today.isoformat():
+                trail.tidy(today)
+                tidied = today.isoformat()
+        except OSError as error:  # the disk is full, or Docker's folder can't be read: it goes on from where it was
+            logger.error("the trail is not kept", error=type(error).__name__, errno=error.errno)
+        time.sleep(PAUSE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
