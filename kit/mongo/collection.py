@@ -63,10 +63,10 @@ class Collection(Generic[D]):
         """The current version with its history, or None."""
         return await self.find_one({"_id": document_id})
 
-    async def find_one(self, query: Fields) -> D | None:
+    async def find_one(self, query: Fields, *, sort: Sequence[tuple[str, int]] | None = None) -> D | None:
         """The first match with its history, or None."""
         with translated():
-            found = await self._collection.find_one(query)
+            found = await self._collection.find_one(query, sort=sort)
         return None if found is None else self._model.model_validate(found)
 
     async def find(self, query: Fields, *, sort: Sequence[tuple[str, int]], limit: int) -> list[D]:

@@ -82,16 +82,14 @@ class Codes:
         return await retry_on_conflict(partial(self._send, wanted), races=(Conflict, Duplicate))
 
     async def _send(self, wanted: Wanted) -> Challenge:
-        live = await self._store.open_challenge(wanted.certificate.practitioner_id, wanted.purpose, wanted.device)
-        if live is None:
-            return await self._mint(wanted)
-        if live.expires_at <= self._clock.now() or not wanted.fits(live):
-            await self._store.challenges.replace(live.expired(at=self._clock.now()))
-            return await self._mint(wanted)
-        return await self._send_again(live, wanted.by)
+        last = await self._store.last_challenge(wanted.certificate.practitioner_id, wanted.purpose, wanted.device)
+        if last is not None and last.open:
+            if last.expires_at > self._clock.now() and wanted.fits(last):
+                return await self._send_again(last, wanted.by)
+            await self._store.challenges.replace(last.expired(at=self._clock.now()))
+        return await self._mint(wanted, self._wrong_before(wanted.certificate, last))
 
-    async def _mint(self, wanted: Wanted) -> Challenge:
-        wrong = await self._wrong_before(wanted)
+    async def _mint(self, wanted: Wanted, wrong: WrongCodes) -> Challenge:
         now, identity, code = self._clock.now(), secret_id(), f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=wanted.phone, code=code).model_dump_json()
         challenge = Challenge.requested(
@@ -114,13 +112,11 @@ class Codes:
         await self._store.challenges.insert(challenge)
         return challenge
 
-    async def _wrong_before(self, wanted: Wanted) -> WrongCodes:
+    def _wrong_before(self, certificate: Certificate, last: Challenge | None) -> WrongCodes:
         """The number of consecutive wrong codes so far; a visit to a window resets it. Raises 429.
 
         A known device has a row of its own.
         """
-        certificate = wanted.certificate
-        last = await self._store.newest_challenge(certificate.practitioner_id, wanted.purpose, wanted.device)
         if last is None or last.used or last.wrong_at is None or last.created_at < certificate.updated_at:
             return WrongCodes()
         self._throttle.admit_row(last.wrong_in_a_row, last.wrong_at, self._clock.now())

@@ -40,9 +40,12 @@ class Devices:
 
     async def remember(self, token: str | None, certificate: Certificate) -> Remembered:
         """The person has logged in there. A token that is none of ours is replaced by one that nobody can know."""
-        if token is None or not await self._goes_on(token, certificate):
+        before = None
+        if token is not None and await self._goes_on(token, certificate):
+            before = await self._store.devices.get(self._id(token, certificate.practitioner_id))
+        else:
             token = secrets.token_urlsafe(TOKEN_BYTES)
-        await self._keep(token, certificate)
+        await self._keep(token, certificate, before)
         for old in (await self._store.devices_of(certificate.practitioner_id, self._clock.now()))[MOST_DEVICES:]:
             await self.forget(old.id)
         return Remembered(token, self._id(token, certificate.practitioner_id))
@@ -54,11 +57,11 @@ class Devices:
             return True
         return bool(devices) and await self._store.devices.get(self._id(token, certificate.practitioner_id)) is None
 
-    async def _keep(self, token: str, certificate: Certificate) -> None:
+    async def _keep(self, token: str, certificate: Certificate, before: Device | None) -> None:
         person, now = certificate.practitioner_id, self._clock.now()
         identity, bound_to, expires = self._id(token, person), _bound(certificate), now + self._lasts
         try:
-            if before := await self._store.devices.get(identity):
+            if before:
                 await self._store.devices.replace(before.used(bound_to, expires, at=now))
             else:
                 token_hash = self._hash(token)

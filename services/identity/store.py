@@ -53,13 +53,12 @@ class Store:
         waiting = Index([("waiting.id", 1)], partialFilterExpression={"waiting.id": {"$type": "string"}})
         by_phone = [Index([("phone_index", 1)]), one_place, Index([("updated_at", 1)]), waiting]
         self.certificates = Collection(database, CERTIFICATES, Certificate, by_phone)
-        one_open = Index(
-            [("practitioner_id", 1), ("purpose", 1), ("device", 1)],
-            unique=True, partialFilterExpression={"open": True},
-        )  # fmt: skip
+        same = [("practitioner_id", 1), ("purpose", 1), ("device", 1)]
+        one_open = Index(same, unique=True, partialFilterExpression={"open": True})
+        last = Index([*same, ("open", -1), ("created_at", -1)])
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
         outdated = ["practitioner_id_1", "practitioner_id_1_purpose_1"]
-        self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, forgotten], outdated=outdated)
+        self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, last, forgotten], outdated=outdated)
         by_subject = Index([("subject", 1)])
         run_out = Index([("expires_at", 1)], expireAfterSeconds=FORGET_SESSIONS_SECONDS)
         ended = Index([("updated_at", 1)], partialFilterExpression={"ended": True})
@@ -180,14 +179,7 @@ class Store:
         query = {"practitioner_id": practitioner_id, "expires_at": {"$gt": now}, "forgotten": False}
         return await self.devices.find(query, sort=[("expires_at", -1)], limit=2 * MOST_DEVICES)
 
-    async def newest_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
-        """The code that was made last for this, without its history."""
+    async def last_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
+        """The person's one live code for this, which may have run out meanwhile, or else the one that was made last."""
         query = {"practitioner_id": practitioner_id, "purpose": purpose, "device": device}
-        found = await self.challenges.find(query, sort=[("created_at", -1)], limit=1)
-        return found[0] if found else None
-
-    async def open_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
-        """The person's one live code for this, which may have run out meanwhile."""
-        purposes = [purpose, None] if purpose == "login" else [purpose]  # log-in codes of before name none
-        query = {"practitioner_id": practitioner_id, "open": True, "purpose": {"$in": purposes}, "device": device}
-        return await self.challenges.find_one(query)
+        return await self.challenges.find_one(query, sort=[("open", -1), ("created_at", -1)])
