@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from kit.mongo import NEWEST, Collection, Cursor, Database, Index
+from kit.mongo import NEWEST, Collection, Cursor, Database, Fields, Index
 from kit.privacy.access_audit import LOOKS, Look
 from kit.privacy.erasure import Holding
 from kit.security.tokens import ADMIN
@@ -41,6 +41,15 @@ HOLDINGS = (
 """What is held of people, in the order in which it is erased: nobody logs in or is found half erased."""
 
 
+LAST_CHALLENGE = [("open", -1), ("created_at", -1)]
+"""The live one of a person's codes is first, or else the newest."""
+
+
+def of_person(practitioner_id: str, purpose: Purpose, device: str | None) -> Fields:
+    """The codes that were sent to somebody for this."""
+    return {"practitioner_id": practitioner_id, "purpose": purpose, "device": device}
+
+
 class Store:
     """All collections of identity."""
 
@@ -55,7 +64,7 @@ class Store:
         self.certificates = Collection(database, CERTIFICATES, Certificate, by_phone)
         same = [("practitioner_id", 1), ("purpose", 1), ("device", 1)]
         one_open = Index(same, unique=True, partialFilterExpression={"open": True})
-        last = Index([*same, ("open", -1), ("created_at", -1)])
+        last = Index([*same, *LAST_CHALLENGE])
         forgotten = Index([("expires_at", 1)], expireAfterSeconds=FORGET_CHALLENGES_SECONDS)
         outdated = ["practitioner_id_1", "practitioner_id_1_purpose_1"]
         self.challenges = Collection(database, CHALLENGES, Challenge, [one_open, last, forgotten], outdated=outdated)
@@ -181,5 +190,4 @@ class Store:
 
     async def last_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
         """The person's one live code for this, which may have run out meanwhile, or else the one that was made last."""
-        query = {"practitioner_id": practitioner_id, "purpose": purpose, "device": device}
-        return await self.challenges.find_one(query, sort=[("open", -1), ("created_at", -1)])
+        return await self.challenges.find_one(of_person(practitioner_id, purpose, device), sort=LAST_CHALLENGE)
