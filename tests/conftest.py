@@ -8,6 +8,7 @@ import pytest_asyncio
 import structlog
 
 from kit.security.tokens import TokenIssuer
+from tests.support.listening import ListeningTransport
 from tests.support.people import Person
 from tests.support.processes import Processes
 from tests.support.scale import LONG
@@ -52,7 +53,9 @@ def issuer(stack: RunningStack) -> TokenIssuer:
 @pytest_asyncio.fixture(scope="session")
 async def gateway(stack: RunningStack) -> AsyncIterator[httpx2.AsyncClient]:
     limits = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=2)
-    async with httpx2.AsyncClient(base_url=stack.gateway, timeout=20, limits=limits) as client:
+    async with httpx2.AsyncClient(
+        base_url=stack.gateway, timeout=20, transport=ListeningTransport(limits=limits)
+    ) as client:
         yield client
 
 

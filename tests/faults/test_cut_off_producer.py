@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support.names import own_id, seeded
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
 from tests.support.things import Things
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.faults
 
@@ -20,6 +22,10 @@ def outgoing(things: Things, version: int) -> Outgoing:
     identity = own_id().encode()
     headers = [("ce_subject", identity), ("ce_sequence", b"%d" % version)]
     return Outgoing(things.topic, 0, identity, b"{}", headers)
+
+
+async def nothing_is_left_since(before: set[asyncio.Task[Any]]) -> bool:
+    return not any("ender" in repr(task.get_coro()) for task in asyncio.all_tasks() - before)
 
 
 async def test_a_producer_cut_off_in_the_middle_leaves_nothing_behind(
@@ -41,8 +47,7 @@ async def test_a_producer_cut_off_in_the_middle_leaves_nothing_behind(
                 await producer.discard()
         finally:
             os.kill(kafka, signal.SIGCONT)
-        left = [task for task in asyncio.all_tasks() - before if "ender" in repr(task.get_coro())]
-        assert left == [], f"round {round_}"
+        await eventually(lambda: nothing_is_left_since(before), 5, f"nothing is left of it in round {round_}")
     successor = TransactionalProducer(things.settings, things.group)
     await successor.start()
     try:
