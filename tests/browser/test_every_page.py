@@ -60,7 +60,6 @@ async def load(screen: Screen, path: str) -> Load:
 
     screen.page.on("response", note)
     await screen.open(path)
-    await screen.page.wait_for_load_state("networkidle")
     screen.page.remove_listener("response", note)
     found = Load(requests=len(arrived))
     for response in arrived:

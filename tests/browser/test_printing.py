@@ -14,7 +14,7 @@ from tests.records.test_kinds import CREDIT, PROJECT, REGISTRATION
 from tests.support.browsing import Browsing
 from tests.support.letters import LETTER_GROUP, lay_letter
 from tests.support.portal import Member, import_record, member_of
-from tests.support.screens import PICTURES, Screen, screen
+from tests.support.screens import Screen, screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
 from tests.support.visits import LoginPage, Window
@@ -72,8 +72,7 @@ async def on_paper(screen: Screen, path: str) -> None:
         problems.append("a table as cards")
     if coloured := await page.evaluate(COLOURED):
         problems.append(f"in colour: {coloured}")
-    name = path.partition("?")[0].strip("/").replace("/", "-") or "home"
-    await page.pdf(path=PICTURES / f"print-{name}.pdf", format="A4", prefer_css_page_size=True)
+    await screen.paper(path.partition("?")[0].strip("/").replace("/", "-") or "home")
     assert problems == [], path
 
 

@@ -16,7 +16,8 @@ CHROMIUM = "/usr/bin/chromium"
 SIZES = {"phone": (390, 844), "desk": (1366, 768)}
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 GRAVE = {"serious", "critical"}
-PICTURES = Path(os.environ.get("PICTURES", ".local/pictures"))
+PICTURES = os.environ.get("PICTURES")
+"""Where screenshots are kept, for whoever wants to look at them."""
 MOST_BYTES, MOST_REQUESTS = 60_000, 15
 
 
@@ -39,8 +40,9 @@ class Screen:
         return self.page.url.removeprefix(self.base)
 
     async def press(self, text: str) -> None:
-        """A button or a link by its words."""
+        """A button or a link by its words; the page that it leads to has been loaded then."""
         await self.page.locator(f"button:has-text('{text}'), a:has-text('{text}')").first.click()
+        await self.page.wait_for_load_state()
 
     async def fill(self, **fields: str) -> None:
         for name, value in fields.items():
@@ -68,8 +70,15 @@ class Screen:
         await self.page.context.add_cookies([cookie])
 
     async def picture(self, name: str) -> None:
-        """For looking at: in a folder that git ignores."""
-        await self.page.screenshot(path=PICTURES / f"{name}-{self.size}.png", full_page=True)
+        """A screenshot of the whole page, where they are kept."""
+        if PICTURES:
+            await self.page.screenshot(path=Path(PICTURES) / f"{name}-{self.size}.png", full_page=True)
+
+    async def paper(self, name: str) -> None:
+        """The page as it is printed, where pictures are kept."""
+        if PICTURES:
+            path = Path(PICTURES) / f"print-{name}.pdf"
+            await self.page.pdf(path=path, format="A4", prefer_css_page_size=True)
 
     async def grave_findings(self) -> list[str]:
         """What axe calls serious or critical; it never ends where JavaScript is off."""
