@@ -16,6 +16,7 @@ from services.identity.documents import (
     readings,
     rule_of,
 )
+from tests.support.scale import scaled
 
 TODAY = date(2026, 11, 24)
 SYNTHETIC: list[tuple[DocumentType, str]] = [
@@ -85,8 +86,11 @@ def test_no_text_is_too_strange_to_be_judged(document_type: DocumentType, number
 
 
 def test_no_region_refuses_a_card() -> None:
-    """Every code that could ever have been a county's, in force or abolished; those of permits are not counties."""
-    for region in range(100_000, 900_000):
+    """Every code that could ever have been a county's, in force or abolished; those of permits are not counties.
+
+    In the short run every seventh, so that each digit has been at each place.
+    """
+    for region in range(100_000, 900_000, scaled(1, 7)):
         if region not in (810_000, 820_000, 830_000):
             first = f"{region}19600615123"
             assert exists("resident_id", first + check_digit(first)), region
