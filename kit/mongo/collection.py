@@ -18,7 +18,7 @@ D = TypeVar("D", bound=Document)
 Write: TypeAlias = "InsertOne[Any] | ReplaceOne[Any]"
 
 MAX_DOCUMENT_BYTES = 256 * 1024
-DOCUMENT_FULL = "此记录的修改次数已达上限，请联系受理窗口"
+DOCUMENT_FULL = "此记录的修改次数已达上限，请联系工作人员"
 DUPLICATE_KEY, INDEX_OPTIONS_CONFLICT = 11000, 85
 
 
