@@ -12,7 +12,7 @@ from bench.stack import Stack
 from bench.table import Row
 from kit.core.ids import new_id
 from kit.formats.pdf import STANDARD, FontSettings
-from services.signature.printing import TEMPLATE, Printing
+from services.signature.form.printing import TEMPLATE, Printing
 
 ROUNDS, EACH, DEARER = 7, 40, 1.3
 FONTS, KEY = FontSettings(), bytes(range(32))

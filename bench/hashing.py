@@ -8,7 +8,7 @@ from time import process_time
 from bench.stack import Stack
 from bench.table import Row
 from kit.security.seal import keyed_hash, same
-from services.identity.passwords import HASHER, Passwords
+from services.identity.accounts.passwords import HASHER, Passwords
 
 ROUNDS, EACH = 10, 5
 DEARER, CHEAPER = 1.1, 0.01

@@ -11,11 +11,11 @@ from kit.redis import RedisServer
 from kit.security.ended_sessions import Ended
 from kit.security.seal import Sealer
 from kit.settings import KeyRing, RedisSettings
-from services.portal.answers import Tokens
-from services.portal.backend import Backend
-from services.portal.sessions import Sessions
-from services.portal.vault import Vault
-from services.portal.visits import COOKIE_NAME
+from services.portal.client.answers import Tokens
+from services.portal.client.backend import Backend
+from services.portal.session.sessions import Sessions
+from services.portal.session.vault import Vault
+from services.portal.session.visits import COOKIE_NAME
 from services.records.store import COLLECTION
 
 PEOPLE = 100

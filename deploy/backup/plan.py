@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kit.settings import BlobSettings, KafkaSettings, MongoSettings
 from services.attachments import store as attachments
 from services.identity import store as identity
-from services.identity.handover import COMMAND_EVENTS
+from services.identity.accounts.command_events import COMMAND_EVENTS
 from services.notify import store as notify
 from services.notify.domain import OUTCOME_UNKNOWN
 from services.records import store as records

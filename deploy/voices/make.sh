@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-VOICES=services/identity/voices
-CHARACTERS=$(sed -n 's/^LETTERS = "\([A-Z0-9]*\)".*/\1/p' services/identity/captcha_media.py)
+VOICES=services/identity/captcha/voices
+CHARACTERS=$(sed -n 's/^LETTERS = "\([A-Z0-9]*\)".*/\1/p' services/identity/captcha/media.py)
 
 # The form that the captcha library mixes: 8 kHz, one channel, 8 bits unsigned; without silence around it.
 speak() {

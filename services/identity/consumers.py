@@ -8,9 +8,9 @@ from contracts.notify import MessageChanged
 from kit.core.events import Event
 from kit.messaging.groups import Group, on, on_raw
 from kit.privacy.erasure import Erasure
-from services.identity.accesses import AccessLog
-from services.identity.codes import Codes
-from services.identity.domain import CODES
+from services.identity.login.codes import Codes
+from services.identity.login.domain import CODES
+from services.identity.practitioners.access_log import AccessLog
 
 LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
 

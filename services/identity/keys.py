@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
 from kit.security.seal import Sealer, keyed_hash
-from services.identity.documents import DocumentType, lasting, readings
-from services.identity.domain import Registration
-from services.identity.person_entities import Practitioner
+from services.identity.practitioners.domain import Practitioner
+from services.identity.practitioners.identity_documents import DocumentType, lasting, readings
+from services.identity.practitioners.registration import Registration
 
 CLAIMED_LENGTH = 16
 

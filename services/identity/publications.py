@@ -17,7 +17,7 @@ from kit.core.events import NewEvent
 from kit.messaging.publisher import Publication
 from kit.mongo import Fields
 from kit.privacy.access_audit import LOOKS
-from services.identity.domain import CODES, Purpose
+from services.identity.login.domain import CODES, Purpose
 from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside

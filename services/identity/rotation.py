@@ -16,7 +16,7 @@ from kit.mongo import Database, Fields, translated
 from kit.observability import log
 from kit.privacy.reseal import Sealed
 from kit.security.seal import Sealer
-from services.identity.folders import new_folder, portraits
+from services.identity.practitioners.portrait_folders import new_folder, portraits
 from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 
 LOOSE = "portraits/"

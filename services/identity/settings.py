@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 from kit.security.ended_sessions import TOKEN_SECONDS
 from kit.settings import BlobSettings, Key, KeyRing, SealSettings, ServiceSettings
-from services.identity.domain import Purpose
+from services.identity.login.domain import Purpose
 
 
 class SigningSettings(BaseModel):

@@ -7,11 +7,12 @@ from kit.mongo import NEWEST, Collection, Cursor, Database, Fields, Index
 from kit.privacy.access_audit import LOOKS, Look
 from kit.privacy.erasure import Holding
 from kit.security.tokens import ADMIN
-from services.identity.account_entities import Client, Staff
-from services.identity.domain import Purpose
-from services.identity.folders import portrait_files
-from services.identity.login_entities import Challenge, Device, Session
-from services.identity.person_entities import Certificate, ErasureRequest, ErasureState, Practitioner, certificate_id
+from services.identity.accounts.domain import Client, Staff
+from services.identity.certificates.domain import Certificate, certificate_id
+from services.identity.erasures.domain import ErasureRequest, ErasureState
+from services.identity.login.domain import Challenge, Device, Purpose, Session
+from services.identity.practitioners.domain import Practitioner
+from services.identity.practitioners.portrait_folders import portrait_files
 
 PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
 SESSIONS, ACCESSES, ERASURES, STAFF, CLIENTS = "sessions", "accesses", "erasures", "staff", "clients"

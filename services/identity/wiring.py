@@ -46,38 +46,48 @@ from kit.security.ended_sessions import EndedSessions
 from kit.security.seal import Sealer
 from kit.security.tokens import TokenIssuer, TokenVerifier
 from kit.settings import read
-from services.identity import certificate_routes, erasure_routes, rotation, staff_routes
-from services.identity.accesses import AccessLog
-from services.identity.account_entities import staff_id
-from services.identity.accounts import LEAST_SECRET, AccountService
+from services.identity import rotation
+from services.identity.accounts import api as accounts_api
+from services.identity.accounts.command_events import COMMAND, Handover
+from services.identity.accounts.domain import staff_id
+from services.identity.accounts.passwords import Passwords
+from services.identity.accounts.service import LEAST_SECRET, AccountService
+from services.identity.accounts.staff import ROLES, StaffAccounts
 from services.identity.api import Services, router
-from services.identity.captchas import Captchas
-from services.identity.certificates import Certificates
-from services.identity.codes import Codes
+from services.identity.captcha import api as captcha_api
+from services.identity.captcha.service import Captchas
+from services.identity.certificates import api as certificates_api
+from services.identity.certificates.phones import Phones
+from services.identity.certificates.rebindings import Rebindings
+from services.identity.certificates.service import Certificates
 from services.identity.consumers import GROUPS, Handlers
-from services.identity.devices import Devices
-from services.identity.eraser import Eraser
-from services.identity.erasures import Erasures
-from services.identity.folders import PORTRAIT_FOLDERS
-from services.identity.handover import COMMAND, Handover
-from services.identity.imports import KIND, PractitionerImport
+from services.identity.erasures import api as erasures_api
+from services.identity.erasures.eraser import Eraser
+from services.identity.erasures.service import Erasures
 from services.identity.keys import Keys
-from services.identity.login import LoginService
-from services.identity.lookups import Lookups
-from services.identity.passwords import Passwords
-from services.identity.phones import Phones
-from services.identity.portraits import Portraits
-from services.identity.proofs import Proofs
+from services.identity.login import api as login_api
+from services.identity.login.codes import Codes
+from services.identity.login.devices import Devices
+from services.identity.login.proofs import Proofs
+from services.identity.login.service import LoginService
+from services.identity.login.sessions import Sessions
+from services.identity.practitioners import api as practitioners_api
+from services.identity.practitioners.access_log import AccessLog
+from services.identity.practitioners.imports import KIND, PractitionerImport
+from services.identity.practitioners.lookups import Lookups
+from services.identity.practitioners.portrait_folders import PORTRAIT_FOLDERS
+from services.identity.practitioners.portraits import Portraits
+from services.identity.practitioners.service import IdentityService
 from services.identity.publications import PUBLICATIONS
-from services.identity.rebindings import Rebindings
-from services.identity.service import IdentityService
-from services.identity.sessions import Sessions
 from services.identity.settings import Settings
-from services.identity.staff import ROLES, StaffAccounts
 from services.identity.store import HOLDINGS, TOLD, Store
 from services.identity.throttle import Delays, Throttle
 
 NAME = "identity"
+ROUTERS = (
+    captcha_api.router, login_api.router, practitioners_api.router, accounts_api.router, erasures_api.router,
+    certificates_api.router,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,12 +162,11 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
 
         verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock, made.ended.get)
         app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
+        for each in ROUTERS:
+            app.include_router(each)
         columns = {KIND: PractitionerImport.columns}
         door = ImportDoor(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", door)
-        app.include_router(staff_routes.router)
-        app.include_router(erasure_routes.router)
-        app.include_router(certificate_routes.router)
         ping = partial(mongo.ping, made.database)
         indexes = {
             "indexes": made.store.prepare,

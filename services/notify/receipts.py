@@ -15,7 +15,7 @@ from kit.security.tokens import Unauthorized
 from services.notify import metrics
 from services.notify.domain import FINAL, Message, Report
 from services.notify.envelopes import Envelopes
-from services.notify.operators import Operators
+from services.notify.providers.operators import Operators
 from services.notify.settings import OperatorSettings, ReceiptSettings
 from services.notify.store import Messages
 

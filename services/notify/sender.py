@@ -22,7 +22,7 @@ from services.notify.domain import (
     pause_seconds,
 )
 from services.notify.envelopes import Envelopes
-from services.notify.operators import Operator, Operators
+from services.notify.providers.operators import Operator, Operators
 from services.notify.receipts import Receipts
 from services.notify.settings import SendingSettings
 from services.notify.store import Messages

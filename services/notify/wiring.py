@@ -24,13 +24,13 @@ from kit.security.ended_sessions import EndedSessions
 from kit.security.seal import Sealer
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.notify.api import Services, router
-from services.notify.breaker import Breaker
 from services.notify.consumers import GROUPS, Handlers
 from services.notify.domain import State
 from services.notify.envelopes import Envelopes
-from services.notify.operators import Operator, Operators
 from services.notify.providers import Provider
 from services.notify.providers.aliyun import Aliyun
+from services.notify.providers.breaker import Breaker
+from services.notify.providers.operators import Operator, Operators
 from services.notify.providers.tencent import Tencent
 from services.notify.publications import PUBLICATIONS
 from services.notify.receipts import Receipts, ReceiptsDoor

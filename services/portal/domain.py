@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.portal.answers import Kind, Record, Signature, Value
+from services.portal.client.answers import Kind, Record, Signature, Value
 
 SOON = timedelta(days=90)
 DAY = re.compile(
@@ -222,3 +222,7 @@ def ends(record: Record) -> date | None:
     """The last day on which a record is valid, where it has one."""
     value = record.data.get(RUNS_OUT.get(record.kind, ""))
     return date.fromisoformat(value) if isinstance(value, str) else None
+
+
+PHOTO_BYTES = 100 * 1024
+"""As identity takes it; it is told on the page."""

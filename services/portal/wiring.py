@@ -15,40 +15,27 @@ from kit.security import security_events
 from kit.security.ended_sessions import EndedSessions
 from kit.security.seal import Sealer
 from services.portal import words
-from services.portal.backend import Backend
-from services.portal.catalogue import Catalogue
-from services.portal.failures import render_error
-from services.portal.letters import Letters
-from services.portal.pages import (
-    account,
-    attended,
-    certificate,
-    file,
-    login,
-    messages,
-    operators,
-    proof,
-    rebindings,
-    records,
-    registering,
-    scans,
-    signature,
-    site,
-    staff,
-    window,
-)
-from services.portal.sessions import Sessions
+from services.portal.client.backend import Backend
+from services.portal.client.catalogue import Catalogue
+from services.portal.operations.dead_letters import Letters
+from services.portal.operations.processes import Watch
+from services.portal.pages import site
+from services.portal.pages.dossier import account, home, records, scans, signature
+from services.portal.pages.errors import render_error
+from services.portal.pages.operations import dashboard, messages
+from services.portal.pages.session import login, proof, staff
+from services.portal.pages.window import certificate, person, rebindings, registration, search
+from services.portal.session.sessions import Sessions
+from services.portal.session.vault import Vault
+from services.portal.session.visits import Portal
 from services.portal.settings import Settings
-from services.portal.vault import Vault
-from services.portal.visits import Portal
-from services.portal.watch import Watch
 
 NAME = "portal"
 HERE = Path(__file__).parent
 ROUTERS = (
-    login.router, records.router, scans.router, signature.router, account.router, proof.router, file.router,
-    site.router, staff.router, window.router, registering.router, attended.router, certificate.router,
-    rebindings.router, messages.router, operators.router,
+    login.router, records.router, scans.router, signature.router, account.router, proof.router, home.router,
+    site.router, staff.router, search.router, registration.router, person.router, certificate.router,
+    rebindings.router, messages.router, dashboard.router,
 )  # fmt: skip
 
 

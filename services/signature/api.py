@@ -13,7 +13,7 @@ from kit.http.quotas import count, counted
 from kit.http.routes import Id, In, Out, PersonId, StrictRoute
 from kit.http.uploads import read_upload
 from services.signature.domain import Remark, Rules, Signature, State
-from services.signature.forms import FormService
+from services.signature.form.service import FormService
 from services.signature.service import SignatureService
 
 FORM: dict[str, object] = {  # read by hand, while it streams

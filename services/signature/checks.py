@@ -10,8 +10,8 @@ from kit.formats.sheets import Cut, Sheet, Sheets
 from kit.mongo import Conflict
 from kit.observability import log, metrics
 from services.signature.domain import Rules, Signature, Verdict, form_fault, judge, refused
+from services.signature.form.layout import LAYOUT, form_of
 from services.signature.people import KnownPeople
-from services.signature.sheet import LAYOUT, form_of
 from services.signature.store import Forms, Signatures
 
 BY = "service:signature"

@@ -9,7 +9,7 @@ from kit.mongo import Conflict, Duplicate
 from kit.privacy.access_audit import Looks
 from kit.security.tokens import Caller
 from services.signature.domain import JPEG, Signature
-from services.signature.forms import SCOPE
+from services.signature.form.service import SCOPE
 from services.signature.store import Signatures
 
 

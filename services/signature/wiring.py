@@ -36,9 +36,9 @@ from services.signature.api import Door, router
 from services.signature.checks import Checks
 from services.signature.consumers import GROUPS, Handlers
 from services.signature.domain import FOLDERS
-from services.signature.forms import FormService, Outdating
+from services.signature.form.printing import Printing
+from services.signature.form.service import FormService, Outdating
 from services.signature.people import KnownPeople
-from services.signature.printing import Printing
 from services.signature.publications import PUBLICATIONS
 from services.signature.service import SignatureService
 from services.signature.settings import Settings

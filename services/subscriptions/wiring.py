@@ -22,18 +22,20 @@ from kit.runtime.process import Api, Service, Worker
 from kit.security.ended_sessions import EndedSessions
 from kit.security.seal import Sealer
 from kit.security.tokens import TokenVerifier, jwks_over_http
-from services.subscriptions.api import CHANGES, Services, router
-from services.subscriptions.calls import calls
+from services.subscriptions.api import Services
 from services.subscriptions.consumers import GROUPS
-from services.subscriptions.deliverer import Deliverer, Files
-from services.subscriptions.dispatcher import Dispatcher
-from services.subscriptions.domain import Retries, Webhook
-from services.subscriptions.feed import Feed
+from services.subscriptions.feed import api as feed_api
+from services.subscriptions.feed.service import Feed
+from services.subscriptions.feed.tail import Tail
 from services.subscriptions.readers import Readers
-from services.subscriptions.service import Stores, WebhookService
 from services.subscriptions.settings import LONGEST_WAIT, Settings
-from services.subscriptions.store import Clients, Deliveries, Progresses, Replays, Webhooks
-from services.subscriptions.tail import Tail
+from services.subscriptions.webhooks import api as webhooks_api
+from services.subscriptions.webhooks.calls import calls
+from services.subscriptions.webhooks.deliverer import Deliverer, Files
+from services.subscriptions.webhooks.dispatcher import Dispatcher
+from services.subscriptions.webhooks.domain import Retries, Webhook
+from services.subscriptions.webhooks.service import Stores, WebhookService
+from services.subscriptions.webhooks.store import Clients, Deliveries, Progresses, Replays, Webhooks
 
 NAME = "subscriptions"
 TOPIC = RecordChanged.TOPIC
@@ -67,8 +69,11 @@ async def api(settings: Settings, clock: Clock | None = None) -> AsyncIterator[A
         stores, ended = _stores(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         feed = Feed(tail, readers, settings.kafka.partitions, settings.feed.polls)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        app = create_app(NAME, "订阅", settings, verifier, router, Services(feed, _service(settings, stores, clock)))
-        app.state.allowances[CHANGES] = Allowance(
+        app = create_app(
+            NAME, "订阅", settings, verifier, feed_api.router, Services(feed, _service(settings, stores, clock))
+        )
+        app.include_router(webhooks_api.router)
+        app.state.allowances[feed_api.CHANGES] = Allowance(
             settings.http.max_body_bytes, settings.http.timeout_seconds + LONGEST_WAIT
         )
         checks: dict[str, Check] = {

@@ -11,7 +11,7 @@ import pytest
 from deploy.local.people import random_phone
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller, TokenIssuer
-from services.identity.account_entities import staff_id
+from services.identity.accounts.domain import staff_id
 from services.identity.wiring import Parts
 from services.notify.templates import CATALOGUE
 from tests.attacks.conftest import Door

@@ -11,7 +11,7 @@ import pytest_asyncio
 from kit.core.clock import ManualClock
 from kit.privacy.erasure import NOT_CONFIRMED
 from kit.security.tokens import Caller, TokenIssuer
-from services.identity.person_entities import ErasureRequest, erasure_id
+from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.settings import Settings
 from services.identity.wiring import Parts, parts
 from tests.support.doors import identity

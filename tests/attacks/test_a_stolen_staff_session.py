@@ -11,7 +11,7 @@ import pytest
 
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller
-from services.identity.account_entities import staff_id
+from services.identity.accounts.domain import staff_id
 from services.identity.wiring import Parts
 from tests.identity.test_out_means_out import refused_everywhere
 from tests.support.doors import identity

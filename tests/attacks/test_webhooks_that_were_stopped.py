@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from kit.security.ended_sessions import TOKEN_SECONDS
 from kit.security.tokens import Caller, TokenIssuer
-from services.identity.accounts import AccountService
+from services.identity.accounts.service import AccountService
 from services.identity.wiring import Parts
 from tests.support.following import SCOPE, WEBHOOKS, Client
 from tests.support.names import own_id, own_name

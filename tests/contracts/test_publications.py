@@ -15,9 +15,11 @@ from kit.privacy.access_audit import LOOKS, Look
 from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
-from services.identity.account_entities import Client
-from services.identity.login_entities import Challenge
-from services.identity.person_entities import Certificate, ErasureRequest, Practitioner
+from services.identity.accounts.domain import Client
+from services.identity.certificates.domain import Certificate
+from services.identity.erasures.domain import ErasureRequest
+from services.identity.login.domain import Challenge
+from services.identity.practitioners.domain import Practitioner
 from services.identity.publications import PUBLICATIONS as IDENTITY
 from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 from services.notify.domain import Message

@@ -9,7 +9,7 @@ import pytest_asyncio
 from deploy.local.card_reader.app import create_app
 from deploy.local.card_reader.cards import CARDS
 from kit.core.clock import SystemClock, shanghai_date
-from services.identity.domain import Registration
+from services.identity.practitioners.registration import Registration
 
 PAGES = "https://portal.example"
 OF_THE_PORTAL = {"Origin": PAGES}

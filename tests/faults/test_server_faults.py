@@ -9,7 +9,7 @@ import httpx2
 from kit import kafka, mongo
 from kit.core.errors import Unavailable
 from kit.kafka import KafkaError
-from services.portal.scrape import glance
+from services.portal.operations.scrape import glance
 from tests.faults.conftest import Run
 from tests.support.people import EDUCATION, Person
 from tests.support.processes import leads

@@ -10,7 +10,7 @@ import httpx2
 from PIL import Image
 from redis.asyncio import Redis
 
-from services.identity.captcha_media import LETTERS, VOICES, draw, new_answer, speak
+from services.identity.captcha.media import LETTERS, VOICES, draw, new_answer, speak
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.stack import RunningStack

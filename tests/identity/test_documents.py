@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.identity.documents import (
+from services.identity.practitioners.identity_documents import (
     DOCUMENT_TYPES,
     DocumentType,
     check_digit,

@@ -106,7 +106,7 @@ async def test_two_numbers_for_life_are_two_people(window: Window, made: Any) ->
 
 def born_then(papers: Papers, birth: str) -> Papers:
     """Somebody of the same name, born the same day, with the next sequence number."""
-    from services.identity.documents import check_digit
+    from services.identity.practitioners.identity_documents import check_digit
 
     number = str(papers["document_number"])
     first = f"{number[:6]}{birth}{(int(number[14:17]) + 2) % 1000:03d}"

@@ -3,7 +3,7 @@
 import pytest
 
 from kit.core.errors import InvalidFields
-from services.identity.passwords import check_choice
+from services.identity.accounts.passwords import check_choice
 from tests.support.staffing import PASSWORD
 
 

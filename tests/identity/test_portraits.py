@@ -20,7 +20,7 @@ from kit.files import blobs
 from kit.files.blobs import Bucket
 from kit.files.sweeper import Sweeper, SweeperPolicy
 from kit.security.tokens import TokenIssuer
-from services.identity.folders import PORTRAIT_FOLDERS, new_folder, portraits
+from services.identity.practitioners.portrait_folders import PORTRAIT_FOLDERS, new_folder, portraits
 from services.identity.store import Store
 from tests.support.erasing import have_erased
 from tests.support.portraits import make_loose

@@ -11,18 +11,11 @@ from pydantic import ValidationError
 
 from contracts.sessions import EndReason
 from kit.core.documents import Document
-from services.identity.account_entities import END_REASONS, Client, MadePassword, Staff
-from services.identity.domain import Delivery, Doubtful, Waiting
-from services.identity.login_entities import Challenge, Device, Session, WrongCodes
-from services.identity.person_entities import (
-    BoundPhone,
-    Certificate,
-    ErasureRequest,
-    Particulars,
-    Place,
-    Portrait,
-    Practitioner,
-)
+from services.identity.accounts.domain import END_REASONS, Client, MadePassword, Staff
+from services.identity.certificates.domain import BoundPhone, Certificate, Doubtful, Place, Waiting
+from services.identity.erasures.domain import ErasureRequest
+from services.identity.login.domain import Challenge, Delivery, Device, Session, WrongCodes
+from services.identity.practitioners.domain import Particulars, Portrait, Practitioner
 from tests.support.transitions import sound
 
 D = TypeVar("D", bound=Document)

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from deploy.local.people import random_phone, resident_id
-from services.identity.documents import check_digit
+from services.identity.practitioners.identity_documents import check_digit
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem
 from tests.support.visits import WINDOW, Citizen, LoginPage, Staff, Window, at_once, just_now

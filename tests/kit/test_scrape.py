@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import Counter
 
 from kit.runtime import health
-from services.portal.scrape import glance, processes_at
+from services.portal.operations.scrape import glance, processes_at
 from tests.support.names import own_name
 
 NAME = own_name("scraped").replace("-", "_")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pytest
 
 from deploy.local.sms_operator.templates import ALIYUN, ALIYUN_IDS, TENCENT, TENCENT_IDS
-from services.notify.breaker import Breaker
 from services.notify.domain import NotSent, Outcome, Reason, Refused, Unknown, elsewhere, ill, outcome_of, pause_seconds
 from services.notify.providers import aliyun, tencent
+from services.notify.providers.breaker import Breaker
 from services.notify.requests import MOVED, NOTICES
 from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE, ONE_SMS
 

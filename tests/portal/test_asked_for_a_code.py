@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from services.portal.sessions import mark
+from services.portal.session.sessions import mark
 from tests.signature.conftest import rasterised
 from tests.support.browsing import COOKIE, Browsing, hidden_of
 from tests.support.portal import Member, NewMember, let_proof_grow_old

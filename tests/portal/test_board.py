@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kit.kafka.dead_letters import Letter
-from services.portal.duty import board
-from services.portal.letters import outline, piles
-from services.portal.scrape import Glance
-from services.portal.watch import Period, Sample
+from services.portal.operations.dashboard import board
+from services.portal.operations.dead_letters import outline, piles
+from services.portal.operations.processes import Period, Sample
+from services.portal.operations.scrape import Glance
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 Figures = Mapping[Any, float]

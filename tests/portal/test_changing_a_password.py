@@ -1,6 +1,6 @@
 """A member of staff changes the password at the pages, and one that an admin made leads there first."""
 
-from services.identity.account_entities import staff_id
+from services.identity.accounts.domain import staff_id
 from services.identity.wiring import Parts
 from tests.support.browsing import COOKIE, Browsing
 from tests.support.staffing import PASSWORD, Hire, log_in

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.portal.answers import Kind, Record, RecordAttachment, Remark, Signature
+from services.portal.client.answers import Kind, Record, RecordAttachment, Remark, Signature
 from services.portal.domain import COLUMNS, ITEMS, columns_of, day, item_of, month_range, shown, to_dos
-from services.portal.files import tables_of
+from services.portal.dossier.contents import tables_of
 from services.portal.words import device
 from services.records.api import KIND_PAGE
 

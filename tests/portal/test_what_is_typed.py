@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from kit.core.text import REQUIRED
-from services.portal.answers import Kind
+from services.portal.client.answers import Kind
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.names import own_id
 from tests.support.papers import passport

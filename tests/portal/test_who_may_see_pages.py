@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 from starlette.routing import Route
 
-from services.identity.staff import ROLES
+from services.identity.accounts.staff import ROLES
 from services.portal.wiring import ROUTERS
 from tests.support.browsing import Browsing
 from tests.support.events import SecurityLog

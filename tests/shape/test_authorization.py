@@ -3,8 +3,8 @@
 import httpx2
 
 from kit.security.tokens import TokenIssuer
-from services.identity.account_entities import staff_id
-from services.identity.staff import ROLES
+from services.identity.accounts.domain import staff_id
+from services.identity.accounts.staff import ROLES
 from tests.shape.hostile import Endpoint, endpoints
 from tests.shape.matrix_of_calls import Attempt, attempts, page
 from tests.shape.strangers import Things, filled, knock, protected

@@ -10,8 +10,8 @@ import zxingcpp
 
 from kit.core.clock import ManualClock
 from kit.formats.pdf import FontSettings
-from services.signature.printing import INSTRUCTIONS, Printing
-from services.signature.sheet import LAYOUT, PATTERNS, QR, VERSION, code_text, form_of
+from services.signature.form.layout import LAYOUT, PATTERNS, QR, VERSION, code_text, form_of
+from services.signature.form.printing import INSTRUCTIONS, Printing
 from tests.signature.conftest import OWN, NewSigner, Signer, rasterised, text_of
 from tests.support import doors
 from tests.support.problems import problem

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from services.subscriptions.domain import read_cursor, write_cursor
+from services.subscriptions.feed.domain import read_cursor, write_cursor
 from services.subscriptions.settings import FeedSettings
 from tests.support.following import CHANGES, Client
 from tests.support.people import Person

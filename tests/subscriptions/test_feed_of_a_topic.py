@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaProducer
 from kit.core.events import Headers, partition_of
 from kit.security.tokens import Caller
 from services.subscriptions.changes import FORGOTTEN
-from services.subscriptions.feed import CursorExpired, Feed, Wanted
+from services.subscriptions.feed.service import CursorExpired, Feed, Wanted
+from services.subscriptions.feed.tail import Tail
 from services.subscriptions.readers import Readers
-from services.subscriptions.tail import Tail
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
 from tests.support.topics import own_topics

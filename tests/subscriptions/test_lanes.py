@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.subscriptions.domain import (
-    HIGHEST_OFFSET,
-    MOST_LANES,
-    BadCursor,
-    ForeignCursor,
-    Lane,
-    Progress,
-    Retries,
-    read_cursor,
-    wanted,
-    write_cursor,
-)
+from services.subscriptions.feed.domain import HIGHEST_OFFSET, BadCursor, ForeignCursor, read_cursor, write_cursor
+from services.subscriptions.webhooks.domain import MOST_LANES, Lane, Progress, Retries, wanted
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)

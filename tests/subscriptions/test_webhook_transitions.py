@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.subscriptions.domain import Answer, Delivery, Lane, Progress, Reason, Replay, Retries, Webhook, Wish
+from services.subscriptions.webhooks.domain import (
+    Answer,
+    Delivery,
+    Lane,
+    Progress,
+    Reason,
+    Replay,
+    Retries,
+    Webhook,
+    Wish,
+)
 from tests.support.transitions import sound
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)

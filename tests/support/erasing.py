@@ -10,7 +10,7 @@ from contracts.identity import PractitionerErased
 from kit.core.events import NewEvent, encode
 from kit.kafka import Producer
 from kit.security.tokens import Caller, TokenIssuer
-from services.identity.person_entities import erasure_id
+from services.identity.erasures.domain import erasure_id
 from tests.support.names import own_id
 from tests.support.stack import RunningStack
 from tests.support.visits import WINDOW, bearer

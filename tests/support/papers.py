@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from deploy.local.people import portrait, resident_id
-from services.identity.documents import DocumentType, check_digit, mrz_check_digit
+from services.identity.practitioners.identity_documents import DocumentType, check_digit, mrz_check_digit
 
 Papers = dict[str, Any]
 

@@ -14,8 +14,8 @@ from kit.redis import RedisServer
 from kit.security.seal import Sealer
 from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
-from services.portal.sessions import Session, mark
-from services.portal.vault import Vault
+from services.portal.session.sessions import Session, mark
+from services.portal.session.vault import Vault
 from services.records.domain import Record
 from services.records.store import Records
 from tests.support.browsing import COOKIE, Browsing

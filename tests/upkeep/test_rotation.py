@@ -28,7 +28,7 @@ from kit.security.seal import CannotOpen, Sealer
 from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import KeyRing
 from services.identity import rotation
-from services.identity.folders import portraits
+from services.identity.practitioners.portrait_folders import portraits
 from tests.support import doors
 from tests.support.names import own_id, own_name
 from tests.support.portraits import make_loose

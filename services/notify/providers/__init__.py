@@ -1,4 +1,4 @@
-"""The operators that carry messages: one file each, all of one shape."""
+"""The operators that carry messages: one file each, all of one shape. `operators.py` has their order."""
 
 from datetime import datetime
 from typing import Protocol

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from services.portal.visits import LARGE_COOKIE, VisitDep, own_path, visit_of
+from services.portal.session.visits import LARGE_COOKIE, VisitDep, own_path, visit_of
 
 FileName = Annotated[str, Path(pattern=r"^[a-z]+\.[a-z]{2,5}$")]
 YEAR_SECONDS = 365 * 24 * 3600

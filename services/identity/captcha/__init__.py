@@ -1,0 +1,1 @@
+"""Captchas: drawn, spoken, used up by one attempt."""

@@ -1,0 +1,39 @@
+"""Routes of captchas."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from kit.http.callers import client_address
+from kit.http.routes import Id, Out, StrictRoute
+from services.identity.api import ServicesDep
+
+router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
+
+
+class CaptchaOut(Out):
+    """A captcha to be solved; `image` is a PNG data URI."""
+
+    captcha_id: str
+    image: str
+    audio_url: str
+    expires_at: datetime
+
+
+@router.post("/captchas", status_code=201)
+async def make_captcha(
+    services: ServicesDep, request: Request, scale: Annotated[int, Query(ge=1, le=2)] = 1
+) -> CaptchaOut:
+    """A captcha; `scale=2` magnifies it."""
+    await services.throttle.admit(client_address(request))
+    captcha = await services.captchas.make(scale)
+    audio_url = f"{router.prefix}/captchas/{captcha.id}/audio"
+    return CaptchaOut(captcha_id=captcha.id, image=captcha.image, audio_url=audio_url, expires_at=captcha.expires_at)
+
+
+@router.get("/captchas/{captcha_id}/audio", response_class=Response)
+async def hear_captcha(services: ServicesDep, request: Request, captcha_id: Id) -> Response:
+    """The same captcha spoken in Mandarin, as WAV."""
+    await services.throttle.admit(client_address(request))
+    return Response(await services.captchas.hear(captcha_id), media_type="audio/wav")

@@ -1,0 +1,1 @@
+"""Digital certificates: issued, bound to a phone, revoked."""

@@ -1,0 +1,93 @@
+"""What goes in and comes out at identity's door about certificates and the phones that they are bound to."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kit.core.text import Text
+from kit.http.routes import In, Out
+from services.identity.certificates.domain import Certificate, Doubtful, Waiting
+from services.identity.certificates.rebindings import Request
+from services.identity.domain import Phone
+
+
+class PhoneIn(In):
+    """The phone to bind; `shared_reason` is needed, and kept, when it is somebody else's too."""
+
+    phone: Phone
+    shared_reason: Annotated[str, Text(200)] | None = None
+
+
+class ReboundIn(PhoneIn):
+    """Another phone, with the code that was sent to it; both are needed, the other checks come first."""
+
+    challenge_id: str | None = Field(default=None, max_length=64)
+    code: str | None = Field(default=None, pattern=r"^[0-9]{6}$")
+
+
+NEXT = "更换手机号码须由另一名工作人员确认。确认前，原手机号码继续有效"
+
+
+class WaitingOut(Out):
+    """Another phone, which is bound when a second clerk confirms it."""
+
+    rebinding_id: str
+    phone_hint: str
+    requested_at: datetime
+    expires_at: datetime
+    message: str = NEXT
+
+    @classmethod
+    def of(cls, waiting: Waiting) -> "WaitingOut":
+        """From the certificate's."""
+        times = {"requested_at": waiting.at, "expires_at": waiting.until}
+        return cls.model_validate({"rebinding_id": waiting.id, "phone_hint": waiting.phone_hint, **times})
+
+
+class CertificateOut(Out):
+    """A digital certificate."""
+
+    certificate_no: str
+    phone_hint: str
+    state: Literal["active", "revoked"]
+    created_at: datetime
+    updated_at: datetime
+    waiting: WaitingOut | None = Field(default=None, description="another phone that a second clerk has to confirm")
+
+    @classmethod
+    def of(cls, certificate: Certificate, now: datetime) -> "CertificateOut":
+        """From the document; what was not confirmed in time waits no more."""
+        waiting = certificate.waiting if certificate.waiting and now < certificate.waiting.until else None
+        fields = certificate.model_dump(exclude={"waiting"})
+        return cls.model_validate({**fields, "waiting": waiting and WaitingOut.of(waiting)})
+
+
+class RebindingOut(Out):
+    """Another phone that waits, for those who may confirm it. `cause`: why it waits; `own`: the caller asked for it."""
+
+    rebinding_id: str
+    practitioner_id: str
+    certificate_no: str
+    former_phone_hint: str
+    phone_hint: str
+    requested_by: str
+    own: bool
+    requested_at: datetime
+    expires_at: datetime
+    reason: str
+    cause: Doubtful
+    card_read_at: datetime | None
+    looked_up_at: datetime | None
+
+    @classmethod
+    def of(cls, request: Request) -> "RebindingOut":
+        """From the certificate and what is known of who asked."""
+        certificate, waiting = request.certificate, request.waiting
+        told = waiting.model_dump(include={"phone_hint", "reason", "cause", "card_read_at", "looked_up_at"})
+        return cls.model_validate({
+            **told, "rebinding_id": waiting.id, "practitioner_id": certificate.practitioner_id,
+            "certificate_no": certificate.certificate_no, "former_phone_hint": certificate.phone_hint,
+            "requested_by": request.requested_by, "own": request.own,
+            "requested_at": waiting.at, "expires_at": waiting.until,
+        })  # fmt: skip

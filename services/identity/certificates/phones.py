@@ -1,0 +1,53 @@
+"""Which phone a certificate may be bound to: one's own, or for a reason one that few others use too."""
+
+from dataclasses import dataclass, replace
+
+from kit.core.errors import AppError
+from kit.privacy.access_audit import Looks
+from kit.security.tokens import Caller
+from services.identity.certificates.domain import BoundPhone, Place, certificate_id
+from services.identity.domain import hint
+from services.identity.keys import Keys
+from services.identity.store import PEOPLE_OF_A_PHONE, Store
+
+ISSUE_SCOPE = "certificates:issue"
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A phone to be bound; `shared_reason`: why it may be, when it is somebody else's too."""
+
+    number: str
+    shared_reason: str | None = None
+
+
+class Phones:
+    """Finds the place of a person among those who use a phone."""
+
+    def __init__(self, store: Store, keys: Keys, looks: Looks) -> None:
+        self._store, self._keys, self._looks = store, keys, looks
+
+    async def bound(self, person_id: str, phone: Phone) -> BoundPhone:
+        """The phone as the person's certificate keeps it. Raises 409 `phone_in_use`, `phone_full`."""
+        index, contact = self._keys.phone_index(phone.number), self._keys.contact(phone.number, person_id)
+        return BoundPhone(index, hint(phone.number), contact, await self.place(person_id, index, phone.shared_reason))
+
+    async def place(self, person_id: str, index: str, shared_reason: str | None) -> Place:
+        """The place of the person among those who have the phone.
+
+        Raises 409 when it is another person's and nobody says why it may be. It is the first that is free, unique
+        for a phone: of many who bind it at once, none is one too many.
+        """
+        others = [each for each in await self._store.bound_to(index) if each.practitioner_id != person_id]
+        if others and shared_reason is None:
+            raise AppError(409, "phone_in_use", "该手机号码已绑定其他人员。确需共用的，请说明原因")
+        if len(others) >= PEOPLE_OF_A_PHONE:
+            raise AppError(409, "phone_full", f"该手机号码已由{PEOPLE_OF_A_PHONE}人共用，请使用其他手机号码")
+        place = min(set(range(PEOPLE_OF_A_PHONE)) - {each.place for each in others})
+        return Place(place, shared_reason if others else None)
+
+    async def note_sharing(self, caller: Caller, person_id: str, place: Place) -> None:
+        """The person sees in their access log who bound a shared phone, and why."""
+        if place.shared_reason:
+            why = replace(caller, reason=place.shared_reason)
+            await self._looks.note(why, ISSUE_SCOPE, person_id, "phone_shared", certificate_id(person_id))

@@ -1,0 +1,1 @@
+"""Erasures: requested, approved, carried out."""

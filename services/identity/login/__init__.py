@@ -1,0 +1,1 @@
+"""Log-in by SMS code: codes, sessions, known devices, fresh proofs."""

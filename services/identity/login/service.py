@@ -1,0 +1,141 @@
+"""Log in by SMS code: from captcha to session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit.core.errors import AppError
+from kit.observability.metrics import begin
+from kit.security import security_events
+from kit.security.seal import same
+from services.identity import metrics
+from services.identity.captcha.service import Captchas
+from services.identity.certificates.domain import Certificate
+from services.identity.keys import Keys
+from services.identity.login.codes import CodeExpired, Codes, CodeWrong, Wanted
+from services.identity.login.devices import Devices, known
+from services.identity.login.domain import Challenge, Device
+from services.identity.login.sessions import Sessions, Tokens
+from services.identity.store import Store
+from services.identity.throttle import Throttle
+
+NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"
+OUTCOMES = ("asked", "right", "wrong", "expired", "limited")
+
+
+@dataclass(frozen=True)
+class CodeAsked:
+    """Who asks for a code, with what a captcha showed; `device_token` where they logged in before."""
+
+    number: str
+    phone: str
+    captcha_id: str
+    answer: str
+    device_token: str | None = None
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """A session, whose it is, and what makes this device known the next time."""
+
+    tokens: Tokens
+    practitioner_id: str
+    device_token: str
+
+
+class LoginService:
+    """From captcha to session."""
+
+    def __init__(
+        self, store: Store, keys: Keys, captchas: Captchas, codes: Codes, sessions: Sessions, devices: Devices,
+        throttle: Throttle,
+    ) -> None:  # fmt: skip
+        self._store, self._keys, self._captchas, self._codes = store, keys, captchas, codes
+        self._sessions, self._devices, self._throttle = sessions, devices, throttle
+        begin(metrics.logins, OUTCOMES)
+        security_events.begin("not_enrolled", "captcha_wrong", event="login_code")
+        security_events.begin("code_wrong", "code_expired", event="login")
+
+    async def request_code(self, wanted: CodeAsked, address: str) -> Challenge:
+        """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429.
+
+        A known device has codes, tries and limits of its own.
+        """
+        claimed = self._keys.claimed(wanted.number)
+        security_events.attempt("login_code", claimed)
+        await self._throttle.admit(address)
+        await self._captchas.spend(wanted.captcha_id, wanted.answer)
+        devices = await self._devices.seen(wanted.device_token)
+        certificate = await self._enrolled(wanted, devices, address)
+        device = known(devices, certificate)
+        by = f"practitioner:{certificate.practitioner_id}"
+        security_events.attempt("login_code", by)
+        await self._admit_code(certificate, device)
+        metrics.logins.labels("asked").inc()
+        code = Wanted("login", certificate, wanted.phone, certificate.phone_index, by, device=device)
+        challenge = await self._codes.send(code)
+        security_events.record("login_code", subject=by, claimed=claimed, device=device or "")
+        return challenge
+
+    async def _enrolled(self, wanted: CodeAsked, devices: Sequence[Device], address: str) -> Certificate:
+        """The certificate of number and phone. Raises `not_enrolled`, 429: counted by network, or by known device."""
+        index, phone_index = self._keys.number_index(wanted.number), self._keys.phone_index(wanted.phone)
+        active = await self._active(wanted.number)
+        place = next((device for each in active if (device := known(devices, each))), address)
+        await self._throttle.admit_number(index, place)
+        for certificate in active:
+            if same(certificate.phone_index, phone_index):
+                return certificate
+        await self._throttle.not_enrolled(index, place)
+        raise AppError(403, "not_enrolled", NOT_ENROLLED)
+
+    async def _active(self, number: str) -> list[Certificate]:
+        """The active certificates of everybody with this number."""
+        people = await self._store.people_with_number(self._keys.number_indexes(number))
+        found = [await self._store.certificate_of(person.id) for person in people]
+        return [certificate for certificate in found if certificate and certificate.state == "active"]
+
+    async def _admit_code(self, certificate: Certificate, device: str | None) -> None:
+        try:
+            await self._throttle.admit_code(certificate.practitioner_id, certificate.phone_index, device)
+        except AppError:
+            metrics.logins.labels("limited").inc()
+            raise
+
+    async def resend(self, challenge_id: str, address: str) -> Challenge:
+        """The same code once more. Raises `code_expired`, 429."""
+        security_events.attempt("login_code")
+        await self._throttle.admit(address)
+        challenge = await self._codes.live(challenge_id)
+        if not _for_login(challenge):
+            raise CodeExpired
+        subject = f"practitioner:{challenge.practitioner_id}"
+        security_events.attempt("login_code", subject)
+        await self._admit_code(await self._codes.bound(challenge), challenge.device)
+        sent = await self._codes.resend(challenge_id)
+        security_events.record("login_code", cause="again", subject=subject)
+        return sent
+
+    async def log_in(
+        self, challenge_id: str, code: str, address: str, agent: str, device_token: str | None
+    ) -> LoggedIn:
+        """Open a session, and know the device from now on. Raises `code_wrong` with the tries left, `code_expired`."""
+        security_events.attempt("login")
+        try:
+            challenge = await self._codes.prove(challenge_id, code, address, _for_login)
+        except CodeExpired:
+            metrics.logins.labels("expired").inc()
+            raise
+        except CodeWrong:
+            metrics.logins.labels("wrong").inc()
+            raise
+        certificate = await self._codes.bound(challenge)
+        metrics.logins.labels("right").inc()
+        device = await self._devices.remember(device_token, certificate)
+        tokens = await self._sessions.open_practitioner(certificate, address, agent, device.id)
+        subject = f"practitioner:{challenge.practitioner_id}"
+        security_events.record("login", subject=subject, opened=tokens.session_id, device=device.id)
+        return LoggedIn(tokens, challenge.practitioner_id, device.token)
+
+
+def _for_login(challenge: Challenge) -> bool:
+    return challenge.purpose == "login"

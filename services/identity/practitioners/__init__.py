@@ -1,0 +1,1 @@
+"""Practitioners: registered, found, shown, and who accessed their dossier."""

@@ -1,0 +1,1 @@
+"""A practitioner's dossier: lists, forms, and the copy to download."""

@@ -1,0 +1,144 @@
+"""The form of a record: built from its kind's fields, read back into data, compared when two people changed it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from kit.core.errors import FieldError
+from kit.core.text import REQUIRED
+from services.portal.client.answers import Code, Field, Kind, Record, Value
+from services.portal.client.catalogue import Catalogue
+from services.portal.domain import OPEN_ENDED, UNTIL_TODAY, day
+
+Whose = Literal["mine", "theirs", "both"]
+DATA = TypeAdapter(dict[str, Value])
+OPEN = "_open"
+"""The field that says that a day is left open (至今) is called after the day."""
+
+
+@dataclass(frozen=True)
+class FormField:
+    """A field as a page shows it; `options` of a drop-down, `open` when a day may be left open and is."""
+
+    field: Field
+    value: str
+    error: str
+    options: list[Code]
+    may_be_open: bool
+    open: bool
+
+
+async def fields_of(
+    catalogue: Catalogue, kind: Kind, values: Mapping[str, str], errors: Mapping[str, str]
+) -> list[FormField]:
+    """The fields of a kind with what was typed and what is wrong with it."""
+    return [
+        FormField(
+            field=field,
+            value=values.get(field.name, ""),
+            error=errors.get(field.name, ""),
+            options=await _options(catalogue, field, values.get(field.name, "")),
+            may_be_open=(kind.name, field.name) in OPEN_ENDED,
+            open=field.name + OPEN in values,
+        )
+        for field in kind.fields
+    ]
+
+
+async def _options(catalogue: Catalogue, field: Field, value: str) -> list[Code]:
+    """The terms that are offered, and the one that is there already, be it in the table or not."""
+    if not field.code_table:
+        return []
+    codes = await catalogue.codes(field.code_table)
+    unknown = [] if not value or any(code.code == value for code in codes) else [Code(code=value, label=value)]
+    return [code for code in codes if code.offered or code.code == value] + unknown
+
+
+def values_of(record: Record) -> dict[str, str]:
+    """The fields as the form of a record begins."""
+    filled = {name: _text(value) for name, value in record.data.items() if value is not None}
+    opened = {name + OPEN: "1" for kind, name in OPEN_ENDED if kind == record.kind and record.data.get(name) is None}
+    return filled | opened
+
+
+def data_of(kind: Kind, form: Mapping[str, str]) -> dict[str, Value]:
+    """A record's data from a form; a day that has to be given, and is not, is absent. Left open needs `open_errors`."""
+    given = {field: _value(field, form) for field in kind.fields}
+    return {field.name: value for field, value in given.items() if not (field.type == "date" and value == "")}
+
+
+def _value(field: Field, form: Mapping[str, str]) -> Value:
+    text = form.get(field.name, "")
+    if field.type == "terms":
+        return [line for line in text.splitlines() if line.strip()]
+    if not text.strip() and not field.required:
+        return None
+    return day(text) if field.type == "date" else text
+
+
+def _text(value: Value) -> str:
+    return "\n".join(value) if isinstance(value, list) else value or ""
+
+
+def open_errors(kind: Kind, form: Mapping[str, str]) -> list[FieldError]:
+    """What only a form can know: a day is given or left open on purpose, neither both nor none of it."""
+    wrong: list[FieldError] = []
+    for field in kind.fields:
+        given, left_open = bool(form.get(field.name, "").strip()), field.name + OPEN in form
+        if (kind.name, field.name) in OPEN_ENDED and given == left_open:
+            both = f"填写了{field.title}，又勾选了“{UNTIL_TODAY}”，请只保留一项"
+            message = both if given else f"{REQUIRED}，或勾选“{UNTIL_TODAY}”"
+            wrong.append(FieldError(field=field.name, code="contradiction" if given else "required", message=message))
+    return wrong
+
+
+def base_of(record: Record) -> str:
+    """What a form begins with, which travels in it: it tells who changed what since, whatever the version says."""
+    return json.dumps(record.data, sort_keys=True, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field of which a form and the record as it is now say something else: who changed it since the form began."""
+
+    field: Field
+    mine: str
+    theirs: str
+    whose: Whose
+
+
+def differences(kind: Kind, form: Mapping[str, str], current: Record) -> list[Difference]:
+    """Where a form and the record as it is now say something else; what nobody touched is the same in both."""
+    mine, base = data_of(kind, form), _base(form)
+    found: list[Difference] = []
+    for field in kind.fields:
+        own, theirs = _shown(kind, field, mine), _shown(kind, field, current.data)
+        began = None if base is None else _shown(kind, field, base)
+        if own != theirs:
+            whose: Whose = "mine" if theirs == began else "theirs" if own == began else "both"
+            found.append(Difference(field, own, theirs, whose))
+    return found
+
+
+def _base(form: Mapping[str, str]) -> Mapping[str, Value] | None:
+    """None when it is nothing that a page gave."""
+    try:
+        return DATA.validate_json(form.get("base", ""))
+    except ValidationError:
+        return None
+
+
+def merged(kind: Kind, form: Mapping[str, str], current: Record) -> dict[str, str]:
+    """A form that goes on from the record as it is now: what its person did not change is as somebody else left it."""
+    taken = {one.field.name for one in differences(kind, form, current) if one.whose == "theirs"}
+    taken |= {name + OPEN for name in taken}
+    now = {name: text for name, text in values_of(current).items() if name in taken}
+    return {name: text for name, text in form.items() if name not in taken} | now
+
+
+def _shown(kind: Kind, field: Field, data: Mapping[str, Value]) -> str:
+    text = "、".join(_text(data.get(field.name)).splitlines())
+    return text or (UNTIL_TODAY if (kind.name, field.name) in OPEN_ENDED else "")

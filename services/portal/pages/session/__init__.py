@@ -1,0 +1,1 @@
+"""Pages to log in and out, and to prove it once more."""

@@ -1,0 +1,1 @@
+"""The window: whom a clerk attends to, and how they are registered."""

@@ -1,0 +1,1 @@
+"""The change feed: pages of changes after a cursor."""

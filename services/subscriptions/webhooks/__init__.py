@@ -1,0 +1,1 @@
+"""Webhooks: registered by clients, delivered by workers."""

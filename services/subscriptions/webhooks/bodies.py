@@ -1,0 +1,172 @@
+"""Bodies of requests and answers about webhooks."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from kit.core.text import Text
+from kit.http.routes import UUID_PATTERN, In, Out
+from services.subscriptions.domain import Moment
+from services.subscriptions.webhooks.domain import (
+    MOST_LANES,
+    Answer,
+    Delivery,
+    Outcome,
+    Progress,
+    Reason,
+    Replay,
+    State,
+    Webhook,
+    Wish,
+)
+
+
+def _none_for_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+Kind = Annotated[str, Field(pattern=r"^[a-z_]{1,50}$")]
+Kinds = Annotated[list[Kind], Field(min_length=1, max_length=20)]
+
+
+class WebhookChange(In):
+    """Where to post, and what: records of these `kinds`, of all without any."""
+
+    url: str = Field(max_length=2_000)
+    kinds: Kinds | None = None
+    description: Annotated[Annotated[str, Text(200)] | None, BeforeValidator(_none_for_empty)] = None
+
+    def wish(self) -> Wish:
+        """What the service takes."""
+        return Wish(self.url, self.kinds or [], self.description or "")
+
+
+class NewWebhook(WebhookChange):
+    """A webhook to be registered: for everything from now on, or from `since` on."""
+
+    since: Moment | None = None
+
+
+class NewReplay(In):
+    """What to deliver again: everything from a time on, what is about one person, or both."""
+
+    since: Moment | None = None
+    practitioner_id: Annotated[str, Field(pattern=UUID_PATTERN)] | None = None
+
+
+class ProgressOut(Out):
+    """How a webhook gets on. `people_waiting`: whose events are tried again; at `most_waiting` all others wait too."""
+
+    failing_since: datetime | None
+    people_waiting: int
+    most_waiting: int
+    delivered: int
+    abandoned: int
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, progress: Progress) -> "ProgressOut":
+        """From what its worker wrote last."""
+        waiting = sum(lane.since is not None for lane in progress.lanes)
+        return cls.model_validate({**progress.model_dump(), "people_waiting": waiting, "most_waiting": MOST_LANES})
+
+
+class WebhookOut(Out):
+    """A webhook; never its secret."""
+
+    webhook_id: str
+    client_id: str
+    url: str
+    kinds: list[str] | None
+    description: str
+    state: State
+    reason: Reason | None
+    since: datetime
+    old_secret_until: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, webhook: Webhook) -> "WebhookOut":
+        """From the document."""
+        return cls.model_validate(_fields(webhook))
+
+
+class WebhookWithSecret(WebhookOut):
+    """With its secret: shown once."""
+
+    secret: str
+
+    @classmethod
+    def with_secret(cls, webhook: Webhook, secret: str) -> "WebhookWithSecret":
+        """From the document."""
+        return cls.model_validate({**_fields(webhook), "secret": secret})
+
+
+class WebhookWithProgress(WebhookOut):
+    """And how it gets on; null before a worker has seen it.
+
+    `suspended`: its client was disabled or lost the scope; it goes on where it was when the client may follow again.
+    """
+
+    progress: ProgressOut | None
+    suspended: bool
+
+    @classmethod
+    def with_progress(cls, webhook: Webhook, progress: Progress | None, *, suspended: bool) -> "WebhookWithProgress":
+        """From both documents."""
+        told = ProgressOut.of(progress) if progress else None
+        return cls.model_validate({**_fields(webhook), "progress": told, "suspended": suspended})
+
+
+def _fields(webhook: Webhook) -> dict[str, object]:
+    return {**webhook.model_dump(exclude={"history"}), "webhook_id": webhook.id, "kinds": webhook.kinds or None}
+
+
+class TestOut(Out):
+    """What came of a test event."""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    milliseconds: int
+
+    @classmethod
+    def of(cls, answer: Answer) -> "TestOut":
+        """From the receiver's answer."""
+        return cls(delivered=answer.ok, status=answer.status, error=answer.error, milliseconds=answer.milliseconds)
+
+
+class ReplayOut(Out):
+    """A replay that was asked for: it begins within seconds, or when the webhook is resumed."""
+
+    replay_id: str
+    since: datetime | None
+    practitioner_id: str | None
+
+    @classmethod
+    def of(cls, replay: Replay) -> "ReplayOut":
+        """From the document."""
+        return cls(replay_id=replay.id, since=replay.since, practitioner_id=replay.person)
+
+
+class DeliveryOut(Out):
+    """One attempt."""
+
+    delivery_id: str
+    event_id: str
+    event_type: str
+    practitioner_id: str
+    outcome: Outcome
+    attempt: int
+    status: int | None
+    error: str | None
+    milliseconds: int
+    at: datetime
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "DeliveryOut":
+        """From the document."""
+        return cls.model_validate({**delivery.model_dump(), "delivery_id": delivery.id, "at": delivery.created_at})

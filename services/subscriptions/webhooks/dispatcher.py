@@ -1,0 +1,151 @@
+"""Who delivers to which webhook: each worker its share, one deliverer a webhook, started over after any error."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from kit.core.clock import Clock
+from kit.mongo import Conflict
+from kit.observability import log
+from kit.observability.metrics import begin
+from kit.runtime.periodic import every
+from services.subscriptions import metrics
+from services.subscriptions.webhooks.deliverer import Deliverer, Pause
+from services.subscriptions.webhooks.domain import BY, Reason, Webhook
+from services.subscriptions.webhooks.store import Clients, Webhooks
+
+STATES = ("active", "failing", "paused", "suspended")
+Make = Callable[[Webhook], AbstractAsyncContextManager[Deliverer]]
+Mine = Callable[[str], bool]
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class DispatcherPolicy:
+    """How often it looks which webhooks there are, and when it is not ready for having looked at none."""
+
+    look_seconds: float = 1.0
+    restart_seconds: float = 2.0
+    stall_seconds: float = 30.0
+
+
+@dataclass
+class _Running:
+    """A deliverer at work for one version of a webhook."""
+
+    version: int
+    task: asyncio.Task[None]
+    deliverer: list[Deliverer] = field(default_factory=list)
+
+
+class Dispatcher:
+    """Looks every second which webhooks there are; any new version of one is begun anew.
+
+    A webhook whose client may not follow any more is suspended: not called, its place kept until the client may again.
+    """
+
+    def __init__(
+        self, webhooks: Webhooks, clients: Clients, make: Make, clock: Clock,
+        policy: DispatcherPolicy = DispatcherPolicy(),
+    ) -> None:  # fmt: skip
+        self._policy = policy
+        self._webhooks, self._clients, self._make, self._clock = webhooks, clients, make, clock
+        self._suspended: set[str] = set()
+        self._running: dict[str, _Running] = {}
+        self._mine: Mine = lambda _: False
+        self._looked = 0.0
+        begin(metrics.webhook_pauses, ["failing", "gone"])
+
+    async def run(self, mine: Mine) -> None:
+        """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""
+        self._mine, self._looked = mine, asyncio.get_running_loop().time()
+        try:
+            await every(self._policy.look_seconds, self._look, "dispatch webhooks")
+        finally:
+            await self.let_go()
+
+    async def check(self) -> None:
+        """A readiness check: the webhooks were looked at lately."""
+        still = asyncio.get_running_loop().time() - self._looked
+        if still > self._policy.stall_seconds:
+            raise RuntimeError(f"webhooks were not looked at for {still:.0f} s")
+
+    async def let_go(self) -> None:
+        """End all deliverers; what they had under way is delivered again."""
+        await self._end(list(self._running))
+
+    async def _look(self) -> None:
+        found = await self._webhooks.present()
+        mine = {webhook.id: webhook for webhook in found if self._mine(webhook.id)}
+        active = {identity: webhook for identity, webhook in mine.items() if webhook.state == "active"}
+        self._suspend(active, await self._clients.ended())
+        await self._end([identity for identity in self._running if self._is_stale(identity, active)])
+        for webhook in active.values():
+            if webhook.id not in self._running and self._mine(webhook.id):
+                self._begin(webhook)
+        self._measure(mine.values())
+        self._looked = asyncio.get_running_loop().time()
+
+    def _suspend(self, active: dict[str, Webhook], ended: set[str]) -> None:
+        """Take those whose clients have ended out of `active`."""
+        suspended = {identity for identity, webhook in active.items() if webhook.client_id in ended}
+        for identity in suspended:
+            webhook = active.pop(identity)
+            if identity not in self._suspended:
+                logger.warning("webhook suspended", webhook=identity, client=webhook.client_id)
+        self._suspended = suspended
+
+    def _is_stale(self, identity: str, active: dict[str, Webhook]) -> bool:
+        running = self._running[identity]
+        return running.task.done() or identity not in active or active[identity].version != running.version
+
+    def _begin(self, webhook: Webhook) -> None:
+        holder: list[Deliverer] = []
+        task = asyncio.create_task(self._keep_delivering(webhook, holder))
+        self._running[webhook.id] = _Running(webhook.version, task, holder)
+
+    async def _end(self, identities: list[str]) -> None:
+        tasks = [self._running.pop(identity).task for identity in identities]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _keep_delivering(self, webhook: Webhook, holder: list[Deliverer]) -> None:
+        while True:
+            try:
+                return await self._deliver(webhook, holder)
+            except Exception as error:
+                logger.warning("delivering ended, starts over", webhook=webhook.id, error=repr(error))
+            await asyncio.sleep(self._policy.restart_seconds)
+
+    async def _deliver(self, webhook: Webhook, holder: list[Deliverer]) -> None:
+        """Until it has to be paused."""
+        try:
+            async with self._make(webhook) as deliverer:
+                holder[:] = [deliverer]
+                await deliverer.run()
+        except Pause as pause:
+            await self._pause(webhook.id, pause.reason)
+
+    async def _pause(self, identity: str, reason: Reason) -> None:
+        """Write that it is paused, and raise the alarm. Its place is kept: resuming loses nothing."""
+        webhook = await self._webhooks.get(identity)
+        if webhook is None or webhook.state != "active":
+            return
+        logger.error("webhook paused", webhook=identity, client=webhook.client_id, reason=reason)
+        metrics.webhook_pauses.labels(reason).inc()
+        paused = webhook.paused(reason, at=self._clock.now(), by=BY)
+        try:
+            await self._webhooks.replace(paused)
+        except Conflict:  # its owner changed it this moment: then it is tried as it is now
+            logger.info("a pause came too late", webhook=identity)
+
+    def _measure(self, mine: Iterable[Webhook]) -> None:
+        failing = {identity for identity, one in self._running.items() if any(each.failing for each in one.deliverer)}
+        special = dict.fromkeys(failing, "failing") | dict.fromkeys(self._suspended, "suspended")
+        states = Counter(special.get(webhook.id, webhook.state) for webhook in mine)
+        for state in STATES:
+            metrics.webhooks.labels(state).set(states[state])
