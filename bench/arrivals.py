@@ -10,7 +10,7 @@ from uuid import uuid4
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from bench.load import Door, asked, at_pace, connections, percentiles
+from bench.load import Target, asked, at_pace, connections, percentiles
 from bench.processes import Answer, answer
 from bench.samples import documents
 from bench.stack import Stack
@@ -45,7 +45,7 @@ async def work(pace: int, seconds: float, body: object, port: int) -> Answer:
     }
 
 
-async def _write(free: Door, text: bytes, began: Times, answered: Times) -> None:
+async def _write(free: Target, text: bytes, began: Times, answered: Times) -> None:
     start = time.perf_counter()
     record = json.loads(await asked(free, text))["record_id"]
     began[record], answered[record] = start, time.perf_counter()

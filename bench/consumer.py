@@ -13,7 +13,7 @@ from bench.stack import Stack
 from bench.table import Row, at_least
 from kit import kafka
 from kit.core.events import encode
-from kit.kafka.dead_letters import dead_topic, replay_topic
+from kit.kafka.dead_letters import dead_letter_topic, replay_topic
 
 EVENTS = 5_000
 ROUNDS = 3
@@ -24,7 +24,7 @@ async def rows(stack: Stack) -> list[Row]:
     taken: dict[str, list[float]] = {"ours": [], "bare": []}
     for number in range(ROUNDS):
         group = f"bench.consumer-{number}"
-        await _create(stack, dead_topic(group), replay_topic(group))
+        await _create(stack, dead_letter_topic(group), replay_topic(group))
         for how, speeds in taken.items():
             answer = await measured(
                 "bench.consuming", how=how, count=EVENTS, group=f"{group}" if how == "ours" else f"bare-{number}"

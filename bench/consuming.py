@@ -16,7 +16,7 @@ from kit.runtime.process import tune
 TOPIC = "bench.consumed"
 
 
-class Enough:
+class Throughput:
     """Counts what is done; the clock runs from the first to the last."""
 
     def __init__(self, count: int) -> None:
@@ -33,7 +33,7 @@ class Enough:
 
 async def work(how: str, count: int, group: str) -> Answer:
     tune()
-    stack, enough = Stack.running(), Enough(count)
+    stack, enough = Stack.running(), Throughput(count)
     async with stack.database("bench_consumer") as database:
         running = asyncio.create_task(
             _consume(stack, database, group, enough) if how == "ours" else _upsert(database, group, count, enough)
@@ -49,7 +49,7 @@ async def work(how: str, count: int, group: str) -> Answer:
     return {"per_second": count / enough.seconds}
 
 
-async def _consume(stack: Stack, database: Database, group: str, enough: Enough) -> None:
+async def _consume(stack: Stack, database: Database, group: str, enough: Throughput) -> None:
     kept = Projection(database, group)
 
     async def keep(event: Event) -> None:
@@ -61,14 +61,14 @@ async def _consume(stack: Stack, database: Database, group: str, enough: Enough)
     await Consumer(group, [TOPIC], {BenchChanged.TYPE: keep}, stack.kafka, "bench").run()
 
 
-async def _upsert(database: Database, name: str, count: int, enough: Enough) -> None:
+async def _upsert(database: Database, name: str, count: int, enough: Throughput) -> None:
     names = ("practitioner_id", "kind", "state", "data")
     made = iter([(each["_id"], {name: each[name] for name in names}) for each in documents(count)])
     await asyncio.gather(*(_upserts(database, name, made, enough) for _ in range(ConsumerPolicy().concurrency)))
 
 
 async def _upserts(
-    database: Database, name: str, made: Iterator[tuple[str, dict[str, object]]], enough: Enough
+    database: Database, name: str, made: Iterator[tuple[str, dict[str, object]]], enough: Throughput
 ) -> None:
     collection = database[name]
     for identity, fields in made:

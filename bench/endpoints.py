@@ -23,7 +23,7 @@ SLOWER = 1.3
 
 
 @dataclass(frozen=True)
-class Door:
+class Target:
     """A server to be measured, and the requests for it by method."""
 
     process: psutil.Process
@@ -54,7 +54,7 @@ async def bare_insert(stack: Stack) -> Speed:
         return (await _compare("POST", [bare]))[0]
 
 
-async def _row(method: str, ours: Door, bare: Door) -> Row:
+async def _row(method: str, ours: Target, bare: Target) -> Row:
     mine, ceiling = await _compare(method, [ours, bare])
     what = f"GET …/records of a person with {EACH}" if method == "GET" else "POST …/records"
     waits = {"p50_ms": mine.p50_ms, "bare_p50_ms": ceiling.p50_ms}
@@ -70,7 +70,7 @@ async def million_rows(stack: Stack) -> list[Row]:
         return [await _million_row(method, full, empty) for method in ("GET", "POST")]
 
 
-async def _million_row(method: str, full: Door, empty: Door) -> Row:
+async def _million_row(method: str, full: Target, empty: Target) -> Row:
     big, small = await _compare(method, [full, empty])
     slower = small.per_second / big.per_second
     texts = f"{big.per_second:,.0f}/s", f"{small.per_second:,.0f}/s", f"≤ {SLOWER} ×", f"{slower:.2f} ×"
@@ -78,7 +78,7 @@ async def _million_row(method: str, full: Door, empty: Door) -> Row:
     return Row(f"{method} with {MILLION:,} records (the empty database beside it)", *texts, slower <= SLOWER, figures)
 
 
-async def _compare(method: str, doors: Sequence[Door]) -> list[Speed]:
+async def _compare(method: str, doors: Sequence[Target]) -> list[Speed]:
     """By turns, so that what else the machine does meets all of them."""
     taken: list[list[Speed]] = [[] for _ in doors]
     for _ in range(ROUNDS):
@@ -87,7 +87,7 @@ async def _compare(method: str, doors: Sequence[Door]) -> list[Speed]:
     return [_median(speeds) for speeds in taken]
 
 
-async def _speed(door: Door, method: str) -> Speed:
+async def _speed(door: Target, method: str) -> Speed:
     used = cpu_seconds(door.process)
     answer = await measured("bench.load", port=door.port, requests=door.requests[method], seconds=SECONDS)
     return Speed(answer["requests"] / (cpu_seconds(door.process) - used), answer["per_second"], answer["p50_ms"])
@@ -108,7 +108,7 @@ async def _people(stack: Stack, name: str, records: int = PEOPLE * EACH) -> list
 
 
 @asynccontextmanager
-async def _ours(stack: Stack, database: str, people: Sequence[str]) -> AsyncIterator[Door]:
+async def _ours(stack: Stack, database: str, people: Sequence[str]) -> AsyncIterator[Target]:
     port, internal = _free_port(), _free_port()
     own = {"HTTP__PORT": str(port), "INTERNAL__PORT": str(internal), "MONGO__DATABASE": database}
     ready = f"http://127.0.0.1:{internal}/readyz"
@@ -123,11 +123,11 @@ async def _ours(stack: Stack, database: str, people: Sequence[str]) -> AsyncIter
         "POST": [request("POST", path, token, BODY) for token in news],
     }
     async with server("services.records", ["api"], stack.environment("records-api") | own, ready) as process:
-        yield Door(process, port, requests)
+        yield Target(process, port, requests)
 
 
 @asynccontextmanager
-async def _bare(stack: Stack, database: str, people: Sequence[str]) -> AsyncIterator[Door]:
+async def _bare(stack: Stack, database: str, people: Sequence[str]) -> AsyncIterator[Target]:
     port = _free_port()
     own = {"HTTP__PORT": str(port), "MONGO__URL": stack.file["mongo"], "MONGO__DATABASE": database}
     news = [document["practitioner_id"] for document in documents(PEOPLE)]
@@ -136,7 +136,7 @@ async def _bare(stack: Stack, database: str, people: Sequence[str]) -> AsyncIter
         "POST": [request("POST", f"/practitioners/{person}/records", body=BODY) for person in news],
     }
     async with server("bench.bare_api", [], own, f"http://127.0.0.1:{port}/ready") as process:
-        yield Door(process, port, requests)
+        yield Target(process, port, requests)
 
 
 def _free_port() -> int:

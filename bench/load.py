@@ -11,7 +11,7 @@ from typing import TypeVar
 from bench.processes import Answer, answer
 from bench.wire import Connection
 
-Door = asyncio.Queue[Connection]
+Target = asyncio.Queue[Connection]
 """Connections to one server that are free now."""
 T = TypeVar("T")
 
@@ -36,8 +36,8 @@ async def work(port: int, requests: list[str], seconds: float, concurrency: int 
 
 
 @asynccontextmanager
-async def connections(port: int, count: int) -> AsyncIterator[Door]:
-    free: Door = asyncio.Queue()
+async def connections(port: int, count: int) -> AsyncIterator[Target]:
+    free: Target = asyncio.Queue()
     opened = [await Connection.open(port) for _ in range(count)]
     for each in opened:
         free.put_nowait(each)
@@ -65,7 +65,7 @@ async def each(things: Iterable[T], act: Callable[[T], Awaitable[None]], at_once
     await asyncio.gather(*map(one, things))
 
 
-async def asked(free: Door, text: bytes) -> bytes:
+async def asked(free: Target, text: bytes) -> bytes:
     """The body of a 2xx answer."""
     connection = await free.get()
     try:
@@ -74,12 +74,12 @@ async def asked(free: Door, text: bytes) -> bytes:
         free.put_nowait(connection)
 
 
-async def _again(free: Door, texts: Iterator[bytes], took: list[float], until: float) -> None:
+async def _again(free: Target, texts: Iterator[bytes], took: list[float], until: float) -> None:
     while time.perf_counter() < until:
         await _one(free, next(texts), took)
 
 
-async def _one(free: Door, text: bytes, took: list[float]) -> None:
+async def _one(free: Target, text: bytes, took: list[float]) -> None:
     began = time.perf_counter()
     await asked(free, text)
     took.append(time.perf_counter() - began)

@@ -9,12 +9,12 @@ from bench.wire import request
 from kit.core.clock import SystemClock
 from kit.redis import RedisServer
 from kit.security.ended_sessions import Ended
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.settings import KeyRing, RedisSettings
 from services.portal.client.answers import Tokens
 from services.portal.client.backend import Backend
 from services.portal.session.sessions import Sessions
-from services.portal.session.vault import Vault
+from services.portal.session.vault import EncryptedCache
 from services.portal.session.visits import COOKIE_NAME
 from services.records.store import COLLECTION
 
@@ -48,7 +48,9 @@ async def _logged_in(stack: Stack, people: list[str]) -> list[str]:
     settings = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(f'{{"keys":{settings["SEAL__KEYS"]},"current":"{settings["SEAL__CURRENT"]}"}}')
     async with RedisServer(RedisSettings(url=stack.file["redis"]), "portal") as redis:
-        sessions = Sessions(Vault(redis.cache, Sealer(ring)), Backend({}), dict[str, Ended]().get, SystemClock())
+        sessions = Sessions(
+            EncryptedCache(redis.cache, Cipher(ring)), Backend({}), dict[str, Ended]().get, SystemClock()
+        )
         return [await sessions.open("practitioner", person, "某某", _tokens(stack, person)) for person in people]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from bench.load import Door, asked, at_pace, connections, each, percentiles
+from bench.load import Target, asked, at_pace, connections, each, percentiles
 from bench.processes import Answer, answer
 from bench.samples import BODY
 from bench.stack import Stack
@@ -71,7 +71,7 @@ async def paced(files: int, pace: float) -> Answer:
     return percentiles(took)
 
 
-async def _judged(door: Door, place: Place, jpeg: bytes, took: list[float]) -> None:
+async def _judged(door: Target, place: Place, jpeg: bytes, took: list[float]) -> None:
     text, look, began = place.upload(jpeg), request("GET", place.path, place.token).encode(), time.perf_counter()
     await asked(door, text)
     while json.loads(await asked(door, look))["state"] == "checking":
@@ -79,7 +79,7 @@ async def _judged(door: Door, place: Place, jpeg: bytes, took: list[float]) -> N
     took.append(time.perf_counter() - began)
 
 
-async def _places(stack: Stack, door: Door, database: Database, count: int) -> list[Place]:
+async def _places(stack: Stack, door: Target, database: Database, count: int) -> list[Place]:
     """Records, made beforehand; attachments has been told of all of them."""
     tokens = [stack.token(str(uuid4())) for _ in range(PEOPLE)]
 

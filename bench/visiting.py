@@ -14,7 +14,7 @@ import httpx2
 import psutil
 from redis.asyncio import Redis
 
-from bench.load import Door, asked, at_pace, connections, each, percentiles
+from bench.load import Target, asked, at_pace, connections, each, percentiles
 from bench.processes import Answer, answer, cpu_seconds
 from bench.stack import Stack
 from bench.wire import request
@@ -42,7 +42,7 @@ class Visitor:
 class Page:
     """identity's door, the inbox and Redis of the stack."""
 
-    def __init__(self, door: Door, inbox: Door, redis: "Redis", clerk: str) -> None:
+    def __init__(self, door: Target, inbox: Target, redis: "Redis", clerk: str) -> None:
         self._door, self._inbox, self._redis, self._clerk = door, inbox, redis, clerk
 
     async def enrol(self) -> Visitor:

@@ -109,7 +109,7 @@ class KeyRing(BaseModel):
     current: str
 
 
-class SealSettings(KeyRing):
+class EncryptionSettings(KeyRing):
     """Keys at rest: the ring seals fields, the index key makes blind indexes."""
 
     index_key: Key = Field(repr=False)

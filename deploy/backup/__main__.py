@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy.backup import dump as dumping
-from deploy.backup.files import Damaged
+from deploy.backup.files import ChecksumMismatch
 from deploy.backup.plan import Settings
 from deploy.backup.restore import NotEmpty, put_objects, restore
 from kit.kafka import GroupInUse
@@ -33,7 +33,7 @@ def restore_command(root: Root, dump: Annotated[Path, typer.Argument(help="the d
         report = asyncio.run(restore(Settings(), root, dump))
     except GroupInUse as error:
         raise typer.BadParameter(f"a member of {error} still runs: stop all services first") from error
-    except (NotEmpty, Damaged) as error:
+    except (NotEmpty, ChecksumMismatch) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{report.documents} documents, {report.objects} objects ({time.monotonic() - began:.1f} s)")
     for service, documents in report.lost.items():

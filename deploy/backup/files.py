@@ -19,7 +19,7 @@ KEY = re.compile(r"[A-Za-z0-9._/-]{1,1024}")
 MANIFEST, OBJECTS = "manifest.json", "objects"
 
 
-class Damaged(Exception):
+class ChecksumMismatch(Exception):
     """A file of the backup is not what was written."""
 
 
@@ -40,9 +40,9 @@ class Manifest(BaseModel):
 
     @classmethod
     def read(cls, dump: Path) -> "Manifest":
-        """Of a dump. Raises `Damaged` when it was not completed."""
+        """Of a dump. Raises `ChecksumMismatch` when it was not completed."""
         if not (dump / MANIFEST).exists():
-            raise Damaged(f"{dump} has no manifest: this dump was not completed")
+            raise ChecksumMismatch(f"{dump} has no manifest: this dump was not completed")
         return cls.model_validate_json((dump / MANIFEST).read_text())
 
 
@@ -68,10 +68,10 @@ def read_documents(path: Path) -> Iterator[bytes]:
 
 
 def check(path: Path, written: Written) -> None:
-    """Raises `Damaged` unless the file is as it was written."""
+    """Raises `ChecksumMismatch` unless the file is as it was written."""
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != written.sha256:
-            raise Damaged(str(path))
+            raise ChecksumMismatch(str(path))
 
 
 class Objects:
@@ -88,9 +88,9 @@ class Objects:
         return path.exists() and (written is None or path.stat().st_mtime_ns >= _nanoseconds(written))
 
     def _path(self, key: str) -> Path:
-        """Where it lies. Raises `Damaged` for a key that isn't ours: one like `/etc/x` or `../x` leaves the folder."""
+        """Its path. Raises `ChecksumMismatch` for a key like `/etc/x` or `../x`, which leaves the folder."""
         if not KEY.fullmatch(key) or {"", ".", ".."} & set(key.split("/")):
-            raise Damaged(f"not a key of ours: {key!r}")
+            raise ChecksumMismatch(f"not a key of ours: {key!r}")
         return self.folder / key
 
     def keep(self, key: str, content: bytes, written: datetime) -> None:
@@ -112,10 +112,10 @@ class Objects:
         return {path.partition("/")[2]: digest for digest, path in lines}
 
     def get(self, key: str, digest: str | None) -> bytes:
-        """The object. Raises `Damaged`."""
+        """The object. Raises `ChecksumMismatch`."""
         content = self._path(key).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
-            raise Damaged(key)
+            raise ChecksumMismatch(key)
         return content
 
     def all(self) -> list[str]:

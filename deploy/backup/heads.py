@@ -11,7 +11,7 @@ from kit.settings import KafkaSettings
 
 
 @dataclass(frozen=True)
-class Head:
+class LatestVersion:
     """The highest published version, its person, whether a tombstone came last, and the proof of an erasure."""
 
     version: int
@@ -21,11 +21,11 @@ class Head:
 
 
 @dataclass
-class Heads:
+class LatestVersions:
     """By document id; and who was erased: practitioner id by erasure id."""
 
-    documents: dict[str, Head] = field(default_factory=dict)
-    erasures: dict[str, Head] = field(default_factory=dict)
+    documents: dict[str, LatestVersion] = field(default_factory=dict)
+    erasures: dict[str, LatestVersion] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
         """One record more."""
@@ -38,7 +38,9 @@ class Heads:
         known = heads.get(key)
         version = max(told, known.version if known else 0)
         person, proof = headers["ce_partitionkey"].decode(), known.proof if known else None
-        heads[key] = Head(version, person, record.value is None, (_proof(record) or proof) if erasure else None)
+        heads[key] = LatestVersion(
+            version, person, record.value is None, (_proof(record) or proof) if erasure else None
+        )
 
 
 def _proof(record: Record) -> str | None:
@@ -49,8 +51,8 @@ def _proof(record: Record) -> str | None:
         return None
 
 
-async def heads_of(settings: KafkaSettings, service: str) -> Heads:
+async def latest_versions_of(settings: KafkaSettings, service: str) -> LatestVersions:
     """Read the service's topic whole."""
-    heads = Heads()
+    heads = LatestVersions()
     await kafka.read_all(settings, [f"{service}.changes"], heads.take)
     return heads

@@ -39,13 +39,15 @@ NOT_AGAIN: Patch = {"state": "failed", "reason": OUTCOME_UNKNOWN, "due_at": None
 
 PLANS: Mapping[str, Plan] = {
     "identity": Plan(
-        identity.TOLD, bucket=True, fleeting=(identity.SESSIONS, identity.CHALLENGES, identity.DEVICES, COMMAND_EVENTS),
+        identity.COMPACTED,
+        bucket=True,
+        fleeting=(identity.SESSIONS, identity.CHALLENGES, identity.DEVICES, COMMAND_EVENTS),
         patches={identity.CERTIFICATES: REVOKED, identity.CLIENTS: DISABLED},
     ),
-    "records": Plan(records.TOLD, bucket=True),
-    "attachments": Plan(attachments.TOLD, bucket=True),
-    "signature": Plan(signature.TOLD, bucket=True),
-    "notify": Plan(notify.TOLD, patches={notify.MESSAGES: NOT_AGAIN}),
+    "records": Plan(records.COMPACTED, bucket=True),
+    "attachments": Plan(attachments.COMPACTED, bucket=True),
+    "signature": Plan(signature.COMPACTED, bucket=True),
+    "notify": Plan(notify.COMPACTED, patches={notify.MESSAGES: NOT_AGAIN}),
     "subscriptions": Plan(()),
 }  # fmt: skip
 TELLING = [service for service, plan in PLANS.items() if plan.told]

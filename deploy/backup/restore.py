@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from deploy.backup.files import Manifest, Objects, check, read_documents
-from deploy.backup.heads import Head, Heads, heads_of
+from deploy.backup.heads import LatestVersion, LatestVersions, latest_versions_of
 from deploy.backup.plan import PLANS, TELLING, Patch, Settings
 from kit import kafka, mongo
 from kit.core.clock import to_milliseconds
@@ -42,14 +42,14 @@ class Report:
 
 
 async def restore(settings: Settings, root: Path, dump: Path) -> Report:
-    """Put a dump back into empty databases while no service runs. Raises `NotEmpty`, `Damaged`, `kafka.GroupInUse`."""
+    """Restore a dump into empty databases; no service may run. Raises `NotEmpty`, `ChecksumMismatch`, `GroupInUse`."""
     manifest = Manifest.read(dump)
     for path, written in ((dump / d / f"{c}.bson", w) for d, cs in manifest.databases.items() for c, w in cs.items()):
         check(path, written)
     async with mongo.connect(settings.mongo, "restore") as any_database:
         client = any_database.client
         await _refuse_unless_empty([client.get_database(service) for service in PLANS])
-        await _begin_anew(settings)
+        await _restart(settings)
         documents = 0
         for service, collections in manifest.databases.items():
             for name in collections:
@@ -66,7 +66,7 @@ async def _refuse_unless_empty(databases: Sequence[Database]) -> None:
                 raise NotEmpty(f"{database.name}.{name} has documents: drop the database first")
 
 
-async def _begin_anew(settings: Settings) -> None:
+async def _restart(settings: Settings) -> None:
     """Publishers tell everything again; looks that the topics still have come back into the access logs."""
     for service in TELLING:
         group = f"{service}.publisher"
@@ -92,7 +92,7 @@ async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int
 async def _fill(database: Database, collection: str, path: Path) -> int:
     documents, count = read_documents(path), 0
     while some := list(islice(documents, 500)):
-        await archive.put_raw(database, collection, some)
+        await archive.write_raw(database, collection, some)
         count += len(some)
     return count
 
@@ -119,7 +119,7 @@ async def _put_missing(settings: Settings, root: Path, dump: Path, service: str)
 
 async def _reconcile(settings: Settings, database: Database, service: str) -> list[str]:
     """Whoever subscribed has newer versions than these: what is here is raised above them, what is not here ends."""
-    heads, at = await heads_of(settings.kafka, service), to_milliseconds(datetime.now(UTC))
+    heads, at = await latest_versions_of(settings.kafka, service), to_milliseconds(datetime.now(UTC))
     known = dict(heads.documents)
     lost = []
     for collection in PLANS[service].told:
@@ -137,7 +137,7 @@ async def _reconcile(settings: Settings, database: Database, service: str) -> li
     return lost
 
 
-async def _older(database: Database, collection: str, known: dict[str, Head]) -> list[str]:
+async def _older(database: Database, collection: str, known: dict[str, LatestVersion]) -> list[str]:
     """Ids of documents that the topic knows newer, or removed; what is found is taken out of `known`."""
     older = []
     async for found in database[collection].find({}, {"version": True}):
@@ -164,7 +164,7 @@ def raised(document: Fields, version: int, at: datetime, patch: Patch) -> dict[s
     return {**document, **patch, **made, "history": [*field_of(document, "history", list), entry]}
 
 
-async def _end(database: Database, identity: str, head: Head, at: datetime) -> None:
+async def _end(database: Database, identity: str, head: LatestVersion, at: datetime) -> None:
     stone = {"_id": identity, "practitioner_id": head.person, "version": head.version + 1, "updated_at": at}
     await database[TOMBSTONES].replace_one({"_id": identity}, stone, upsert=True)
 
@@ -176,7 +176,7 @@ async def _stop_erasures(database: Database, at: datetime) -> None:
         await _raise(database, ERASURES, field_of(waiting, "_id", str), field_of(waiting, "version", int), at, stopped)
 
 
-async def _erase_again(database: Database, heads: Heads, at: datetime) -> None:
+async def _erase_again(database: Database, heads: LatestVersions, at: datetime) -> None:
     """Erase again every person who was ever erased: the dump may still contain them.
 
     What identity's own document does not say, the topic may say wrongly: identity looks at the proof when it starts.

@@ -3,7 +3,7 @@
 import json
 
 from deploy.local.ports import HOST, ONLY_API
-from deploy.local.secrets import SealKeys, Secrets
+from deploy.local.secrets import EncryptionKeys, Secrets
 from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 
@@ -205,15 +205,15 @@ def internals_of(stack: Stack) -> dict[str, str]:
     }
 
 
-def _seal(seal: SealKeys) -> Environment:
+def _seal(seal: EncryptionKeys) -> Environment:
     return _ring("SEAL", seal) | {"SEAL__INDEX_KEY": seal.index_key}
 
 
-def _bus(bus: SealKeys) -> Environment:
+def _bus(bus: EncryptionKeys) -> Environment:
     return _ring("BUS", bus)
 
 
-def _ring(name: str, ring: SealKeys) -> Environment:
+def _ring(name: str, ring: EncryptionKeys) -> Environment:
     return {f"{name}__KEYS": json.dumps(ring.keys), f"{name}__CURRENT": ring.current}
 
 

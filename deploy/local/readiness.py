@@ -81,7 +81,7 @@ async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str]
 
     async def wait(check: Check) -> None:
         deadline = time.monotonic() + seconds
-        while not await says_yes(check):
+        while not await is_confirmed(check):
             if time.monotonic() > deadline:
                 late.append(check.name)
                 return
@@ -93,7 +93,7 @@ async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str]
         raise NotReady(sorted(late), seconds)
 
 
-async def says_yes(check: Check) -> bool:
+async def is_confirmed(check: Check) -> bool:
     try:
         async with asyncio.timeout(5):
             return await check.probe()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from deploy.local.stack import Stack
 
 
-class SealKeys(BaseModel):
+class EncryptionKeys(BaseModel):
     """AES-256 keys by id, the id that seals, and the key of the blind index."""
 
     keys: dict[str, str]
@@ -38,15 +38,15 @@ class Secrets(BaseModel):
     """Everything that must not be in the repository."""
 
     signing_keys: list[dict[str, Any]]
-    identity_seal: SealKeys
-    notify_seal: SealKeys
-    portal_seal: SealKeys = Field(default_factory=SealKeys.generate)
-    signature_seal: SealKeys = Field(default_factory=SealKeys.generate)
-    subscriptions_seal: SealKeys = Field(default_factory=SealKeys.generate)
-    records_seal: SealKeys = Field(default_factory=SealKeys.generate)
-    attachments_seal: SealKeys = Field(default_factory=SealKeys.generate)
+    identity_seal: EncryptionKeys
+    notify_seal: EncryptionKeys
+    portal_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
+    signature_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
+    subscriptions_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
+    records_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
+    attachments_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
     records_client_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
-    bus: SealKeys
+    bus: EncryptionKeys
     codes_key: str
     sms_secret_id: str
     sms_secret_key: str
@@ -64,9 +64,9 @@ class Secrets(BaseModel):
     def generate(cls) -> Self:
         return cls(
             signing_keys=[signing_key()],
-            identity_seal=SealKeys.generate(),
-            notify_seal=SealKeys.generate(),
-            bus=SealKeys.generate(),
+            identity_seal=EncryptionKeys.generate(),
+            notify_seal=EncryptionKeys.generate(),
+            bus=EncryptionKeys.generate(),
             codes_key=random_key(),
             sms_secret_id="AKID" + secrets.token_hex(16),
             sms_secret_key=secrets.token_hex(16),

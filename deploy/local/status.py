@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.ports import SERVICES
-from deploy.local.readiness import Check, says_yes, server_checks, service_checks, watcher_checks
+from deploy.local.readiness import Check, is_confirmed, server_checks, service_checks, watcher_checks
 from deploy.local.secrets import secrets_of
 from deploy.local.stack import Stack
 from deploy.local.stackfile import description
@@ -65,7 +65,7 @@ def print_addresses(stack: Stack) -> None:
 
 
 async def _ask(checks: list[Check]) -> dict[str, bool]:
-    answers = await asyncio.gather(*(says_yes(check) for check in checks))
+    answers = await asyncio.gather(*(is_confirmed(check) for check in checks))
     return {check.name: answer for check, answer in zip(checks, answers, strict=True)}
 
 

@@ -13,7 +13,7 @@ import gzip
 import sys
 from pathlib import Path
 
-from services.identity.accounts.passwords import BREACHED, LEAST, MOST, marked
+from services.identity.accounts.passwords import BREACHED, MAX_LENGTH, MIN_LENGTH, marked
 
 TARGET = Path(__file__).parents[2] / "services/identity/accounts" / BREACHED
 
@@ -22,7 +22,7 @@ def main() -> None:
     """Write the list."""
     with gzip.open(sys.argv[1], "rt", encoding="utf-8", errors="replace") as lines:
         passwords = [line.rstrip("\r\n") for line in lines]
-    marks = sorted({marked(password) for password in passwords if LEAST <= len(password) <= MOST})
+    marks = sorted({marked(password) for password in passwords if MIN_LENGTH <= len(password) <= MAX_LENGTH})
     TARGET.write_bytes(b"".join(marks))
     print(f"{len(marks)} passwords")  # noqa: T201  # a command's answer
 

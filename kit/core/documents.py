@@ -42,7 +42,7 @@ class Document(BaseModel):
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = frozenset(
+    UNTRACKED: ClassVar[frozenset[str]] = frozenset(
         {"id", "version", "action", "changed", "created_at", "updated_at", "history", "traceparent"}
     )
 
@@ -85,7 +85,7 @@ class Document(BaseModel):
 
     def facts(self) -> dict[str, JsonValue]:
         """The fields whose changes the history shows, as JSON values."""
-        return self.model_dump(mode="json", exclude=set(self.BOOKKEEPING))
+        return self.model_dump(mode="json", exclude=set(self.UNTRACKED))
 
 
 @cache

@@ -91,7 +91,7 @@ class Unavailable(AppError):
         return f"Unavailable({self.what})"
 
 
-class Busy(Unavailable):
+class Overloaded(Unavailable):
     """A process has as much to do as it can: another one, or the same one later, takes the request."""
 
     def __init__(self) -> None:
@@ -192,13 +192,13 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "less_than_equal": ("out_of_range", "不能大于{le}"),
 }
 PLACES = ("body", "query", "path", "header")
-MOST_FIELD_ERRORS = 50
+MAX_FIELD_ERRORS = 50
 OUR_NAMES = re.compile(r"[a-z][a-z_-]{0,39}|[0-9]{1,4}")
 
 
 def field_errors(errors: Iterable[ErrorDetails], prefix: str = "") -> list[FieldError]:
     """Translate pydantic's errors; ours (`PydanticCustomError`) carry code and sentence already."""
-    return [_field_error(error, prefix) for error in islice(errors, MOST_FIELD_ERRORS)]
+    return [_field_error(error, prefix) for error in islice(errors, MAX_FIELD_ERRORS)]
 
 
 def _field_error(error: ErrorDetails, prefix: str) -> FieldError:

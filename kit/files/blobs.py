@@ -26,10 +26,10 @@ T = TypeVar("T")
 logger = log.get(__name__)
 DIGEST = "x-amz-meta-sha256"
 MISSING = ("NoSuchKey", "NoSuchObject")
-THERE_ALREADY = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+ALREADY_EXISTS = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
-class Damaged(Exception):
+class ChecksumMismatch(Exception):
     """What the bucket gave is not what was put there."""
 
 
@@ -78,7 +78,7 @@ class Bucket:
         await self._call(self._put, key, content, content_type)
 
     async def get(self, key: str) -> bytes | None:
-        """The object's bytes, or None. Raises `Damaged` when they don't fit the digest that was stored with them."""
+        """The object's bytes, or None. Raises `ChecksumMismatch` when they don't match the digest stored with them."""
         return await self._call(self._get, key)
 
     async def named(self, key: str) -> bytes:
@@ -115,7 +115,9 @@ class Bucket:
     async def _call(self, act: Callable[..., T], *arguments: object) -> T:
         try:
             async with asyncio.timeout(self._settings.call_seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, _translated, act, *arguments)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, _translate_errors, act, *arguments
+                )
         except TimeoutError as error:
             raise Unavailable("S3") from error
 
@@ -134,7 +136,7 @@ class Bucket:
         try:
             self._client.make_bucket(self._name)
         except S3Error as error:  # another process was quicker
-            if error.code not in THERE_ALREADY:
+            if error.code not in ALREADY_EXISTS:
                 raise
 
     def _get(self, key: str) -> bytes | None:
@@ -142,7 +144,7 @@ class Bucket:
             content: bytes = response.read()
             response.release_conn()
             if hashlib.sha256(content).hexdigest() != response.headers.get(DIGEST):
-                raise Damaged(key)
+                raise ChecksumMismatch(key)
             return content
         return None
 
@@ -182,7 +184,7 @@ def _none_if_missing() -> Iterator[None]:
             raise
 
 
-def _translated(act: Callable[..., T], *arguments: object) -> T:
+def _translate_errors(act: Callable[..., T], *arguments: object) -> T:
     from minio.error import MinioException
     from urllib3.exceptions import HTTPError
 

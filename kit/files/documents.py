@@ -6,8 +6,8 @@ from typing import ClassVar, TypeVar
 from kit.core.documents import Document
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
-from kit.files.blobs import Damaged
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.blobs import ChecksumMismatch
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.observability import log
 
 T = TypeVar("T")
@@ -15,10 +15,10 @@ TRIES = 2
 logger = log.get(__name__)
 
 
-class Filed(Document):
+class FileDocument(Document):
     """A document whose files stand under `folder`; subclasses say what all their folders begin with."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"folder"}
     ROOT: ClassVar[str]
 
     folder: str
@@ -34,23 +34,23 @@ class Filed(Document):
         return f"{self.folder}/original"
 
 
-class SealedFiled(Filed):
-    """A document whose files a `SealedBucket` keeps.
+class EncryptedFileDocument(FileDocument):
+    """A document whose files a `EncryptedBucket` keeps.
 
     `sealed`: whether all of them are. The files of an unsealed document are stored in clear until `reseal` has sealed
     them. Whoever has only the bucket can't change what the document says.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {"sealed"}
+    UNTRACKED: ClassVar[frozenset[str]] = FileDocument.UNTRACKED | {"sealed"}
 
     sealed: bool = False
 
-    async def keep(self, key: str, content: bytes, content_type: str, bucket: SealedBucket) -> None:
+    async def keep(self, key: str, content: bytes, content_type: str, bucket: EncryptedBucket) -> None:
         """Store one of its files. Raises `Unavailable`."""
         await bucket.put(key, content, content_type, clear=not self.sealed)
 
-    async def file(self, key: str, bucket: SealedBucket) -> bytes:
-        """One of its files. Raises `NotFound`, `Damaged`, `Unavailable`."""
+    async def file(self, key: str, bucket: EncryptedBucket) -> bytes:
+        """One of its files. Raises `NotFound`, `ChecksumMismatch`, `Unavailable`."""
         return await bucket.named(key, clear=not self.sealed)
 
 
@@ -59,16 +59,16 @@ def folder_of(stored: Mapping[str, object]) -> list[str]:
     return [f"{stored['folder']}/"]
 
 
-async def original_of(document: SealedFiled, bucket: SealedBucket) -> bytes | None:
+async def read_original(document: EncryptedFileDocument, bucket: EncryptedBucket) -> bytes | None:
     """The file as it came; None, and a line in the log, when it is not what was kept. Raises `Unavailable`."""
     try:
         return await bucket.get(document.original, clear=not document.sealed)
-    except Damaged:
+    except ChecksumMismatch:
         logger.error("a file is not what was uploaded", document=document.id)
         return None
 
 
-async def tried(work: Callable[[], Awaitable[T]]) -> T | None:
+async def retry_once(work: Callable[[], Awaitable[T]]) -> T | None:
     """What sandboxed work gives; None when its input made an end of the process each time: not so for ever."""
     for _ in range(TRIES):
         try:

@@ -5,16 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from kit.files import blobs
-from kit.files.blobs import Bucket, Damaged
+from kit.files.blobs import Bucket, ChecksumMismatch
 from kit.observability import log
-from kit.security.seal import CannotOpen, Sealer, looks_sealed
+from kit.security.seal import Cipher, DecryptionError, looks_encrypted
 from kit.settings import BlobSettings
 
 logger = log.get(__name__)
 OCTETS = "application/octet-stream"
 
 
-class SealedBucket(Bucket):
+class EncryptedBucket(Bucket):
     """A bucket whose objects are sealed. Sealing is done on the threads that wait for S3.
 
     `clear`: whether the object may be unsealed (read), or must be (put), because its document is of an earlier version.
@@ -23,7 +23,7 @@ class SealedBucket(Bucket):
     """
 
     def __init__(
-        self, settings: BlobSettings, threads: ThreadPoolExecutor, sealer: Sealer, seals_new: bool = True
+        self, settings: BlobSettings, threads: ThreadPoolExecutor, sealer: Cipher, seals_new: bool = True
     ) -> None:
         super().__init__(settings, threads)
         self._sealer, self.seals_new = sealer, seals_new
@@ -33,15 +33,15 @@ class SealedBucket(Bucket):
         await self._call(super()._put if clear else self._put, key, content, content_type)
 
     async def get(self, key: str, clear: bool = False) -> bytes | None:
-        """What was put there, or None. Raises `Damaged`, and logs it, when it is something else or its key unknown."""
+        """The stored bytes, or None. Raises and logs `ChecksumMismatch` if they changed or the key is unknown."""
         return await self._call(self._open, key, clear)
 
     async def named(self, key: str, clear: bool = False) -> bytes:
-        """What a document names. Raises `NotFound` when it is missing, `Damaged`; both are logged."""
+        """What a document names. Raises `NotFound` when it is missing, `ChecksumMismatch`; both are logged."""
         return blobs.existing(key, await self.get(key, clear))
 
     async def renew(self, key: str, clear: bool = False) -> bool:
-        """Seal the object with the current key, in place; False when there is nothing to do. Raises `Damaged`."""
+        """Encrypt the object with the current key, in place; False if it is already. Raises `ChecksumMismatch`."""
         return await self._call(self._renew, key, clear)
 
     def _put(self, key: str, content: bytes, content_type: str) -> None:
@@ -50,13 +50,13 @@ class SealedBucket(Bucket):
 
     def _open(self, key: str, clear: bool) -> bytes | None:
         stored = self._get(key)
-        if stored is None or (clear and not looks_sealed(stored)):
+        if stored is None or (clear and not looks_encrypted(stored)):
             return stored
         try:
             return self._sealer.open_bytes(stored, _context(key))
-        except CannotOpen as error:
+        except DecryptionError as error:
             logger.error("an object is not what was put there", object=key)
-            raise Damaged(key) from error
+            raise ChecksumMismatch(key) from error
 
     def _renew(self, key: str, clear: bool) -> bool:
         stored = self._get(key)
@@ -73,7 +73,7 @@ def _context(key: str) -> str:
 
 
 @asynccontextmanager
-async def connect(settings: BlobSettings, sealer: Sealer, seals_new: bool = True) -> AsyncIterator[SealedBucket]:
+async def connect(settings: BlobSettings, sealer: Cipher, seals_new: bool = True) -> AsyncIterator[EncryptedBucket]:
     """The service's bucket. Connects lazily: opening never fails."""
     with blobs.threads_of(settings) as threads:
-        yield SealedBucket(settings, threads, sealer, seals_new)
+        yield EncryptedBucket(settings, threads, sealer, seals_new)

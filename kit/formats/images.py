@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
 
 BEGINNING = b"\xff\xd8\xff"
-MOST_PIXELS = 25_000_000
+MAX_PIXELS = 25_000_000
 # markers: a frame header says the size; those without a length; the scan's begin and the file's end
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 BARE = {0x01, *range(0xD0, 0xD9)}
@@ -26,7 +26,7 @@ LAST = {0xD9, 0xDA}
 CM_PER_INCH = 2.54
 # EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
-LONGEST, THUMBNAIL = 1_800, 240
+MAX_SIDE, THUMBNAIL = 1_800, 240
 ROW = 4  # every fourth row is measured: of a page the others say the same
 AROUND, FIELD, FINE = 4, 8, 8
 """Ink, in the points of a small picture: how far around a point it looks, a field's side; and steps of a level."""
@@ -88,7 +88,7 @@ def prepare() -> None:
     Image.preinit()
 
 
-def probe(jpeg: bytes, most_pixels: int = MOST_PIXELS) -> Size:
+def probe(jpeg: bytes, most_pixels: int = MAX_PIXELS) -> Size:
     """The size that a JPEG's header tells; nothing is decoded. Raises `BadImage`."""
     if not jpeg.startswith(BEGINNING):
         raise BadImage("not_jpeg")
@@ -147,7 +147,7 @@ def blamed(work: Callable[P, T]) -> Callable[P, T]:
     def blaming(*args: P.args, **kwargs: P.kwargs) -> T:
         prepare()
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
         try:
             return work(*args, **kwargs)
         except MemoryError:
@@ -183,12 +183,12 @@ def scan(jpeg: bytes) -> Scan:
     """What the sandbox does for `Images.scan`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         size, density = Size(*picture.size), _density(picture)
-        upright = _upright(picture, LONGEST)
+        upright = _upright(picture, MAX_SIDE)
     grey = upright.resize((upright.width, -(-upright.height // ROW)), Image.Resampling.NEAREST).convert("L")
     shades = grey.histogram()
     seen, sharpness = ImageStat.Stat(shades), _sharpness(grey, shades)
     small = upright.reduce(max(1, max(upright.size) // THUMBNAIL))
-    image, (ink, grain) = _clean(upright, LONGEST, 85), _ink(small)
+    image, (ink, grain) = _clean(upright, MAX_SIDE, 85), _ink(small)
     thumbnail = _clean(small, THUMBNAIL, 80)
     return Scan(size, density, seen.mean[0], seen.stddev[0], sharpness, ink, grain, image, thumbnail)
 

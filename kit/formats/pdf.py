@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STANDARD: Literal["a-2b"] = "a-2b"  # for archives: fonts embedded, nothing from outside
 CODE_POINTS = 0x110000
-APART = Limits(cpu_seconds=20, memory_bytes=1024**3, seconds=30)
+SANDBOX_LIMITS = Limits(cpu_seconds=20, memory_bytes=1024**3, seconds=30)
 """Of one document; two thousand records take a second and 200 MB."""
 
 
@@ -73,7 +73,7 @@ class Printer:
         It takes 0.4 s more, and leaves nothing of the 65 MB that typst keeps for the next page.
         """
         readable = (str(self._template.parent), *self._settings.folders)
-        async with self._one_apart, Sandbox(1, APART, readable=readable) as apart:
+        async with self._one_apart, Sandbox(1, SANDBOX_LIMITS, readable=readable) as apart:
             return await apart.run(_printed, self._template, self._settings, self._inputs(data), int(at.timestamp()))
 
     def _inputs(self, data: Mapping[str, JsonValue]) -> dict[str, str]:
@@ -97,7 +97,7 @@ class Printer:
 
     async def _look_up(self) -> Fonts:
         """In a process that ends: the 90 MB that this takes for a second would stay in ours."""
-        async with Sandbox(1, APART, readable=self._settings.folders) as apart:
+        async with Sandbox(1, SANDBOX_LIMITS, readable=self._settings.folders) as apart:
             return await apart.run(_find_fonts, self._settings)
 
 

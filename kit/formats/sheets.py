@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DPI, MM_PER_INCH = 200, 25.4
 PER_MM = DPI / MM_PER_INCH
 # what is decoded, and what the markers are looked for in first: enough for a page that fills half of the picture
-MOST_PIXELS, LOOKS = 12_700_000, (1_600, 3_200)
+MAX_PIXELS, LOOKS = 12_700_000, (1_600, 3_200)
 FEWEST_MARKERS, CORNERS, FIELDS = 3, 4, 6
 # a marker's corner may be this far from where the others put it: paper isn't flat
 STRAY_MM = 1.0
@@ -65,7 +65,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutBox:
     """The box that was cut out, and what somebody has put there.
 
     `image`: a PNG of the whole box at 200 dpi, nothing but the ink on a transparent ground. `ink_mm2`: how much of it
@@ -79,7 +79,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ScannedSheet:
     """What a picture of a sheet shows; each is None when it can't be had.
 
     `text`: what the QR code says. `page`: a JPEG of the straightened page, at 200 dpi or what the picture holds;
@@ -88,33 +88,33 @@ class Sheet:
 
     text: str | None
     page: bytes | None
-    cut: Cut | None
+    cut: CutBox | None
 
 
-class Sheets:
+class SheetReader:
     """Reads sheets out of pictures from strangers."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    async def read(self, jpeg: bytes, layout: Layout) -> Sheet:
+    async def read(self, jpeg: bytes, layout: Layout) -> ScannedSheet:
         """What the scan or photo shows. Raises `BadImage`, and `Unavailable` when the machine can't do it now."""
         return await sandboxed(self._sandbox, read, jpeg, layout)
 
 
 @blamed
-def read(jpeg: bytes, layout: Layout) -> Sheet:
-    """What the sandbox does for `Sheets.read`."""
+def read(jpeg: bytes, layout: Layout) -> ScannedSheet:
+    """What the sandbox does for `SheetReader.read`."""
     _load()
-    picture = np.asarray(decoded(jpeg, MOST_PIXELS))
+    picture = np.asarray(decoded(jpeg, MAX_PIXELS))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     place = _found(grey, layout)
     if place is None:
-        return Sheet(_text(grey), None, None)
+        return ScannedSheet(_text(grey), None, None)
     picture, place = _shrunk(picture, place, layout)
     page = _warped(picture, place, Box(0, 0, layout.width, layout.height))
     text = _text(_sharpened(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY))) or _text(grey)
-    return Sheet(text, _jpeg(page, _per_mm(place, layout) / PER_MM), _cut(_warped(picture, place, layout.cut)))
+    return ScannedSheet(text, _jpeg(page, _per_mm(place, layout) / PER_MM), _cut(_warped(picture, place, layout.cut)))
 
 
 def _load() -> None:
@@ -248,10 +248,10 @@ def _jpeg(page: "Pixels", held: float) -> bytes:
     return made.tobytes()
 
 
-def _cut(box: "Pixels") -> Cut:
+def _cut(box: "Pixels") -> CutBox:
     levelled = _levelled(box)
     ink = _ink(levelled)
-    return Cut(_png(levelled, ink), float(ink.sum()) / PER_MM**2, _extent(ink), _touches(ink))
+    return CutBox(_png(levelled, ink), float(ink.sum()) / PER_MM**2, _extent(ink), _touches(ink))
 
 
 def _levelled(box: "Pixels") -> "Floats":

@@ -13,8 +13,8 @@ import orjson
 
 from kit.sandbox.pool import Limits, Sandbox, TooCostly
 
-MOST_ROWS, MOST_COLUMNS, MOST_CHARACTERS = 100_000, 60, 5_000
-MOST_UNPACKED, MOST_MEMBERS = 256 * 1024 * 1024, 1_000
+MAX_ROWS, MAX_COLUMNS, MAX_CHARACTERS = 100_000, 60, 5_000
+MAX_UNPACKED, MAX_MEMBERS = 256 * 1024 * 1024, 1_000
 LIMITS = Limits(cpu_seconds=20, memory_bytes=1024 * 1024 * 1024, seconds=60)
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 EXACT = 10**15
@@ -108,11 +108,11 @@ def _table(lines: Iterable[list[str]]) -> Table:
 
 
 def _check(line: int, cells: Sequence[str], rows: int) -> None:
-    if rows >= MOST_ROWS:
+    if rows >= MAX_ROWS:
         raise BadTable("too_many_rows")
-    if len(cells) > MOST_COLUMNS:
+    if len(cells) > MAX_COLUMNS:
         raise BadTable("too_many_columns", line)
-    if any(len(cell) > MOST_CHARACTERS for cell in cells):
+    if any(len(cell) > MAX_CHARACTERS for cell in cells):
         raise BadTable("cell_too_long", line)
 
 
@@ -121,7 +121,7 @@ def _sheet(content: bytes) -> Iterator[list[str]]:
 
     with ZipFile(BytesIO(content)) as packed:
         members = packed.infolist()
-    if len(members) > MOST_MEMBERS or sum(each.file_size for each in members) > MOST_UNPACKED:
+    if len(members) > MAX_MEMBERS or sum(each.file_size for each in members) > MAX_UNPACKED:
         raise BadTable("too_costly")
     sheet = CalamineWorkbook.from_filelike(BytesIO(content)).get_sheet_by_index(0)
     for cells in sheet.iter_rows():

@@ -58,7 +58,7 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
     )
     app.state.http, app.state.allowances, app.state.refuse = settings.http, {}, _refused
     app.state.spool = Spool(settings.http.spool_files, settings.http.spool_bytes)
-    security_events.begin(*security_events.CAUSES)
+    security_events.initialise(*security_events.CAUSES)
     return app
 
 

@@ -12,7 +12,7 @@ from kit.core.errors import InvalidFields
 from kit.security import security_events
 from kit.security.tokens import Caller, TokenVerifier, Unauthorized
 
-MOST_REASON = 200
+MAX_REASON_LENGTH = 200
 
 
 def bearer_token(request: Request) -> str:
@@ -65,8 +65,10 @@ ACCESS_REASON: dict[str, object] = {  # no parameter of a function: it would cos
 def read_reason(header: str | None) -> str:
     """The sentence in `X-Access-Reason`: percent-encoded UTF-8, because headers hold no Chinese."""
     reason = unquote(header or "", errors="replace").strip()
-    if len(reason) > MOST_REASON or not reason.isprintable():
-        raise InvalidFields.one("X-Access-Reason", "reason_invalid", f"查看原因请用一句话说明，不超过{MOST_REASON}个字")
+    if len(reason) > MAX_REASON_LENGTH or not reason.isprintable():
+        raise InvalidFields.one(
+            "X-Access-Reason", "reason_invalid", f"查看原因请用一句话说明，不超过{MAX_REASON_LENGTH}个字"
+        )
     return reason
 
 

@@ -11,8 +11,8 @@ from typing import Self
 import httpx2
 
 RESOLVE_SECONDS = 3.0
-MOST_PORT = 65_535
-MOST_ANSWER_BYTES = 4 * 1024  # read so that the connection can be used again; what it says is of no interest
+MAX_PORT = 65_535
+MAX_ANSWER_BYTES = 4 * 1024  # read so that the connection can be used again; what it says is of no interest
 # These carry an IPv4 address inside (RFC 6052, 8215, 3056, 4380), are the anycast address of such relays (RFC 7526) or
 # site-local (RFC 3879): nobody names one in good faith. 192.0.0.0/24 is for protocols' own use (RFC 6890): Python takes
 # it for global, and a cloud keeps its metadata there.
@@ -63,7 +63,7 @@ def checked_url(text: str, *, loopback: bool = False) -> httpx2.URL:
     local = loopback and (url.host == "localhost" or _is_loopback(url.host))
     if url.scheme not in ("https", "http") or (url.scheme == "http" and not local):
         raise Forbidden
-    if url.userinfo or url.fragment or not 1 <= (url.port or 443) <= MOST_PORT:
+    if url.userinfo or url.fragment or not 1 <= (url.port or 443) <= MAX_PORT:
         raise Forbidden
     if not url.host or not _plain(url.host, loopback=loopback):
         raise Forbidden
@@ -152,7 +152,7 @@ async def _skim(response: httpx2.Response) -> None:
     seen = 0
     async for piece in response.aiter_raw():
         seen += len(piece)
-        if seen > MOST_ANSWER_BYTES:
+        if seen > MAX_ANSWER_BYTES:
             return
 
 

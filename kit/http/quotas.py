@@ -11,7 +11,7 @@ from kit.redis import RateLimits, Rule
 from kit.security import security_events
 
 HOUR, DAY, BURST_SECONDS = 3600, 24 * 3600, 10
-LEASED, MOST_LEASES = 0.01, 10_000
+LEASED, MAX_LEASES = 0.01, 10_000
 SENTENCES = {
     "uploads": "上传文件的次数过多",
     "downloads": "查看和下载文件的次数过多",
@@ -43,7 +43,7 @@ class Quotas:
         names = [name for name in SENTENCES if settings.rules(name)]
         self._limits, self._rules = limits, {name: settings.rules(name) for name in names}
         self._leases: dict[tuple[str, str, int], int] = {}
-        security_events.begin(*(f"limit_{name}" for name in names), outcome="throttled")
+        security_events.initialise(*(f"limit_{name}" for name in names), outcome="throttled")
 
     async def admit(self, quota: str, kind: str, subject: str) -> None:
         """Count one of `quota` for this caller. Raises 429."""
@@ -52,7 +52,7 @@ class Quotas:
         for rule in self._rules[quota]:
             key = (quota, f"{kind}:{subject}", rule.seconds)
             self._leases[key] = (self._leases.get(key) or await self._lease(quota, f"{kind}:{subject}", rule)) - 1
-        while len(self._leases) > MOST_LEASES:
+        while len(self._leases) > MAX_LEASES:
             del self._leases[next(iter(self._leases))]
 
     async def _lease(self, quota: str, caller: str, rule: Rule) -> int:

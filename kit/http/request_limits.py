@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit.core.errors import AppError, BodyTooLarge, Busy, NoAnswerInTime, RequestTimeout
+from kit.core.errors import AppError, BodyTooLarge, NoAnswerInTime, Overloaded, RequestTimeout
 from kit.observability import log, metrics
 from kit.settings import HttpSettings
 
@@ -46,7 +46,7 @@ class RequestLimits:
     ) -> None:
         self._app, self._settings, self._allowed, self._refuse = app, settings, allowed, refuse
         self._open = self._waiting = 0
-        metrics.begin(metrics.requests_cut, CAUSES)
+        metrics.initialise(metrics.requests_cut, CAUSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -74,7 +74,7 @@ class RequestLimits:
         if self._open - self._waiting < self._settings.concurrency and self._open < self._settings.open_requests:
             return None
         metrics.requests_cut.labels("busy").inc()
-        return Busy()
+        return Overloaded()
 
     @property
     def least_rate(self) -> int:

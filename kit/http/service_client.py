@@ -17,7 +17,7 @@ EARLY_SECONDS = 30
 logger = log.get(__name__)
 
 
-class Neighbour:
+class ServiceClient:
     """One service; `http` knows its address and how long an answer may take."""
 
     def __init__(self, name: str, http: httpx2.AsyncClient) -> None:
@@ -46,7 +46,7 @@ class _Token(BaseModel):
     expires_in: int
 
 
-class OwnToken:
+class ClientCredentials:
     """An access token of this service's own (client credentials, RFC 6749 §4.4): asked for anew before it runs out."""
 
     def __init__(self, http: httpx2.AsyncClient, path: str, client: ClientSettings, scope: str) -> None:

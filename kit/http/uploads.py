@@ -10,7 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from kit.core.errors import AppError, BodyTooLarge, Busy, InvalidFields
+from kit.core.errors import AppError, BodyTooLarge, InvalidFields, Overloaded
 from kit.observability import metrics
 
 ROOM = 16 * 1024
@@ -28,7 +28,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Form:
+class UploadForm:
     """The same where nobody had to choose a file. With a `refusal` the file was not kept."""
 
     file: bytes | None
@@ -45,14 +45,14 @@ class Spool:
 
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
-        """A function that takes so many bytes more, or raises `Busy`; at the end all is given back."""
+        """A function that takes so many bytes more, or raises `Overloaded`; at the end all is given back."""
         taken, begun = 0, False
 
         def take(size: int) -> None:
             nonlocal taken, begun
             if size > self.bytes or (not begun and not self.files):
                 metrics.requests_cut.labels("spool").inc()
-                raise Busy
+                raise Overloaded
             self.files -= not begun
             self.bytes -= size
             taken, begun = taken + size, True
@@ -67,7 +67,7 @@ class Spool:
 async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:
     """Read a form. Raises `too_large()` when the file has `limit` bytes or more, as soon as they have arrived.
 
-    Raises 422 without a file or with more than one, 400 for what is no form, and `Busy`.
+    Raises 422 without a file or with more than one, 400 for what is no form, and `Overloaded`.
     """
     form = await read_form(request, limit, too_large)
     if form.file is None:
@@ -78,14 +78,14 @@ async def read_upload(request: Request, limit: int, too_large: Callable[[], AppE
 async def read_form(
     request: Request, limit: int, too_large: Callable[[], AppError], *,
     most_fields: int = 8, room: int = ROOM, admit: Admit | None = None,
-) -> Form:  # fmt: skip
+) -> UploadForm:  # fmt: skip
     """The same for a form that may come without its file, with so many fields that take `room` bytes.
 
     `admit` is asked when a file begins, before more of it is read. With it, a form whose file can't be kept is read to
     its end: for browsers, which do not listen before they have sent all, and so that what was typed is not lost.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return Form(None, {})
+        return UploadForm(None, {})
     with request.app.state.spool.share() as take:
         parser = _Parser(request, limit, too_large, take, most_fields, room, admit)
         try:
@@ -109,12 +109,12 @@ async def read_fields(request: Request, most_fields: int, most_bytes: int) -> di
     return _texts(form.multi_items())
 
 
-async def _read(form: FormData, refusal: AppError | None) -> Form:
+async def _read(form: FormData, refusal: AppError | None) -> UploadForm:
     if sum(isinstance(value, UploadFile) for _, value in form.multi_items()) > 1:
         raise InvalidFields.one("file", "too_many", "只能上传一个文件")
     file = form.get("file")
     content = await file.read() if isinstance(file, UploadFile) and not refusal else None
-    return Form(content, _texts(form.multi_items()), refusal)
+    return UploadForm(content, _texts(form.multi_items()), refusal)
 
 
 def _texts(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, str]:
@@ -161,7 +161,7 @@ class _Parser(MultiPartParser):
             return self._too_large()
         try:
             self._take(size)
-        except Busy as busy:
+        except Overloaded as busy:
             return busy
         return None
 

@@ -15,11 +15,11 @@ from kit.core.documents import Document
 from kit.core.errors import AppError, InvalidFields, NotFound, field_errors
 from kit.core.ids import new_id
 from kit.files.blobs import Bucket
-from kit.files.documents import Filed
+from kit.files.documents import FileDocument
 from kit.formats import tabular
 from kit.formats.tabular import BadTable
 from kit.mongo import DOCUMENT_FULL, Collection, Conflict, Database, Index
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 
 D = TypeVar("D", bound=Document)
 COLLECTION = FOLDERS = "imports"
@@ -65,14 +65,14 @@ class Column:
     hint: str = ""
 
 
-class Import(Filed):
+class Import(FileDocument):
     """One file that was sent, and how far it is; `original` holds its rows, and is emptied when they are done with.
 
     `runner` works on it, and loses it when `lease_until` is over.
     """
 
     COUNTS: ClassVar[tuple[str, ...]] = ("rows_done", "rows_created", "rows_updated", "rows_unchanged", "rows_failed")
-    BOOKKEEPING: ClassVar[frozenset[str]] = Filed.BOOKKEEPING | {*COUNTS, "runner", "lease_until"}
+    UNTRACKED: ClassVar[frozenset[str]] = FileDocument.UNTRACKED | {*COUNTS, "runner", "lease_until"}
     ROOT: ClassVar[str] = FOLDERS
 
     kind: str
@@ -188,10 +188,10 @@ class Imports:
         return await self._collection.find({"folder": {"$regex": f"^{beginning}"}}, sort=[("folder", 1)], limit=limit)
 
 
-class Files:
+class ImportFiles:
     """The rows of an import, and what is wrong with them."""
 
-    def __init__(self, bucket: Bucket, sealer: Sealer) -> None:
+    def __init__(self, bucket: Bucket, sealer: Cipher) -> None:
         self._bucket, self._sealer = bucket, sealer
 
     async def keep(self, folder: str, rows: bytes) -> None:
@@ -200,7 +200,7 @@ class Files:
         await self._bucket.put(f"{folder}/original", sealed, "application/octet-stream")
 
     async def rows(self, job: Import) -> bytes:
-        """The rows. Raises `NotFound`, `Damaged`, `CannotOpen`."""
+        """The rows. Raises `NotFound`, `ChecksumMismatch`, `DecryptionError`."""
         return self._sealer.open_bytes(await self._bucket.named(job.original), job.folder)
 
     async def note(self, job: Import, errors: Sequence[Sequence[str]]) -> None:
@@ -254,7 +254,7 @@ REFUSALS = {
     "damaged": "文件无法读取，请另存为 XLSX 或 CSV 后重新上传",
     "encoding": "无法识别文件编码，请将 CSV 存为 UTF-8 或 GB18030 编码后重新上传",
     "not_xlsx": "不支持加密的或旧版（.xls）工作簿，请另存为不加密的 .xlsx 后重新上传",
-    "too_many_rows": f"文件超过 {tabular.MOST_ROWS} 行，请拆分后分别上传",
+    "too_many_rows": f"文件超过 {tabular.MAX_ROWS} 行，请拆分后分别上传",
     "too_many_columns": "第 {line} 行的列数过多，请按模板填写",
     "cell_too_long": "第 {line} 行有内容过长的单元格，请缩短后重新上传",
     "too_costly": "文件内容过大，无法处理，请删除多余的工作表、格式和空白区域，或另存为 CSV 后重新上传",

@@ -14,7 +14,7 @@ from kit.http.callers import CallerDep
 from kit.http.request_limits import Allowance
 from kit.http.routes import Id, Out, StrictRoute
 from kit.http.uploads import read_upload
-from kit.imports.model import Column, Files, Import, Imports, State, of_kind, recognised, refusal
+from kit.imports.model import Column, Import, ImportFiles, Imports, State, of_kind, recognised, refusal
 from kit.security.tokens import ADMIN, Caller
 
 LIMIT_BYTES = 20 * 1024 * 1024
@@ -58,14 +58,14 @@ class ImportOut(Out):
         return cls.model_validate({**job.model_dump(), "import_id": job.id, "started_at": job.created_at})
 
 
-class ImportDoor:
+class ImportDependencies:
     """What a service lets be imported, and by whom: API clients with `scope`, who see their own; admins, who see all.
 
     `columns` by kind.
     """
 
     def __init__(
-        self, columns: Mapping[str, Sequence[Column]], scope: str, imports: Imports, files: Files, tables: Tables,
+        self, columns: Mapping[str, Sequence[Column]], scope: str, imports: Imports, files: ImportFiles, tables: Tables,
         clock: Clock,
     ) -> None:  # fmt: skip
         self._columns, self._scope, self._imports, self._files = columns, scope, imports, files
@@ -118,19 +118,21 @@ def _too_large() -> AppError:
     return AppError(413, "file_too_large", f"文件必须小于 {LIMIT_BYTES // 1024**2}MB，请拆分后分别上传")
 
 
-async def _door(request: Request) -> ImportDoor:
-    door: ImportDoor = request.app.state.imports
+async def _door(request: Request) -> ImportDependencies:
+    door: ImportDependencies = request.app.state.imports
     return door
 
 
-DoorDep = Annotated[ImportDoor, Depends(_door)]
+ImportsDep = Annotated[ImportDependencies, Depends(_door)]
 ERRORS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 WORKBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {XLSX: {}}}}
 router = APIRouter(route_class=StrictRoute, max_body_size=ROUTE_BYTES)
 
 
 @router.post("/imports/{kind}", status_code=202, openapi_extra=FORM)
-async def start_import(door: DoorDep, caller: CallerDep, kind: str, request: Request, response: Response) -> StartedOut:
+async def start_import(
+    door: ImportsDep, caller: CallerDep, kind: str, request: Request, response: Response
+) -> StartedOut:
     """Send a file of rows; what becomes of them is told at the address in `Location`."""
     door.admit(caller, kind)
     upload = await read_upload(request, LIMIT_BYTES, _too_large)
@@ -140,25 +142,25 @@ async def start_import(door: DoorDep, caller: CallerDep, kind: str, request: Req
 
 
 @router.get("/imports/{kind}/template.csv", response_class=Response, responses=ERRORS)
-async def get_csv_template(door: DoorDep, kind: str) -> Response:
+async def get_csv_template(door: ImportsDep, kind: str) -> Response:
     """An empty file to fill in, in UTF-8."""
     return _file(door.template(kind, "csv"), CSV, "template.csv")
 
 
 @router.get("/imports/{kind}/template.xlsx", response_class=Response, responses=WORKBOOK)
-async def get_xlsx_template(door: DoorDep, kind: str) -> Response:
+async def get_xlsx_template(door: ImportsDep, kind: str) -> Response:
     """An empty workbook to fill in, and a sheet that says how."""
     return _file(door.template(kind, "xlsx"), XLSX, "template.xlsx")
 
 
 @router.get("/imports/{import_id}")
-async def get_import(door: DoorDep, caller: CallerDep, import_id: Id) -> ImportOut:
+async def get_import(door: ImportsDep, caller: CallerDep, import_id: Id) -> ImportOut:
     """How far an import is."""
     return ImportOut.of(await door.find(caller, import_id))
 
 
 @router.get("/imports/{import_id}/errors.csv", response_class=StreamingResponse, responses=ERRORS)
-async def get_import_errors(door: DoorDep, caller: CallerDep, import_id: Id) -> StreamingResponse:
+async def get_import_errors(door: ImportsDep, caller: CallerDep, import_id: Id) -> StreamingResponse:
     """What is wrong with which rows, by line and column; while the import runs, so far."""
     return door.errors(await door.find(caller, import_id))
 
@@ -167,7 +169,7 @@ def _file(content: bytes, media_type: str, name: str) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def add_imports(app: FastAPI, prefix: str, door: ImportDoor) -> None:
+def add_imports(app: FastAPI, prefix: str, door: ImportDependencies) -> None:
     """Open the door at `<prefix>/imports`."""
     app.state.imports = door
     app.state.allowances[f"{prefix}/imports/"] = Allowance(ROUTE_BYTES, READ_SECONDS)

@@ -8,13 +8,13 @@ from typing import Literal
 
 from kit.core.clock import Clock
 from kit.core.errors import NotFound, Unavailable
-from kit.files.blobs import Damaged
+from kit.files.blobs import ChecksumMismatch
 from kit.formats.tabular import LOST_DIGITS, Row, read_rows
-from kit.imports.model import Files, Import, Imports, Outcome, RowError, Target, Values, category, column_letter
+from kit.imports.model import Import, ImportFiles, Imports, Outcome, RowError, Target, Values, category, column_letter
 from kit.mongo import Conflict, retry_on_conflict
 from kit.observability import log, metrics
 from kit.runtime.periodic import every
-from kit.security.seal import CannotOpen
+from kit.security.seal import DecryptionError
 
 LOST = RowError(
     "", "digits_lost", "该单元格是数字格式且超过15位，末尾数字已丢失，请将整列设为文本格式后重新填写完整号码"
@@ -35,7 +35,7 @@ class ImportWorker:
     """Takes one import after the other. A batch may be written twice: writing is guarded, and counted once."""
 
     def __init__(
-        self, imports: Imports, files: Files, targets: Mapping[str, Target], runner: str, clock: Clock,
+        self, imports: Imports, files: ImportFiles, targets: Mapping[str, Target], runner: str, clock: Clock,
         policy: ImportPolicy = ImportPolicy(),
     ) -> None:  # fmt: skip
         self._imports, self._files, self._targets = imports, files, targets
@@ -60,7 +60,7 @@ class ImportWorker:
             logger.warning("import was taken over", import_id=job.id)
         except Unavailable:
             raise
-        except (NotFound, Damaged, CannotOpen):
+        except (NotFound, ChecksumMismatch, DecryptionError):
             await self._fail(job, "its rows can't be read")
         except Exception as error:  # one file must not end the worker again and again
             logger.error("import broke off", import_id=job.id, exc_info=error)

@@ -30,7 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
 
 
-def dead_topic(group: str) -> str:
+def dead_letter_topic(group: str) -> str:
     """Where the group's dead letters lie."""
     return f"{group}{SUFFIX}"
 
@@ -40,12 +40,12 @@ def replay_topic(group: str) -> str:
     return f"{group}.replay"
 
 
-class NoSuchLetter(Exception):
+class DeadLetterNotFound(Exception):
     """It was never there, or somebody ended it meanwhile."""
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A letter that waits: of which group, under which id, since when, why; its headers as texts, its bytes."""
 
     group: str
@@ -55,7 +55,7 @@ class Letter:
     value: bytes
 
     @classmethod
-    def of(cls, record: Record) -> "Letter":
+    def of(cls, record: Record) -> "DeadLetter":
         """From the group's topic."""
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
         at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
@@ -67,12 +67,12 @@ class Letter:
         return self.headers[f"{PREFIX}cause"]
 
 
-def letter_id(record: Record) -> str:
+def dead_letter_id(record: Record) -> str:
     """The id of the letter that `record` becomes; the same record buried twice is one letter."""
     return f"{record.topic}/{record.partition}/{record.offset}"
 
 
-def letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, bytes]]:
+def dead_letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, bytes]]:
     """The record's own headers and why it died. A replayed record that dies again keeps only the newest cause."""
     own = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
     facts = {
@@ -87,7 +87,7 @@ def letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, by
     return [*own, *dead, *key, *([(NULL_HEADER, b"")] if record.value is None else [])]
 
 
-async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
+async def dead_letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
     """The letters that wait, by id."""
     found: dict[str, Record] = {}
 
@@ -97,19 +97,19 @@ async def letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
         if record.value is not None:
             found[key] = record
 
-    await kafka.read_all(settings, [dead_topic(group)], take)
+    await kafka.read_all(settings, [dead_letter_topic(group)], take)
     return found
 
 
-async def all_letters(settings: KafkaSettings) -> list[Letter]:
+async def all_dead_letters(settings: KafkaSettings) -> list[DeadLetter]:
     """The letters of all groups that wait, oldest first. Raises `Unavailable`."""
-    found: dict[tuple[str, str], Letter] = {}
+    found: dict[tuple[str, str], DeadLetter] = {}
 
     def take(record: Record) -> None:
         place = record.topic, record.key.decode()
         found.pop(place, None)
         if record.value is not None:
-            found[place] = Letter.of(record)
+            found[place] = DeadLetter.of(record)
 
     async with kafka.admin(settings) as admin:
         topics = [topic for topic in await admin.topics() if topic.endswith(SUFFIX)]
@@ -120,7 +120,7 @@ async def all_letters(settings: KafkaSettings) -> list[Letter]:
 async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
     """Give the letters to the group that failed, once more. Returns the ids that were done.
 
-    Raises `NoSuchLetter`, with nothing done.
+    Raises `DeadLetterNotFound`, with nothing done.
     """
     async with _chosen(settings, group, ids) as (producer, chosen):
         for identity, letter in chosen.items():
@@ -128,7 +128,7 @@ async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> lis
             own = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
             value = None if NULL_HEADER in headers else letter.value
             await producer.send(replay_topic(group), headers.get(KEY_HEADER), value, own)
-            await producer.send(dead_topic(group), identity.encode(), None, [])
+            await producer.send(dead_letter_topic(group), identity.encode(), None, [])
         return list(chosen)
 
 
@@ -136,11 +136,11 @@ async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[
     """End the letters without handling them. Returns the ids that were done. Raises as `replay` does."""
     async with _chosen(settings, group, ids) as (producer, chosen):
         for identity in chosen:
-            await producer.send(dead_topic(group), identity.encode(), None, [])
+            await producer.send(dead_letter_topic(group), identity.encode(), None, [])
         return list(chosen)
 
 
-async def forget(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
+async def remove_for_person(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
     """End all letters of these groups that tell of a person. Returns how many there were.
 
     A tombstone more is written to each topic: Kafka compacts only what has other records behind it.
@@ -149,10 +149,10 @@ async def forget(settings: KafkaSettings, groups: Sequence[str], person: str) ->
     await producer.start()
     try:
         for group in groups:
-            waiting = await letters(settings, group)
+            waiting = await dead_letters(settings, group)
             theirs = [key for key, letter in waiting.items() if dict(letter.headers).get(PERSON) == person.encode()]
             for key in [*theirs, NOBODY]:
-                await producer.send(dead_topic(group), key.encode(), None, [])
+                await producer.send(dead_letter_topic(group), key.encode(), None, [])
             count += len(theirs)
     finally:
         await producer.close()
@@ -163,10 +163,10 @@ async def forget(settings: KafkaSettings, groups: Sequence[str], person: str) ->
 async def _chosen(
     settings: KafkaSettings, group: str, ids: Sequence[str]
 ) -> AsyncIterator[tuple[kafka.Producer, dict[str, Record]]]:
-    waiting = await letters(settings, group)
+    waiting = await dead_letters(settings, group)
     unknown = [] if "all" in ids else [identity for identity in ids if identity not in waiting]
     if unknown:
-        raise NoSuchLetter(f"no such letter in {dead_topic(group)}: {', '.join(unknown)}")
+        raise DeadLetterNotFound(f"no such letter in {dead_letter_topic(group)}: {', '.join(unknown)}")
     producer = kafka.Producer(settings)
     await producer.start()
     try:
@@ -182,7 +182,7 @@ def _settings() -> KafkaSettings:
 def _run(action: Coroutine[object, object, T]) -> T:
     try:
         return asyncio.run(action)
-    except NoSuchLetter as error:
+    except DeadLetterNotFound as error:
         raise typer.BadParameter(str(error)) from error
 
 
@@ -193,7 +193,7 @@ def list_letters(group: str) -> None:
     from rich.table import Table
 
     table = Table("id", "type", "event", "cause")
-    for identity, letter in asyncio.run(letters(_settings(), group)).items():
+    for identity, letter in asyncio.run(dead_letters(_settings(), group)).items():
         headers = {name: value.decode(errors="replace") for name, value in letter.headers}
         table.add_row(identity, headers.get("ce_type", "?"), headers.get("ce_id", "?"), headers["dead_cause"])
     Console().print(table)
@@ -202,9 +202,9 @@ def list_letters(group: str) -> None:
 @app.command()
 def show(group: str, identity: str) -> None:
     """Show one letter whole: headers and value."""
-    letter = asyncio.run(letters(_settings(), group)).get(identity)
+    letter = asyncio.run(dead_letters(_settings(), group)).get(identity)
     if letter is None:
-        raise typer.BadParameter(f"no such letter in {dead_topic(group)}: {identity}")
+        raise typer.BadParameter(f"no such letter in {dead_letter_topic(group)}: {identity}")
     headers = {name: value.decode(errors="replace") for name, value in letter.headers}
     typer.echo(json.dumps(headers, indent=2, ensure_ascii=False))
     typer.echo((letter.value or b"").decode(errors="replace"))

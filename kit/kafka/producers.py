@@ -16,7 +16,7 @@ from kit.settings import KafkaSettings
 # while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s (design §2)
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 MAX_BATCH_BYTES = 900 * 1024  # below the topics' max.message.bytes
-MAX_LETTER_BYTES = 2 * 1024 * 1024 - 64 * 1024  # as much as a topic takes, less the cause in its headers
+MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024 - 64 * 1024  # as much as a topic takes, less the cause in its headers
 
 
 class TransactionalProducer:
@@ -102,7 +102,7 @@ class Producer:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.servers, enable_idempotence=True, max_request_size=MAX_LETTER_BYTES
+            bootstrap_servers=settings.servers, enable_idempotence=True, max_request_size=MAX_DEAD_LETTER_BYTES
         )
 
     async def start(self) -> None:

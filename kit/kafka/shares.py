@@ -10,7 +10,7 @@ from kit.settings import KafkaSettings
 logger = log.get(__name__)
 
 
-class Shares:
+class WorkAssignment:
     """The shares of this process: partitions of the topic `name`, to which nothing is ever written.
 
     `let_go` ends what is under way; when it has returned, other workers may begin it.

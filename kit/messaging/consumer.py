@@ -15,9 +15,9 @@ from kit import kafka
 from kit.core.errors import Reject, TooManyDeadLetters, Unavailable
 from kit.core.events import Event, decode
 from kit.kafka import Partition, Record
-from kit.kafka.dead_letters import dead_topic, letter_headers, letter_id, letters, replay_topic
+from kit.kafka.dead_letters import dead_letter_headers, dead_letter_id, dead_letter_topic, dead_letters, replay_topic
 from kit.observability import log, metrics, tracing
-from kit.runtime.health import Standstill
+from kit.runtime.health import StallDetector
 from kit.settings import KafkaSettings
 
 Handler = Callable[[Event], Awaitable[None]]
@@ -95,11 +95,11 @@ class Consumer:
         self._paused: set[Partition] = set()
         self._room = asyncio.Semaphore(policy.concurrency)
         self._letters_end = -1
-        self.standstill = Standstill(f"group {group}", settings.stall_seconds)
+        self.standstill = StallDetector(f"group {group}", settings.stall_seconds)
         metrics.consumer_stopped.labels(group).set(0)
         metrics.consumer_seconds.labels(group)
         for counter in (metrics.dead_letters, metrics.consumer_retries):
-            metrics.begin(counter, [group])
+            metrics.initialise(counter, [group])
 
     async def run(self) -> None:
         """Consume until cancelled. Too many dead letters end it; raises `Unavailable` without a broker: run it anew."""
@@ -216,7 +216,7 @@ class Consumer:
 
     async def _until_handled(self, handler: Handler, event: Event) -> None:
         """The first try stands by itself: the machinery of trying again costs more than most handlers."""
-        patience = _Patience(self._group, self._policy.unexpected_tries)
+        patience = _RetryPolicy(self._group, self._policy.unexpected_tries)
         try:
             await handler(event)
         except Exception as error:
@@ -229,10 +229,10 @@ class Consumer:
                 await handler(event)
 
     async def _bury(self, record: Record, cause: str) -> None:
-        logger.error("dead letter", group=self._group, letter=letter_id(record), cause=cause)
-        headers = letter_headers(record, self._group, cause)
-        key, value = letter_id(record).encode(), b"" if record.value is None else record.value
-        await _patiently(self._letters.send, dead_topic(self._group), key, value, headers)
+        logger.error("dead letter", group=self._group, letter=dead_letter_id(record), cause=cause)
+        headers = dead_letter_headers(record, self._group, cause)
+        key, value = dead_letter_id(record).encode(), b"" if record.value is None else record.value
+        await _until_available(self._letters.send, dead_letter_topic(self._group), key, value, headers)
         metrics.dead_letters.labels(self._group).inc()
 
     async def ping(self) -> None:
@@ -266,14 +266,14 @@ class Consumer:
 
     async def _count_letters(self) -> None:
         """Read anew only when something was written there: a letter, or the end of one."""
-        end = await self._member.end(Partition(dead_topic(self._group), 0))
+        end = await self._member.end(Partition(dead_letter_topic(self._group), 0))
         if end != self._letters_end:
-            waiting = len(await letters(self._settings, self._group))
+            waiting = len(await dead_letters(self._settings, self._group))
             metrics.dead_letters_waiting.labels(self._group).set(waiting)
             self._letters_end = end
 
 
-async def _patiently(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
+async def _until_available(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
     """Call until Kafka answers; a partition that is taken away meanwhile cancels this."""
     async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=5):
         with attempt:
@@ -281,7 +281,7 @@ async def _patiently(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs
 
 
 @dataclass
-class _Patience:
+class _RetryPolicy:
     """What is tried again: an error of the world always, one of the message never, an unexpected one so many times."""
 
     group: str

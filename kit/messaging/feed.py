@@ -138,7 +138,7 @@ def _advance(position: Position, changes: Changes) -> tuple[list[tuple[str, dict
     return changes.documents, replace(position, count=count, token=changes.token, snapshot=None)
 
 
-async def ahead(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> AsyncGenerator[T, None]:
+async def prefetch(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> AsyncGenerator[T, None]:
     """The same items; behind a full one the next is made while it is being used.
 
     Behind one that is not full it is not: what is read too early is small, and small batches queue up.
@@ -156,7 +156,7 @@ async def ahead(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> Asy
         await feed.aclose()
 
 
-async def waiting(database: Database, collections: Sequence[str], position: Position) -> Backlog:
+async def backlog_after(database: Database, collections: Sequence[str], position: Position) -> Backlog:
     """What the oplog holds behind the position; unknown (none) during a snapshot."""
     if position.token is None:
         return Backlog(0, None)

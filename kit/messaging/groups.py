@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from kit.core.events import Event, EventData
-from kit.kafka.dead_letters import dead_topic, replay_topic
+from kit.kafka.dead_letters import dead_letter_topic, replay_topic
 from kit.messaging.consumer import Consumer, Handler
 from kit.settings import KafkaSettings
 
@@ -52,7 +52,7 @@ class Group(Generic[H]):
     @property
     def own_topics(self) -> list[str]:
         """Those of its dead letters and of what is replayed to it."""
-        return [dead_topic(self.name), replay_topic(self.name)]
+        return [dead_letter_topic(self.name), replay_topic(self.name)]
 
     def consumer(self, handlers: H, guard: Guard | None, kafka: KafkaSettings, instance: str) -> Consumer:
         """A member of the group. Raises `ValueError` where the guard is missing that it needs."""

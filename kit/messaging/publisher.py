@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from kit import kafka
 from kit.core.events import NewEvent, Outgoing, PublicationFailed, encode, tombstone
 from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
-from kit.messaging.feed import BATCH, Batch, Feed, Position, ahead, waiting
+from kit.messaging.feed import BATCH, Batch, Feed, Position, backlog_after, prefetch
 from kit.mongo import Database, cluster_time, oplog_seconds
 from kit.mongo.removal import TOMBSTONES
 from kit.observability import log, metrics, tracing
-from kit.runtime.health import Standstill
+from kit.runtime.health import StallDetector
 from kit.settings import KafkaSettings
 
 Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
@@ -85,8 +85,8 @@ class Publisher:
         self._known: Position | None = None
         metrics.publisher_leads.labels(service).set(0)
         for counter in (metrics.publisher_restarts, metrics.publisher_snapshots, metrics.publisher_stubs):
-            metrics.begin(counter, [service])
-        self.standstill = Standstill("publishing", settings.stall_seconds)
+            metrics.initialise(counter, [service])
+        self.standstill = StallDetector("publishing", settings.stall_seconds)
 
     @property
     def leads(self) -> bool:
@@ -166,7 +166,7 @@ class Publisher:
         clock = asyncio.get_running_loop().time
         committed = clock()
         events = metrics.publisher_events.labels(self._service)
-        async for records, reached in ahead(self._encoded(self._feed.batches(position)), _full):
+        async for records, reached in prefetch(self._encoded(self._feed.batches(position)), _full):
             if records or clock() - committed > self._policy.idle_commit_seconds:
                 await producer.commit(records, reached.count, reached.text())
                 committed = clock()
@@ -222,7 +222,7 @@ class Publisher:
 
     async def _measure(self, position: Position) -> int:
         """How many changes wait behind the position."""
-        behind = await waiting(self._database, self._collections, position)
+        behind = await backlog_after(self._database, self._collections, position)
         now = (await cluster_time(self._database)).time
         metrics.publisher_lag_events.labels(self._service).set(behind.events)
         metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - behind.oldest) if behind.oldest else 0)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from kit.mongo import RAW, Database, Session, translated
+from kit.mongo import RAW, Database, Session, translate_errors
 
 
 @asynccontextmanager
@@ -12,7 +12,7 @@ async def at_one_time(database: Database) -> AsyncIterator[Session]:
 
     The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes, unless it is told otherwise.
     """
-    with translated():
+    with translate_errors():
         async with await database.client.start_session(snapshot=True) as session:
             yield session
 
@@ -20,12 +20,12 @@ async def at_one_time(database: Database) -> AsyncIterator[Session]:
 async def raw_documents(database: Database, collection: str, session: Session | None = None) -> AsyncIterator[bytes]:
     """Every document of a collection in BSON."""
     found = database.get_collection(collection, codec_options=RAW).find({}, batch_size=1_000, session=session)
-    with translated():
+    with translate_errors():
         async for document in found:
             yield document.raw
 
 
-async def put_raw(database: Database, collection: str, documents: Sequence[bytes]) -> None:
+async def write_raw(database: Database, collection: str, documents: Sequence[bytes]) -> None:
     """Insert documents in BSON."""
-    with translated():
+    with translate_errors():
         await database.get_collection(collection, codec_options=RAW).insert_many(map(RAW.document_class, documents))

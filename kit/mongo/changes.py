@@ -17,7 +17,7 @@ from pymongo import ASCENDING
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from kit.mongo.database import Database, Fields, Session, translated
+from kit.mongo.database import Database, Fields, Session, translate_errors
 
 ClusterTime = Timestamp
 POSITION_GONE = {260, 280, 286}  # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost
@@ -102,7 +102,7 @@ class ChangeStream:
 @contextmanager
 def _translated_position() -> Iterator[None]:
     try:
-        with translated():
+        with translate_errors():
             yield
     except OperationFailure as error:
         if error.code in POSITION_GONE or "resume token was not found" in str(error):
@@ -118,7 +118,7 @@ def token_time(token: Mapping[str, object]) -> Timestamp:
 
 async def cluster_time(database: Database) -> Timestamp:
     """A time right behind the newest operation: a stream opened at it sees everything later, and nothing earlier."""
-    with translated():
+    with translate_errors():
         reply = await database.command("ping")
     newest = cast(Timestamp, reply["operationTime"])
     return Timestamp(newest.time, newest.inc + 1)
@@ -133,7 +133,7 @@ async def page(
     """
     query = {} if after is None else {"_id": {"$gt": after}}
     settled = database.get_collection(collection, read_concern=ReadConcern("majority"))
-    with translated():
+    with translate_errors():
         async with await database.client.start_session(causal_consistency=True) as session:
             session.advance_operation_time(Timestamp(since.time, since.inc - 1))  # `cluster_time` is one ahead
             cursor = settled.find(
@@ -155,7 +155,7 @@ async def backlog(database: Database, collections: Sequence[str], since: Timesta
     names = [f"{database.name}.{name}" for name in collections]
     query = {"ts": {"$gt": since}, "ns": {"$in": names}, "op": {"$in": ["i", "u"]}}
     oplog = database.client["local"]["oplog.rs"]
-    with translated():
+    with translate_errors():
         first = await oplog.find_one(query, {"wall": 1})
         if first is None:
             return Backlog(0, None)
@@ -165,7 +165,7 @@ async def backlog(database: Database, collections: Sequence[str], since: Timesta
 async def oplog_seconds(database: Database) -> float:
     """How far back the oplog reaches. Needs read access to `local.oplog.rs`."""
     oplog = database.client["local"]["oplog.rs"]
-    with translated():
+    with translate_errors():
         ends = [await oplog.find_one({}, {"wall": 1}, sort=[("$natural", way)]) for way in (1, -1)]
     oldest, newest = (cast(datetime, end["wall"]) for end in ends if end)
     return (newest - oldest).total_seconds()

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from kit.core.documents import Cursor, Document
 from kit.core.errors import AppError
-from kit.mongo.database import Conflict, Database, Fields, translated
+from kit.mongo.database import Conflict, Database, Fields, translate_errors
 from kit.observability import metrics, tracing
 
 NEWEST = (("created_at", -1), ("_id", -1))
@@ -42,7 +42,7 @@ class Collection(Generic[D]):
         When documents are forgotten may differ from what it was before.
         """
         if self._missing:
-            with translated():
+            with translate_errors():
                 for index in self._missing:
                     await self._create(index)
                 for name in set(self._outdated) & (await self._collection.index_information()).keys():
@@ -65,20 +65,20 @@ class Collection(Generic[D]):
 
     async def find_one(self, query: Fields, *, sort: Sequence[tuple[str, int]] | None = None) -> D | None:
         """The first match with its history, or None."""
-        with translated():
+        with translate_errors():
             found = await self._collection.find_one(query, sort=sort)
         return None if found is None else self._model.model_validate(found)
 
     async def find(self, query: Fields, *, sort: Sequence[tuple[str, int]], limit: int) -> list[D]:
         """The matches without their histories."""
-        with translated():
+        with translate_errors():
             cursor = self._collection.find(query, {"history": False}, sort=list(sort), limit=limit, batch_size=limit)
             found = await cursor.to_list(limit)
         return [self._model.model_validate(document) for document in found]
 
     async def whole(self, query: Fields) -> list[D]:
         """All matches with their histories: of a query that says itself how many there can be."""
-        with translated():
+        with translate_errors():
             found = await self._collection.find(query).to_list(None)
         return [self._model.model_validate(document) for document in found]
 
@@ -94,19 +94,19 @@ class Collection(Generic[D]):
 
     async def insert(self, document: D) -> None:
         """Write version 1. Raises `Duplicate`."""
-        with tracing.span(f"insert {self._collection.name}"), translated():
+        with tracing.span(f"insert {self._collection.name}"), translate_errors():
             await self._collection.insert_one(_stored(document))
 
     async def insert_all(self, documents: Sequence[D]) -> None:
         """Write version 1 of each; where nothing else has their ids."""
         if documents:
-            with translated():
+            with translate_errors():
                 await self._collection.insert_many([_stored(document) for document in documents], ordered=False)
 
     async def replace(self, document: D) -> None:
         """Write the next version in place of the one it was made from. Raises `Conflict` when that isn't current."""
         guard = {"_id": document.id, "version": document.version - 1}
-        with tracing.span(f"replace {self._collection.name}"), translated():
+        with tracing.span(f"replace {self._collection.name}"), translate_errors():
             result = await self._collection.replace_one(guard, _stored(document))
         if result.matched_count == 0:
             metrics.write_conflicts.labels(self._collection.name).inc()
@@ -132,7 +132,7 @@ class Collection(Generic[D]):
 
     async def _write_many(self, calls: Sequence[Write]) -> None:
         try:
-            with translated():
+            with translate_errors():
                 result = await self._collection.bulk_write(list(calls), ordered=False)
         except BulkWriteError as error:
             if any(each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]):

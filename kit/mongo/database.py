@@ -36,7 +36,7 @@ class Conflict(Exception):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn the driver's errors into ours: `Duplicate`, or `Unavailable` when the server is away."""
     try:
         yield
@@ -81,5 +81,5 @@ async def connect(settings: MongoSettings, service: str) -> AsyncIterator[Databa
 
 async def ping(database: Database) -> None:
     """A readiness check: there is a primary."""
-    with translated():
+    with translate_errors():
         await database.command("ping")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pymongo import ReplaceOne
 
 from kit.core.errors import Unavailable
-from kit.mongo.database import Database, Duplicate, Fields, translated
+from kit.mongo.database import Database, Duplicate, Fields, translate_errors
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Projection:
         while self._waiting:
             puts, self._waiting = self._waiting, []
             try:
-                with translated():
+                with translate_errors():
                     together = [ReplaceOne(put.older, put.kept, upsert=True) for put in puts]
                     await self._collection.bulk_write(together, ordered=False)
             except Unavailable as error:
@@ -75,20 +75,20 @@ class Projection:
 
     async def _replace(self, put: _Put) -> None:
         try:
-            with translated():
+            with translate_errors():
                 await self._collection.replace_one(put.older, put.kept, upsert=True)
         except Duplicate:  # the upsert met its _id: a newer version, or an older one that was put there just now
-            with translated():
+            with translate_errors():
                 await self._collection.replace_one(put.older, put.kept)
 
     async def get(self, document_id: str) -> Fields | None:
         """What was kept, or None."""
-        with translated():
+        with translate_errors():
             return await self._collection.find_one({"_id": document_id})
 
     async def ids(self, query: Fields) -> set[str]:
         """The ids of what was kept and matches: of a query that says itself how many there can be."""
-        with translated():
+        with translate_errors():
             return {str(found["_id"]) async for found in self._collection.find(query, {"_id": True})}
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from kit.core.clock import Clock
 from kit.core.documents import field_of
-from kit.mongo import Database, Fields, Index, translated
+from kit.mongo import Database, Fields, Index, translate_errors
 from kit.observability import log
 from kit.runtime.periodic import every
 from kit.settings import RetentionSettings
@@ -40,24 +40,24 @@ class Removal:
     async def prepare(self) -> None:
         """Create the indexes of the tombstones."""
         forgotten = Index([("updated_at", 1)], expireAfterSeconds=int(self.policy.forget.total_seconds()))
-        with translated():
+        with translate_errors():
             await self._tombstones.create_indexes([forgotten, Index([("practitioner_id", 1)])])
 
     async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
         """Some documents that match, with their histories; none when there are no more."""
-        with translated():
+        with translate_errors():
             return await self._database[collection].find(query, limit=self.policy.batch).to_list(self.policy.batch)
 
     async def remove(self, collection: str, document: Fields) -> None:
         """Remove a document. The tombstone is written first: whoever dies in between does it all again."""
         if collection in self._told:
             await self._tell(document)
-        with translated():
+        with translate_errors():
             await self._database[collection].delete_one({"_id": document["_id"]})
 
     async def tell_again(self, person: str) -> None:
         """Tell the tombstones of a person once more: behind what was being written while they were told first."""
-        with translated():
+        with translate_errors():
             for stone in await self._tombstones.find({"practitioner_id": person}).to_list(None):
                 await self._tell(stone)
 
@@ -69,12 +69,12 @@ class Removal:
             "version": field_of(last, "version", int) + 1,
             "updated_at": self._clock.now(),
         }
-        with translated():
+        with translate_errors():
             await self._tombstones.replace_one({"_id": stone["_id"]}, stone, upsert=True)
 
 
 @dataclass(frozen=True)
-class Outlived:
+class RetentionRule:
     """Documents of a collection in this state that nobody wrote for so long; `which` narrows the query."""
 
     collection: str
@@ -87,17 +87,17 @@ class Outlived:
         return {"state": self.state, "updated_at": {"$lt": now - self.age}, **self.which}
 
 
-def outlived(retention: RetentionSettings, collection: str, state: str) -> list[Outlived]:
+def retention_rules(retention: RetentionSettings, collection: str, state: str) -> list[RetentionRule]:
     """As the settings say: nothing, where they say null."""
     others: Fields = {"kind": {"$nin": list(retention.by_kind)}} if retention.by_kind else {}
     ages = [(retention.deleted_days, others), *((days, {"kind": kind}) for kind, days in retention.by_kind.items())]
-    return [Outlived(collection, state, timedelta(days=days), which) for days, which in ages if days]
+    return [RetentionRule(collection, state, timedelta(days=days), which) for days, which in ages if days]
 
 
 class Purge:
     """Removes what outlived the time for which it is kept."""
 
-    def __init__(self, removal: Removal, outlived: Sequence[Outlived], clock: Clock) -> None:
+    def __init__(self, removal: Removal, outlived: Sequence[RetentionRule], clock: Clock) -> None:
         self._removal, self._outlived, self._clock = removal, outlived, clock
 
     async def run(self) -> None:

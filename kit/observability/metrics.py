@@ -1,7 +1,7 @@
 """The kit's metrics; what only a service counts stands in its own metrics.py.
 
 A counter with labels is not there before its first count, and a counter that begins at 1 has never grown: whoever
-counts what an alert waits for says `begin` when it starts.
+counts what an alert waits for says `initialise` when it starts.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ import_rows = Counter(
 erased_documents = Counter("erased_documents_total", "Documents of people who were erased")
 
 
-def begin(counter: Counter, *values: Sequence[str]) -> None:
+def initialise(counter: Counter, *values: Sequence[str]) -> None:
     """Show a counter as 0 for every combination of its labels' values."""
     for labels in product(*values):
         counter.labels(*labels)

@@ -12,14 +12,14 @@ from kit.core.ids import new_id
 from kit.mongo import Collection, Database, Index
 from kit.security.tokens import Caller
 
-LOOKS = "looks"
+ACCESS_LOG = "looks"
 FORGET_SECONDS = 180 * 24 * 3600  # whoever keeps the log has them long since
 
 
-class Look(Document):
+class AccessEntry(Document):
     """One look: who (staff or client id), as what, at which document of whom, and why."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | set(Document.model_fields)
 
     practitioner_id: str
     who: str
@@ -48,13 +48,13 @@ class Look(Document):
         )  # fmt: skip
 
 
-class Looks:
+class AccessAudit:
     """Lets others than the person themselves read, once the look is written down: staff of these roles, and clients."""
 
     def __init__(self, database: Database, clock: Clock, readers: Sequence[str]) -> None:
         self._readers = readers
         forgotten = Index([("created_at", 1)], expireAfterSeconds=FORGET_SECONDS)
-        self._looks, self._clock = Collection(database, LOOKS, Look, [forgotten]), clock
+        self._looks, self._clock = Collection(database, ACCESS_LOG, AccessEntry, [forgotten]), clock
         self.prepare = self._looks.prepare
 
     async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
@@ -81,7 +81,7 @@ class Looks:
         told = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
         at = self._clock.now()
-        await self._looks.insert_all([Look.of(told, role, person, what, person, at=at) for person in people])
+        await self._looks.insert_all([AccessEntry.of(told, role, person, what, person, at=at) for person in people])
 
     async def last(self, person: str, what: str) -> datetime | None:
         """When somebody last looked at this of a person, in this service."""
@@ -98,4 +98,4 @@ class Looks:
         return found
 
     async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
-        await self._looks.insert(Look.of(caller, role, person, what, document_id, at=self._clock.now()))
+        await self._looks.insert(AccessEntry.of(caller, role, person, what, document_id, at=self._clock.now()))

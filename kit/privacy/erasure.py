@@ -19,7 +19,7 @@ from kit.core.ids import is_id
 from kit.files.blobs import Bucket
 from kit.kafka import dead_letters
 from kit.messaging.consumer import Handler
-from kit.mongo import Database, Fields, Index, translated
+from kit.mongo import Database, Fields, Index, translate_errors
 from kit.mongo.removal import Removal
 from kit.observability import log, metrics
 from kit.runtime.periodic import every
@@ -59,7 +59,7 @@ def no_files(_: Fields) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class Holding:
+class PersonalData:
     """A collection with documents of people; `person`: the field with their id, `indexed` where that is known to be.
 
     `files`: how the keys of the objects begin that a document (with its history) names.
@@ -87,12 +87,12 @@ class Erasure:
     """What a service does when somebody is erased. Everything may be done twice; a kill in the middle loses nothing."""
 
     def __init__(
-        self, database: Database, holdings: Sequence[Holding], removal: Removal, groups: Sequence[str],
+        self, database: Database, holdings: Sequence[PersonalData], removal: Removal, groups: Sequence[str],
         kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None, *, confirmed: Confirmed,
         policy: ErasurePolicy = ErasurePolicy(),
     ) -> None:  # fmt: skip
         self._confirmed, self._policy = confirmed, policy
-        security_events.begin(NOT_CONFIRMED, event="erasure")
+        security_events.initialise(NOT_CONFIRMED, event="erasure")
         self._holdings, self._removal, self._groups, self._bucket = holdings, removal, groups, bucket
         self._database, self._erased, self._kafka, self._clock = database, database[ERASED], kafka, clock
         self._known: set[str] | None = None
@@ -102,7 +102,7 @@ class Erasure:
         """Create the indexes once; a readiness check."""
         if not self._prepared:
             await self._removal.prepare()
-            with translated():
+            with translate_errors():
                 for holding in self._holdings:
                     if not holding.indexed:
                         await self._database[holding.collection].create_indexes(
@@ -129,18 +129,18 @@ class Erasure:
         security_events.record("erasure", subject=f"practitioner:{person}", documents=documents)
 
     async def _remember(self, person: str, state: Fields) -> None:
-        with translated():
+        with translate_errors():
             await self._erased.replace_one({"_id": person}, state, upsert=True)
 
     async def _look_through(self, person: str) -> int:
         documents = sum([await self._empty(holding, person) for holding in self._holdings])
         await self._removal.tell_again(person)
-        letters = await dead_letters.forget(self._kafka, self._groups, person)
+        letters = await dead_letters.remove_for_person(self._kafka, self._groups, person)
         metrics.erased_documents.inc(documents)
         logger.info("a person is erased here", practitioner_id=person, documents=documents, letters=letters)
         return documents
 
-    async def _empty(self, holding: Holding, person: str) -> int:
+    async def _empty(self, holding: PersonalData, person: str) -> int:
         """Files first: nobody finds them any more when their document is gone."""
         removed = 0
         while found := await self._removal.find(holding.collection, {holding.person: person}):
@@ -175,7 +175,7 @@ class Erasure:
         return self._known or set()
 
     async def _read(self) -> None:
-        with translated():
+        with translate_errors():
             found = await self._erased.find({}, {"_id": True}).to_list(None)
         self._known = {field_of(each, "_id", str) for each in found}
 
@@ -189,7 +189,7 @@ class Erasure:
 
     async def look_again(self) -> None:
         """Erase once more whoever is due."""
-        with translated():
+        with translate_errors():
             due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
         for state in due:
             person, at, again = field_of(state, "_id", str), field_of(state, "at", datetime), self._policy.again

@@ -13,23 +13,23 @@ from typing import TypeVar
 from kit import mongo
 from kit.core.documents import field_of
 from kit.files import sealed_bucket
-from kit.files.blobs import Damaged
-from kit.files.sealed_bucket import SealedBucket
-from kit.mongo import Database, Fields, translated
+from kit.files.blobs import ChecksumMismatch
+from kit.files.sealed_bucket import EncryptedBucket
+from kit.mongo import Database, Fields, translate_errors
 from kit.observability import log
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.settings import BlobSettings, ServiceSettings, read
 
 S = TypeVar("S", bound=ServiceSettings)
 AT_ONCE = 8
 """Documents whose files are sealed at a time."""
 FETCHED = 500  # at a time: a cursor that rests for ten minutes is closed
-TOLD_EVERY = 1000
+PROGRESS_EVERY = 1000
 logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class Sealed:
+class EncryptedField:
     """A field with a sealed text, several, or none, in the documents of a collection and in their histories.
 
     `context`: what the seal of a document's field is bound to.
@@ -37,7 +37,7 @@ class Sealed:
 
     collection: str
     field: str
-    sealer: Sealer
+    sealer: Cipher
     context: Callable[[Fields], str]
 
     def renewed(self, document: Fields) -> dict[str, object]:
@@ -64,12 +64,12 @@ class Sealed:
 
 
 @dataclass(frozen=True)
-class SealedFiles:
-    """The files of a collection's documents (`kit.files.documents.SealedFiled`), and the bucket that they are in."""
+class EncryptedFiles:
+    """The files of a collection's documents (`EncryptedFileDocument`), and the bucket that holds them."""
 
     collection: str
     blobs: BlobSettings
-    sealer: Sealer
+    sealer: Cipher
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Progress:
     damaged: int = 0
 
 
-async def reseal(database: Database, places: Sequence[Sealed]) -> int:
+async def reencrypt(database: Database, places: Sequence[EncryptedField]) -> int:
     """Seal anew all that needs it, until nothing does. Returns how many documents were written.
 
     Whoever writes at this moment goes before, perhaps with an old seal: then it is looked through once more.
@@ -92,9 +92,9 @@ async def reseal(database: Database, places: Sequence[Sealed]) -> int:
     return total
 
 
-async def _pass(database: Database, collection: str, places: Sequence[Sealed]) -> int:
+async def _pass(database: Database, collection: str, places: Sequence[EncryptedField]) -> int:
     written, own = 0, [place for place in places if place.collection == collection]
-    with translated():
+    with translate_errors():
         async for document in database[collection].find({}):
             renewed = document
             for place in own:
@@ -108,7 +108,7 @@ async def _pass(database: Database, collection: str, places: Sequence[Sealed]) -
     return written
 
 
-async def reseal_files(database: Database, collection: str, bucket: SealedBucket) -> Progress:
+async def reencrypt_files(database: Database, collection: str, bucket: EncryptedBucket) -> Progress:
     """Re-encrypt files until none needs it. Returns the result of the last pass, with `written` summed over all passes.
 
     A file that doesn't open is logged and left as it is. Files are replaced under their keys: who reads one meanwhile
@@ -122,14 +122,14 @@ async def reseal_files(database: Database, collection: str, bucket: SealedBucket
     return progress
 
 
-async def _files_pass(database: Database, collection: str, bucket: SealedBucket) -> Progress:
+async def _files_pass(database: Database, collection: str, bucket: EncryptedBucket) -> Progress:
     progress = Progress()
-    with translated():
+    with translate_errors():
         of = await database[collection].estimated_document_count()
         async for some in _batches(database, collection):
             await _all(_renew_files(database, collection, each, bucket, progress) for each in some)
             progress.documents += len(some)
-            if progress.documents % TOLD_EVERY < AT_ONCE:
+            if progress.documents % PROGRESS_EVERY < AT_ONCE:
                 _tell(collection, progress, of)
     _tell(collection, progress, of)
     return progress
@@ -159,14 +159,14 @@ async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fi
 
 
 async def _renew_files(
-    database: Database, collection: str, document: Fields, bucket: SealedBucket, progress: Progress
+    database: Database, collection: str, document: Fields, bucket: EncryptedBucket, progress: Progress
 ) -> None:
     """Then the document says that all of its files are sealed; unless somebody was quicker: in the next pass."""
     sealed, written, damaged = bool(document.get("sealed")), 0, 0
     for key in await bucket.keys(f"{document['folder']}/"):
         try:
             written += await bucket.renew(key, clear=not sealed)
-        except Damaged:
+        except ChecksumMismatch:
             damaged += 1
     if not sealed and not damaged:
         guard = {"_id": document["_id"], "version": document["version"]}
@@ -179,8 +179,8 @@ async def _renew_files(
 def command(
     name: str,
     settings: type[S],
-    places: Callable[[S], Sequence[Sealed]] = lambda _: (),
-    files: Callable[[S], SealedFiles] | None = None,
+    places: Callable[[S], Sequence[EncryptedField]] = lambda _: (),
+    files: Callable[[S], EncryptedFiles] | None = None,
 ) -> Callable[[], None]:
     """`python -m services.<name> reseal`. It ends with 1 when a file didn't open: the older key is still needed."""
 
@@ -192,15 +192,15 @@ def command(
     async def act() -> None:
         made = read(settings)
         async with mongo.connect(made.mongo, name) as database:
-            await reseal(database, places(made))
+            await reencrypt(database, places(made))
             if files:
                 await _files(database, files(made))
 
     return run
 
 
-async def _files(database: Database, place: SealedFiles) -> None:
+async def _files(database: Database, place: EncryptedFiles) -> None:
     async with sealed_bucket.connect(place.blobs, place.sealer) as bucket:
-        progress = await reseal_files(database, place.collection, bucket)
+        progress = await reencrypt_files(database, place.collection, bucket)
     if progress.damaged:
         sys.exit(1)

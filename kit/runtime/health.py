@@ -17,7 +17,7 @@ Check = Callable[[], Awaitable[None]]
 """Returns when all is well; raises with a sentence for the operator when not."""
 
 
-class Standstill:
+class StallDetector:
     """Turns red when work waits and nothing moved for `limit` seconds (event-loop time)."""
 
     def __init__(self, what: str, limit: float) -> None:

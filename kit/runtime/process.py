@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from kit.core.errors import TooManyDeadLetters, Unavailable, is_ending
 from kit.observability import log, tracing
 from kit.runtime import health
-from kit.runtime.health import Check, Standstill
+from kit.runtime.health import Check, StallDetector
 from kit.settings import ProcessSettings, read
 
 S = TypeVar("S", bound=ProcessSettings)
@@ -47,7 +47,7 @@ class Api:
 class OnKafka(Protocol):
     """A publisher or a consumer. Their modules are not imported here: an api process does without a Kafka client."""
 
-    standstill: Standstill
+    standstill: StallDetector
 
     async def run(self) -> None:
         """Work until cancelled."""

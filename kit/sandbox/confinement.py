@@ -30,7 +30,7 @@ Line = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Calls:
+class SystemCalls:
     """Numbers of system calls (asm/unistd.h); `forbidden`: sockets, new programs, other processes, keys, mounts."""
 
     architecture: int
@@ -44,7 +44,7 @@ CALLS = {
     # socket connect bind listen socketpair fork vfork execve ptrace mount tkill add_key request_key keyctl unshare
     # perf_event_open setns process_vm_readv process_vm_writev bpf execveat userfaultfd io_uring_setup pidfd_open
     # pidfd_getfd
-    "x86_64": Calls(0xC000003E, 56, (62, 234), (
+    "x86_64": SystemCalls(0xC000003E, 56, (62, 234), (
         41, 42, 49, 50, 53, 57, 58, 59, 101, 165, 200, 248, 249, 250, 272,
         298, 308, 310, 311, 321, 322, 323, 425, 434,
         438,
@@ -52,7 +52,7 @@ CALLS = {
     # mount unshare ptrace tkill socket socketpair bind listen connect add_key request_key keyctl execve
     # perf_event_open setns process_vm_readv process_vm_writev bpf execveat userfaultfd io_uring_setup pidfd_open
     # pidfd_getfd
-    "aarch64": Calls(0xC00000B7, 220, (129, 131), (
+    "aarch64": SystemCalls(0xC00000B7, 220, (129, 131), (
         40, 97, 117, 130, 198, 199, 200, 201, 203, 217, 218, 219, 221,
         241, 268, 270, 271, 280, 281, 282, 425, 434,
         438,
@@ -120,7 +120,7 @@ def _filter_calls() -> bool:
     return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_FILTER, given, 0, 0) == 0)
 
 
-def _program(calls: Calls) -> list[Line]:
+def _program(calls: SystemCalls) -> list[Line]:
     """A line is (operation, lines to skip if true, if false, value)."""
     program = [
         (BPF_LOAD, 0, 0, ARCHITECTURE),

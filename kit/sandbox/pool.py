@@ -26,8 +26,8 @@ from kit.observability import log
 
 T = TypeVar("T")
 LENGTH, TOKEN = 4, 8  # bytes before each message that say how long it is; and to what it is the answer
-MOST_ANSWER_BYTES = 512 * 1024 * 1024
-DYING_SECONDS = 2.0
+MAX_ANSWER_BYTES = 512 * 1024 * 1024
+SHUTDOWN_SECONDS = 2.0
 CODE = Path(__file__).parents[2]
 INHERITED = ("PATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
 """Of the environment, where secrets lie too. OpenBLAS needs its own on some processors."""
@@ -94,14 +94,14 @@ class _Process:
         if pipe is None:
             raise EOFError
         length = int.from_bytes(await pipe.readexactly(LENGTH), "big")
-        if length > MOST_ANSWER_BYTES:
+        if length > MAX_ANSWER_BYTES:
             raise EOFError
         return await pipe.readexactly(length)
 
     async def ended(self) -> int:
         """How a process ended that closed its pipe."""
         try:  # not killed at once: kill() may reap the process, and its exit status would be lost
-            async with asyncio.timeout(DYING_SECONDS):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
                 return await self._process.wait()
         except TimeoutError:
             return await self.end()
@@ -179,7 +179,7 @@ class Sandbox:
         except BaseException:  # nobody waits for the answer any more: the next one who asks must not get it
             await process.end()
             raise
-        if isinstance(returned, Raised):
+        if isinstance(returned, RaisedError):
             raise returned.error
         return returned
 
@@ -201,7 +201,7 @@ def _returns(function: Callable[..., object]) -> TypeAdapter[tuple[object]]:
 
 
 @dataclass(frozen=True)
-class Raised:
+class RaisedError:
     """What the function raised."""
 
     error: Exception
@@ -210,11 +210,11 @@ class Raised:
 RAISED = TypeAdapter(tuple[str, str, list[str | int | float | None]])
 
 
-def _read(function: Callable[..., T], answer: bytes) -> T | Raised:
+def _read(function: Callable[..., T], answer: bytes) -> T | RaisedError:
     """What came. Raises `ValueError` for what is no value of the function's type, and no error."""
     if answer[:1] == b"r":
         return cast(T, _returns(function).validate_json(answer[1:])[0])
-    return Raised(_error(*RAISED.validate_json(answer[1:])))
+    return RaisedError(_error(*RAISED.validate_json(answer[1:])))
 
 
 def _error(module: str, name: str, given: list[str | int | float | None]) -> Exception:

@@ -17,7 +17,7 @@ GUESSES = frozenset(
 Now = Callable[[], float]
 
 
-class Lines:
+class LogLineLimit:
     """How many denials of one kind are written in full in a minute: so many of a network, so many of all.
 
     A flood fills no disk, and one network's flood does not hide what others do.
@@ -42,7 +42,7 @@ class Lines:
         return self._omitted.pop(kind, 0)
 
 
-class Sprays:
+class SprayDetector:
     """Which networks guess at many subjects within ten minutes; as many networks as fit are watched."""
 
     SECONDS, SUBJECTS, NETWORKS = 600, 20, 2_000

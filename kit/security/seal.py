@@ -15,11 +15,11 @@ NONCE_BYTES = 12
 BEGINS = re.compile(rb"[ -\-/-~]{1,100}\.")  # with a key's id, which has no dot
 
 
-class CannotOpen(ValueError):
+class DecryptionError(ValueError):
     """The sealed text is damaged, was made for another place, or its key is unknown."""
 
 
-class Sealer:
+class Cipher:
     """AES-256-GCM; the key's id stands in the sealed text (`<kid>.<base64url>`), so keys can rotate."""
 
     def __init__(self, ring: KeyRing) -> None:
@@ -31,7 +31,7 @@ class Sealer:
         return f"{self._current}.{base64.urlsafe_b64encode(self._sealed(text.encode(), context)).decode()}"
 
     def open(self, sealed: str, context: str) -> str:
-        """Decrypt what `seal` made. Raises `CannotOpen`."""
+        """Decrypt what `seal` made. Raises `DecryptionError`."""
         kid, _, body = sealed.partition(".")
         try:
             return self._opened(kid, base64.urlsafe_b64decode(body), context).decode()
@@ -39,7 +39,7 @@ class Sealer:
             raise _cannot_open(kid, context) from error
 
     def renew(self, sealed: str, context: str) -> str:
-        """The same text sealed with the current key; as it is when it has been. Raises `CannotOpen`."""
+        """The same text sealed with the current key; as it is when it has been. Raises `DecryptionError`."""
         if sealed.startswith(f"{self._current}."):
             return sealed
         return self.seal(self.open(sealed, context), context)
@@ -49,7 +49,7 @@ class Sealer:
         return f"{self._current}.".encode() + self._sealed(content, context)
 
     def open_bytes(self, sealed: bytes, context: str) -> bytes:
-        """Decrypt what `seal_bytes` made. Raises `CannotOpen`."""
+        """Decrypt what `seal_bytes` made. Raises `DecryptionError`."""
         kid, _, raw = sealed.partition(b".")
         return self._opened(kid.decode(errors="replace"), raw, context)
 
@@ -74,13 +74,13 @@ class Sealer:
             raise _cannot_open(kid, context) from error
 
 
-def looks_sealed(content: bytes) -> bool:
+def looks_encrypted(content: bytes) -> bool:
     """Whether it begins as `seal_bytes` makes files begin; no picture does."""
     return BEGINS.match(content) is not None
 
 
-def _cannot_open(kid: str, context: str) -> CannotOpen:
-    return CannotOpen(f"sealed with key {kid!r} for {context.partition(':')[0]}")
+def _cannot_open(kid: str, context: str) -> DecryptionError:
+    return DecryptionError(f"sealed with key {kid!r} for {context.partition(':')[0]}")
 
 
 def keyed_hash(key: bytes, *parts: str) -> str:
@@ -89,6 +89,6 @@ def keyed_hash(key: bytes, *parts: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def same(one: str, other: str) -> bool:
+def constant_time_equal(one: str, other: str) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(one.encode(), other.encode())

@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from kit.core.ids import is_id
 from kit.observability import log, metrics
-from kit.security.bursts import GUESSES, Lines, Sprays
+from kit.security.bursts import GUESSES, LogLineLimit, SprayDetector
 from kit.security.networks import neighbourhood
 
 Event = Literal[
@@ -28,18 +28,18 @@ Event = Literal[
 Outcome = Literal["done", "denied", "throttled", "noticed"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
-MARK_LENGTH, MOST_AGENT = 12, 400
+MARK_LENGTH, MAX_AGENT_LENGTH = 12, 400
 SECRET_LINKS = frozenset({"challenge_id", "captcha_id"})
 """Path parameters that are credentials: knowing the id is enough to use it."""
 
 logger = log.unfiltered("security")
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)
-_collected: ContextVar["list[Told] | None"] = ContextVar("collected", default=None)
-_lines, _sprays = Lines(), Sprays()
+_collected: ContextVar["list[RecordedEvent] | None"] = ContextVar("collected", default=None)
+_lines, _sprays = LogLineLimit(), SprayDetector()
 
 
 @dataclass(frozen=True)
-class Told:
+class RecordedEvent:
     """An event as it was recorded."""
 
     event: Event
@@ -49,9 +49,9 @@ class Told:
     facts: dict[str, str | int]
 
 
-def begin(*causes: str, event: Event = "access_denied", outcome: Outcome = "denied") -> None:
+def initialise(*causes: str, event: Event = "access_denied", outcome: Outcome = "denied") -> None:
     """Show an event for these causes as 0, so that an alert sees the first ones grow."""
-    metrics.begin(metrics.security_events, [event], [outcome], causes)
+    metrics.initialise(metrics.security_events, [event], [outcome], causes)
 
 
 def arrived(scope: Scope) -> None:
@@ -65,9 +65,9 @@ def identified(caller: str, session: str | None = None) -> None:
 
 
 @contextmanager
-def collected() -> Iterator[list[Told]]:
+def collected() -> Iterator[list[RecordedEvent]]:
     """The events that are recorded meanwhile: for a process whose log nobody keeps, to hand them on."""
-    events = list[Told]()
+    events = list[RecordedEvent]()
     token = _collected.set(events)
     try:
         yield events
@@ -97,7 +97,7 @@ def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: st
     """
     metrics.security_events.labels(event, outcome, cause).inc()
     if (collecting := _collected.get()) is not None:
-        collecting.append(Told(event, outcome, cause, subject, facts))
+        collecting.append(RecordedEvent(event, outcome, cause, subject, facts))
     scope = _request.get()
     network = neighbourhood(_address(scope)) if scope else ""
     omitted = _lines.admit(event, cause, network) if outcome in ("denied", "throttled") else 0
@@ -107,7 +107,7 @@ def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: st
         }
         logger.info(event, **{"outcome": outcome, "cause": cause, "caller": _caller(scope), **told, **_where(scope)})
     if subject and outcome == "denied" and cause in GUESSES and _sprays.noticed(network, subject):
-        record("spray", "noticed", event, subjects=Sprays.SUBJECTS)
+        record("spray", "noticed", event, subjects=SprayDetector.SUBJECTS)
 
 
 def _caller(scope: Scope | None) -> str:
@@ -136,7 +136,7 @@ def _address(scope: Scope) -> str:
 
 def agent(scope: Scope) -> str:
     """What a request calls its program, in characters that a header may hold when it is passed on."""
-    text = Headers(scope=scope).get("user-agent", "")[:MOST_AGENT]
+    text = Headers(scope=scope).get("user-agent", "")[:MAX_AGENT_LENGTH]
     return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text)
 
 

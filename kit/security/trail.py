@@ -38,7 +38,7 @@ class TrailSettings(BaseSettings):
     days: int = Field(default=400, ge=180)
 
 
-class Trail:
+class AuditTrail:
     """Where it has read up to in each file, by container and inode: Docker renames a file when it is full."""
 
     def __init__(self, settings: TrailSettings) -> None:
@@ -124,7 +124,7 @@ def _of(line: bytes) -> tuple[str, bytes] | None:
 
 def main() -> None:
     """Follow the files for ever."""
-    trail, tidied = Trail(read(TrailSettings)), ""
+    trail, tidied = AuditTrail(read(TrailSettings)), ""
     log.configure("trail", "collector")
     while True:
         try:

@@ -44,7 +44,7 @@ class RulesOut(Out):
         return cls(content_types=["image/jpeg"], scale="1:1", title_length=TITLE_LENGTH, **limits)
 
 
-class Form(In):
+class AttachmentFields(In):
     """The text fields of an upload; the title is what the file is shown as."""
 
     title: Annotated[str, Text(TITLE_LENGTH)]
@@ -73,10 +73,10 @@ class AttachmentOut(UploadedOut):
 
 
 def _fields(attachment: Attachment) -> dict[str, object]:
-    return {"attachment_id": attachment.id, **attachment.model_dump(exclude=set(Attachment.BOOKKEEPING))}
+    return {"attachment_id": attachment.id, **attachment.model_dump(exclude=set(Attachment.UNTRACKED))}
 
 
-class Door:
+class ApiDependencies:
     """What the routes need."""
 
     def __init__(self, service: AttachmentService, rules: Rules) -> None:
@@ -89,44 +89,44 @@ class Door:
         return AppError(413, "file_too_large", told)
 
 
-async def _door(request: Request) -> Door:
-    door: Door = request.app.state.service
+async def _door(request: Request) -> ApiDependencies:
+    door: ApiDependencies = request.app.state.service
     return door
 
 
-DoorDep = Annotated[Door, Depends(_door)]
+ApiDep = Annotated[ApiDependencies, Depends(_door)]
 router = APIRouter(prefix="/api/attachments", route_class=StrictRoute)
 
 
 @router.get("/rules")
-async def get_rules(door: DoorDep, response: Response) -> RulesOut:
+async def get_rules(door: ApiDep, response: Response) -> RulesOut:
     """What a scan must be like."""
     response.headers.update(PUBLIC)
     return RulesOut.of(door.rules)
 
 
 @router.post("/records/{record_id}/attachment", status_code=202, openapi_extra=FORM)
-async def upload_attachment(door: DoorDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
+async def upload_attachment(door: ApiDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
     """The scan of a record; the verdict follows within a second."""
     record = await door.service.place(caller, bearer_token(request), record_id)
     await count(request, caller, "uploads")
     upload = await read_upload(request, door.rules.limit_bytes, door.too_large)
     try:
-        form = Form.model_validate(upload.fields)
+        form = AttachmentFields.model_validate(upload.fields)
     except ValidationError as error:
         raise InvalidFields.of(error) from error
     return UploadedOut.model_validate(_fields(await door.service.upload(caller, record, form.title, upload.content)))
 
 
 @router.get("/records/{record_id}/attachment", openapi_extra=ACCESS_REASON)
-async def get_attachment(door: DoorDep, caller: CallerDep, record_id: Id) -> AttachmentOut:
+async def get_attachment(door: ApiDep, caller: CallerDep, record_id: Id) -> AttachmentOut:
     """A record's scan and what the check says of it."""
     attachment, used_elsewhere = await door.service.of_record(caller, record_id)
     return AttachmentOut.model_validate({**_fields(attachment), "used_elsewhere": used_elsewhere})
 
 
 @router.delete("/records/{record_id}/attachment", status_code=204)
-async def delete_attachment(door: DoorDep, caller: CallerDep, record_id: Id) -> None:
+async def delete_attachment(door: ApiDep, caller: CallerDep, record_id: Id) -> None:
     """Make room for another scan."""
     await door.service.delete(caller, record_id)
 
@@ -138,7 +138,7 @@ async def delete_attachment(door: DoorDep, caller: CallerDep, record_id: Id) -> 
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_image(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Response:
+async def get_image(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
     """The clean picture, once it is accepted."""
     return _jpeg(await door.service.image(caller, attachment_id), 'inline; filename="scan.jpg"')
 
@@ -150,7 +150,7 @@ async def get_image(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Resp
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_thumbnail(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Response:
+async def get_thumbnail(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
     """The small clean picture, once it is accepted."""
     return _jpeg(await door.service.thumbnail(caller, attachment_id), 'inline; filename="thumbnail.jpg"')
 
@@ -162,7 +162,7 @@ async def get_thumbnail(door: DoorDep, caller: CallerDep, attachment_id: Id) -> 
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_original(door: DoorDep, caller: CallerDep, attachment_id: Id) -> Response:
+async def get_original(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
     """The file byte for byte as it came."""
     return _jpeg(await door.service.original(caller, attachment_id), 'attachment; filename="original.jpg"')
 

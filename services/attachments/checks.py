@@ -3,8 +3,8 @@
 import asyncio
 
 from kit.core.clock import Clock
-from kit.files.documents import original_of, tried
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.documents import read_original, retry_once
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.formats.images import BadImage, Images, Scan
 from kit.mongo import Conflict
 from kit.observability import log, metrics
@@ -19,11 +19,11 @@ class Checks:
     """Handles what the service told itself; each step may be done twice."""
 
     def __init__(
-        self, attachments: Attachments, bucket: SealedBucket, images: Images, rules: Rules, clock: Clock
+        self, attachments: Attachments, bucket: EncryptedBucket, images: Images, rules: Rules, clock: Clock
     ) -> None:
         self._attachments, self._bucket, self._images = attachments, bucket, images
         self._rules, self._clock = rules, clock
-        metrics.begin(metrics.uploads, ["attachment"], ["accepted", "refused"])
+        metrics.initialise(metrics.uploads, ["attachment"], ["accepted", "refused"])
 
     async def check(self, attachment_id: str) -> None:
         """Bring an attachment that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
@@ -39,11 +39,11 @@ class Checks:
             metrics.uploads.labels("attachment", verdict.state).inc()
 
     async def _verdict(self, attachment: Attachment) -> Verdict:
-        content = await original_of(attachment, self._bucket)
+        content = await read_original(attachment, self._bucket)
         if content is None:
             return faulty("lost")
         try:
-            scan = await tried(lambda: self._images.scan(content))
+            scan = await retry_once(lambda: self._images.scan(content))
         except BadImage as error:
             return faulty(error.code)
         if scan is None:

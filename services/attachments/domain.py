@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from kit.core.ids import new_id
-from kit.files.documents import SealedFiled
+from kit.files.documents import EncryptedFileDocument
 from kit.formats.images import Scan, Size
 
 State = Literal["checking", "accepted", "refused", "deleted"]
@@ -82,7 +82,7 @@ class KnownRecord(BaseModel):
     state: Literal["active", "deleted"] = "active"
 
 
-class Attachment(SealedFiled):
+class Attachment(EncryptedFileDocument):
     """A scan."""
 
     ROOT: ClassVar[str] = FOLDERS

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kit.http.service_client import Neighbour
+from kit.http.service_client import ServiceClient
 from kit.mongo import Database, Projection
 from services.attachments.domain import KnownRecord
 from services.attachments.store import KNOWN_RECORDS
@@ -13,10 +13,10 @@ class KnownRecords:
     """The projection, and who is asked when it has nothing."""
 
     projection: Projection
-    api: Neighbour
+    api: ServiceClient
 
     @classmethod
-    def over(cls, database: Database, api: Neighbour) -> "KnownRecords":
+    def over(cls, database: Database, api: ServiceClient) -> "KnownRecords":
         """In the service's database."""
         return cls(Projection(database, KNOWN_RECORDS), api)
 

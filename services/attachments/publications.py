@@ -4,7 +4,7 @@ from contracts.attachments import AccessLogged, AttachmentChanged
 from kit.core.events import NewEvent
 from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.privacy.access_audit import LOOKS
+from kit.privacy.access_audit import ACCESS_LOG
 from services.attachments.store import COLLECTION
 
 
@@ -18,4 +18,4 @@ def access_logged(document: Fields) -> list[NewEvent]:
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 
-PUBLICATIONS: dict[str, Publication] = {COLLECTION: attachment_changed, LOOKS: access_logged}
+PUBLICATIONS: dict[str, Publication] = {COLLECTION: attachment_changed, ACCESS_LOG: access_logged}

@@ -6,10 +6,10 @@ from functools import partial
 
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
-from kit.files.blobs import Damaged
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.blobs import ChecksumMismatch
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
 from services.attachments.domain import JPEG, WITH_SCAN, Attachment, KnownRecord
 from services.attachments.known_records import KnownRecords
@@ -30,9 +30,14 @@ class AttachmentService:
     """A person's scans: they upload and delete their own; staff and clients look, and are written down."""
 
     def __init__(
-        self, attachments: Attachments, records: KnownRecords, bucket: SealedBucket, looks: Looks, clock: Clock,
+        self,
+        attachments: Attachments,
+        records: KnownRecords,
+        bucket: EncryptedBucket,
+        looks: AccessAudit,
+        clock: Clock,
         most_waiting: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._attachments, self._records, self._bucket = attachments, records, bucket
         self._looks, self._clock, self._most_waiting = looks, clock, most_waiting
 
@@ -105,7 +110,7 @@ class AttachmentService:
         return await attachment.file(attachment.thumbnail, self._bucket)
 
     async def original(self, caller: Caller, attachment_id: str) -> bytes:
-        """The file as it came, whatever the verdict. Raises 403, `NotFound`, `Damaged`."""
+        """The file as it came, whatever the verdict. Raises 403, `NotFound`, `ChecksumMismatch`."""
         caller.require(scope=ORIGINAL_SCOPE)
         attachment = await self._attachments.get(attachment_id)
         if attachment is None:
@@ -113,7 +118,7 @@ class AttachmentService:
         await self._looks.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
         content = await attachment.file(attachment.original, self._bucket)
         if hashlib.sha256(content).hexdigest() != attachment.sha256:
-            raise Damaged(attachment.original)
+            raise ChecksumMismatch(attachment.original)
         return content
 
     async def _accepted(self, caller: Caller, attachment_id: str) -> Attachment:

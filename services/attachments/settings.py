@@ -7,7 +7,7 @@ from kit.settings import BlobSettings, HttpSettings, KeyRing, RetentionSettings,
 from services.attachments.domain import Rules
 
 
-class DoorSettings(HttpSettings):
+class ApiSettings(HttpSettings):
     """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
 
     max_body_bytes: int = 100 * 1000 * 1000
@@ -30,7 +30,7 @@ class Settings(ServiceSettings):
     Of two `sandboxes` one goes on while a hostile file keeps the other busy.
     """
 
-    http: DoorSettings = DoorSettings()
+    http: ApiSettings = ApiSettings()
     quotas: Quotas = Quotas()
     blobs: BlobSettings
     seal: KeyRing

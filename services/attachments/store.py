@@ -2,16 +2,16 @@
 
 from kit.files.documents import folder_of
 from kit.mongo import Collection, Database, Index
-from kit.privacy.access_audit import LOOKS
-from kit.privacy.erasure import Holding
+from kit.privacy.access_audit import ACCESS_LOG
+from kit.privacy.erasure import PersonalData
 from services.attachments.domain import LIVE, Attachment
 
 COLLECTION = "attachments"
 KNOWN_RECORDS = "known_records"
 
 
-TOLD = (COLLECTION,)
-HOLDINGS = (Holding(COLLECTION, files=folder_of), Holding(KNOWN_RECORDS), Holding(LOOKS))
+COMPACTED = (COLLECTION,)
+PERSONAL_DATA = (PersonalData(COLLECTION, files=folder_of), PersonalData(KNOWN_RECORDS), PersonalData(ACCESS_LOG))
 
 
 class Attachments:

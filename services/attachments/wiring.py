@@ -11,29 +11,29 @@ from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import SystemClock
 from kit.files import sealed_bucket
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.files.sweeper import Sweeper
 from kit.formats import images
 from kit.formats.images import Images
 from kit.http.app import create_app
 from kit.http.quotas import Quotas
-from kit.http.service_client import Neighbour
+from kit.http.service_client import ServiceClient
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import Database
-from kit.mongo.removal import Purge, Removal, outlived
+from kit.mongo.removal import Purge, Removal, retention_rules
 from kit.privacy import reseal
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure, confirmed_over_http
-from kit.privacy.reseal import SealedFiles
+from kit.privacy.reseal import EncryptedFiles
 from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.sandbox.pool import Limits, Sandbox
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
-from services.attachments.api import Door, router
+from services.attachments.api import ApiDependencies, router
 from services.attachments.checks import Checks
 from services.attachments.consumers import GROUPS, Handlers
 from services.attachments.domain import FOLDERS
@@ -41,7 +41,7 @@ from services.attachments.known_records import KnownRecords
 from services.attachments.publications import PUBLICATIONS
 from services.attachments.service import AttachmentService
 from services.attachments.settings import Settings
-from services.attachments.store import COLLECTION, HOLDINGS, TOLD, Attachments
+from services.attachments.store import COLLECTION, COMPACTED, PERSONAL_DATA, Attachments
 
 NAME = "attachments"
 ASK_SECONDS = 5
@@ -49,10 +49,10 @@ LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
 
 
 def _service(
-    settings: Settings, database: Database, bucket: SealedBucket, http: httpx2.AsyncClient, attachments: Attachments,
-    looks: Looks,
+    settings: Settings, database: Database, bucket: EncryptedBucket, http: httpx2.AsyncClient, attachments: Attachments,
+    looks: AccessAudit,
 ) -> AttachmentService:  # fmt: skip
-    known = KnownRecords.over(database, Neighbour("records", http))
+    known = KnownRecords.over(database, ServiceClient("records", http))
     most = settings.quotas.uploads_at_once
     return AttachmentService(attachments, known, bucket, looks, SystemClock(), most)
 
@@ -63,14 +63,14 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     clock = SystemClock()
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        sealed_bucket.connect(settings.blobs, Sealer(settings.seal), settings.seal_files) as bucket,
+        sealed_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
     ):
-        attachments, looks = Attachments(database), Looks(database, clock, READERS)
+        attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        door = Door(_service(settings, database, bucket, http, attachments, looks), settings.rules)
+        door = ApiDependencies(_service(settings, database, bucket, http, attachments, looks), settings.rules)
         app = create_app(NAME, "附件", settings, verifier, router, door)
         app.state.quotas = Quotas(redis.limits, settings.quotas)
         indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
@@ -87,31 +87,31 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     """The publisher, who listens to records, the check, erasures, the sweeper and the purge."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        sealed_bucket.connect(settings.blobs, Sealer(settings.seal)) as bucket,
+        sealed_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
         httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
         Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
         clock = SystemClock()
-        attachments, looks = Attachments(database), Looks(database, clock, READERS)
+        attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
-        removal = Removal(database, clock, TOLD)
+        removal = Removal(database, clock, COMPACTED)
         confirmed = confirmed_over_http(settings.tokens.erased_url)
         erasure = Erasure(
-            database, HOLDINGS, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
+            database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
         )
         service = _service(settings, database, bucket, http, attachments, looks)
         handlers = Handlers(service, checks, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, clock)
-        purge = Purge(removal, outlived(settings.retention, COLLECTION, "deleted"), clock)
+        purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
         yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
 
 
-def files(settings: Settings) -> SealedFiles:
+def files(settings: Settings) -> EncryptedFiles:
     """Where sealed files are."""
-    return SealedFiles(COLLECTION, settings.blobs, Sealer(settings.seal))
+    return EncryptedFiles(COLLECTION, settings.blobs, Cipher(settings.seal))
 
 
 SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, files=files)})

@@ -31,7 +31,7 @@ class KeysOut(Out):
 
 
 @dataclass(frozen=True)
-class Services:
+class ApiDependencies:
     """What the routes call."""
 
     identity: IdentityService
@@ -52,18 +52,18 @@ class Services:
     clock: Clock
 
 
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.service
+async def _services(request: Request) -> ApiDependencies:
+    services: ApiDependencies = request.app.state.service
     return services
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ApiDep = Annotated[ApiDependencies, Depends(_services)]
 Device = Annotated[str, Header(alias="user-agent", max_length=400)]
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
 @router.get("/.well-known/jwks.json")
-async def keys(services: ServicesDep, response: Response) -> KeysOut:
+async def keys(services: ApiDep, response: Response) -> KeysOut:
     """The keys that sign access tokens."""
     response.headers["Cache-Control"] = "public, max-age=60"
     return KeysOut.model_validate(services.issuer.public_keys())

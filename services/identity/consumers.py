@@ -12,7 +12,7 @@ from services.identity.login.codes import Codes
 from services.identity.login.domain import CODES
 from services.identity.practitioners.access_log import AccessLog
 
-LOOKS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
+ACCESS_EVENTS = (identity.AccessLogged, records.AccessLogged, attachments.AccessLogged, signature.AccessLogged)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Handlers:
         await self.erasure.handle(event)
 
 
-ACCESSES = Group("identity.access", *(on(look, Handlers.note_look) for look in LOOKS))
+ACCESSES = Group("identity.access", *(on(look, Handlers.note_look) for look in ACCESS_EVENTS))
 GROUPS = (
     Group("identity.delivery", on(MessageChanged, Handlers.note_delivery)),
     ACCESSES,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
-from kit.security.seal import Sealer, keyed_hash
+from kit.security.seal import Cipher, keyed_hash
 from services.identity.practitioners.domain import Practitioner
 from services.identity.practitioners.identity_documents import DocumentType, lasting, readings
 from services.identity.practitioners.registration import Registration
@@ -15,8 +15,8 @@ CLAIMED_LENGTH = 16
 class Keys:
     """What seals at rest, what seals for notify, and what makes blind indexes."""
 
-    rest: Sealer
-    bus: Sealer
+    rest: Cipher
+    bus: Cipher
     index: bytes
 
     def number_index(self, lasting: str) -> str:

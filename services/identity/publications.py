@@ -16,15 +16,15 @@ from kit.core.documents import field_of
 from kit.core.events import NewEvent
 from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.privacy.access_audit import LOOKS
+from kit.privacy.access_audit import ACCESS_LOG
 from services.identity.login.domain import CODES, Purpose
 from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 
 # names of stored fields that would only puzzle a subscriber, and what they are called outside
-CALLED = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
-CALLED |= {"portrait_sha256": "portrait"}
-INSIDE = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id"}
-INSIDE |= {"portrait_key", "portrait_came_as", "place", "shared_reason"}
+PUBLIC_NAMES = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
+PUBLIC_NAMES |= {"portrait_sha256": "portrait"}
+INTERNAL_FIELDS = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id"}
+INTERNAL_FIELDS |= {"portrait_key", "portrait_came_as", "place", "shared_reason"}
 
 
 def practitioner_changed(document: Fields) -> list[NewEvent]:
@@ -75,7 +75,7 @@ def erasure_changed(document: Fields) -> list[NewEvent]:
 
 def _outside(document: Fields) -> list[str]:
     changed: list[str] = field_of(document, "changed", list)
-    return [CALLED.get(name, name) for name in changed if name not in INSIDE]
+    return [PUBLIC_NAMES.get(name, name) for name in changed if name not in INTERNAL_FIELDS]
 
 
 PUBLICATIONS: dict[str, Publication] = {
@@ -83,6 +83,6 @@ PUBLICATIONS: dict[str, Publication] = {
     CERTIFICATES: certificate_changed,
     CLIENTS: client_changed,
     CHALLENGES: code_requested,
-    LOOKS: access_logged,
+    ACCESS_LOG: access_logged,
     ERASURES: erasure_changed,
 }

@@ -12,10 +12,10 @@ from contracts.identity import CONTACT_CONTEXT
 from kit.core.ids import secret_id
 from kit.files.blobs import Bucket
 from kit.files.sealed_bucket import OCTETS
-from kit.mongo import Database, Fields, translated
+from kit.mongo import Database, Fields, translate_errors
 from kit.observability import log
-from kit.privacy.reseal import Sealed
-from kit.security.seal import Sealer
+from kit.privacy.reseal import EncryptedField
+from kit.security.seal import Cipher
 from services.identity.practitioners.portrait_folders import new_folder, portraits
 from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 
@@ -23,25 +23,27 @@ LOOSE = "portraits/"
 logger = log.get(__name__)
 
 
-def sealed(rest: Sealer, bus: Sealer) -> Sequence[Sealed]:
+def sealed(rest: Cipher, bus: Cipher) -> Sequence[EncryptedField]:
     """Where sealed texts stand. A code's message is not worth it: it is gone within a day."""
 
     def number(document: Fields) -> str:
         return f"document_number:{document['_id']}"
 
     return [
-        Sealed(PRACTITIONERS, "number_sealed", rest, number),
-        Sealed(PRACTITIONERS, "former_numbers_sealed", rest, number),
-        Sealed(PRACTITIONERS, "address_sealed", rest, lambda document: f"address:{document['_id']}"),
-        Sealed(STAFF, "totp_sealed", rest, lambda document: f"totp:{document['_id']}"),
-        Sealed(CERTIFICATES, "contact", bus, lambda document: f"{CONTACT_CONTEXT}:{document['practitioner_id']}"),
+        EncryptedField(PRACTITIONERS, "number_sealed", rest, number),
+        EncryptedField(PRACTITIONERS, "former_numbers_sealed", rest, number),
+        EncryptedField(PRACTITIONERS, "address_sealed", rest, lambda document: f"address:{document['_id']}"),
+        EncryptedField(STAFF, "totp_sealed", rest, lambda document: f"totp:{document['_id']}"),
+        EncryptedField(
+            CERTIFICATES, "contact", bus, lambda document: f"{CONTACT_CONTEXT}:{document['practitioner_id']}"
+        ),
     ]
 
 
-async def renew_portraits(database: Database, bucket: Bucket, rest: Sealer) -> int:
+async def renew_portraits(database: Database, bucket: Bucket, rest: Cipher) -> int:
     """Seal portraits anew, in place; those that lie outside of a folder are moved into one. Returns how many."""
     count = 0
-    with translated():
+    with translate_errors():
         async for person in database[PRACTITIONERS].find({}):
             folder = str(person.get("folder") or new_folder())
             count += await _renew(person, bucket, rest)
@@ -51,7 +53,7 @@ async def renew_portraits(database: Database, bucket: Bucket, rest: Sealer) -> i
     return count
 
 
-async def _renew(person: Fields, bucket: Bucket, rest: Sealer) -> int:
+async def _renew(person: Fields, bucket: Bucket, rest: Cipher) -> int:
     """The document stays as it is: whoever writes it at this moment names the same keys."""
     count = 0
     for key in portraits(person):
@@ -81,10 +83,10 @@ async def _write(database: Database, person: Fields, bucket: Bucket, keys: dict[
     return len(keys) if result.matched_count else 0
 
 
-async def remove_loose(database: Database, bucket: Bucket, before: datetime) -> None:
+async def remove_orphans(database: Database, bucket: Bucket, before: datetime) -> None:
     """Remove the portraits of earlier versions that no document names and that were stored before then."""
     loose = {key for key, old in (await bucket.older(LOOSE, before)).items() if old}
-    with translated():
+    with translate_errors():
         async for person in database[PRACTITIONERS].find({} if loose else {"_id": None}):
             loose.difference_update(portraits(person))
     for key in loose:

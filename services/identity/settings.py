@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from kit.security.ended_sessions import TOKEN_SECONDS
-from kit.settings import BlobSettings, Key, KeyRing, SealSettings, ServiceSettings
+from kit.settings import BlobSettings, EncryptionSettings, Key, KeyRing, ServiceSettings
 from services.identity.login.domain import Purpose
 
 
@@ -99,7 +99,7 @@ class Settings(ServiceSettings):
     """What identity needs beside what every service does."""
 
     signing: SigningSettings
-    seal: SealSettings
+    seal: EncryptionSettings
     bus: KeyRing
     blobs: BlobSettings
     codes: CodeSettings

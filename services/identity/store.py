@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from kit.mongo import NEWEST, Collection, Cursor, Database, Fields, Index
-from kit.privacy.access_audit import LOOKS, Look
-from kit.privacy.erasure import Holding
+from kit.privacy.access_audit import ACCESS_LOG, AccessEntry
+from kit.privacy.erasure import PersonalData
 from kit.security.tokens import ADMIN
 from services.identity.accounts.domain import Client, Staff
 from services.identity.certificates.domain import Certificate, certificate_id
@@ -20,24 +20,24 @@ DEVICES = "devices"
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 FORGET_SESSIONS_SECONDS = 24 * 3600
 """After it ran out a session is kept to tell why it is over."""
-MOST_SESSIONS = 100
-MOST_DEVICES = 20
+MAX_SESSIONS = 100
+MAX_DEVICES = 20
 """Of a person, those used last: a program that forgets its device token is another device at each log-in."""
 PEOPLE_OF_A_PHONE = 3
-MOST_BORN = 5_000
+MAX_BORN = 5_000
 """How many people born on one day are compared: many times as many as a city has."""
 
-TOLD = (PRACTITIONERS, CERTIFICATES, CLIENTS)
+COMPACTED = (PRACTITIONERS, CERTIFICATES, CLIENTS)
 """Whose topic is compacted: what is removed needs a tombstone. All else goes with its topic's time."""
 
-HOLDINGS = (
-    Holding(CHALLENGES),
-    Holding(SESSIONS, person="subject", indexed=True),
-    Holding(DEVICES, indexed=True),
-    Holding(ACCESSES, indexed=True),
-    Holding(LOOKS),
-    Holding(CERTIFICATES),
-    Holding(PRACTITIONERS, person="_id", indexed=True, files=portrait_files),
+PERSONAL_DATA = (
+    PersonalData(CHALLENGES),
+    PersonalData(SESSIONS, person="subject", indexed=True),
+    PersonalData(DEVICES, indexed=True),
+    PersonalData(ACCESSES, indexed=True),
+    PersonalData(ACCESS_LOG),
+    PersonalData(CERTIFICATES),
+    PersonalData(PRACTITIONERS, person="_id", indexed=True, files=portrait_files),
 )
 """What is held of people, in the order in which it is erased: nobody logs in or is found half erased."""
 
@@ -77,7 +77,7 @@ class Store:
         not_known = Index([("expires_at", -1)], expireAfterSeconds=0)
         self.devices = Collection(database, DEVICES, Device, [*by_token, not_known])
         by_person = Index([("practitioner_id", 1), *NEWEST])
-        self.accesses = Collection(database, ACCESSES, Look, [by_person])
+        self.accesses = Collection(database, ACCESSES, AccessEntry, [by_person])
         self.staff = Collection(database, STAFF, Staff)
         self.clients = Collection(database, CLIENTS, Client)
         one_slot = Index([("slot", 1)], unique=True, partialFilterExpression={"slot": {"$type": "string"}})
@@ -100,7 +100,7 @@ class Store:
 
     async def people_born_on(self, day: str) -> list[Practitioner]:
         """Everybody who was born then."""
-        return await self.practitioners.find({"birth_date": day}, sort=[("_id", 1)], limit=MOST_BORN)
+        return await self.practitioners.find({"birth_date": day}, sort=[("_id", 1)], limit=MAX_BORN)
 
     async def people_by_key(self, keys: Iterable[str]) -> dict[str, Practitioner]:
         """Who has which of these documents; with histories."""
@@ -120,7 +120,7 @@ class Store:
     async def sessions_of(self, subject: str, now: datetime, besides: str | None = None) -> list[Session]:
         """The sessions that somebody has, newest first."""
         query = {"subject": subject, "ended": False, "expires_at": {"$gt": now}, "_id": {"$ne": besides}}
-        return await self.sessions.find(query, sort=[("created_at", -1)], limit=MOST_SESSIONS)
+        return await self.sessions.find(query, sort=[("created_at", -1)], limit=MAX_SESSIONS)
 
     async def ended_since(self, since: datetime) -> list[Session]:
         """All sessions that were ended since then."""
@@ -182,12 +182,12 @@ class Store:
     async def devices_with(self, token_hash: str, now: datetime) -> list[Device]:
         """Who is known on the device with this token."""
         query = {"token_hash": token_hash, "expires_at": {"$gt": now}, "forgotten": False}
-        return await self.devices.find(query, sort=[("expires_at", -1)], limit=MOST_DEVICES)
+        return await self.devices.find(query, sort=[("expires_at", -1)], limit=MAX_DEVICES)
 
     async def devices_of(self, practitioner_id: str, now: datetime) -> list[Device]:
         """Where a person is known, those used last first."""
         query = {"practitioner_id": practitioner_id, "expires_at": {"$gt": now}, "forgotten": False}
-        return await self.devices.find(query, sort=[("expires_at", -1)], limit=2 * MOST_DEVICES)
+        return await self.devices.find(query, sort=[("expires_at", -1)], limit=2 * MAX_DEVICES)
 
     async def last_challenge(self, practitioner_id: str, purpose: Purpose, device: str | None) -> Challenge | None:
         """The person's one live code for this, which may have run out meanwhile, or else the one that was made last."""

@@ -11,7 +11,7 @@ from math import ceil
 from kit.core.clock import Clock
 from kit.core.errors import TooManyRequests, Unavailable
 from kit.observability import log
-from kit.observability.metrics import begin
+from kit.observability.metrics import initialise
 from kit.redis import Cache, RateLimits, Rule
 from kit.security.networks import neighbourhood, subscriber
 from kit.security.tokens import Caller
@@ -66,7 +66,7 @@ class Throttle:
         self._lookups_by_client = {
             client: [Rule(amount, HOUR)] for client, amount in rules.lookups_by_client_per_hour.items()
         }
-        begin(metrics.login_alarms, BUDGETS)
+        initialise(metrics.login_alarms, BUDGETS)
 
     async def admit(self, address: str) -> None:
         """Count a call from this address. Raises 429; 503 when Redis is away."""
@@ -199,7 +199,7 @@ class Throttle:
                     logger.error("too many wrong codes in the whole city")
 
 
-class Delays:
+class LoginDelays:
     """Waits that double with each failure of one account from one address: whoever guesses does not lock others out."""
 
     FREE, FIRST_SECONDS, MOST_SECONDS = 3, 2, 900

@@ -26,8 +26,8 @@ from kit.formats import tabular
 from kit.formats.images import Images
 from kit.formats.tabular import Tables
 from kit.http.app import create_app
-from kit.imports.model import FOLDERS, Files, Imports
-from kit.imports.routes import ImportDoor, add_imports
+from kit.imports.model import FOLDERS, ImportFiles, Imports
+from kit.imports.routes import ImportDependencies, add_imports
 from kit.imports.worker import ImportWorker
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
@@ -35,7 +35,7 @@ from kit.mongo import Database
 from kit.mongo.removal import Removal
 from kit.observability import log
 from kit.privacy import reseal as kit_reseal
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure
 from kit.redis import RedisServer
 from kit.runtime.health import Check
@@ -43,17 +43,17 @@ from kit.runtime.process import Api, Service, Worker
 from kit.sandbox.pool import Sandbox
 from kit.security import security_events
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import TokenIssuer, TokenVerifier
 from kit.settings import read
 from services.identity import rotation
 from services.identity.accounts import api as accounts_api
-from services.identity.accounts.command_events import COMMAND, Handover
+from services.identity.accounts.command_events import COMMAND, CommandEvents
 from services.identity.accounts.domain import staff_id
 from services.identity.accounts.passwords import Passwords
-from services.identity.accounts.service import LEAST_SECRET, AccountService
+from services.identity.accounts.service import MIN_SECRET_LENGTH, AccountService
 from services.identity.accounts.staff import ROLES, StaffAccounts
-from services.identity.api import Services, router
+from services.identity.api import ApiDependencies, router
 from services.identity.captcha import api as captcha_api
 from services.identity.captcha.service import Captchas
 from services.identity.certificates import api as certificates_api
@@ -80,8 +80,8 @@ from services.identity.practitioners.portraits import Portraits
 from services.identity.practitioners.service import IdentityService
 from services.identity.publications import PUBLICATIONS
 from services.identity.settings import Settings
-from services.identity.store import HOLDINGS, TOLD, Store
-from services.identity.throttle import Delays, Throttle
+from services.identity.store import COMPACTED, PERSONAL_DATA, Store
+from services.identity.throttle import LoginDelays, Throttle
 
 NAME = "identity"
 ROUTERS = (
@@ -91,25 +91,25 @@ ROUTERS = (
 
 
 @dataclass(frozen=True)
-class Parts:
+class Dependencies:
     """Everything that lives while a process runs."""
 
     database: Database
     redis: RedisServer
     bucket: Bucket
     store: Store
-    looks: Looks
+    looks: AccessAudit
     imports: Imports
-    import_files: Files
+    import_files: ImportFiles
     ended: EndedSessions
     eraser: Eraser
-    services: Services
+    services: ApiDependencies
 
 
 @asynccontextmanager
-async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Parts]:
+async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Dependencies]:
     """Open the servers and put the services together."""
-    keys = Keys(Sealer(settings.seal), Sealer(settings.bus), settings.seal.index_key)
+    keys = Keys(Cipher(settings.seal), Cipher(settings.bus), settings.seal.index_key)
     signing = [OKPKey.import_key(dict(key)) for key in settings.signing.keys]
     async with (
         mongo.connect(settings.mongo, NAME) as database,
@@ -125,11 +125,11 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
             store, issuer, ended, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock,
             devices,
         )  # fmt: skip
-        looks, throttle = Looks(database, clock, READERS), Throttle(redis.limits, settings.limits)
+        looks, throttle = AccessAudit(database, clock, READERS), Throttle(redis.limits, settings.limits)
         captchas = Captchas(redis.cache, settings.captchas, clock)
         codes = Codes(store, keys, throttle, settings.codes, clock)
         login = LoginService(store, keys, captchas, codes, sessions, devices, throttle)
-        delays, passwords = Delays(redis.cache, clock), Passwords()
+        delays, passwords = LoginDelays(redis.cache, clock), Passwords()
         accounts = AccountService(
             store, keys.rest, sessions, issuer, passwords, throttle, delays, settings.codes.hmac_key, clock
         )  # fmt: skip
@@ -144,12 +144,12 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         certificates = Certificates(store, phones, codes, rebindings, looks, sessions, throttle, clock)
         erasures = Erasures(store, looks, settings.erasures, clock)
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
-        services = Services(
+        services = ApiDependencies(
             identity, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
             accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
-        imports, import_files = Imports(database), Files(bucket, keys.rest)
-        yield Parts(database, redis, bucket, store, looks, imports, import_files, ended, eraser, services)
+        imports, import_files = Imports(database), ImportFiles(bucket, keys.rest)
+        yield Dependencies(database, redis, bucket, store, looks, imports, import_files, ended, eraser, services)
 
 
 @asynccontextmanager
@@ -165,7 +165,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         for each in ROUTERS:
             app.include_router(each)
         columns = {KIND: PractitionerImport.columns}
-        door = ImportDoor(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
+        door = ImportDependencies(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", door)
         ping = partial(mongo.ping, made.database)
         indexes = {
@@ -175,7 +175,9 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         }
         servers: dict[str, Check] = {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare}
         yield Api(
-            app, servers | indexes, [made.ended.follow, made.services.sessions.tell_again, Handover(made.database).run]
+            app,
+            servers | indexes,
+            [made.ended.follow, made.services.sessions.tell_again, CommandEvents(made.database).run],
         )
 
 
@@ -201,12 +203,18 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         yield Worker(publisher, running, checks, [importer.run, made.eraser.run, erasure.run, *sweeping])
 
 
-def _erasure(settings: Settings, made: Parts) -> Erasure:
+def _erasure(settings: Settings, made: Dependencies) -> Erasure:
     clock = made.services.clock
     return Erasure(
-        made.database, HOLDINGS, Removal(made.database, clock, TOLD), names(GROUPS), settings.kafka, clock, made.bucket,
+        made.database,
+        PERSONAL_DATA,
+        Removal(made.database, clock, COMPACTED),
+        names(GROUPS),
+        settings.kafka,
+        clock,
+        made.bucket,
         confirmed=made.services.erasures.confirmed,
-    )  # fmt: skip
+    )
 
 
 def staff(
@@ -232,7 +240,7 @@ def staff(
         _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=enable))
 
 
-def _kept(username: str, roles: list[str]) -> Callable[[Services], Awaitable[object]]:
+def _kept(username: str, roles: list[str]) -> Callable[[ApiDependencies], Awaitable[object]]:
     given = json.load(sys.stdin)
     if not set(roles) <= set(ROLES):
         raise typer.BadParameter(f"roles are {', '.join(ROLES)}")
@@ -263,16 +271,16 @@ def client(
         _run(lambda services: services.accounts.switch_client(client_id, enabled=enable))
 
 
-def _kept_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[Services], Awaitable[object]]:
+def _kept_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[ApiDependencies], Awaitable[object]]:
     if unknown := set(scopes.split()) - SCOPES.keys():
         raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
     secret = json.load(sys.stdin)["client_secret"]
-    if len(secret) < LEAST_SECRET:
-        raise typer.BadParameter(f"a client secret has at least {LEAST_SECRET} characters, made at random")
+    if len(secret) < MIN_SECRET_LENGTH:
+        raise typer.BadParameter(f"a client secret has at least {MIN_SECRET_LENGTH} characters, made at random")
     return lambda services: services.accounts.keep_client(client_id, secret, scopes.split(), grace)
 
 
-def _run(action: Callable[[Services], Awaitable[object]]) -> None:
+def _run(action: Callable[[ApiDependencies], Awaitable[object]]) -> None:
     settings = read(Settings)
     log.configure(NAME, COMMAND, settings.log_level)
     security_events.identified(COMMAND)
@@ -283,7 +291,7 @@ def _run(action: Callable[[Services], Awaitable[object]]) -> None:
                 try:
                     await action(made.services)
                 finally:
-                    await Handover(made.database).leave(events)
+                    await CommandEvents(made.database).leave(events)
 
     try:
         asyncio.run(act())
@@ -299,12 +307,12 @@ def reseal() -> None:
     log.configure(NAME, "reseal", settings.log_level)
 
     async def act() -> None:
-        rest, bus = Sealer(settings.seal), Sealer(settings.bus)
+        rest, bus = Cipher(settings.seal), Cipher(settings.bus)
         async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
-            await kit_reseal.reseal(database, rotation.sealed(rest, bus))
+            await kit_reseal.reencrypt(database, rotation.sealed(rest, bus))
             while await rotation.renew_portraits(database, bucket, rest):
                 continue
-            await rotation.remove_loose(database, bucket, SystemClock().now() - SweeperPolicy().grace)
+            await rotation.remove_orphans(database, bucket, SystemClock().now() - SweeperPolicy().grace)
 
     asyncio.run(act())
 

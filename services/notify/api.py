@@ -13,27 +13,27 @@ from kit.http.routes import Id, Limit, Out, StrictRoute
 from kit.security.tokens import Unauthorized
 from services.notify.domain import Message, Report, State
 from services.notify.providers import aliyun, tencent
-from services.notify.receipts import Receipts, ReceiptsDoor
+from services.notify.receipts import ReceiptAuthorization, Receipts
 from services.notify.service import NotifyService
 
 router = APIRouter(prefix="/api/notify", route_class=StrictRoute)
 
 
 @dataclass(frozen=True)
-class Services:
+class ApiDependencies:
     """What the routes call; `doors` by operator."""
 
     messages: NotifyService
     receipts: Receipts
-    doors: Mapping[str, ReceiptsDoor]
+    doors: Mapping[str, ReceiptAuthorization]
 
 
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.service
+async def _services(request: Request) -> ApiDependencies:
+    services: ApiDependencies = request.app.state.service
     return services
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ApiDep = Annotated[ApiDependencies, Depends(_services)]
 
 
 class MessageOut(Out):
@@ -59,7 +59,7 @@ class MessageOut(Out):
 
 @router.get("/messages")
 async def list_messages(
-    services: ServicesDep,
+    services: ApiDep,
     caller: CallerDep,
     after: After,
     state: State | None = None,
@@ -72,13 +72,13 @@ async def list_messages(
 
 
 @router.get("/messages/{message_id}")
-async def get_message(services: ServicesDep, caller: CallerDep, message_id: Id) -> MessageOut:
+async def get_message(services: ApiDep, caller: CallerDep, message_id: Id) -> MessageOut:
     """One message."""
     return MessageOut.of(await services.messages.get(caller, message_id))
 
 
 @router.post("/messages/{message_id}/retry", status_code=202)
-async def retry_message(services: ServicesDep, caller: CallerDep, message_id: Id) -> MessageOut:
+async def retry_message(services: ApiDep, caller: CallerDep, message_id: Id) -> MessageOut:
     """Send a notice that failed once more; never a code."""
     return MessageOut.of(await services.messages.retry(caller, message_id))
 
@@ -94,7 +94,7 @@ class CalledBack(Protocol):
 def _operator(name: str) -> params.Depends:
     """Only the operator, by its secret: the password of HTTP basic authentication, or `token` in the address."""
 
-    async def check(services: ServicesDep, request: Request, token: Annotated[str, Query(max_length=200)] = "") -> None:
+    async def check(services: ApiDep, request: Request, token: Annotated[str, Query(max_length=200)] = "") -> None:
         door, given = services.doors.get(name), basic_credentials(request)
         if door is None:
             raise Unauthorized("secret_wrong")
@@ -104,20 +104,20 @@ def _operator(name: str) -> params.Depends:
     return marker
 
 
-async def _note(services: Services, operator: str, receipts: Sequence[CalledBack]) -> None:
+async def _note(services: ApiDependencies, operator: str, receipts: Sequence[CalledBack]) -> None:
     for receipt in receipts:
         await services.receipts.note(operator, receipt.report())
 
 
 @router.post("/receipts/tencent", dependencies=[_operator("tencent")])
-async def tencent_receipts(services: ServicesDep, receipts: list[tencent.CalledBack]) -> dict[str, int | str]:
+async def tencent_receipts(services: ApiDep, receipts: list[tencent.CalledBack]) -> dict[str, int | str]:
     """Delivery receipts of Tencent Cloud SMS, in its own form; the answer too."""
     await _note(services, "tencent", receipts)
     return tencent.ANSWER
 
 
 @router.post("/receipts/aliyun", dependencies=[_operator("aliyun")])
-async def aliyun_receipts(services: ServicesDep, receipts: list[aliyun.CalledBack]) -> dict[str, int | str]:
+async def aliyun_receipts(services: ApiDep, receipts: list[aliyun.CalledBack]) -> dict[str, int | str]:
     """Delivery receipts of Aliyun SMS, in its own form; the answer too."""
     await _note(services, "aliyun", receipts)
     return aliyun.ANSWER

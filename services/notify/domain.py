@@ -18,14 +18,14 @@ BY = "notify"
 """Who makes the versions that no person asked for."""
 
 Reason = Literal["throttled", "overloaded", "bad_number", "opted_out", "configuration", "money"]
-HOPELESS: frozenset[Reason] = frozenset({"bad_number", "opted_out"})  # no operator can mend it
-ALARMING: frozenset[Reason] = frozenset({"configuration", "money"})  # somebody has to do something
+NOT_RETRYABLE: frozenset[Reason] = frozenset({"bad_number", "opted_out"})  # no operator can mend it
+NEEDS_ATTENTION: frozenset[Reason] = frozenset({"configuration", "money"})  # somebody has to do something
 # What the operator has against its customer at this moment; the other reasons are about one number or one template.
-ILL: frozenset[Reason] = frozenset({"overloaded", "money"})
+FAULTY: frozenset[Reason] = frozenset({"overloaded", "money"})
 
 THROTTLED_SECONDS = 60  # the operators count a number's messages in minutes of the clock
 DETOUR_SECONDS = 0.5  # a busy operator may take the next message already
-LONGEST_PAUSE = {True: 10.0, False: 600.0}
+MAX_PAUSE = {True: 10.0, False: 600.0}
 """Seconds between two rounds: somebody waits for a code, nobody for a notice."""
 
 
@@ -95,7 +95,7 @@ class Message(Document):
     `due_at`: when a worker has to look at it again, whatever its state; null: never.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"phone_sealed", "variables_sealed", "due_at"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"phone_sealed", "variables_sealed", "due_at"}
 
     practitioner_id: str
     purpose: str
@@ -207,14 +207,14 @@ def outcome_of(code: str, reasons: Mapping[str, Reason]) -> Outcome:
     return Refused(reason, code) if reason else Unknown(code)
 
 
-def elsewhere(outcome: Outcome) -> bool:
+def may_try_next_carrier(outcome: Outcome) -> bool:
     """Whether another operator may be tried at once: certainly nothing was sent, and not because of the number."""
-    return isinstance(outcome, NotSent) or (isinstance(outcome, Refused) and outcome.reason not in HOPELESS)
+    return isinstance(outcome, NotSent) or (isinstance(outcome, Refused) and outcome.reason not in NOT_RETRYABLE)
 
 
-def ill(outcome: Outcome) -> bool:
+def is_faulty(outcome: Outcome) -> bool:
     """Whether the outcome speaks against the operator, not against the message."""
-    return isinstance(outcome, NotSent | Unknown) or (isinstance(outcome, Refused) and outcome.reason in ILL)
+    return isinstance(outcome, NotSent | Unknown) or (isinstance(outcome, Refused) and outcome.reason in FAULTY)
 
 
 def pause_seconds(*, code: bool, attempts: int, outcome: Outcome, everybody: bool) -> float:
@@ -223,4 +223,4 @@ def pause_seconds(*, code: bool, attempts: int, outcome: Outcome, everybody: boo
         return DETOUR_SECONDS
     if isinstance(outcome, Refused) and outcome.reason == "throttled":
         return THROTTLED_SECONDS
-    return min(2.0 ** (attempts // 2), LONGEST_PAUSE[code])
+    return min(2.0 ** (attempts // 2), MAX_PAUSE[code])

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from contracts.identity import CODE_CONTEXT, CONTACT_CONTEXT, CodeMessage, CodeRequested, ProofRequested
 from kit.core.errors import Reject
-from kit.security.seal import CannotOpen, Sealer
+from kit.security.seal import Cipher, DecryptionError
 from services.notify.domain import Addressed, Message, Sms
 
 
-class Envelopes:
+class MessageCipher:
     """The bus's key is shared with who sends; the other one is notify's own."""
 
-    def __init__(self, bus: Sealer, rest: Sealer) -> None:
+    def __init__(self, bus: Cipher, rest: Cipher) -> None:
         self._bus, self._rest = bus, rest
 
     def code(self, event: CodeRequested | ProofRequested) -> CodeMessage:
@@ -26,7 +26,7 @@ class Envelopes:
     def _told(self, sealed: str, context: str) -> str:
         try:
             return self._bus.open(sealed, context)
-        except CannotOpen as error:
+        except DecryptionError as error:
             raise Reject("what the event sealed does not open") from error
 
     def kept_contact(self, phone: str, practitioner_id: str) -> str:

@@ -9,34 +9,36 @@ from kit.core.errors import AppError, Unavailable
 from kit.core.ids import is_id
 from kit.mongo import retry_on_conflict
 from kit.observability import log
-from kit.observability.metrics import begin
-from kit.security.seal import same
+from kit.observability.metrics import initialise
+from kit.security.seal import constant_time_equal
 from kit.security.tokens import Unauthorized
 from services.notify import metrics
 from services.notify.domain import FINAL, Message, Report
-from services.notify.envelopes import Envelopes
-from services.notify.providers.operators import Operators
-from services.notify.settings import OperatorSettings, ReceiptSettings
+from services.notify.envelopes import MessageCipher
+from services.notify.providers.operators import Carriers
+from services.notify.settings import CarrierSettings, ReceiptSettings
 from services.notify.store import Messages
 
-LONGEST_PAUSE = timedelta(hours=1)
+MAX_PAUSE = timedelta(hours=1)
 
 logger = log.get(__name__)
 
 
-class ReceiptsDoor:
+class ReceiptAuthorization:
     """Lets only the operator call its receipts back: they carry no signature, so they come with a secret (0012)."""
 
-    def __init__(self, name: str, account: OperatorSettings) -> None:
+    def __init__(self, name: str, account: CarrierSettings) -> None:
         self._name, self._networks = name, account.receipts_from
         self._secrets = [secret.get_secret_value() for secret in account.receipts_tokens]
-        begin(metrics.sms_receipts, [name], ["current", "former"])
+        initialise(metrics.sms_receipts, [name], ["current", "former"])
 
     def check(self, address: str, secret: str) -> None:
         """Raises 403 for an address of none of its networks, `Unauthorized` for another secret."""
         if self._networks and not self._known(address):
             raise AppError(403, "forbidden", "您没有权限进行此操作")
-        fits = [same(secret, each) for each in self._secrets]  # all of them: the time must not tell which one
+        fits = [
+            constant_time_equal(secret, each) for each in self._secrets
+        ]  # all of them: the time must not tell which one
         if not any(fits):
             raise Unauthorized("secret_wrong")
         metrics.sms_receipts.labels(self._name, "current" if fits[0] else "former").inc()
@@ -54,7 +56,7 @@ class Receipts:
     """Ends messages by their receipts; forgets the phone when there is nothing more to ask."""
 
     def __init__(
-        self, messages: Messages, operators: Operators, envelopes: Envelopes, settings: ReceiptSettings, clock: Clock
+        self, messages: Messages, operators: Carriers, envelopes: MessageCipher, settings: ReceiptSettings, clock: Clock
     ) -> None:
         self._messages, self._operators, self._envelopes, self._clock = messages, operators, envelopes, clock
         self._poll = timedelta(seconds=settings.poll_seconds)
@@ -113,7 +115,7 @@ class Receipts:
         operator = self._operators.named(message.provider)
         if not message.awaits_receipt or operator is None or now >= asked_since + self._patience:
             return await self._messages.replace(message.forgotten(at=now))
-        pause = min(max(self._poll, now - asked_since), LONGEST_PAUSE)
+        pause = min(max(self._poll, now - asked_since), MAX_PAUSE)
         asked = message.asked(ask_at=now + pause, at=now)
         await self._messages.replace(asked)
         try:

@@ -14,7 +14,7 @@ from kit.core.events import EventData
 from kit.core.ids import derived_id
 from kit.mongo import Conflict, Duplicate, Projection
 from services.notify.domain import Message
-from services.notify.envelopes import Envelopes
+from services.notify.envelopes import MessageCipher
 from services.notify.receipts import Receipts
 from services.notify.settings import NoticeSettings, SendingSettings
 from services.notify.store import Messages
@@ -39,7 +39,7 @@ class Requests:
         self,
         messages: Messages,
         contacts: Projection,
-        envelopes: Envelopes,
+        envelopes: MessageCipher,
         receipts: Receipts,
         hand_over: HandOver,
         sending: SendingSettings,

@@ -11,25 +11,25 @@ from kit.observability import log, tracing
 from kit.runtime.periodic import every
 from services.notify import metrics
 from services.notify.domain import (
-    HOPELESS,
+    NOT_RETRYABLE,
     Accepted,
     Message,
     NotSent,
     Outcome,
     Refused,
     Unknown,
-    elsewhere,
+    may_try_next_carrier,
     pause_seconds,
 )
-from services.notify.envelopes import Envelopes
-from services.notify.providers.operators import Operator, Operators
+from services.notify.envelopes import MessageCipher
+from services.notify.providers.operators import Carrier, Carriers
 from services.notify.receipts import Receipts
 from services.notify.settings import SendingSettings
 from services.notify.store import Messages
 
 WAITING = 1_000  # messages handed over and not begun; behind them the consumer waits
 DUE_AT_ONCE = 500
-FAREWELL_SECONDS = 5.0  # what is under way when the process ends may still learn its outcome
+SHUTDOWN_SECONDS = 5.0  # what is under way when the process ends may still learn its outcome
 
 logger = log.get(__name__)
 
@@ -40,9 +40,9 @@ class Sender:
     def __init__(
         self,
         messages: Messages,
-        operators: Operators,
+        operators: Carriers,
         receipts: Receipts,
-        envelopes: Envelopes,
+        envelopes: MessageCipher,
         settings: SendingSettings,
         clock: Clock,
     ) -> None:
@@ -61,7 +61,7 @@ class Sender:
                 group.create_task(every(self._settings.sweep_seconds, self._take_due, "messages that are due"))
         finally:
             if self._under_way:
-                await asyncio.wait(self._under_way, timeout=FAREWELL_SECONDS)
+                await asyncio.wait(self._under_way, timeout=SHUTDOWN_SECONDS)
 
     async def keeps_up(self) -> None:
         """A readiness check: nothing has been due for longer than a worker that lives would leave it."""
@@ -115,17 +115,17 @@ class Sender:
             tried.add(operator.name)
             message = await self._attempted(message, operator)
             outcome = await operator.send(self._envelopes.sms(message))
-            if not elsewhere(outcome):
+            if not may_try_next_carrier(outcome):
                 break
         if isinstance(outcome, Accepted):
             await self._accepted(message, outcome)
-        elif isinstance(outcome, Refused) and outcome.reason in HOPELESS:
+        elif isinstance(outcome, Refused) and outcome.reason in NOT_RETRYABLE:
             now = self._clock.now()
             await self._receipts.end(message.failed(outcome.code, until=self._receipts.last_look(now), at=now))
         else:
             await self._unsent(message, outcome, tried)
 
-    async def _attempted(self, message: Message, operator: Operator) -> Message:
+    async def _attempted(self, message: Message, operator: Carrier) -> Message:
         """An attempt is written down before it is made; the lease lasts longer than it can."""
         now = self._clock.now()
         lease = timedelta(seconds=self._settings.lease_seconds)

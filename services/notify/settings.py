@@ -4,17 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, IPvAnyNetwork, SecretStr, model_validator
 
-from kit.settings import KeyRing, SealSettings, ServiceSettings
-from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE
+from kit.settings import EncryptionSettings, KeyRing, ServiceSettings
+from services.notify.templates import CATALOGUE, MAX_SIGNATURE_LENGTH
 
-SHORTEST_SECRET = 32
+MIN_SECRET_LENGTH = 32
 Secrets = SecretStr | tuple[SecretStr, ...]
 ProviderName = Literal["tencent", "aliyun"]
 
 
 def _long(secrets: Secrets) -> Secrets:
-    if not _all(secrets) or any(len(each) < SHORTEST_SECRET for each in _all(secrets)):
-        raise ValueError(f"one secret or a list of them, each of at least {SHORTEST_SECRET} characters")
+    if not _all(secrets) or any(len(each) < MIN_SECRET_LENGTH for each in _all(secrets)):
+        raise ValueError(f"one secret or a list of them, each of at least {MIN_SECRET_LENGTH} characters")
     return secrets
 
 
@@ -29,7 +29,7 @@ def _complete(templates: dict[str, str]) -> dict[str, str]:
     return templates
 
 
-class OperatorSettings(BaseModel):
+class CarrierSettings(BaseModel):
     """What every operator's account needs; the endpoint without scheme.
 
     `templates`: purpose → the id under which the operator approved its text. `receipts_token`: the secret that its
@@ -38,7 +38,7 @@ class OperatorSettings(BaseModel):
     """
 
     protocol: Literal["https", "http"] = "https"
-    sign_name: str = Field(min_length=2, max_length=LONGEST_SIGNATURE)
+    sign_name: str = Field(min_length=2, max_length=MAX_SIGNATURE_LENGTH)
     templates: Annotated[dict[str, str], AfterValidator(_complete)]
     receipts_token: Annotated[Secrets, AfterValidator(_long)] = Field(repr=False)
     receipts_from: tuple[IPvAnyNetwork, ...] = ()
@@ -52,7 +52,7 @@ class OperatorSettings(BaseModel):
         return _all(self.receipts_token)
 
 
-class TencentSettings(OperatorSettings):
+class TencentSettings(CarrierSettings):
     """An account at Tencent Cloud SMS."""
 
     endpoint: str = "sms.tencentcloudapi.com"
@@ -62,7 +62,7 @@ class TencentSettings(OperatorSettings):
     sdk_app_id: str
 
 
-class AliyunSettings(OperatorSettings):
+class AliyunSettings(CarrierSettings):
     """An account at Aliyun SMS."""
 
     endpoint: str = "dysmsapi.aliyuncs.com"
@@ -113,7 +113,7 @@ class NoticeSettings(BaseModel):
 class Settings(ServiceSettings):
     """What notify needs beside what every service does; `order` is that of preference."""
 
-    seal: SealSettings
+    seal: EncryptionSettings
     bus: KeyRing
     order: tuple[ProviderName, ...] = Field(("tencent", "aliyun"), min_length=1)
     tencent: TencentSettings | None = None

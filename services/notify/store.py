@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
-from kit.privacy.erasure import Holding
+from kit.privacy.erasure import PersonalData
 from services.notify.domain import Message
 
 MESSAGES = "messages"
 CONTACTS = "contacts"
-TOLD = (MESSAGES,)
-HOLDINGS = (Holding(MESSAGES), Holding(CONTACTS, person="_id", indexed=True))
+COMPACTED = (MESSAGES,)
+PERSONAL_DATA = (PersonalData(MESSAGES), PersonalData(CONTACTS, person="_id", indexed=True))
 KEPT = timedelta(days=180)  # logs of access and operation are kept for six months
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ONE_SMS = 70  # characters, the signature with its brackets included; more is charged, and cut, as several
-LONGEST_SIGNATURE = 12
+MAX_SIGNATURE_LENGTH = 12
 CODE_VARIABLE = re.compile(r"[0-9]{0,6}")  # what the operators let into the template of a code
 
 

@@ -12,55 +12,55 @@ from kit.http.app import create_app
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import Database, Projection
-from kit.mongo.removal import Outlived, Purge, Removal
+from kit.mongo.removal import Purge, Removal, RetentionRule
 from kit.privacy import reseal
 from kit.privacy.erasure import Erasure, confirmed_over_http
-from kit.privacy.reseal import Sealed
+from kit.privacy.reseal import EncryptedField
 from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.security import security_events
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
-from services.notify.api import Services, router
+from services.notify.api import ApiDependencies, router
 from services.notify.consumers import GROUPS, Handlers
 from services.notify.domain import State
-from services.notify.envelopes import Envelopes
-from services.notify.providers import Provider
+from services.notify.envelopes import MessageCipher
+from services.notify.providers import CarrierClient
 from services.notify.providers.aliyun import Aliyun
 from services.notify.providers.breaker import Breaker
-from services.notify.providers.operators import Operator, Operators
+from services.notify.providers.operators import Carrier, Carriers
 from services.notify.providers.tencent import Tencent
 from services.notify.publications import PUBLICATIONS
-from services.notify.receipts import Receipts, ReceiptsDoor
+from services.notify.receipts import ReceiptAuthorization, Receipts
 from services.notify.requests import Requests
 from services.notify.sender import Sender
 from services.notify.service import NotifyService
-from services.notify.settings import AliyunSettings, OperatorSettings, Settings, TencentSettings
-from services.notify.store import CONTACTS, HOLDINGS, KEPT, MESSAGES, TOLD, Messages
+from services.notify.settings import AliyunSettings, CarrierSettings, Settings, TencentSettings
+from services.notify.store import COMPACTED, CONTACTS, KEPT, MESSAGES, PERSONAL_DATA, Messages
 
 NAME = "notify"
 
 
-def accounts(settings: Settings) -> dict[str, OperatorSettings]:
+def accounts(settings: Settings) -> dict[str, CarrierSettings]:
     """The operators in use, in their order of preference."""
-    known: Mapping[str, OperatorSettings | None] = {"tencent": settings.tencent, "aliyun": settings.aliyun}
+    known: Mapping[str, CarrierSettings | None] = {"tencent": settings.tencent, "aliyun": settings.aliyun}
     return {name: account for name in settings.order if (account := known[name])}
 
 
-def _provider(account: OperatorSettings) -> Provider:
-    kinds: Mapping[type[OperatorSettings], Callable[..., Provider]] = {
+def _provider(account: CarrierSettings) -> CarrierClient:
+    kinds: Mapping[type[CarrierSettings], Callable[..., CarrierClient]] = {
         TencentSettings: Tencent, AliyunSettings: Aliyun,
     }  # fmt: skip
     return kinds[type(account)](account)
 
 
-def _operators(settings: Settings) -> Operators:
+def _operators(settings: Settings) -> Carriers:
     breaker = settings.breaker
-    return Operators(
+    return Carriers(
         [
-            Operator(_provider(account), Breaker(breaker.open_seconds, breaker.slow_seconds, account.at_once))
+            Carrier(_provider(account), Breaker(breaker.open_seconds, breaker.slow_seconds, account.at_once))
             for account in accounts(settings).values()
         ]
     )
@@ -69,7 +69,7 @@ def _operators(settings: Settings) -> Operators:
 def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
     """What a worker sends with."""
     messages, clock, operators = Messages(database), SystemClock(), _operators(settings)
-    envelopes = Envelopes(Sealer(settings.bus), Sealer(settings.seal))
+    envelopes = MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
     receipts = Receipts(messages, operators, envelopes, settings.receipts, clock)
     sender = Sender(messages, operators, receipts, envelopes, settings.sending, clock)
     contacts = Projection(database, CONTACTS)
@@ -79,11 +79,11 @@ def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
     return requests, sender
 
 
-def _services(settings: Settings, messages: Messages) -> Services:
-    clock, envelopes = SystemClock(), Envelopes(Sealer(settings.bus), Sealer(settings.seal))
-    receipts = Receipts(messages, Operators([]), envelopes, settings.receipts, clock)
-    doors = {name: ReceiptsDoor(name, account) for name, account in accounts(settings).items()}
-    return Services(NotifyService(messages, settings.notices, clock), receipts, doors)
+def _services(settings: Settings, messages: Messages) -> ApiDependencies:
+    clock, envelopes = SystemClock(), MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
+    receipts = Receipts(messages, Carriers([]), envelopes, settings.receipts, clock)
+    doors = {name: ReceiptAuthorization(name, account) for name, account in accounts(settings).items()}
+    return ApiDependencies(NotifyService(messages, settings.notices, clock), receipts, doors)
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
         messages, ended = Messages(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        security_events.begin("secret_wrong")
+        security_events.initialise("secret_wrong")
         app = create_app(NAME, "消息", settings, verifier, router, _services(settings, messages))
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare,
@@ -107,9 +107,9 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         requests, sender = sending(settings, database)
-        removal = Removal(database, SystemClock(), TOLD)
+        removal = Removal(database, SystemClock(), COMPACTED)
         erasure = Erasure(
-            database, HOLDINGS, removal, names(GROUPS), settings.kafka, SystemClock(),
+            database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, SystemClock(),
             confirmed=confirmed_over_http(settings.tokens.erased_url),
         )  # fmt: skip
         handlers = Handlers(requests, erasure)
@@ -117,17 +117,17 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "sender": sender.keeps_up, "indexes": erasure.prepare,
         }  # fmt: skip
-        purge = Purge(removal, [Outlived(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
+        purge = Purge(removal, [RetentionRule(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
         yield Worker(publisher, running, checks, [sender.run, erasure.run, purge.run])
 
 
-def sealed(settings: Settings) -> list[Sealed]:
+def sealed(settings: Settings) -> list[EncryptedField]:
     """Where sealed texts stand."""
-    rest = Sealer(settings.seal)
+    rest = Cipher(settings.seal)
     return [
-        Sealed(MESSAGES, "phone_sealed", rest, lambda document: f"phone:{document['_id']}"),
-        Sealed(MESSAGES, "variables_sealed", rest, lambda document: f"variables:{document['_id']}"),
-        Sealed(CONTACTS, "phone_sealed", rest, lambda document: f"contact:{document['_id']}"),
+        EncryptedField(MESSAGES, "phone_sealed", rest, lambda document: f"phone:{document['_id']}"),
+        EncryptedField(MESSAGES, "variables_sealed", rest, lambda document: f"variables:{document['_id']}"),
+        EncryptedField(CONTACTS, "phone_sealed", rest, lambda document: f"contact:{document['_id']}"),
     ]
 
 

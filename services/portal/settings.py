@@ -11,7 +11,7 @@ from kit.settings import HttpSettings, KafkaSettings, KeyRing, ProcessSettings
 ServiceName = Literal["identity", "records", "attachments", "signature", "notify"]
 
 
-class DoorSettings(HttpSettings):
+class ApiSettings(HttpSettings):
     """As much as the gateway lets through: what is too large is measured, and refused by a page, when it arrived."""
 
     max_body_bytes: int = 100 * 1000 * 1000
@@ -41,7 +41,7 @@ class Settings(ProcessSettings):
     For windows: the origin of the card reader's agent on a clerk's machine, where there are readers.
     """
 
-    http: DoorSettings = DoorSettings()
+    http: ApiSettings = ApiSettings()
     quotas: Quotas = Quotas()
     services: dict[ServiceName, str]
     seal: KeyRing

@@ -13,12 +13,12 @@ from kit.redis import RedisServer
 from kit.runtime.process import Api, Service
 from kit.security import security_events
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from services.portal import words
 from services.portal.client.backend import Backend
 from services.portal.client.catalogue import Catalogue
-from services.portal.operations.dead_letters import Letters
-from services.portal.operations.processes import Watch
+from services.portal.operations.dead_letters import DeadLetters
+from services.portal.operations.processes import Monitor
 from services.portal.pages import site
 from services.portal.pages.dossier import account, home, records, scans, signature
 from services.portal.pages.errors import render_error
@@ -26,7 +26,7 @@ from services.portal.pages.operations import dashboard, messages
 from services.portal.pages.session import login, proof, staff
 from services.portal.pages.window import certificate, person, rebindings, registration, search
 from services.portal.session.sessions import Sessions
-from services.portal.session.vault import Vault
+from services.portal.session.vault import EncryptedCache
 from services.portal.session.visits import Portal
 from services.portal.settings import Settings
 
@@ -42,22 +42,22 @@ ROUTERS = (
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Api]:
     """The pages."""
-    clock, sealer = SystemClock(), Sealer(settings.seal)
+    clock, sealer = SystemClock(), Cipher(settings.seal)
     static = StaticFiles(HERE / "static", "/static")
     templates = Templates(HERE / "templates", {"static": static.address, **words.NAMES}, words.FILTERS)
     printer = Printer(HERE / "print" / "file.typ", settings.fonts)
     async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
-        vault = Vault(redis.cache, sealer)
+        vault = EncryptedCache(redis.cache, sealer)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         sessions = Sessions(vault, backend, ended.get, clock)
-        catalogue, watch = Catalogue(backend, clock), Watch(settings.processes, clock)
+        catalogue, watch = Catalogue(backend, clock), Monitor(settings.processes, clock)
         portal = Portal(
             backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
             static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
-            watch=watch, letters=Letters(settings.kafka, clock), reader=settings.reader_origin,
+            watch=watch, letters=DeadLetters(settings.kafka, clock), reader=settings.reader_origin,
             fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas),
         )  # fmt: skip
-        security_events.begin("form_expired")
+        security_events.initialise("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
         yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run, ended.follow])
 

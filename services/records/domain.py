@@ -177,7 +177,7 @@ def parse_data(kind: Kind, raw: Mapping[str, object], today: date, birth_year: i
     return kind.data.model_validate(raw, context={"today": today, "birth_year": birth_year})
 
 
-class Followed(BaseModel):
+class AttachmentPosition(BaseModel):
     """The newest that attachments told of this record's scan: also when there is none any more."""
 
     model_config = ConfigDict(frozen=True)
@@ -204,7 +204,7 @@ class Record(Document):
     `kept_by`: the API client whose imports keep it; None where there is none, or before it was written down.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"followed", "kept_by"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"followed", "kept_by"}
 
     practitioner_id: str
     kind: str
@@ -212,7 +212,7 @@ class Record(Document):
     data: Data
     attachment: Attachment | None = None
     source: Source | None = None
-    followed: Followed | None = None
+    followed: AttachmentPosition | None = None
     kept_by: str | None = None
     request: str
 
@@ -261,7 +261,7 @@ class Record(Document):
 
     def scan_changed(self, told: AttachmentChanged, *, at: datetime, by: str) -> Self:
         """What became of its scan."""
-        changes = {"attachment": _attachment(told), "followed": Followed.of(told)}
+        changes = {"attachment": _attachment(told), "followed": AttachmentPosition.of(told)}
         return self.next_version(changes, at=at, by=by, action="changed")
 
     def facts(self) -> dict[str, JsonValue]:

@@ -15,7 +15,7 @@ from kit.imports.model import Column, Import, Outcome, RowError, Values, row_err
 from services.records.code_tables import codes
 from services.records.domain import Data, FieldDescription, Kind, Record, parse_data
 from services.records.kinds import KINDS
-from services.records.people import Found, Paper, People
+from services.records.people import Found, IdentityDocument, People
 from services.records.settings import SourceGrant
 from services.records.store import Records
 
@@ -41,10 +41,10 @@ HINTS = {"date": "如 2014-03-01", "terms": "多项用顿号分隔"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RecordRow:
     """A row that is right in itself: whose, from where, and the record's data."""
 
-    paper: Paper
+    paper: IdentityDocument
     system: str
     key: str
     data: Data
@@ -73,19 +73,19 @@ class RecordImport:
     async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
         """Write them. Raises `Conflict`, `Unavailable`."""
         read = [self._read(values) for values in rows]
-        wanted = [one for one in read if isinstance(one, Wanted)]
+        wanted = [one for one in read if isinstance(one, RecordRow)]
         owners = await self._people.find([one.paper for one in wanted])
         known = await self._records.by_id([self._id(one) for one in wanted])
         decided = [
             self._decide(job, one, owner, known.get(self._id(one))) for one, owner in zip(wanted, owners, strict=True)
         ]
         written = iter(await write_decided(self._records.write_many, decided))
-        return [next(written) if isinstance(one, Wanted) else one for one in read]
+        return [next(written) if isinstance(one, RecordRow) else one for one in read]
 
-    def _id(self, wanted: Wanted) -> str:
+    def _id(self, wanted: RecordRow) -> str:
         return derived_id("source", self._kind.name, wanted.system, wanted.key)
 
-    def _read(self, values: Values) -> Wanted | tuple[RowError, ...]:
+    def _read(self, values: Values) -> RecordRow | tuple[RowError, ...]:
         wrong = list(_faults(values))
         raw = {name: self._meant(self._fields[name], text) for name, text in values.items() if name not in OUR_OWN}
         try:
@@ -95,8 +95,8 @@ class RecordImport:
         if wrong:
             return tuple(wrong)
         country = values.get("nationality", "").upper() or None
-        paper = Paper(DOCUMENT_WORDS[values["document_type"]], values["document_number"], country)
-        return Wanted(paper, values["source"], values["source_key"], parsed.model_dump(mode="json"))
+        paper = IdentityDocument(DOCUMENT_WORDS[values["document_type"]], values["document_number"], country)
+        return RecordRow(paper, values["source"], values["source_key"], parsed.model_dump(mode="json"))
 
     def _meant(self, field: FieldDescription, text: str) -> object:
         """The value as the API takes it."""
@@ -106,7 +106,9 @@ class RecordImport:
             return day_as_written(text)
         return self._labels.get(field.name, {}).get(text, text)
 
-    def _decide(self, job: Import, wanted: Wanted, owner: Found, known: Record | None) -> tuple[Outcome, Record | None]:
+    def _decide(
+        self, job: Import, wanted: RecordRow, owner: Found, known: Record | None
+    ) -> tuple[Outcome, Record | None]:
         if owner.practitioner_id is None:
             return (RowError("document_number", owner.code or "not_found", UNKNOWN[owner.code or "not_found"]),), None
         if known and known.practitioner_id != owner.practitioner_id:  # a person's events are in one partition

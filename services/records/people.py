@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel
 
 from kit.core.errors import Unavailable
-from kit.http.service_client import Neighbour, OwnToken
+from kit.http.service_client import ClientCredentials, ServiceClient
 
 PATH = "/api/identity/practitioners/lookups"
 SCOPE = "practitioners:lookup"
 
 
-class Paper(NamedTuple):
+class IdentityDocument(NamedTuple):
     """A document: a passport's number is only unique with the country that issued it."""
 
     document_type: str
@@ -44,10 +44,10 @@ class _Question(BaseModel):
 class People:
     """Nothing of an answer is kept: records stores who, never by which number."""
 
-    def __init__(self, identity: Neighbour, token: OwnToken) -> None:
+    def __init__(self, identity: ServiceClient, token: ClientCredentials) -> None:
         self._identity, self._token = identity, token
 
-    async def find(self, papers: Sequence[Paper]) -> list[Found]:
+    async def find(self, papers: Sequence[IdentityDocument]) -> list[Found]:
         """The owners, in order; at most 1,000. Raises `Unavailable`, also when this service may not ask."""
         if not papers:
             return []

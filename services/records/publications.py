@@ -4,7 +4,7 @@ from contracts.records import AccessLogged, RecordChanged
 from kit.core.events import NewEvent
 from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.privacy.access_audit import LOOKS
+from kit.privacy.access_audit import ACCESS_LOG
 from services.records.store import COLLECTION
 
 
@@ -18,4 +18,4 @@ def access_logged(document: Fields) -> list[NewEvent]:
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 
-PUBLICATIONS: dict[str, Publication] = {COLLECTION: record_changed, LOOKS: access_logged}
+PUBLICATIONS: dict[str, Publication] = {COLLECTION: record_changed, ACCESS_LOG: access_logged}

@@ -12,7 +12,7 @@ from kit.core.clock import Clock, shanghai_date
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.core.ids import derived_id, new_id
 from kit.mongo import Conflict, Cursor, Duplicate, retry_on_conflict
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
 from services.records.domain import Data, Kind, Record, parse_data
 from services.records.kinds import KINDS
@@ -32,7 +32,7 @@ class VersionConflict(Exception):
 class RecordService:
     """A practitioner's records: the person keeps their own; staff and clients read them, and are written down."""
 
-    def __init__(self, records: Records, looks: Looks, clock: Clock) -> None:
+    def __init__(self, records: Records, looks: AccessAudit, clock: Clock) -> None:
         self._records, self._looks, self._clock = records, looks, clock
 
     async def page(

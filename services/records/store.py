@@ -6,17 +6,17 @@ from async_lru import alru_cache
 
 from kit.core.documents import field_of
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
-from kit.privacy.access_audit import LOOKS
-from kit.privacy.erasure import Holding
+from kit.privacy.access_audit import ACCESS_LOG
+from kit.privacy.erasure import PersonalData
 from services.records.domain import Record
 
 COLLECTION = "records"
-TOLD = (COLLECTION,)
+COMPACTED = (COLLECTION,)
 KNOWN_PRACTITIONERS = "known_practitioners"
-HOLDINGS = (
-    Holding(COLLECTION, indexed=True),
-    Holding(KNOWN_PRACTITIONERS, person="_id", indexed=True),
-    Holding(LOOKS),
+PERSONAL_DATA = (
+    PersonalData(COLLECTION, indexed=True),
+    PersonalData(KNOWN_PRACTITIONERS, person="_id", indexed=True),
+    PersonalData(ACCESS_LOG),
 )
 BIRTH_YEAR_SECONDS = 300
 

@@ -16,21 +16,21 @@ from kit.formats import tabular
 from kit.formats.tabular import Tables
 from kit.http.app import create_app
 from kit.http.quotas import Quotas
-from kit.http.service_client import Neighbour, OwnToken
-from kit.imports.model import FOLDERS, Files, Imports
-from kit.imports.routes import ImportDoor, add_imports
+from kit.http.service_client import ClientCredentials, ServiceClient
+from kit.imports.model import FOLDERS, ImportFiles, Imports
+from kit.imports.routes import ImportDependencies, add_imports
 from kit.imports.worker import ImportWorker
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
-from kit.mongo.removal import Purge, Removal, outlived
-from kit.privacy.access_audit import Looks
+from kit.mongo.removal import Purge, Removal, retention_rules
+from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.sandbox.pool import Sandbox
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.records.api import router
 from services.records.consumers import GROUPS, Handlers
@@ -40,7 +40,7 @@ from services.records.people import SCOPE, People
 from services.records.publications import PUBLICATIONS
 from services.records.service import RecordService
 from services.records.settings import Settings
-from services.records.store import COLLECTION, HOLDINGS, TOLD, Records
+from services.records.store import COLLECTION, COMPACTED, PERSONAL_DATA, Records
 
 NAME = "records"
 ASK_SECONDS = 10
@@ -57,13 +57,13 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         RedisServer(settings.redis, NAME) as redis,
         Sandbox(limits=tabular.LIMITS) as sandbox,
     ):
-        records, looks, imports = Records(database), Looks(database, clock, READERS), Imports(database)
+        records, looks, imports = Records(database), AccessAudit(database, clock, READERS), Imports(database)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
         app.state.quotas = Quotas(redis.limits, settings.quotas)
-        files = Files(bucket, Sealer(settings.seal))
-        door = ImportDoor(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
+        files = ImportFiles(bucket, Cipher(settings.seal))
+        door = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", door)
         indexes = {"indexes": records.prepare, "indexes of looks": looks.prepare, "indexes of imports": imports.prepare}
         servers: dict[str, Check] = {
@@ -85,19 +85,19 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         records, imports = Records(database), Imports(database)
-        service = RecordService(records, Looks(database, clock, READERS), clock)
-        removal = Removal(database, clock, TOLD)
+        service = RecordService(records, AccessAudit(database, clock, READERS), clock)
+        removal = Removal(database, clock, COMPACTED)
         confirmed = confirmed_over_http(settings.tokens.erased_url)
-        erasure = Erasure(database, HOLDINGS, removal, names(GROUPS), settings.kafka, clock, confirmed=confirmed)
+        erasure = Erasure(database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, confirmed=confirmed)
         handlers = Handlers(service, records, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        people = People(Neighbour("identity", http), OwnToken(http, TOKEN_PATH, settings.client, SCOPE))
+        people = People(ServiceClient("identity", http), ClientCredentials(http, TOKEN_PATH, settings.client, SCOPE))
         targets = {
             kind: RecordImport(KINDS[kind], records, people, clock, settings.sources) for kind in COLUMNS_BY_KIND
         }
-        importer = ImportWorker(imports, Files(bucket, Sealer(settings.seal)), targets, settings.instance, clock)
+        importer = ImportWorker(imports, ImportFiles(bucket, Cipher(settings.seal)), targets, settings.instance, clock)
         sweeper = Sweeper(FOLDERS, imports.in_folders, bucket, clock)
-        purge = Purge(removal, outlived(settings.retention, COLLECTION, "deleted"), clock)
+        purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
         yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run])
 

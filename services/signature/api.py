@@ -13,7 +13,7 @@ from kit.http.quotas import count, counted
 from kit.http.routes import Id, In, Out, PersonId, StrictRoute
 from kit.http.uploads import read_upload
 from services.signature.domain import Remark, Rules, Signature, State
-from services.signature.form.service import FormService
+from services.signature.form.service import SheetService
 from services.signature.service import SignatureService
 
 FORM: dict[str, object] = {  # read by hand, while it streams
@@ -74,15 +74,15 @@ class SignatureOut(Out):
 
 
 def _fields(signature: Signature) -> dict[str, object]:
-    own = signature.model_dump(exclude=set(Signature.BOOKKEEPING))
+    own = signature.model_dump(exclude=set(Signature.UNTRACKED))
     return {"signature_id": signature.id, "uploaded_at": signature.created_at, **own}
 
 
 @dataclass(frozen=True)
-class Door:
+class ApiDependencies:
     """What the routes need."""
 
-    forms: FormService
+    forms: SheetService
     signatures: SignatureService
     rules: Rules
 
@@ -92,17 +92,17 @@ class Door:
         return AppError(413, "file_too_large", told)
 
 
-async def _door(request: Request) -> Door:
-    door: Door = request.app.state.service
+async def _door(request: Request) -> ApiDependencies:
+    door: ApiDependencies = request.app.state.service
     return door
 
 
-DoorDep = Annotated[Door, Depends(_door)]
+ApiDep = Annotated[ApiDependencies, Depends(_door)]
 router = APIRouter(prefix="/api/signature", route_class=StrictRoute)
 
 
 @router.post("/practitioners/me/forms", status_code=201, dependencies=[counted("exports")])
-async def make_form(door: DoorDep, caller: CallerDep, request: Request) -> FormOut:
+async def make_form(door: ApiDep, caller: CallerDep, request: Request) -> FormOut:
     """The form 签名信息采集表, to be printed, signed, scanned and uploaded."""
     form = await door.forms.make(caller, bearer_token(request))
     return FormOut(form_id=form.id, expires_at=form.expires_at, pdf_url=f"{router.prefix}/forms/{form.id}.pdf")
@@ -115,13 +115,13 @@ async def make_form(door: DoorDep, caller: CallerDep, request: Request) -> FormO
     responses=PDF_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_form(door: DoorDep, caller: CallerDep, form_id: Id) -> Response:
+async def get_form(door: ApiDep, caller: CallerDep, form_id: Id) -> Response:
     """The form as PDF, A4."""
     return _file(await door.forms.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
 
 
 @router.post("/practitioners/me/signature", status_code=202, openapi_extra=FORM)
-async def upload_signature(door: DoorDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
+async def upload_signature(door: ApiDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
     """The signed form, scanned or photographed; the verdict follows within some seconds. Asks for a fresh proof."""
     person = await door.signatures.place(caller)
     await count(request, caller, "uploads")
@@ -134,7 +134,7 @@ async def upload_signature(door: DoorDep, caller: FreshCallerDep, request: Reque
 
 
 @router.get("/practitioners/{practitioner_id}/signature", openapi_extra=ACCESS_REASON)
-async def get_signature(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) -> SignatureOut:
+async def get_signature(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> SignatureOut:
     """A person's signature: what was uploaded last, and what is in force."""
     return SignatureOut.of(*await door.signatures.of_person(caller, practitioner_id))
 
@@ -146,7 +146,7 @@ async def get_signature(door: DoorDep, caller: CallerDep, practitioner_id: Perso
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_scan(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+async def get_scan(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """The straightened page that the signature in force was cut out of."""
     return _file(await door.signatures.scan(caller, practitioner_id), "image/jpeg", "signature-form.jpg")
 
@@ -158,7 +158,7 @@ async def get_scan(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) 
     responses=PNG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_image(door: DoorDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+async def get_image(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """The signature in force alone, on transparent ground."""
     return _file(await door.signatures.image(caller, practitioner_id), "image/png", "signature.png")
 

@@ -3,16 +3,16 @@
 import asyncio
 
 from kit.core.clock import Clock
-from kit.files.documents import original_of, tried
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.documents import read_original, retry_once
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.formats.images import BadImage
-from kit.formats.sheets import Cut, Sheet, Sheets
+from kit.formats.sheets import CutBox, ScannedSheet, SheetReader
 from kit.mongo import Conflict
 from kit.observability import log, metrics
 from services.signature.domain import Rules, Signature, Verdict, form_fault, judge, refused
 from services.signature.form.layout import LAYOUT, form_of
 from services.signature.people import KnownPeople
-from services.signature.store import Forms, Signatures
+from services.signature.store import Signatures, SignatureSheets
 
 BY = "service:signature"
 logger = log.get(__name__)
@@ -22,12 +22,19 @@ class Checks:
     """Handles what the service told itself; each step may be done twice."""
 
     def __init__(
-        self, signatures: Signatures, forms: Forms, people: KnownPeople, bucket: SealedBucket, sheets: Sheets,
-        key: bytes, rules: Rules, clock: Clock,
-    ) -> None:  # fmt: skip
+        self,
+        signatures: Signatures,
+        forms: SignatureSheets,
+        people: KnownPeople,
+        bucket: EncryptedBucket,
+        sheets: SheetReader,
+        key: bytes,
+        rules: Rules,
+        clock: Clock,
+    ) -> None:
         self._signatures, self._forms, self._people, self._bucket = signatures, forms, people, bucket
         self._sheets, self._key, self._rules, self._clock = sheets, key, rules, clock
-        metrics.begin(metrics.uploads, ["signature"], ["accepted", "refused"])
+        metrics.initialise(metrics.uploads, ["signature"], ["accepted", "refused"])
 
     async def check(self, signature_id: str) -> None:
         """Bring a signature that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
@@ -48,16 +55,16 @@ class Checks:
         return True
 
     async def _verdict(self, signature: Signature) -> Verdict:
-        content = await original_of(signature, self._bucket)
+        content = await read_original(signature, self._bucket)
         if content is None:
             return refused("lost")
         try:
-            sheet = await tried(lambda: self._sheets.read(content, LAYOUT))
+            sheet = await retry_once(lambda: self._sheets.read(content, LAYOUT))
         except BadImage as error:
             return refused(error.code)
         return await self._judged(signature, sheet) if sheet else refused("check_failed")
 
-    async def _judged(self, signature: Signature, sheet: Sheet) -> Verdict:
+    async def _judged(self, signature: Signature, sheet: ScannedSheet) -> Verdict:
         if sheet.text is None:
             return refused("sheet_not_found")
         form_id = form_of(sheet.text, self._key)
@@ -71,7 +78,7 @@ class Checks:
             await self._keep(signature, sheet.page, sheet.cut)
         return verdict
 
-    async def _keep(self, signature: Signature, page: bytes, cut: Cut) -> None:
+    async def _keep(self, signature: Signature, page: bytes, cut: CutBox) -> None:
         await asyncio.gather(
             signature.keep(signature.scan, page, "image/jpeg", self._bucket),
             signature.keep(signature.image, cut.image, "image/png", self._bucket),

@@ -8,14 +8,14 @@ from kit.core.events import Event
 from kit.messaging.groups import Group, on, on_raw
 from kit.privacy.erasure import Erasure
 from services.signature.checks import Checks
-from services.signature.form.service import Outdating
+from services.signature.form.service import StaleSheets
 
 
 @dataclass(frozen=True)
 class Handlers:
     """One method for each event."""
 
-    outdating: Outdating
+    outdating: StaleSheets
     checks: Checks
     erasure: Erasure
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kit.core.documents import Document
 from kit.core.ids import new_id
-from kit.files.documents import SealedFiled
-from kit.formats.sheets import Cut
+from kit.files.documents import EncryptedFileDocument
+from kit.formats.sheets import CutBox
 
 State = Literal["checking", "accepted", "refused", "replaced"]
 FormState = Literal["valid", "stale"]
@@ -90,10 +90,10 @@ class Person(BaseModel):
     document_number: str
 
 
-class Form(Document):
+class SignatureSheet(Document):
     """A form that was printed for a person as they were called in `practitioner_version`."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"number_sealed"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"number_sealed"}
 
     practitioner_id: str
     practitioner_version: int
@@ -117,7 +117,7 @@ class Form(Document):
         return self.next_version({"state": "stale"}, at=at, by=by, action="outdated")
 
 
-class Signature(SealedFiled):
+class Signature(EncryptedFileDocument):
     """A scan of a signed form."""
 
     ROOT: ClassVar[str] = FOLDERS
@@ -165,7 +165,7 @@ class Signature(SealedFiled):
         return f"{self.folder}/image"
 
 
-def form_fault(form: Form | None, practitioner_id: str, identified: int, uploaded_at: datetime) -> str | None:
+def form_fault(form: SignatureSheet | None, practitioner_id: str, identified: int, uploaded_at: datetime) -> str | None:
     """Why this form is not taken from this person, as a code. What was in time when it was uploaded is in time.
 
     `identified`: the person's version since which name and number are what they are.
@@ -179,7 +179,7 @@ def form_fault(form: Form | None, practitioner_id: str, identified: int, uploade
     return "sheet_expired" if form.expires_at <= uploaded_at else None
 
 
-def judge(form_id: str, cut: Cut | None, rules: Rules) -> Verdict:
+def judge(form_id: str, cut: CutBox | None, rules: Rules) -> Verdict:
     """The verdict on a sheet that is the person's own; without `cut` the box was not found."""
     if cut is None:
         return refused("markers_missing", form_id)

@@ -4,7 +4,7 @@ from contracts.signature import AccessLogged, FormChanged, SignatureChanged
 from kit.core.events import NewEvent
 from kit.messaging.publisher import Publication
 from kit.mongo import Fields
-from kit.privacy.access_audit import LOOKS
+from kit.privacy.access_audit import ACCESS_LOG
 from services.signature.store import FORMS, SIGNATURES
 
 
@@ -26,5 +26,5 @@ def access_logged(document: Fields) -> list[NewEvent]:
 PUBLICATIONS: dict[str, Publication] = {
     FORMS: form_changed,
     SIGNATURES: signature_changed,
-    LOOKS: access_logged,
+    ACCESS_LOG: access_logged,
 }

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.mongo import Conflict, Duplicate
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
 from services.signature.domain import JPEG, Signature
 from services.signature.form.service import SCOPE
@@ -20,7 +20,7 @@ def _being_checked() -> AppError:
 class SignatureService:
     """A person's signature: they upload their own; staff and clients look, and are written down."""
 
-    def __init__(self, signatures: Signatures, bucket: SealedBucket, looks: Looks, clock: Clock) -> None:
+    def __init__(self, signatures: Signatures, bucket: EncryptedBucket, looks: AccessAudit, clock: Clock) -> None:
         self._signatures, self._bucket, self._looks, self._clock = signatures, bucket, looks, clock
 
     async def place(self, caller: Caller) -> str:

@@ -4,17 +4,17 @@ from pydantic import BaseModel, Field
 
 from kit.formats.pdf import FontSettings
 from kit.http.quotas import QuotaSettings
-from kit.settings import BlobSettings, HttpSettings, RetentionSettings, SealSettings, ServiceSettings
+from kit.settings import BlobSettings, EncryptionSettings, HttpSettings, RetentionSettings, ServiceSettings
 from services.signature.domain import Rules
 
 
-class DoorSettings(HttpSettings):
+class ApiSettings(HttpSettings):
     """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
 
     max_body_bytes: int = 12 * 1024 * 1024
 
 
-class FormSettings(BaseModel):
+class SheetSettings(BaseModel):
     """How long a printed form may come back."""
 
     lifetime_days: int = Field(default=180, ge=1)
@@ -38,13 +38,13 @@ class Settings(ServiceSettings):
     print. `seal_files` is off only while processes of a version that can't open sealed files run.
     """
 
-    http: DoorSettings = DoorSettings()
+    http: ApiSettings = ApiSettings()
     quotas: Quotas = Quotas()
     blobs: BlobSettings
     retention: RetentionSettings = RetentionSettings()
-    seal: SealSettings
+    seal: EncryptionSettings
     seal_files: bool = True
     fonts: FontSettings = FontSettings()
-    forms: FormSettings = FormSettings()
+    forms: SheetSettings = SheetSettings()
     rules: Rules = Rules()
     identity_url: str

@@ -2,45 +2,45 @@
 
 from kit.files.documents import folder_of
 from kit.mongo import NEWEST, Collection, Database, Index
-from kit.privacy.access_audit import LOOKS
-from kit.privacy.erasure import Holding
-from services.signature.domain import Form, Signature, State
+from kit.privacy.access_audit import ACCESS_LOG
+from kit.privacy.erasure import PersonalData
+from services.signature.domain import Signature, SignatureSheet, State
 
 FORMS, SIGNATURES, KNOWN_PRACTITIONERS = "forms", "signatures", "known_practitioners"
 LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
-MOST = 100
+MAX_FOUND = 100
 
 
-TOLD = (FORMS, SIGNATURES)
-HOLDINGS = (
-    Holding(SIGNATURES, indexed=True, files=folder_of),
-    Holding(FORMS, indexed=True),
-    Holding(KNOWN_PRACTITIONERS, person="_id", indexed=True),
-    Holding(LOOKS),
+COMPACTED = (FORMS, SIGNATURES)
+PERSONAL_DATA = (
+    PersonalData(SIGNATURES, indexed=True, files=folder_of),
+    PersonalData(FORMS, indexed=True),
+    PersonalData(KNOWN_PRACTITIONERS, person="_id", indexed=True),
+    PersonalData(ACCESS_LOG),
 )
 
 
-class Forms:
+class SignatureSheets:
     """Queries over forms."""
 
     def __init__(self, database: Database) -> None:
         by_person = Index([("practitioner_id", 1), *NEWEST])
-        self._collection = Collection(database, FORMS, Form, [by_person])
+        self._collection = Collection(database, FORMS, SignatureSheet, [by_person])
         self.prepare = self._collection.prepare
         self.get = self._collection.get
         self.insert = self._collection.insert
         self.replace = self._collection.replace
 
-    async def newest(self, practitioner_id: str) -> Form | None:
+    async def newest(self, practitioner_id: str) -> SignatureSheet | None:
         """The form that was made last and is not stale."""
         query = {"practitioner_id": practitioner_id, "state": "valid"}
         found = await self._collection.find(query, sort=list(NEWEST), limit=1)
         return found[0] if found else None
 
-    async def outdated(self, practitioner_id: str, identified: int) -> list[Form]:
+    async def outdated(self, practitioner_id: str, identified: int) -> list[SignatureSheet]:
         """Forms printed before this version of the person that are not stale yet, with their histories."""
         query = {"practitioner_id": practitioner_id, "state": "valid", "practitioner_version": {"$lt": identified}}
-        found = await self._collection.find(query, sort=list(NEWEST), limit=MOST)
+        found = await self._collection.find(query, sort=list(NEWEST), limit=MAX_FOUND)
         return [form for each in found if (form := await self.get(each.id))]
 
 
@@ -62,7 +62,7 @@ class Signatures:
     async def of_person(self, practitioner_id: str) -> list[Signature]:
         """Those that were not replaced, newest first."""
         query = {"practitioner_id": practitioner_id, "state": {"$in": list(LIVE)}}
-        return await self._collection.find(query, sort=list(NEWEST), limit=MOST)
+        return await self._collection.find(query, sort=list(NEWEST), limit=MAX_FOUND)
 
     async def in_folders(self, beginning: str, limit: int) -> list[Signature]:
         """Those that were not replaced and whose folder begins like this."""

@@ -10,16 +10,16 @@ from services.subscriptions.webhooks.service import WebhookService
 
 
 @dataclass(frozen=True)
-class Services:
+class ApiDependencies:
     """What the routes call."""
 
     feed: Feed
     webhooks: WebhookService
 
 
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.service
+async def _services(request: Request) -> ApiDependencies:
+    services: ApiDependencies = request.app.state.service
     return services
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ApiDep = Annotated[ApiDependencies, Depends(_services)]

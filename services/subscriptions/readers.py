@@ -8,10 +8,10 @@ from kit.core.errors import Unavailable
 from kit.kafka import Reader
 from kit.settings import KafkaSettings
 
-TURN_SECONDS = 5.0
+QUEUE_TIMEOUT_SECONDS = 5.0
 
 
-class Readers:
+class KafkaReaders:
     """Connected when they are first needed, kept for the next one; thrown away after an error."""
 
     def __init__(self, settings: KafkaSettings, topic: str, most: int) -> None:
@@ -38,7 +38,7 @@ class Readers:
 
     async def _turn(self) -> None:
         try:
-            async with asyncio.timeout(TURN_SECONDS):
+            async with asyncio.timeout(QUEUE_TIMEOUT_SECONDS):
                 await self._room.acquire()
         except TimeoutError as error:
             raise Unavailable("a reader") from error

@@ -4,11 +4,11 @@ from pydantic import BaseModel, Field
 
 from kit.settings import HttpSettings, KeyRing, ServiceSettings
 
-LONGEST_WAIT = 30
+MAX_WAIT = 30
 """Seconds for which a reader may ask to wait for a change."""
 
 
-class DoorSettings(HttpSettings):
+class ApiSettings(HttpSettings):
     """Most requests wait for a change, and nothing is done for them meanwhile."""
 
     concurrency: int = Field(default=1000, ge=1)
@@ -44,7 +44,7 @@ class WebhookSettings(BaseModel):
 class Settings(ServiceSettings):
     """What subscriptions needs beside what every service does."""
 
-    http: DoorSettings = DoorSettings()
+    http: ApiSettings = ApiSettings()
     seal: KeyRing
     feed: FeedSettings = FeedSettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from kit.files import sealed_bucket
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.sealed_bucket import EncryptedBucket
 from tests.support.people import Person
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
@@ -80,6 +80,6 @@ def another(new_person: Callable[[], Person]) -> Uploader:
 
 
 @pytest_asyncio.fixture
-async def bucket(stack: RunningStack) -> AsyncIterator[SealedBucket]:
+async def bucket(stack: RunningStack) -> AsyncIterator[EncryptedBucket]:
     async with sealed_bucket.connect(stack.blobs("attachments"), stack.sealer("attachments")) as opened:
         yield opened

@@ -12,7 +12,7 @@ from deploy.local.people import random_phone
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts.domain import staff_id
-from services.identity.wiring import Parts
+from services.identity.wiring import Dependencies
 from services.notify.templates import CATALOGUE
 from tests.attacks.conftest import Door
 from tests.identity.test_binding_a_phone import entries
@@ -22,7 +22,7 @@ from tests.support.events import SecurityLog
 from tests.support.names import own_id
 from tests.support.papers import passport
 from tests.support.problems import fields_of, problem
-from tests.support.sms import Operators
+from tests.support.sms import Carriers
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
 from tests.support.visits import NEW_PHONE, WINDOW, Citizen, LoginPage, Session, Staff, Window, at_once, newest_code
@@ -61,7 +61,7 @@ async def still_theirs(login_page: LoginPage, citizen: Citizen, thiefs: str) -> 
 
 
 async def test_who_was_looked_up_keeps_their_phone_and_hears_of_it(
-    bribed: Window, window: Window, login_page: LoginPage, sms_operators: Operators
+    bribed: Window, window: Window, login_page: LoginPage, sms_operators: Carriers
 ) -> None:
     victim, thiefs = await window.enrolled(), random_phone()
     assert (await bribed.look_up(victim)).status_code == 200
@@ -178,7 +178,7 @@ async def test_what_happens_to_the_certificate_in_between_ends_the_waiting(
 
 
 async def test_what_a_disabled_clerk_asked_for_is_not_confirmed(
-    bribed: Window, window: Window, second: Staff, inside: Parts
+    bribed: Window, window: Window, second: Staff, inside: Dependencies
 ) -> None:
     victim = await window.enrolled()
     rebinding = await bribed.waiting(victim, random_phone())

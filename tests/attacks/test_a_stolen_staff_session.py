@@ -12,7 +12,7 @@ import pytest
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller
 from services.identity.accounts.domain import staff_id
-from services.identity.wiring import Parts
+from services.identity.wiring import Dependencies
 from tests.identity.test_out_means_out import refused_everywhere
 from tests.support.doors import identity
 from tests.support.events import SecurityLog
@@ -31,7 +31,7 @@ def account_of(staff: Staff) -> str:
     return f"{STAFF}/{staff_id(staff.login['username'])}"
 
 
-async def thief_of(inside: Parts, staff: Staff) -> Session:
+async def thief_of(inside: Dependencies, staff: Staff) -> Session:
     """Who got hold of a session of this member of staff."""
     found = await inside.store.staff.get(staff_id(staff.login["username"]))
     assert found
@@ -50,7 +50,7 @@ async def logs_in_at(http: httpx2.AsyncClient, login: dict[str, str], clock: Man
 
 
 async def test_a_changed_password_ends_the_thiefs_session_and_not_ones_own(
-    stack: RunningStack, hire: Hire, inside: Parts, monkeypatch: pytest.MonkeyPatch
+    stack: RunningStack, hire: Hire, inside: Dependencies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clerk = await hire("clerk")
     await clerk.log_in()
@@ -83,7 +83,9 @@ async def reset(admin: Staff, clerk: Staff, **what: bool) -> httpx2.Response:
 
 
 @pytest.mark.parametrize(("end", "reason"), [(disabled, "staff_disabled"), (reset, "credentials_reset")])
-async def test_an_admin_ends_all_sessions_of_an_account(hire: Hire, inside: Parts, end: End, reason: str) -> None:
+async def test_an_admin_ends_all_sessions_of_an_account(
+    hire: Hire, inside: Dependencies, end: End, reason: str
+) -> None:
     clerk, admin = await hire("clerk"), await hire("admin")
     thief = await thief_of(inside, clerk)
     assert (await end(admin, clerk)).status_code == 200
@@ -141,7 +143,7 @@ async def test_no_admin_disables_or_resets_themselves(hire: Hire) -> None:
 
 
 async def test_two_admins_who_disable_each_other_at_once_leave_one(
-    stack: RunningStack, inside: Parts, monkeypatch: pytest.MonkeyPatch
+    stack: RunningStack, inside: Dependencies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a database where there is no other."""
     name = own_name("identity")
@@ -183,7 +185,7 @@ async def test_a_password_that_is_easily_guessed_is_refused(hire: Hire, password
 
 
 async def test_who_has_a_token_only_can_guess_the_password_a_few_times_and_locks_nobody_out(
-    hire: Hire, inside: Parts
+    hire: Hire, inside: Dependencies
 ) -> None:
     clerk = await hire("clerk")
     thief = await thief_of(inside, clerk)
@@ -223,7 +225,7 @@ async def test_every_change_leaves_one_event(hire: Hire, stack: RunningStack, ga
             assert secret not in str(event)
 
 
-async def test_many_log_ins_do_not_fill_the_account(hire: Hire, inside: Parts) -> None:
+async def test_many_log_ins_do_not_fill_the_account(hire: Hire, inside: Dependencies) -> None:
     """Each was an entry of the history, and after some 1,700 of them nobody could log in any more."""
     clerk = await hire("clerk")
     await clerk.log_in()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.backup.files import Damaged, Objects
+from deploy.backup.files import ChecksumMismatch, Objects
 
 WRITTEN = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def test_a_key_that_leaves_the_folder_is_refused(tmp_path: Path, key: str) -> No
         objects.keep(name, b"x", WRITTEN)
 
     for call in (objects.has, objects.drop, keep, lambda name: objects.get(name, "")):
-        with pytest.raises(Damaged):
+        with pytest.raises(ChecksumMismatch):
             call(key)
     assert objects.all() == []
 

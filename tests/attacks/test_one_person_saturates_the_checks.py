@@ -9,7 +9,7 @@ import pytest
 
 from kit import mongo
 from kit.core.errors import TooManyRequests
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.http.quotas import QuotaSettings
 from kit.redis import RedisServer
 from kit.security.tokens import TokenIssuer
@@ -47,7 +47,7 @@ def use_up(stack: RunningStack) -> UseUp:
     return used
 
 
-async def kept(stack: RunningStack, bucket: SealedBucket, person: str) -> tuple[int, int]:
+async def kept(stack: RunningStack, bucket: EncryptedBucket, person: str) -> tuple[int, int]:
     """Documents and originals of this person's scans."""
     async with mongo.connect(stack.mongo, "attachments") as database:
         folders = [one["folder"] async for one in database["attachments"].find({"practitioner_id": person})]
@@ -56,7 +56,7 @@ async def kept(stack: RunningStack, bucket: SealedBucket, person: str) -> tuple[
 
 
 async def test_a_flood_of_scans_does_not_fill_the_queue_of_checks(
-    stack: RunningStack, processes: Processes, new_person: Callable[[], Person], bucket: SealedBucket
+    stack: RunningStack, processes: Processes, new_person: Callable[[], Person], bucket: EncryptedBucket
 ) -> None:
     attacker, neighbour = Uploader(new_person()), Uploader(new_person())
     records = [await attacker.record() for _ in range(MOST + MORE + 1)]

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from deploy.local.people import random_phone
-from kit.security.trail import Trail, TrailSettings
+from kit.security.trail import AuditTrail, TrailSettings
 from tests.support.events import Event, SecurityLog
 from tests.support.names import own_name
 from tests.support.problems import problem
@@ -192,7 +192,7 @@ async def test_events_and_requests_are_kept_where_no_process_reaches_them(
         entries = [json.dumps({"log": line, "stream": "stdout", "time": "2026-11-29T00:00:00Z"}) for line in lines]
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}-json.log").write_text("\n".join([*entries, ""]))
-    Trail(settings).collect()
+    AuditTrail(settings).collect()
     for name in ("security", "gateway"):
         kept = (settings.kept / f"{name}-2026-11-29.jsonl").read_text().splitlines()
         [line] = [line for line in kept if address in line]

@@ -11,7 +11,7 @@ import pytest_asyncio
 from kit.security.ended_sessions import TOKEN_SECONDS
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts.service import AccountService
-from services.identity.wiring import Parts
+from services.identity.wiring import Dependencies
 from tests.support.following import SCOPE, WEBHOOKS, Client
 from tests.support.names import own_id, own_name
 from tests.support.people import Person
@@ -81,7 +81,7 @@ class Registered:
 
 @pytest_asyncio.fixture
 async def registered(
-    gateway: httpx2.AsyncClient, issuer: TokenIssuer, inside: Parts
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, inside: Dependencies
 ) -> AsyncIterator[Registered]:  # fmt: skip
     operator = bearer(issuer.issue(Caller(own_id(), "staff", frozenset({"operator"}))))
     async with receiving() as receiver:

@@ -11,7 +11,7 @@ from contracts import EVENTS
 from kit.core.documents import Document
 from kit.core.events import EventData, encode
 from kit.messaging.publisher import Publication
-from kit.privacy.access_audit import LOOKS, Look
+from kit.privacy.access_audit import ACCESS_LOG, AccessEntry
 from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
@@ -28,7 +28,7 @@ from services.notify.store import MESSAGES
 from services.records.domain import Record
 from services.records.publications import PUBLICATIONS as RECORDS
 from services.records.store import COLLECTION
-from services.signature.domain import Form, Signature
+from services.signature.domain import Signature, SignatureSheet
 from services.signature.publications import PUBLICATIONS as SIGNATURE
 from services.signature.store import FORMS, SIGNATURES
 
@@ -37,16 +37,16 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Certificate, IDENTITY[CERTIFICATES]),
     (Challenge, IDENTITY[CHALLENGES]),
     (Client, IDENTITY[CLIENTS]),
-    (Look, IDENTITY[LOOKS]),
+    (AccessEntry, IDENTITY[ACCESS_LOG]),
     (ErasureRequest, IDENTITY[ERASURES]),
     (Message, NOTIFY[MESSAGES]),
     (Record, RECORDS[COLLECTION]),
-    (Look, RECORDS[LOOKS]),
+    (AccessEntry, RECORDS[ACCESS_LOG]),
     (Attachment, ATTACHMENTS[SCANS]),
-    (Look, ATTACHMENTS[LOOKS]),
-    (Form, SIGNATURE[FORMS]),
+    (AccessEntry, ATTACHMENTS[ACCESS_LOG]),
+    (SignatureSheet, SIGNATURE[FORMS]),
     (Signature, SIGNATURE[SIGNATURES]),
-    (Look, SIGNATURE[LOOKS]),
+    (AccessEntry, SIGNATURE[ACCESS_LOG]),
 ]
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # MongoDB holds no others

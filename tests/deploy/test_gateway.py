@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from kit.imports.routes import READ_SECONDS
 from kit.settings import HttpSettings
-from services.subscriptions.settings import LONGEST_WAIT
+from services.subscriptions.settings import MAX_WAIT
 from tests.support.chart import CHART
 from tests.support.gateway import gateway
 from tests.support.installation import SITE, compose
@@ -62,7 +62,7 @@ def test_the_ingress_lets_as_much_through_for_as_long() -> None:
     nginx = {name.rpartition("/")[2]: value for name, value in annotations.items()}
     assert nginx["proxy-body-size"] == f"{limits()['most_megabytes']}m"
     assert nginx["proxy-request-buffering"] == "on", "who is slow is waited for by the ingress"
-    longest = max(READ_SECONDS, HttpSettings().timeout_seconds + LONGEST_WAIT)
+    longest = max(READ_SECONDS, HttpSettings().timeout_seconds + MAX_WAIT)
     for way in ("read", "send"):
         assert int(nginx[f"proxy-{way}-timeout"]) >= longest
 

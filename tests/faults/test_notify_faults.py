@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.processes import Processes
 from tests.support.scale import scaled
-from tests.support.sms import Codes, Operators, in_use, operator_state, states
+from tests.support.sms import Carriers, Codes, in_use, operator_state, states
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -29,7 +29,7 @@ def seconds_to_accepted(messages: dict[str, dict[str, Any]]) -> list[float]:
     )
 
 
-async def nothing_twice(operators: Operators, messages: dict[str, dict[str, Any]], codes: Codes) -> None:
+async def nothing_twice(operators: Carriers, messages: dict[str, dict[str, Any]], codes: Codes) -> None:
     """By our own id, and by phone: each of them was asked one code."""
     assert await operators.twice({message["_id"] for message in messages.values()}) == []
     phones = Counter(message["phone"] for message in await operators.inbox())
@@ -44,7 +44,7 @@ def report(what: str, messages: dict[str, dict[str, Any]]) -> list[float]:
 
 
 @pytest.mark.parametrize("mode", ["refuse", "throttle", "hang", "garbage"])
-async def test_an_operators_bad_day(mode: str, stack: RunningStack, codes: Codes, sms_operators: Operators) -> None:
+async def test_an_operators_bad_day(mode: str, stack: RunningStack, codes: Codes, sms_operators: Carriers) -> None:
     """It begins and ends among others; receipts are not called back, so what is known is what was asked for."""
     await codes.ask(BEFORE, rate=RATE)
     await sms_operators.behave("tencent", mode, seconds=4, receipts="lost")
@@ -60,7 +60,7 @@ async def test_an_operators_bad_day(mode: str, stack: RunningStack, codes: Codes
     await eventually(lambda: in_use(stack), 30, "the breaker has closed by itself", pause=0.3)
 
 
-async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms_operators: Operators) -> None:
+async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms_operators: Carriers) -> None:
     asking = asyncio.create_task(codes.ask(MANY, rate=RATE))
     for _ in range(2):
         await asyncio.sleep(2)
@@ -74,7 +74,7 @@ async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms
 
 
 async def test_killing_notifys_worker_sends_no_code_twice(
-    stack: RunningStack, processes: Processes, codes: Codes, sms_operators: Operators
+    stack: RunningStack, processes: Processes, codes: Codes, sms_operators: Carriers
 ) -> None:
     """Operators take half a second each, so that a worker dies with answers under way."""
     for provider in ("tencent", "aliyun"):
@@ -97,7 +97,7 @@ async def answering(stack: RunningStack) -> bool:
 
 
 async def test_a_worker_that_is_told_to_stop_waits_for_the_answers_under_way(
-    processes: Processes, codes: Codes, sms_operators: Operators
+    processes: Processes, codes: Codes, sms_operators: Carriers
 ) -> None:
     """A deployment loses no code: receipts are not called back, so nothing else could tell."""
     for provider in ("tencent", "aliyun"):

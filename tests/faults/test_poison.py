@@ -98,7 +98,7 @@ class Group:
 async def in_own_group(stack: RunningStack, story: Callable[[Group], Awaitable[None]]) -> None:
     name = own_name("poison")
     group = Group(name, f"{name}.changes", stack.kafka_settings())
-    topics = {group.topic: 3, dead_letters.dead_topic(name): 1, dead_letters.replay_topic(name): 1}
+    topics = {group.topic: 3, dead_letters.dead_letter_topic(name): 1, dead_letters.replay_topic(name): 1}
     async with own_topics(stack.kafka, **topics):
         await story(group)
 
@@ -121,12 +121,15 @@ async def test_200_poison_among_5000_good_ones(stack: RunningStack) -> None:
 
         async def done() -> bool:
             running.done() and running.result()
-            return wanted <= set(handled.seen) and len(await dead_letters.letters(group.settings, group.name)) == POISON
+            return (
+                wanted <= set(handled.seen)
+                and len(await dead_letters.dead_letters(group.settings, group.name)) == POISON
+            )
 
         await eventually(done, 90, "all good ones handled, all poison buried", pause=0.5)
         running.cancel()
         await asyncio.wait([running])
-        letters = await dead_letters.letters(group.settings, group.name)
+        letters = await dead_letters.dead_letters(group.settings, group.name)
         assert sorted(letter.value for letter in letters.values()) == sorted(
             record.value or b"" for _, record in poison
         )
@@ -158,13 +161,13 @@ async def test_letters_are_replayed_to_their_group_after_the_fix(stack: RunningS
         second.cancel()
         await asyncio.wait([second])
         assert sorted(handled.seen) == sorted(record.key.decode() for record in records)
-        assert await dead_letters.letters(group.settings, group.name) == {}
+        assert await dead_letters.dead_letters(group.settings, group.name) == {}
 
     await in_own_group(stack, story)
 
 
 async def buried(group: Group, count: int) -> bool:
-    return len(await dead_letters.letters(group.settings, group.name)) == count
+    return len(await dead_letters.dead_letters(group.settings, group.name)) == count
 
 
 async def same_length(found: list[str], count: int) -> bool:
@@ -177,7 +180,7 @@ async def test_a_bad_deployment_stops_and_buries_nothing(stack: RunningStack) ->
         with pytest.raises(TooManyDeadLetters):
             async with asyncio.timeout(30):
                 await group.consumer(Handled()).run()
-        assert await dead_letters.letters(group.settings, group.name) == {}
+        assert await dead_letters.dead_letters(group.settings, group.name) == {}
 
     await in_own_group(stack, story)
 
@@ -195,7 +198,7 @@ async def test_while_the_world_is_away_nothing_is_buried_and_then_it_goes_on(sta
         assert handled.seen == []
         handled.away.clear()
         await eventually(lambda: same_length(sorted(set(handled.seen)), 300), 40, "all are handled")
-        assert await dead_letters.letters(group.settings, group.name) == {}
+        assert await dead_letters.dead_letters(group.settings, group.name) == {}
         running.cancel()
         await asyncio.wait([running])
 

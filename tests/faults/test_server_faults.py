@@ -9,7 +9,7 @@ import httpx2
 from kit import kafka, mongo
 from kit.core.errors import Unavailable
 from kit.kafka import KafkaError
-from services.portal.operations.scrape import glance
+from services.portal.operations.scrape import read_status
 from tests.faults.conftest import Run
 from tests.support.people import EDUCATION, Person
 from tests.support.processes import leads
@@ -111,7 +111,7 @@ async def test_without_kafka_and_redis_records_go_on(run: Run) -> None:
 
 async def waits(worker: str) -> bool:
     async with httpx2.AsyncClient(timeout=5) as http:
-        seen = await glance(http, worker, {"publisher_lag_events"})
+        seen = await read_status(http, worker, {"publisher_lag_events"})
     return sum(seen.values.values()) > 0
 
 

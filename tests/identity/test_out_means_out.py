@@ -13,8 +13,8 @@ from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.clock import ManualClock, SystemClock
 from kit.security.tokens import TokenIssuer
-from services.identity.store import MOST_SESSIONS, Store
-from services.identity.wiring import Parts
+from services.identity.store import MAX_SESSIONS, Store
+from services.identity.wiring import Dependencies
 from tests.support.doors import identity
 from tests.support.erasing import have_erased
 from tests.support.names import own_name
@@ -112,7 +112,7 @@ async def test_a_refresh_token_used_twice_ends_its_access_token_too(window: Wind
     await refused_everywhere(following, "token_reused")
 
 
-async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Parts) -> None:
+async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Dependencies) -> None:
     clerk = await hire("clerk")
     await clerk.log_in()
     login = clerk.login
@@ -129,12 +129,12 @@ async def test_whoever_is_erased_is_out(
     await refused(session.http, session.tokens["access_token"], OWN, "person_erased", within=20)
 
 
-async def test_all_of_very_many_sessions_end(window: Window, login_page: LoginPage, inside: Parts) -> None:
+async def test_all_of_very_many_sessions_end(window: Window, login_page: LoginPage, inside: Dependencies) -> None:
     citizen = await window.enrolled()
     certificate = await inside.store.certificate_of(citizen.id)
     assert certificate
     made = [
-        await inside.services.sessions.open_practitioner(certificate, "127.0.0.1", "") for _ in range(MOST_SESSIONS + 5)
+        await inside.services.sessions.open_practitioner(certificate, "127.0.0.1", "") for _ in range(MAX_SESSIONS + 5)
     ]
     assert (await window.revoke(citizen)).status_code == 204
     for tokens in (made[0], made[-1]):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from contracts.sessions import EndReason
 from kit.core.documents import Document
 from services.identity.accounts.domain import END_REASONS, Client, MadePassword, Staff
-from services.identity.certificates.domain import BoundPhone, Certificate, Doubtful, Place, Waiting
+from services.identity.certificates.domain import BoundPhone, Certificate, Doubtful, PendingRebinding, Place
 from services.identity.erasures.domain import ErasureRequest
 from services.identity.login.domain import Challenge, Delivery, Device, Session, WrongCodes
 from services.identity.practitioners.domain import Particulars, Portrait, Practitioner
@@ -81,7 +81,7 @@ def test_a_person_keeps_the_portrait_until_there_is_another(data: st.DataObject)
 @quick
 @given(st.data())
 def test_a_certificate_has_a_phone_while_it_is_active_and_one_waits_until_the_next_change(data: st.DataObject) -> None:
-    waiting = st.builds(Waiting, at=moments, until=moments, cause=st.sampled_from(get_args(Doubtful)),
+    waiting = st.builds(PendingRebinding, at=moments, until=moments, cause=st.sampled_from(get_args(Doubtful)),
                         card_read_at=st.none() | moments, looked_up_at=st.none() | moments)  # fmt: skip
 
     def steps(known: Certificate) -> Mapping[str, Step[Certificate]]:

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
 from kit.files import blobs
-from kit.files.blobs import DIGEST, Bucket, Damaged, Stat
+from kit.files.blobs import DIGEST, Bucket, ChecksumMismatch, Stat
 from kit.settings import BlobSettings
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
@@ -136,7 +136,7 @@ async def test_what_somebody_changed_in_the_bucket_is_noticed(
     key, digest = own_name("blob"), hashlib.sha256(b"what we wrote").hexdigest()
     await bucket.put(key, b"what we wrote", "text/plain")
     await asyncio.to_thread(overwrite, other, settings.bucket, key, b"what they wrote", digest)
-    with pytest.raises(Damaged):
+    with pytest.raises(ChecksumMismatch):
         await bucket.get(key)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kit.security.bursts import Lines, Sprays
+from kit.security.bursts import LogLineLimit, SprayDetector
 
 
 @dataclass
@@ -19,33 +19,37 @@ class Seconds:
 
 def test_of_a_flood_a_bounded_number_of_lines_is_written_and_the_rest_is_told() -> None:
     clock = Seconds()
-    lines = Lines(clock)
-    one = [lines.admit("access_denied", "no_token", "198.51.100.0/24") for _ in range(Lines.OF_NETWORK + 7)]
-    assert one == [0] * Lines.OF_NETWORK + [None] * 7
+    lines = LogLineLimit(clock)
+    one = [lines.admit("access_denied", "no_token", "198.51.100.0/24") for _ in range(LogLineLimit.OF_NETWORK + 7)]
+    assert one == [0] * LogLineLimit.OF_NETWORK + [None] * 7
     assert lines.admit("access_denied", "no_token", "203.0.113.0/24") == 7, "another network is heard, and told of them"
     assert lines.admit("access_denied", "forbidden", "198.51.100.0/24") == 0, "so is what else the same network does"
-    many = [lines.admit("access_denied", "no_token", f"10.0.{place}.0/24") for place in range(Lines.OF_ALL)]
-    assert many.count(None) == Lines.OF_NETWORK + 1
-    clock.now = Lines.SECONDS
-    assert lines.admit("access_denied", "no_token", "198.51.100.0/24") == Lines.OF_NETWORK + 1
+    many = [lines.admit("access_denied", "no_token", f"10.0.{place}.0/24") for place in range(LogLineLimit.OF_ALL)]
+    assert many.count(None) == LogLineLimit.OF_NETWORK + 1
+    clock.now = LogLineLimit.SECONDS
+    assert lines.admit("access_denied", "no_token", "198.51.100.0/24") == LogLineLimit.OF_NETWORK + 1
 
 
 def test_many_subjects_of_one_network_are_noticed_once_in_ten_minutes() -> None:
     clock = Seconds()
-    sprays = Sprays(clock)
-    many = [sprays.noticed("198.51.100.0/24", f"claimed:{place}") for place in range(2 * Sprays.SUBJECTS)]
-    assert [place for place, noticed in enumerate(many) if noticed] == [Sprays.SUBJECTS - 1]
-    assert not any(sprays.noticed("203.0.113.0/24", "claimed:1") for _ in range(2 * Sprays.SUBJECTS)), "one subject"
-    clock.now = Sprays.SECONDS + 1
-    again = [sprays.noticed("198.51.100.0/24", f"claimed:{place}") for place in range(Sprays.SUBJECTS)]
+    sprays = SprayDetector(clock)
+    many = [sprays.noticed("198.51.100.0/24", f"claimed:{place}") for place in range(2 * SprayDetector.SUBJECTS)]
+    assert [place for place, noticed in enumerate(many) if noticed] == [SprayDetector.SUBJECTS - 1]
+    assert not any(sprays.noticed("203.0.113.0/24", "claimed:1") for _ in range(2 * SprayDetector.SUBJECTS)), (
+        "one subject"
+    )
+    clock.now = SprayDetector.SECONDS + 1
+    again = [sprays.noticed("198.51.100.0/24", f"claimed:{place}") for place in range(SprayDetector.SUBJECTS)]
     assert again.count(True) == 1
 
 
-@pytest.mark.parametrize(("others", "is_noticed"), [(Sprays.NETWORKS - 1, True), (Sprays.NETWORKS, False)])
+@pytest.mark.parametrize(
+    ("others", "is_noticed"), [(SprayDetector.NETWORKS - 1, True), (SprayDetector.NETWORKS, False)]
+)
 def test_whoever_has_many_networks_does_not_fill_the_memory(others: int, is_noticed: bool) -> None:
     """As many as fit are remembered, then the one that was quiet for longest is forgotten."""
-    sprays = Sprays(Seconds())
-    for place in range(1, Sprays.SUBJECTS):
+    sprays = SprayDetector(Seconds())
+    for place in range(1, SprayDetector.SUBJECTS):
         sprays.noticed("198.51.100.0/24", f"claimed:{place}")
     for place in range(others):
         sprays.noticed(f"10.{place}", "claimed:1")

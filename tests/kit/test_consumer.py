@@ -79,7 +79,7 @@ async def handling(
 
 
 async def letters(kept: Kept) -> list[dict[str, bytes]]:
-    return [dict(letter.headers) for letter in (await dead_letters.letters(kept.settings, kept.group)).values()]
+    return [dict(letter.headers) for letter in (await dead_letters.dead_letters(kept.settings, kept.group)).values()]
 
 
 async def until(enough: Callable[[], bool], what: str, within: float = 20) -> None:
@@ -217,7 +217,7 @@ async def test_a_refused_message_is_buried_at_once_with_its_cause_and_unchanged(
     await send(kept, told("good"), bad, told("good", 2))
     async with handling(kept, handle):
         await eventually(lambda: letters(kept), 20, "it is buried")
-    ((identity, letter),) = (await dead_letters.letters(kept.settings, kept.group)).items()
+    ((identity, letter),) = (await dead_letters.dead_letters(kept.settings, kept.group)).items()
     headers = dict(letter.headers)
     assert tries == 1
     assert identity == f"{kept.topics[0]}/0/1"
@@ -417,7 +417,7 @@ async def test_letters_are_listed_shown_replayed_to_their_group_alone_and_droppe
         assert "replayed 1" in await command("replay", kept.group, first)
         await until(lambda: seen == ["good", "bad-1"], "the letter is handled")
         assert "dropped 1" in await command("drop", kept.group, second)
-        assert set(await dead_letters.letters(kept.settings, kept.group)) == {third}
+        assert set(await dead_letters.dead_letters(kept.settings, kept.group)) == {third}
         assert "replayed 1" in await command("replay", kept.group, "all")
         await until(lambda: seen == ["good", "bad-1", "bad-3"], "the last one is handled")
     assert await letters(kept) == []

@@ -16,8 +16,8 @@ from kit.core.documents import Document
 from kit.core.errors import InvalidFields
 from kit.core.ids import derived_id, is_id, new_id
 from kit.observability.log import REDACTED, redact
-from kit.runtime.health import Standstill
-from kit.security.seal import CannotOpen, Sealer, keyed_hash, looks_sealed, same
+from kit.runtime.health import StallDetector
+from kit.security.seal import Cipher, DecryptionError, constant_time_equal, keyed_hash, looks_encrypted
 from kit.settings import KeyRing
 
 
@@ -30,7 +30,7 @@ ONE, TWO = secrets.token_bytes(32), secrets.token_bytes(32)
 
 @given(st.text())
 def test_what_is_sealed_opens_in_its_place_and_says_nothing(text: str) -> None:
-    sealer = Sealer(ring("k1", k1=ONE))
+    sealer = Cipher(ring("k1", k1=ONE))
     sealed = sealer.seal(text, "phone:1")
     assert sealer.open(sealed, "phone:1") == text
     assert sealed != sealer.seal(text, "phone:1")
@@ -38,32 +38,32 @@ def test_what_is_sealed_opens_in_its_place_and_says_nothing(text: str) -> None:
 
 
 def test_a_sealed_text_opens_in_no_other_place_and_not_when_damaged() -> None:
-    sealer = Sealer(ring("k1", k1=ONE))
+    sealer = Cipher(ring("k1", k1=ONE))
     sealed = sealer.seal("13800005678", "phone:1")
     flipped = sealed[:-3] + ("A" if sealed[-3] != "A" else "B") + sealed[-2:]
     for text, context in ((sealed, "phone:2"), (flipped, "phone:1"), (sealed[:-4], "phone:1"), ("", "phone:1"),
                           ("k9" + sealed[2:], "phone:1"), ("k1.", "phone:1"), ("k1.!!!", "phone:1")):  # fmt: skip
-        with pytest.raises(CannotOpen):
+        with pytest.raises(DecryptionError):
             sealer.open(text, context)
 
 
 def test_an_old_key_still_opens_and_the_new_one_seals() -> None:
-    old = Sealer(ring("k1", k1=ONE)).seal("secret", "here")
-    both = Sealer(ring("k2", k1=ONE, k2=TWO))
+    old = Cipher(ring("k1", k1=ONE)).seal("secret", "here")
+    both = Cipher(ring("k2", k1=ONE, k2=TWO))
     assert both.open(old, "here") == "secret"
     assert both.seal("secret", "here").startswith("k2.")
 
 
 def test_a_sealed_file_is_told_from_a_picture_by_how_it_begins() -> None:
     for kid in ("k1", "2026-11", "2026/11 b"):
-        assert looks_sealed(Sealer(ring(kid, **{kid: ONE})).seal_bytes(b"\xff\xd8\xff", "file:1"))
+        assert looks_encrypted(Cipher(ring(kid, **{kid: ONE})).seal_bytes(b"\xff\xd8\xff", "file:1"))
     for picture in (b"\xff\xd8\xff\xe0 k1.", b"\x89PNG\r\n\x1a\n k1.", b""):
-        assert not looks_sealed(picture)
+        assert not looks_encrypted(picture)
 
 
 def test_a_file_is_sealed_like_a_field() -> None:
     content = bytes(range(256)) * 4
-    old, both = Sealer(ring("k1", k1=ONE)), Sealer(ring("k2", k1=ONE, k2=TWO))
+    old, both = Cipher(ring("k1", k1=ONE)), Cipher(ring("k2", k1=ONE, k2=TWO))
     sealed = old.seal_bytes(content, "portrait:1")
     assert sealed.startswith(b"k1.")
     assert content[:64] not in sealed
@@ -75,7 +75,7 @@ def test_a_file_is_sealed_like_a_field() -> None:
         (b"k9" + sealed[2:], "portrait:1"),
         (b"", ""),
     ):
-        with pytest.raises(CannotOpen):
+        with pytest.raises(DecryptionError):
             both.open_bytes(wrong, context)
 
 
@@ -91,8 +91,8 @@ def test_a_blind_index_is_the_same_for_the_same_parts_only() -> None:
     others = {keyed_hash(ONE, "ab"), keyed_hash(ONE, "a", "c"), keyed_hash(TWO, "a", "b"), keyed_hash(ONE, "", "ab")}
     assert keyed_hash(ONE, "a", "b") not in others
     assert len(others) == 4
-    assert same("one", "one")
-    assert not same("one", "two")
+    assert constant_time_equal("one", "one")
+    assert not constant_time_equal("one", "two")
 
 
 class Note(Document):
@@ -211,7 +211,7 @@ def test_times_are_utc_to_the_millisecond_and_days_are_those_of_shanghai() -> No
 
 
 async def test_a_standstill_is_red_only_while_work_waits_and_nothing_moves() -> None:
-    part = Standstill("the work", limit=0.05)
+    part = StallDetector("the work", limit=0.05)
     await part.check()
     part.observe(1, waiting=False)
     await asyncio.sleep(0.1)

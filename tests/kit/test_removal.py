@@ -14,8 +14,8 @@ from kit.files import blobs
 from kit.files.blobs import Bucket
 from kit.kafka import Record
 from kit.mongo import Collection, Fields, Index
-from kit.mongo.removal import TOMBSTONES, Outlived, Purge, Removal, outlived
-from kit.privacy.erasure import Erasure, ErasurePolicy, Holding
+from kit.mongo.removal import TOMBSTONES, Purge, Removal, RetentionRule, retention_rules
+from kit.privacy.erasure import Erasure, ErasurePolicy, PersonalData
 from kit.settings import RetentionSettings
 from tests.kit.test_publisher import store_position
 from tests.support.names import own_id, own_name
@@ -90,7 +90,9 @@ async def test_what_outlived_its_time_is_purged_and_nothing_else(things: Things)
     clock = ManualClock()
     await things.database["things"].update_one({"_id": old.id}, {"$set": {"state": "deleted"}})
     await things.database["things"].update_one({"_id": young.id}, {"$set": {"state": "active"}})
-    purge = Purge(Removal(things.database, clock, TOLD), [Outlived("things", "deleted", timedelta(days=30))], clock)
+    purge = Purge(
+        Removal(things.database, clock, TOLD), [RetentionRule("things", "deleted", timedelta(days=30))], clock
+    )
     await purge.purge()
     assert await things.database["things"].count_documents({}) == 2
     clock.advance(timedelta(days=31))
@@ -103,7 +105,7 @@ async def test_what_is_deleted_goes_after_three_years_and_a_kind_after_its_own_t
     for thing, kind in ((plain, "degree"), (credit, "credit"), (kept, "title")):
         await things.database["things"].update_one({"_id": thing.id}, {"$set": {"state": "deleted", "kind": kind}})
     clock, settings = ManualClock(), RetentionSettings(by_kind={"credit": 1825, "title": None})
-    purge = Purge(Removal(things.database, clock, TOLD), outlived(settings, "things", "deleted"), clock)
+    purge = Purge(Removal(things.database, clock, TOLD), retention_rules(settings, "things", "deleted"), clock)
     for days, left in ((1094, [plain, credit, kept]), (2, [credit, kept]), (800, [kept])):
         clock.advance(timedelta(days=days))
         await purge.purge()
@@ -129,7 +131,7 @@ def folder(document: Fields) -> list[str]:
 
 
 def erasure_of(things: Things, group: str, clock: ManualClock, bucket: Bucket) -> Erasure:
-    holdings = [Holding("things", files=folder)]
+    holdings = [PersonalData("things", files=folder)]
     return Erasure(
         things.database, holdings, removal_of(things), [group], things.settings, clock, bucket, confirmed=nobody
     )  # fmt: skip

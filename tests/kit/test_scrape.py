@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import Counter
 
 from kit.runtime import health
-from services.portal.operations.scrape import glance, processes_at
+from services.portal.operations.scrape import addresses_of, read_status
 from tests.support.names import own_name
 
 NAME = own_name("scraped").replace("-", "_")
@@ -26,7 +26,7 @@ async def test_a_process_tells_its_checks_and_the_values_that_are_asked_for() ->
     COUNTED.labels('b "quoted", with = signs').inc(2)
     transport = httpx2.ASGITransport(health.application({"mongo": well, "kafka": ill}))
     async with httpx2.AsyncClient(transport=transport) as http:
-        seen = await glance(http, "http://own", {f"{NAME}_total"})
+        seen = await read_status(http, "http://own", {f"{NAME}_total"})
     assert (seen.answers, seen.checks) == (True, {"mongo": "ok", "kafka": "Kafka is away"})
     assert {(name, dict(labels)["what"]): value for (name, labels), value in seen.values.items()} == {
         (f"{NAME}_total", "a"): 3,
@@ -36,16 +36,16 @@ async def test_a_process_tells_its_checks_and_the_values_that_are_asked_for() ->
 
 async def test_a_process_that_is_gone_is_told_as_gone() -> None:
     async with httpx2.AsyncClient(timeout=1) as http:
-        assert not (await glance(http, "http://127.0.0.1:9", {"x"})).answers
+        assert not (await read_status(http, "http://127.0.0.1:9", {"x"})).answers
 
 
 async def test_behind_a_name_there_is_a_process_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the headless Service of Kubernetes tells them, in any order; this machine has no such name."""
     pods = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 9000)) for host in ("10.1.0.7", "10.1.0.6")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pods)
-    assert await processes_at("http://records-api:9000") == ["http://10.1.0.6:9000", "http://10.1.0.7:9000"]
+    assert await addresses_of("http://records-api:9000") == ["http://10.1.0.6:9000", "http://10.1.0.7:9000"]
 
 
 async def test_a_name_nobody_has_is_asked_as_it_is() -> None:
-    assert await processes_at("http://gone.invalid:9000") == ["http://gone.invalid:9000"]
-    assert await processes_at("http://127.0.0.1:9") == ["http://127.0.0.1:9"]
+    assert await addresses_of("http://gone.invalid:9000") == ["http://gone.invalid:9000"]
+    assert await addresses_of("http://127.0.0.1:9") == ["http://127.0.0.1:9"]

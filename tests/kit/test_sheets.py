@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kit.formats.images import BadImage
-from kit.formats.sheets import Sheets, read
+from kit.formats.sheets import SheetReader, read
 from kit.sandbox.pool import Limits, Sandbox
 from tests.attachments.corpus import many_scans
 from tests.support.scale import scaled
@@ -121,7 +121,7 @@ def test_ink_that_goes_on_over_the_line_touches_the_border(rng: Random) -> None:
 async def test_what_is_no_picture_is_the_files_fault(content: bytes, code: str) -> None:
     async with Sandbox() as sandbox:
         with pytest.raises(BadImage) as caught:
-            await Sheets(sandbox).read(content, A4)
+            await SheetReader(sandbox).read(content, A4)
     assert caught.value.code == code
 
 
@@ -129,7 +129,7 @@ async def test_large_photos_fit_the_sandbox_and_bombs_do_not_get_in(rng: Random)
     page = sign(drawn(TEXT), rng)
     photo, _ = photograph(page, rng, pixels=24_500_000, quality=80)
     async with Sandbox() as sandbox:
-        sheets = Sheets(sandbox)
+        sheets = SheetReader(sandbox)
         sheet = await sheets.read(photo, A4)
         assert sheet.text == TEXT
         assert sheet.cut is not None
@@ -144,7 +144,7 @@ async def test_a_process_that_has_read_many_still_has_memory_to_spare(rng: Rando
     photo, _ = photograph(drawn(TEXT), rng, pixels=12_600_000, quality=80)
     async with Sandbox(limits=Limits(memory_bytes=480 * 1024 * 1024)) as sandbox:
         for _ in range(4):
-            assert (await Sheets(sandbox).read(photo, A4)).cut is not None
+            assert (await SheetReader(sandbox).read(photo, A4)).cut is not None
 
 
 def test_only_who_reads_a_sheet_loads_what_reads_it() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.security.trail import Trail, TrailSettings
+from kit.security.trail import AuditTrail, TrailSettings
 
 DAY = "2026-11-29"
 EVENT = '{"module":"security","event":"login","outcome":"denied","cause":"code_wrong"}\n'
@@ -42,25 +42,25 @@ def kept(settings: TrailSettings, name: str) -> str:
 def test_security_events_and_the_gateways_requests_are_kept_and_nothing_else(settings: TrailSettings) -> None:
     own_log(settings, "c1").write_text("".join(written(line) for line in (EVENT, *NOISE)))
     own_log(settings, "c2").write_text("{}\n" + written(REQUEST))
-    Trail(settings).collect()
+    AuditTrail(settings).collect()
     assert (kept(settings, "security"), kept(settings, "gateway")) == (EVENT, REQUEST)
 
 
 def test_a_line_is_kept_once_whole_and_by_whoever_comes_after_a_restart(settings: TrailSettings) -> None:
     log, line = own_log(settings), written(EVENT)
     log.write_text(line + line[:40])
-    trail = Trail(settings)
+    trail = AuditTrail(settings)
     trail.collect()
     trail.collect()
     assert kept(settings, "security") == EVENT
     with log.open("a") as file:
         file.write(line[40:] + line)
-    Trail(settings).collect()
+    AuditTrail(settings).collect()
     assert kept(settings, "security") == EVENT * 3
 
 
 def test_what_docker_renamed_is_read_to_its_end(settings: TrailSettings) -> None:
-    log, trail = own_log(settings), Trail(settings)
+    log, trail = own_log(settings), AuditTrail(settings)
     log.write_text(written(EVENT))
     trail.collect()
     with log.open("a") as file:
@@ -72,7 +72,7 @@ def test_what_docker_renamed_is_read_to_its_end(settings: TrailSettings) -> None
 
 
 def test_days_that_are_over_are_compressed_and_removed_when_the_time_is_up(settings: TrailSettings) -> None:
-    trail = Trail(settings)
+    trail = AuditTrail(settings)
     for _ in range(2):  # a late line, the second time
         own_log(settings).write_text(written(EVENT) + written(EVENT, "2024-01-01"))
         trail.collect()

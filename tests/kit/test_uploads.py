@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from kit.core.errors import AppError, BodyTooLarge, Busy, InvalidFields, NotFound
+from kit.core.errors import AppError, BodyTooLarge, InvalidFields, NotFound, Overloaded
 from kit.http.uploads import ROOM, Admit, Spool, Upload, read_fields, read_form, read_upload
 
 LIMIT = 100_000
@@ -114,11 +114,11 @@ async def test_files_on_their_way_in_share_a_room_that_is_given_back() -> None:
         await read_upload(Body(form(b"x" * (LIMIT - 1))).request(spool=spool), LIMIT, TooLarge)
     with spool.share() as take:
         take(1)
-        with pytest.raises(Busy):
+        with pytest.raises(Overloaded):
             await read_upload(Body(form(b"x")).request(spool=spool), LIMIT, TooLarge)
     assert spool == Spool(files=1, bytes=LIMIT)
     spool.bytes = 50_000
-    with pytest.raises(Busy):
+    with pytest.raises(Overloaded):
         await read_upload(Body(form(b"x" * 60_000)).request(spool=spool), LIMIT, TooLarge)
     assert spool == Spool(files=1, bytes=50_000)
 

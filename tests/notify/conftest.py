@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.support.sms import Operators, operators_running
+from tests.support.sms import Carriers, operators_running
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest_asyncio.fixture
-async def operators(endpoint: str) -> AsyncIterator[Operators]:
-    operators = Operators(f"http://{endpoint}")
+async def operators(endpoint: str) -> AsyncIterator[Carriers]:
+    operators = Carriers(f"http://{endpoint}")
     yield operators
     await operators.well()

@@ -10,7 +10,7 @@ from contracts.attachments import AttachmentChanged
 from contracts.identity import CONTACT_CONTEXT, CertificateChanged
 from deploy.local.people import random_phone
 from kit import mongo
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from services.notify.templates import CATALOGUE
 from tests.notify.test_messages import MESSAGES, message_about
 from tests.notify.test_receipts import stored
@@ -19,19 +19,19 @@ from tests.support.people import EDUCATION, OWN
 from tests.support.problems import problem
 from tests.support.scans import scan
 from tests.support.sender import own_sending, own_settings
-from tests.support.sms import PROVIDERS, Codes, Operators
+from tests.support.sms import PROVIDERS, Carriers, Codes
 from tests.support.stack import RunningStack
 from tests.support.visits import Citizen, LoginPage, Session, Staff, Window
 from tests.support.waiting import eventually
 
 
-async def told(operators: Operators, phone: str, purpose: str) -> int:
+async def told(operators: Carriers, phone: str, purpose: str) -> int:
     """How often this phone was sent this notice."""
     text = CATALOGUE[purpose].text
     return sum(message["text"].endswith(text) for message in await operators.inbox(phone))
 
 
-async def arrives(operators: Operators, phone: str, purpose: str) -> None:
+async def arrives(operators: Carriers, phone: str, purpose: str) -> None:
     await eventually(lambda: told(operators, phone, purpose), 20, f"{purpose} arrives")
 
 
@@ -41,7 +41,7 @@ async def contact(stack: RunningStack, citizen: Citizen) -> dict[str, Any]:
 
 
 async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_certificate(
-    window: Window, sms_operators: Operators, stack: RunningStack
+    window: Window, sms_operators: Carriers, stack: RunningStack
 ) -> None:
     citizen, other = await window.enrolled(), random_phone()
     await arrives(sms_operators, citizen.phone, "certificate_issued")
@@ -79,7 +79,7 @@ REFUSED = scan(72, says=(150, 150))
 
 
 async def test_who_left_before_the_verdict_is_told_when_their_scan_is_refused_and_only_then(
-    window: Window, login_page: LoginPage, sms_operators: Operators
+    window: Window, login_page: LoginPage, sms_operators: Carriers
 ) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
@@ -90,7 +90,7 @@ async def test_who_left_before_the_verdict_is_told_when_their_scan_is_refused_an
 
 
 async def test_who_looks_at_the_verdict_or_uploads_again_gets_no_message(
-    window: Window, login_page: LoginPage, sms_operators: Operators, operator: Staff, stack: RunningStack
+    window: Window, login_page: LoginPage, sms_operators: Carriers, operator: Staff, stack: RunningStack
 ) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
@@ -148,7 +148,7 @@ async def test_a_notice_waits_is_withdrawn_once_and_is_not_made_again_by_a_repla
 def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:
     """As identity would tell it, of the certificate of `changes["person"]`."""
     person = changes.pop("person")
-    bus = Sealer(changes.pop("bus"))
+    bus = Cipher(changes.pop("bus"))
     return CertificateChanged(
         practitioner_id=person, version=version, action=action, changed=[], certificate_id=person,
         at=changes.pop("at", datetime.now(UTC)), certificate_no="1", state="active" if phone else "revoked",
@@ -200,7 +200,7 @@ async def test_notices_can_be_turned_off_and_contacts_are_kept_all_the_same(stac
 
 
 async def test_a_notice_that_may_have_been_sent_is_tried_again_under_the_same_id(
-    window: Window, sms_operators: Operators, operator: Staff, stack: RunningStack
+    window: Window, sms_operators: Carriers, operator: Staff, stack: RunningStack
 ) -> None:
     await sms_operators.behave("tencent", "hang", seconds=5)
     await sms_operators.behave("aliyun", "refuse")
@@ -225,7 +225,7 @@ async def notice_to(stack: RunningStack, citizen: Citizen, **wanted: str) -> str
 
 
 @pytest.fixture
-async def failed_notice(window: Window, sms_operators: Operators, stack: RunningStack) -> tuple[Citizen, str]:
+async def failed_notice(window: Window, sms_operators: Carriers, stack: RunningStack) -> tuple[Citizen, str]:
     await sms_operators.behave("tencent", receipts="fail")
     citizen = await window.enrolled()
     message_id = await eventually(lambda: notice_to(stack, citizen, state="failed"), 20, "the notice has failed")
@@ -238,7 +238,7 @@ async def retry(caller: Staff, message_id: str) -> httpx2.Response:
 
 
 async def test_a_failed_notice_can_be_sent_once_more(
-    failed_notice: tuple[Citizen, str], operator: Staff, sms_operators: Operators, stack: RunningStack
+    failed_notice: tuple[Citizen, str], operator: Staff, sms_operators: Carriers, stack: RunningStack
 ) -> None:
     citizen, message_id = failed_notice
     answer = await retry(operator, message_id)
@@ -258,7 +258,7 @@ async def test_only_an_operator_may_and_only_what_is_there(
     problem(await retry(operator, own_id()), 404, "not_found")
 
 
-async def test_a_code_is_never_sent_again_by_hand(codes: Codes, sms_operators: Operators, operator: Staff) -> None:
+async def test_a_code_is_never_sent_again_by_hand(codes: Codes, sms_operators: Carriers, operator: Staff) -> None:
     await sms_operators.behave("tencent", receipts="fail")
     [challenge] = await codes.ask()
     message = await message_about(operator, challenge, "failed")

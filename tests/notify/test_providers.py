@@ -12,20 +12,20 @@ from deploy.local.people import random_phone
 from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
 from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, NotSent, Refused, Sms, Unknown
-from services.notify.providers import Provider
+from services.notify.providers import CarrierClient
 from services.notify.providers.aliyun import Aliyun
 from services.notify.providers.tencent import Tencent
-from services.notify.settings import AliyunSettings, OperatorSettings, TencentSettings
+from services.notify.settings import AliyunSettings, CarrierSettings, TencentSettings
 from tests.support.names import own_id
-from tests.support.sms import ACCOUNTS, PROVIDERS, Operators
+from tests.support.sms import ACCOUNTS, PROVIDERS, Carriers
 
 # the SDK's own, on Python 3.12 and later
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 
 
-def provider(name: str, endpoint: str, **changes: object) -> Provider:
+def provider(name: str, endpoint: str, **changes: object) -> CarrierClient:
     templates = {"tencent": TENCENT_IDS, "aliyun": ALIYUN_IDS}[name]
-    kinds: dict[str, type[OperatorSettings]] = {"tencent": TencentSettings, "aliyun": AliyunSettings}
+    kinds: dict[str, type[CarrierSettings]] = {"tencent": TencentSettings, "aliyun": AliyunSettings}
     common = {"endpoint": endpoint, "protocol": "http", "templates": templates, "receipts_token": "r" * 32}
     settings = kinds[name].model_validate(
         {**ACCOUNTS[name], **common, "connect_seconds": 0.5, "answer_seconds": 0.7, **changes}
@@ -43,7 +43,7 @@ by_provider = pytest.mark.parametrize("name", PROVIDERS)
 
 @by_provider
 @pytest.mark.parametrize("purpose", ["login_code", "certificate_rebound"])
-async def test_a_message_arrives_under_our_own_id(name: str, purpose: str, endpoint: str, operators: Operators) -> None:
+async def test_a_message_arrives_under_our_own_id(name: str, purpose: str, endpoint: str, operators: Carriers) -> None:
     message = sms(purpose=purpose)
     outcome = await provider(name, endpoint).send(message)
     [arrived] = await operators.inbox(message.phone)
@@ -63,7 +63,7 @@ async def test_a_message_arrives_under_our_own_id(name: str, purpose: str, endpo
     ],
 )
 async def test_a_refusal_says_that_nothing_was_sent(
-    name: str, mode: str, reason: str, endpoint: str, operators: Operators
+    name: str, mode: str, reason: str, endpoint: str, operators: Carriers
 ) -> None:
     message = sms()
     await operators.behave(name, mode)
@@ -76,7 +76,7 @@ async def test_a_refusal_says_that_nothing_was_sent(
 @by_provider
 @pytest.mark.parametrize(("mode", "sent"), [("hang", 0), ("garbage", 1), ("cut", 1), ("delay", 1)])
 async def test_an_answer_that_is_none_is_an_unknown_outcome_and_nothing_is_sent_twice(
-    name: str, mode: str, sent: int, endpoint: str, operators: Operators
+    name: str, mode: str, sent: int, endpoint: str, operators: Carriers
 ) -> None:
     message = sms()
     await operators.behave(name, mode, seconds=1.5)
@@ -95,7 +95,7 @@ async def test_a_bad_number_is_told_as_such(name: str, endpoint: str) -> None:
 
 @pytest.mark.parametrize(("name", "secret"), [("tencent", "secret_key"), ("aliyun", "access_key_secret")])
 async def test_a_wrong_secret_is_a_matter_of_configuration(
-    name: str, secret: str, endpoint: str, operators: Operators
+    name: str, secret: str, endpoint: str, operators: Carriers
 ) -> None:
     message = sms()
     outcome = await provider(name, endpoint, **{secret: SecretStr("another")}).send(message)
@@ -127,7 +127,7 @@ async def test_an_operator_that_does_not_let_us_in_was_certainly_not_told(name: 
 
 
 @by_provider
-async def test_an_operator_tells_what_became_of_a_message(name: str, endpoint: str, operators: Operators) -> None:
+async def test_an_operator_tells_what_became_of_a_message(name: str, endpoint: str, operators: Carriers) -> None:
     tested, good, bad = provider(name, endpoint), sms(), sms()
     await operators.behave(name, receipts="lost")
     assert isinstance(await tested.send(good), Accepted)
@@ -143,7 +143,7 @@ async def test_an_operator_tells_what_became_of_a_message(name: str, endpoint: s
 @by_provider
 @pytest.mark.parametrize("mode", ["hang", "garbage", "cut"])
 async def test_a_question_without_an_answer_is_not_the_answer_that_there_is_nothing(
-    name: str, mode: str, endpoint: str, operators: Operators
+    name: str, mode: str, endpoint: str, operators: Carriers
 ) -> None:
     await operators.behave(name, mode, seconds=1.5)
     with pytest.raises(Unavailable):
@@ -152,7 +152,7 @@ async def test_a_question_without_an_answer_is_not_the_answer_that_there_is_noth
 
 @by_provider
 async def test_phone_and_code_are_never_logged_not_even_for_debugging(
-    name: str, endpoint: str, operators: Operators, caplog: pytest.LogCaptureFixture
+    name: str, endpoint: str, operators: Carriers, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     message = sms()

@@ -12,7 +12,7 @@ from tests.notify.test_messages import message_about
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.processes import Processes
-from tests.support.sms import PROVIDERS, Codes, Operators
+from tests.support.sms import PROVIDERS, Carriers, Codes
 from tests.support.stack import RunningStack
 from tests.support.visits import Staff
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ async def stored(stack: RunningStack, message_id: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def sent(stack: RunningStack, codes: Codes, sms_operators: Operators, provider: str) -> dict[str, Any]:
+async def sent(stack: RunningStack, codes: Codes, sms_operators: Carriers, provider: str) -> dict[str, Any]:
     """A message that this operator has, and of which it says nothing."""
     if provider == "aliyun":
         await sms_operators.behave("tencent", "refuse")
@@ -130,7 +130,7 @@ async def test_a_receipt_that_is_lost_is_asked_for(
 
 
 async def test_a_message_that_did_not_arrive_is_told_as_failed(
-    codes: Codes, sms_operators: Operators, operator: Staff
+    codes: Codes, sms_operators: Carriers, operator: Staff
 ) -> None:
     await sms_operators.behave("tencent", receipts="fail")
     [challenge] = await codes.ask()
@@ -138,7 +138,7 @@ async def test_a_message_that_did_not_arrive_is_told_as_failed(
 
 
 async def test_a_code_that_may_have_been_sent_is_known_as_delivered_once_its_receipt_comes(
-    codes: Codes, sms_operators: Operators, operator: Staff
+    codes: Codes, sms_operators: Carriers, operator: Staff
 ) -> None:
     await sms_operators.behave("tencent", "garbage")
     [challenge] = await codes.ask()

@@ -5,11 +5,21 @@ from dataclasses import dataclass
 import pytest
 
 from deploy.local.sms_operator.templates import ALIYUN, ALIYUN_IDS, TENCENT, TENCENT_IDS
-from services.notify.domain import NotSent, Outcome, Reason, Refused, Unknown, elsewhere, ill, outcome_of, pause_seconds
+from services.notify.domain import (
+    NotSent,
+    Outcome,
+    Reason,
+    Refused,
+    Unknown,
+    is_faulty,
+    may_try_next_carrier,
+    outcome_of,
+    pause_seconds,
+)
 from services.notify.providers import aliyun, tencent
 from services.notify.providers.breaker import Breaker
 from services.notify.requests import MOVED, NOTICES
-from services.notify.templates import CATALOGUE, LONGEST_SIGNATURE, ONE_SMS
+from services.notify.templates import CATALOGUE, MAX_SIGNATURE_LENGTH, ONE_SMS
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ def test_a_code_that_does_not_say_no_is_no_proof_that_nothing_was_sent(code: str
     ],
 )
 def test_where_a_message_goes_next(outcome: Outcome, goes_elsewhere: bool, is_ill: bool) -> None:
-    assert (elsewhere(outcome), ill(outcome)) == (goes_elsewhere, is_ill)
+    assert (may_try_next_carrier(outcome), is_faulty(outcome)) == (goes_elsewhere, is_ill)
 
 
 def test_pauses_grow_and_a_code_never_waits_long() -> None:
@@ -166,7 +176,7 @@ def test_no_more_calls_than_there_are_threads() -> None:
 def test_every_text_fits_into_one_sms_with_the_longest_signature_and_variables(purpose: str) -> None:
     template = CATALOGUE[purpose]
     text = template.text.format(**dict.fromkeys(template.names, "0" * 6))
-    assert len(f"【{'签' * LONGEST_SIGNATURE}】{text}") <= ONE_SMS
+    assert len(f"【{'签' * MAX_SIGNATURE_LENGTH}】{text}") <= ONE_SMS
 
 
 @pytest.mark.parametrize("variables", [["1234567"], ["12a456"], ["１２３"], [], ["1", "2"]])

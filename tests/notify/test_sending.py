@@ -15,7 +15,7 @@ from kit.core.clock import SystemClock
 from kit.core.errors import Reject
 from tests.support.names import own_id
 from tests.support.sender import Sending, own_sending
-from tests.support.sms import PROVIDERS, Operators, operators_running
+from tests.support.sms import PROVIDERS, Carriers, operators_running
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -37,7 +37,7 @@ def metric(name: str, **labels: str) -> float:
 
 @pytest.mark.parametrize("mode", ["refuse", "throttle", "money", "configuration"])
 async def test_what_one_operator_refuses_the_other_sends_at_once(
-    mode: str, sending: Sending, operators: Operators
+    mode: str, sending: Sending, operators: Carriers
 ) -> None:
     await operators.behave("tencent", mode)
     began, phone = time.monotonic(), random_phone()
@@ -49,7 +49,7 @@ async def test_what_one_operator_refuses_the_other_sends_at_once(
 
 @pytest.mark.parametrize(("mode", "reason"), [("configuration", "configuration"), ("money", "money")])
 async def test_what_somebody_has_to_mend_raises_an_alarm(
-    mode: str, reason: str, sending: Sending, operators: Operators
+    mode: str, reason: str, sending: Sending, operators: Carriers
 ) -> None:
     before = metric("sms_alarms_total", provider="tencent", reason=reason)
     await operators.behave("tencent", mode)
@@ -59,7 +59,7 @@ async def test_what_somebody_has_to_mend_raises_an_alarm(
 
 @pytest.mark.parametrize(("mode", "sent"), [("garbage", 1), ("cut", 1), ("hang", 0)])
 async def test_a_code_whose_outcome_is_unknown_is_not_sent_again(
-    mode: str, sent: int, sending: Sending, operators: Operators
+    mode: str, sent: int, sending: Sending, operators: Carriers
 ) -> None:
     await operators.behave("tencent", mode, receipts="lost")
     phone, challenge = random_phone(), own_id()
@@ -74,7 +74,7 @@ async def test_a_code_whose_outcome_is_unknown_is_not_sent_again(
     assert len(await operators.inbox(phone)) == sent
 
 
-async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending, operators: Operators) -> None:
+async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "cut", receipts="lost")
     challenge = await sending.code()
     assert (await sending.reaches(challenge, "failed")).reason == "outcome_unknown"
@@ -84,7 +84,7 @@ async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending,
 
 
 async def test_when_there_is_nothing_more_to_ask_the_phone_is_forgotten(
-    stack: RunningStack, endpoint: str, operators: Operators
+    stack: RunningStack, endpoint: str, operators: Carriers
 ) -> None:
     impatient = QUICK | {"RECEIPTS__GIVE_UP_SECONDS": "1.5"}
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), impatient) as sending:
@@ -104,7 +104,7 @@ async def test_when_there_is_nothing_more_to_ask_the_phone_is_forgotten(
         assert "asked" in actions
 
 
-async def test_how_long_each_operator_takes_is_measured(sending: Sending, operators: Operators) -> None:
+async def test_how_long_each_operator_takes_is_measured(sending: Sending, operators: Carriers) -> None:
     names, labels = ("sms_accepted_seconds_count", "sms_delivered_seconds_count"), ("login_code", "aliyun")
     before = [metric(name, purpose=labels[0], provider=labels[1]) for name in names]
     await operators.behave("tencent", "refuse")
@@ -113,7 +113,7 @@ async def test_how_long_each_operator_takes_is_measured(sending: Sending, operat
     assert after == [count + 1 for count in before]
 
 
-async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sending, operators: Operators) -> None:
+async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "hang", seconds=4)
     lost = await sending.code()
     await asyncio.sleep(1.1)  # slow_seconds
@@ -124,13 +124,13 @@ async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sendi
     assert (await sending.reaches(lost, "failed")).reason == "outcome_unknown"
 
 
-async def test_a_late_answer_is_an_answer(sending: Sending, operators: Operators) -> None:
+async def test_a_late_answer_is_an_answer(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "delay", seconds=1.2)
     message = await sending.reaches(await sending.code(), "sent", "delivered")
     assert (message.provider, message.attempts) == ("tencent", 1)
 
 
-async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: Sending, operators: Operators) -> None:
+async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "garbage", receipts="lost")
     lost = await sending.reaches(await sending.code(), "failed")
     assert lost.reason == "outcome_unknown"
@@ -159,7 +159,7 @@ async def test_a_bad_number_fails_for_good(sending: Sending) -> None:
     assert (message.attempts, message.phone_sealed, message.variables_sealed, message.due_at) == (1, None, None, None)
 
 
-async def test_what_nobody_takes_is_tried_until_it_is_too_late(sending: Sending, operators: Operators) -> None:
+async def test_what_nobody_takes_is_tried_until_it_is_too_late(sending: Sending, operators: Carriers) -> None:
     for provider in PROVIDERS:
         await operators.behave(provider, "configuration")
     phone = random_phone()
@@ -173,7 +173,7 @@ async def test_what_nobody_takes_is_tried_until_it_is_too_late(sending: Sending,
     assert await operators.inbox(phone) == []
 
 
-async def test_a_code_is_sent_once_an_operator_is_back(sending: Sending, operators: Operators) -> None:
+async def test_a_code_is_sent_once_an_operator_is_back(sending: Sending, operators: Carriers) -> None:
     for provider in PROVIDERS:
         await operators.behave(provider, "money")
     phone = random_phone()
@@ -196,7 +196,7 @@ async def test_a_message_whose_sender_died_before_it_tried_is_sent(stack: Runnin
 
 
 async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
-    stack: RunningStack, endpoint: str, operators: Operators
+    stack: RunningStack, endpoint: str, operators: Carriers
 ) -> None:
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
         phone = random_phone()
@@ -220,7 +220,7 @@ async def test_a_sender_that_stands_still_is_noticed(stack: RunningStack, endpoi
             await sending.sender.keeps_up()
 
 
-async def test_of_two_senders_one_sends(stack: RunningStack, endpoint: str, operators: Operators) -> None:
+async def test_of_two_senders_one_sends(stack: RunningStack, endpoint: str, operators: Carriers) -> None:
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
         phone = random_phone()
         message = await sending.about(await sending.code(phone))
@@ -229,7 +229,7 @@ async def test_of_two_senders_one_sends(stack: RunningStack, endpoint: str, oper
 
 
 async def test_codes_go_on_when_the_preferred_operator_is_away(
-    stack: RunningStack, endpoint: str, operators: Operators, tmp_path: Path
+    stack: RunningStack, endpoint: str, operators: Carriers, tmp_path: Path
 ) -> None:
     """Each operator is a process of its own here; one ends in the middle."""
     with operators_running(tmp_path) as gone:

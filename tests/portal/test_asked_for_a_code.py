@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from services.portal.session.sessions import mark
+from services.portal.session.sessions import cookie_hash
 from tests.signature.conftest import rasterised
 from tests.support.browsing import COOKIE, Browsing, hidden_of
 from tests.support.portal import Member, NewMember, let_proof_grow_old
@@ -103,7 +103,7 @@ async def test_a_file_is_kept_sealed_and_for_its_own_browser_only(
     page = await uploaded(member.browsing, content)
     stranger = await new_member()
     held = [key async for key in login_page.redis.scan_iter("portal:held:*")]
-    mine = [key for key in held if mark(member.browsing.cookies[COOKIE]) in key]
+    mine = [key for key in held if cookie_hash(member.browsing.cookies[COOKIE]) in key]
     assert len(mine) == 1
     assert 0 < await login_page.redis.ttl(mine[0]) <= 600
     raw = str(await login_page.redis.get(mine[0]))

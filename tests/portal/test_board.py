@@ -5,37 +5,37 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kit.kafka.dead_letters import Letter
-from services.portal.operations.dashboard import board
-from services.portal.operations.dead_letters import outline, piles
-from services.portal.operations.processes import Period, Sample
-from services.portal.operations.scrape import Glance
+from kit.kafka.dead_letters import DeadLetter
+from services.portal.operations.dashboard import dashboard
+from services.portal.operations.dead_letters import grouped_dead_letters, outline
+from services.portal.operations.processes import MetricsPeriod, MetricsSample
+from services.portal.operations.scrape import ProcessStatus
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 Figures = Mapping[Any, float]
 
 
-def glance(figures: Figures, **checks: str) -> Glance:
-    return Glance(
+def glance(figures: Figures, **checks: str) -> ProcessStatus:
+    return ProcessStatus(
         True, checks or {"mongo": "ok"}, {(name, frozenset(labels)): v for (name, labels), v in figures.items()}
     )
 
 
-def period(before: dict[str, Glance], after: dict[str, Glance]) -> Period:
-    return Period(Sample(NOON - timedelta(minutes=15), before), Sample(NOON, after))
+def period(before: dict[str, ProcessStatus], after: dict[str, ProcessStatus]) -> MetricsPeriod:
+    return MetricsPeriod(MetricsSample(NOON - timedelta(minutes=15), before), MetricsSample(NOON, after))
 
 
 def outcome(name: str, word: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return name, (("outcome", word),)
 
 
-def letter(group: str, cause: str, minute: int) -> Letter:
+def letter(group: str, cause: str, minute: int) -> DeadLetter:
     at = NOON + timedelta(minutes=minute)
-    return Letter(group, f"t/0/{minute}", at, {"dead_cause": cause}, b"{}")
+    return DeadLetter(group, f"t/0/{minute}", at, {"dead_cause": cause}, b"{}")
 
 
 def test_all_is_well() -> None:
-    told = board(period({}, {"identity-api": glance({})}), [])
+    told = dashboard(period({}, {"identity-api": glance({})}), [])
     assert told.troubles == []
     assert {tile.tone for tile in told.tiles} == {"good"}
 
@@ -44,12 +44,12 @@ def test_a_counter_tells_what_grew_in_all_processes_and_one_that_began_anew_coun
     right = outcome("logins_total", "right")
     before = {"a": glance({right: 100}), "b": glance({right: 50})}
     after = {"a": glance({right: 107}), "b": glance({right: 3}), "c": glance({right: 2})}
-    assert board(period(before, after), []).logins["登录成功"] == 7 + 3 + 2
+    assert dashboard(period(before, after), []).logins["登录成功"] == 7 + 3 + 2
 
 
 def test_a_process_that_does_not_answer_and_one_with_a_failing_check_are_troubles() -> None:
-    after = {"records-api": Glance(False), "notify-worker": glance({}, mongo="ok", kafka="Kafka is away")}
-    told = board(period({}, after), [])
+    after = {"records-api": ProcessStatus(False), "notify-worker": glance({}, mongo="ok", kafka="Kafka is away")}
+    told = dashboard(period({}, after), [])
     assert told.troubles == ["records-api 没有应答", "notify-worker 未就绪", "Kafka 连不上"]
     assert told.processes[1].why == "kafka：Kafka is away"
 
@@ -58,7 +58,7 @@ def test_a_publisher_is_late_or_missing() -> None:
     def of(leads: float, late: float) -> list[str]:
         labels = (("service", "records"),)
         figures = {("publisher_leads", labels): leads, ("publisher_lag_seconds", labels): late}
-        return board(period({}, {"records-worker": glance(figures)}), []).troubles
+        return dashboard(period({}, {"records-worker": glance(figures)}), []).troubles
 
     assert (of(1, 5), of(1, 31), of(0, 0)) == ([], ["records 积压"], ["records 没有发布者"])
 
@@ -66,7 +66,7 @@ def test_a_publisher_is_late_or_missing() -> None:
 def test_few_log_ins_that_fail_are_no_trouble_many_are() -> None:
     def tone(right: int, wrong: int) -> str:
         figures = {outcome("logins_total", "right"): right, outcome("logins_total", "wrong"): wrong}
-        return board(period({}, {"identity-api": glance(figures)}), []).tiles[1].tone
+        return dashboard(period({}, {"identity-api": glance(figures)}), []).tiles[1].tone
 
     assert (tone(0, 5), tone(90, 10), tone(10, 90)) == ("good", "good", "bad")
 
@@ -74,21 +74,21 @@ def test_few_log_ins_that_fail_are_no_trouble_many_are() -> None:
 def test_an_operator_left_alone_or_alarming_is_a_trouble() -> None:
     state = ("sms_operator_state", (("provider", "tencent"),))
     alarm = ("sms_alarms_total", (("provider", "aliyun"), ("reason", "money")))
-    told = board(period({}, {"notify-worker": glance({state: 2, alarm: 1})}), [])
+    told = dashboard(period({}, {"notify-worker": glance({state: 2, alarm: 1})}), [])
     assert told.troubles == ["阿里云 需要处理", "腾讯云 暂停使用"]
     assert told.operators[0].why == "money 1 次"
 
 
 def test_letters_lie_in_piles_by_group_and_cause_oldest_first() -> None:
-    found = piles([letter("b", "x", 2), letter("a", "y", 1), letter("b", "x", 0)])
+    found = grouped_dead_letters([letter("b", "x", 2), letter("a", "y", 1), letter("b", "x", 0)])
     assert [(pile.group, pile.cause, pile.count, pile.since) for pile in found] == [
         ("a", "y", 1, NOON + timedelta(minutes=1)), ("b", "x", 2, NOON),
     ]  # fmt: skip
-    assert board(period({}, {}), found).troubles == ["a 死信", "b 死信"]
+    assert dashboard(period({}, {}), found).troubles == ["a 死信", "b 死信"]
 
 
 def test_without_kafka_the_page_says_so() -> None:
-    told = board(period({}, {}), None)
+    told = dashboard(period({}, {}), None)
     assert (told.piles, told.tiles[-1].tone) == (None, "bad")
 
 

@@ -1,7 +1,7 @@
 """A member of staff changes the password at the pages, and one that an admin made leads there first."""
 
 from services.identity.accounts.domain import staff_id
-from services.identity.wiring import Parts
+from services.identity.wiring import Dependencies
 from tests.support.browsing import COOKIE, Browsing
 from tests.support.staffing import PASSWORD, Hire, log_in
 from tests.support.visits import Staff
@@ -35,7 +35,7 @@ async def test_the_password_is_changed_and_this_browser_stays_logged_in(browsing
     assert (await browsing.get("/staff/find")).status_code == 200
 
 
-async def test_another_browser_reads_why_it_is_logged_out(hire: Hire, browsing: Browsing, inside: Parts) -> None:
+async def test_another_browser_reads_why_it_is_logged_out(hire: Hire, browsing: Browsing, inside: Dependencies) -> None:
     clerk = await hire("clerk")
     await log_in(browsing, clerk)
     await inside.services.staff.switch(staff_id(clerk.login["username"]), "test", enabled=False)
@@ -44,7 +44,9 @@ async def test_another_browser_reads_why_it_is_logged_out(hire: Hire, browsing: 
     assert "您的账号已停用" in (await browsing.get(answer.headers["location"])).text
 
 
-async def test_a_password_that_was_made_leads_to_the_page_first(hire: Hire, browsing: Browsing, inside: Parts) -> None:
+async def test_a_password_that_was_made_leads_to_the_page_first(
+    hire: Hire, browsing: Browsing, inside: Dependencies
+) -> None:
     clerk = await hire("clerk")
     made = await inside.services.staff.make(staff_id(clerk.login["username"]), "test", password=True, totp=True)
     again = Staff(clerk.http, clerk.login | {"password": made.password or "", "totp_secret": made.totp_secret or ""})

@@ -8,7 +8,7 @@ from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.clock import SystemClock
 from services.identity.store import Store
-from services.identity.wiring import Parts
+from services.identity.wiring import Dependencies
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, let_token_run_out
@@ -94,7 +94,7 @@ async def test_a_session_that_nobody_used_says_so(stack: RunningStack, member: M
 
 
 async def test_a_member_of_staff_whose_roles_were_changed_reads_so(
-    hire: Hire, browsing: Browsing, inside: Parts
+    hire: Hire, browsing: Browsing, inside: Dependencies
 ) -> None:
     clerk = await hire("clerk")
     await log_in(browsing, clerk)

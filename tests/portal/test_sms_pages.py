@@ -10,7 +10,7 @@ from services.portal.client.messages import CODES
 from services.portal.words import MESSAGE_STATES, PURPOSES
 from tests.support.browsing import Browsing
 from tests.support.names import own_id
-from tests.support.sms import Operators
+from tests.support.sms import Carriers
 from tests.support.staffing import Desk
 from tests.support.visits import Citizen, LoginPage, Window
 from tests.support.waiting import eventually
@@ -46,7 +46,7 @@ async def failed(duty: Browsing, citizen: Citizen, purpose: str) -> str:
 
 
 async def test_a_failed_notice_is_found_looked_at_and_sent_again(
-    duty: Browsing, window: Window, sms_operators: Operators
+    duty: Browsing, window: Window, sms_operators: Carriers
 ) -> None:
     await sms_operators.behave("tencent", receipts="fail")
     citizen = await window.enrolled()
@@ -69,7 +69,7 @@ async def test_a_failed_notice_is_found_looked_at_and_sent_again(
 
 
 async def test_a_code_that_failed_is_shown_and_not_sent_again(
-    duty: Browsing, window: Window, login_page: LoginPage, sms_operators: Operators
+    duty: Browsing, window: Window, login_page: LoginPage, sms_operators: Carriers
 ) -> None:
     citizen = await window.enrolled()
     await sms_operators.behave("tencent", receipts="fail")

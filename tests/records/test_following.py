@@ -12,7 +12,7 @@ from contracts.attachments import AttachmentChanged
 from contracts.records import Reason
 from kit import mongo
 from kit.core.clock import SystemClock
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from services.records.service import RecordService
 from services.records.store import Records
 from tests.support.names import own_id
@@ -28,7 +28,7 @@ BLUR = Reason(code="damaged", message="文件已损坏，请重新扫描后上�
 async def service(stack: RunningStack) -> AsyncIterator[RecordService]:
     clock = SystemClock()
     async with mongo.connect(stack.mongo, "records") as database:
-        yield RecordService(Records(database), Looks(database, clock, READERS), clock)
+        yield RecordService(Records(database), AccessAudit(database, clock, READERS), clock)
 
 
 def told(record: dict[str, Any], attachment_id: str, version: int, state: str, minute: int) -> AttachmentChanged:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.signature.domain import SENTENCES, Form, Person, Signature, Verdict, form_fault, remark
+from services.signature.domain import SENTENCES, Person, Signature, SignatureSheet, Verdict, form_fault, remark
 from tests.support.transitions import sound
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -20,8 +20,8 @@ def uploaded() -> Signature:
     return Signature.uploaded("p", b"\xff\xd8\xff", sealed=True, at=AT, by="practitioner:p")
 
 
-def printed() -> Form:
-    return Form.printed("f", PERSON, "sealed", AT + timedelta(days=90), at=AT, by="practitioner:p")
+def printed() -> SignatureSheet:
+    return SignatureSheet.printed("f", PERSON, "sealed", AT + timedelta(days=90), at=AT, by="practitioner:p")
 
 
 def steps(signature: Signature, verdict: Verdict, at: datetime) -> list[Signature]:

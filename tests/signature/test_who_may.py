@@ -12,7 +12,7 @@ from kit.security.tokens import Caller, TokenIssuer
 from tests.signature.conftest import OWN, NewSigner, Signer
 from tests.support.problems import fields_of, problem
 from tests.support.sheets import scanned
-from tests.support.sms import Operators
+from tests.support.sms import Carriers
 from tests.support.stack import RunningStack
 from tests.support.visits import Window, bearer
 from tests.support.waiting import eventually
@@ -79,7 +79,7 @@ async def test_a_files_name_means_nothing(signer: Signer, name: str) -> None:
 
 
 async def test_who_left_the_page_is_told_by_sms_that_the_sheet_was_refused(
-    signer: Signer, window: Window, sms_operators: Operators
+    signer: Signer, window: Window, sms_operators: Carriers
 ) -> None:
     assert (await window.issue(signer.citizen)).status_code == 201
     assert (await signer.send(scanned(await signer.printed(), Random(5))[0])).status_code == 202

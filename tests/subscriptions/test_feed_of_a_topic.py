@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaProducer
 from kit.core.events import Headers, partition_of
 from kit.security.tokens import Caller
 from services.subscriptions.changes import FORGOTTEN
-from services.subscriptions.feed.service import CursorExpired, Feed, Wanted
+from services.subscriptions.feed.service import CursorExpired, Feed, FeedQuery
 from services.subscriptions.feed.tail import Tail
-from services.subscriptions.readers import Readers
+from services.subscriptions.readers import KafkaReaders
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
 from tests.support.topics import own_topics
@@ -50,7 +50,7 @@ class Topic:
         await self.producer.send_and_wait(self.name, value, subject.encode(), partition, headers=stated)
 
     async def ask(self, after: str | None = None, limit: int = 500, wait: float = 0) -> tuple[list[Any], str]:
-        found, cursor = await self.feed.changes(CALLER, Wanted(after, None, limit, wait))
+        found, cursor = await self.feed.changes(CALLER, FeedQuery(after, None, limit, wait))
         return [json.loads(change.body) for change in found], cursor
 
     async def everything(self, after: str | None = None, limit: int = 500) -> list[Any]:
@@ -66,7 +66,7 @@ class Topic:
 @asynccontextmanager
 async def followed(stack: RunningStack, name: str, memory: int) -> AsyncIterator[Feed]:
     settings = stack.kafka_settings(PARTITIONS)
-    tail, readers = Tail(settings, name, memory), Readers(settings, name, 2)
+    tail, readers = Tail(settings, name, memory), KafkaReaders(settings, name, 2)
     task = asyncio.create_task(tail.run())
 
     async def live() -> bool:

@@ -7,23 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.subscriptions.feed.domain import HIGHEST_OFFSET, BadCursor, ForeignCursor, read_cursor, write_cursor
-from services.subscriptions.webhooks.domain import MOST_LANES, Lane, Progress, Retries, wanted
+from services.subscriptions.feed.domain import MAX_OFFSET, BadCursor, ForeignCursor, read_cursor, write_cursor
+from services.subscriptions.webhooks.domain import MAX_PERSON_QUEUES, PersonQueue, Progress, Retries, wanted
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 RETRIES = Retries((1, 5, 30), DAY)
 
 
-def progress(*lanes: Lane, **more: object) -> Progress:
+def progress(*lanes: PersonQueue, **more: object) -> Progress:
     return Progress.model_validate({"offsets": [100, 100, 100], "lanes": list(lanes), "updated_at": NOON, **more})
 
 
-def lane(person: str = "p", offset: int = 10, **more: object) -> Lane:
-    return Lane.model_validate({"person": person, "partition": 1, "offset": offset, "due_at": NOON, **more})
+def lane(person: str = "p", offset: int = 10, **more: object) -> PersonQueue:
+    return PersonQueue.model_validate({"person": person, "partition": 1, "offset": offset, "due_at": NOON, **more})
 
 
-@given(st.lists(st.integers(0, HIGHEST_OFFSET), min_size=1, max_size=48))
+@given(st.lists(st.integers(0, MAX_OFFSET), min_size=1, max_size=48))
 def test_a_cursor_reads_back_what_was_written(offsets: list[int]) -> None:
     cursor = write_cursor(offsets)
     assert read_cursor(cursor, len(offsets)) == offsets
@@ -76,7 +76,7 @@ def test_who_gets_on_begins_anew_and_who_does_not_keeps_count() -> None:
 
 def test_only_who_waits_is_held_up() -> None:
     one = progress(lane("p"))
-    assert (one.waits("p"), one.waits("q"), one.room) == (True, False, MOST_LANES - 1)
+    assert (one.waits("p"), one.waits("q"), one.room) == (True, False, MAX_PERSON_QUEUES - 1)
     assert not one.with_lanes([], ["p"]).waits("p")
     assert one.with_lanes([lane("p", 20)]).lanes == [lane("p", 20)]
 

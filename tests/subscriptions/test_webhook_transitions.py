@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from services.subscriptions.webhooks.domain import (
     Answer,
     Delivery,
-    Lane,
+    PersonQueue,
     Progress,
     Reason,
     Replay,
     Retries,
     Webhook,
-    Wish,
+    WebhookDraft,
 )
 from tests.support.transitions import sound
 
@@ -26,12 +26,12 @@ AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
 RETRIES = Retries((1, 5, 30), DAY)
 TEXTS = st.text("abc", max_size=8)
-WISHES = st.builds(Wish, url=TEXTS, kinds=st.lists(TEXTS, max_size=2), description=TEXTS)
+WISHES = st.builds(WebhookDraft, url=TEXTS, kinds=st.lists(TEXTS, max_size=2), description=TEXTS)
 REASONS = st.sampled_from(get_args(Reason))
 PARTITIONS = 3
 OFFSETS = st.lists(st.integers(0, 100), min_size=PARTITIONS, max_size=PARTITIONS)
 LANES = st.builds(
-    Lane, person=TEXTS, partition=st.integers(0, PARTITIONS - 1), offset=st.integers(0, 100), due_at=st.just(AT),
+    PersonQueue, person=TEXTS, partition=st.integers(0, PARTITIONS - 1), offset=st.integers(0, 100), due_at=st.just(AT),
     attempts=st.just(0), since=st.just(None),
 )  # fmt: skip
 COUNTS = st.integers(0, 3)
@@ -39,7 +39,7 @@ COUNTS = st.integers(0, 3)
 
 def webhook(since: datetime | None = None) -> Webhook:
     return Webhook.registered(
-        "w", "c", Wish("https://a.example", [], ""), "sealed-0", since=since, at=AT, by="client:c"
+        "w", "c", WebhookDraft("https://a.example", [], ""), "sealed-0", since=since, at=AT, by="client:c"
     )
 
 
@@ -121,7 +121,7 @@ def test_a_place_can_be_read_again_and_nobody_waits_twice(data: st.DataObject) -
         place = data.draw(st.sampled_from(moves(place, data, at)))()
         assert Progress.model_validate(place.model_dump()) == place
         assert vars(place).keys() == Progress.model_fields.keys()
-        assert all(vars(lane).keys() == Lane.model_fields.keys() for lane in place.lanes)
+        assert all(vars(lane).keys() == PersonQueue.model_fields.keys() for lane in place.lanes)
         people = [lane.person for lane in place.lanes]
         assert len(people) == len(set(people))
         assert len(place.offsets) == PARTITIONS

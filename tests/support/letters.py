@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from contracts.records import AccessLogged
 from kit.core.events import NewEvent, encode
 from kit.kafka import Producer
-from kit.kafka.dead_letters import dead_topic
+from kit.kafka.dead_letters import dead_letter_topic
 from tests.support.names import own_id
 from tests.support.stack import RunningStack
 
@@ -28,7 +28,7 @@ async def lay_letter(stack: RunningStack, cause: str, person: str = "", value: b
     await producer.start()
     try:
         headers = [*event.headers, *dead, ("dead_key", event.key)]
-        await producer.send(dead_topic(LETTER_GROUP), letter.encode(), value or event.value, headers)
+        await producer.send(dead_letter_topic(LETTER_GROUP), letter.encode(), value or event.value, headers)
     finally:
         await producer.close()
     return letter

@@ -11,11 +11,11 @@ import httpx2
 from kit import mongo
 from kit.core.clock import SystemClock, rfc3339
 from kit.redis import RedisServer
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
-from services.portal.session.sessions import Session, mark
-from services.portal.session.vault import Vault
+from services.portal.session.sessions import Session, cookie_hash
+from services.portal.session.vault import EncryptedCache
 from services.records.domain import Record
 from services.records.store import Records
 from tests.support.browsing import COOKIE, Browsing
@@ -57,19 +57,19 @@ async def member_of(
 
 
 @asynccontextmanager
-async def _vault(stack: RunningStack) -> AsyncIterator[Vault]:
+async def _vault(stack: RunningStack) -> AsyncIterator[EncryptedCache]:
     """What the portal keeps."""
     environment = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(
         f'{{"keys": {environment["SEAL__KEYS"]}, "current": "{environment["SEAL__CURRENT"]}"}}'
     )
     async with RedisServer(stack.redis, "portal") as redis:
-        yield Vault(redis.cache, Sealer(ring))
+        yield EncryptedCache(redis.cache, Cipher(ring))
 
 
 async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
     """As if five minutes had gone by."""
-    key = f"session:{mark(browsing.cookies[COOKIE])}"
+    key = f"session:{cookie_hash(browsing.cookies[COOKIE])}"
     async with _vault(stack) as vault:
         kept = await vault.get(key)
         assert kept
@@ -79,7 +79,7 @@ async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
 
 async def let_proof_grow_old(stack: RunningStack, browsing: Browsing) -> None:
     """As if the code had been typed eleven minutes ago."""
-    key = f"session:{mark(browsing.cookies[COOKIE])}"
+    key = f"session:{cookie_hash(browsing.cookies[COOKIE])}"
     async with _vault(stack) as vault, mongo.connect(stack.mongo, "identity") as database:
         kept = await vault.get(key)
         assert kept
@@ -93,7 +93,7 @@ async def let_proof_grow_old(stack: RunningStack, browsing: Browsing) -> None:
 async def end_session(stack: RunningStack, browsing: Browsing) -> None:
     """As if two hours had gone by."""
     async with RedisServer(stack.redis, "portal") as redis:
-        await redis.cache.drop(f"session:{mark(browsing.cookies[COOKIE])}")
+        await redis.cache.drop(f"session:{cookie_hash(browsing.cookies[COOKIE])}")
 
 
 async def import_record(stack: RunningStack, person: str, kind: str, data: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
 from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.events import NewEvent, encode
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.settings import KeyRing
 from tests.support.names import own_id
 from tests.support.stack import RunningStack
@@ -44,7 +44,7 @@ ACCOUNTS: dict[str, dict[str, str]] = {
 
 
 @dataclass
-class Operators:
+class Carriers:
     """The simulated operators at an address: what arrived at them, and how they behave."""
 
     url: str
@@ -85,7 +85,7 @@ class Codes:
         text = CodeMessage(phone=phone, code=code or f"{secrets.randbelow(10**6):06d}").model_dump_json()
         return CodeRequested(
             practitioner_id=own_id(), version=1, action="requested", changed=[], at=now, challenge_id=identity,
-            purpose="login_code", message=Sealer(ring).seal(text, f"{CODE_CONTEXT}:{identity}"),
+            purpose="login_code", message=Cipher(ring).seal(text, f"{CODE_CONTEXT}:{identity}"),
             send_before=now + timedelta(seconds=lifetime),
         )  # fmt: skip
 
@@ -183,9 +183,9 @@ async def operator_state(stack: RunningStack, provider: str) -> float | None:
 
 
 @pytest_asyncio.fixture
-async def sms_operators(stack: RunningStack) -> AsyncIterator[Operators]:
+async def sms_operators(stack: RunningStack) -> AsyncIterator[Carriers]:
     """The stack's simulated operators, all of them in use; they are well again afterwards."""
-    operators = Operators(stack.facts["sms_inbox"])
+    operators = Carriers(stack.facts["sms_inbox"])
     await eventually(lambda: in_use(stack), 30, "the preferred operator is in use", pause=0.3)
     yield operators
     await operators.well()

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from deploy.local.stack import Stack
 from deploy.local.supervisor import Supervisor
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.settings import BlobSettings, KafkaSettings, KeyRing, MongoSettings, RedisSettings
 
 HOW = "these tests need the stack of real servers: run them with `make test` (one of them: make test a='-k name')"
@@ -46,10 +46,10 @@ class RunningStack:
     def blobs(self, bucket: str) -> BlobSettings:
         return BlobSettings.model_validate({**self.facts["s3"], "bucket": bucket})
 
-    def sealer(self, service: str) -> Sealer:
+    def sealer(self, service: str) -> Cipher:
         """With the keys of a service that seals."""
         told = self.environment(f"{service}-api")
-        return Sealer(KeyRing(keys=json.loads(told["SEAL__KEYS"]), current=told["SEAL__CURRENT"]))
+        return Cipher(KeyRing(keys=json.loads(told["SEAL__KEYS"]), current=told["SEAL__CURRENT"]))
 
     def environment(self, program: str) -> dict[str, str]:
         """What a process of the stack, like `records-worker`, was started with."""

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.identity.settings import Settings
-from services.identity.wiring import Parts, parts
+from services.identity.wiring import Dependencies, parts
 from tests.support.browsing import Browsing
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
@@ -39,7 +39,7 @@ async def attend(browsing: Browsing, person: str) -> None:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def inside(stack: RunningStack) -> AsyncIterator[Parts]:
+async def inside(stack: RunningStack) -> AsyncIterator[Dependencies]:
     """identity's own parts, as its commands open them."""
     with mock.patch.dict(os.environ, stack.environment("identity-api")):
         settings = Settings()
@@ -48,7 +48,7 @@ async def inside(stack: RunningStack) -> AsyncIterator[Parts]:
 
 
 @pytest.fixture(scope="session")
-def hire(inside: Parts, gateway: httpx2.AsyncClient) -> Hire:
+def hire(inside: Dependencies, gateway: httpx2.AsyncClient) -> Hire:
     async def new(*roles: str) -> Staff:
         login = {
             "username": own_name("staff"), "password": PASSWORD, "totp_secret": pyotp.random_base32(),

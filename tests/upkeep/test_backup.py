@@ -16,14 +16,14 @@ import httpx2
 import pytest
 
 from deploy.backup.dump import dump
-from deploy.backup.files import Damaged
+from deploy.backup.files import ChecksumMismatch
 from deploy.backup.plan import PLANS, TELLING, Settings
 from deploy.backup.restore import restore
 from deploy.local.stack import ROOT
 from kit import kafka, mongo
 from kit.files import blobs
 from kit.kafka import Record
-from services.identity.wiring import Parts
+from services.identity.wiring import Dependencies
 from tests.attachments.conftest import Uploader
 from tests.support.erasing import Colleague, forge, have_erased
 from tests.support.names import own_name
@@ -172,7 +172,7 @@ class Story:
         return [identity for identity in list(self.early)[: RECORDS // 10] if identity in self.owners]
 
 
-async def before_the_dump(window: Window, inside: Parts, new_person: Callable[[], Person]) -> Story:
+async def before_the_dump(window: Window, inside: Dependencies, new_person: Callable[[], Person]) -> Story:
     writers = [new_person() for _ in range(20)]
     citizen, forgotten = await window.enrolled(), await window.enrolled()
     me, gone = (Person(writers[0].http, writers[0].issuer, each.id) for each in (citizen, forgotten))
@@ -188,7 +188,7 @@ async def before_the_dump(window: Window, inside: Parts, new_person: Callable[[]
     return Story(writers, citizen, forgotten, me, uploader, mine, theirs, sent, early, waits, left)
 
 
-async def after_the_dump(story: Story, stack: RunningStack, window: Window, inside: Parts) -> None:
+async def after_the_dump(story: Story, stack: RunningStack, window: Window, inside: Dependencies) -> None:
     """All that is lost with the databases; an erasure is not, since the topics tell of it."""
     await inside.services.accounts.switch_client(story.left, enabled=False)
     story.owners = {record["record_id"]: person for person in story.writers for record in await listed(person)}
@@ -212,7 +212,7 @@ async def wiped_and_restored(stack: RunningStack, processes: Processes, root: Pa
 
 
 async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_agrees_again(
-    stack: RunningStack, processes: Processes, window: Window, inside: Parts,
+    stack: RunningStack, processes: Processes, window: Window, inside: Dependencies,
     new_person: Callable[[], Person], tmp_path: Path,
 ) -> None:  # fmt: skip
     story = await before_the_dump(window, inside, new_person)
@@ -304,7 +304,7 @@ async def test_a_dump_that_is_damaged_or_was_not_completed_is_not_restored(stack
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(Damaged, match=r"records\.bson"):
+    with pytest.raises(ChecksumMismatch, match=r"records\.bson"):
         await restore(settings_of(stack), tmp_path, dump)
     (dump / "manifest.json").unlink()
     with pytest.raises(AssertionError, match="not completed"):

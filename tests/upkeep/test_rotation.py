@@ -23,8 +23,8 @@ from kit.core.ids import secret_id
 from kit.files import blobs
 from kit.files.sweeper import SweeperPolicy
 from kit.mongo import Collection, Database, Fields
-from kit.privacy.reseal import Sealed, reseal
-from kit.security.seal import CannotOpen, Sealer
+from kit.privacy.reseal import EncryptedField, reencrypt
+from kit.security.seal import Cipher, DecryptionError
 from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import KeyRing
 from services.identity import rotation
@@ -110,7 +110,7 @@ async def test_a_key_is_taken_out_after_everything_was_sealed_anew(own_identity:
         for name in ("practitioners", "certificates"):
             (document,) = [each async for each in database[name].find({})]
             assert "'k1." not in repr(document), "the history too"
-        opened = Sealer(ring("k2", k2=own_identity.rings["BUS"]["k2"]))
+        opened = Cipher(ring("k2", k2=own_identity.rings["BUS"]["k2"]))
         contact = opened.open(document["contact"], f"{CONTACT_CONTEXT}:{document['practitioner_id']}")
         assert contact == citizen.phone
     await own_identity.reseal()  # there is nothing to do
@@ -136,9 +136,9 @@ async def test_portraits_of_earlier_versions_are_moved_into_folders_and_those_th
         named, nobodys = await make_loose(database, bucket, person), f"{rotation.LOOSE}{secret_id()}"
         await bucket.put(nobodys, b"left behind", "application/octet-stream")
         now = SystemClock().now()
-        await rotation.remove_loose(database, bucket, now - SweeperPolicy().grace)
+        await rotation.remove_orphans(database, bucket, now - SweeperPolicy().grace)
         assert await bucket.get(nobodys), "who registers with an earlier version may be about to name it"
-        await rotation.remove_loose(database, bucket, now + SweeperPolicy().grace)
+        await rotation.remove_orphans(database, bucket, now + SweeperPolicy().grace)
         assert (await bucket.get(nobodys), await bucket.get(named) is None) == (None, False)
 
 
@@ -154,19 +154,19 @@ class Sealing:
     old: str
     new: str
 
-    def place(self, current: str = "k2") -> Sealed:
-        sealer = Sealer(ring(current, k1=self.old, k2=self.new))
-        return Sealed("things", "secret_sealed", sealer, context)
+    def place(self, current: str = "k2") -> EncryptedField:
+        sealer = Cipher(ring(current, k1=self.old, k2=self.new))
+        return EncryptedField("things", "secret_sealed", sealer, context)
 
     async def opened_by_new(self) -> int:
         """How many documents need the old key no more, in their histories neither."""
-        only = Sealer(ring("k2", k2=self.new))
+        only = Cipher(ring("k2", k2=self.new))
         count = 0
         async for document in self.database["things"].find({}):
             try:
-                Sealed("things", "secret_sealed", only, context).renewed(document)
+                EncryptedField("things", "secret_sealed", only, context).renewed(document)
                 count += 1
-            except CannotOpen:
+            except DecryptionError:
                 continue
         return count
 
@@ -178,7 +178,7 @@ def context(document: Fields) -> str:
 @pytest_asyncio.fixture
 async def sealing(things: Things) -> Sealing:
     made = Sealing(things.database, random_key(), random_key())
-    old, clock = Sealer(ring("k1", k1=made.old)), SystemClock()
+    old, clock = Cipher(ring("k1", k1=made.old)), SystemClock()
     collection = Collection(things.database, "things", SealedThing)
     for number in range(DOCUMENTS):
         identity = own_id()
@@ -191,7 +191,7 @@ async def sealing(things: Things) -> Sealing:
 
 
 async def test_who_is_stopped_goes_on_with_what_is_left(sealing: Sealing) -> None:
-    class Stops(Sealer):
+    class Stops(Cipher):
         left = DOCUMENTS // 3 * 2  # each text stands in the document and in its history
 
         def renew(self, sealed: str, context: str) -> str:
@@ -200,23 +200,23 @@ async def test_who_is_stopped_goes_on_with_what_is_left(sealing: Sealing) -> Non
                 raise Unavailable("killed")
             return super().renew(sealed, context)
 
-    stops = Sealed("things", "secret_sealed", Stops(ring("k2", k1=sealing.old, k2=sealing.new)), context)
+    stops = EncryptedField("things", "secret_sealed", Stops(ring("k2", k1=sealing.old, k2=sealing.new)), context)
     with pytest.raises(Unavailable):
-        await reseal(sealing.database, [stops])
+        await reencrypt(sealing.database, [stops])
     done = await sealing.opened_by_new()
     assert 0 < done < DOCUMENTS
-    assert await reseal(sealing.database, [sealing.place()]) == DOCUMENTS - done
+    assert await reencrypt(sealing.database, [sealing.place()]) == DOCUMENTS - done
     assert await sealing.opened_by_new() == DOCUMENTS
-    assert await reseal(sealing.database, [sealing.place()]) == 0
+    assert await reencrypt(sealing.database, [sealing.place()]) == 0
 
 
 async def test_who_writes_meanwhile_goes_before(sealing: Sealing) -> None:
     writing = asyncio.create_task(_rewrite(sealing))
-    await reseal(sealing.database, [sealing.place()])
+    await reencrypt(sealing.database, [sealing.place()])
     versions = await writing
     found = {each["_id"]: each["version"] async for each in sealing.database["things"].find({})}
     assert {identity: found[identity] for identity in versions} == versions, "nobody's write is lost"
-    await reseal(sealing.database, [sealing.place()])
+    await reencrypt(sealing.database, [sealing.place()])
     assert await sealing.opened_by_new() == DOCUMENTS
 
 

@@ -22,11 +22,11 @@ from kit import mongo
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
 from kit.files import blobs, sealed_bucket
-from kit.files.blobs import Bucket, Damaged
-from kit.files.sealed_bucket import SealedBucket
+from kit.files.blobs import Bucket, ChecksumMismatch
+from kit.files.sealed_bucket import EncryptedBucket
 from kit.mongo import Database
-from kit.privacy.reseal import Progress, reseal_files
-from kit.security.seal import Sealer, looks_sealed
+from kit.privacy.reseal import Progress, reencrypt_files
+from kit.security.seal import Cipher, looks_encrypted
 from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from tests.attachments.conftest import Uploader
@@ -48,7 +48,7 @@ COLLECTIONS = {"attachments": "attachments", "signature": "signatures"}
 class Old:
     """A service's documents and objects, as an earlier version left them."""
 
-    def __init__(self, database: Database, service: str, bucket: Bucket, sealed: SealedBucket) -> None:
+    def __init__(self, database: Database, service: str, bucket: Bucket, sealed: EncryptedBucket) -> None:
         self.documents = database[COLLECTIONS[service]]
         self.bucket, self._sealed = bucket, sealed
 
@@ -67,7 +67,7 @@ class Old:
     async def sealed(self, identity: str) -> bool:
         """Whether the document says so, and all of its objects are."""
         objects = [await self.bucket.named(key) for key in await self.keys(identity)]
-        return (await self.document(identity)).get("sealed") is True and all(looks_sealed(each) for each in objects)
+        return (await self.document(identity)).get("sealed") is True and all(looks_encrypted(each) for each in objects)
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def reseal(stack: RunningStack, service: str) -> Progress:
         mongo.connect(stack.mongo, service) as database,
         sealed_bucket.connect(stack.blobs(service), stack.sealer(service)) as bucket,
     ):
-        return await reseal_files(database, COLLECTIONS[service], bucket)
+        return await reencrypt_files(database, COLLECTIONS[service], bucket)
 
 
 async def accepted(uploader: Uploader, seed: int) -> str:
@@ -204,7 +204,7 @@ async def test_the_backup_takes_the_sealed_file_in_place_of_the_clear_one(
         assert {copy.read_bytes()[:3] for copy in copies} == {b"\xff\xd8\xff"}
         await reseal(stack, "attachments")
         second = await dumped(stack, tmp_path)
-        assert all(looks_sealed(copy.read_bytes()) for copy in copies), "no dump has it in clear any more"
+        assert all(looks_encrypted(copy.read_bytes()) for copy in copies), "no dump has it in clear any more"
         for dump in (first, second):
             for key in keys:
                 await old.bucket.delete(key)
@@ -212,7 +212,7 @@ async def test_the_backup_takes_the_sealed_file_in_place_of_the_clear_one(
             assert await shown(uploader, attachment) == picture
 
 
-class Killed(SealedBucket):
+class Killed(EncryptedBucket):
     """The bucket of a process that is killed after a third of the files."""
 
     left = DOCUMENTS // 3
@@ -231,12 +231,12 @@ class Files:
         self.database, self.settings = database, stack.blobs("attachments")
         self.root, self.rings = f"test-{secret_id()}", {"k1": random_key(), "k2": random_key()}
 
-    def sealer(self, current: str, *others: str) -> Sealer:
+    def sealer(self, current: str, *others: str) -> Cipher:
         keys = {name: self.rings[name] for name in (current, *others)}
-        return Sealer(KeyRing.model_validate({"keys": keys, "current": current}))
+        return Cipher(KeyRing.model_validate({"keys": keys, "current": current}))
 
     @asynccontextmanager
-    async def opened(self, current: str, *others: str) -> AsyncIterator[SealedBucket]:
+    async def opened(self, current: str, *others: str) -> AsyncIterator[EncryptedBucket]:
         async with sealed_bucket.connect(self.settings, self.sealer(current, *others)) as bucket:
             yield bucket
 
@@ -257,7 +257,7 @@ class Files:
             for number in range(DOCUMENTS):
                 try:
                     count += await bucket.get(self.key(number)) == str(number).encode()
-                except Damaged:
+                except ChecksumMismatch:
                     continue
         return count
 
@@ -276,20 +276,20 @@ async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(files: Files)
     with blobs.threads_of(files.settings) as threads:
         killed = Killed(files.settings, threads, files.sealer("k2", "k1"))
         with pytest.raises(Unavailable):
-            await reseal_files(files.database, "files", killed)
+            await reencrypt_files(files.database, "files", killed)
     async with files.opened("k2", "k1") as bucket:
         done = await files.opened_by_new()
         assert 0 < done < DOCUMENTS
-        progress = await reseal_files(files.database, "files", bucket)
+        progress = await reencrypt_files(files.database, "files", bucket)
         assert (progress.written, progress.damaged) == (DOCUMENTS - done, 0)
         assert await files.opened_by_new() == DOCUMENTS
-        assert (await reseal_files(files.database, "files", bucket)).written == 0
+        assert (await reencrypt_files(files.database, "files", bucket)).written == 0
 
 
 async def test_a_file_that_does_not_open_is_told_of_and_the_others_are_sealed(files: Files) -> None:
     async with blobs.connect(files.settings) as raw:
         await raw.put(files.key(0), await raw.named(files.key(1)), "application/octet-stream")
     async with files.opened("k2", "k1") as bucket:
-        progress = await reseal_files(files.database, "files", bucket)
+        progress = await reencrypt_files(files.database, "files", bucket)
     assert (progress.written, progress.damaged) == (DOCUMENTS - 1, 1)
     assert await files.opened_by_new() == DOCUMENTS - 1

@@ -18,7 +18,7 @@ from kit.kafka.topics import read_file
 from tests.support.people import Person
 from tests.support.prometheus import Prometheus
 from tests.support.scale import LONG
-from tests.support.sms import Codes, Operators
+from tests.support.sms import Carriers, Codes
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -37,7 +37,7 @@ async def test_dead_letters_are_told_until_somebody_ends_them(stack: RunningStac
     await producer.stop()
     told = partial(prometheus.alert, "DeadLetters", group=group)
     await eventually(told, 40, "the alert fires", pause=0.5)
-    await dead_letters.drop(settings, group, list(await dead_letters.letters(settings, group)))
+    await dead_letters.drop(settings, group, list(await dead_letters.dead_letters(settings, group)))
     await eventually(lambda: gone(told), 40, "it ends with the last letter", pause=0.5)
 
 
@@ -71,7 +71,7 @@ async def test_a_publisher_that_stands_still_is_told(
 
 @only_long
 async def test_an_sms_operator_that_is_down_is_told_and_the_other_one_is_not(
-    prometheus: Prometheus, sms_operators: Operators, codes: Codes
+    prometheus: Prometheus, sms_operators: Carriers, codes: Codes
 ) -> None:
     told = partial(prometheus.alert, "SmsOperatorDown", provider="tencent")
     async with asking(codes):

@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from deploy.local.stack import ROOT
-from kit.security.bursts import GUESSES, Lines, Sprays
+from kit.security.bursts import GUESSES, LogLineLimit, SprayDetector
 from kit.security.security_events import CAUSES, Event, Outcome
 from services.identity.throttle import LIMITS
 
@@ -27,5 +27,5 @@ def test_every_event_is_recorded_somewhere() -> None:
 def test_causes_outcomes_and_limits_are_explained() -> None:
     for name in (*CAUSES, *GUESSES, *get_args(Outcome), *(f"limit_{limit}" for limit in LIMITS)):
         assert re.search(rf"\b{name}\b", PAGE), name
-    for number in (Lines.OF_ALL, Lines.OF_NETWORK, Sprays.SUBJECTS):
+    for number in (LogLineLimit.OF_ALL, LogLineLimit.OF_NETWORK, SprayDetector.SUBJECTS):
         assert f"{number:,}" in PAGE

@@ -7,7 +7,7 @@ import uvicorn
 
 from deploy.local.ports import HOST
 from deploy.local.sms_operator import aliyun, tencent
-from deploy.local.sms_operator.app import Operator, create_app
+from deploy.local.sms_operator.app import Carrier, create_app
 from deploy.local.sms_operator.callbacks import Callbacks
 from deploy.local.sms_operator.inbox import Inbox
 
@@ -17,7 +17,7 @@ def main() -> None:
     of_tencent = tencent.Account.model_validate_json(os.environ["SMS_OPERATOR_TENCENT"])
     of_aliyun = aliyun.Account.model_validate_json(os.environ["SMS_OPERATOR_ALIYUN"])
     with Inbox.opened(data / "inbox.jsonl") as inbox:
-        operators: list[Operator] = [
+        operators: list[Carrier] = [
             tencent.Tencent(of_tencent, inbox, callbacks),
             aliyun.Aliyun(of_aliyun, inbox, callbacks),
         ]

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from deploy.local.sms_operator.behaviour import Behaviour, Behaviours, Cut, Switch
+from deploy.local.sms_operator.behaviour import Behaviour, Behaviours, Switch, TruncatedResponse
 from deploy.local.sms_operator.inbox import Inbox
 from deploy.local.sms_operator.page import inbox_page
 
 GARBAGE = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-class Operator(Protocol):
+class Carrier(Protocol):
     """One operator's wire protocol. All of them post to `/`; their headers tell them apart."""
 
     name: str
@@ -27,7 +27,7 @@ class Operator(Protocol):
     async def answer(self, request: Request, behaviour: Behaviour) -> Response: ...
 
 
-def create_app(inbox: Inbox, operators: Sequence[Operator]) -> Starlette:
+def create_app(inbox: Inbox, operators: Sequence[Carrier]) -> Starlette:
     behaviours = Behaviours([operator.name for operator in operators])
 
     async def send(request: Request) -> Response:
@@ -76,15 +76,15 @@ def _nobody() -> Response:
     return JSONResponse({"error": "no operator speaks like this"}, status_code=400)
 
 
-async def _behaving(operator: Operator, request: Request, behaviour: Behaviour) -> Response:
+async def _behaving(operator: Carrier, request: Request, behaviour: Behaviour) -> Response:
     if behaviour.mode == "hang":
         await asyncio.sleep(behaviour.seconds)
-        return Cut()
+        return TruncatedResponse()
     answer = await operator.answer(request, behaviour)
     if behaviour.mode == "garbage":
         return HTMLResponse(GARBAGE)
     if behaviour.mode == "cut":
-        return Cut()
+        return TruncatedResponse()
     if behaviour.mode == "delay":
         await asyncio.sleep(behaviour.seconds)
     return answer

@@ -52,7 +52,7 @@ class Behaviours:
         return dict(self._now)
 
 
-class Cut(Response):
+class TruncatedResponse(Response):
     """An answer that breaks off: the server closes a connection on which it owes bytes."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ from deploy.local.sms_operator.templates import TENCENT
 from deploy.local.sms_operator.tencent_signature import Refused, verify
 
 VERSION = "2021-01-11"
-MOST_NUMBERS = 200
+MAX_NUMBERS = 200
 REFUSALS: dict[Mode, str] = {
     "refuse": "UnauthorizedOperation.RequestPermissionDeny",
     "throttle": "LimitExceeded.DeliveryFrequencyLimit",
@@ -93,7 +93,7 @@ class Tencent:
     def _send(self, request: SendSms, behaviour: Behaviour) -> list[dict[str, Any]]:
         if not request.PhoneNumberSet:
             raise Refused("MissingParameter.EmptyPhoneNumberSet", "PhoneNumberSet is empty")
-        if len(request.PhoneNumberSet) > MOST_NUMBERS:
+        if len(request.PhoneNumberSet) > MAX_NUMBERS:
             raise Refused("LimitExceeded.PhoneNumberCountLimit", "too many phone numbers")
         return [self._send_to(phone, request, behaviour) for phone in request.PhoneNumberSet]
 

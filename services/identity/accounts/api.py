@@ -19,14 +19,14 @@ from services.identity.accounts.bodies import (
     StaffSessionIn,
     StaffSessionOut,
 )
-from services.identity.api import Device, ServicesDep
+from services.identity.api import ApiDep, Device
 
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
 @router.post("/staff/sessions", status_code=201)
 async def log_in_staff(
-    services: ServicesDep, request: Request, body: StaffSessionIn, user_agent: Device = ""
+    services: ApiDep, request: Request, body: StaffSessionIn, user_agent: Device = ""
 ) -> StaffSessionOut:
     """Log in as clerk, admin or operator."""
     tokens, staff = await services.accounts.log_in(
@@ -36,9 +36,7 @@ async def log_in_staff(
 
 
 @router.post("/staff/password")
-async def change_password(
-    services: ServicesDep, caller: CallerDep, request: Request, body: PasswordIn
-) -> StaffSessionOut:
+async def change_password(services: ApiDep, caller: CallerDep, request: Request, body: PasswordIn) -> StaffSessionOut:
     """Choose another password of one's own: other sessions end, this one goes on with these tokens."""
     address = client_address(request)
     tokens, staff = await services.staff.change_password(caller, body.password, body.totp, body.new_password, address)
@@ -46,26 +44,26 @@ async def change_password(
 
 
 @router.get("/staff")
-async def list_staff(services: ServicesDep, caller: CallerDep, after: After, limit: Limit = 50) -> Page[StaffOut]:
+async def list_staff(services: ApiDep, caller: CallerDep, after: After, limit: Limit = 50) -> Page[StaffOut]:
     """The accounts of staff, newest first."""
     accounts, following = await services.staff.page(caller, after, limit)
     return Page(items=[StaffOut.of(staff) for staff in accounts], next_cursor=write_cursor(following))
 
 
 @router.post("/staff/{staff_id}/disable")
-async def disable_staff(services: ServicesDep, caller: CallerDep, staff_id: Id) -> StaffOut:
+async def disable_staff(services: ApiDep, caller: CallerDep, staff_id: Id) -> StaffOut:
     """Let somebody log in no more, and end their sessions."""
     return StaffOut.of(await services.staff.disable(caller, staff_id))
 
 
 @router.post("/staff/{staff_id}/enable")
-async def enable_staff(services: ServicesDep, caller: CallerDep, staff_id: Id) -> StaffOut:
+async def enable_staff(services: ApiDep, caller: CallerDep, staff_id: Id) -> StaffOut:
     """Let somebody log in again."""
     return StaffOut.of(await services.staff.enable(caller, staff_id))
 
 
 @router.post("/staff/{staff_id}/reset")
-async def reset_staff(services: ServicesDep, caller: CallerDep, staff_id: Id, body: ResetIn) -> HandedOut:
+async def reset_staff(services: ApiDep, caller: CallerDep, staff_id: Id, body: ResetIn) -> HandedOut:
     """Make another password and TOTP secret for somebody, and end their sessions."""
     made = await services.staff.reset(caller, staff_id, password=body.password, totp=body.totp)
     return HandedOut.model_validate(asdict(made))
@@ -73,7 +71,7 @@ async def reset_staff(services: ServicesDep, caller: CallerDep, staff_id: Id, bo
 
 @router.post("/oauth/token")
 async def client_token(
-    services: ServicesDep,
+    services: ApiDep,
     request: Request,
     grant_type: Annotated[Literal["client_credentials"], Form()],
     scope: Annotated[str, Form(max_length=1000)] = "",

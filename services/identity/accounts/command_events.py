@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kit.mongo import Database, translated
+from kit.mongo import Database, translate_errors
 from kit.observability import log
 from kit.runtime.periodic import every
 from kit.security import security_events
@@ -15,16 +15,16 @@ COMMAND_EVENTS = "command_events"
 PAUSE_SECONDS = 2.0
 
 
-class Handover:
+class CommandEvents:
     """Each event is recorded by one of the API's processes, within seconds."""
 
     def __init__(self, database: Database) -> None:
         self._events = database[COMMAND_EVENTS]
 
-    async def leave(self, told: Sequence[security_events.Told]) -> None:
+    async def leave(self, told: Sequence[security_events.RecordedEvent]) -> None:
         """Leave what a command has recorded. Raises `Unavailable`."""
         if told:
-            with translated():
+            with translate_errors():
                 await self._events.insert_many([asdict(each) for each in told])
 
     async def run(self) -> None:
@@ -37,5 +37,5 @@ class Handover:
             security_events.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
 
     async def _take(self) -> dict[str, Any] | None:
-        with translated():
+        with translate_errors():
             return await self._events.find_one_and_delete({}, sort=[("_id", 1)])

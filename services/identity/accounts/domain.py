@@ -46,7 +46,7 @@ class Staff(Document):
     person, who can do nothing with it but choose another one, until then.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {
         "password_hash", "totp_sealed", "last_step", "credentials", "kept_session", "end_reason",
     }  # fmt: skip
 
@@ -121,7 +121,7 @@ class Client(Document):
     `told`: not of those that earlier versions made, which published none.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_hash", "former_hash", "told"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"secret_hash", "former_hash", "told"}
 
     client_id: str
     secret_hash: str

@@ -17,9 +17,9 @@ from services.identity.throttle import TOO_OFTEN
 T = TypeVar("T")
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's minimum
 NOBODY = HASHER.hash("nobody has this password")
-LEAST, MOST = 12, 128
+MIN_LENGTH, MAX_LENGTH = 12, 128
 """Characters. NIST asks for 15 where a password is the only factor; staff have a second one."""
-LEAST_NAME = 4
+MIN_NAME_LENGTH = 4
 """A user name that is shorter may be part of a password: it is part of many words."""
 PRODUCT = ("practitioner", "从业人员", "congyerenyuan")
 PREFIX_BYTES = 4
@@ -45,11 +45,11 @@ def check_choice(password: str, username: str, field: str) -> None:
 
 def _fault(password: str, username: str) -> tuple[str, str] | None:
     folded, name = password.casefold(), username.casefold()
-    if len(password) < LEAST:
-        return "password_too_short", f"密码至少{LEAST}个字符，可以用一句容易记住的话"
-    if len(password) > MOST:
-        return "too_long", f"密码最多{MOST}个字符"
-    if any(word in folded for word in PRODUCT) or (len(name) >= LEAST_NAME and name in folded):
+    if len(password) < MIN_LENGTH:
+        return "password_too_short", f"密码至少{MIN_LENGTH}个字符，可以用一句容易记住的话"
+    if len(password) > MAX_LENGTH:
+        return "too_long", f"密码最多{MAX_LENGTH}个字符"
+    if any(word in folded for word in PRODUCT) or (len(name) >= MIN_NAME_LENGTH and name in folded):
         return "password_guessable", "密码不能包含用户名或系统名称"
     if marked(password) in _breached():
         return "password_breached", "该密码出现在已泄露的密码中，容易被猜到，请换一个"

@@ -9,10 +9,10 @@ import pyotp
 from kit.core.clock import Clock
 from kit.core.errors import AppError, NotFound, TooManyRequests
 from kit.mongo import Conflict
-from kit.observability.metrics import begin
+from kit.observability.metrics import initialise
 from kit.security import security_events
 from kit.security.networks import neighbourhood
-from kit.security.seal import Sealer, keyed_hash, same
+from kit.security.seal import Cipher, constant_time_equal, keyed_hash
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity import metrics
 from services.identity.accounts.command_events import COMMAND
@@ -22,13 +22,13 @@ from services.identity.accounts.staff import label
 from services.identity.keys import claimed
 from services.identity.login.sessions import Sessions, Tokens
 from services.identity.store import Store
-from services.identity.throttle import Delays, Throttle
+from services.identity.throttle import LoginDelays, Throttle
 
 SLOW = "$argon2"
 STEP_SECONDS = 30
 LOGIN_CAUSES = ("unknown_account", "account_disabled", "password_wrong", "totp_wrong")
 CLIENT_CAUSES = ("unknown_client", "client_disabled", "secret_wrong", "invalid_scope")
-LEAST_SECRET = 32
+MIN_SECRET_LENGTH = 32
 """Characters of a client secret. It is made at random, so a fast hash keeps it as safe as a slow one."""
 
 
@@ -58,23 +58,25 @@ class AccountService:
     def __init__(
         self,
         store: Store,
-        sealer: Sealer,
+        sealer: Cipher,
         sessions: Sessions,
         issuer: TokenIssuer,
         passwords: Passwords,
         throttle: Throttle,
-        delays: Delays,
+        delays: LoginDelays,
         key: bytes,
         clock: Clock,
     ) -> None:
         self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
         self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
         self._passwords, self._told = passwords, False
-        begin(metrics.staff_logins, ["right", "wrong", "limited"])
-        security_events.begin(*LOGIN_CAUSES, event="staff_login")
-        security_events.begin(*CLIENT_CAUSES, event="client_token")
-        security_events.begin("created", "changed", "disabled", "enabled", event="client_change", outcome="done")
-        security_events.begin("staff_login", "login", "login_code", "client_token", event="spray", outcome="noticed")
+        initialise(metrics.staff_logins, ["right", "wrong", "limited"])
+        security_events.initialise(*LOGIN_CAUSES, event="staff_login")
+        security_events.initialise(*CLIENT_CAUSES, event="client_token")
+        security_events.initialise("created", "changed", "disabled", "enabled", event="client_change", outcome="done")
+        security_events.initialise(
+            "staff_login", "login", "login_code", "client_token", event="spray", outcome="noticed"
+        )
 
     async def log_in(self, username: str, password: str, totp: str, address: str, device: str) -> tuple[Tokens, Staff]:
         """Tokens, and whose they are. Raises 401 `login_failed`, the same for every cause; 429."""
@@ -169,7 +171,7 @@ class AccountService:
     async def _is(self, kept: str, client: str, secret: str, address: str) -> bool:
         """Whether this is the secret. What was kept before 0.2 is a slow hash: it counts as a password does."""
         if not kept.startswith(SLOW):
-            return same(kept, self._kept(client, secret))
+            return constant_time_equal(kept, self._kept(client, secret))
         await self._throttle.admit_hashing(address)
         return await self._passwords.fits(secret, kept, neighbourhood(address))
 

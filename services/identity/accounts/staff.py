@@ -15,7 +15,7 @@ from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Cursor, retry_on_conflict
 from kit.security import security_events
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import ADMIN, Caller
 from services.identity.accounts.command_events import COMMAND
 from services.identity.accounts.domain import END_REASONS, MadePassword, Staff, staff_id
@@ -37,7 +37,7 @@ Prove = Callable[[str, str, str, str, str], Awaitable[Staff]]
 
 
 @dataclass(frozen=True)
-class Handed:
+class NewCredentials:
     """What was made for somebody, to be handed to them: shown once, kept nowhere in plain."""
 
     password: str | None
@@ -50,12 +50,12 @@ class StaffAccounts:
     """Keeps the accounts of staff."""
 
     def __init__(
-        self, store: Store, sealer: Sealer, sessions: Sessions, passwords: Passwords, prove: Prove, clock: Clock
+        self, store: Store, sealer: Cipher, sessions: Sessions, passwords: Passwords, prove: Prove, clock: Clock
     ) -> None:
         self._store, self._sealer, self._sessions = store, sealer, sessions
         self._passwords, self._prove, self._clock = passwords, prove, clock
-        security_events.begin("created", *END_REASONS, event="account_change", outcome="done")
-        security_events.begin("credentials_wrong", event="account_change")
+        security_events.initialise("created", *END_REASONS, event="account_change", outcome="done")
+        security_events.initialise("credentials_wrong", event="account_change")
 
     async def keep(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
         """Create or change an account by command; the same again changes nothing. Raises `InvalidFields`."""
@@ -104,24 +104,24 @@ class StaffAccounts:
 
         return await self._change(account, switch)
 
-    async def reset(self, caller: Caller, account: str, *, password: bool, totp: bool) -> Handed:
+    async def reset(self, caller: Caller, account: str, *, password: bool, totp: bool) -> NewCredentials:
         """Make another password, another TOTP secret, or both. Raises 409 for one's own account."""
         _require_other(caller, account)
         return await self.make(account, caller.label, password=password, totp=totp)
 
-    async def make(self, account: str, by: str, *, password: bool, totp: bool) -> Handed:
+    async def make(self, account: str, by: str, *, password: bool, totp: bool) -> NewCredentials:
         """Make them at random; with the password its owner can only choose one of their own. Raises `NotFound`."""
         staff = await self._of(account)
-        made_password, sealed, handed = None, None, Handed(None, None, None, None)
+        made_password, sealed, handed = None, None, NewCredentials(None, None, None, None)
         if password:
             made, until = secrets.token_urlsafe(MADE_BYTES), self._clock.now() + MADE_LASTS
             made_password = MadePassword(await self._passwords.hash(made), until)
-            handed = Handed(made, until, None, None)
+            handed = NewCredentials(made, until, None, None)
         if totp:
             secret = pyotp.random_base32()
             sealed = self._sealer.seal(secret, f"totp:{account}")
             uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
-            handed = Handed(handed.password, handed.password_until, secret, uri)
+            handed = NewCredentials(handed.password, handed.password_until, secret, uri)
         await self._change(account, lambda staff, at: staff.reset(made_password, sealed, at=at, by=by))
         return handed
 

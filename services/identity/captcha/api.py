@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from kit.http.callers import client_address
 from kit.http.routes import Id, Out, StrictRoute
-from services.identity.api import ServicesDep
+from services.identity.api import ApiDep
 
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
@@ -22,9 +22,7 @@ class CaptchaOut(Out):
 
 
 @router.post("/captchas", status_code=201)
-async def make_captcha(
-    services: ServicesDep, request: Request, scale: Annotated[int, Query(ge=1, le=2)] = 1
-) -> CaptchaOut:
+async def make_captcha(services: ApiDep, request: Request, scale: Annotated[int, Query(ge=1, le=2)] = 1) -> CaptchaOut:
     """A captcha; `scale=2` magnifies it."""
     await services.throttle.admit(client_address(request))
     captcha = await services.captchas.make(scale)
@@ -33,7 +31,7 @@ async def make_captcha(
 
 
 @router.get("/captchas/{captcha_id}/audio", response_class=Response)
-async def hear_captcha(services: ServicesDep, request: Request, captcha_id: Id) -> Response:
+async def hear_captcha(services: ApiDep, request: Request, captcha_id: Id) -> Response:
     """The same captcha spoken in Mandarin, as WAV."""
     await services.throttle.admit(client_address(request))
     return Response(await services.captchas.hear(captcha_id), media_type="audio/wav")

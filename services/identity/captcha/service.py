@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from kit.core.clock import Clock
 from kit.core.errors import AppError, NotFound, Unavailable
 from kit.core.ids import secret_id
-from kit.observability.metrics import begin
+from kit.observability.metrics import initialise
 from kit.redis import Cache
 from services.identity import metrics
 from services.identity.captcha.media import draw, new_answer, speak
 from services.identity.settings import CaptchaSettings
 
-MOST_WAITING = 20
+MAX_WAITING = 20
 """For a sound: it takes 190 ms of a core, so they are made one at a time."""
 
 
@@ -44,7 +44,7 @@ class Captchas:
         self._cache, self._clock = cache, clock
         self._seconds = settings.lifetime_seconds
         self._speaking, self._waiting = asyncio.Lock(), 0
-        begin(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
+        initialise(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
 
     async def make(self, scale: int) -> Captcha:
         """A captcha, `scale` times the normal size."""
@@ -73,7 +73,7 @@ class Captchas:
         return zlib.decompress(base64.b64decode(kept))
 
     async def _in_turn(self, answer: str) -> str:
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             raise Unavailable("captcha sounds")
         self._waiting += 1
         try:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from kit.http.callers import ACCESS_REASON, CallerDep, client_address
 from kit.http.paging import After, Page, write_cursor
 from kit.http.routes import Id, Limit, PersonId, StrictRoute  # fmt: skip
-from services.identity.api import Services, ServicesDep
+from services.identity.api import ApiDep, ApiDependencies
 from services.identity.certificates.bodies import CertificateOut, PhoneIn, RebindingOut, ReboundIn
 from services.identity.certificates.domain import Certificate
 from services.identity.certificates.phones import Phone
@@ -21,11 +21,11 @@ WAITS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
-def _certificate(services: Services, certificate: Certificate) -> CertificateOut:
+def _certificate(services: ApiDependencies, certificate: Certificate) -> CertificateOut:
     return CertificateOut.of(certificate, services.clock.now())
 
 
-def _done(services: Services, certificate: Certificate, response: Response) -> CertificateOut:
+def _done(services: ApiDependencies, certificate: Certificate, response: Response) -> CertificateOut:
     """What was done, or has to wait."""
     if certificate.waiting:
         response.status_code = 202
@@ -37,7 +37,7 @@ def _phone(body: PhoneIn) -> Phone:
 
 
 @router.get("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
-async def get_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> CertificateOut:
+async def get_certificate(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> CertificateOut:
     """The person's digital certificate; 404 where none was ever issued."""
     return _certificate(services, await services.certificates.of_person(caller, practitioner_id))
 
@@ -46,7 +46,7 @@ async def get_certificate(services: ServicesDep, caller: CallerDep, practitioner
     "/practitioners/{practitioner_id}/certificate", status_code=201, responses=WAITS, openapi_extra=ACCESS_REASON
 )
 async def issue_certificate(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn, response: Response
+    services: ApiDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn, response: Response
 ) -> CertificateOut:
     """Issue the digital certificate: self-service is open from now on.
 
@@ -57,7 +57,7 @@ async def issue_certificate(
 
 @router.post("/practitioners/{practitioner_id}/certificate/phone-codes", status_code=202)
 async def send_phone_code(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, request: Request, body: PhoneIn
+    services: ApiDep, caller: CallerDep, practitioner_id: Id, request: Request, body: PhoneIn
 ) -> CodeOut:
     """Send a code to the phone that is to be bound instead of the present one."""
     address = client_address(request)
@@ -67,7 +67,7 @@ async def send_phone_code(
 
 @router.put("/practitioners/{practitioner_id}/certificate", responses=WAITS, openapi_extra=ACCESS_REASON)
 async def rebind_certificate(
-    services: ServicesDep, caller: CallerDep, practitioner_id: Id, request: Request, body: ReboundIn, response: Response
+    services: ApiDep, caller: CallerDep, practitioner_id: Id, request: Request, body: ReboundIn, response: Response
 ) -> CertificateOut:
     """Bind another phone, proved by the code that was sent to it, for a reason.
 
@@ -78,33 +78,31 @@ async def rebind_certificate(
 
 
 @router.delete("/practitioners/{practitioner_id}/certificate", status_code=204)
-async def revoke_certificate(services: ServicesDep, caller: CallerDep, practitioner_id: Id) -> None:
+async def revoke_certificate(services: ApiDep, caller: CallerDep, practitioner_id: Id) -> None:
     """Revoke the certificate."""
     await services.certificates.revoke(caller, practitioner_id)
 
 
 @router.get("/rebindings")
-async def list_rebindings(
-    services: ServicesDep, caller: CallerDep, after: After, limit: Limit = 50
-) -> Page[RebindingOut]:
+async def list_rebindings(services: ApiDep, caller: CallerDep, after: After, limit: Limit = 50) -> Page[RebindingOut]:
     """Phones that wait for a second clerk."""
     requests, following = await services.rebindings.page(caller, after, limit)
     return Page(items=[RebindingOut.of(each) for each in requests], next_cursor=write_cursor(following))
 
 
 @router.get("/rebindings/{rebinding_id}")
-async def get_rebinding(services: ServicesDep, caller: CallerDep, rebinding_id: Id) -> RebindingOut:
+async def get_rebinding(services: ApiDep, caller: CallerDep, rebinding_id: Id) -> RebindingOut:
     """One of them; 404 `rebinding_over` when it was decided or its time is over."""
     return RebindingOut.of(await services.rebindings.get(caller, rebinding_id))
 
 
 @router.post("/rebindings/{rebinding_id}/confirm", openapi_extra=ACCESS_REASON)
-async def confirm_rebinding(services: ServicesDep, caller: CallerDep, rebinding_id: Id) -> CertificateOut:
+async def confirm_rebinding(services: ApiDep, caller: CallerDep, rebinding_id: Id) -> CertificateOut:
     """Bind the phone: by another clerk than who asked, for a reason; ends the person's sessions."""
     return _certificate(services, await services.rebindings.confirm(caller, rebinding_id))
 
 
 @router.post("/rebindings/{rebinding_id}/refuse", openapi_extra=ACCESS_REASON)
-async def refuse_rebinding(services: ServicesDep, caller: CallerDep, rebinding_id: Id) -> CertificateOut:
+async def refuse_rebinding(services: ApiDep, caller: CallerDep, rebinding_id: Id) -> CertificateOut:
     """Keep the present phone, for a reason; who asked may do so, too."""
     return _certificate(services, await services.rebindings.refuse(caller, rebinding_id))

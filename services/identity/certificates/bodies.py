@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kit.core.text import Text
 from kit.http.routes import In, Out
-from services.identity.certificates.domain import Certificate, Doubtful, Waiting
+from services.identity.certificates.domain import Certificate, Doubtful, PendingRebinding
 from services.identity.certificates.rebindings import Request
 from services.identity.domain import Phone
 
@@ -39,7 +39,7 @@ class WaitingOut(Out):
     message: str = NEXT
 
     @classmethod
-    def of(cls, waiting: Waiting) -> "WaitingOut":
+    def of(cls, waiting: PendingRebinding) -> "WaitingOut":
         """From the certificate's."""
         times = {"requested_at": waiting.at, "expires_at": waiting.until}
         return cls.model_validate({"rebinding_id": waiting.id, "phone_hint": waiting.phone_hint, **times})

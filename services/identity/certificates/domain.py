@@ -14,7 +14,7 @@ Doubtful = Literal["no_card", "looked_up", "too_many"]
 bound many."""
 
 
-class Waiting(BaseModel):
+class PendingRebinding(BaseModel):
     """A phone that is bound when a second clerk confirms it before `until`: who asked, why, and why it waits."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -63,7 +63,7 @@ class Certificate(Document):
     `waiting` ends with every change.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"waiting"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"waiting"}
 
     practitioner_id: str
     certificate_no: str
@@ -73,7 +73,7 @@ class Certificate(Document):
     contact: str | None  # the phone, sealed for notify
     place: int | None = None
     shared_reason: str | None = None
-    waiting: Waiting | None = None
+    waiting: PendingRebinding | None = None
 
     @classmethod
     def issued(cls, practitioner_id: str, number: str, phone: BoundPhone, *, at: datetime, by: str) -> Self:
@@ -94,7 +94,7 @@ class Certificate(Document):
         closed = {"state": "revoked", "contact": None, "waiting": None}
         return self.next_version(closed, at=at, by=by, action="revoked")
 
-    def rebinding_requested(self, waiting: Waiting, *, at: datetime, by: str) -> Self:
+    def rebinding_requested(self, waiting: PendingRebinding, *, at: datetime, by: str) -> Self:
         """A phone waits, in place of one that may wait already."""
         return self.next_version({"waiting": waiting}, at=at, by=by, action="rebinding_requested")
 

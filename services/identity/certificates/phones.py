@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from kit.core.errors import AppError
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
 from services.identity.certificates.domain import BoundPhone, Place, certificate_id
 from services.identity.domain import hint
@@ -24,7 +24,7 @@ class Phone:
 class Phones:
     """Finds the place of a person among those who use a phone."""
 
-    def __init__(self, store: Store, keys: Keys, looks: Looks) -> None:
+    def __init__(self, store: Store, keys: Keys, looks: AccessAudit) -> None:
         self._store, self._keys, self._looks = store, keys, looks
 
     async def bound(self, person_id: str, phone: Phone) -> BoundPhone:

@@ -13,10 +13,10 @@ from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.core.ids import new_id
 from kit.mongo import Conflict, Cursor, Duplicate, retry_on_conflict
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security import security_events
 from kit.security.tokens import Caller
-from services.identity.certificates.domain import BoundPhone, Certificate, Doubtful, Waiting
+from services.identity.certificates.domain import BoundPhone, Certificate, Doubtful, PendingRebinding
 from services.identity.certificates.phones import ISSUE_SCOPE, Phones
 from services.identity.login.sessions import Sessions
 from services.identity.settings import RebindingSettings
@@ -40,7 +40,7 @@ class Request:
     """A certificate with the phone that waits, and who asked for it, as colleagues know them."""
 
     certificate: Certificate
-    waiting: Waiting
+    waiting: PendingRebinding
     requested_by: str
     own: bool
 
@@ -49,14 +49,14 @@ class Rebindings:
     """Rebindings that wait for a second clerk: requested, confirmed, refused; forgotten when their time is over."""
 
     def __init__(
-        self, store: Store, phones: Phones, looks: Looks, sessions: Sessions, throttle: Throttle,
+        self, store: Store, phones: Phones, looks: AccessAudit, sessions: Sessions, throttle: Throttle,
         settings: RebindingSettings, clock: Clock,
     ) -> None:  # fmt: skip
         self._store, self._phones, self._looks, self._sessions = store, phones, looks, sessions
         self._throttle, self._clock = throttle, clock
         self._card_lasts = timedelta(seconds=settings.card_seconds)
         self._waits = timedelta(seconds=settings.waits_seconds)
-        security_events.begin("requested", "confirmed", "refused", event="certificate_rebinding", outcome="done")
+        security_events.initialise("requested", "confirmed", "refused", event="certificate_rebinding", outcome="done")
 
     async def doubt(self, caller: Caller, person_id: str) -> Doubt | None:
         """What speaks against another phone at once; counts it for the caller. None: nothing. Raises `NotFound`."""
@@ -75,7 +75,7 @@ class Rebindings:
         """Have a phone wait, in place of one that may wait already; the phone of now is told."""
         require_reason(caller)
         now, person = self._clock.now(), certificate.practitioner_id
-        waiting = Waiting(
+        waiting = PendingRebinding(
             id=new_id(), by=caller.label, at=now, until=now + self._waits, reason=caller.reason, cause=doubt.cause,
             card_read_at=doubt.card_read_at, looked_up_at=doubt.looked_up_at, phone_index=bound.index,
             phone_hint=bound.hint, contact=bound.contact, shared_reason=bound.place.shared_reason,
@@ -103,7 +103,7 @@ class Rebindings:
         certificate, waiting = await self._of(caller, rebinding_id)
         return await self._shown(caller, certificate, waiting)
 
-    async def _shown(self, caller: Caller, certificate: Certificate, waiting: Waiting) -> Request:
+    async def _shown(self, caller: Caller, certificate: Certificate, waiting: PendingRebinding) -> Request:
         kind, _, subject = waiting.by.partition(":")
         staff = await self._store.staff.get(subject) if kind == "staff" else None
         return Request(certificate, waiting, staff.username if staff else subject, waiting.by == caller.label)
@@ -162,7 +162,7 @@ class Rebindings:
         await self._store.certificates.replace(kept)
         return kept
 
-    async def _of(self, caller: Caller, rebinding_id: str) -> tuple[Certificate, Waiting]:
+    async def _of(self, caller: Caller, rebinding_id: str) -> tuple[Certificate, PendingRebinding]:
         security_events.attempt("certificate_rebinding")
         caller.require(role=CLERK)
         found = await self._store.certificate_waiting(rebinding_id)

@@ -6,14 +6,14 @@ from functools import partial
 from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security import security_events
 from kit.security.tokens import Caller
 from services.identity.certificates.domain import BoundPhone, Certificate, certificate_id
 from services.identity.certificates.phones import ISSUE_SCOPE, Phone, Phones
 from services.identity.certificates.rebindings import Rebindings, new_certificate_no, require_reason, subject_of
 from services.identity.domain import READ_SCOPE
-from services.identity.login.codes import Codes, Wanted
+from services.identity.login.codes import Codes, NewCode
 from services.identity.login.domain import Challenge
 from services.identity.login.sessions import Sessions
 from services.identity.store import Store
@@ -33,12 +33,19 @@ class Certificates:
     """Opens and closes self-service for people, by the phone that is theirs."""
 
     def __init__(
-        self, store: Store, phones: Phones, codes: Codes, rebindings: Rebindings, looks: Looks, sessions: Sessions,
-        throttle: Throttle, clock: Clock,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        phones: Phones,
+        codes: Codes,
+        rebindings: Rebindings,
+        looks: AccessAudit,
+        sessions: Sessions,
+        throttle: Throttle,
+        clock: Clock,
+    ) -> None:
         self._store, self._phones, self._codes, self._rebindings = store, phones, codes, rebindings
         self._looks, self._sessions, self._throttle, self._clock = looks, sessions, throttle, clock
-        security_events.begin("", event="certificate_rebinding", outcome="done")
+        security_events.initialise("", event="certificate_rebinding", outcome="done")
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
         """A person's certificate, in whichever state it is. Raises `NotFound`."""
@@ -91,7 +98,7 @@ class Certificates:
         await self._throttle.admit(address)
         index = (await self._phones.bound(person_id, phone)).index
         await self._throttle.admit_phone_code(caller.label, index)
-        challenge = await self._codes.send(Wanted("bind_phone", certificate, phone.number, index, caller.label))
+        challenge = await self._codes.send(NewCode("bind_phone", certificate, phone.number, index, caller.label))
         security_events.record("phone_code", subject=subject_of(person_id))
         return challenge
 

@@ -21,7 +21,7 @@ class ErasureRequest(Document):
     which is the key's word that identity itself had told it. `slot`: which of a day's it was.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"proof", "slot"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"proof", "slot"}
 
     practitioner_id: str
     reason: str

@@ -7,7 +7,7 @@ from kit.mongo import Conflict, Duplicate
 from kit.observability import log
 from kit.runtime.periodic import every
 from kit.security import security_events
-from kit.security.seal import same
+from kit.security.seal import constant_time_equal
 from services.identity.erasures.domain import ErasureRequest
 from services.identity.keys import Keys
 from services.identity.login.sessions import Sessions
@@ -30,7 +30,7 @@ class Eraser:
 
     async def run(self) -> None:
         """Look for ever for what is due."""
-        security_events.begin(NOT_PROVED, event="erasure")
+        security_events.initialise(NOT_PROVED, event="erasure")
         await every(LOOK_SECONDS, self._look, "erasures")
 
     async def _look(self) -> None:
@@ -51,7 +51,7 @@ class Eraser:
 
     async def _check(self, restored: ErasureRequest) -> None:
         person = restored.practitioner_id
-        if same(restored.proof or "", self._keys.erasure_proof(person)):
+        if constant_time_equal(restored.proof or "", self._keys.erasure_proof(person)):
             if await self._write(restored.confirmed(at=self._clock.now(), by=BY)):
                 security_events.record("erasure_due", cause="restored", subject=f"practitioner:{person}")
         elif await self._write(restored.refuted(SENTENCE, at=self._clock.now(), by=BY)):

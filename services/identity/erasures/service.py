@@ -11,7 +11,7 @@ from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.observability import log
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security import security_events
 from kit.security.tokens import ADMIN, Caller
 from services.identity.erasures.domain import ErasureRequest, erasure_id
@@ -29,10 +29,10 @@ logger = log.get(__name__)
 class Erasures:
     """Asked for again after it was carried out, it is told again: everything is looked through again."""
 
-    def __init__(self, store: Store, looks: Looks, settings: ErasureSettings, clock: Clock) -> None:
+    def __init__(self, store: Store, looks: AccessAudit, settings: ErasureSettings, clock: Clock) -> None:
         self._store, self._looks, self._clock = store, looks, clock
         self._delay = timedelta(seconds=settings.delay_seconds)
-        security_events.begin("", event="erasure_request", outcome="done")
+        security_events.initialise("", event="erasure_request", outcome="done")
 
     async def request(self, caller: Caller, person: str) -> ErasureRequest:
         """Ask for a person to be erased. Raises 403, 422 `reason_required`, `NotFound` where nobody is or was."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from kit.http.callers import CallerDep, client_address
 from kit.http.paging import Page
 from kit.http.routes import Id, StrictRoute
-from services.identity.api import Device, ServicesDep
+from services.identity.api import ApiDep, Device
 from services.identity.login.bodies import (
     CodeIn,
     CodeOut,
@@ -21,7 +21,7 @@ from services.identity.login.bodies import (
 )
 from services.identity.login.codes import Codes
 from services.identity.login.domain import Challenge
-from services.identity.login.service import CodeAsked
+from services.identity.login.service import CodeRequest
 from services.identity.login.sessions import Tokens
 
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
@@ -42,15 +42,15 @@ def code_out(codes: Codes, challenge: Challenge) -> CodeOut:
 
 
 @router.post("/login/codes", status_code=202)
-async def request_code(services: ServicesDep, request: Request, body: CodeIn) -> CodeOut:
+async def request_code(services: ApiDep, request: Request, body: CodeIn) -> CodeOut:
     """Send a code to the phone of the certificate."""
-    asked = CodeAsked(body.document_number, body.phone, body.captcha_id, body.captcha_answer, body.device_token)
+    asked = CodeRequest(body.document_number, body.phone, body.captcha_id, body.captcha_answer, body.device_token)
     challenge = await services.login.request_code(asked, client_address(request))
     return code_out(services.codes, challenge)
 
 
 @router.get("/login/codes/{challenge_id}")
-async def get_code(services: ServicesDep, challenge_id: Id) -> CodeState:
+async def get_code(services: ApiDep, challenge_id: Id) -> CodeState:
     """Where is my code."""
     challenge = await services.codes.look(challenge_id)
     return CodeState(
@@ -62,13 +62,13 @@ async def get_code(services: ServicesDep, challenge_id: Id) -> CodeState:
 
 
 @router.post("/login/codes/{challenge_id}/resend", status_code=202)
-async def resend_code(services: ServicesDep, request: Request, challenge_id: Id) -> CodeOut:
+async def resend_code(services: ApiDep, request: Request, challenge_id: Id) -> CodeOut:
     """The same valid code again."""
     return code_out(services.codes, await services.login.resend(challenge_id, client_address(request)))
 
 
 @router.post("/login/sessions", status_code=201)
-async def log_in(services: ServicesDep, request: Request, body: LoginIn, user_agent: Device = "") -> SessionOut:
+async def log_in(services: ApiDep, request: Request, body: LoginIn, user_agent: Device = "") -> SessionOut:
     """Log in with the code."""
     address = client_address(request)
     done = await services.login.log_in(body.challenge_id, body.code, address, user_agent, body.device_token)
@@ -77,27 +77,27 @@ async def log_in(services: ServicesDep, request: Request, body: LoginIn, user_ag
 
 
 @router.post("/tokens/refresh")
-async def refresh(services: ServicesDep, request: Request, body: RefreshIn) -> TokensOut:
+async def refresh(services: ApiDep, request: Request, body: RefreshIn) -> TokensOut:
     """The next pair of tokens; a refresh token works once."""
     await services.throttle.admit_anyway(client_address(request))
     return TokensOut.model_validate(_tokens(await services.sessions.refresh(body.refresh_token)))
 
 
 @router.delete("/sessions/current", status_code=204)
-async def log_out(services: ServicesDep, caller: CallerDep) -> None:
+async def log_out(services: ApiDep, caller: CallerDep) -> None:
     """End the session of this token."""
     if caller.session:
         await services.sessions.end(caller, caller.session)
 
 
 @router.post("/sessions/current/codes", status_code=202)
-async def request_proof_code(services: ServicesDep, caller: CallerDep, request: Request) -> CodeOut:
+async def request_proof_code(services: ApiDep, caller: CallerDep, request: Request) -> CodeOut:
     """Send a code to the phone of who is logged in, for a fresh proof."""
     return code_out(services.codes, await services.proofs.send_code(caller, client_address(request)))
 
 
 @router.post("/sessions/current/proofs")
-async def prove(services: ServicesDep, caller: CallerDep, request: Request, body: SessionIn) -> TokensOut:
+async def prove(services: ApiDep, caller: CallerDep, request: Request, body: SessionIn) -> TokensOut:
     """Prove with that code who is logged in: the next pair of tokens, whose `auth_time` is now."""
     address = client_address(request)
     tokens = await services.proofs.prove(caller, body.challenge_id, body.code, address)
@@ -105,19 +105,19 @@ async def prove(services: ServicesDep, caller: CallerDep, request: Request, body
 
 
 @router.get("/sessions")
-async def list_sessions(services: ServicesDep, caller: CallerDep) -> Page[SessionOfMine]:
+async def list_sessions(services: ApiDep, caller: CallerDep) -> Page[SessionOfMine]:
     """My sessions, newest first."""
     sessions = await services.sessions.list(caller)
     return Page(items=[SessionOfMine.of(session, caller) for session in sessions])
 
 
 @router.delete("/sessions", status_code=204)
-async def end_other_sessions(services: ServicesDep, caller: CallerDep) -> None:
+async def end_other_sessions(services: ApiDep, caller: CallerDep) -> None:
     """End all my sessions but this one, and forget all other devices; asks a practitioner for a fresh proof."""
     await services.sessions.end_others(caller)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-async def end_session(services: ServicesDep, caller: CallerDep, session_id: Id) -> None:
+async def end_session(services: ApiDep, caller: CallerDep, session_id: Id) -> None:
     """End one of my sessions; another than this one asks a practitioner for a fresh proof."""
     await services.sessions.end(caller, session_id)

@@ -16,7 +16,7 @@ from kit.core.errors import AppError, NotFound
 from kit.core.ids import secret_id
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.security import security_events
-from kit.security.seal import keyed_hash, same
+from kit.security.seal import constant_time_equal, keyed_hash
 from services.identity.certificates.domain import Certificate
 from services.identity.domain import hint
 from services.identity.keys import Keys
@@ -50,7 +50,7 @@ class CodeWrong(AppError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NewCode:
     """A code to be sent: what it proves, whose it is, where it goes.
 
     `session` when only that session may use it; `device` when it is for a known device.
@@ -75,13 +75,13 @@ class Codes:
     def __init__(self, store: Store, keys: Keys, throttle: Throttle, settings: CodeSettings, clock: Clock) -> None:
         self._store, self._keys, self._throttle, self._clock = store, keys, throttle, clock
         self._settings = settings
-        security_events.begin(*CODES, event="code_guessing", outcome="noticed")
+        security_events.initialise(*CODES, event="code_guessing", outcome="noticed")
 
-    async def send(self, wanted: Wanted) -> Challenge:
+    async def send(self, wanted: NewCode) -> Challenge:
         """Send a code; a live one is sent again, also of two that are wanted at once."""
         return await retry_on_conflict(partial(self._send, wanted), races=(Conflict, Duplicate))
 
-    async def _send(self, wanted: Wanted) -> Challenge:
+    async def _send(self, wanted: NewCode) -> Challenge:
         last = await self._store.last_challenge(wanted.certificate.practitioner_id, wanted.purpose, wanted.device)
         if last is not None and last.open:
             if last.expires_at > self._clock.now() and wanted.fits(last):
@@ -89,7 +89,7 @@ class Codes:
             await self._store.challenges.replace(last.expired(at=self._clock.now()))
         return await self._mint(wanted, self._wrong_before(wanted.certificate, last))
 
-    async def _mint(self, wanted: Wanted, wrong: WrongCodes) -> Challenge:
+    async def _mint(self, wanted: NewCode, wrong: WrongCodes) -> Challenge:
         now, identity, code = self._clock.now(), secret_id(), f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=wanted.phone, code=code).model_dump_json()
         challenge = Challenge.requested(
@@ -196,7 +196,7 @@ class Codes:
         challenge = await self.live(challenge_id)
         if not sent_for(challenge):
             raise CodeExpired(challenge.owner)
-        right = same(self._hash(challenge.id, code), challenge.code_hash)
+        right = constant_time_equal(self._hash(challenge.id, code), challenge.code_hash)
         now = self._clock.now()
         judged = challenge.proved(at=now) if right else challenge.missed(at=now)
         await self._store.challenges.replace(judged)

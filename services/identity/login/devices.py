@@ -15,13 +15,13 @@ from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.security.seal import keyed_hash
 from services.identity.certificates.domain import Certificate
 from services.identity.login.domain import Device
-from services.identity.store import MOST_DEVICES, Store
+from services.identity.store import MAX_DEVICES, Store
 
 TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Remembered:
+class RememberedDevice:
     """What the device has to show the next time, and the id under which the person is known there."""
 
     token: str
@@ -38,7 +38,7 @@ class Devices:
         """Who is known on the device with this token: one question, whoever is asked about afterwards."""
         return await self._store.devices_with(self._hash(token), self._clock.now()) if token else []
 
-    async def remember(self, token: str | None, certificate: Certificate) -> Remembered:
+    async def remember(self, token: str | None, certificate: Certificate) -> RememberedDevice:
         """The person has logged in there. A token that is none of ours is replaced by one that nobody can know."""
         before = None
         if token is not None and await self._goes_on(token, certificate):
@@ -46,9 +46,9 @@ class Devices:
         else:
             token = secrets.token_urlsafe(TOKEN_BYTES)
         await self._keep(token, certificate, before)
-        for old in (await self._store.devices_of(certificate.practitioner_id, self._clock.now()))[MOST_DEVICES:]:
+        for old in (await self._store.devices_of(certificate.practitioner_id, self._clock.now()))[MAX_DEVICES:]:
             await self.forget(old.id)
-        return Remembered(token, self._id(token, certificate.practitioner_id))
+        return RememberedDevice(token, self._id(token, certificate.practitioner_id))
 
     async def _goes_on(self, token: str, certificate: Certificate) -> bool:
         """Whether the device keeps its token: people are known by it, and this one is among them or never was."""

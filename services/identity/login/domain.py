@@ -34,7 +34,7 @@ class Challenge(Document):
     included; `wrong_at`: when the last one was.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"code_hash", "message"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"code_hash", "message"}
 
     purpose: Purpose = "login"
     practitioner_id: str
@@ -121,7 +121,7 @@ class Session(Document):
     `proved_at`: when a code was proved last; in sessions of before, when they began.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {
         "secret_hash", "proved_at", "used_at", "expires_at",
     }  # fmt: skip
 
@@ -172,7 +172,7 @@ class Device(Document):
     `forgotten`: they said that it is not theirs any more.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"token_hash", "expires_at"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"token_hash", "expires_at"}
 
     practitioner_id: str
     token_hash: str

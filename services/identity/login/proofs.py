@@ -5,7 +5,7 @@ from kit.security import security_events
 from kit.security.tokens import Caller
 from services.identity.certificates.domain import Certificate
 from services.identity.keys import Keys
-from services.identity.login.codes import CodeExpired, Codes, Wanted
+from services.identity.login.codes import CodeExpired, Codes, NewCode
 from services.identity.login.domain import Challenge
 from services.identity.login.sessions import Sessions, Tokens
 from services.identity.store import Store
@@ -26,7 +26,7 @@ class Proofs:
         await self._throttle.admit(address)
         await self._throttle.admit_code(caller.subject, certificate.phone_index)
         phone = self._keys.phone(certificate.contact or "", caller.subject)
-        wanted = Wanted("confirm", certificate, phone, certificate.phone_index, caller.label, caller.session)
+        wanted = NewCode("confirm", certificate, phone, certificate.phone_index, caller.label, caller.session)
         challenge = await self._codes.send(wanted)
         security_events.record("proof_code", subject=caller.label)
         return challenge

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kit.core.errors import AppError
-from kit.observability.metrics import begin
+from kit.observability.metrics import initialise
 from kit.security import security_events
-from kit.security.seal import same
+from kit.security.seal import constant_time_equal
 from services.identity import metrics
 from services.identity.captcha.service import Captchas
 from services.identity.certificates.domain import Certificate
 from services.identity.keys import Keys
-from services.identity.login.codes import CodeExpired, Codes, CodeWrong, Wanted
+from services.identity.login.codes import CodeExpired, Codes, CodeWrong, NewCode
 from services.identity.login.devices import Devices, known
 from services.identity.login.domain import Challenge, Device
 from services.identity.login.sessions import Sessions, Tokens
@@ -23,7 +23,7 @@ OUTCOMES = ("asked", "right", "wrong", "expired", "limited")
 
 
 @dataclass(frozen=True)
-class CodeAsked:
+class CodeRequest:
     """Who asks for a code, with what a captcha showed; `device_token` where they logged in before."""
 
     number: str
@@ -51,11 +51,11 @@ class LoginService:
     ) -> None:  # fmt: skip
         self._store, self._keys, self._captchas, self._codes = store, keys, captchas, codes
         self._sessions, self._devices, self._throttle = sessions, devices, throttle
-        begin(metrics.logins, OUTCOMES)
-        security_events.begin("not_enrolled", "captcha_wrong", event="login_code")
-        security_events.begin("code_wrong", "code_expired", event="login")
+        initialise(metrics.logins, OUTCOMES)
+        security_events.initialise("not_enrolled", "captcha_wrong", event="login_code")
+        security_events.initialise("code_wrong", "code_expired", event="login")
 
-    async def request_code(self, wanted: CodeAsked, address: str) -> Challenge:
+    async def request_code(self, wanted: CodeRequest, address: str) -> Challenge:
         """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429.
 
         A known device has codes, tries and limits of its own.
@@ -71,19 +71,19 @@ class LoginService:
         security_events.attempt("login_code", by)
         await self._admit_code(certificate, device)
         metrics.logins.labels("asked").inc()
-        code = Wanted("login", certificate, wanted.phone, certificate.phone_index, by, device=device)
+        code = NewCode("login", certificate, wanted.phone, certificate.phone_index, by, device=device)
         challenge = await self._codes.send(code)
         security_events.record("login_code", subject=by, claimed=claimed, device=device or "")
         return challenge
 
-    async def _enrolled(self, wanted: CodeAsked, devices: Sequence[Device], address: str) -> Certificate:
+    async def _enrolled(self, wanted: CodeRequest, devices: Sequence[Device], address: str) -> Certificate:
         """The certificate of number and phone. Raises `not_enrolled`, 429: counted by network, or by known device."""
         index, phone_index = self._keys.number_index(wanted.number), self._keys.phone_index(wanted.phone)
         active = await self._active(wanted.number)
         place = next((device for each in active if (device := known(devices, each))), address)
         await self._throttle.admit_number(index, place)
         for certificate in active:
-            if same(certificate.phone_index, phone_index):
+            if constant_time_equal(certificate.phone_index, phone_index):
                 return certificate
         await self._throttle.not_enrolled(index, place)
         raise AppError(403, "not_enrolled", NOT_ENROLLED)

@@ -20,7 +20,7 @@ from kit.mongo import Conflict, retry_on_conflict
 from kit.observability import log
 from kit.security import security_events
 from kit.security.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
-from kit.security.seal import keyed_hash, same
+from kit.security.seal import constant_time_equal, keyed_hash
 from kit.security.tokens import Caller, TokenIssuer, Unauthorized
 from services.identity.accounts.domain import Staff
 from services.identity.certificates.domain import Certificate
@@ -114,7 +114,7 @@ class Sessions:
             raise RefreshInvalid
         security_events.attempt("session_refresh", session.owner)
         caller = await self._checked(session)
-        if not same(self._hash(secret), session.secret_hash):
+        if not constant_time_equal(self._hash(secret), session.secret_hash):
             await self._end(session.id, "token_reused")
             raise RefreshInvalid("token_reused")
         try:

@@ -8,7 +8,7 @@ from kit.core.errors import InvalidFields
 from kit.http.callers import ACCESS_REASON, CallerDep
 from kit.http.paging import After, Page, write_cursor
 from kit.http.routes import Limit, PersonId, StrictRoute
-from services.identity.api import Services, ServicesDep
+from services.identity.api import ApiDep, ApiDependencies
 from services.identity.practitioners.bodies import (
     AccessOut,
     CandidateOut,
@@ -21,7 +21,7 @@ from services.identity.practitioners.bodies import (
     RegisteredOut,
     WarningOut,
 )
-from services.identity.practitioners.lookups import Asked
+from services.identity.practitioners.lookups import LookupKey
 from services.identity.practitioners.registration import WindowRegistration
 from services.identity.practitioners.service import Registered
 
@@ -34,7 +34,7 @@ def _registered(done: Registered) -> RegisteredOut:
     return RegisteredOut.model_validate({**own, **told})
 
 
-def _given(services: Services, body: dict[str, object]) -> WindowRegistration:
+def _given(services: ApiDependencies, body: dict[str, object]) -> WindowRegistration:
     try:
         return WindowRegistration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
     except ValidationError as error:
@@ -42,9 +42,7 @@ def _given(services: Services, body: dict[str, object]) -> WindowRegistration:
 
 
 @router.post("/practitioners", status_code=201)
-async def register(
-    services: ServicesDep, caller: CallerDep, body: dict[str, object], response: Response
-) -> RegisteredOut:
+async def register(services: ApiDep, caller: CallerDep, body: dict[str, object], response: Response) -> RegisteredOut:
     """Register a person from a card or by hand; 200 when their document is known, or is `same_as` somebody's."""
     done = await services.identity.register(caller, _given(services, body))
     response.status_code = 201 if done.new else 200
@@ -53,7 +51,7 @@ async def register(
 
 
 @router.post("/practitioners/checks")
-async def check_registration(services: ServicesDep, caller: CallerDep, body: dict[str, object]) -> CheckOut:
+async def check_registration(services: ApiDep, caller: CallerDep, body: dict[str, object]) -> CheckOut:
     """What a registration with this body would meet; nothing is changed."""
     given = _given(services, body)
     checked = await services.identity.check(caller, given)
@@ -66,24 +64,24 @@ async def check_registration(services: ServicesDep, caller: CallerDep, body: dic
 
 
 @router.post("/practitioners/lookup")
-async def lookup(services: ServicesDep, caller: CallerDep, body: LookupIn) -> PersonOut:
+async def lookup(services: ApiDep, caller: CallerDep, body: LookupIn) -> PersonOut:
     """Find a person by their document."""
     return PersonOut(practitioner_id=await services.lookups.one(caller, _asked(body)))
 
 
 @router.post("/practitioners/lookups")
-async def lookup_many(services: ServicesDep, caller: CallerDep, body: LookupsIn) -> Page[FoundOut]:
+async def lookup_many(services: ApiDep, caller: CallerDep, body: LookupsIn) -> Page[FoundOut]:
     """Find many people by their documents; the answers in the order of the questions."""
     found = await services.lookups.many(caller, [_asked(one) for one in body.documents])
     return Page(items=[FoundOut.of(people) for people in found])
 
 
-def _asked(body: LookupIn) -> Asked:
-    return Asked(body.document_type, body.document_number, body.nationality)
+def _asked(body: LookupIn) -> LookupKey:
+    return LookupKey(body.document_type, body.document_number, body.nationality)
 
 
 @router.get("/practitioners/{practitioner_id}", openapi_extra=ACCESS_REASON)
-async def get_practitioner(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
+async def get_practitioner(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
     """A person's basic information."""
     person = await services.identity.get(caller, practitioner_id)
     opened = {"practitioner_id": person.id, **services.identity.opened(person)}
@@ -92,7 +90,7 @@ async def get_practitioner(services: ServicesDep, caller: CallerDep, practitione
 
 @router.get("/practitioners/{practitioner_id}/access-log", openapi_extra=ACCESS_REASON)
 async def list_accesses(
-    services: ServicesDep,
+    services: ApiDep,
     caller: CallerDep,
     practitioner_id: PersonId,
     after: After,
@@ -104,7 +102,7 @@ async def list_accesses(
 
 
 @router.get("/practitioners/{practitioner_id}/portrait", response_class=Response, openapi_extra=ACCESS_REASON)
-async def get_portrait(services: ServicesDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+async def get_portrait(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """A person's portrait as JPEG."""
     picture = await services.identity.portrait(caller, practitioner_id)
     return Response(

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from kit.http.routes import In, Out
-from kit.privacy.access_audit import Look
+from kit.privacy.access_audit import AccessEntry
 from services.identity.domain import DocumentNumber, Sex
 from services.identity.practitioners.domain import Practitioner
 from services.identity.practitioners.identity_documents import DocumentType
@@ -24,7 +24,7 @@ class AccessOut(Out):
     reason: str
 
     @classmethod
-    def of(cls, access: Look) -> "AccessOut":
+    def of(cls, access: AccessEntry) -> "AccessOut":
         """From the document."""
         return cls.model_validate({**access.model_dump(), "access_id": access.id, "at": access.created_at})
 

@@ -8,7 +8,7 @@ from services.identity.practitioners.identity_documents import lifelong
 from services.identity.practitioners.registration import Registration
 from services.identity.store import Store
 
-MOST = 10
+MAX_CANDIDATES = 10
 
 
 class AnotherPerson(AppError):
@@ -31,7 +31,7 @@ class Candidates:
         born_then = await self._store.people_born_on(given.birth_date.isoformat())
         alike = sorted((person for person in born_then if _same_name(person, given)), key=_age)
         people = {person.id: person for person in [*by_number, *alike]}
-        return [person for person in people.values() if self.may_be(person, given)][:MOST]
+        return [person for person in people.values() if self.may_be(person, given)][:MAX_CANDIDATES]
 
     async def chosen(self, given: Registration) -> Practitioner:
         """The person of `same_as`. Raises 422 where there is nobody, `AnotherPerson` where it can't be them."""

@@ -52,7 +52,7 @@ class Practitioner(Document):
     `card_read_at`: when a reader read their card, where they were not registered by hand since.
     """
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"folder", "card_read_at"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"folder", "card_read_at"}
 
     folder: str = ""
     document_type: DocumentType

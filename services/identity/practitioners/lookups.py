@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kit.core.errors import AppError, NotFound
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security import security_events
 from kit.security.tokens import Caller
 from services.identity.keys import Keys, document_key
@@ -18,7 +18,7 @@ USUAL, MANY = "usual", "many"
 
 
 @dataclass(frozen=True)
-class Asked:
+class LookupKey:
     """A document whose owner is looked for; a passport's number is only unique with the country that issued it."""
 
     document_type: DocumentType
@@ -36,13 +36,15 @@ class Asked:
 class Lookups:
     """Finds people by their documents. Who is found sees who looked, unless it was a service of this system."""
 
-    def __init__(self, store: Store, keys: Keys, looks: Looks, throttle: Throttle, own_clients: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, keys: Keys, looks: AccessAudit, throttle: Throttle, own_clients: Sequence[str]
+    ) -> None:
         self._store, self._keys, self._looks, self._throttle = store, keys, looks, throttle
         self._own_clients = own_clients
-        security_events.begin(USUAL, MANY, event="people_lookup", outcome="done")
-        security_events.begin("limit_lookups", event="people_lookup", outcome="throttled")
+        security_events.initialise(USUAL, MANY, event="people_lookup", outcome="done")
+        security_events.initialise("limit_lookups", event="people_lookup", outcome="throttled")
 
-    async def one(self, caller: Caller, asked: Asked) -> str:
+    async def one(self, caller: Caller, asked: LookupKey) -> str:
         """The id of the person with this document. Raises `NotFound`; 409 when it needs the passport's country."""
         [people] = await self.many(caller, [asked])
         if len(people) > 1:
@@ -51,7 +53,7 @@ class Lookups:
             raise NotFound
         return people[0]
 
-    async def many(self, caller: Caller, asked: Sequence[Asked]) -> list[list[str]]:
+    async def many(self, caller: Caller, asked: Sequence[LookupKey]) -> list[list[str]]:
         """Who has each of these documents: one id, none, or several where it needs the passport's country.
 
         Raises 429 when the caller has looked up too many within the hour or the day.
@@ -78,7 +80,7 @@ class Lookups:
     def _is_own(self, caller: Caller) -> bool:
         return caller.kind == "client" and caller.subject in self._own_clients
 
-    async def _found(self, asked: Sequence[Asked]) -> list[list[str]]:
+    async def _found(self, asked: Sequence[LookupKey]) -> list[list[str]]:
         indexes = [self._keys.number_index(lasting(one.document_type, one.number)) for one in asked]
         by_index: dict[str, list[Practitioner]] = {}
         for person in await self._store.people_with_number(indexes):

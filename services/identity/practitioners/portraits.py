@@ -6,11 +6,11 @@ from kit.core.errors import InvalidFields, NotFound
 from kit.core.ids import secret_id
 from kit.files.blobs import Bucket
 from kit.formats.images import BadImage, Images
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from services.identity.practitioners.domain import Portrait, Practitioner
 from services.identity.practitioners.portrait_folders import new_folder
 
-LONGEST = 640
+MAX_SIDE = 640
 """Pixels; a card's picture has 358 × 441."""
 SENTENCES = {"too_many_pixels": "照片尺寸过大，请重新拍摄", "too_costly": "照片内容无法处理，请重新读卡或拍摄"}
 UNREADABLE = "照片已损坏，请重新读卡或拍摄"
@@ -19,7 +19,7 @@ UNREADABLE = "照片已损坏，请重新读卡或拍摄"
 class Portraits:
     """Keeps and shows portraits. Nothing about a person stands in a key or outside the seal."""
 
-    def __init__(self, bucket: Bucket, images: Images, sealer: Sealer) -> None:
+    def __init__(self, bucket: Bucket, images: Images, sealer: Cipher) -> None:
         self._bucket, self._images, self._sealer = bucket, images, sealer
 
     async def keep(self, person_id: str, sent: bytes | None, known: Practitioner | None = None) -> Portrait | None:
@@ -47,7 +47,7 @@ class Portraits:
 
     async def _clean(self, sent: bytes) -> bytes:
         try:
-            return await self._images.reencode(sent, LONGEST)
+            return await self._images.reencode(sent, MAX_SIDE)
         except BadImage as error:
             raise InvalidFields.one("portrait", error.code, SENTENCES.get(error.code, UNREADABLE)) from error
 

@@ -11,7 +11,7 @@ from kit.core.errors import AppError, NotFound
 from kit.core.ids import new_id
 from kit.imports.model import Import, Outcome, write_decided
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.privacy.access_audit import Looks
+from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
 from services.identity.domain import READ_SCOPE, number_hint
 from services.identity.keys import Keys, number_context
@@ -50,7 +50,7 @@ class IdentityService:
     """Registers people, shows who they are."""
 
     def __init__(
-        self, store: Store, keys: Keys, portraits: Portraits, looks: Looks, lookups: Lookups, clock: Clock
+        self, store: Store, keys: Keys, portraits: Portraits, looks: AccessAudit, lookups: Lookups, clock: Clock
     ) -> None:
         self._store, self._keys, self._portraits = store, keys, portraits
         self._looks, self._lookups, self._clock = looks, lookups, clock

@@ -6,7 +6,7 @@ from typing import Protocol
 from services.notify.domain import Outcome, Report, Sms
 
 
-class Provider(Protocol):
+class CarrierClient(Protocol):
     """An operator."""
 
     name: str

@@ -22,7 +22,7 @@ from services.notify.providers.calls import Threads, outcome_of_failure
 from services.notify.settings import AliyunSettings
 from services.notify.templates import CATALOGUE
 
-MOST_REPORTS = 50
+MAX_REPORTS = 50
 WAITING, DELIVERED = 1, 3  # SendStatus; 2 is failed
 
 REASONS: Mapping[str, Reason] = {
@@ -114,7 +114,7 @@ def _configuration(settings: AliyunSettings) -> Config:
 
 def _question(phone: str, since: datetime) -> QuerySendDetailsRequest:
     day = shanghai_date(since).strftime("%Y%m%d")
-    return QuerySendDetailsRequest(phone_number=phone, send_date=day, page_size=MOST_REPORTS, current_page=1)
+    return QuerySendDetailsRequest(phone_number=phone, send_date=day, page_size=MAX_REPORTS, current_page=1)
 
 
 def _outcome(body: SendSmsResponseBody) -> Outcome:

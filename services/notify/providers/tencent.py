@@ -18,7 +18,7 @@ from services.notify.domain import Accepted, Outcome, Reason, Report, Sms, outco
 from services.notify.providers.calls import Threads, outcome_of_failure
 from services.notify.settings import TencentSettings
 
-MOST_REPORTS = 100
+MAX_REPORTS = 100
 CLOCKS_DIFFER = timedelta(minutes=1)
 
 REASONS: Mapping[str, Reason] = {
@@ -115,7 +115,7 @@ class Tencent:
         request.SmsSdkAppId = self._settings.sdk_app_id
         request.BeginTime = int((since - CLOCKS_DIFFER).timestamp())
         request.EndTime = int((datetime.now(since.tzinfo) + CLOCKS_DIFFER).timestamp())
-        request.Offset, request.Limit = 0, MOST_REPORTS
+        request.Offset, request.Limit = 0, MAX_REPORTS
         return request
 
 

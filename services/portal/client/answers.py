@@ -81,7 +81,7 @@ class Practitioner(Answer):
     updated_at: datetime
 
 
-class Waiting(Answer):
+class PendingRebinding(Answer):
     """Another phone that a second clerk has to confirm."""
 
     rebinding_id: str
@@ -98,7 +98,7 @@ class Certificate(Answer):
     state: Literal["active", "revoked"]
     created_at: datetime
     updated_at: datetime
-    waiting: Waiting | None = None
+    waiting: PendingRebinding | None = None
 
 
 class Session(Answer):
@@ -112,7 +112,7 @@ class Session(Answer):
     current: bool
 
 
-class Look(Answer):
+class AccessEntry(Answer):
     """Somebody looked at the person's file."""
 
     at: datetime
@@ -218,7 +218,7 @@ class ScanRules(Answer):
     title_length: int
 
 
-class Form(Answer):
+class SignatureSheet(Answer):
     """A printable signature form."""
 
     form_id: str

@@ -33,7 +33,7 @@ class Refused(AppError):
         self.fields = FIELD_ERRORS.validate_python(answer.get("errors") or [])
 
 
-class Asked(TypedDict, total=False):
+class RequestOptions(TypedDict, total=False):
     """What a request may carry, as httpx2 names it."""
 
     json: object
@@ -44,7 +44,7 @@ class Asked(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Asker:
+class CallerContext:
     """For whom the services are asked: their token, and the address and the browser they come from."""
 
     address: str = ""
@@ -52,7 +52,7 @@ class Asker:
     token: str | None = None
     reason: str = ""
 
-    def with_token(self, token: str) -> "Asker":
+    def with_token(self, token: str) -> "CallerContext":
         """The same browser, logged in."""
         return replace(self, token=token)
 
@@ -88,7 +88,7 @@ class Backend:
             yield cls(clients)
 
     async def ask(
-        self, asker: Asker, service: ServiceName, method: str, path: str, **asked: Unpack[Asked]
+        self, asker: CallerContext, service: ServiceName, method: str, path: str, **asked: Unpack[RequestOptions]
     ) -> httpx2.Response:
         """One request. Raises `Refused` for a 4xx answer, `Unavailable` when there is no answer or a 5xx."""
         asked["headers"] = asker.headers | dict(asked.get("headers", {}))
@@ -103,7 +103,13 @@ class Backend:
         return response
 
     async def read(
-        self, asker: Asker, service: ServiceName, model: type[M], method: str, path: str, **asked: Unpack[Asked]
+        self,
+        asker: CallerContext,
+        service: ServiceName,
+        model: type[M],
+        method: str,
+        path: str,
+        **asked: Unpack[RequestOptions],
     ) -> M:
         """The answer's body as `model`."""
         return model.model_validate_json((await self.ask(asker, service, method, path, **asked)).content)

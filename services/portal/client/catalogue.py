@@ -5,7 +5,7 @@ from typing import TypeVar, cast
 
 from kit.core.clock import Clock
 from services.portal.client.answers import Code, Kind, Page, ScanRules
-from services.portal.client.backend import Asker, Backend
+from services.portal.client.backend import Backend, CallerContext
 
 T = TypeVar("T")
 FRESH_SECONDS = 300
@@ -22,7 +22,7 @@ class Catalogue:
         """The kinds of record by name, in the order of the guide's menu."""
 
         async def ask() -> dict[str, Kind]:
-            page = await self._backend.read(Asker(), "records", Page[Kind], "GET", "/kinds")
+            page = await self._backend.read(CallerContext(), "records", Page[Kind], "GET", "/kinds")
             return {kind.name: kind for kind in page.items}
 
         return await self._fresh("kinds", ask)
@@ -31,7 +31,7 @@ class Catalogue:
         """The terms of a code table in the order of its drop-down."""
 
         async def ask() -> list[Code]:
-            page = await self._backend.read(Asker(), "records", Page[Code], "GET", f"/code-tables/{table}")
+            page = await self._backend.read(CallerContext(), "records", Page[Code], "GET", f"/code-tables/{table}")
             return page.items
 
         return await self._fresh(f"codes:{table}", ask)
@@ -40,7 +40,7 @@ class Catalogue:
         """What a scan must be like."""
 
         async def ask() -> ScanRules:
-            return await self._backend.read(Asker(), "attachments", ScanRules, "GET", "/rules")
+            return await self._backend.read(CallerContext(), "attachments", ScanRules, "GET", "/rules")
 
         return await self._fresh("rules", ask)
 

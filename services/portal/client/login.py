@@ -1,13 +1,13 @@
 """Logging in at identity: every call that the login pages make."""
 
 from services.portal.client.answers import Captcha, CodeSent, CodeState, Tokens
-from services.portal.client.backend import Asker, Backend
+from services.portal.client.backend import Backend, CallerContext
 
 
 class LoginCalls:
     """From captcha to tokens; every call may raise `Refused` or `Unavailable`."""
 
-    def __init__(self, backend: Backend, asker: Asker) -> None:
+    def __init__(self, backend: Backend, asker: CallerContext) -> None:
         self._backend, self._asker = backend, asker
 
     async def captcha(self, scale: int) -> Captcha:

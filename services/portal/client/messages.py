@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.portal.client.answers import Answer, Page
-from services.portal.client.backend import Asker, Backend
+from services.portal.client.backend import Backend, CallerContext
 
 CODES = frozenset({"login_code", "bind_code", "confirm_code"})
 """Nobody sends a code again but who waits for it."""
@@ -33,7 +33,7 @@ class Message(Answer):
 class MessageCalls:
     """Calls of the message pages; every one may raise `Refused` or `Unavailable`."""
 
-    def __init__(self, backend: Backend, asker: Asker) -> None:
+    def __init__(self, backend: Backend, asker: CallerContext) -> None:
         self._backend, self._asker = backend, asker
 
     async def page(self, state: str, purpose: str, cursor: str) -> Page[Message]:

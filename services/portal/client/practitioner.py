@@ -5,32 +5,32 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from services.portal.client.answers import (
+    AccessEntry,
     Attachment,
     Certificate,
-    Form,
-    Look,
     Page,
     Practitioner,
     Record,
     Session,
     Signature,
+    SignatureSheet,
 )
-from services.portal.client.backend import Asker, Backend, Refused
+from services.portal.client.backend import Backend, CallerContext, Refused
 from services.portal.settings import ServiceName
 
 OWN_RECORDS = "/practitioners/me/records"
 ACCESS_LOG = "/practitioners/me/access-log"
 PAGE = 200
-RECORDS, LOOKS = TypeAdapter(list[Record]), TypeAdapter(list[Look])
+RECORDS, LOOKS = TypeAdapter(list[Record]), TypeAdapter(list[AccessEntry])
 
 
-class OwnFile:
+class PractitionerClient:
     """What one person may read and write (`me`), or what staff may read of them (their id).
 
     Every call may raise `Refused` or `Unavailable`.
     """
 
-    def __init__(self, backend: Backend, asker: Asker, person: str = "me") -> None:
+    def __init__(self, backend: Backend, asker: CallerContext, person: str = "me") -> None:
         self._backend, self._asker, self._person = backend, asker, f"/practitioners/{person}"
 
     async def basic(self) -> Practitioner:
@@ -101,9 +101,9 @@ class OwnFile:
         """How far the signature is."""
         return await self._backend.read(self._asker, "signature", Signature, "GET", f"{self._person}/signature")
 
-    async def new_form(self) -> Form:
+    async def new_form(self) -> SignatureSheet:
         """A form to be printed and signed."""
-        return await self._backend.read(self._asker, "signature", Form, "POST", "/practitioners/me/forms")
+        return await self._backend.read(self._asker, "signature", SignatureSheet, "POST", "/practitioners/me/forms")
 
     async def form_pdf(self, form_id: str) -> bytes:
         """The form as PDF."""
@@ -130,12 +130,12 @@ class OwnFile:
         """Log out everywhere but here, and forget all other devices."""
         await self._backend.ask(self._asker, "identity", "DELETE", "/sessions")
 
-    async def looks(self, cursor: str) -> Page[Look]:
+    async def looks(self, cursor: str) -> Page[AccessEntry]:
         """Who looked at the file, newest first."""
         query: dict[str, str | int] = {"cursor": cursor} if cursor else {}
-        return await self._backend.read(self._asker, "identity", Page[Look], "GET", ACCESS_LOG, params=query)
+        return await self._backend.read(self._asker, "identity", Page[AccessEntry], "GET", ACCESS_LOG, params=query)
 
-    async def all_looks(self) -> list[Look]:
+    async def all_looks(self) -> list[AccessEntry]:
         """Everybody who looked at the file, newest first."""
         return LOOKS.validate_python(await self._all("identity", ACCESS_LOG))
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 from kit.core.errors import NotFound
 from services.portal.client.answers import Answer, CodeSent, Page, Remark, Tokens
-from services.portal.client.backend import Asked, Asker, Backend
+from services.portal.client.backend import Backend, CallerContext, RequestOptions
 
 CertificateAction = Literal["issue", "rebind", "revoke"]
 DECISIONS = {"confirm": "rebinding_confirmed", "refuse": "rebinding_refused"}
 """What a second clerk may do, and the note after it."""
-MOST_REBINDINGS = 100
+MAX_REBINDINGS = 100
 METHODS: Mapping[CertificateAction, str] = {"issue": "POST", "rebind": "PUT", "revoke": "DELETE"}
 
 
@@ -61,7 +61,7 @@ class Rebinding(Answer):
 class StaffCalls:
     """Calls of the staff pages; every one may raise `Refused` or `Unavailable`."""
 
-    def __init__(self, backend: Backend, asker: Asker) -> None:
+    def __init__(self, backend: Backend, asker: CallerContext) -> None:
         self._backend, self._asker = backend, asker
 
     async def log_in(self, username: str, password: str, totp: str) -> Tokens:
@@ -95,14 +95,14 @@ class StaffCalls:
     async def certify(self, action: CertificateAction, person: str, body: Mapping[str, str]) -> bool:
         """Issue, rebind or revoke a certificate; to revoke needs no body. Whether it waits for a second clerk."""
         path = f"/practitioners/{person}/certificate"
-        asked: Asked = {} if action == "revoke" else {"json": body}
+        asked: RequestOptions = {} if action == "revoke" else {"json": body}
         answer = await self._backend.ask(self._asker, "identity", METHODS[action], path, **asked)
         return answer.status_code == 202
 
     async def rebindings(self) -> list[Rebinding]:
         """Phones that wait for a second clerk, the oldest request first."""
         found = await self._backend.read(
-            self._asker, "identity", Page[Rebinding], "GET", "/rebindings", params={"limit": MOST_REBINDINGS}
+            self._asker, "identity", Page[Rebinding], "GET", "/rebindings", params={"limit": MAX_REBINDINGS}
         )
         return sorted(found.items, key=lambda one: one.requested_at)
 

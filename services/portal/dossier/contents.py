@@ -9,18 +9,18 @@ from math import ceil
 from kit.core.clock import shanghai_date
 from kit.core.errors import AppError
 from services.portal.client.answers import Kind, Record, Signature
-from services.portal.client.practitioner import OwnFile
+from services.portal.client.practitioner import PractitionerClient
 from services.portal.domain import ITEMS, Column, Item, ToDo, columns_of, item_of, to_dos
-from services.portal.session.visits import Visit
+from services.portal.session.visits import PageContext
 
 ROWS = 50
 
 
 @dataclass(frozen=True)
-class File:
+class Dossier:
     """What is known of a person; `here` is the name of the menu's item that is open."""
 
-    own: OwnFile
+    own: PractitionerClient
     kinds: dict[str, Kind]
     records: list[Record]
     signature: Signature | None
@@ -38,15 +38,15 @@ class File:
         return sum(record.kind in item.kinds for record in self.records)
 
 
-async def file_of(visit: Visit, here: str = "") -> File:
+async def file_of(visit: PageContext, here: str = "") -> Dossier:
     """The file of who is logged in. Raises `Unavailable` when records is away."""
     own = visit.own_file
     kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), signature_of(own))
     wanted = to_dos(records, kinds, signature, shanghai_date(visit.portal.clock.now()))
-    return File(own, kinds, records, signature, wanted, here)
+    return Dossier(own, kinds, records, signature, wanted, here)
 
 
-async def opened(visit: Visit, record_id: str) -> tuple[Record, File]:
+async def opened(visit: PageContext, record_id: str) -> tuple[Record, Dossier]:
     """A record, and the file with its item open."""
     record, file = await asyncio.gather(visit.own_file.record(record_id), file_of(visit))
     return record, replace(file, here=item_of(record.kind).name)
@@ -76,7 +76,7 @@ def _table(records: Sequence[Record], kind: Kind, page: int) -> Table:
     return Table(kind, columns_of(kind), mine[first : first + ROWS], len(mine), page, first + ROWS < len(mine))
 
 
-async def signature_of(own: OwnFile) -> Signature | None:
+async def signature_of(own: PractitionerClient) -> Signature | None:
     """A page does without it when signature is away."""
     try:
         return await own.signature()

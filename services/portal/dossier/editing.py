@@ -9,10 +9,10 @@ from kit.core.errors import AppError, NotFound
 from kit.core.ids import secret_id
 from services.portal.client.answers import Attachment, Kind, Record, ScanRules
 from services.portal.client.backend import Refused
-from services.portal.dossier.contents import File, opened
+from services.portal.dossier.contents import Dossier, opened
 from services.portal.dossier.forms import base_of, differences, fields_of, merged, values_of
 from services.portal.session.forms import sentence_of
-from services.portal.session.visits import Elsewhere, Visit
+from services.portal.session.visits import PageContext, Redirect
 
 SCAN_TITLE = "scan_title"
 """In the form that a record and its scan share, where some kinds have a `title` of their own."""
@@ -48,7 +48,7 @@ class Editing:
         return self.typed if self.typed is not None else values_of(self.record) if self.record else {}
 
 
-async def record_page(visit: Visit, file: File, editing: Editing) -> Response:
+async def record_page(visit: PageContext, file: Dossier, editing: Editing) -> Response:
     """The page; a form that collides goes on from the record as it is now."""
     kind, record = editing.kind, editing.record
     title = editing.values.get(SCAN_TITLE, "")
@@ -63,7 +63,7 @@ async def record_page(visit: Visit, file: File, editing: Editing) -> Response:
     )  # fmt: skip
 
 
-async def scan_of(visit: Visit, record_id: str, problem: str = "", title: str = "") -> Scan:
+async def scan_of(visit: PageContext, record_id: str, problem: str = "", title: str = "") -> Scan:
     """Asked of attachments itself: the record learns of its scan a little later."""
     try:
         rules = await visit.portal.catalogue.rules()
@@ -73,7 +73,7 @@ async def scan_of(visit: Visit, record_id: str, problem: str = "", title: str = 
         return Scan(problem=problem, title=title)
 
 
-async def _attachment(visit: Visit, record_id: str) -> Attachment | None:
+async def _attachment(visit: PageContext, record_id: str) -> Attachment | None:
     try:
         return await visit.own_file.attachment(record_id)
     except Refused as refused:
@@ -82,7 +82,7 @@ async def _attachment(visit: Visit, record_id: str) -> Attachment | None:
         raise
 
 
-async def opened_to_edit(visit: Visit, record_id: str, typed: Mapping[str, str]) -> tuple[Record, File]:
+async def opened_to_edit(visit: PageContext, record_id: str, typed: Mapping[str, str]) -> tuple[Record, Dossier]:
     """A record and the file. Where it was deleted while somebody typed, a new one begins with what was typed."""
     try:
         return await opened(visit, record_id)
@@ -93,10 +93,10 @@ async def opened_to_edit(visit: Visit, record_id: str, typed: Mapping[str, str])
         page = f"/file/{kind.name}/new"
         await visit.forget_draft()
         visit.carry({name: text for name, text in typed.items() if name not in ("key", "base")}, page)
-        raise Elsewhere(f"{page}?note=gone") from refused
+        raise Redirect(f"{page}?note=gone") from refused
 
 
-async def upload(visit: Visit, file: File, editing: Editing, record: Record) -> Response:
+async def upload(visit: PageContext, file: Dossier, editing: Editing, record: Record) -> Response:
     """Hand in the scan that was chosen; what is not saved of the record's form waits on its page."""
     try:
         await _hand_in(visit, record.record_id)
@@ -108,7 +108,7 @@ async def upload(visit: Visit, file: File, editing: Editing, record: Record) -> 
     return await leave(visit, editing.kind, record, f"/records/{record.record_id}#attachment")
 
 
-async def _hand_in(visit: Visit, record_id: str) -> None:
+async def _hand_in(visit: PageContext, record_id: str) -> None:
     """A scan that was refused makes room for it."""
     content = visit.chosen_file()
     before = (await scan_of(visit, record_id)).attachment
@@ -117,7 +117,7 @@ async def _hand_in(visit: Visit, record_id: str) -> None:
     await visit.own_file.upload(record_id, visit.form.get(SCAN_TITLE, ""), content)
 
 
-async def leave(visit: Visit, kind: Kind, record: Record, path: str) -> Response:
+async def leave(visit: PageContext, kind: Kind, record: Record, path: str) -> Response:
     """On to another page; what is not saved of the record's form waits on its own."""
     if "base" not in visit.form or not differences(kind, visit.form, record):
         return await visit.done(path)

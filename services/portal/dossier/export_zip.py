@@ -7,48 +7,51 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from kit.core.clock import SHANGHAI
 from services.portal.client.backend import Refused
-from services.portal.client.practitioner import OwnFile
-from services.portal.dossier.contents import File
+from services.portal.client.practitioner import PractitionerClient
+from services.portal.dossier.contents import Dossier
 
 
 @dataclass(frozen=True)
-class Picture:
+class ExportImage:
     """A picture: where it lies in the parcel, what the data call it, and how it is asked for."""
 
     path: str
     id: str
-    ask: Callable[[OwnFile], Awaitable[bytes]]
+    ask: Callable[[PractitionerClient], Awaitable[bytes]]
 
 
-def pictures_of(file: File) -> list[Picture]:
+def images_of(file: Dossier) -> list[ExportImage]:
     """The portrait, accepted scans (named by the number of their record in the list of its kind), the signature."""
     scans = [picture for kind in file.kinds for picture in _scans(file, kind)]
-    return [Picture("portrait.jpg", "portrait", OwnFile.portrait), *scans, *_signature(file)]
+    return [ExportImage("portrait.jpg", "portrait", PractitionerClient.portrait), *scans, *_signature(file)]
 
 
-def _scans(file: File, kind: str) -> list[Picture]:
+def _scans(file: Dossier, kind: str) -> list[ExportImage]:
     mine = [record.attachment for record in file.records if record.kind == kind]
     accepted = [(number, one.attachment_id) for number, one in enumerate(mine, 1) if one and one.state == "accepted"]
-    return [Picture(f"scans/{kind}-{number}.jpg", scan, _scan(scan)) for number, scan in accepted]
+    return [ExportImage(f"scans/{kind}-{number}.jpg", scan, _scan(scan)) for number, scan in accepted]
 
 
-def _scan(attachment_id: str) -> Callable[[OwnFile], Awaitable[bytes]]:
+def _scan(attachment_id: str) -> Callable[[PractitionerClient], Awaitable[bytes]]:
     return lambda own: own.picture(attachment_id, "image")
 
 
-def _signature(file: File) -> list[Picture]:
+def _signature(file: Dossier) -> list[ExportImage]:
     if not (file.signature and file.signature.accepted):
         return []
     names, found = {"scan": "signature/form.jpg", "image": "signature/signature.png"}, file.signature.accepted
-    return [Picture(path, found.signature_id, _of_signature(which)) for which, path in names.items()]
+    return [ExportImage(path, found.signature_id, _of_signature(which)) for which, path in names.items()]
 
 
-def _of_signature(which: str) -> Callable[[OwnFile], Awaitable[bytes]]:
+def _of_signature(which: str) -> Callable[[PractitionerClient], Awaitable[bytes]]:
     return lambda own: own.signature_picture(which)
 
 
-async def parcel(
-    texts: Mapping[str, bytes], pictures: Sequence[Picture], own: Callable[[], Awaitable[OwnFile]], at: datetime
+async def export_zip(
+    texts: Mapping[str, bytes],
+    pictures: Sequence[ExportImage],
+    own: Callable[[], Awaitable[PractitionerClient]],
+    at: datetime,
 ) -> AsyncIterator[bytes]:
     """The ZIP, piece by piece; `own` gives the file with a token that lasts for the next picture.
 
@@ -71,7 +74,7 @@ def _entry(path: str, at: datetime) -> ZipInfo:
     return ZipInfo(path, at.astimezone(SHANGHAI).timetuple()[:6])
 
 
-async def _seen(picture: Picture, own: OwnFile) -> bytes | None:
+async def _seen(picture: ExportImage, own: PractitionerClient) -> bytes | None:
     """None when there is none: no portrait was taken, or the scan was deleted this moment."""
     try:
         return await picture.ask(own)

@@ -6,17 +6,17 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from contracts.identity import DOCUMENT_TITLES
-from services.portal.client.answers import Certificate, Kind, Look, Practitioner, Record, Session
+from services.portal.client.answers import AccessEntry, Certificate, Kind, Practitioner, Record, Session
 from services.portal.domain import shown
-from services.portal.dossier.contents import File
+from services.portal.dossier.contents import Dossier
 from services.portal.words import ATTACHMENT_STATES, CERTIFICATE_STATES, LOOKED_AT, ROLES, SEXES, device, moment
 
 Facts = list[tuple[str, str]]
 
 
 def document(
-    file: File, person: Practitioner, certificate: Certificate | None, sessions: Sequence[Session],
-    looks: Sequence[Look], at: datetime,
+    file: Dossier, person: Practitioner, certificate: Certificate | None, sessions: Sequence[Session],
+    looks: Sequence[AccessEntry], at: datetime,
 ) -> dict[str, JsonValue]:  # fmt: skip
     """The data of the template: a title, a footer, sections of entries of (name, value)."""
     sections = [
@@ -66,7 +66,7 @@ def _attachment(record: Record) -> str:
     return f"{attachment.title}（{ATTACHMENT_STATES[attachment.state][1]}）" if attachment else ""
 
 
-def _signature(file: File) -> Iterable[Facts]:
+def _signature(file: Dossier) -> Iterable[Facts]:
     if file.signature and file.signature.accepted:
         yield [("通过时间", moment(file.signature.accepted.accepted_at))]
 
@@ -78,7 +78,7 @@ def _session(session: Session) -> Facts:
     ]  # fmt: skip
 
 
-def _look(look: Look) -> Facts:
+def _look(look: AccessEntry) -> Facts:
     return [
         ("时间", moment(look.at)), ("查阅人", f"{ROLES.get(look.role, look.role)} {look.who}"),
         ("查阅内容", LOOKED_AT.get(look.what, look.what)), ("原因", look.reason),

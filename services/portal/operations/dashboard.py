@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.portal.operations.dead_letters import Pile
-from services.portal.operations.processes import Period
+from services.portal.operations.dead_letters import DeadLetterGroup
+from services.portal.operations.processes import MetricsPeriod
 from services.portal.words import PROVIDERS
 
 SERVERS = {"mongo": "MongoDB", "kafka": "Kafka", "redis": "Redis", "bucket": "S3 对象存储"}
@@ -29,7 +29,7 @@ FEW, POOR_SHARE = 20, 0.8
 
 
 @dataclass(frozen=True)
-class Tile:
+class DashboardTile:
     """One figure and what it means."""
 
     tone: str
@@ -50,12 +50,12 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Board:
+class Dashboard:
     """The operators' page. `piles` is None when Kafka can't be asked."""
 
     at: datetime
     since: timedelta
-    tiles: Sequence[Tile]
+    tiles: Sequence[DashboardTile]
     processes: Sequence[Row]
     servers: Sequence[Row]
     publishers: Sequence[Row]
@@ -64,7 +64,7 @@ class Board:
     logins: Mapping[str, int]
     staff: Mapping[str, int]
     uploads: Sequence[Row]
-    piles: Sequence[Pile] | None
+    piles: Sequence[DeadLetterGroup] | None
 
     @property
     def troubles(self) -> list[str]:
@@ -74,7 +74,7 @@ class Board:
         return [f"{row.name} {row.state}" for row in rows if row.tone == "bad"] + list(letters)
 
 
-def board(period: Period, piles: Sequence[Pile] | None) -> Board:
+def dashboard(period: MetricsPeriod, piles: Sequence[DeadLetterGroup] | None) -> Dashboard:
     """The page from two samples and the dead letters."""
     processes, servers = _processes(period), _servers(period)
     publishers, consumers = _publishers(period), _consumers(period, piles or [])
@@ -84,7 +84,7 @@ def board(period: Period, piles: Sequence[Pile] | None) -> Board:
     tiles = [ready, _login_tile(logins), _lag_tile(period), _sms_tile(period, operators), _upload_tile(period)]
     tiles.append(_letter_tile(piles))
     since = period.after.at - period.before.at
-    return Board(
+    return Dashboard(
         period.after.at, since, tiles, processes, servers, publishers, consumers, operators,
         {word: logins[name] for name, word in LOGIN_OUTCOMES.items()},
         {word: staff[name] for name, word in STAFF_OUTCOMES.items()},
@@ -92,7 +92,7 @@ def board(period: Period, piles: Sequence[Pile] | None) -> Board:
     )  # fmt: skip
 
 
-def _processes(period: Period) -> list[Row]:
+def _processes(period: MetricsPeriod) -> list[Row]:
     rows = []
     for name, glance in period.after.processes.items():
         failing = [f"{check}：{verdict}" for check, verdict in glance.checks.items() if verdict != "ok"]
@@ -103,7 +103,7 @@ def _processes(period: Period) -> list[Row]:
     return rows
 
 
-def _servers(period: Period) -> list[Row]:
+def _servers(period: MetricsPeriod) -> list[Row]:
     """As the processes find them: a server is away when any of those that answer can't reach it."""
     rows = []
     for check, name in SERVERS.items():
@@ -114,7 +114,7 @@ def _servers(period: Period) -> list[Row]:
     return rows
 
 
-def _publishers(period: Period) -> list[Row]:
+def _publishers(period: MetricsPeriod) -> list[Row]:
     waiting, late = period.level("publisher_lag_events", "service"), period.level("publisher_lag_seconds", "service")
     rows = []
     for (service,), leaders in sorted(period.level("publisher_leads", "service").items()):
@@ -128,7 +128,7 @@ def _lateness(seconds: float) -> tuple[str, str]:
     return ("bad", "积压") if seconds > LATE_SECONDS else ("good", "正常")
 
 
-def _consumers(period: Period, piles: Iterable[Pile]) -> list[Row]:
+def _consumers(period: MetricsPeriod, piles: Iterable[DeadLetterGroup]) -> list[Row]:
     done = period.grown("consumer_events_total", "group", "outcome")
     dead = Counter[str]()
     for pile in piles:
@@ -140,7 +140,7 @@ def _consumers(period: Period, piles: Iterable[Pile]) -> list[Row]:
     return rows
 
 
-def _operators(period: Period) -> list[Row]:
+def _operators(period: MetricsPeriod) -> list[Row]:
     sent = period.grown("sms_messages_total", "provider", "state")
     alarms = period.grown("sms_alarms_total", "provider", "reason")
     states = period.level("sms_operator_state", "provider")
@@ -154,35 +154,35 @@ def _operators(period: Period) -> list[Row]:
     return rows
 
 
-def _outcomes(period: Period, name: str) -> Counter[str]:
+def _outcomes(period: MetricsPeriod, name: str) -> Counter[str]:
     return Counter({outcome: count for (outcome,), count in period.grown(name, "outcome").items()})
 
 
-def _uploads(period: Period) -> list[Row]:
+def _uploads(period: MetricsPeriod) -> list[Row]:
     judged = period.grown("uploads_judged_total", "what", "verdict")
     return [Row(word, cells=[judged[what, verdict] for verdict in VERDICTS]) for what, word in UPLOADS.items()]
 
 
-def _count_tile(title: str, rows: Sequence[Row], well: str) -> Tile:
+def _count_tile(title: str, rows: Sequence[Row], well: str) -> DashboardTile:
     bad = [row for row in rows if row.tone == "bad"]
     more = "、".join(row.name for row in bad[:3]) or well
-    return Tile("bad" if bad else "good", title, f"{len(rows) - len(bad)} / {len(rows)}", more)
+    return DashboardTile("bad" if bad else "good", title, f"{len(rows) - len(bad)} / {len(rows)}", more)
 
 
-def _login_tile(logins: Counter[str]) -> Tile:
+def _login_tile(logins: Counter[str]) -> DashboardTile:
     tries = logins["right"] + logins["wrong"] + logins["expired"]
     share = logins["right"] / tries if tries else 1
     tone = "bad" if tries >= FEW and share < POOR_SHARE else "good"
     figure = f"{share:.1%}" if tries else "—"
-    return Tile(tone, "登录成功率", figure, f"{tries} 次，{logins['wrong']} 次动态密码错误")
+    return DashboardTile(tone, "登录成功率", figure, f"{tries} 次，{logins['wrong']} 次动态密码错误")
 
 
-def _lag_tile(period: Period) -> Tile:
+def _lag_tile(period: MetricsPeriod) -> DashboardTile:
     late = max(period.level("publisher_lag_seconds", "service").values(), default=0)
     waiting = sum(period.level("publisher_lag_events", "service").values())
     unread = sum(period.level("consumer_lag_events", "group").values())
     tone = "bad" if late > LATE_SECONDS or unread > MANY_WAITING else "good"
-    return Tile(
+    return DashboardTile(
         tone,
         "变更积压",
         f"{waiting + unread:.0f} 条",
@@ -190,22 +190,22 @@ def _lag_tile(period: Period) -> Tile:
     )
 
 
-def _sms_tile(period: Period, operators: Sequence[Row]) -> Tile:
+def _sms_tile(period: MetricsPeriod, operators: Sequence[Row]) -> DashboardTile:
     sent = period.grown("sms_messages_total", "state")
     bad = [row.name for row in operators if row.tone == "bad"]
     more = f"{'、'.join(bad)}需要处理" if bad else f"失败 {sent[('failed',)]} 条，过期 {sent[('expired',)]} 条"
-    return Tile("bad" if bad else "good", "短信送达", f"{sent[('delivered',)]} 条", more)
+    return DashboardTile("bad" if bad else "good", "短信送达", f"{sent[('delivered',)]} 条", more)
 
 
-def _upload_tile(period: Period) -> Tile:
+def _upload_tile(period: MetricsPeriod) -> DashboardTile:
     judged = period.grown("uploads_judged_total", "verdict")
     total = judged[("accepted",)] + judged[("refused",)]
     refused = f"未通过 {judged[('refused',)] / total:.0%}" if total else "没有新的上传"
-    return Tile("good", "上传检查", f"{total} 件", refused)
+    return DashboardTile("good", "上传检查", f"{total} 件", refused)
 
 
-def _letter_tile(piles: Sequence[Pile] | None) -> Tile:
+def _letter_tile(piles: Sequence[DeadLetterGroup] | None) -> DashboardTile:
     if piles is None:
-        return Tile("bad", "死信", "—", "Kafka 没有应答，暂时读不到")
+        return DashboardTile("bad", "死信", "—", "Kafka 没有应答，暂时读不到")
     count = sum(pile.count for pile in piles)
-    return Tile("bad" if count else "good", "死信", f"{count} 封", "需要处理" if count else "没有")
+    return DashboardTile("bad" if count else "good", "死信", f"{count} 封", "需要处理" if count else "没有")

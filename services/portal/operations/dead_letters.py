@@ -12,7 +12,7 @@ from typing import Literal
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Unavailable
 from kit.kafka import dead_letters
-from kit.kafka.dead_letters import Letter
+from kit.kafka.dead_letters import DeadLetter
 from kit.observability import log
 from kit.settings import KafkaSettings
 
@@ -33,12 +33,12 @@ class AlreadyEnded(AppError):
 
 
 @dataclass(frozen=True)
-class Pile:
+class DeadLetterGroup:
     """The letters of a group that died for the same cause, oldest first."""
 
     group: str
     cause: str
-    letters: Sequence[Letter]
+    letters: Sequence[DeadLetter]
 
     @property
     def count(self) -> int:
@@ -51,22 +51,22 @@ class Pile:
         return self.letters[0].at
 
 
-def piles(letters: Iterable[Letter]) -> list[Pile]:
+def grouped_dead_letters(letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
     """Letters by group and cause."""
     ordered = sorted(letters, key=lambda letter: (letter.group, letter.cause, letter.at))
     grouped = groupby(ordered, key=lambda letter: (letter.group, letter.cause))
-    return [Pile(group, cause, list(same)) for (group, cause), same in grouped]
+    return [DeadLetterGroup(group, cause, list(same)) for (group, cause), same in grouped]
 
 
-class Letters:
+class DeadLetters:
     """Reads them, gives them to their group once more, or ends them."""
 
     def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
         self._reading = asyncio.Lock()
-        self._known: tuple[float, list[Letter]] = (0.0, [])
+        self._known: tuple[float, list[DeadLetter]] = (0.0, [])
 
-    async def waiting_lately(self) -> list[Letter]:
+    async def waiting_lately(self) -> list[DeadLetter]:
         """All that wait, oldest first, as of a moment ago: for the page that is always open. Raises `Unavailable`."""
         async with self._reading:
             now = self._clock.now().timestamp()
@@ -74,15 +74,15 @@ class Letters:
                 self._known = now, await self.waiting()
             return self._known[1]
 
-    async def waiting(self) -> list[Letter]:
+    async def waiting(self) -> list[DeadLetter]:
         """All that wait, oldest first. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(SECONDS):
-                return await dead_letters.all_letters(self._settings)
+                return await dead_letters.all_dead_letters(self._settings)
         except TimeoutError as error:
             raise Unavailable("Kafka") from error
 
-    async def end(self, action: Action, letters: Sequence[Letter], who: str, why: str) -> None:
+    async def end(self, action: Action, letters: Sequence[DeadLetter], who: str, why: str) -> None:
         """Replay or drop letters of one group; who (a staff id) did it and why is written to the log first.
 
         Raises `AlreadyEnded`, `Unavailable`.
@@ -93,7 +93,7 @@ class Letters:
         try:
             async with asyncio.timeout(SECONDS + 0.01 * len(ids)):
                 await do(self._settings, group, ids)
-        except dead_letters.NoSuchLetter as error:
+        except dead_letters.DeadLetterNotFound as error:
             raise AlreadyEnded from error
         except TimeoutError as error:
             raise Unavailable("Kafka") from error
@@ -101,7 +101,7 @@ class Letters:
             self._known = (0.0, [])
 
 
-def told_headers(letter: Letter) -> dict[str, str]:
+def told_headers(letter: DeadLetter) -> dict[str, str]:
     """The headers of the envelope, and why it died; those of others may hold anything."""
     return {name: value for name, value in letter.headers.items() if HEADERS.fullmatch(name)}
 

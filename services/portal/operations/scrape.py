@@ -14,7 +14,7 @@ RESOLVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Glance:
+class ProcessStatus:
     """A process at one moment: what its checks say by name (`ok`, or why not), and values by metric and labels."""
 
     answers: bool
@@ -22,7 +22,7 @@ class Glance:
     values: Values = field(default_factory=dict)
 
 
-async def processes_at(address: str) -> list[str]:
+async def addresses_of(address: str) -> list[str]:
     """An address for each process behind the name in `address` (http://name:port): one for each IP address it has.
 
     In Kubernetes a headless Service has one a pod. A name without any stays as it is: who is asked there is away.
@@ -36,13 +36,13 @@ async def processes_at(address: str) -> list[str]:
     return [str(url.copy_with(host=host)) for host in sorted({place[0] for *_, place in found})]
 
 
-async def glance(http: httpx2.AsyncClient, address: str, names: Collection[str]) -> Glance:
+async def read_status(http: httpx2.AsyncClient, address: str, names: Collection[str]) -> ProcessStatus:
     """Readiness, and the metrics called `names`, of the process at `address`; one that is away is no error."""
     try:
         ready, metrics = await asyncio.gather(http.get(f"{address}/readyz"), http.get(f"{address}/metrics"))
-        return Glance(True, ready.json()["checks"], _values(metrics.text, names))
+        return ProcessStatus(True, ready.json()["checks"], _values(metrics.text, names))
     except (httpx2.HTTPError, ValueError, KeyError):
-        return Glance(False)
+        return ProcessStatus(False)
 
 
 def _values(text: str, names: Collection[str]) -> Values:

@@ -14,12 +14,12 @@ from services.portal.session.sessions import SessionOver
 from services.portal.session.visits import (
     FRESH_PROOF_REQUIRED,
     HELD_BYTES,
-    Elsewhere,
-    FormExpired,
-    Visit,
+    PageContext,
+    PageExpired,
+    Redirect,
+    context_of,
     file_too_large,
     own_path,
-    visit_of,
 )
 
 NOT_THERE = "您要找的页面不存在，或者内容已被删除。请返回首页重新查找。"
@@ -28,20 +28,20 @@ TITLES = {403: "不能继续", 404: "没有找到", 408: "没有传完", 413: "�
 
 async def render_error(request: Request, problem: Problem) -> Response:
     """The answer to a request that failed."""
-    visit: Visit = getattr(request.state, "visit", None) or visit_of(request)
-    if isinstance(problem, Elsewhere):
+    visit: PageContext = getattr(request.state, "visit", None) or context_of(request)
+    if isinstance(problem, Redirect):
         await _kept(visit)
         return visit.go(problem.path)
     if isinstance(problem, SessionOver | Refused) and problem.type == "unauthorized":
         return await _to_login(visit, problem.reason)
     if problem.type == FRESH_PROOF_REQUIRED and visit.session:
         return await _to_proof(visit)
-    if isinstance(problem, FormExpired) and visit.owner:
+    if isinstance(problem, PageExpired) and visit.owner:
         return await _of_another_session(visit, problem)
     return await _page(visit, problem)
 
 
-async def _page(visit: Visit, problem: Problem) -> Response:
+async def _page(visit: PageContext, problem: Problem) -> Response:
     kept = problem.status != 404 and await _kept(visit)
     title = TITLES.get(problem.status, "出错了")
     detail = NOT_THERE if problem.status == 404 else problem.detail or ""
@@ -51,7 +51,7 @@ async def _page(visit: Visit, problem: Problem) -> Response:
     return response
 
 
-async def _kept(visit: Visit) -> bool:
+async def _kept(visit: PageContext) -> bool:
     """Whether what was typed waits for its person, which takes Redis."""
     try:
         return await visit.keep_draft()
@@ -59,7 +59,7 @@ async def _kept(visit: Visit) -> bool:
         return False
 
 
-async def _to_proof(visit: Visit) -> Response:
+async def _to_proof(visit: PageContext) -> Response:
     """The form is kept with its file; when its person has proved who they are, it goes on from there."""
     if visit.file and len(visit.file) > HELD_BYTES:
         return await _page(visit, file_too_large(HELD_BYTES))
@@ -68,7 +68,7 @@ async def _to_proof(visit: Visit) -> Response:
     return visit.go(visit.proves)
 
 
-async def _of_another_session(visit: Visit, problem: Problem) -> Response:
+async def _of_another_session(visit: PageContext, problem: Problem) -> Response:
     """A form from before its person logged out: it waits for them, whoever is logged in now."""
     session = visit.session or (None if visit.is_new else await visit.portal.sessions.find(visit.cookie))
     if session is None:
@@ -80,7 +80,7 @@ async def _of_another_session(visit: Visit, problem: Problem) -> Response:
     return await _page(visit, problem)
 
 
-async def _to_login(visit: Visit, reason: str) -> Response:
+async def _to_login(visit: PageContext, reason: str) -> Response:
     """What was typed is kept for its person; after the log-in they are back where they were."""
     visit.session = None
     if reason:  # a service may have learned of it first

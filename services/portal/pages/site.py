@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from services.portal.session.visits import LARGE_COOKIE, VisitDep, own_path, visit_of
+from services.portal.session.visits import LARGE_COOKIE, PageContextDep, context_of, own_path
 
 FileName = Annotated[str, Path(pattern=r"^[a-z]+\.[a-z]{2,5}$")]
 YEAR_SECONDS = 365 * 24 * 3600
@@ -15,17 +15,17 @@ router = APIRouter()
 @router.get("/static/{name}")
 async def static(request: Request, name: FileName, v: Annotated[str, Query(max_length=20)] = "") -> Response:
     """A style sheet, a module, a picture."""
-    return visit_of(request).portal.static.answer(name, v)
+    return context_of(request).portal.static.answer(name, v)
 
 
 @router.get("/help")
-async def help_page(visit: VisitDep) -> Response:
+async def help_page(visit: PageContextDep) -> Response:
     """How to get a certificate and to log in, in the guide's words."""
     return visit.page("help.html")
 
 
 @router.post("/large")
-async def switch_size(visit: VisitDep) -> Response:
+async def switch_size(visit: PageContextDep) -> Response:
     """Large type on or off; back to where the person was."""
     response = visit.go(own_path(visit.form.get("next", "/")))
     if LARGE_COOKIE in visit.request.cookies:

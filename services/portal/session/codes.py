@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.portal.client.login import LoginCalls
-from services.portal.session.visits import Visit
+from services.portal.session.visits import PageContext
 
 WHERE = {
     "requested": "正在发送",
@@ -25,7 +25,7 @@ class Where:
     over: bool
 
 
-async def where_is(visit: Visit, challenge_id: str) -> Where:
+async def where_is(visit: PageContext, challenge_id: str) -> Where:
     """As identity tells it at this moment."""
     state = await LoginCalls(visit.portal.backend, visit.asker).code_state(challenge_id)
     wait = (state.resend_at - visit.portal.clock.now()).total_seconds()

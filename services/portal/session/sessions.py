@@ -16,8 +16,8 @@ from kit.core.errors import AppError
 from kit.security.ended_sessions import UNKNOWN_REASON
 from kit.security.tokens import EndOf
 from services.portal.client.answers import Tokens
-from services.portal.client.backend import Asker, Backend, Refused
-from services.portal.session.vault import Kept, Vault
+from services.portal.client.backend import Backend, CallerContext, Refused
+from services.portal.session.vault import CachedText, EncryptedCache
 
 Kind = Literal["practitioner", "staff"]
 COOKIE_BYTES = 32
@@ -72,7 +72,7 @@ def new_cookie() -> str:
     return secrets.token_urlsafe(COOKIE_BYTES)
 
 
-def mark(cookie: str) -> str:
+def cookie_hash(cookie: str) -> str:
     """What a cookie is called in Redis: whoever reads there cannot use it."""
     return hashlib.sha256(cookie.encode()).hexdigest()
 
@@ -80,7 +80,7 @@ def mark(cookie: str) -> str:
 class Sessions:
     """Opens, finds, refreshes and ends sessions. Only the holder of a claim rewrites one: a refresh works once."""
 
-    def __init__(self, vault: Vault, backend: Backend, end_of: EndOf, clock: Clock) -> None:
+    def __init__(self, vault: EncryptedCache, backend: Backend, end_of: EndOf, clock: Clock) -> None:
         self._vault, self._backend, self._end_of, self._clock = vault, backend, end_of, clock
 
     async def open(self, kind: Kind, subject: str, name: str, tokens: Tokens) -> str:
@@ -97,7 +97,7 @@ class Sessions:
         except SessionOver:
             return None
 
-    async def fresh(self, cookie: str, asker: Asker) -> Session:
+    async def fresh(self, cookie: str, asker: CallerContext) -> Session:
         """The session with a token that lasts for a request. Raises `SessionOver`."""
         while True:
             _, session = await self._kept(cookie)
@@ -110,7 +110,7 @@ class Sessions:
                     await self._vault.drop(_claim(cookie))
             await asyncio.sleep(WAIT_SECONDS)
 
-    async def prove(self, cookie: str, asker: Asker, challenge_id: str, code: str) -> Session:
+    async def prove(self, cookie: str, asker: CallerContext, challenge_id: str, code: str) -> Session:
         """The session with a fresh proof. Raises `SessionOver`, `Refused` when it is not the code."""
         async with self._alone(cookie):
             kept, session = await self._kept(cookie)
@@ -134,13 +134,13 @@ class Sessions:
         """Whether nobody else is about to rewrite the session."""
         return await self._vault.cache.claim(_claim(cookie), "1", REFRESH_SECONDS)
 
-    async def _refreshed(self, cookie: str, asker: Asker) -> Session:
+    async def _refreshed(self, cookie: str, asker: CallerContext) -> Session:
         kept, session = await self._kept(cookie)
         if self._lasts(session):  # by whoever held the claim before
             return session
         return await self._with_tokens(cookie, kept, session, await self._next_tokens(cookie, session, asker))
 
-    async def _kept(self, cookie: str) -> tuple[Kept, Session]:
+    async def _kept(self, cookie: str) -> tuple[CachedText, Session]:
         """The session as it is kept. Raises `SessionOver`."""
         kept = await self._vault.get(_key(cookie))
         if kept is None:
@@ -153,14 +153,14 @@ class Sessions:
             raise SessionOver(ended.reason)
         return kept, session
 
-    async def _with_tokens(self, cookie: str, kept: Kept, session: Session, tokens: Tokens) -> Session:
+    async def _with_tokens(self, cookie: str, kept: CachedText, session: Session, tokens: Tokens) -> Session:
         following = session.with_tokens(tokens, self._clock)
         if not await self._vault.swap(_key(cookie), kept, following.model_dump_json(), KEPT_SECONDS):
             await self._kept(cookie)  # it was ended meanwhile: raises why
             raise SessionOver
         return following
 
-    async def _next_tokens(self, cookie: str, session: Session, asker: Asker) -> Tokens:
+    async def _next_tokens(self, cookie: str, session: Session, asker: CallerContext) -> Tokens:
         body = {"refresh_token": session.refresh_token}
         try:
             return await self._backend.read(asker, "identity", Tokens, "POST", "/tokens/refresh", json=body)
@@ -187,8 +187,8 @@ class Sessions:
 
 
 def _key(cookie: str) -> str:
-    return f"session:{mark(cookie)}"
+    return f"session:{cookie_hash(cookie)}"
 
 
 def _claim(cookie: str) -> str:
-    return f"refresh:{mark(cookie)}"
+    return f"refresh:{cookie_hash(cookie)}"

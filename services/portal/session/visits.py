@@ -20,16 +20,16 @@ from kit.http.pages import StaticFiles, Templates
 from kit.http.quotas import Quotas
 from kit.http.uploads import read_fields, read_form
 from kit.security import security_events
-from kit.security.seal import CannotOpen, Sealer
+from kit.security.seal import Cipher, DecryptionError
 from kit.security.tokens import ADMIN
-from services.portal.client.backend import Asker, Backend, Refused
+from services.portal.client.backend import Backend, CallerContext, Refused
 from services.portal.client.catalogue import Catalogue
-from services.portal.client.practitioner import OwnFile
+from services.portal.client.practitioner import PractitionerClient
 from services.portal.domain import PHOTO_BYTES
-from services.portal.operations.dead_letters import Letters
-from services.portal.operations.processes import Watch
-from services.portal.session.sessions import COOKIE, Kind, Session, SessionOver, Sessions, mark, new_cookie
-from services.portal.session.vault import Vault
+from services.portal.operations.dead_letters import DeadLetters
+from services.portal.operations.processes import Monitor
+from services.portal.session.sessions import COOKIE, Kind, Session, SessionOver, Sessions, cookie_hash, new_cookie
+from services.portal.session.vault import EncryptedCache
 
 COOKIE_NAME = "__Host-portal"
 """Browsers take a Secure cookie over plain HTTP from loopback addresses: a local stack needs no other name."""
@@ -42,11 +42,11 @@ GIVEN_UP = "afresh"
 PROOF, FRESH_PROOF_REQUIRED = "/account/proof", "fresh_proof_required"
 HELD_SECONDS, HELD_BYTES = 600, 5 * 1024 * 1024
 """Of a form that waits for a fresh proof; no file that goes with one may be larger."""
-MOST_FIELDS, MOST_FORM_BYTES, MOST_FILE_BYTES = 60, 256 * 1024, 10 * 1024 * 1024
+MAX_FIELDS, MAX_FORM_BYTES, MAX_FILE_BYTES = 60, 256 * 1024, 10 * 1024 * 1024
 """Of a form without its file: a portrait that a card reader gave, in base64, percent-encoded, and what is typed."""
 
 
-class Elsewhere(AppError):
+class Redirect(AppError):
     """Something has to be done first, on another page of this site."""
 
     def __init__(self, path: str) -> None:
@@ -54,7 +54,7 @@ class Elsewhere(AppError):
         self.path = path
 
 
-class Held(BaseModel):
+class HeldUpload(BaseModel):
     """A form with its file, while its person proves who they are; `page` is where it stands."""
 
     page: str
@@ -62,7 +62,7 @@ class Held(BaseModel):
     file: Base64Bytes | None
 
 
-class FormExpired(AppError):
+class PageExpired(AppError):
     """The form did not come from a page that this browser was given."""
 
     def __init__(self) -> None:
@@ -75,23 +75,23 @@ class Portal:
 
     backend: Backend
     sessions: Sessions
-    vault: Vault
+    vault: EncryptedCache
     catalogue: Catalogue
     templates: Templates
     static: StaticFiles
     printer: Printer
-    sealer: Sealer
+    sealer: Cipher
     clock: Clock
     draft_seconds: int
     fresh_seconds: int
-    watch: Watch
-    letters: Letters
+    watch: Monitor
+    letters: DeadLetters
     reader: str | None
     quotas: Quotas
 
 
 @dataclass
-class Visit:
+class PageContext:
     """One request. Of a form that was submitted, `proof` tells whose it is and where it stands.
 
     `owner` is the person it was made for: a practitioner's or staff id, or nobody's. `form_page` is its page, where
@@ -136,11 +136,11 @@ class Visit:
         return f"{self.here}{'&' if '?' in self.here else '?'}{GIVEN_UP}=1"
 
     @property
-    def asker(self) -> Asker:
+    def asker(self) -> CallerContext:
         """For whom the services are asked."""
         device = security_events.agent(self.request.scope)
         token = self.session.access_token if self.session else None
-        return Asker(client_address(self.request), device, token)
+        return CallerContext(client_address(self.request), device, token)
 
     def csrf(self, typed: bool = True) -> str:
         """Proof of which browser and person a form was given to, and on which page; another text each time.
@@ -148,15 +148,15 @@ class Visit:
         `typed`: whether there is anything in it that must not be lost.
         """
         subject = self.session.subject if self.session else ""
-        proof = json.dumps([subject, mark(self.cookie), self.here if typed else ""])
+        proof = json.dumps([subject, cookie_hash(self.cookie), self.here if typed else ""])
         return self.portal.sealer.seal(proof, CSRF)
 
     @property
-    def own_file(self) -> OwnFile:
+    def own_file(self) -> PractitionerClient:
         """The file of the practitioner who is logged in, at the services."""
-        return OwnFile(self.portal.backend, self.asker)
+        return PractitionerClient(self.portal.backend, self.asker)
 
-    async def lasting_file(self) -> OwnFile:
+    async def lasting_file(self) -> PractitionerClient:
         """The same in the midst of a long answer: with a token that lasts. Raises `SessionOver`."""
         self.session = await self.portal.sessions.fresh(self.cookie, self.asker)
         return self.own_file
@@ -174,25 +174,25 @@ class Visit:
         return f"{PROOF}?next={quote(self.here if self.request.method == 'GET' else self.path)}"
 
     def require_fresh(self, then: str) -> None:
-        """For what the portal itself composes: first a fresh proof, then the page `then`. Raises `Elsewhere`."""
+        """For what the portal itself composes: first a fresh proof, then the page `then`. Raises `Redirect`."""
         proved = self.session.auth_time if self.session else 0
         if self.portal.clock.now().timestamp() - proved > self.portal.fresh_seconds:
-            raise Elsewhere(f"{PROOF}?next={quote(then)}")
+            raise Redirect(f"{PROOF}?next={quote(then)}")
 
     def accept(self, fields: Mapping[str, str]) -> None:
-        """Take the fields of a form. Raises `FormExpired` unless this browser was given it, as it is logged in now.
+        """Take the fields of a form. Raises `PageExpired` unless this browser was given it, as it is logged in now.
 
         Whose form it is and what was typed is known then too, unless nobody was given such a form.
         """
         self.proof = fields.get("csrf", "")
         try:
             opened = self.portal.sealer.open(self.proof, CSRF)
-        except CannotOpen as error:
-            raise FormExpired from error
+        except DecryptionError as error:
+            raise PageExpired from error
         self.owner, browser, self.form_page = json.loads(opened)
         self.form = {name: text for name, text in fields.items() if name != "csrf"}
-        if browser != mark(self.cookie):
-            raise FormExpired
+        if browser != cookie_hash(self.cookie):
+            raise PageExpired
 
     def require_file(self) -> None:
         """Raises why the file of the form was not taken, if there was one that was not."""
@@ -243,16 +243,16 @@ class Visit:
     async def hold(self) -> None:
         """Keep the form and its file for this browser and person until they have proved who they are."""
         file = base64.b64encode(self.file) if self.file else None
-        held = Held(page=self.form_page, fields=self.form, file=file)
+        held = HeldUpload(page=self.form_page, fields=self.form, file=file)
         await self.portal.vault.put(self._held(self.path), held.model_dump_json(), HELD_SECONDS)
 
-    async def take_held(self, path: str) -> Held | None:
+    async def take_held(self, path: str) -> HeldUpload | None:
         """What `hold` kept when it was sent to `path`; it is given once."""
         kept = await self.portal.vault.take(self._held(path))
-        return Held.model_validate_json(kept.text) if kept else None
+        return HeldUpload.model_validate_json(kept.text) if kept else None
 
     def _held(self, path: str) -> str:
-        return f"held:{self.session.subject if self.session else ''}:{mark(self.cookie)}:{path}"
+        return f"held:{self.session.subject if self.session else ''}:{cookie_hash(self.cookie)}:{path}"
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """The page, made of a template."""
@@ -285,100 +285,100 @@ class Visit:
         return RedirectResponse(path, 303)
 
 
-def visit_of(request: Request) -> Visit:
+def context_of(request: Request) -> PageContext:
     """The visit of a request, before anybody knows whose it is."""
     cookie = request.cookies.get(COOKIE_NAME, "")
     known = COOKIE.fullmatch(cookie) is not None
     portal: Portal = request.app.state.service
-    return Visit(request, portal, cookie if known else new_cookie(), not known)
+    return PageContext(request, portal, cookie if known else new_cookie(), not known)
 
 
 def _draft(owner: str, page: str) -> str:
     return f"draft:{owner}:{page.partition('?')[0]}"
 
 
-async def _submitted(request: Request) -> Visit:
+async def _submitted(request: Request) -> PageContext:
     """A visit with what was submitted, if anything was."""
-    request.state.visit = visit = visit_of(request)
+    request.state.visit = visit = context_of(request)
     if request.method == "POST":
         visit.accept(await _fields(visit))
     return visit
 
 
-async def _fields(visit: Visit) -> dict[str, str]:
+async def _fields(visit: PageContext) -> dict[str, str]:
     """The text fields of a form; a file, when there is one, is the visit's `file`."""
     request = visit.request
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return await read_fields(request, MOST_FIELDS, MOST_FORM_BYTES)
+        return await read_fields(request, MAX_FIELDS, MAX_FORM_BYTES)
 
     async def admit(fields: Mapping[str, str]) -> int:
         return await _most_of_file(visit, fields)
 
     read = await read_form(
-        request, MOST_FILE_BYTES, file_too_large, most_fields=MOST_FIELDS, room=MOST_FORM_BYTES, admit=admit
+        request, MAX_FILE_BYTES, file_too_large, most_fields=MAX_FIELDS, room=MAX_FORM_BYTES, admit=admit
     )
     visit.file, visit.refusal = read.file, read.refusal
     return read.fields
 
 
-async def _most_of_file(visit: Visit, fields: Mapping[str, str]) -> int:
+async def _most_of_file(visit: PageContext, fields: Mapping[str, str]) -> int:
     """How much of a file is read: for who is logged in all of it, for who was only what can wait for them.
 
-    Raises `FormExpired` to anybody else; the token of a form stands before its file.
+    Raises `PageExpired` to anybody else; the token of a form stands before its file.
     """
-    with suppress(FormExpired):
+    with suppress(PageExpired):
         visit.accept(fields)
     if not visit.owner:
-        raise FormExpired
+        raise PageExpired
     try:
         session = None if visit.is_new else await visit.portal.sessions.find(visit.cookie)
     except Unavailable:  # the answer will say so, when all has been read
         return PHOTO_BYTES + 1
-    return MOST_FILE_BYTES if session and session.subject == visit.owner else PHOTO_BYTES + 1
+    return MAX_FILE_BYTES if session and session.subject == visit.owner else PHOTO_BYTES + 1
 
 
-def file_too_large(most: int = MOST_FILE_BYTES) -> AppError:
+def file_too_large(most: int = MAX_FILE_BYTES) -> AppError:
     """A file of that many bytes or more."""
     return AppError(413, "file_too_large", f"文件过大，请选择小于 {most // 1024**2}MB 的文件")
 
 
-async def _anybody(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
+async def _anybody(visit: Annotated[PageContext, Depends(_submitted)]) -> PageContext:
     if not visit.is_new:
         visit.session = await visit.portal.sessions.find(visit.cookie)
     visit.require_file()
     return visit
 
 
-async def _logged_in(visit: Visit, kind: Kind) -> Session:
+async def _logged_in(visit: PageContext, kind: Kind) -> Session:
     """The session, with a token that lasts. Raises `SessionOver`."""
     visit.session = session = await visit.portal.sessions.fresh(visit.cookie, visit.asker)
     security_events.identified(f"{session.kind}:{session.subject}")
     if session.kind != kind:
         raise Hidden
     if visit.request.method == "POST" and visit.owner != session.subject:
-        raise FormExpired
+        raise PageExpired
     visit.require_file()
     return session
 
 
-async def _practitioner(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
+async def _practitioner(visit: Annotated[PageContext, Depends(_submitted)]) -> PageContext:
     await _logged_in(visit, "practitioner")
     return visit
 
 
-VisitDep = Annotated[Visit, Depends(_anybody)]
+PageContextDep = Annotated[PageContext, Depends(_anybody)]
 """Anybody, logged in or not."""
-PersonDep = Annotated[Visit, Depends(_practitioner)]
+PersonDep = Annotated[PageContext, Depends(_practitioner)]
 """A practitioner who is logged in."""
 
 
-def staff_with(*roles: str) -> Callable[..., Awaitable[Visit]]:
+def staff_with(*roles: str) -> Callable[..., Awaitable[PageContext]]:
     """For `Annotated[Visit, Depends(staff_with("clerk"))]`: staff with this role, and admins; 404 for the others.
 
     Without a role: all staff.
     """
 
-    async def member(visit: Annotated[Visit, Depends(_submitted)]) -> Visit:
+    async def member(visit: Annotated[PageContext, Depends(_submitted)]) -> PageContext:
         session = await _logged_in(visit, "staff")
         if roles and not {*roles, ADMIN} & set(session.roles):
             raise Hidden

@@ -11,10 +11,10 @@ from kit.core.errors import InvalidFields
 from kit.core.text import REQUIRED
 from kit.http.callers import read_reason
 from kit.http.routes import Id
-from services.portal.client.backend import Asker
-from services.portal.client.practitioner import OwnFile
-from services.portal.session.sessions import mark
-from services.portal.session.visits import Elsewhere, Visit, staff_with
+from services.portal.client.backend import CallerContext
+from services.portal.client.practitioner import PractitionerClient
+from services.portal.session.sessions import cookie_hash
+from services.portal.session.visits import PageContext, Redirect, staff_with
 
 KEPT_SECONDS = 12 * 3600
 """No session of a window lasts longer than its day."""
@@ -22,15 +22,15 @@ REASONS = (
     "办理登记或重新读卡", "办理个人数字证书", "协助本人核对、维护信息", "答复本人咨询", "复核更换手机号码的申请",
 )  # fmt: skip
 OTHER = "other"
-ClerkDep = Annotated[Visit, Depends(staff_with("clerk"))]
+ClerkDep = Annotated[PageContext, Depends(staff_with("clerk"))]
 """A clerk, or an admin."""
 
 
 @dataclass(frozen=True)
-class Attended:
+class AttendedPerson:
     """A person at the window: their file as the clerk may read it, and the reason that is told with every look."""
 
-    visit: Visit
+    visit: PageContext
     id: str
     reason: str
     name: str = ""
@@ -41,36 +41,36 @@ class Attended:
         return f"/staff/people/{self.id}"
 
     @property
-    def asker(self) -> Asker:
+    def asker(self) -> CallerContext:
         """The clerk, with the reason."""
         return replace(self.visit.asker, reason=self.reason)
 
     @property
-    def file(self) -> OwnFile:
+    def file(self) -> PractitionerClient:
         """What may be read of them; each call is written down as a look."""
-        return OwnFile(self.visit.portal.backend, self.asker, self.id)
+        return PractitionerClient(self.visit.portal.backend, self.asker, self.id)
 
 
-async def attend(visit: Visit, person: str, reason: str) -> None:
+async def attend(visit: PageContext, person: str, reason: str) -> None:
     """Begin: the first look tells the name. Raises `Refused` 404 when there is nobody with this id."""
-    basic = await Attended(visit, person, reason).file.basic()
+    basic = await AttendedPerson(visit, person, reason).file.basic()
     kept = json.dumps({"reason": reason, "name": basic.name})
     await visit.portal.vault.put(_key(visit, person), kept, KEPT_SECONDS)
 
 
-async def attended(visit: ClerkDep, person: Id) -> Attended:
+async def attended(visit: ClerkDep, person: Id) -> AttendedPerson:
     """The person of an address. Sends the clerk to tell a reason first, when there is none yet."""
     kept = await visit.portal.vault.get(_key(visit, person))
     if kept is None:
-        raise Elsewhere(f"/staff/people/{person}/reason?next={quote(visit.here)}")
-    return Attended(visit, person, **json.loads(kept.text))
+        raise Redirect(f"/staff/people/{person}/reason?next={quote(visit.here)}")
+    return AttendedPerson(visit, person, **json.loads(kept.text))
 
 
-AttendedDep = Annotated[Attended, Depends(attended)]
+AttendedDep = Annotated[AttendedPerson, Depends(attended)]
 
 
-def _key(visit: Visit, person: str) -> str:
-    return f"attending:{mark(visit.cookie)}:{person}"
+def _key(visit: PageContext, person: str) -> str:
+    return f"attending:{cookie_hash(visit.cookie)}:{person}"
 
 
 def chosen_reason(form: dict[str, str]) -> str:

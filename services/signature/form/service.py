@@ -6,31 +6,37 @@ from datetime import timedelta
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound
 from kit.core.ids import new_id
-from kit.http.service_client import Neighbour
+from kit.http.service_client import ServiceClient
 from kit.mongo import Conflict
-from kit.privacy.access_audit import Looks
-from kit.security.seal import Sealer
+from kit.privacy.access_audit import AccessAudit
+from kit.security.seal import Cipher
 from kit.security.tokens import Caller
-from services.signature.domain import Form, Person
+from services.signature.domain import Person, SignatureSheet
 from services.signature.form.printing import Printing
 from services.signature.people import KnownPeople
-from services.signature.store import Forms
+from services.signature.store import SignatureSheets
 
 SCOPE = "signature:read"
 ME = "/api/identity/practitioners/me"
 
 
-class FormService:
+class SheetService:
     """A person's forms. The document number is sealed; it comes from identity, no event tells it."""
 
     def __init__(
-        self, forms: Forms, identity: Neighbour, printing: Printing, sealer: Sealer, looks: Looks, clock: Clock,
+        self,
+        forms: SignatureSheets,
+        identity: ServiceClient,
+        printing: Printing,
+        sealer: Cipher,
+        looks: AccessAudit,
+        clock: Clock,
         lifetime_days: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._forms, self._identity, self._printing, self._sealer = forms, identity, printing, sealer
         self._looks, self._clock, self._lifetime = looks, clock, timedelta(days=lifetime_days)
 
-    async def make(self, caller: Caller, token: str) -> Form:
+    async def make(self, caller: Caller, token: str) -> SignatureSheet:
         """A form to be signed: the one there is while it holds for long enough, or else a new one.
 
         Raises `Hidden` for who is no practitioner, `NotFound`, 409 `name_not_printable`, `Unavailable`.
@@ -53,16 +59,16 @@ class FormService:
             told = f"姓名中的“{missing}”暂时没有可以打印的字体，请联系受理窗口"
             raise AppError(409, "name_not_printable", told)
 
-    def _still_good(self, form: Form, person: Person) -> bool:
+    def _still_good(self, form: SignatureSheet, person: Person) -> bool:
         same = (form.name, self._number(form)) == (person.name, person.document_number)
         return same and form.expires_at - self._clock.now() > self._lifetime / 2
 
-    def _new(self, person: Person, caller: Caller) -> Form:
+    def _new(self, person: Person, caller: Caller) -> SignatureSheet:
         now, form_id = self._clock.now(), new_id()
         number_sealed = self._sealer.seal(person.document_number, _context(form_id))
-        return Form.printed(form_id, person, number_sealed, now + self._lifetime, at=now, by=caller.label)
+        return SignatureSheet.printed(form_id, person, number_sealed, now + self._lifetime, at=now, by=caller.label)
 
-    def _number(self, form: Form) -> str:
+    def _number(self, form: SignatureSheet) -> str:
         return self._sealer.open(form.number_sealed, _context(form.id))
 
     async def pdf(self, caller: Caller, form_id: str) -> bytes:
@@ -76,10 +82,10 @@ class FormService:
         return await self._printing.pdf(form.id, form.name, self._number(form), form.created_at, form.expires_at)
 
 
-class Outdating:
+class StaleSheets:
     """Forms whose name or number is not the person's any more become stale."""
 
-    def __init__(self, forms: Forms, people: KnownPeople, clock: Clock) -> None:
+    def __init__(self, forms: SignatureSheets, people: KnownPeople, clock: Clock) -> None:
         self._forms, self._people, self._clock = forms, people, clock
 
     async def note_person(self, practitioner_id: str, version: int, changed: list[str]) -> None:

@@ -9,10 +9,10 @@ from pydantic import ConfigDict, JsonValue
 from kit.core.errors import InvalidFields
 from kit.http.callers import CallerDep
 from kit.http.routes import Out, StrictRoute
-from services.subscriptions.api import ServicesDep
+from services.subscriptions.api import ApiDep
 from services.subscriptions.domain import Moment
-from services.subscriptions.feed.service import Wanted
-from services.subscriptions.settings import LONGEST_WAIT
+from services.subscriptions.feed.service import FeedQuery
+from services.subscriptions.settings import MAX_WAIT
 
 router = APIRouter(route_class=StrictRoute)
 
@@ -46,21 +46,19 @@ CHANGES = "/api/records/changes"
 
 @router.get(CHANGES, response_model=ChangesOut)
 async def get_changes(
-    services: ServicesDep,
+    services: ApiDep,
     caller: CallerDep,
     after: Annotated[str | None, Query(description="the `next_cursor` of the last answer")] = None,
     since: Annotated[
         Moment | None, Query(description="where to begin without a cursor; else from the beginning")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    wait: Annotated[
-        int, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for a change when there is none")
-    ] = 0,
+    wait: Annotated[int, Query(ge=0, le=MAX_WAIT, description="seconds to wait for a change when there is none")] = 0,
 ) -> Response:
     """The changes of all records behind a cursor, in order for each person: the events of Kafka's records.changes."""
     if after is not None and since is not None:
         raise InvalidFields.one("since", "not_both", "after 与 since 只能使用其中之一")
-    found, cursor = await services.feed.changes(caller, Wanted(after, since, limit, wait))
+    found, cursor = await services.feed.changes(caller, FeedQuery(after, since, limit, wait))
     items = b",".join(change.body for change in found)
     body = b'{"items":[' + items + b'],"next_cursor":"' + cursor.encode() + b'"}'
     return Response(body, media_type="application/json")

@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 
 CURSOR_VERSION = 1
-HIGHEST_OFFSET = 2**63 - 1
-LONGEST_CURSOR = 4_000
+MAX_OFFSET = 2**63 - 1
+MAX_CURSOR_LENGTH = 4_000
 
 
 class BadCursor(ValueError):
@@ -25,13 +25,13 @@ def write_cursor(offsets: Sequence[int]) -> str:
 
 def read_cursor(cursor: str, partitions: int) -> list[int]:
     """What `write_cursor` wrote. Raises `BadCursor`, `ForeignCursor`."""
-    if len(cursor) > LONGEST_CURSOR:
+    if len(cursor) > MAX_CURSOR_LENGTH:
         raise BadCursor
     try:
         found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, RecursionError) as error:
         raise BadCursor from error
-    if not isinstance(found, list) or not all(type(each) is int and 0 <= each <= HIGHEST_OFFSET for each in found):
+    if not isinstance(found, list) or not all(type(each) is int and 0 <= each <= MAX_OFFSET for each in found):
         raise BadCursor
     if found[:1] != [CURSOR_VERSION]:
         raise BadCursor

@@ -15,7 +15,7 @@ from services.subscriptions.changes import Change, read
 from services.subscriptions.domain import SCOPE
 from services.subscriptions.feed.domain import BadCursor, ForeignCursor, read_cursor, write_cursor
 from services.subscriptions.feed.tail import Tail
-from services.subscriptions.readers import Readers
+from services.subscriptions.readers import KafkaReaders
 
 READ_MS = 500
 READ_SECONDS = 8.0  # without an answer Kafka counts as away
@@ -32,7 +32,7 @@ class CursorExpired(AppError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FeedQuery:
     """What a request asks for: behind a cursor, or from a time on, or from the beginning; `wait` in seconds."""
 
     after: str | None
@@ -44,11 +44,11 @@ class Wanted:
 class Feed:
     """Answers requests for changes."""
 
-    def __init__(self, tail: Tail, readers: Readers, partitions: int, polls: int) -> None:
+    def __init__(self, tail: Tail, readers: KafkaReaders, partitions: int, polls: int) -> None:
         self._tail, self._readers, self._partitions, self._polls = tail, readers, partitions, polls
         self._busy: Counter[str] = Counter()
 
-    async def changes(self, caller: Caller, wanted: Wanted) -> tuple[list[Change], str]:
+    async def changes(self, caller: Caller, wanted: FeedQuery) -> tuple[list[Change], str]:
         """The next changes, none when there was none within `wait`, and the cursor behind them.
 
         Raises 403, 422 `cursor_invalid`, 410 `cursor_expired`, 429, `Unavailable` when Kafka is away.
@@ -74,7 +74,7 @@ class Feed:
             metrics.feed_polls.dec()
             self._busy[client] -= 1
 
-    async def _wait(self, wanted: Wanted) -> tuple[list[Change], dict[int, int]]:
+    async def _wait(self, wanted: FeedQuery) -> tuple[list[Change], dict[int, int]]:
         clock = asyncio.get_running_loop().time
         until = clock() + wanted.wait
         offsets = await self._start(wanted)
@@ -87,7 +87,7 @@ class Feed:
                 raise Unavailable("Kafka")
             await self._tail.news(left)
 
-    async def _start(self, wanted: Wanted) -> dict[int, int]:
+    async def _start(self, wanted: FeedQuery) -> dict[int, int]:
         if wanted.after is not None:
             return await self._checked(self._read(wanted.after))
         async with _in_time(), self._readers.one() as reader:

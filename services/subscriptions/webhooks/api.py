@@ -6,7 +6,7 @@ from kit.http.callers import CallerDep
 from kit.http.paging import After, Page, write_cursor
 from kit.http.routes import Id, Limit, StrictRoute
 from kit.http.versions import ExpectedVersion, etag
-from services.subscriptions.api import ServicesDep
+from services.subscriptions.api import ApiDep
 from services.subscriptions.webhooks.bodies import (
     DeliveryOut,
     NewReplay,
@@ -27,7 +27,7 @@ router = APIRouter(route_class=StrictRoute)
 
 @router.post(WEBHOOKS, status_code=201)
 async def create_webhook(
-    services: ServicesDep, caller: CallerDep, body: NewWebhook, response: Response
+    services: ApiDep, caller: CallerDep, body: NewWebhook, response: Response
 ) -> WebhookWithSecret:
     """Register a webhook. The secret is in this answer only."""
     webhook, secret = await services.webhooks.register(caller, body.wish(), body.since)
@@ -38,7 +38,7 @@ async def create_webhook(
 
 @router.get(WEBHOOKS)
 async def list_webhooks(
-    services: ServicesDep, caller: CallerDep, after: After, state: State | None = None, limit: Limit = 50
+    services: ApiDep, caller: CallerDep, after: After, state: State | None = None, limit: Limit = 50
 ) -> Page[WebhookOut]:
     """The client's own webhooks, all for an operator; newest first."""
     found, following = await services.webhooks.page(caller, state, after, limit)
@@ -46,9 +46,7 @@ async def list_webhooks(
 
 
 @router.get(WEBHOOK)
-async def get_webhook(
-    services: ServicesDep, caller: CallerDep, webhook_id: Id, response: Response
-) -> WebhookWithProgress:
+async def get_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, response: Response) -> WebhookWithProgress:
     """One webhook and how it gets on; its version is the ETag."""
     webhook = await services.webhooks.get(caller, webhook_id)
     response.headers["ETag"] = etag(webhook.version)
@@ -58,51 +56,51 @@ async def get_webhook(
 
 @router.put(WEBHOOK)
 async def change_webhook(
-    services: ServicesDep, caller: CallerDep, webhook_id: Id, body: WebhookChange, version: ExpectedVersion
+    services: ApiDep, caller: CallerDep, webhook_id: Id, body: WebhookChange, version: ExpectedVersion
 ) -> WebhookOut:
     """Another address, other kinds; `If-Match` names the version that is replaced."""
     return WebhookOut.of(await services.webhooks.change(caller, webhook_id, version, body.wish()))
 
 
 @router.delete(WEBHOOK, status_code=204)
-async def delete_webhook(services: ServicesDep, caller: CallerDep, webhook_id: Id, version: ExpectedVersion) -> None:
+async def delete_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, version: ExpectedVersion) -> None:
     """Delete a webhook; `If-Match` names the version that is deleted."""
     await services.webhooks.delete(caller, webhook_id, version)
 
 
 @router.post(f"{WEBHOOK}/pause")
-async def pause_webhook(services: ServicesDep, caller: CallerDep, webhook_id: Id) -> WebhookOut:
+async def pause_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id) -> WebhookOut:
     """No calls until it is resumed; nothing is lost meanwhile."""
     return WebhookOut.of(await services.webhooks.pause(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/resume")
-async def resume_webhook(services: ServicesDep, caller: CallerDep, webhook_id: Id) -> WebhookOut:
+async def resume_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id) -> WebhookOut:
     """Go on where it was paused."""
     return WebhookOut.of(await services.webhooks.resume(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/secret", status_code=201)
-async def renew_secret(services: ServicesDep, caller: CallerDep, webhook_id: Id) -> WebhookWithSecret:
+async def renew_secret(services: ApiDep, caller: CallerDep, webhook_id: Id) -> WebhookWithSecret:
     """A new secret, in this answer only; until `old_secret_until` each call is signed with both."""
     return WebhookWithSecret.with_secret(*await services.webhooks.renew_secret(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/test")
-async def test_webhook(services: ServicesDep, caller: CallerDep, webhook_id: Id) -> TestOut:
+async def test_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id) -> TestOut:
     """Send a test event (`subscriptions.webhook.tested.v1`) now, and tell what came of it."""
     return TestOut.of(await services.webhooks.test(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/replays", status_code=202)
-async def replay_webhook(services: ServicesDep, caller: CallerDep, webhook_id: Id, body: NewReplay) -> ReplayOut:
+async def replay_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, body: NewReplay) -> ReplayOut:
     """Deliver again: everything from a time on, or what is about one person."""
     return ReplayOut.of(await services.webhooks.replay(caller, webhook_id, body.since, body.practitioner_id))
 
 
 @router.get(f"{WEBHOOK}/deliveries")
 async def list_deliveries(
-    services: ServicesDep,
+    services: ApiDep,
     caller: CallerDep,
     webhook_id: Id,
     after: After,

@@ -9,7 +9,7 @@ from kit.core.text import Text
 from kit.http.routes import UUID_PATTERN, In, Out
 from services.subscriptions.domain import Moment
 from services.subscriptions.webhooks.domain import (
-    MOST_LANES,
+    MAX_PERSON_QUEUES,
     Answer,
     Delivery,
     Outcome,
@@ -18,7 +18,7 @@ from services.subscriptions.webhooks.domain import (
     Replay,
     State,
     Webhook,
-    Wish,
+    WebhookDraft,
 )
 
 
@@ -37,9 +37,9 @@ class WebhookChange(In):
     kinds: Kinds | None = None
     description: Annotated[Annotated[str, Text(200)] | None, BeforeValidator(_none_for_empty)] = None
 
-    def wish(self) -> Wish:
+    def wish(self) -> WebhookDraft:
         """What the service takes."""
-        return Wish(self.url, self.kinds or [], self.description or "")
+        return WebhookDraft(self.url, self.kinds or [], self.description or "")
 
 
 class NewWebhook(WebhookChange):
@@ -69,7 +69,9 @@ class ProgressOut(Out):
     def of(cls, progress: Progress) -> "ProgressOut":
         """From what its worker wrote last."""
         waiting = sum(lane.since is not None for lane in progress.lanes)
-        return cls.model_validate({**progress.model_dump(), "people_waiting": waiting, "most_waiting": MOST_LANES})
+        return cls.model_validate(
+            {**progress.model_dump(), "people_waiting": waiting, "most_waiting": MAX_PERSON_QUEUES}
+        )
 
 
 class WebhookOut(Out):

@@ -7,7 +7,7 @@ from time import perf_counter
 from kit.core.clock import Clock
 from kit.http.outbound import Forbidden, Limits, NotReached, Outbound
 from kit.http.webhooks import signed
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from services.subscriptions import metrics
 from services.subscriptions.changes import Change
 from services.subscriptions.webhooks.domain import Answer, Delivery, Outcome, Webhook
@@ -16,10 +16,10 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 USER_AGENT = "practitioner-portal-webhooks/1"
 
 
-class Calls:
+class WebhookClient:
     """Calls of one webhook."""
 
-    def __init__(self, outbound: Outbound, sealer: Sealer, clock: Clock) -> None:
+    def __init__(self, outbound: Outbound, sealer: Cipher, clock: Clock) -> None:
         self._outbound, self._sealer, self._clock = outbound, sealer, clock
 
     async def call(self, webhook: Webhook, event_id: str, body: bytes) -> Answer:
@@ -63,7 +63,7 @@ def delivery_of(
 
 
 @asynccontextmanager
-async def calls(limits: Limits, connections: int, sealer: Sealer, clock: Clock) -> AsyncIterator[Calls]:
+async def calls(limits: Limits, connections: int, sealer: Cipher, clock: Clock) -> AsyncIterator[WebhookClient]:
     """With connections of their own: one receiver's are never used for another."""
     async with Outbound(limits, connections) as outbound:
-        yield Calls(outbound, sealer, clock)
+        yield WebhookClient(outbound, sealer, clock)

@@ -10,13 +10,13 @@ from kit.core.events import partition_of
 from kit.kafka import Reader
 from kit.observability import log
 from services.subscriptions.changes import Change, person_of, read
-from services.subscriptions.readers import Readers
-from services.subscriptions.webhooks.calls import Calls, delivery_of
+from services.subscriptions.readers import KafkaReaders
+from services.subscriptions.webhooks.calls import WebhookClient, delivery_of
 from services.subscriptions.webhooks.domain import (
     GONE,
     Delivery,
-    Lane,
     Outcome,
+    PersonQueue,
     Progress,
     Reason,
     Replay,
@@ -29,7 +29,7 @@ from services.subscriptions.webhooks.store import Deliveries, Progresses, Replay
 READ_MS = 1_000
 BATCH = 500  # records looked at for one person
 IDLE_SECONDS = 0.5
-LANES_AT_ONCE = 16
+PERSON_QUEUES_AT_ONCE = 16
 logger = log.get(__name__)
 
 
@@ -42,11 +42,11 @@ class Pause(Exception):
 
 
 @dataclass
-class Round:
+class BatchResult:
     """What came of one round of attempts, to be written down at its end."""
 
     log: list[Delivery] = field(default_factory=list)
-    lanes: list[Lane] = field(default_factory=list)
+    lanes: list[PersonQueue] = field(default_factory=list)
     caught_up: list[str] = field(default_factory=list)
     gone: bool = False
 
@@ -56,7 +56,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Files:
+class DeliveryStores:
     """What is written about deliveries."""
 
     progress: Progresses
@@ -68,9 +68,16 @@ class Deliverer:
     """Works on one version of one webhook until it is cancelled, or ends with `Pause`."""
 
     def __init__(
-        self, webhook: Webhook, calls: Calls, files: Files, reader: Reader, readers: Readers, retries: Retries,
-        at_once: int, clock: Clock,
-    ) -> None:  # fmt: skip
+        self,
+        webhook: Webhook,
+        calls: WebhookClient,
+        files: DeliveryStores,
+        reader: Reader,
+        readers: KafkaReaders,
+        retries: Retries,
+        at_once: int,
+        clock: Clock,
+    ) -> None:
         self.webhook, self._calls, self._files = webhook, calls, files
         self._reader, self._readers, self._retries, self._clock = reader, readers, retries, clock
         self._room = asyncio.Semaphore(at_once)
@@ -123,7 +130,7 @@ class Deliverer:
         if replay.person is None:
             return progress.again(_list(start))
         partition = partition_of(replay.person, len(progress.offsets))
-        lane = Lane(person=replay.person, partition=partition, offset=start[partition], due_at=self._clock.now())
+        lane = PersonQueue(person=replay.person, partition=partition, offset=start[partition], due_at=self._clock.now())
         earlier = [one for one in progress.lanes if one.person == replay.person and one.offset < lane.offset]
         return progress if earlier else progress.with_lanes([lane])
 
@@ -137,7 +144,7 @@ class Deliverer:
         chunk = await self._reader.read(dict(enumerate(progress.offsets)), wait, progress.room)
         if not chunk.records and _list(chunk.reached) == progress.offsets:
             return progress
-        work = Round()
+        work = BatchResult()
         people: dict[str, list[Change]] = {}
         for change in filter(None, map(read, chunk.records)):
             if not progress.waits(change.person):
@@ -147,26 +154,26 @@ class Deliverer:
                 group.create_task(self._person(person, run, work))
         return await self._finished(progress.read_to(_list(chunk.reached)), work)
 
-    async def _person(self, person: str, run: Sequence[Change], work: Round) -> None:
+    async def _person(self, person: str, run: Sequence[Change], work: BatchResult) -> None:
         """A person's events in order; at the first that fails they come to wait."""
         for change in run:
             if not await self._done(change, 1, work):
                 now = self._clock.now()
-                lane = Lane(person=person, partition=change.partition, offset=change.offset, due_at=now)
+                lane = PersonQueue(person=person, partition=change.partition, offset=change.offset, due_at=now)
                 work.lanes.append(lane.failed(change.offset, now, self._retries))
                 return
 
     async def _lanes(self, progress: Progress) -> Progress:
-        due = progress.due(self._clock.now())[:LANES_AT_ONCE]
+        due = progress.due(self._clock.now())[:PERSON_QUEUES_AT_ONCE]
         if not due:
             return progress
-        work = Round()
+        work = BatchResult()
         async with asyncio.TaskGroup() as group:
             for lane in due:
                 group.create_task(self._lane(lane, progress, work))
         return await self._finished(progress, work)
 
-    async def _lane(self, lane: Lane, progress: Progress, work: Round) -> None:
+    async def _lane(self, lane: PersonQueue, progress: Progress, work: BatchResult) -> None:
         """On from where the person stands, a stretch at a time, until they have caught up with everybody else."""
         end = progress.offsets[lane.partition]
         place = {lane.partition: lane.offset}
@@ -184,13 +191,13 @@ class Deliverer:
         else:
             work.lanes.append(lane.moved(chunk.reached[lane.partition], self._clock.now()))
 
-    def _hopeless(self, lane: Lane, change: Change, progress: Progress) -> bool:
+    def _hopeless(self, lane: PersonQueue, change: Change, progress: Progress) -> bool:
         """Refused for so long while others got through: it is this event's fault, and the next one is tried."""
         tried = lane.since if change.offset == lane.offset else None
         over = tried is not None and self._clock.now() - tried >= self._retries.give_up
         return over and progress.failing_since is None
 
-    async def _done(self, change: Change, attempt: int, work: Round, *, last: bool = False) -> bool:
+    async def _done(self, change: Change, attempt: int, work: BatchResult, *, last: bool = False) -> bool:
         """Whether the person's next event may be tried: this one was taken, is not wanted, or had its last try."""
         if not wanted(self.webhook.kinds, change.kind):
             return True
@@ -203,7 +210,7 @@ class Deliverer:
         work.log.append(delivery_of(self.webhook, change, attempt, answer, outcome, self._clock))
         return outcome != "failed"
 
-    async def _finished(self, progress: Progress, work: Round) -> Progress:
+    async def _finished(self, progress: Progress, work: BatchResult) -> Progress:
         """Write down what was done. A crash before it means that it is done again."""
         await self._files.deliveries.insert_all(work.log)
         progress = progress.with_lanes(work.lanes, work.caught_up).noted(

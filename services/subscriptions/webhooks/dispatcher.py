@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kit.core.clock import Clock
 from kit.mongo import Conflict
 from kit.observability import log
-from kit.observability.metrics import begin
+from kit.observability.metrics import initialise
 from kit.runtime.periodic import every
 from services.subscriptions import metrics
 from services.subscriptions.webhooks.deliverer import Deliverer, Pause
@@ -56,7 +56,7 @@ class Dispatcher:
         self._running: dict[str, _Running] = {}
         self._mine: Mine = lambda _: False
         self._looked = 0.0
-        begin(metrics.webhook_pauses, ["failing", "gone"])
+        initialise(metrics.webhook_pauses, ["failing", "gone"])
 
     async def run(self, mine: Mine) -> None:
         """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""

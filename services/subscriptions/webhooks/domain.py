@@ -16,7 +16,7 @@ Outcome = Literal["delivered", "failed", "abandoned"]
 BY = "service:subscriptions"
 """Who makes the versions that no caller asked for."""
 GONE = 410
-MOST_LANES = 100  # so many people at most wait by themselves; then the webhook waits as a whole
+MAX_PERSON_QUEUES = 100  # so many people at most wait by themselves; then the webhook waits as a whole
 RECOVERED_AFTER = timedelta(seconds=60)
 
 
@@ -26,7 +26,7 @@ def wanted(kinds: Sequence[str], kind: str | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Wish:
+class WebhookDraft:
     """What a client says of a webhook."""
 
     url: str
@@ -51,7 +51,7 @@ class Answer:
 class Webhook(Document):
     """A webhook of a client. The old secret signs too until `old_secret_until`."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | {"secret_sealed", "old_secret_sealed"}
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"secret_sealed", "old_secret_sealed"}
 
     client_id: str
     url: str
@@ -67,7 +67,7 @@ class Webhook(Document):
 
     @classmethod
     def registered(
-        cls, webhook_id: str, client_id: str, wish: Wish, secret_sealed: str, *,
+        cls, webhook_id: str, client_id: str, wish: WebhookDraft, secret_sealed: str, *,
         since: datetime | None, at: datetime, by: str,
     ) -> Self:  # fmt: skip
         """A webhook for everything from now on, or from `since` on; its secret is sealed for this id."""
@@ -76,7 +76,7 @@ class Webhook(Document):
             description=wish.description, since=since or at, resumed_at=at, secret_sealed=secret_sealed,
         )  # fmt: skip
 
-    def edited(self, wish: Wish, *, at: datetime, by: str) -> Self:
+    def edited(self, wish: WebhookDraft, *, at: datetime, by: str) -> Self:
         """Another address, other kinds or another description."""
         changes = {"url": wish.url, "kinds": [*wish.kinds], "description": wish.description}
         return self.next_version(changes, at=at, by=by, action="changed")
@@ -124,7 +124,7 @@ class Replay(Document):
 class Delivery(Document):
     """One attempt. `status`: of the answer; null with an `error` when there was none."""
 
-    BOOKKEEPING: ClassVar[frozenset[str]] = Document.BOOKKEEPING | set(Document.model_fields)
+    UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | set(Document.model_fields)
 
     webhook_id: str
     event_id: str
@@ -161,7 +161,7 @@ class Retries:
         return timedelta(seconds=self.pauses[min(attempts, len(self.pauses)) - 1])
 
 
-class Lane(BaseModel):
+class PersonQueue(BaseModel):
     """A person whose events wait: from `offset` on; everybody else's go on meanwhile.
 
     `since`: of the first failed attempt at what stands first; null: nothing failed, the lane is a replay.
@@ -200,7 +200,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     offsets: list[int]
-    lanes: list[Lane] = []
+    lanes: list[PersonQueue] = []
     failing_since: datetime | None = None
     delivered: int = 0
     abandoned: int = 0
@@ -209,13 +209,13 @@ class Progress(BaseModel):
     @property
     def room(self) -> int:
         """How many more people may come to wait by themselves."""
-        return MOST_LANES - len(self.lanes)
+        return MAX_PERSON_QUEUES - len(self.lanes)
 
     def waits(self, person: str) -> bool:
         """Whether this person's events wait in a lane."""
         return any(lane.person == person for lane in self.lanes)
 
-    def due(self, now: datetime) -> list[Lane]:
+    def due(self, now: datetime) -> list[PersonQueue]:
         """The lanes to be tried now, the longest overdue first."""
         return sorted((lane for lane in self.lanes if lane.due_at <= now), key=lambda lane: lane.due_at)
 
@@ -223,7 +223,7 @@ class Progress(BaseModel):
         """How long nobody who waits will be due, `most` at most."""
         return min([most, *(max(timedelta(0), lane.due_at - now) for lane in self.lanes)])
 
-    def with_lanes(self, changed: Sequence[Lane], gone: Sequence[str] = ()) -> Self:
+    def with_lanes(self, changed: Sequence[PersonQueue], gone: Sequence[str] = ()) -> Self:
         """With these lanes in place of the same people's, and without those that have caught up."""
         people = {*gone, *(lane.person for lane in changed)}
         return self.model_copy(update={"lanes": [*(one for one in self.lanes if one.person not in people), *changed]})

@@ -15,12 +15,12 @@ from kit.core.ids import new_id, secret_id
 from kit.http.outbound import Forbidden, NotReached, checked_url, resolve
 from kit.http.webhooks import new_secret
 from kit.mongo import Conflict, Cursor
-from kit.security.seal import Sealer
+from kit.security.seal import Cipher
 from kit.security.tokens import Caller
 from services.subscriptions.changes import Change
 from services.subscriptions.domain import SCOPE
 from services.subscriptions.settings import WebhookSettings
-from services.subscriptions.webhooks.calls import Calls, delivery_of, place_of
+from services.subscriptions.webhooks.calls import WebhookClient, delivery_of, place_of
 from services.subscriptions.webhooks.domain import (
     Answer,
     Delivery,
@@ -30,7 +30,7 @@ from services.subscriptions.webhooks.domain import (
     Replay,
     State,
     Webhook,
-    Wish,
+    WebhookDraft,
 )
 from services.subscriptions.webhooks.store import Clients, Deliveries, Progresses, Replays, Webhooks
 
@@ -58,14 +58,14 @@ class WebhookService:
     """Webhooks for clients with the scope `changes:read`, each their own; role `operator` sees all, pauses, resumes."""
 
     def __init__(
-        self, stores: Stores, calls: Callable[[], AbstractAsyncContextManager[Calls]], sealer: Sealer,
+        self, stores: Stores, calls: Callable[[], AbstractAsyncContextManager[WebhookClient]], sealer: Cipher,
         settings: WebhookSettings, clock: Clock, *, loopback: bool,
     ) -> None:  # fmt: skip
         self._stores, self._webhooks, self._calls, self._sealer = stores, stores.webhooks, calls, sealer
         self._settings, self._clock, self._loopback = settings, clock, loopback
         self._testing = asyncio.Semaphore(settings.tests_at_once)
 
-    async def register(self, caller: Caller, wish: Wish, since: datetime | None) -> tuple[Webhook, str]:
+    async def register(self, caller: Caller, wish: WebhookDraft, since: datetime | None) -> tuple[Webhook, str]:
         """A new webhook for everything from now on (or from `since` on), and its secret. Raises 403, 409, 422."""
         caller.require(scope=SCOPE)
         await self._check_count(caller)
@@ -122,7 +122,7 @@ class WebhookService:
             raise NotYours
         return webhook
 
-    async def change(self, caller: Caller, webhook_id: str, version: int, wish: Wish) -> Webhook:
+    async def change(self, caller: Caller, webhook_id: str, version: int, wish: WebhookDraft) -> Webhook:
         """Another address or other kinds, from now on. Raises `NotFound`, 412, 422."""
         webhook = await self._found(caller, webhook_id)
         if webhook.version != version:

@@ -13,7 +13,7 @@ DELIVERIES = "deliveries"
 PROGRESS = "progress"
 CLIENTS = "clients"
 KEEP_LOG_SECONDS = 7 * 24 * 3600
-MOST_WEBHOOKS = 1_000
+MAX_WEBHOOKS = 1_000
 
 
 class Webhooks:
@@ -36,7 +36,7 @@ class Webhooks:
 
     async def present(self) -> list[Webhook]:
         """All that are not deleted."""
-        return await self._collection.find({"state": {"$ne": "deleted"}}, sort=[("_id", 1)], limit=MOST_WEBHOOKS)
+        return await self._collection.find({"state": {"$ne": "deleted"}}, sort=[("_id", 1)], limit=MAX_WEBHOOKS)
 
 
 class Replays:

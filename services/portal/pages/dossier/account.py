@@ -11,10 +11,10 @@ from starlette.responses import Response, StreamingResponse
 
 from kit.core.clock import shanghai_date
 from kit.http.routes import Id
-from services.portal.dossier.contents import File, file_of
-from services.portal.dossier.export_zip import Picture, parcel, pictures_of
+from services.portal.dossier.contents import Dossier, file_of
+from services.portal.dossier.export_zip import ExportImage, export_zip, images_of
 from services.portal.dossier.printing import document
-from services.portal.session.visits import PersonDep, Visit
+from services.portal.session.visits import PageContext, PersonDep
 
 Cursor = Annotated[str, Query(max_length=200)]
 router = APIRouter()
@@ -60,22 +60,22 @@ async def looks(visit: PersonDep, cursor: Cursor = "") -> Response:
     return visit.page("dossier/looks.html", file=file, looks=await file.own.looks(cursor))
 
 
-def _proved(visit: PersonDep) -> Visit:
+def _proved(visit: PersonDep) -> PageContext:
     visit.require_fresh("/account/download")
     return visit
 
 
-ProvedDep = Annotated[Visit, Depends(_proved)]
+ProvedDep = Annotated[PageContext, Depends(_proved)]
 """A practitioner who proved a short while ago who they are."""
 
 
-async def _exporting(visit: ProvedDep) -> Visit:
+async def _exporting(visit: ProvedDep) -> PageContext:
     if visit.session:
         await visit.portal.quotas.admit("exports", visit.session.kind, visit.session.subject)
     return visit
 
 
-ExportingDep = Annotated[Visit, Depends(_exporting)]
+ExportingDep = Annotated[PageContext, Depends(_exporting)]
 """The same, who has some of their quota of exports left."""
 
 
@@ -89,9 +89,9 @@ async def download(visit: ProvedDep) -> Response:
 async def download_zip(visit: ExportingDep) -> Response:
     """Everything: data, document and pictures."""
     file, now = await file_of(visit), visit.portal.clock.now()
-    pictures = pictures_of(file)
+    pictures = images_of(file)
     texts = {"data.json": await _json(visit, now, pictures), "practitioner.pdf": await _pdf(visit, file, now)}
-    pieces = parcel(texts, pictures, visit.lasting_file, now)
+    pieces = export_zip(texts, pictures, visit.lasting_file, now)
     return StreamingResponse(pieces, headers=_named("zip", now), media_type="application/zip")
 
 
@@ -109,14 +109,14 @@ async def download_pdf(visit: ExportingDep) -> Response:
     return Response(await _pdf(visit, file, now), headers=_named("pdf", now), media_type="application/pdf")
 
 
-async def _json(visit: Visit, at: datetime, pictures: Sequence[Picture] = ()) -> bytes:
+async def _json(visit: PageContext, at: datetime, pictures: Sequence[ExportImage] = ()) -> bytes:
     told = {"made_at": at.isoformat(), **await visit.own_file.everything()}
     if pictures:
         told["pictures"] = {picture.path: picture.id for picture in pictures}
     return json.dumps(told, ensure_ascii=False, indent=2).encode()
 
 
-async def _pdf(visit: Visit, file: File, at: datetime) -> bytes:
+async def _pdf(visit: PageContext, file: Dossier, at: datetime) -> bytes:
     own = file.own
     known = await asyncio.gather(own.basic(), own.certificate(), own.sessions(), own.all_looks())
     return await visit.portal.printer.pdf_apart(document(file, *known, at), at)

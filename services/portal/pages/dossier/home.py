@@ -8,9 +8,9 @@ from starlette.responses import Response
 from kit.core.errors import NotFound
 from services.portal import domain
 from services.portal.client.backend import Refused
-from services.portal.client.practitioner import OwnFile
+from services.portal.client.practitioner import PractitionerClient
 from services.portal.dossier.contents import file_of, tables_of
-from services.portal.session.visits import PersonDep, Visit
+from services.portal.session.visits import PageContext, PersonDep
 
 Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
 Turned = Annotated[str, Query(max_length=40)]
@@ -37,7 +37,7 @@ async def portrait(visit: PersonDep) -> Response:
     return await portrait_of(visit, visit.own_file)
 
 
-async def portrait_of(visit: Visit, own: OwnFile) -> Response:
+async def portrait_of(visit: PageContext, own: PractitionerClient) -> Response:
     """A portrait, or a drawing of nobody where none was taken."""
     try:
         return Response(await own.portrait(), media_type="image/jpeg")

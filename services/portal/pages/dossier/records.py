@@ -12,11 +12,11 @@ from kit.http.routes import Id
 from services.portal.client.answers import Kind, Record, Value
 from services.portal.client.backend import Refused
 from services.portal.domain import item_of
-from services.portal.dossier.contents import File, file_of, opened
+from services.portal.dossier.contents import Dossier, file_of, opened
 from services.portal.dossier.editing import Editing, opened_to_edit, own_kind, record_page, upload
 from services.portal.dossier.forms import base_of, data_of, open_errors
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import PersonDep, Visit
+from services.portal.session.visits import PageContext, PersonDep
 
 KindName = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
 AGAIN = "您刚才已经保存过一条。再次保存将会新增一条，请先到列表中核对"
@@ -46,7 +46,7 @@ async def add(visit: PersonDep, name: KindName) -> Response:
     return await visit.done(own if kind.attachment else f"{_list(record)}?note=saved")
 
 
-async def _data(file: File, kind: Kind, form: Mapping[str, str]) -> Mapping[str, Value]:
+async def _data(file: Dossier, kind: Kind, form: Mapping[str, str]) -> Mapping[str, Value]:
     """What a form says. Raises 422 with all that is wrong when the form itself is unclear: records is asked too."""
     data, unclear = data_of(kind, form), open_errors(kind, form)
     if unclear:
@@ -54,7 +54,7 @@ async def _data(file: File, kind: Kind, form: Mapping[str, str]) -> Mapping[str,
     return data
 
 
-async def _refusals(file: File, kind: Kind, data: Mapping[str, Value]) -> list[FieldError]:
+async def _refusals(file: Dossier, kind: Kind, data: Mapping[str, Value]) -> list[FieldError]:
     try:
         await file.own.check(kind.name, data)
     except Refused as refused:
@@ -68,7 +68,7 @@ def _list(record: Record) -> str:
     return item_of(record.kind).path
 
 
-async def _not_saved(visit: Visit, file: File, editing: Editing, error: AppError) -> Response:
+async def _not_saved(visit: PageContext, file: Dossier, editing: Editing, error: AppError) -> Response:
     """The form again, with what was typed and why it was not saved."""
     visit.still_there(error)
     again = error.code == "idempotency_conflict"
@@ -126,7 +126,7 @@ async def ask_to_delete(visit: PersonDep, record_id: Id) -> Response:
     return _delete_page(visit, file, record)
 
 
-def _delete_page(visit: Visit, file: File, record: Record, problem: str = "") -> Response:
+def _delete_page(visit: PageContext, file: Dossier, record: Record, problem: str = "") -> Response:
     return visit.page(
         "dossier/delete.html", status=409 if problem else 200, file=file, record=record,
         kind=own_kind(file.kinds, record.kind), back=_list(record), problem=problem, base=base_of(record),

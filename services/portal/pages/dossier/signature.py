@@ -8,7 +8,7 @@ from starlette.responses import Response
 from kit.core.errors import AppError
 from kit.http.routes import Id
 from services.portal.dossier.contents import file_of
-from services.portal.session.visits import PersonDep, Visit
+from services.portal.session.visits import PageContext, PersonDep
 
 MEDIA_TYPES = {"scan": "image/jpeg", "image": "image/png"}
 router = APIRouter()
@@ -20,7 +20,7 @@ async def show(visit: PersonDep, note: str = "") -> Response:
     return await _page(visit, note=note)
 
 
-async def _page(visit: Visit, note: str = "", problem: str = "", status: int = 200) -> Response:
+async def _page(visit: PageContext, note: str = "", problem: str = "", status: int = 200) -> Response:
     file = await file_of(visit, "signature")
     return visit.page(
         "dossier/signature.html", status=status, file=file, signature=file.signature, note=note, problem=problem

@@ -10,26 +10,26 @@ from starlette.responses import Response
 from kit.core.errors import AppError, InvalidFields, NotFound, Unavailable
 from kit.core.text import REQUIRED
 from kit.http.callers import read_reason
-from kit.kafka.dead_letters import Letter
-from services.portal.operations.dashboard import Board, board
-from services.portal.operations.dead_letters import Action, Pile, outline, piles, told_headers
+from kit.kafka.dead_letters import DeadLetter
+from services.portal.operations.dashboard import Dashboard, dashboard
+from services.portal.operations.dead_letters import Action, DeadLetterGroup, grouped_dead_letters, outline, told_headers
 from services.portal.session.forms import sentence_of
-from services.portal.session.visits import Visit, staff_with
+from services.portal.session.visits import PageContext, staff_with
 
 SHOWN = 50
-OperatorDep = Annotated[Visit, Depends(staff_with("operator"))]
+OperatorDep = Annotated[PageContext, Depends(staff_with("operator"))]
 """An operator, or an admin."""
 Group = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 Text = Annotated[str, Query(max_length=1000)]
 router = APIRouter()
 
 
-async def _board(visit: Visit) -> Board:
+async def _board(visit: PageContext) -> Dashboard:
     period = await visit.portal.watch.period()
     try:
-        return board(period, piles(await visit.portal.letters.waiting_lately()))
+        return dashboard(period, grouped_dead_letters(await visit.portal.letters.waiting_lately()))
     except Unavailable:
-        return board(period, None)
+        return dashboard(period, None)
 
 
 @router.get("/operators")
@@ -51,16 +51,20 @@ async def letters(visit: OperatorDep, group: Group, cause: Text = "", id: Text =
     return await _letters_page(visit, group, cause, id)
 
 
-async def _chosen(visit: Visit, group: str, cause: str, one: str) -> Pile:
+async def _chosen(visit: PageContext, group: str, cause: str, one: str) -> DeadLetterGroup:
     """Raises `NotFound` when there is no such letter (any more)."""
-    for pile in piles(letter for letter in await visit.portal.letters.waiting() if letter.group == group):
-        mine: Sequence[Letter] = [letter for letter in pile.letters if one in ("", letter.id)]
+    for pile in grouped_dead_letters(
+        letter for letter in await visit.portal.letters.waiting() if letter.group == group
+    ):
+        mine: Sequence[DeadLetter] = [letter for letter in pile.letters if one in ("", letter.id)]
         if mine and cause in ("", pile.cause):
-            return Pile(group, pile.cause, mine)
+            return DeadLetterGroup(group, pile.cause, mine)
     raise NotFound(detail="没有找到，可能已被处理")
 
 
-async def _letters_page(visit: Visit, group: str, cause: str, one: str, error: AppError | None = None) -> Response:
+async def _letters_page(
+    visit: PageContext, group: str, cause: str, one: str, error: AppError | None = None
+) -> Response:
     pile = await _chosen(visit, group, cause, one)
     shown = [(letter, told_headers(letter), outline(letter.value)) for letter in pile.letters[:SHOWN]]
     return visit.page(

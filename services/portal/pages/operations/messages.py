@@ -9,7 +9,7 @@ from kit.core.errors import AppError
 from kit.http.routes import Id
 from services.portal.client.messages import MessageCalls
 from services.portal.pages.operations.dashboard import OperatorDep
-from services.portal.session.visits import Visit
+from services.portal.session.visits import PageContext
 from services.portal.words import MESSAGE_STATES, PURPOSES
 
 Word = Annotated[str, Query(pattern="^[a-z_]{0,40}$")]
@@ -17,7 +17,7 @@ Cursor = Annotated[str, Query(max_length=200)]
 router = APIRouter()
 
 
-def _calls(visit: Visit) -> MessageCalls:
+def _calls(visit: PageContext) -> MessageCalls:
     return MessageCalls(visit.portal.backend, visit.asker)
 
 
@@ -35,7 +35,7 @@ async def message(visit: OperatorDep, message_id: Id, note: str = "") -> Respons
     return await _page(visit, message_id, note)
 
 
-async def _page(visit: Visit, message_id: str, note: str = "", error: AppError | None = None) -> Response:
+async def _page(visit: PageContext, message_id: str, note: str = "", error: AppError | None = None) -> Response:
     return visit.page(
         "operations/message.html", status=error.status if error else 200, message=await _calls(visit).one(message_id),
         note=note, problem=error.detail if error else "",

@@ -13,11 +13,11 @@ from kit.http.routes import Id
 from services.portal.client.answers import CodeSent
 from services.portal.client.backend import Refused
 from services.portal.client.login import LoginCalls
-from services.portal.client.practitioner import OwnFile
+from services.portal.client.practitioner import PractitionerClient
 from services.portal.session.codes import where_is
 from services.portal.session.forms import code_of, sentence_of
-from services.portal.session.sessions import mark
-from services.portal.session.visits import COOKIE_NAME, Visit, VisitDep, own_path
+from services.portal.session.sessions import cookie_hash
+from services.portal.session.visits import COOKIE_NAME, PageContext, PageContextDep, own_path
 
 STATE_SECONDS = 2 * 3600
 FIELDS = {"document_number": "证件号", "phone": "手机号码", "captcha": "验证码"}
@@ -34,12 +34,12 @@ class Pending(BaseModel):
     next: str
 
 
-def _calls(visit: Visit) -> LoginCalls:
+def _calls(visit: PageContext) -> LoginCalls:
     return LoginCalls(visit.portal.backend, visit.asker)
 
 
 @router.get("/login")
-async def show(visit: VisitDep, next: Next = "/", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
+async def show(visit: PageContextDep, next: Next = "/", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
     """The first step."""
     if visit.session and visit.session.kind == "practitioner":
         return visit.go(own_path(next))
@@ -47,7 +47,11 @@ async def show(visit: VisitDep, next: Next = "/", note: str = "", why: str = "")
 
 
 async def _first_step(
-    visit: Visit, values: Mapping[str, str], error: AppError | None = None, scale: int = 1, notes: Sequence[str] = ()
+    visit: PageContext,
+    values: Mapping[str, str],
+    error: AppError | None = None,
+    scale: int = 1,
+    notes: Sequence[str] = (),
 ) -> Response:
     """With what was typed; the captcha is always another one."""
     captcha = await _calls(visit).captcha(scale)
@@ -70,7 +74,7 @@ def _errors(error: AppError) -> dict[str, str]:
 
 
 @router.post("/login")
-async def start(visit: VisitDep) -> Response:
+async def start(visit: PageContextDep) -> Response:
     """Send a code; or another captcha, larger if wanted."""
     form = visit.form
     if action := form.get("action"):
@@ -86,33 +90,33 @@ async def start(visit: VisitDep) -> Response:
     return visit.go("/login/code")
 
 
-async def _remember(visit: Visit, sent: CodeSent, path: str) -> None:
+async def _remember(visit: PageContext, sent: CodeSent, path: str) -> None:
     pending = Pending(challenge_id=sent.challenge_id, phone_hint=sent.phone_hint, next=path)
     await visit.portal.vault.put(_key(visit), pending.model_dump_json(), STATE_SECONDS)
 
 
-async def _pending(visit: Visit) -> Pending | None:
+async def _pending(visit: PageContext) -> Pending | None:
     kept = await visit.portal.vault.get(_key(visit))
     return Pending.model_validate_json(kept.text) if kept else None
 
 
-def _key(visit: Visit) -> str:
-    return f"login:{mark(visit.cookie)}"
+def _key(visit: PageContext) -> str:
+    return f"login:{cookie_hash(visit.cookie)}"
 
 
 @router.get("/login/captchas/{captcha_id}/audio")
-async def listen(visit: VisitDep, captcha_id: Id) -> Response:
+async def listen(visit: PageContextDep, captcha_id: Id) -> Response:
     """The captcha spoken."""
     return Response(await _calls(visit).captcha_audio(captcha_id), media_type="audio/wav")
 
 
 @router.get("/login/code")
-async def ask_code(visit: VisitDep) -> Response:
+async def ask_code(visit: PageContextDep) -> Response:
     """The second step."""
     return await _second_step(visit)
 
 
-async def _second_step(visit: Visit, error: AppError | None = None, code: str = "") -> Response:
+async def _second_step(visit: PageContext, error: AppError | None = None, code: str = "") -> Response:
     pending = await _pending(visit)
     if pending is None:
         return visit.go("/login")
@@ -125,7 +129,7 @@ async def _second_step(visit: Visit, error: AppError | None = None, code: str = 
 
 
 @router.get("/login/code/state")
-async def code_state(visit: VisitDep) -> Response:
+async def code_state(visit: PageContextDep) -> Response:
     """The part of the second step that changes by itself."""
     pending = await _pending(visit)
     if pending is None:
@@ -134,7 +138,7 @@ async def code_state(visit: VisitDep) -> Response:
 
 
 @router.post("/login/code")
-async def finish(visit: VisitDep) -> Response:
+async def finish(visit: PageContextDep) -> Response:
     """Log in with the code; or have it sent again."""
     pending = await _pending(visit)
     if pending is None:
@@ -148,9 +152,9 @@ async def finish(visit: VisitDep) -> Response:
         return await _second_step(visit, error, visit.form.get("code", ""))
 
 
-async def _log_in(visit: Visit, pending: Pending) -> Response:
+async def _log_in(visit: PageContext, pending: Pending) -> Response:
     tokens = await _calls(visit).tokens(pending.challenge_id, code_of(visit.form), visit.device)
-    person = await OwnFile(visit.portal.backend, visit.asker.with_token(tokens.access_token)).basic()
+    person = await PractitionerClient(visit.portal.backend, visit.asker.with_token(tokens.access_token)).basic()
     cookie = await visit.portal.sessions.open("practitioner", tokens.practitioner_id, person.name, tokens)
     await visit.portal.vault.drop(_key(visit))
     response = visit.go(pending.next)
@@ -160,7 +164,7 @@ async def _log_in(visit: Visit, pending: Pending) -> Response:
 
 
 @router.post("/logout")
-async def log_out(visit: VisitDep) -> Response:
+async def log_out(visit: PageContextDep) -> Response:
     """End the session here and at identity."""
     if visit.session:
         await visit.portal.sessions.end(visit.cookie, "logged_out")

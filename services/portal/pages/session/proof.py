@@ -13,8 +13,8 @@ from services.portal.client.login import LoginCalls
 from services.portal.pages.dossier import account, signature
 from services.portal.session.codes import where_is
 from services.portal.session.forms import code_of
-from services.portal.session.sessions import mark
-from services.portal.session.visits import PROOF, PersonDep, Visit, own_path
+from services.portal.session.sessions import cookie_hash
+from services.portal.session.visits import PROOF, PageContext, PersonDep, own_path
 
 CODE_SECONDS = 600
 Next = Annotated[str, Query(max_length=500)]
@@ -41,7 +41,7 @@ async def show(visit: PersonDep, next: Next = "/") -> Response:  # noqa: A002  #
     return await _page(visit, own_path(next))
 
 
-async def _page(visit: Visit, then: str, error: AppError | None = None) -> Response:
+async def _page(visit: PageContext, then: str, error: AppError | None = None) -> Response:
     kept = await visit.portal.vault.get(_key(visit))
     sent = Sent.model_validate_json(kept.text) if kept else None
     response = visit.page(
@@ -53,8 +53,8 @@ async def _page(visit: Visit, then: str, error: AppError | None = None) -> Respo
     return response
 
 
-def _key(visit: Visit) -> str:
-    return f"proof:{mark(visit.cookie)}"
+def _key(visit: PageContext) -> str:
+    return f"proof:{cookie_hash(visit.cookie)}"
 
 
 @router.post(PROOF)
@@ -73,13 +73,13 @@ async def prove(visit: PersonDep) -> Response:
     return await _go_on(visit, then)
 
 
-async def _send(visit: Visit) -> None:
+async def _send(visit: PageContext) -> None:
     sent = await LoginCalls(visit.portal.backend, visit.asker).proof_code()
     kept = Sent(challenge_id=sent.challenge_id, phone_hint=sent.phone_hint)
     await visit.portal.vault.put(_key(visit), kept.model_dump_json(), CODE_SECONDS)
 
 
-async def _take(visit: Visit) -> None:
+async def _take(visit: PageContext) -> None:
     kept = await visit.portal.vault.get(_key(visit))
     challenge = Sent.model_validate_json(kept.text).challenge_id if kept else ""
     sessions = visit.portal.sessions
@@ -87,7 +87,7 @@ async def _take(visit: Visit) -> None:
     await visit.portal.vault.drop(_key(visit))
 
 
-async def _go_on(visit: Visit, then: str) -> Response:
+async def _go_on(visit: PageContext, then: str) -> Response:
     """With the form that was kept, as if it had been sent now; without one, to the page that was wanted."""
     for path, action in ACTIONS:
         found = re.fullmatch(path, then)

@@ -12,19 +12,19 @@ from kit.security.tokens import ADMIN
 from services.portal.client.answers import Tokens
 from services.portal.client.staff import StaffCalls
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import Visit, VisitDep, own_path, staff_with
+from services.portal.session.visits import PageContext, PageContextDep, own_path, staff_with
 
 FIELDS = {"username": "用户名", "password": "密码", "totp": "动态口令"}
 PASSWORD_FIELDS = {"password": "原密码", "totp": "动态口令", "new_password": "新密码", "again": "再次输入新密码"}
 PASSWORD = "/staff/password"  # noqa: S105  # a page's address
-MemberDep = Annotated[Visit, Depends(staff_with())]
+MemberDep = Annotated[PageContext, Depends(staff_with())]
 """Staff of whatever role, also of none yet."""
 Next = Annotated[str, Query(max_length=500)]
 router = APIRouter()
 
 
 @router.get("/staff/login")
-async def show(visit: VisitDep, next: Next = "/staff", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
+async def show(visit: PageContextDep, next: Next = "/staff", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
     """The form."""
     if visit.session and visit.session.kind == "staff":
         return visit.go(_staff_path(next))
@@ -37,7 +37,9 @@ def _staff_path(text: str) -> str:
     return path if path.startswith(("/staff", "/operators")) else "/staff"
 
 
-def _form(visit: Visit, values: dict[str, str], error: AppError | None = None, notes: Sequence[str] = ()) -> Response:
+def _form(
+    visit: PageContext, values: dict[str, str], error: AppError | None = None, notes: Sequence[str] = ()
+) -> Response:
     """With the name that was typed; never with what is secret."""
     response = visit.page(
         "session/staff_login.html", status=error.status if error else 200, values=values, titles=FIELDS, to_note=notes,
@@ -54,7 +56,7 @@ def _totp(form: Mapping[str, str]) -> str:
 
 
 @router.post("/staff/login")
-async def log_in(visit: VisitDep) -> Response:
+async def log_in(visit: PageContextDep) -> Response:
     """Log in; the session gets a cookie of its own."""
     form = visit.form
     username = form.get("username", "")
@@ -69,7 +71,7 @@ async def log_in(visit: VisitDep) -> Response:
     return await _opened(visit, username, tokens, to)
 
 
-async def _opened(visit: Visit, username: str, tokens: Tokens, to: str) -> Response:
+async def _opened(visit: PageContext, username: str, tokens: Tokens, to: str) -> Response:
     """A session under a new cookie."""
     cookie = await visit.portal.sessions.open("staff", tokens.staff_id, username, tokens)
     response = visit.go(to)
@@ -83,7 +85,7 @@ async def show_password(visit: MemberDep, note: str = "") -> Response:
     return _password_form(visit, note=note)
 
 
-def _password_form(visit: Visit, error: AppError | None = None, note: str = "") -> Response:
+def _password_form(visit: PageContext, error: AppError | None = None, note: str = "") -> Response:
     response = visit.page(
         "session/staff_password.html", status=error.status if error else 200, titles=PASSWORD_FIELDS, note=note,
         errors=errors_of(error) if error else {}, problem=_problem(error),

@@ -7,8 +7,8 @@ from kit.core.errors import AppError, InvalidFields
 from kit.core.text import REQUIRED
 from services.portal.client.staff import CertificateAction, StaffCalls
 from services.portal.session.forms import code_of, errors_of
-from services.portal.session.visits import Visit
-from services.portal.window.attending import Attended, AttendedDep, ClerkDep
+from services.portal.session.visits import PageContext
+from services.portal.window.attending import AttendedDep, AttendedPerson, ClerkDep
 
 TITLES: dict[CertificateAction, str] = {
     "issue": "申领个人数字证书", "rebind": "更换绑定的手机号码", "revoke": "注销个人数字证书",
@@ -18,7 +18,9 @@ FIELD_OF_CODE = {"phone_in_use": "phone", "phone_full": "phone", "code_wrong": "
 router = APIRouter()
 
 
-def _page(visit: Visit, who: Attended, action: CertificateAction, error: AppError | None = None) -> Response:
+def _page(
+    visit: PageContext, who: AttendedPerson, action: CertificateAction, error: AppError | None = None
+) -> Response:
     """First the phone, then the question whether it is right, or its code; to revoke needs only the question."""
     errors, form = _errors(error) if error else {}, visit.form
     submitted = visit.request.method == "POST"
@@ -63,7 +65,7 @@ async def act(visit: ClerkDep, who: AttendedDep, action: CertificateAction) -> R
     return await visit.done(f"{who.path}?note={'rebinding_waits' if waits else action}")
 
 
-async def _check(visit: Visit, who: Attended, action: CertificateAction) -> None:
+async def _check(visit: PageContext, who: AttendedPerson, action: CertificateAction) -> None:
     """What can be known before it is confirmed; a phone that takes another's place is sent a code."""
     phone = visit.form["phone"] = visit.form.get("phone", "").strip()
     if action != "revoke" and not phone:
@@ -76,7 +78,7 @@ async def _check(visit: Visit, who: Attended, action: CertificateAction) -> None
         visit.form["challenge_id"] = sent.challenge_id
 
 
-def _body(visit: Visit) -> dict[str, str]:
+def _body(visit: PageContext) -> dict[str, str]:
     """The form as identity takes it, without what was left empty."""
     typed = {name: visit.form.get(name, "").strip() for name in ("phone", "shared_reason", "challenge_id")}
     return {name: text for name, text in {**typed, "code": code_of(visit.form)}.items() if text}

@@ -12,7 +12,7 @@ from services.portal.dossier.contents import signature_of, tables_of
 from services.portal.pages.dossier.home import Name, Number, Turned, portrait_of
 from services.portal.pages.dossier.signature import MEDIA_TYPES
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import Visit, own_path
+from services.portal.session.visits import PageContext, own_path
 from services.portal.window.attending import OTHER, REASONS, AttendedDep, ClerkDep, attend, chosen_reason
 
 Next = Annotated[str, Query(max_length=500)]
@@ -26,7 +26,9 @@ async def ask(visit: ClerkDep, person: Id, next: Next = "") -> Response:  # noqa
     return _reason_page(visit, person, await visit.draft() or {"next": next, "reason": usual})
 
 
-def _reason_page(visit: Visit, person: str, values: dict[str, str], error: InvalidFields | None = None) -> Response:
+def _reason_page(
+    visit: PageContext, person: str, values: dict[str, str], error: InvalidFields | None = None
+) -> Response:
     errors = errors_of(error) if error else {}
     return visit.page(
         "window/reason.html", status=error.status if error else 200, person=person, values=values, reasons=REASONS,

@@ -6,8 +6,8 @@ from starlette.responses import Response
 from kit.core.errors import AppError, InvalidFields
 from kit.http.routes import Id
 from services.portal.client.staff import DECISIONS, StaffCalls
-from services.portal.session.visits import Visit
-from services.portal.window.attending import Attended, AttendedDep, ClerkDep
+from services.portal.session.visits import PageContext
+from services.portal.window.attending import AttendedDep, AttendedPerson, ClerkDep
 
 LIST = "/staff/rebindings"
 router = APIRouter()
@@ -29,14 +29,14 @@ async def show(visit: ClerkDep, who: AttendedDep, rebinding_id: Id) -> Response:
         return _over(visit, error)
 
 
-def _over(visit: Visit, error: AppError) -> Response:
+def _over(visit: PageContext, error: AppError) -> Response:
     """On to those that still wait. Raises what is another error."""
     if error.status != 404:
         raise error
     return visit.go(f"{LIST}?note=rebinding_over")
 
 
-async def _page(visit: Visit, who: Attended, rebinding_id: str, error: AppError | None = None) -> Response:
+async def _page(visit: PageContext, who: AttendedPerson, rebinding_id: str, error: AppError | None = None) -> Response:
     rebinding = await StaffCalls(visit.portal.backend, who.asker).rebinding(who.id, rebinding_id)
     return visit.page(
         "window/rebinding.html", status=error.status if error else 200, who=who, here="basic", one=rebinding,

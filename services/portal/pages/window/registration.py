@@ -15,8 +15,8 @@ from kit.http.pages import CONTENT_POLICY, content_policy
 from services.portal.client.staff import StaffCalls
 from services.portal.domain import PHOTO_BYTES
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import Visit
-from services.portal.window.attending import Attended, AttendedDep, ClerkDep
+from services.portal.session.visits import PageContext
+from services.portal.window.attending import AttendedDep, AttendedPerson, ClerkDep
 from services.portal.window.registration import (
     ANSWERS,
     ASKED,
@@ -84,7 +84,7 @@ async def collect(visit: ClerkDep, who: AttendedDep, document_type: DocumentType
     return await _submitted(visit, document_type, who)
 
 
-async def _submitted(visit: Visit, document_type: str, who: Attended | None = None) -> Response:
+async def _submitted(visit: PageContext, document_type: str, who: AttendedPerson | None = None) -> Response:
     calls = StaffCalls(visit.portal.backend, visit.asker)
     try:
         visit.form = with_photo(visit.form, visit.file)
@@ -115,8 +115,8 @@ def _is_elsewhere(error: AppError) -> bool:
 
 
 def _form(
-    visit: Visit, document_type: str, values: dict[str, str], error: AppError | None = None, *,
-    question: Question | None = None, who: Attended | None = None, on_file: bool = False,
+    visit: PageContext, document_type: str, values: dict[str, str], error: AppError | None = None, *,
+    question: Question | None = None, who: AttendedPerson | None = None, on_file: bool = False,
 ) -> Response:  # fmt: skip
     """From a card, its page may ask the reader's agent; no other page may. `on_file`: nothing was typed yet."""
     reader = visit.portal.reader if document_type == CARD else None

@@ -9,7 +9,7 @@ from kit.core.errors import AppError, FieldError, InvalidFields
 from kit.core.text import REQUIRED
 from services.portal.client.staff import StaffCalls
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import Visit
+from services.portal.session.visits import PageContext
 from services.portal.window.attending import ClerkDep
 
 OF_A_COUNTRY = ("passport", "foreign_permanent_resident_id")
@@ -25,7 +25,7 @@ async def search(visit: ClerkDep) -> Response:
     return _search_page(visit)
 
 
-def _search_page(visit: Visit, error: AppError | None = None) -> Response:
+def _search_page(visit: PageContext, error: AppError | None = None) -> Response:
     problem = "" if error is None else NOBODY if error.status == 404 else str(error.detail)
     return visit.page(
         "window/find.html", status=error.status if error else 200, values=visit.form, problem=problem,
