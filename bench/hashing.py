@@ -7,7 +7,7 @@ from time import process_time
 
 from bench.stack import Stack
 from bench.table import Row
-from kit.security.seal import constant_time_equal, keyed_hash
+from kit.security.encryption import constant_time_equal, keyed_hash
 from services.identity.accounts.passwords import HASHER, Passwords
 
 ROUNDS, EACH = 10, 5

@@ -8,8 +8,8 @@ from bench.table import Row
 from bench.wire import request
 from kit.core.clock import SystemClock
 from kit.redis import RedisServer
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import Ended
-from kit.security.seal import Cipher
 from kit.settings import KeyRing, RedisSettings
 from services.portal.client.answers import Tokens
 from services.portal.client.backend import Backend

@@ -7,9 +7,9 @@ from bench.stack import Stack
 from bench.table import Row
 from deploy.local.secrets import random_key
 from kit.core.ids import secret_id
-from kit.files import blobs, sealed_bucket
+from kit.files import blobs, encrypted_bucket
 from kit.files.blobs import Bucket
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.settings import BlobSettings, KeyRing
 from tests.support.scans import scan
 
@@ -23,7 +23,7 @@ async def rows(stack: Stack) -> list[Row]:
     jpeg, key, sealed, clear = scan(), f"bench-{secret_id()}", list[float](), list[float]()
     async with (
         blobs.connect(settings) as bucket,
-        sealed_bucket.connect(settings, Cipher(KEYS)) as ours,
+        encrypted_bucket.connect(settings, Cipher(KEYS)) as ours,
     ):
         for _ in range(ROUNDS):
             clear.append(await _cpu_ms(bucket, key, jpeg))

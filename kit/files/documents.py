@@ -7,7 +7,7 @@ from kit.core.documents import Document
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
 from kit.files.blobs import ChecksumMismatch
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.observability import log
 
 T = TypeVar("T")

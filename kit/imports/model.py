@@ -19,7 +19,7 @@ from kit.files.documents import FileDocument
 from kit.formats import tabular
 from kit.formats.tabular import BadTable
 from kit.mongo import DOCUMENT_FULL, Collection, Conflict, Database, Index
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 
 D = TypeVar("D", bound=Document)
 COLLECTION = FOLDERS = "imports"

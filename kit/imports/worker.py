@@ -14,7 +14,7 @@ from kit.imports.model import Import, ImportFiles, Imports, Outcome, RowError, T
 from kit.mongo import Conflict, retry_on_conflict
 from kit.observability import log, metrics
 from kit.runtime.periodic import every
-from kit.security.seal import DecryptionError
+from kit.security.encryption import DecryptionError
 
 LOST = RowError(
     "", "digits_lost", "该单元格是数字格式且超过15位，末尾数字已丢失，请将整列设为文本格式后重新填写完整号码"

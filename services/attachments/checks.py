@@ -4,7 +4,7 @@ import asyncio
 
 from kit.core.clock import Clock
 from kit.files.documents import read_original, retry_once
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.formats.images import BadImage, Images, Scan
 from kit.mongo import Conflict
 from kit.observability import log, metrics

@@ -7,7 +7,7 @@ from functools import partial
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
 from kit.files.blobs import ChecksumMismatch
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller

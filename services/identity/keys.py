@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from contracts.identity import CONTACT_CONTEXT
-from kit.security.seal import Cipher, keyed_hash
+from kit.security.encryption import Cipher, keyed_hash
 from services.identity.practitioners.domain import Practitioner
 from services.identity.practitioners.identity_documents import DocumentType, lasting, readings
 from services.identity.practitioners.registration import Registration

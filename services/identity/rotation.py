@@ -11,11 +11,11 @@ from typing import Any
 from contracts.identity import CONTACT_CONTEXT
 from kit.core.ids import secret_id
 from kit.files.blobs import Bucket
-from kit.files.sealed_bucket import OCTETS
+from kit.files.encrypted_bucket import OCTETS
 from kit.mongo import Database, Fields, translate_errors
 from kit.observability import log
-from kit.privacy.reseal import EncryptedField
-from kit.security.seal import Cipher
+from kit.privacy.reencryption import EncryptedField
+from kit.security.encryption import Cipher
 from services.identity.practitioners.portrait_folders import new_folder, portraits
 from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 

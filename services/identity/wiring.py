@@ -34,7 +34,7 @@ from kit.messaging.publisher import Publisher
 from kit.mongo import Database
 from kit.mongo.removal import Removal
 from kit.observability import log
-from kit.privacy import reseal as kit_reseal
+from kit.privacy import reencryption
 from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure
 from kit.redis import RedisServer
@@ -42,8 +42,8 @@ from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.sandbox.pool import Sandbox
 from kit.security import security_events
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Cipher
 from kit.security.tokens import TokenIssuer, TokenVerifier
 from kit.settings import read
 from services.identity import rotation
@@ -309,7 +309,7 @@ def reseal() -> None:
     async def act() -> None:
         rest, bus = Cipher(settings.seal), Cipher(settings.bus)
         async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
-            await kit_reseal.reencrypt(database, rotation.sealed(rest, bus))
+            await reencryption.reencrypt(database, rotation.sealed(rest, bus))
             while await rotation.renew_portraits(database, bucket, rest):
                 continue
             await rotation.remove_orphans(database, bucket, SystemClock().now() - SweeperPolicy().grace)

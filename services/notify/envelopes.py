@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from contracts.identity import CODE_CONTEXT, CONTACT_CONTEXT, CodeMessage, CodeRequested, ProofRequested
 from kit.core.errors import Reject
-from kit.security.seal import Cipher, DecryptionError
+from kit.security.encryption import Cipher, DecryptionError
 from services.notify.domain import Addressed, Message, Sms
 
 

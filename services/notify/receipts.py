@@ -10,7 +10,7 @@ from kit.core.ids import is_id
 from kit.mongo import retry_on_conflict
 from kit.observability import log
 from kit.observability.metrics import initialise
-from kit.security.seal import constant_time_equal
+from kit.security.encryption import constant_time_equal
 from kit.security.tokens import Unauthorized
 from services.notify import metrics
 from services.notify.domain import FINAL, Message, Report

@@ -13,15 +13,15 @@ from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import Database, Projection
 from kit.mongo.removal import Purge, Removal, RetentionRule
-from kit.privacy import reseal
+from kit.privacy import reencryption
 from kit.privacy.erasure import Erasure, confirmed_over_http
-from kit.privacy.reseal import EncryptedField
+from kit.privacy.reencryption import EncryptedField
 from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.security import security_events
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.notify.api import ApiDependencies, router
 from services.notify.consumers import GROUPS, Handlers
@@ -131,4 +131,4 @@ def sealed(settings: Settings) -> list[EncryptedField]:
     ]
 
 
-SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed)})
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reencryption.command(NAME, Settings, sealed)})

@@ -12,8 +12,8 @@ from kit.http.quotas import Quotas
 from kit.redis import RedisServer
 from kit.runtime.process import Api, Service
 from kit.security import security_events
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Cipher
 from services.portal import words
 from services.portal.client.backend import Backend
 from services.portal.client.catalogue import Catalogue

@@ -29,8 +29,8 @@ from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.sandbox.pool import Sandbox
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.records.api import router
 from services.records.consumers import GROUPS, Handlers

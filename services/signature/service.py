@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.mongo import Conflict, Duplicate
 from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller

@@ -10,8 +10,8 @@ from contracts.access import READERS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import Clock, SystemClock
-from kit.files import sealed_bucket
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files import encrypted_bucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.files.sweeper import Sweeper
 from kit.formats.sheets import SheetReader
 from kit.http.app import create_app
@@ -21,16 +21,16 @@ from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import Database
 from kit.mongo.removal import Purge, Removal, retention_rules
-from kit.privacy import reseal
+from kit.privacy import reencryption
 from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure, confirmed_over_http
-from kit.privacy.reseal import EncryptedField, EncryptedFiles
+from kit.privacy.reencryption import EncryptedField, EncryptedFiles
 from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
 from kit.sandbox.pool import Limits, Sandbox
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.signature.api import ApiDependencies, router
 from services.signature.checks import Checks
@@ -53,7 +53,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
     """The HTTP API; `clock` is that of forms and signatures, tokens go by the system's."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        sealed_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
+        encrypted_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
         httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
     ):
@@ -95,7 +95,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     """The publisher, who listens to identity, the check, erasures, the sweeper and the purge."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        sealed_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
+        encrypted_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
         Sandbox(1, Limits()) as sandbox,
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
@@ -125,4 +125,4 @@ def files(settings: Settings) -> EncryptedFiles:
     return EncryptedFiles(SIGNATURES, settings.blobs, Cipher(settings.seal))
 
 
-SERVICE = Service(NAME, Settings, api, worker, {"reseal": reseal.command(NAME, Settings, sealed, files)})
+SERVICE = Service(NAME, Settings, api, worker, {"reseal": reencryption.command(NAME, Settings, sealed, files)})

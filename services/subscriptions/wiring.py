@@ -13,14 +13,14 @@ from kit.http.app import create_app
 from kit.http.outbound import Limits
 from kit.http.request_limits import Allowance
 from kit.kafka import Reader
-from kit.kafka.shares import WorkAssignment
+from kit.kafka.work_assignment import WorkAssignment
 from kit.messaging.groups import consumers
 from kit.mongo import Database
 from kit.redis import RedisServer
 from kit.runtime.health import Check
 from kit.runtime.process import Api, Service, Worker
+from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from kit.security.seal import Cipher
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.subscriptions.api import ApiDependencies
 from services.subscriptions.consumers import GROUPS

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from kit.files import sealed_bucket
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files import encrypted_bucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from tests.support.people import Person
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
@@ -81,5 +81,5 @@ def another(new_person: Callable[[], Person]) -> Uploader:
 
 @pytest_asyncio.fixture
 async def bucket(stack: RunningStack) -> AsyncIterator[EncryptedBucket]:
-    async with sealed_bucket.connect(stack.blobs("attachments"), stack.sealer("attachments")) as opened:
+    async with encrypted_bucket.connect(stack.blobs("attachments"), stack.sealer("attachments")) as opened:
         yield opened

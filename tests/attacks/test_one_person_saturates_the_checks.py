@@ -9,7 +9,7 @@ import pytest
 
 from kit import mongo
 from kit.core.errors import TooManyRequests
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.http.quotas import QuotaSettings
 from kit.redis import RedisServer
 from kit.security.tokens import TokenIssuer

@@ -17,7 +17,7 @@ from kit.core.errors import InvalidFields
 from kit.core.ids import derived_id, is_id, new_id
 from kit.observability.log import REDACTED, redact
 from kit.runtime.health import StallDetector
-from kit.security.seal import Cipher, DecryptionError, constant_time_equal, keyed_hash, looks_encrypted
+from kit.security.encryption import Cipher, DecryptionError, constant_time_equal, keyed_hash, looks_encrypted
 from kit.settings import KeyRing
 
 

@@ -10,7 +10,7 @@ from contracts.attachments import AttachmentChanged
 from contracts.identity import CONTACT_CONTEXT, CertificateChanged
 from deploy.local.people import random_phone
 from kit import mongo
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from services.notify.templates import CATALOGUE
 from tests.notify.test_messages import MESSAGES, message_about
 from tests.notify.test_receipts import stored

@@ -11,7 +11,7 @@ import httpx2
 from kit import mongo
 from kit.core.clock import SystemClock, rfc3339
 from kit.redis import RedisServer
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from services.portal.session.sessions import Session, cookie_hash

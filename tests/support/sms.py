@@ -26,7 +26,7 @@ from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
 from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.events import NewEvent, encode
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.settings import KeyRing
 from tests.support.names import own_id
 from tests.support.stack import RunningStack

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from deploy.local.stack import Stack
 from deploy.local.supervisor import Supervisor
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.settings import BlobSettings, KafkaSettings, KeyRing, MongoSettings, RedisSettings
 
 HOW = "these tests need the stack of real servers: run them with `make test` (one of them: make test a='-k name')"

@@ -10,7 +10,7 @@ from bson.raw_bson import RawBSONDocument
 from redis.asyncio import Redis
 
 from kit import kafka, mongo
-from kit.files import blobs, sealed_bucket
+from kit.files import blobs, encrypted_bucket
 from kit.files.blobs import ChecksumMismatch
 from kit.kafka import Record
 from tests.support.stack import RunningStack
@@ -52,7 +52,7 @@ async def in_buckets(stack: RunningStack) -> AsyncIterator[Place]:
         sealer = stack.sealer(name)
         async with (
             blobs.connect(stack.blobs(name)) as bucket,
-            sealed_bucket.connect(stack.blobs(name), sealer) as sealed,
+            encrypted_bucket.connect(stack.blobs(name), sealer) as sealed,
         ):
             for key in await bucket.keys(""):
                 yield f"bucket {name}", key.encode() + b" " + (await bucket.get(key) or b"")

@@ -23,8 +23,8 @@ from kit.core.ids import secret_id
 from kit.files import blobs
 from kit.files.sweeper import SweeperPolicy
 from kit.mongo import Collection, Database, Fields
-from kit.privacy.reseal import EncryptedField, reencrypt
-from kit.security.seal import Cipher, DecryptionError
+from kit.privacy.reencryption import EncryptedField, reencrypt
+from kit.security.encryption import Cipher, DecryptionError
 from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import KeyRing
 from services.identity import rotation

@@ -21,12 +21,12 @@ from deploy.local.stack import ROOT
 from kit import mongo
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
-from kit.files import blobs, sealed_bucket
+from kit.files import blobs, encrypted_bucket
 from kit.files.blobs import Bucket, ChecksumMismatch
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.mongo import Database
-from kit.privacy.reseal import Progress, reencrypt_files
-from kit.security.seal import Cipher, looks_encrypted
+from kit.privacy.reencryption import Progress, reencrypt_files
+from kit.security.encryption import Cipher, looks_encrypted
 from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from tests.attachments.conftest import Uploader
@@ -75,7 +75,7 @@ async def of_before(stack: RunningStack, service: str) -> AsyncIterator[Old]:
     async with (
         mongo.connect(stack.mongo, service) as database,
         blobs.connect(stack.blobs(service)) as bucket,
-        sealed_bucket.connect(stack.blobs(service), stack.sealer(service)) as sealed,
+        encrypted_bucket.connect(stack.blobs(service), stack.sealer(service)) as sealed,
     ):
         yield Old(database, service, bucket, sealed)
 
@@ -93,7 +93,7 @@ async def reseal(stack: RunningStack, service: str) -> Progress:
     """What the command does, in this process: it would need two seconds to start."""
     async with (
         mongo.connect(stack.mongo, service) as database,
-        sealed_bucket.connect(stack.blobs(service), stack.sealer(service)) as bucket,
+        encrypted_bucket.connect(stack.blobs(service), stack.sealer(service)) as bucket,
     ):
         return await reencrypt_files(database, COLLECTIONS[service], bucket)
 
@@ -237,7 +237,7 @@ class Files:
 
     @asynccontextmanager
     async def opened(self, current: str, *others: str) -> AsyncIterator[EncryptedBucket]:
-        async with sealed_bucket.connect(self.settings, self.sealer(current, *others)) as bucket:
+        async with encrypted_bucket.connect(self.settings, self.sealer(current, *others)) as bucket:
             yield bucket
 
     def key(self, number: int) -> str:

@@ -11,8 +11,8 @@ from kit.core.errors import AppError, NotFound, TooManyRequests
 from kit.mongo import Conflict
 from kit.observability.metrics import initialise
 from kit.security import security_events
+from kit.security.encryption import Cipher, constant_time_equal, keyed_hash
 from kit.security.networks import neighbourhood
-from kit.security.seal import Cipher, constant_time_equal, keyed_hash
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity import metrics
 from services.identity.accounts.command_events import COMMAND

@@ -15,7 +15,7 @@ from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Cursor, retry_on_conflict
 from kit.security import security_events
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.security.tokens import ADMIN, Caller
 from services.identity.accounts.command_events import COMMAND
 from services.identity.accounts.domain import END_REASONS, MadePassword, Staff, staff_id

@@ -7,7 +7,7 @@ from kit.mongo import Conflict, Duplicate
 from kit.observability import log
 from kit.runtime.periodic import every
 from kit.security import security_events
-from kit.security.seal import constant_time_equal
+from kit.security.encryption import constant_time_equal
 from services.identity.erasures.domain import ErasureRequest
 from services.identity.keys import Keys
 from services.identity.login.sessions import Sessions

@@ -16,7 +16,7 @@ from kit.core.errors import AppError, NotFound
 from kit.core.ids import secret_id
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.security import security_events
-from kit.security.seal import constant_time_equal, keyed_hash
+from kit.security.encryption import constant_time_equal, keyed_hash
 from services.identity.certificates.domain import Certificate
 from services.identity.domain import hint
 from services.identity.keys import Keys

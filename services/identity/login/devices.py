@@ -12,7 +12,7 @@ from functools import partial
 from kit.core.clock import Clock
 from kit.core.ids import derived_id
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
-from kit.security.seal import keyed_hash
+from kit.security.encryption import keyed_hash
 from services.identity.certificates.domain import Certificate
 from services.identity.login.domain import Device
 from services.identity.store import MAX_DEVICES, Store

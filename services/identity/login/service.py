@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kit.core.errors import AppError
 from kit.observability.metrics import initialise
 from kit.security import security_events
-from kit.security.seal import constant_time_equal
+from kit.security.encryption import constant_time_equal
 from services.identity import metrics
 from services.identity.captcha.service import Captchas
 from services.identity.certificates.domain import Certificate

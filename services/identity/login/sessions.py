@@ -19,8 +19,8 @@ from kit.core.ids import secret_id
 from kit.mongo import Conflict, retry_on_conflict
 from kit.observability import log
 from kit.security import security_events
+from kit.security.encryption import constant_time_equal, keyed_hash
 from kit.security.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
-from kit.security.seal import constant_time_equal, keyed_hash
 from kit.security.tokens import Caller, TokenIssuer, Unauthorized
 from services.identity.accounts.domain import Staff
 from services.identity.certificates.domain import Certificate

@@ -6,7 +6,7 @@ from kit.core.errors import InvalidFields, NotFound
 from kit.core.ids import secret_id
 from kit.files.blobs import Bucket
 from kit.formats.images import BadImage, Images
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from services.identity.practitioners.domain import Portrait, Practitioner
 from services.identity.practitioners.portrait_folders import new_folder
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kit.redis import Cache
-from kit.security.seal import Cipher, DecryptionError
+from kit.security.encryption import Cipher, DecryptionError
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from kit.http.pages import StaticFiles, Templates
 from kit.http.quotas import Quotas
 from kit.http.uploads import read_fields, read_form
 from kit.security import security_events
-from kit.security.seal import Cipher, DecryptionError
+from kit.security.encryption import Cipher, DecryptionError
 from kit.security.tokens import ADMIN
 from services.portal.client.backend import Backend, CallerContext, Refused
 from services.portal.client.catalogue import Catalogue

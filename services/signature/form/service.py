@@ -9,7 +9,7 @@ from kit.core.ids import new_id
 from kit.http.service_client import ServiceClient
 from kit.mongo import Conflict
 from kit.privacy.access_audit import AccessAudit
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.security.tokens import Caller
 from services.signature.domain import Person, SignatureSheet
 from services.signature.form.printing import Printing

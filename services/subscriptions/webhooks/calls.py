@@ -7,7 +7,7 @@ from time import perf_counter
 from kit.core.clock import Clock
 from kit.http.outbound import Forbidden, Limits, NotReached, Outbound
 from kit.http.webhooks import signed
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from services.subscriptions import metrics
 from services.subscriptions.changes import Change
 from services.subscriptions.webhooks.domain import Answer, Delivery, Outcome, Webhook

@@ -15,7 +15,7 @@ from kit.core.ids import new_id, secret_id
 from kit.http.outbound import Forbidden, NotReached, checked_url, resolve
 from kit.http.webhooks import new_secret
 from kit.mongo import Conflict, Cursor
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.security.tokens import Caller
 from services.subscriptions.changes import Change
 from services.subscriptions.domain import SCOPE

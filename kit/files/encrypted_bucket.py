@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from kit.files import blobs
 from kit.files.blobs import Bucket, ChecksumMismatch
 from kit.observability import log
-from kit.security.seal import Cipher, DecryptionError, looks_encrypted
+from kit.security.encryption import Cipher, DecryptionError, looks_encrypted
 from kit.settings import BlobSettings
 
 logger = log.get(__name__)

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from kit import mongo
 from kit.core.documents import field_of
-from kit.files import sealed_bucket
+from kit.files import encrypted_bucket
 from kit.files.blobs import ChecksumMismatch
-from kit.files.sealed_bucket import EncryptedBucket
+from kit.files.encrypted_bucket import EncryptedBucket
 from kit.mongo import Database, Fields, translate_errors
 from kit.observability import log
-from kit.security.seal import Cipher
+from kit.security.encryption import Cipher
 from kit.settings import BlobSettings, ServiceSettings, read
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -200,7 +200,7 @@ def command(
 
 
 async def _files(database: Database, place: EncryptedFiles) -> None:
-    async with sealed_bucket.connect(place.blobs, place.sealer) as bucket:
+    async with encrypted_bucket.connect(place.blobs, place.sealer) as bucket:
         progress = await reencrypt_files(database, place.collection, bucket)
     if progress.damaged:
         sys.exit(1)
