@@ -43,13 +43,15 @@ class Captchas:
     def __init__(self, cache: Cache, settings: CaptchaSettings, clock: Clock) -> None:
         self._cache, self._clock = cache, clock
         self._seconds = settings.lifetime_seconds
-        self._speaking, self._waiting = asyncio.Lock(), 0
+        # one at a time: threads that take the interpreter from each other double what a picture costs
+        self._drawing, self._speaking, self._waiting = asyncio.Lock(), asyncio.Lock(), 0
         initialise(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
 
     async def make(self, scale: int) -> Captcha:
         """A captcha, `scale` times the normal size."""
         identity, answer = secret_id(), new_answer()
-        picture = base64.b64encode(await asyncio.to_thread(draw, answer, scale)).decode()
+        async with self._drawing:
+            picture = base64.b64encode(await asyncio.to_thread(draw, answer, scale)).decode()
         await self._cache.put(f"captcha:{identity}", answer, self._seconds)
         metrics.captchas.labels("made").inc()
         return Captcha(
