@@ -27,15 +27,16 @@ def _eighteen(region: str) -> tuple[str, Papers]:
     return first + check_digit(first), {"birth_date": birth.isoformat(), "sex": sex}
 
 
-def _letters(count: int) -> str:
+def _letters(count: int, of: str = string.ascii_uppercase) -> str:
     """Of a name that nobody else has: two of one name and one day of birth may be one person."""
-    return "".join(random.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=count))
+    return "".join(random.choices(of, k=count))
 
 
 def _by_hand(document_type: DocumentType, number: str, **more: object) -> Papers:
     return {
-        "source": "manual", "document_type": document_type, "document_number": number, "name": "司徒望",
-        "sex": "female", "birth_date": _birth().isoformat(), "valid_from": "2021-03-01", "valid_to": "2031-03-01",
+        "source": "manual", "document_type": document_type, "document_number": number,
+        "name": f"司徒{_letters(3, '望明德轩博雅安宁清远文华')}", "sex": "female",
+        "birth_date": _birth().isoformat(), "valid_from": "2021-03-01", "valid_to": "2031-03-01",
     } | more  # fmt: skip
 
 
