@@ -21,7 +21,7 @@ def write() -> None:
 
 @app.command()
 def check() -> None:
-    """Fail when a generated file is not what the models say."""
+    """Fail when a generated file differs from what the models generate."""
     stale = [name for name, text in render().items() if not _same(name, text)]
     if stale:
         typer.echo(f"stale: {', '.join(stale)}; run `python -m contracts write`", err=True)

@@ -1,4 +1,4 @@
-"""Looks at a person's file by somebody else: every service tells of its own, identity keeps them all."""
+"""Accesses to a person's dossier by others: each service publishes its own, identity stores all of them."""
 
 from kit.core.events import EventData
 

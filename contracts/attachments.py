@@ -1,4 +1,4 @@
-"""Events of attachments: what became of the scan behind a record."""
+"""Events of attachments: the state of a record's scan."""
 
 from typing import ClassVar, Literal
 

@@ -65,7 +65,7 @@ class ClientChanged(EventData):
 
 
 class PractitionerErased(EventData):
-    """A person is to be erased: whoever holds anything of them removes it. Never to be undone, told again at will."""
+    """A person is to be erased: every holder of their data removes it. Irrevocable; may be published again."""
 
     TYPE: ClassVar[str] = "identity.practitioner.erased.v1"
     TOPIC: ClassVar[str] = "identity.changes"
@@ -79,7 +79,7 @@ class PractitionerErased(EventData):
 
 
 class ErasureRequested(EventData):
-    """Somebody of staff asked for a person to be erased: tell them, so that they can object. Nothing is erased yet."""
+    """Staff requested the erasure of a person, who is notified and can object. Nothing is erased yet."""
 
     TYPE: ClassVar[str] = "identity.erasure.requested.v1"
     TOPIC: ClassVar[str] = "identity.messages"

@@ -40,7 +40,7 @@ class Rule:
 
 
 class Cache:
-    """Values with a lifetime, under keys that begin with the service's name; `Unavailable` when Redis is away."""
+    """Values with a lifetime, under keys that begin with the service's name. Raises `Unavailable` if Redis is."""
 
     def __init__(self, redis: Redis, service: str) -> None:
         self._redis, self._service = redis, service
@@ -117,7 +117,7 @@ class Stream:
 
 
 class RateLimits:
-    """Counts hits in Redis; fails closed (`Unavailable`) when Redis is away."""
+    """Counts hits in Redis; fails closed: raises `Unavailable` if Redis is."""
 
     def __init__(self, storage: RedisStorage, service: str) -> None:
         self._fixed, self._moving = FixedWindowRateLimiter(storage), MovingWindowRateLimiter(storage)

@@ -10,7 +10,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class Clock(Protocol):
-    """Tells the time of day; intervals inside a process are measured with the event loop's monotonic clock."""
+    """The time of day; intervals inside a process are measured with the event loop's monotonic clock."""
 
     def now(self) -> datetime:
         """The time in UTC, cut to milliseconds (MongoDB keeps no more)."""
@@ -27,7 +27,7 @@ class SystemClock:
 
 @dataclass
 class ManualClock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only when it is set."""
 
     time: datetime = field(default_factory=lambda: to_milliseconds(datetime.now(UTC)))
 

@@ -1,4 +1,4 @@
-"""A version = one document: who changed what and when stands in the document itself."""
+"""Versioned documents: who changed what and when is stored in the document itself."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -66,19 +66,19 @@ class NotYours(NotFound):
 
 
 class Hidden(NotFound):
-    """Not for the caller's kind, roles or scopes, who must not learn that it is there: answered as `NotFound` too."""
+    """Not for the caller's kind, roles or scopes, who must not learn that it exists: answered as `NotFound` too."""
 
     cause = "forbidden"
 
 
 def is_ending() -> bool:
-    """Whether somebody ended the current task: if not, a `CancelledError` in it is one that a library let out."""
+    """Whether the current task is being cancelled; if not, a `CancelledError` in it comes from a library's own task."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
 
 class Unavailable(AppError):
-    """An error of the world: a server that is needed is away. Worth trying again."""
+    """A transient error: a dependency is unavailable. Worth retrying."""
 
     def __init__(self, what: str) -> None:
         super().__init__(503, "unavailable", "系统繁忙，请稍后再试", headers={"Retry-After": "2"})
@@ -171,7 +171,7 @@ class TooManyDeadLetters(Exception):
 
 
 class Reject(Exception):
-    """An error of the message: no retry can mend it, it goes to the dead letters."""
+    """A permanent error: the event cannot be processed, and is dead-lettered without a retry."""
 
 
 # pydantic's error type → (our code, Chinese sentence); the sentence may name the limit

@@ -26,7 +26,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class EventData(BaseModel):
-    """What every event of a versioned document says; the subclass in contracts adds its fields and its names."""
+    """The data common to all events of versioned documents; subclasses in contracts add their fields and names."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -93,7 +93,7 @@ class Event:
 
 
 class PublicationFailed(EventData):
-    """Stands for a version that could not be turned into its event: subscribers see the gap."""
+    """Published in place of a version that could not be turned into its event, so that subscribers see the gap."""
 
     TYPE: ClassVar[str] = "publication.failed.v1"
     TOPIC: ClassVar[str] = ""
@@ -125,7 +125,7 @@ def partition_of(person: str, partitions: int) -> int:
 def tombstone(stone: Mapping[str, object], source: str, partitions: int, topic: str) -> Outgoing:
     """The record that ends a document: no value, and headers as an event has them.
 
-    `stone`: `_id` (the document's), `practitioner_id`, `version` (one behind the document's last), `updated_at`.
+    `stone`: `_id` (the document's), `practitioner_id`, `version` (one after the document's last), `updated_at`.
     """
     subject, person = field_of(stone, "_id", str).encode(), field_of(stone, "practitioner_id", str).encode()
     at = _rfc3339(field_of(stone, "updated_at", datetime))

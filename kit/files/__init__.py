@@ -1,1 +1,1 @@
-"""Files in the bucket: kept, sealed, named by documents, swept away."""
+"""Files in the bucket: stored, encrypted, named by documents, swept."""

@@ -30,12 +30,12 @@ ALREADY_EXISTS = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 class ChecksumMismatch(Exception):
-    """What the bucket gave is not what was put there."""
+    """Stored bytes are not those that were stored."""
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What is known of an object without reading it; `sha256` in hexadecimal."""
+    """An object's metadata; `sha256` in hexadecimal."""
 
     key: str
     size: int
@@ -47,7 +47,7 @@ class Stat:
 class Bucket:
     """The objects of one bucket. The client is synchronous: its calls wait on threads, as many as it has connections.
 
-    Every call raises `Unavailable` when S3 is away, refuses, or takes longer than `call_seconds`.
+    Every call raises `Unavailable` if S3 is unavailable, refuses, or takes longer than `call_seconds`.
     """
 
     def __init__(self, settings: BlobSettings, threads: ThreadPoolExecutor) -> None:
@@ -86,7 +86,7 @@ class Bucket:
         return existing(key, await self.get(key))
 
     async def stat(self, key: str) -> Stat | None:
-        """What is known of the object, or None."""
+        """The object's metadata, or None."""
         return await self._call(self._stat, key)
 
     async def delete(self, key: str) -> None:
@@ -94,7 +94,7 @@ class Bucket:
         await self._call(self._delete, key)
 
     async def discard(self, key: str) -> None:
-        """Remove an object that no document names; the sweeper does it when S3 is away."""
+        """Remove an orphaned object; if S3 is unavailable, the sweeper removes it later."""
         try:
             await self.delete(key)
         except Unavailable:

@@ -1,4 +1,4 @@
-"""Documents that have files in the bucket: each in a folder of its own, which nobody can guess; one is the original."""
+"""Documents that have files in the bucket: each in a folder with an unguessable name; one is the original."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, TypeVar
@@ -16,7 +16,7 @@ logger = log.get(__name__)
 
 
 class FileDocument(Document):
-    """A document whose files stand under `folder`; subclasses say what all their folders begin with."""
+    """A document whose object keys begin with `folder`; subclasses set the prefix of all their folders, `ROOT`."""
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"folder"}
     ROOT: ClassVar[str]
@@ -35,10 +35,10 @@ class FileDocument(Document):
 
 
 class EncryptedFileDocument(FileDocument):
-    """A document whose files a `EncryptedBucket` keeps.
+    """A document whose files are kept in an `EncryptedBucket`.
 
-    `sealed`: whether all of them are. The files of an unsealed document are stored in clear until `reseal` has sealed
-    them. Whoever has only the bucket can't change what the document says.
+    `sealed`: whether all are encrypted. Otherwise they are stored in clear until the command `reseal` has encrypted
+    them. Access to the bucket alone can't change what the document says.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = FileDocument.UNTRACKED | {"sealed"}
@@ -55,12 +55,12 @@ class EncryptedFileDocument(FileDocument):
 
 
 def folder_of(stored: Mapping[str, object]) -> list[str]:
-    """How the keys of all files of a document as it is stored begin."""
+    """The prefix of the keys of all files of a stored document."""
     return [f"{stored['folder']}/"]
 
 
 async def read_original(document: EncryptedFileDocument, bucket: EncryptedBucket) -> bytes | None:
-    """The file as it came; None, and a line in the log, when it is not what was kept. Raises `Unavailable`."""
+    """The uploaded file; None, and an error in the log, on a checksum mismatch. Raises `Unavailable`."""
     try:
         return await bucket.get(document.original, clear=not document.sealed)
     except ChecksumMismatch:
@@ -69,7 +69,7 @@ async def read_original(document: EncryptedFileDocument, bucket: EncryptedBucket
 
 
 async def retry_once(work: Callable[[], Awaitable[T]]) -> T | None:
-    """What sandboxed work gives; None when its input made an end of the process each time: not so for ever."""
+    """The result of sandboxed work, retried once; None if its input crashes the worker process each time."""
     for _ in range(TRIES):
         try:
             return await work()

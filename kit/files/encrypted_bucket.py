@@ -15,7 +15,7 @@ OCTETS = "application/octet-stream"
 
 
 class EncryptedBucket(Bucket):
-    """A bucket whose objects are sealed. Sealing is done on the threads that wait for S3.
+    """A bucket whose objects are encrypted, on the threads that wait for S3.
 
     `clear`: whether the object may be unsealed (read), or must be (put), because its document is of an earlier version.
     Only the document that names it can say so: otherwise an unsealed file put in its place would be served.

@@ -1,4 +1,4 @@
-"""The sweeper: what a crash left between bucket and documents, looked for in one part of the bucket after the other."""
+"""The sweeper: finds what a crash left between bucket and documents, in one part of the bucket after the other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -43,7 +43,7 @@ InFolders = Callable[[str, int], Awaitable[Sequence[Named]]]
 class SweeperPolicy:
     """One part of the bucket after the other, with a pause: all of them within a day.
 
-    A part's name has so many hexadecimal `digits`; `grace`: how old a file or document is before it is looked at;
+    A part's name has so many hexadecimal `digits`; `grace`: how old a file or document is before it is checked;
     `most`: documents in a part.
     """
 
@@ -54,7 +54,7 @@ class SweeperPolicy:
 
 
 class Sweeper:
-    """Removes files that no document names; tells of documents whose file is missing, which a person must look into.
+    """Removes orphaned objects; logs documents whose object is missing, for an operator to investigate.
 
     Those are not refused here: a bucket that was restored from an old copy would refuse half a city's scans.
     """

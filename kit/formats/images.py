@@ -1,4 +1,4 @@
-"""Pictures from strangers: looked at before anything is decoded, decoded in a sandbox.
+"""Untrusted images: checked before anything is decoded, decoded in a sandbox.
 
 The only importer of Pillow, which is loaded where pictures are decoded (in the sandbox), and nowhere else.
 """
@@ -36,7 +36,7 @@ Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]
 
 
 class BadImage(ValueError):
-    """The picture is at fault, and no retry can mend it; `code` says how."""
+    """The image cannot be processed; a retry does not help. `code`: the cause."""
 
     def __init__(self, code: Fault) -> None:
         super().__init__(code)
@@ -89,7 +89,7 @@ def prepare() -> None:
 
 
 def probe(jpeg: bytes, most_pixels: int = MAX_PIXELS) -> Size:
-    """The size that a JPEG's header tells; nothing is decoded. Raises `BadImage`."""
+    """The size in a JPEG's header; nothing is decoded. Raises `BadImage`."""
     if not jpeg.startswith(BEGINNING):
         raise BadImage("not_jpeg")
     size = _size(jpeg)
@@ -141,7 +141,7 @@ async def sandboxed(sandbox: Sandbox, work: Callable[..., T], jpeg: bytes, *more
 
 
 def blamed(work: Callable[P, T]) -> Callable[P, T]:
-    """Whatever goes wrong in the sandbox is the picture's fault."""
+    """Turn every error in the sandbox into `BadImage`."""
 
     @wraps(work)
     def blaming(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -66,7 +66,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class CutBox:
-    """The box that was cut out, and what somebody has put there.
+    """The box that was cut out, and measures of the ink in it.
 
     `image`: a PNG of the whole box at 200 dpi, nothing but the ink on a transparent ground. `ink_mm2`: how much of it
     is inked; `extent_mm`: the diagonal of all that; `touches_border`: ink ends (or goes on) where the box does.
@@ -92,7 +92,7 @@ class ScannedSheet:
 
 
 class SheetReader:
-    """Reads sheets out of pictures from strangers."""
+    """Reads printed sheets in untrusted scans and photos."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -139,7 +139,7 @@ def _sharpened(grey: "Pixels") -> "Pixels":
 
 
 def _found(grey: "Pixels", layout: Layout) -> "Map | None":
-    """Where the sheet lies: the map from its millimetres to the picture's pixels."""
+    """The transformation from the sheet's millimetres to the picture's pixels."""
     best, most = None, FEWEST_MARKERS - 1
     for longest in LOOKS:
         place, markers = _fitted(_seen(grey, longest), layout)

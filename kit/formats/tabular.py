@@ -35,7 +35,7 @@ Fault = Literal[
 
 
 class BadTable(ValueError):
-    """The file is at fault, and no retry can mend it; `code` says how, `line` where it is one line's."""
+    """The file cannot be read; a retry does not help. `code`: the cause, `line`: where, if it is one line's."""
 
     def __init__(self, code: Fault, line: int = 0) -> None:
         super().__init__(code, line)
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """What was read: the column titles, how many rows stand under them, and these as `read_rows` takes them."""
+    """What was read: the column titles, the number of rows, and the rows as `read_rows` takes them."""
 
     header: list[str]
     rows: int
@@ -129,7 +129,7 @@ def _sheet(content: bytes) -> Iterator[list[str]]:
 
 
 def _text(cell: object) -> str:
-    """As somebody would have typed it: a whole number without a point, a day as YYYY-MM-DD."""
+    """As a person would have typed it: a whole number without a point, a day as YYYY-MM-DD."""
     if isinstance(cell, str):
         return cell.strip()
     if isinstance(cell, bool):

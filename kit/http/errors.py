@@ -58,7 +58,7 @@ def _any_problem(error: Exception) -> Problem:
 
 
 def as_problem(error: Exception) -> Problem:
-    """What any error of a request means to whoever asked: for those who render it themselves, as pages do."""
+    """The problem that any error of a request is rendered as: for callers that render it themselves, as pages do."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
     if isinstance(error, RequestValidationError):  # of an address: nothing is there

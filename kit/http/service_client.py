@@ -47,7 +47,7 @@ class _Token(BaseModel):
 
 
 class ClientCredentials:
-    """An access token of this service's own (client credentials, RFC 6749 §4.4): asked for anew before it runs out."""
+    """An access token of this service's own (client credentials, RFC 6749 §4.4): renewed before it expires."""
 
     def __init__(self, http: httpx2.AsyncClient, path: str, client: ClientSettings, scope: str) -> None:
         self._http, self._path, self._client, self._scope = http, path, client, scope

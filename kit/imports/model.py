@@ -1,7 +1,7 @@
 """Imports: a file of rows becomes documents, a batch at a time. What an import is, and where its files are kept.
 
-The rows wait in the bucket, sealed, because they say who people are; once they are done with, nothing of them stays.
-What is wrong with a row is said by line, column and sentence, never by repeating it.
+The rows are stored encrypted in the bucket, because they are personal data, and removed once they are processed.
+Errors of a row name line and column, with a sentence; they never repeat its values.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ def row_errors(error: ValidationError) -> tuple[RowError, ...]:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a file: people write `title` above it, programs may write `name`; `hint` stands in the template."""
+    """One column of a file: its heading is `title`, or `name` from programs; `hint` is shown in the template."""
 
     name: str
     title: str
@@ -66,7 +66,7 @@ class Column:
 
 
 class Import(FileDocument):
-    """One file that was sent, and how far it is; `original` holds its rows, and is emptied when they are done with.
+    """One file that was sent, and its progress; `original` holds its rows, and is emptied when they are processed.
 
     `runner` works on it, and loses it when `lease_until` is over.
     """
@@ -110,7 +110,7 @@ class Import(FileDocument):
         return self.next_version({**counts, "lease_until": at + LEASE}, at=at, by=by, action="advanced")
 
     def ended(self, state: Literal["finished", "failed"], *, at: datetime, by: str) -> Self:
-        """All rows are done, or nothing more can be; it is nobody's."""
+        """The import has ended, complete or not, and has no runner."""
         changes = {"state": state, "runner": None, "lease_until": None}
         return self.next_version(changes, at=at, by=by, action=state)
 
@@ -139,7 +139,7 @@ class Target(Protocol):
         ...
 
     def key(self, values: Values) -> str | None:
-        """What must not stand in a file twice; None when the row doesn't say it."""
+        """The value that must be unique in a file; None if the row has none."""
         ...
 
     async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
@@ -170,7 +170,7 @@ class Imports:
         self.replace = self._collection.replace
 
     async def claim(self, runner: str, now: datetime) -> Import | None:
-        """The oldest import that is nobody's, or that was this runner's before it was cut off; from now on its own."""
+        """Claim the oldest import that has no runner, or that this runner had when it was interrupted."""
         free = {"$or": [{"lease_until": None}, {"lease_until": {"$lt": now}}, {"runner": runner}]}
         found = await self._collection.find({"state": {"$in": LIVE}, **free}, sort=[("created_at", 1)], limit=1)
         job = await self.get(found[0].id) if found else None
@@ -204,7 +204,7 @@ class ImportFiles:
         return self._sealer.open_bytes(await self._bucket.named(job.original), job.folder)
 
     async def note(self, job: Import, errors: Sequence[Sequence[str]]) -> None:
-        """Store what is wrong with the batch behind `rows_done`; the same batch again replaces it."""
+        """Store the errors of the batch after `rows_done`; the same batch again replaces them."""
         text = tabular.write_csv(errors).encode()
         await self._bucket.put(f"{_errors(job)}{job.rows_done:09}", text, "text/csv")
 
@@ -262,7 +262,7 @@ REFUSALS = {
 
 
 def refusal(bad: BadTable) -> AppError:
-    """422 with a sentence for whoever sent the file."""
+    """422 with a sentence for the sender of the file."""
     return InvalidFields.one("file", bad.code, REFUSALS[bad.code].format(line=bad.line))
 
 

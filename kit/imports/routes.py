@@ -170,7 +170,7 @@ def _file(content: bytes, media_type: str, name: str) -> Response:
 
 
 def add_imports(app: FastAPI, prefix: str, door: ImportDependencies) -> None:
-    """Open the door at `<prefix>/imports`."""
+    """Add the routes at `<prefix>/imports`."""
     app.state.imports = door
     app.state.allowances[f"{prefix}/imports/"] = Allowance(ROUTE_BYTES, READ_SECONDS)
     app.include_router(router, prefix=prefix)

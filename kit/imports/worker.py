@@ -1,4 +1,4 @@
-"""Carrying imports out: the worker's part. Cut off anywhere, another goes on behind the last batch that was stored."""
+"""Runs imports in the worker. After an interruption the next worker continues after the last stored batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class ImportWorker:
             await self._end(current, "failed")
 
     async def _end(self, job: Import, state: Literal["finished", "failed"]) -> None:
-        """Whoever dies in between finds no rows left and comes here again."""
+        """End the import. If the process is killed in between, the next one finds no rows left and repeats this."""
         await self._files.keep(job.folder, b"")
         await self._imports.replace(job.ended(state, at=self._clock.now(), by=self._by))
 

@@ -1,4 +1,4 @@
-"""Topics, and where groups stand."""
+"""Topics, and the positions of groups."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -77,11 +77,11 @@ async def ping(settings: KafkaSettings) -> None:
 
 
 class GroupInUse(Exception):
-    """The group has members: only they may move it."""
+    """The group has members, so its position cannot be moved."""
 
 
 async def move_group(settings: KafkaSettings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
-    """Let a group without members go on elsewhere: at these offsets, with these texts. Raises `GroupInUse`."""
+    """Move a group without members to these offsets, with these metadata texts. Raises `GroupInUse`."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.servers, group_id=group, enable_auto_commit=False)
     try:
         await connected(consumer, settings)

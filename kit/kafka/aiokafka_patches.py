@@ -1,4 +1,4 @@
-"""What aiokafka does wrong and we can't do without, mended for the process by importing this module.
+"""Monkeypatches for aiokafka bugs, applied to the process by importing this module.
 
 A connection that breaks at the wrong moment must look like one. Writing to a transport that was closed a moment ago is
 a RuntimeError with uvloop, of which aiokafka knows nothing (aio-libs/aiokafka#1038, open): whichever of its tasks meets

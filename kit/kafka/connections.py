@@ -1,4 +1,4 @@
-"""What is common to every client: connecting, closing, and telling the world's errors from ours."""
+"""What all clients share: connecting, closing, and translating errors."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ logger = log.get(__name__)
 
 
 class OffsetGone(Exception):
-    """The topic does not hold this offset: it was made anew, or its beginning was deleted."""
+    """The topic does not hold this offset: it was recreated, or its beginning was deleted."""
 
 
 @contextmanager
 def world() -> Iterator[None]:
-    """An error of the broker or of the way to it becomes `Unavailable`, one of our place `OffsetGone` or `Fenced`.
+    """An error of the broker or the network becomes `Unavailable`, one of our position `OffsetGone` or `Fenced`.
 
     So does a cancellation that nobody asked for: aiokafka lets its own out when a connection breaks, and a task group
     would take the task for one that was ended on purpose.
@@ -52,7 +52,7 @@ async def connected(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminC
 
 
 async def close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """Disconnect, or leave it be."""
+    """Disconnect; a failure is logged."""
     try:
         with world():
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -15,13 +15,13 @@ EMPTY_SESSION_MS = 6_000  # how long the work of a member that died waits, where
 
 
 class Rebalance(Protocol):
-    """Told when partitions come and before they go."""
+    """Called when partitions are assigned and before they are revoked."""
 
     async def assigned(self, partitions: set[Partition]) -> None:
-        """These are ours now."""
+        """These partitions are assigned to this member."""
 
     async def revoked(self, partitions: set[Partition]) -> None:
-        """These are somebody else's as soon as this returns."""
+        """These partitions are revoked as soon as this returns."""
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -37,7 +37,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
 
 class Consumer:
-    """A member of a group: reads committed records from the beginning, commits only what it is told.
+    """A member of a group: reads committed records from the beginning, commits only the offsets it is given.
 
     Topics that stay `empty` are there for their partitions alone: Kafka shares work out by them. Nothing is fetched.
     """
@@ -68,14 +68,14 @@ class Consumer:
             self.pause(partitions)
 
     async def poll(self, partitions: Iterable[Partition], wait_ms: int, most: int) -> Mapping[Partition, list[Record]]:
-        """Records of these partitions; also what keeps the membership alive. Raises `Unavailable`: join anew."""
+        """Records of these partitions; also keeps the membership alive. Raises `Unavailable`: then rejoin."""
         with world():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 found = await self._consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=most)
         return cast(Mapping[Partition, list[Record]], found)
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Everything before these offsets is done. Raises `Unavailable`."""
+        """Commit these offsets: everything before them is done. Raises `Unavailable`."""
         with world():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 await self._consumer.commit(dict(offsets))
@@ -89,11 +89,11 @@ class Consumer:
         self._consumer.resume(partition)
 
     def assignment(self) -> set[Partition]:
-        """The partitions that are ours."""
+        """The assigned partitions."""
         return set(self._consumer.assignment())
 
     async def lags(self) -> dict[Partition, tuple[int, int]]:
-        """By partition of ours: the next offset to read, and how many committed records wait behind it.
+        """By assigned partition: the next offset to read, and the number of committed records from there on.
 
         Raises `Unavailable`.
         """
@@ -104,7 +104,7 @@ class Consumer:
         return {partition: (at, max(0, ends[partition] - at)) for partition, at in positions.items()}
 
     async def end(self, partition: Partition) -> int:
-        """Behind the last committed record of any partition, not only ours. Raises `Unavailable`."""
+        """The offset after the last committed record of any partition, assigned or not. Raises `Unavailable`."""
         with world():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 return int((await self._consumer.end_offsets([partition]))[partition])

@@ -31,22 +31,22 @@ Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows the
 
 
 def dead_letter_topic(group: str) -> str:
-    """Where the group's dead letters lie."""
+    """The topic of the group's dead letters."""
     return f"{group}{SUFFIX}"
 
 
 def replay_topic(group: str) -> str:
-    """Where replayed letters go; the group reads it beside its own topics."""
+    """The topic of replayed events; the group reads it along with its own topics."""
     return f"{group}.replay"
 
 
 class DeadLetterNotFound(Exception):
-    """It was never there, or somebody ended it meanwhile."""
+    """There is no such dead letter, or it was replayed or dropped already."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A letter that waits: of which group, under which id, since when, why; its headers as texts, its bytes."""
+    """An open dead letter: its group, id, time and cause, its headers as texts, its bytes."""
 
     group: str
     id: str
@@ -56,24 +56,24 @@ class DeadLetter:
 
     @classmethod
     def of(cls, record: Record) -> "DeadLetter":
-        """From the group's topic."""
+        """Parse a record of the group's dead letter topic."""
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
         at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
         return cls(record.topic.removesuffix(SUFFIX), record.key.decode(), at, headers, record.value)
 
     @property
     def cause(self) -> str:
-        """Why it died."""
+        """Why it was dead-lettered."""
         return self.headers[f"{PREFIX}cause"]
 
 
 def dead_letter_id(record: Record) -> str:
-    """The id of the letter that `record` becomes; the same record buried twice is one letter."""
+    """The id of the dead letter that `record` becomes; the same record dead-lettered twice is one dead letter."""
     return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def dead_letter_headers(record: Record, group: str, cause: str) -> list[tuple[str, bytes]]:
-    """The record's own headers and why it died. A replayed record that dies again keeps only the newest cause."""
+    """The record's headers and the cause. A replayed record that fails again keeps only the newest cause."""
     own = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
     facts = {
         "group": group,
@@ -88,7 +88,7 @@ def dead_letter_headers(record: Record, group: str, cause: str) -> list[tuple[st
 
 
 async def dead_letters(settings: KafkaSettings, group: str) -> dict[str, Record]:
-    """The letters that wait, by id."""
+    """The open dead letters of a group, by id."""
     found: dict[str, Record] = {}
 
     def take(record: Record) -> None:
@@ -102,7 +102,7 @@ async def dead_letters(settings: KafkaSettings, group: str) -> dict[str, Record]
 
 
 async def all_dead_letters(settings: KafkaSettings) -> list[DeadLetter]:
-    """The letters of all groups that wait, oldest first. Raises `Unavailable`."""
+    """The open dead letters of all groups, oldest first. Raises `Unavailable`."""
     found: dict[tuple[str, str], DeadLetter] = {}
 
     def take(record: Record) -> None:
@@ -141,7 +141,7 @@ async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[
 
 
 async def remove_for_person(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
-    """End all letters of these groups that tell of a person. Returns how many there were.
+    """Drop all dead letters of these groups that concern a person. Returns their number.
 
     A tombstone more is written to each topic: Kafka compacts only what has other records behind it.
     """

@@ -20,7 +20,7 @@ MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024 - 64 * 1024  # as much as a topic takes,
 
 
 class TransactionalProducer:
-    """Events and position in one transaction: both or neither. After any error it must be thrown away."""
+    """Events and position in one transaction: both or neither. After any error it must be discarded."""
 
     def __init__(self, settings: KafkaSettings, group: str) -> None:
         self._settings, self._group = settings, group
@@ -34,7 +34,7 @@ class TransactionalProducer:
         )
 
     async def start(self) -> None:
-        """Fence whoever led before and end what it left open. Raises `Unavailable`, `Fenced`."""
+        """Fence the previous leader and abort its open transaction. Raises `Unavailable`, `Fenced`."""
         await connected(self._producer, self._settings)
 
     async def partitions(self, topic: str) -> int:
@@ -79,7 +79,7 @@ class TransactionalProducer:
         return futures
 
     async def discard(self) -> None:
-        """Cut it off at once. Its own `stop` flushes first, and a zombie that retries would fence its successor."""
+        """Close it without flushing, unlike its own `stop`: a zombie that retries would fence its successor."""
         sending = self._producer._sender.sender_task
         if sending is not None:
             sending.cancel()
@@ -91,7 +91,7 @@ class TransactionalProducer:
 
 
 def _retrieved(future: asyncio.Future[object]) -> None:
-    """When a commit fails elsewhere, nobody waits for its batches any more: no complaint about that."""
+    """Retrieve a failed batch's error, which asyncio would otherwise log: after a failed commit nothing awaits it."""
     if not future.cancelled():
         future.exception()
 
@@ -117,7 +117,7 @@ class Producer:
         headers: Sequence[tuple[str, bytes]],
         partition: int | None = None,
     ) -> None:
-        """Write one record and wait for all replicas' yes. Raises `Unavailable`."""
+        """Write one record and wait until all replicas have it. Raises `Unavailable`."""
         with world():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 await self._producer.send_and_wait(topic, value, key=key, headers=list(headers), partition=partition)

@@ -1,4 +1,4 @@
-"""Reading without being a member: from offsets that somebody else keeps, or all there is."""
+"""Reading without a consumer group: from offsets that the caller keeps, or the whole topic."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,14 +18,14 @@ MAX_READ_BYTES = 512 * 1024  # of a partition at a time
 
 @dataclass(frozen=True)
 class Chunk:
-    """Records in the order of each partition, and by partition where reading goes on (behind transaction markers)."""
+    """Records in the order of each partition, and by partition the next offset (after transaction markers)."""
 
     records: list[Record]
     reached: dict[int, int]
 
 
 class Reader:
-    """Reads a topic's committed records from whatever offsets it is told: nobody's member, it commits nothing."""
+    """Reads a topic's committed records from any offsets; it is in no group and commits nothing."""
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._settings, self._topic = settings, topic
@@ -35,7 +35,7 @@ class Reader:
             bootstrap_servers=settings.servers,
             isolation_level="read_committed",
             enable_auto_commit=False,
-            auto_offset_reset="none",  # an offset that is gone is told, not passed over
+            auto_offset_reset="none",  # an offset that is gone is an error, not skipped
             max_partition_fetch_bytes=MAX_READ_BYTES,
             fetch_max_wait_ms=100,
         )
@@ -59,7 +59,7 @@ class Reader:
         return Chunk(records, {partition.partition: offset for partition, offset in self._at.items()})
 
     def stands_at(self, offsets: Mapping[int, int]) -> bool:
-        """Whether reading there needs no seeking: what was fetched ahead is of use."""
+        """Whether reading there needs no seek, so that prefetched records can be used."""
         return {partition.partition: offset for partition, offset in self._at.items()} == offsets
 
     def _go(self, wanted: Mapping[Partition, int]) -> None:
@@ -77,7 +77,7 @@ class Reader:
         return await self._ask(self._consumer.beginning_offsets)
 
     async def ends(self) -> dict[int, int]:
-        """By partition the offset behind the last committed record. Raises `Unavailable`."""
+        """By partition the offset after the last committed record. Raises `Unavailable`."""
         return await self._ask(self._consumer.end_offsets)
 
     async def _ask(self, call: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]) -> dict[int, int]:
@@ -99,7 +99,7 @@ class Reader:
 
 
 async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callable[[Record], None]) -> None:
-    """Show every committed record of topics, from the beginning to where they end now.
+    """Every committed record of the topics, from the beginning to their present end.
 
     Raises `Unavailable` when no broker answers.
     """

@@ -42,7 +42,7 @@ def _topics() -> None:
 
 @app.command()
 def apply(file: Annotated[Path, typer.Option()] = Path("deploy/topics.yaml")) -> None:
-    """Create missing topics and bring configurations up to date; again = no change."""
+    """Create missing topics and update configurations; idempotent."""
     settings = read(ToolSettings)
     asyncio.run(apply_topics(settings, read_file(file)))
 

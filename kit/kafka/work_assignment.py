@@ -1,4 +1,4 @@
-"""Shares: who of several workers does what, by Kafka's own group assignment (as publishers choose their leader)."""
+"""Divides work among several workers, by Kafka's group assignment (as publishers choose their leader)."""
 
 import zlib
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ logger = log.get(__name__)
 
 
 class WorkAssignment:
-    """The shares of this process: partitions of the topic `name`, to which nothing is ever written.
+    """The share of this process: partitions of the topic `name`, to which nothing is ever written.
 
     `let_go` ends what is under way; when it has returned, other workers may begin it.
     """
@@ -24,11 +24,11 @@ class WorkAssignment:
         self._mine: set[int] = set()
 
     def mine(self, what: str) -> bool:
-        """Whether `what` (an id) is this process's to work on."""
+        """Whether `what` (an id) is assigned to this process."""
         return zlib.crc32(what.encode()) % self._settings.partitions in self._mine
 
     async def run(self) -> None:
-        """Be a member for ever; an error of the client ends it, and with it the process."""
+        """Be a member until cancelled; an error of the client ends it, and with it the process."""
         member = Consumer(self._settings, self._name, self._instance, empty=True)
         try:
             await member.start([self._name], self)
@@ -39,11 +39,11 @@ class WorkAssignment:
             await member.close()
 
     async def assigned(self, partitions: set[Partition]) -> None:
-        """Ours from now on."""
+        """The partitions assigned from now on."""
         self._mine = {partition.partition for partition in partitions}
         logger.info("shares assigned", name=self._name, shares=len(self._mine))
 
     async def revoked(self, partitions: set[Partition]) -> None:
-        """All of them: Kafka assigns them anew."""
+        """Give up all partitions: Kafka reassigns them."""
         self._mine = set()
         await self._let_go()

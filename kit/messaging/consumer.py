@@ -1,4 +1,4 @@
-"""The consumer: order kept per key, retry while the world is away, dead letters with a limit."""
+"""The consumer: keeps order per key, retries while a dependency is unavailable, limits dead letters."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class DeadLetterLimit:
-    """A consumer stops after `in_a_row`, or when more than `share` of the last `window` events died."""
+    """A consumer stops after `in_a_row`, or when more than `share` of the last `window` events were dead-lettered."""
 
     in_a_row: int = 20
     share: float = 0.05
@@ -41,9 +41,9 @@ class ConsumerPolicy:
     """How a consumer works.
 
     `batch`: records of a partition at a time; `concurrency`: keys handled at once, over all partitions; `busy_poll_ms`:
-    how long a partition whose batch is done meanwhile waits at most; `commit_seconds`: what all partitions got done
-    meanwhile is one commit, for with one a batch they cost more than it; `unexpected_tries`: of an event whose handler
-    raises what it should not; `measure_seconds`: between two looks at the lag.
+    the longest wait of a partition whose batch is done; `commit_seconds`: between commits of what all partitions have
+    done, since a commit for each batch costs more than the batch; `unexpected_tries`: of an event whose handler
+    raises an unexpected error; `measure_seconds`: between two measurements of the lag.
     """
 
     batch: int = 500
@@ -74,7 +74,7 @@ class _DeadLetterCount:
 
 
 class Consumer:
-    """A group's member: topics, and a table from event type to handler. Types that are not in it are passed over."""
+    """A member of a consumer group: its topics, and handlers by event type. Events of other types are skipped."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Consumer:
             metrics.initialise(counter, [group])
 
     async def run(self) -> None:
-        """Consume until cancelled. Too many dead letters end it; raises `Unavailable` without a broker: run it anew."""
+        """Consume until cancelled. Raises `TooManyDeadLetters`; `Unavailable` without a broker: run it again."""
         self._member = kafka.Consumer(self._settings, self._group, self._instance)
         self._letters = kafka.Producer(self._settings)
         self._done.clear()  # of a run before: by now others may have got further
@@ -122,11 +122,11 @@ class Consumer:
             await self._letters.close()
 
     async def assigned(self, partitions: set[Partition]) -> None:
-        """New partitions begin where their group committed last."""
+        """New partitions start at the group's last committed offset."""
         self._paused.clear()
 
     async def revoked(self, partitions: set[Partition]) -> None:
-        """What is under way stops; what was not committed is the next owner's."""
+        """Cancel the batches in progress; the next owner handles what was not committed."""
         await self._drop(partitions)
         await self._commit()
         for partition in partitions:
@@ -147,7 +147,7 @@ class Consumer:
             self._busy[partition] = asyncio.create_task(self._handle_batch(partition, records))
 
     def _poll_ms(self) -> int:
-        """How long to wait for records: until something else may have to be done."""
+        """How long to wait for records, at most until the next commit is due."""
         if self._busy:
             return self._policy.busy_poll_ms
         until_commit = self._committed + self._policy.commit_seconds - time.monotonic()
@@ -180,7 +180,7 @@ class Consumer:
             await asyncio.wait(tasks)
 
     async def _handle_batch(self, partition: Partition, records: list[Record]) -> None:
-        """Handle, then bury what died: done. Over the limit nothing is buried, and the batch stays where it is."""
+        """Handle a batch, then dead-letter what failed; over the limit nothing, and the batch stays open."""
         by_key: dict[bytes | None, list[Record]] = {}
         for record in records:
             by_key.setdefault(record.key, []).append(record)
@@ -215,7 +215,7 @@ class Consumer:
         return "done"
 
     async def _until_handled(self, handler: Handler, event: Event) -> None:
-        """The first try stands by itself: the machinery of trying again costs more than most handlers."""
+        """Call the handler, then retry. The retry loop is entered late: it costs more than most handlers."""
         patience = _RetryPolicy(self._group, self._policy.unexpected_tries)
         try:
             await handler(event)
@@ -240,7 +240,7 @@ class Consumer:
         await kafka.ping(self._settings)
 
     async def watch(self) -> None:
-        """Measure for ever what waits: the lag gauges and the standstill check."""
+        """Measure the lag until cancelled: for its gauges and the stall check."""
         while True:
             try:
                 await self._measure()
@@ -259,13 +259,13 @@ class Consumer:
         self.standstill.observe(done, waiting)
 
     async def _note_unmeasured(self) -> None:
-        """No broker: what was measured last stands, and time runs on. A broker that others reach: it is our client."""
+        """Keep the last measurement without a broker. If a broker answers a ping, our client has stalled."""
         with suppress(Unavailable):
             await kafka.ping(self._settings)
             self.standstill.observe("a client that does not answer", waiting=True)
 
     async def _count_letters(self) -> None:
-        """Read anew only when something was written there: a letter, or the end of one."""
+        """Count the open dead letters, only if their topic has grown."""
         end = await self._member.end(Partition(dead_letter_topic(self._group), 0))
         if end != self._letters_end:
             waiting = len(await dead_letters(self._settings, self._group))
@@ -274,7 +274,7 @@ class Consumer:
 
 
 async def _until_available(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Call until Kafka answers; a partition that is taken away meanwhile cancels this."""
+    """Retry the call until Kafka is available; cancelled when the partition is revoked."""
     async for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=None, wait_max=5):
         with attempt:
             await call(*args, **kwargs)
@@ -282,7 +282,7 @@ async def _until_available(call: Callable[P, Awaitable[None]], *args: P.args, **
 
 @dataclass
 class _RetryPolicy:
-    """What is tried again: an error of the world always, one of the message never, an unexpected one so many times."""
+    """Retries transient errors without limit, permanent ones never, unexpected ones `unexpected_tries` times."""
 
     group: str
     unexpected_tries: int

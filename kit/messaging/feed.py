@@ -1,4 +1,4 @@
-"""The feed: a database's new versions in the order they were written, from a position that survives everything.
+"""The feed: a database's new versions in the order they were written, from a stored position.
 
 Without a position, or with one that has left the oplog, it begins with a snapshot: the current version of every
 document.
@@ -41,7 +41,7 @@ class Position:
 
     @classmethod
     def read(cls, count: int, text: str) -> "Position":
-        """What `text` says; nowhere yet (a snapshot follows) when it is empty or not ours."""
+        """Parse `text`; an empty or foreign one is no position, and a snapshot follows."""
         try:
             stored = position_from_json(text)
             return cls(count, _resume_token(stored.get("token")), _snapshot_state(stored.get("snapshot")))
@@ -72,7 +72,7 @@ def _snapshot_state(stored: object) -> Mapping[str, object] | None:
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents as (collection, document), and the position behind them."""
+    """Documents as (collection, document), and the position after them."""
 
     documents: list[tuple[str, dict[str, object]]]
     position: Position
@@ -85,7 +85,7 @@ class Feed:
         self._service, self._database, self._collections = service, database, list(collections)
 
     async def batches(self, position: Position) -> AsyncGenerator[Batch, None]:
-        """Everything behind `position`, for ever; empty batches move an idle database's position."""
+        """Everything after `position`, without end; empty batches move an idle database's position."""
         if position.token is None and (position.snapshot or {}).get("collection") not in self._collections:
             position = await self._begin_snapshot(position.count)
         while True:
@@ -139,9 +139,9 @@ def _advance(position: Position, changes: Changes) -> tuple[list[tuple[str, dict
 
 
 async def prefetch(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> AsyncGenerator[T, None]:
-    """The same items; behind a full one the next is made while it is being used.
+    """The same items; after a full one the next is fetched while it is used.
 
-    Behind one that is not full it is not: what is read too early is small, and small batches queue up.
+    After one that is not full it is not: fetched too early it would be small, and small batches queue up.
     """
     following: asyncio.Future[T] | None = None
     try:
@@ -157,7 +157,7 @@ async def prefetch(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> 
 
 
 async def backlog_after(database: Database, collections: Sequence[str], position: Position) -> Backlog:
-    """What the oplog holds behind the position; unknown (none) during a snapshot."""
+    """The changes in the oplog after the position; unknown (none) during a snapshot."""
     if position.token is None:
         return Backlog(0, None)
     return await backlog(database, collections, token_time(position.token))

@@ -39,9 +39,9 @@ def on_raw(contract: type[EventData], method: Callable[[H, Event], Awaitable[Non
 
 
 class Group(Generic[H]):
-    """A consumer group: it reads by itself, so that what is urgent never waits behind what is not.
+    """A consumer group: it reads independently of others, so that urgent events never wait for those that are not.
 
-    Events about people who are erased are passed over, unless the group is there `for_erased` people too.
+    Events about erased people are skipped unless the group is declared `for_erased`.
     """
 
     def __init__(self, name: str, *routes: Route[H], for_erased: bool = False) -> None:
@@ -51,11 +51,11 @@ class Group(Generic[H]):
 
     @property
     def own_topics(self) -> list[str]:
-        """Those of its dead letters and of what is replayed to it."""
+        """The topics of its dead letters and of events replayed to it."""
         return [dead_letter_topic(self.name), replay_topic(self.name)]
 
     def consumer(self, handlers: H, guard: Guard | None, kafka: KafkaSettings, instance: str) -> Consumer:
-        """A member of the group. Raises `ValueError` where the guard is missing that it needs."""
+        """A member of the group. Raises `ValueError` if it needs a guard against erased people and gets none."""
         if guard is None and not self.for_erased:
             raise ValueError(f"{self.name} needs a guard, or has to say that it is for erased people too")
         bound = {route.type: _bound(route, handlers) for route in self._routes}
@@ -78,5 +78,5 @@ def consumers(
 
 
 def names(groups: Sequence[Group[H]]) -> list[str]:
-    """What the groups are called."""
+    """The names of the groups."""
     return [group.name for group in groups]

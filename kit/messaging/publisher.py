@@ -1,7 +1,7 @@
 """The publisher: turns each new version of a service's documents into an event, exactly once.
 
 Leadership is Kafka's own group assignment; events and the stream's position go into one transaction; any error ends
-publishing, and after a pause it starts over with a new producer.
+publishing, which restarts after a pause with a new producer.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class PublisherPolicy:
         return min(self.longest_pause_seconds, self.pause_seconds + self.pause_each_seconds * records)
 
     def restart(self, failures: int) -> float:
-        """Seconds to wait before it starts over, after so many failures in a row."""
+        """Seconds to wait before a restart, after so many failures in a row."""
         wait = self.restart_seconds * 2.0 ** min(failures, self.doublings)
         return wait * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
 
@@ -94,7 +94,7 @@ class Publisher:
         return self._leading is not None
 
     async def run(self) -> None:
-        """Stand by, and publish while Kafka says that this process leads. Fenced: somebody else leads; join anew."""
+        """Wait for leadership, and publish while this process has it. When fenced by another leader, rejoin."""
         while True:
             try:
                 await self._be_member()
@@ -115,12 +115,12 @@ class Publisher:
             await member.close()
 
     async def assigned(self, partitions: set[Partition]) -> None:
-        """Kafka gave us the one partition: lead."""
+        """The one partition is assigned to this process: lead."""
         if partitions and not self.leads:
             self._leading = asyncio.create_task(self._keep_publishing())
 
     async def revoked(self, partitions: set[Partition]) -> None:
-        """Stand down."""
+        """Stop leading."""
         if self._leading:
             self._leading.cancel()
             await asyncio.wait([self._leading])
@@ -186,7 +186,7 @@ class Publisher:
             yield records, batch.position
 
     def _encode(self, collection: str, document: Mapping[str, object], *, traced: bool) -> list[Outgoing]:
-        """In a backlog a trace is only handed on: a step of its own costs more than all the rest of publishing."""
+        """In a backlog the trace is only passed on: a span of its own costs more than the rest of publishing."""
         source, partitions = f"/{self._service}", self._settings.partitions
         if collection == TOMBSTONES:
             return [tombstone(document, source, partitions, f"{self._service}.changes")]
@@ -203,7 +203,7 @@ class Publisher:
         await kafka.ping(self._settings)
 
     async def watch(self) -> None:
-        """Measure for ever what waits: the lag gauges and the standstill check."""
+        """Measure the lag until cancelled: for its gauges and the stall check."""
         while True:
             try:
                 await self._probe()
@@ -221,7 +221,7 @@ class Publisher:
         self.standstill.observe(position, waiting=await self._measure(position) > 0)
 
     async def _measure(self, position: Position) -> int:
-        """How many changes wait behind the position."""
+        """The number of changes after the position."""
         behind = await backlog_after(self._database, self._collections, position)
         now = (await cluster_time(self._database)).time
         metrics.publisher_lag_events.labels(self._service).set(behind.events)
@@ -239,7 +239,7 @@ def _full(encoded: tuple[list[Outgoing], Position]) -> bool:
 
 
 def _traced(event: NewEvent) -> NewEvent:
-    """A step of its trace; whoever handles the event goes on behind it."""
+    """A span in the event's trace; the spans of consumers follow it."""
     if event.traceparent is None:
         return event
     with tracing.span(f"publish {event.contract.TYPE}", event.traceparent):
@@ -247,7 +247,7 @@ def _traced(event: NewEvent) -> NewEvent:
 
 
 def _failed(document: Mapping[str, object]) -> NewEvent:
-    """The stub; it can be made of whatever somebody put into the collection."""
+    """The stub; it can be made of any document."""
     identity = str(document["_id"])
     person, version, at = (document.get(name) for name in ("practitioner_id", "version", "updated_at"))
     return PublicationFailed.of(

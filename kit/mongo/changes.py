@@ -117,7 +117,7 @@ def token_time(token: Mapping[str, object]) -> Timestamp:
 
 
 async def cluster_time(database: Database) -> Timestamp:
-    """A time right behind the newest operation: a stream opened at it sees everything later, and nothing earlier."""
+    """The time just after the newest operation: a stream opened at it sees everything later, and nothing earlier."""
     with translate_errors():
         reply = await database.command("ping")
     newest = cast(Timestamp, reply["operationTime"])
@@ -144,14 +144,14 @@ async def page(
 
 @dataclass(frozen=True)
 class Backlog:
-    """Changes behind a point of the oplog: how many (counted up to a limit) and the wall time of the first."""
+    """Changes after a point of the oplog: how many (counted up to a limit) and the wall time of the first."""
 
     events: int
     oldest: float | None
 
 
 async def backlog(database: Database, collections: Sequence[str], since: Timestamp, limit: int = 100_000) -> Backlog:
-    """Count what the oplog holds behind `since`. Needs read access to `local.oplog.rs`."""
+    """Count the changes in the oplog after `since`. Needs read access to `local.oplog.rs`."""
     names = [f"{database.name}.{name}" for name in collections]
     query = {"ts": {"$gt": since}, "ns": {"$in": names}, "op": {"$in": ["i", "u"]}}
     oplog = database.client["local"]["oplog.rs"]

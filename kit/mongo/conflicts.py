@@ -1,4 +1,4 @@
-"""Lost races: a write that another writer was quicker than is decided again from what is there now."""
+"""Conflicts: a write that lost against another writer is decided again from the present version."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,7 +14,7 @@ TRIES = 20
 async def retry_on_conflict(
     write: Callable[[], Awaitable[T]], tries: int = TRIES, races: tuple[type[Exception], ...] = (Conflict,)
 ) -> T:
-    """The result of `write`, which reads, decides and writes, and is called again while another writer is quicker.
+    """The result of `write`, which reads, decides and writes; it is called again after each conflict.
 
     `races`: what tells of that, (Conflict, Duplicate) where `write` may also insert or take what is unique. Raises
     `Unavailable` when other writers were quicker `tries` times in a row.

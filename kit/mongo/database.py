@@ -32,12 +32,12 @@ class Duplicate(Exception):
 
 
 class Conflict(Exception):
-    """Another write was quicker: read again and decide again."""
+    """Another writer wrote first: read again and decide again."""
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn the driver's errors into ours: `Duplicate`, or `Unavailable` when the server is away."""
+    """Turn the driver's errors into `Duplicate`, or `Unavailable` if the server is."""
     try:
         yield
     except DuplicateKeyError as error:

@@ -1,6 +1,6 @@
-"""Removing documents for good: the database forgets them, and their topic is told by a tombstone.
+"""Removing documents permanently: from the database, and by a tombstone from their topic.
 
-A tombstone is a document first: the publisher tells it as it tells every other, again too when its position was lost.
+A tombstone is stored as a document first; it is published like any other, and again if the position was lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class RemovalPolicy:
-    """`batch`: documents found at a time; `forget`: tombstones, far longer than a publisher may be away."""
+    """`batch`: documents found at a time; `forget`: tombstones, far longer than a publisher may be down."""
 
     batch: int = 500
     forget: timedelta = timedelta(days=90)
@@ -28,7 +28,7 @@ class RemovalPolicy:
 
 
 class Removal:
-    """Removes documents of a database; those in the collections `told` stand in a compacted topic."""
+    """Removes documents of a database; those of the collections `told` are published on a compacted topic."""
 
     def __init__(
         self, database: Database, clock: Clock, told: Collection[str], policy: RemovalPolicy = RemovalPolicy()
@@ -49,14 +49,14 @@ class Removal:
             return await self._database[collection].find(query, limit=self.policy.batch).to_list(self.policy.batch)
 
     async def remove(self, collection: str, document: Fields) -> None:
-        """Remove a document. The tombstone is written first: whoever dies in between does it all again."""
+        """Remove a document. The tombstone is written first: after a crash in between both are repeated."""
         if collection in self._told:
             await self._tell(document)
         with translate_errors():
             await self._database[collection].delete_one({"_id": document["_id"]})
 
     async def tell_again(self, person: str) -> None:
-        """Tell the tombstones of a person once more: behind what was being written while they were told first."""
+        """Publish the tombstones of a person again: after what was being written while they were first published."""
         with translate_errors():
             for stone in await self._tombstones.find({"practitioner_id": person}).to_list(None):
                 await self._tell(stone)
@@ -75,7 +75,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """Documents of a collection in this state that nobody wrote for so long; `which` narrows the query."""
+    """Documents of a collection that have been in this state for so long; `which` narrows the query."""
 
     collection: str
     state: str
@@ -88,20 +88,20 @@ class RetentionRule:
 
 
 def retention_rules(retention: RetentionSettings, collection: str, state: str) -> list[RetentionRule]:
-    """As the settings say: nothing, where they say null."""
+    """The rules of the settings; none where they are null."""
     others: Fields = {"kind": {"$nin": list(retention.by_kind)}} if retention.by_kind else {}
     ages = [(retention.deleted_days, others), *((days, {"kind": kind}) for kind, days in retention.by_kind.items())]
     return [RetentionRule(collection, state, timedelta(days=days), which) for days, which in ages if days]
 
 
 class Purge:
-    """Removes what outlived the time for which it is kept."""
+    """Removes documents whose retention time is over."""
 
     def __init__(self, removal: Removal, outlived: Sequence[RetentionRule], clock: Clock) -> None:
         self._removal, self._outlived, self._clock = removal, outlived, clock
 
     async def run(self) -> None:
-        """Purge for ever, once an hour by default."""
+        """Purge until cancelled, once an hour by default."""
         await every(self._removal.policy.purge_pause_seconds, self.purge, "purge")
 
     async def purge(self) -> None:

@@ -1,4 +1,4 @@
-"""The kit's metrics; what only a service counts stands in its own metrics.py.
+"""The kit's metrics; those of a single service are in its own metrics.py.
 
 A counter with labels is not there before its first count, and a counter that begins at 1 has never grown: whoever
 counts what an alert waits for says `initialise` when it starts.

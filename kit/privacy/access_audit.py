@@ -1,4 +1,4 @@
-"""Looks: whoever reads a file that is not their own is written down first, and the person is told by an event."""
+"""Access audit: every read of another person's file is stored before it is served, and published as an event."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ FORGET_SECONDS = 180 * 24 * 3600  # whoever keeps the log has them long since
 
 
 class AccessEntry(Document):
-    """One look: who (staff or client id), as what, at which document of whom, and why."""
+    """One access: by whom (staff or client id), in which role, to which document of whom, and why."""
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | set(Document.model_fields)
 
@@ -33,7 +33,7 @@ class AccessEntry(Document):
         cls, access_id: str, practitioner_id: str, *, who: str, role: str, what: str, document_id: str, reason: str,
         at: datetime,
     ) -> Self:  # fmt: skip
-        """A look that another service told of."""
+        """An access that another service published."""
         return cls.first(
             at=at, by=who, action="noted", id=access_id, practitioner_id=practitioner_id, who=who, role=role, what=what,
             document_id=document_id, reason=reason,
@@ -41,7 +41,7 @@ class AccessEntry(Document):
 
     @classmethod
     def of(cls, caller: Caller, role: str, practitioner_id: str, what: str, document_id: str, *, at: datetime) -> Self:
-        """The look of this caller."""
+        """An access by this caller."""
         return cls.first(
             at=at, by=caller.label, action="looked", id=new_id(), practitioner_id=practitioner_id, who=caller.subject,
             role=role, what=what, document_id=document_id, reason=caller.reason,
@@ -49,7 +49,7 @@ class AccessEntry(Document):
 
 
 class AccessAudit:
-    """Lets others than the person themselves read, once the look is written down: staff of these roles, and clients."""
+    """Lets staff of these roles and clients read another person's file, once the access is stored."""
 
     def __init__(self, database: Database, clock: Clock, readers: Sequence[str]) -> None:
         self._readers = readers
@@ -73,23 +73,23 @@ class AccessAudit:
         return person
 
     async def note(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
-        """Write down what was done to a person's file, with the reason where one was given, for the person to see."""
+        """Store an action on a person's file, with the reason if one was given, for the person to see."""
         await self._note(caller, self._role(caller, scope), person, what, document_id)
 
     async def shown(self, caller: Caller, people: Sequence[str], what: str, reason: str) -> None:
-        """Write down that a call that is not for reading shows these people; `reason` unless the caller gives one."""
+        """Store that a call which is not a read shows these people; `reason` unless the caller gives one."""
         told = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
         at = self._clock.now()
         await self._looks.insert_all([AccessEntry.of(told, role, person, what, person, at=at) for person in people])
 
     async def last(self, person: str, what: str) -> datetime | None:
-        """When somebody last looked at this of a person, in this service."""
+        """The time of the last access to this of a person, in this service."""
         found = await self._looks.find({"practitioner_id": person, "what": what}, sort=[("created_at", -1)], limit=1)
         return found[0].created_at if found else None
 
     def _role(self, caller: Caller, scope: str) -> str:
-        """As what the caller reads. Raises `Hidden`: nobody learns that there is something to read."""
+        """The role in which the caller reads. Raises `Hidden`, which doesn't disclose what exists."""
         if scope in caller.scopes:
             return "client"
         found = next((role for role in self._readers if role in caller.roles), None)

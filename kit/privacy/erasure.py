@@ -1,7 +1,7 @@
 """Erasing a person: everything a service holds of them goes, in the database, the bucket and its dead letters.
 
 Who is erased is remembered (an id, nothing more): an event that comes late must not bring anything back. An event alone
-erases nobody, for whoever can write to a topic could make one up: the service that keeps the erasures confirms it.
+erases nothing, since anyone who can write to the topic could forge it: the service that keeps erasures confirms it.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -73,9 +73,9 @@ class PersonalData:
 
 @dataclass(frozen=True)
 class ErasurePolicy:
-    """`again`: how long after an erasure all is looked through once more.
+    """`again`: how long after an erasure it is repeated.
 
-    First behind every request and token that was under way; then when the topics' segments have been rolled since
+    First when every request and token of that time has ended; then when the topics' segments have been rolled since
     (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition.
     """
 
@@ -121,7 +121,7 @@ class Erasure:
             )
 
     async def erase(self, person: str) -> None:
-        """Erase somebody now, and again later. Raises `Unavailable`."""
+        """Erase a person now, and again later. Raises `Unavailable`."""
         now = self._clock.now()
         await self._remember(person, {"at": now, "passes": 0, "due_at": now + self._policy.again[0]})
         (await self._people()).add(person)
@@ -141,7 +141,7 @@ class Erasure:
         return documents
 
     async def _empty(self, holding: PersonalData, person: str) -> int:
-        """Files first: nobody finds them any more when their document is gone."""
+        """Remove files before documents: without its document a file is no longer found."""
         removed = 0
         while found := await self._removal.find(holding.collection, {holding.person: person}):
             for document in found:
@@ -157,7 +157,7 @@ class Erasure:
                 await self._bucket.delete(key)
 
     def unless_erased(self, handler: Handler) -> Handler:
-        """The same handler, which passes over what is told of people who are erased."""
+        """The same handler, which skips events about erased people."""
 
         async def handle(event: Event) -> None:
             if event.practitioner_id not in await self._people():
@@ -166,7 +166,7 @@ class Erasure:
         return handle
 
     async def _people(self) -> set[str]:
-        """As read within the last half minute: what slips through meanwhile is found when all is looked through again.
+        """Erased people, at most half a minute old; the repeated erasure removes what is missed meanwhile.
 
         A set, because an event in the stream must not cost a question to the database.
         """
@@ -180,7 +180,7 @@ class Erasure:
         self._known = {field_of(each, "_id", str) for each in found}
 
     async def run(self) -> None:
-        """Look again, for ever, when it is due."""
+        """Repeat erasures when they are due, until cancelled."""
         await every(self._policy.pause_seconds, self._read_and_look_again, "erasures")
 
     async def _read_and_look_again(self) -> None:
@@ -188,7 +188,7 @@ class Erasure:
         await self.look_again()
 
     async def look_again(self) -> None:
-        """Erase once more whoever is due."""
+        """Repeat the erasures that are due."""
         with translate_errors():
             due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
         for state in due:

@@ -1,7 +1,7 @@
-"""Sealing anew with the current key what was sealed with an older one, so that the older one can be taken out.
+"""Re-encrypts with the current key what was encrypted with an older one, so that the older key can be removed.
 
-In place: no new version, what is behind the seal is the same. Begun again it passes over what is done. Files that
-earlier versions stored in clear are sealed on the way.
+In place, without a new version: the plaintext is the same. When restarted it skips what is done. Files that
+earlier versions stored in clear are encrypted, too.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class EncryptedField:
-    """A field with a sealed text, several, or none, in the documents of a collection and in their histories.
+    """A field with one encrypted text, several or none, in a collection's documents and their histories.
 
     `context`: what the seal of a document's field is bound to.
     """
@@ -41,7 +41,7 @@ class EncryptedField:
     context: Callable[[Fields], str]
 
     def renewed(self, document: Fields) -> dict[str, object]:
-        """The document with this field sealed by the current key."""
+        """The document with this field encrypted with the current key."""
         context = self.context(document)
         entries: list[Fields] = field_of(document, "history", list) if "history" in document else []
         history = [self._entry(entry, context) for entry in entries]
@@ -74,7 +74,7 @@ class EncryptedFiles:
 
 @dataclass
 class Progress:
-    """Of one pass over files: documents that were looked at, files and documents written, files that don't open."""
+    """Of one pass over files: documents checked, files and documents written, files that can't be decrypted."""
 
     documents: int = 0
     written: int = 0
@@ -82,9 +82,9 @@ class Progress:
 
 
 async def reencrypt(database: Database, places: Sequence[EncryptedField]) -> int:
-    """Seal anew all that needs it, until nothing does. Returns how many documents were written.
+    """Re-encrypt all that needs it, until nothing does. Returns the number of documents written.
 
-    Whoever writes at this moment goes before, perhaps with an old seal: then it is looked through once more.
+    A concurrent write wins, perhaps with the old key: therefore another pass follows.
     """
     total = 0
     while written := sum([await _pass(database, name, places) for name in dict.fromkeys(p.collection for p in places)]):
@@ -111,8 +111,8 @@ async def _pass(database: Database, collection: str, places: Sequence[EncryptedF
 async def reencrypt_files(database: Database, collection: str, bucket: EncryptedBucket) -> Progress:
     """Re-encrypt files until none needs it. Returns the result of the last pass, with `written` summed over all passes.
 
-    A file that doesn't open is logged and left as it is. Files are replaced under their keys: who reads one meanwhile
-    gets it, as it was or as it is. One that is removed meanwhile may come back: its folder is nobody's then, and swept.
+    A file that can't be decrypted is logged and left unchanged. Files are replaced under their keys: a concurrent read
+    gets the old or the new one. One that is removed meanwhile may come back, as an orphaned object that is swept.
     """
     total = 0
     while (progress := await _files_pass(database, collection, bucket)).written:
@@ -136,7 +136,7 @@ async def _files_pass(database: Database, collection: str, bucket: EncryptedBuck
 
 
 async def _all(work: Iterable[Awaitable[None]]) -> None:
-    """Nothing goes on when one of them failed."""
+    """Wait for all, then raise the first error."""
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if outcome is not None:
             raise outcome
@@ -161,7 +161,7 @@ async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fi
 async def _renew_files(
     database: Database, collection: str, document: Fields, bucket: EncryptedBucket, progress: Progress
 ) -> None:
-    """Then the document says that all of its files are sealed; unless somebody was quicker: in the next pass."""
+    """Re-encrypt a document's files, then mark it as sealed; after a concurrent write the next pass does so."""
     sealed, written, damaged = bool(document.get("sealed")), 0, 0
     for key in await bucket.keys(f"{document['folder']}/"):
         try:
@@ -182,7 +182,7 @@ def command(
     places: Callable[[S], Sequence[EncryptedField]] = lambda _: (),
     files: Callable[[S], EncryptedFiles] | None = None,
 ) -> Callable[[], None]:
-    """`python -m services.<name> reseal`. It ends with 1 when a file didn't open: the older key is still needed."""
+    """`python -m services.<name> reseal`. Exits with 1 if a file can't be decrypted: the older key is still needed."""
 
     def run() -> None:
         """Seal with the current keys what was sealed with others: those can be taken out then."""

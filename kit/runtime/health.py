@@ -39,7 +39,7 @@ class StallDetector:
         self._waiting = waiting
 
     async def check(self) -> None:
-        """Raises `RuntimeError` while it stands still, and once it has ended."""
+        """Raises `RuntimeError` during a stall, and once the work has ended."""
         if self._stopped is not None:
             raise RuntimeError(f"{self._what} has ended: {self._stopped}")
         still = asyncio.get_running_loop().time() - self._since

@@ -229,7 +229,7 @@ async def _consume(consumer: Group) -> None:
 
 
 async def _watchdog(checks: Mapping[str, Check]) -> None:
-    """A part that stands still and does not recover by itself ends the process: its supervisor starts a new one."""
+    """End the process if a stalled part does not recover: its supervisor starts a new one."""
     red = 0.0
     while True:
         await asyncio.sleep(WATCHDOG_SECONDS)

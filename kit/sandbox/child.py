@@ -17,7 +17,7 @@ LENGTH, TOKEN = 4, 8
 
 
 def main() -> None:
-    """Work until nobody asks any more."""
+    """Answer requests until the pipe is closed."""
     asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     memory_bytes, readable, first = pickle.loads(_read(asked))  # noqa: S301  # from our own process

@@ -1,4 +1,4 @@
-"""What a process gives up for good before it works on a stranger's input: network, files, other processes.
+"""What a process irrevocably gives up before it works on untrusted input: network, files, other processes.
 
 Linux alone, by the kernel's own calls: namespaces(7), landlock(7), seccomp(2). Each is taken where the system has it;
 `confine` says which were.

@@ -20,14 +20,14 @@ class DecryptionError(ValueError):
 
 
 class Cipher:
-    """AES-256-GCM; the key's id stands in the sealed text (`<kid>.<base64url>`), so keys can rotate."""
+    """AES-256-GCM; the encrypted text begins with the key's id (`<kid>.<base64url>`), so keys can rotate."""
 
     def __init__(self, ring: KeyRing) -> None:
         self._ciphers = {kid: AESGCM(key) for kid, key in ring.keys.items()}
         self._current = ring.current
 
     def seal(self, text: str, context: str) -> str:
-        """Encrypt `text`; it opens only with the same `context` (where it stands: field and document id)."""
+        """Encrypt `text`; it is decrypted only with the same `context` (where it is stored: field and document id)."""
         return f"{self._current}.{base64.urlsafe_b64encode(self._sealed(text.encode(), context)).decode()}"
 
     def open(self, sealed: str, context: str) -> str:

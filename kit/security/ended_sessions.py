@@ -44,7 +44,7 @@ class EndedSessions:
         return known[0] if known else None
 
     async def tell(self, session: str, reason: str) -> None:
-        """Tell every process that a session ended. Raises `Unavailable`; this process knows it even then."""
+        """Publish that a session ended. Raises `Unavailable`; this process refuses its tokens even then."""
         self._remember(session, reason)
         await self._stream.append({"session": session, "reason": reason})
 

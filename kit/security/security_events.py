@@ -66,7 +66,7 @@ def identified(caller: str, session: str | None = None) -> None:
 
 @contextmanager
 def collected() -> Iterator[list[RecordedEvent]]:
-    """The events that are recorded meanwhile: for a process whose log nobody keeps, to hand them on."""
+    """The events that are recorded in the block: for a process without a log of its own, to pass them on."""
     events = list[RecordedEvent]()
     token = _collected.set(events)
     try:
