@@ -1,1 +1,1 @@
-"""Mechanism: what every service needs and what knows nothing of this field."""
+"""Mechanism that every service needs, independent of the field."""

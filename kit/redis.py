@@ -35,7 +35,7 @@ class Rule:
 
     @property
     def item(self) -> limits.RateLimitItem:
-        """The same rule as the limits library says it."""
+        """The rule as the limits library expects it."""
         return limits.RateLimitItemPerSecond(self.amount, self.seconds)
 
 
@@ -161,7 +161,7 @@ class RateLimits:
 
 
 def _awaitable(call: object) -> Awaitable[object]:
-    """Some of the client's calls have the types of its synchronous twin beside their own."""
+    """Some of the client's calls are typed as synchronous or asynchronous."""
     return cast(Awaitable[object], call)
 
 

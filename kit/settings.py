@@ -103,7 +103,7 @@ Key = Annotated[Base64Bytes, AfterValidator(_strong)]
 
 
 class KeyRing(BaseModel):
-    """Keys by id; `current` seals, all of them open."""
+    """Keys by id; `current` encrypts, all of them decrypt."""
 
     keys: dict[str, Key] = Field(repr=False)
     current: str
@@ -116,14 +116,14 @@ class EncryptionSettings(KeyRing):
 
 
 class ClientSettings(BaseModel):
-    """Who a service is itself, where it asks another on nobody's behalf: an API client of the token issuer."""
+    """A service's own credentials, for calls on its own behalf: an API client of the token issuer."""
 
     id: str
     secret: SecretStr
 
 
 class RetentionSettings(BaseModel):
-    """After how many days what was deleted is removed for good; never where it is null.
+    """After how many days deleted documents are removed permanently; never where it is null.
 
     `by_kind`: other numbers of days, for documents of these kinds.
     """

@@ -60,7 +60,7 @@ class NotFound(AppError):
 
 
 class NotYours(NotFound):
-    """Somebody else's: a denial, whose answer is that of `NotFound`."""
+    """The object is another person's: a denial, answered like `NotFound`."""
 
     cause = "foreign_object"
 

@@ -148,7 +148,7 @@ def _envelope(
 
 
 def _rfc3339(moment: datetime) -> str:
-    """Of a time read from the database: that is UTC, whether it says so or not (the change stream's don't)."""
+    """Format a time from the database, which is UTC even if it has no zone (as in the change stream)."""
     return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 

@@ -12,7 +12,7 @@ def new_id() -> str:
 
 
 def secret_id() -> str:
-    """A random UUID that nobody can guess (122 bits from the operating system)."""
+    """An unguessable random UUID (122 bits from the operating system)."""
     return str(uuid4())
 
 

@@ -95,7 +95,7 @@ def day_as_written(text: str) -> str:
 
 
 def today_of(info: ValidationInfo) -> date:
-    """The day a validation is made on, which its caller says in the context: `context={"today": …}`.
+    """The day of a validation, from the context that its caller gives: `context={"today": …}`.
 
     Raises RuntimeError without one: a clock that was forgotten must surface, not pass as valid data.
     """

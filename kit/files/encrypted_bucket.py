@@ -1,4 +1,4 @@
-"""Files sealed in the bucket: its keys alone show nothing, and an object opens only under the key it was put under."""
+"""Files encrypted in the bucket: access to it discloses nothing, and an object is decrypted only under its own key."""
 
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +18,8 @@ class EncryptedBucket(Bucket):
     """A bucket whose objects are encrypted, on the threads that wait for S3.
 
     `clear`: whether the object may be unsealed (read), or must be (put), because its document is of an earlier version.
-    Only the document that names it can say so: otherwise an unsealed file put in its place would be served.
-    `seals_new`: whether the files of new documents are sealed; not while processes that can't open them still run.
+    Only the document that names it decides this: otherwise an unencrypted file put in its place would be served.
+    `seals_new`: whether files of new documents are encrypted; not while processes run that can't decrypt them.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class EncryptedBucket(Bucket):
         self._sealer, self.seals_new = sealer, seals_new
 
     async def put(self, key: str, content: bytes, content_type: str, clear: bool = False) -> None:
-        """Seal and store an object; one with the same key is replaced."""
+        """Encrypt and store an object; one with the same key is replaced."""
         await self._call(super()._put if clear else self._put, key, content, content_type)
 
     async def get(self, key: str, clear: bool = False) -> bytes | None:

@@ -66,7 +66,7 @@ class Sweeper:
         self._policy = policy
 
     async def run(self) -> None:
-        """Sweep for ever, from anywhere on: workers that restart often must not always sweep the same parts."""
+        """Sweep until cancelled, from a random part on, so that frequent restarts don't sweep the same parts only."""
         digits, pause = self._policy.digits, self._policy.pause_seconds
         parts = [f"{self._root}/{number:0{digits}x}" for number in range(16**digits)]
         first = Random().randrange(len(parts))  # noqa: S311  # not a secret

@@ -1,1 +1,1 @@
-"""What files hold: pictures, printed sheets, PDF, tables. Files of strangers are read in a sandbox."""
+"""File formats: images, printed sheets, PDF, tables. Untrusted files are read in a sandbox."""

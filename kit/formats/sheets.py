@@ -189,7 +189,7 @@ def _edge(grey: "Pixels", start: "Points", end: "Points") -> "Map":
 
 
 def _fitted(seen: "list[tuple[int, Points]]", layout: Layout) -> "tuple[Map | None, int]":
-    """The map that most of the markers agree upon, and how many do: wrong ones and strangers are outvoted."""
+    """The map that most of the markers agree upon, and how many do: wrong and foreign ones are outvoted."""
     ours = [(id_, corners) for id_, corners in seen if id_ in layout.markers]
     if len(ours) < FEWEST_MARKERS:
         return None, 0

@@ -1,4 +1,4 @@
-"""Tables from strangers: CSV and XLSX become rows of text, in a sandbox. The only importer of calamine and openpyxl."""
+"""Untrusted tables: CSV and XLSX become rows of text, in a sandbox. The only importer of calamine and openpyxl."""
 
 import csv
 import datetime as dt
@@ -158,7 +158,7 @@ def _csv(content: bytes) -> Iterator[list[str]]:
 
 
 def _decoded(content: bytes) -> str:
-    """UTF-8 says of itself whether it is; what isn't must be GB 18030."""
+    """Decode as UTF-8 if valid, else as GB 18030."""
     with suppress(UnicodeDecodeError):
         return content.decode("utf-8-sig")
     try:
@@ -179,7 +179,7 @@ def _harmless(cell: str) -> str:
 
 
 def template_csv(titles: Sequence[str]) -> bytes:
-    """A file with nothing but column titles, in UTF-8 with the mark that spreadsheets want."""
+    """A file with column titles only, in UTF-8 with the byte order mark that spreadsheets need."""
     return (BOM + write_csv([titles])).encode()
 
 

@@ -82,7 +82,7 @@ def response(error: AppError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Render every error of `app` as problem+json; 5xx bodies say nothing of the inside."""
+    """Render every error of `app` as problem+json; 5xx bodies disclose no internals."""
     handlers: dict[type[Exception], Callable[[ExceptionHandler, Request, Exception], Problem]] = {
         RequestValidationError: _from_validation,
         HTTPException: _from_http,

@@ -1,4 +1,4 @@
-"""HTTP to addresses that strangers name (OWASP ASVS V1.3.6): public ones only, whatever their names resolve to."""
+"""HTTP to untrusted URLs (OWASP ASVS V1.3.6): public addresses only, whatever their names resolve to."""
 
 import asyncio
 import ipaddress
@@ -12,7 +12,7 @@ import httpx2
 
 RESOLVE_SECONDS = 3.0
 MAX_PORT = 65_535
-MAX_ANSWER_BYTES = 4 * 1024  # read so that the connection can be used again; what it says is of no interest
+MAX_ANSWER_BYTES = 4 * 1024  # read so that the connection can be reused; the content is ignored
 # These carry an IPv4 address inside (RFC 6052, 8215, 3056, 4380), are the anycast address of such relays (RFC 7526) or
 # site-local (RFC 3879): nobody names one in good faith. 192.0.0.0/24 is for protocols' own use (RFC 6890): Python takes
 # it for global, and a cloud keeps its metadata there.
@@ -29,7 +29,7 @@ class Forbidden(Exception):
 
 
 class NotReached(Exception):
-    """No answer: the name is unknown, nobody listens, TLS fails, or it took too long. The text says which."""
+    """No answer: unknown name, connection refused, TLS failure or timeout, as the text says."""
 
 
 @dataclass(frozen=True)

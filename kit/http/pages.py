@@ -1,4 +1,4 @@
-"""Pages rendered here: templates, files beside them, errors as pages. The only importer of Jinja2."""
+"""HTML pages: templates, static files, errors as pages. The only importer of Jinja2."""
 
 import hashlib
 import mimetypes
@@ -116,7 +116,7 @@ class Templates:
 
 
 class StaticFiles:
-    """The files of a folder, read once; `address` changes with a file's content, so browsers keep it for ever."""
+    """The files of a folder, read once; `address` changes with a file's content, so browsers may cache it."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._prefix = prefix

@@ -1,4 +1,4 @@
-"""Quotas: how much one person may do in an hour and in a day, so that nobody uses up a service that others need."""
+"""Quotas: what one person may use in an hour and in a day, so that no person exhausts a service that others need."""
 
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
@@ -33,7 +33,7 @@ class QuotaSettings(BaseModel):
 
 
 class Quotas:
-    """Counts what practitioners and staff do, each by themselves. API clients have no quotas: they work for many.
+    """Counts calls of each practitioner and member of staff. API clients have no quotas: they work for many people.
 
     A hundredth of each rule is counted in Redis at once and then used up here: most calls need no Redis. So somebody
     may be refused so much earlier, for each process. Without Redis nothing is counted, everything is allowed.

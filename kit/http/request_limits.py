@@ -116,7 +116,7 @@ class _Exchange:
 
     async def _body(self) -> Message:
         """Who sends at the least rate has always `seconds` left; who is slower uses them up."""
-        if self._arrived:  # and somebody listens for the end of the connection
+        if self._arrived:  # and the app listens for the end of the connection
             return await self._receive()
         self._begun = True
         self._cause = "slow_body"
@@ -150,7 +150,7 @@ class _Exchange:
         """Pass over what the client is sending before it is answered.
 
         The gateway closes a connection with an answer that comes before the end of the body, and a client that is
-        sending at that moment is told of a broken connection instead of the answer.
+        sending at that moment gets a broken connection instead of the answer.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):

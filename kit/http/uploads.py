@@ -29,7 +29,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class UploadForm:
-    """The same where nobody had to choose a file. With a `refusal` the file was not kept."""
+    """A form in which the file may be left out. With a `refusal` the file was not kept."""
 
     file: bytes | None
     fields: dict[str, str]

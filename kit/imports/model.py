@@ -116,7 +116,7 @@ class Import(FileDocument):
 
     @property
     def by(self) -> str:
-        """Who writes what this import writes, as histories say it; who sent it stands here."""
+        """The author in the histories of what this import writes; its sender is in this document."""
         return f"import:{self.id}"
 
     def outcome_of(self, known: Document) -> Done:
@@ -179,7 +179,7 @@ class Imports:
         claimed = job.claimed(runner, at=now)
         try:
             await self.replace(claimed)
-        except Conflict:  # another was quicker
+        except Conflict:  # another runner claimed it first
             return None
         return claimed
 

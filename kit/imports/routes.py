@@ -77,7 +77,7 @@ class ImportDependencies:
         return of_kind(self._columns, kind)
 
     async def start(self, caller: Caller, kind: str, content: bytes) -> Import:
-        """Read and keep a file, and the document that names it last. Raises 422 for what no retry can mend."""
+        """Read and store a file, then the document that names it. Raises 422 if the file cannot be imported."""
         columns = self.admit(caller, kind)
         try:
             table = await self._tables.read(content)
@@ -133,7 +133,7 @@ router = APIRouter(route_class=StrictRoute, max_body_size=ROUTE_BYTES)
 async def start_import(
     door: ImportsDep, caller: CallerDep, kind: str, request: Request, response: Response
 ) -> StartedOut:
-    """Send a file of rows; what becomes of them is told at the address in `Location`."""
+    """Send a file of rows; progress and errors are at the address in `Location`."""
     door.admit(caller, kind)
     upload = await read_upload(request, LIMIT_BYTES, _too_large)
     job = await door.start(caller, kind, upload.content)
@@ -149,7 +149,7 @@ async def get_csv_template(door: ImportsDep, kind: str) -> Response:
 
 @router.get("/imports/{kind}/template.xlsx", response_class=Response, responses=WORKBOOK)
 async def get_xlsx_template(door: ImportsDep, kind: str) -> Response:
-    """An empty workbook to fill in, and a sheet that says how."""
+    """An empty workbook to fill in, with a sheet of instructions."""
     return _file(door.template(kind, "xlsx"), XLSX, "template.xlsx")
 
 

@@ -102,7 +102,7 @@ class ImportWorker:
         return [wrong or next(written) for wrong in faults]
 
     async def _store(self, job: Import, target: Target, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> Import:
-        """What became of a batch; the errors first, for the position says that they are there."""
+        """Store the outcome of a batch: the errors before the position, which implies them."""
         titles = {column.name: column.title for column in target.columns}
         told = [
             [str(row.line), titles.get(wrong.column, wrong.column), wrong.code, wrong.message]

@@ -1,4 +1,4 @@
-"""Kafka: the only importer of aiokafka. Thin: what the publisher, the consumers and the tools need, nothing more."""
+"""Kafka: the only importer of aiokafka. Only what the publisher, the consumers and the tools need."""
 
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition as Partition
 from kit.kafka.connections import close, connected, world
 from kit.settings import KafkaSettings
 
-EMPTY_SESSION_MS = 6_000  # how long the work of a member that died waits, where a group only shares work out
+EMPTY_SESSION_MS = 6_000  # how long the work of a crashed member waits, in a group that only divides work
 
 
 class Rebalance(Protocol):

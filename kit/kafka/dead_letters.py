@@ -1,6 +1,6 @@
 """Dead letters: `python -m kit.kafka.dead_letters list|show|replay|drop GROUP`, on the group's real topics.
 
-A letter stands in the compacted topic `<group>.dead` under its own id (`topic/partition/offset` of where it came
+A dead letter is in the compacted topic `<group>.dead` under its own id (`topic/partition/offset` of where it came
 from), bytes unchanged, with the cause in `dead_*` headers. Replaying copies it to `<group>.replay`, which only that
 group reads; replaying and dropping then end the letter with a tombstone.
 """
@@ -24,8 +24,8 @@ SUFFIX = ".dead"
 PREFIX = "dead_"
 KEY_HEADER = "dead_key"
 PERSON = "ce_partitionkey"
-NOBODY = "nobody"  # the key of no letter
-NULL_HEADER = "dead_null"  # the record had no value; a letter without one would be a tombstone, and be compacted away
+NOBODY = "nobody"  # the key of no dead letter
+NULL_HEADER = "dead_null"  # the record had no value; a dead letter without one would be a tombstone
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
 
@@ -118,7 +118,7 @@ async def all_dead_letters(settings: KafkaSettings) -> list[DeadLetter]:
 
 
 async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
-    """Give the letters to the group that failed, once more. Returns the ids that were done.
+    """Replay the dead letters to their group. Returns the ids that were replayed.
 
     Raises `DeadLetterNotFound`, with nothing done.
     """
@@ -133,7 +133,7 @@ async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> lis
 
 
 async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
-    """End the letters without handling them. Returns the ids that were done. Raises as `replay` does."""
+    """Drop the dead letters without handling them. Returns the ids that were dropped. Raises as `replay` does."""
     async with _chosen(settings, group, ids) as (producer, chosen):
         for identity in chosen:
             await producer.send(dead_letter_topic(group), identity.encode(), None, [])
@@ -188,7 +188,7 @@ def _run(action: Coroutine[object, object, T]) -> T:
 
 @app.command("list")
 def list_letters(group: str) -> None:
-    """Show the letters that wait and why they died."""
+    """List the open dead letters and their causes."""
     from rich.console import Console  # a worker that imports this module shows no tables
     from rich.table import Table
 
@@ -201,7 +201,7 @@ def list_letters(group: str) -> None:
 
 @app.command()
 def show(group: str, identity: str) -> None:
-    """Show one letter whole: headers and value."""
+    """Show one dead letter: headers and value."""
     letter = asyncio.run(dead_letters(_settings(), group)).get(identity)
     if letter is None:
         raise typer.BadParameter(f"no such letter in {dead_letter_topic(group)}: {identity}")
@@ -212,13 +212,13 @@ def show(group: str, identity: str) -> None:
 
 @app.command("replay")
 def replay_command(group: str, ids: Ids) -> None:
-    """Give letters to the group that failed, once more."""
+    """Replay dead letters to their group."""
     typer.echo(f"replayed {len(_run(replay(_settings(), group, ids)))}")
 
 
 @app.command("drop")
 def drop_command(group: str, ids: Ids) -> None:
-    """End letters without handling them."""
+    """Drop dead letters without handling them."""
     typer.echo(f"dropped {len(_run(drop(_settings(), group, ids)))}")
 
 

@@ -86,7 +86,7 @@ class TransactionalProducer:
         await self._producer.client.close()
         if sending is not None:
             await asyncio.wait([sending], timeout=CLOSE_SECONDS)
-            await self._producer.client.close()  # what its last requests connected anew
+            await self._producer.client.close()  # connections that its last requests opened again
         self._producer._closed = True
 
 

@@ -47,7 +47,7 @@ class Reader:
     async def read(self, offsets: Mapping[int, int], wait_ms: int, most: int) -> Chunk:
         """At most `most` records of these partitions from these offsets on; none after `wait_ms` without one.
 
-        A broker that is away looks like no records; `ends` tells. Raises `OffsetGone`, `Unavailable`.
+        An unavailable broker looks like no records; `ends` raises. Raises `OffsetGone`, `Unavailable`.
         """
         self._go({Partition(self._topic, number): offset for number, offset in offsets.items()})
         with world():

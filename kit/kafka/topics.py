@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 class Topic(BaseModel):
-    """A topic as the file says it; without `partitions` it has as many as configured."""
+    """A topic of the file; without `partitions` it has as many as configured."""
 
     name: str
     partitions: int | None = None

@@ -290,7 +290,7 @@ class _RetryPolicy:
 
     def __call__(self, error: BaseException) -> bool:
         if not isinstance(error, Exception):
-            return False  # cancelled: the partition is somebody else's
+            return False  # cancelled: the partition was revoked
         if isinstance(error, Unavailable):
             metrics.consumer_retries.labels(self.group).inc()
             return True

@@ -1,4 +1,4 @@
-"""Consumer groups, declared: each service has one table that says which group hands which event to which method."""
+"""Consumer groups, declared: each service has one table of groups, the events they consume and the methods for them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def on(contract: type[E], method: Callable[[H, E], Awaitable[None]]) -> Route[H]
 
 
 def on_raw(contract: type[EventData], method: Callable[[H, Event], Awaitable[None]]) -> Route[H]:
-    """The method gets the event as it was read: it needs less than the contract says, or must not trust it."""
+    """The method gets the event as it was read: it needs only part of the contract, or must not trust it."""
     return Route(contract.TOPIC, contract.TYPE, method)
 
 

@@ -90,7 +90,7 @@ class Publisher:
 
     @property
     def leads(self) -> bool:
-        """Whether Kafka says that this one leads."""
+        """Whether this process leads, by Kafka's assignment."""
         return self._leading is not None
 
     async def run(self) -> None:
@@ -215,7 +215,7 @@ class Publisher:
         try:
             position = self._known = await self._position()
         except Exception:
-            if self._known:  # Kafka is away: what waits grows all the same
+            if self._known:  # Kafka is unavailable: the backlog still grows
                 await self._measure(self._known)
             raise
         self.standstill.observe(position, waiting=await self._measure(position) > 0)

@@ -10,7 +10,7 @@ from kit.mongo import RAW, Database, Session, translate_errors
 async def at_one_time(database: Database) -> AsyncIterator[Session]:
     """A session whose reads show all databases of the server as they were at its first one.
 
-    The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes, unless it is told otherwise.
+    The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes by default.
     """
     with translate_errors():
         async with await database.client.start_session(snapshot=True) as session:

@@ -129,7 +129,7 @@ async def page(
 ) -> list[dict[str, object]]:
     """`size` documents without history in order of `_id`, behind `after`: the steps of a snapshot taken at `since`.
 
-    Read with majority and not before `since`: what may be rolled back is not told, what was written is not missed.
+    Read with majority and not before `since`: nothing is read that may be rolled back, nothing written is missed.
     """
     query = {} if after is None else {"_id": {"$gt": after}}
     settled = database.get_collection(collection, read_concern=ReadConcern("majority"))

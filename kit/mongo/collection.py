@@ -77,13 +77,13 @@ class Collection(Generic[D]):
         return [self._model.model_validate(document) for document in found]
 
     async def whole(self, query: Fields) -> list[D]:
-        """All matches with their histories: of a query that says itself how many there can be."""
+        """All matches with their histories, for a query with a bounded result."""
         with translate_errors():
             found = await self._collection.find(query).to_list(None)
         return [self._model.model_validate(document) for document in found]
 
     async def newest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
-        """A page of the matches without histories, newest first, behind `after`; and where the next one begins."""
+        """A page of the matches without histories, newest first, after `after`; and the cursor of the next page."""
         if after:
             created_at, identity = after
             same_time = {"created_at": created_at, "_id": {"$lt": identity}}

@@ -16,8 +16,8 @@ async def retry_on_conflict(
 ) -> T:
     """The result of `write`, which reads, decides and writes; it is called again after each conflict.
 
-    `races`: what tells of that, (Conflict, Duplicate) where `write` may also insert or take what is unique. Raises
-    `Unavailable` when other writers were quicker `tries` times in a row.
+    `races`: the errors of a conflict; (Conflict, Duplicate) where `write` may also insert unique values. Raises
+    `Unavailable` after `tries` conflicts in a row.
     """
     for _ in range(tries):
         with suppress(*races):

@@ -23,7 +23,7 @@ class _Put:
         return {"_id": self.document_id, "version": {"$lt": self.kept["version"]}}
 
     def tell(self, error: Exception | None) -> None:
-        if self.done.done():  # nobody waits any more
+        if self.done.done():  # its caller no longer waits
             return
         if error:
             self.done.set_exception(error)
@@ -60,7 +60,7 @@ class Projection:
                     await self._collection.bulk_write(together, ordered=False)
             except Unavailable as error:
                 _tell(puts, error)
-            except Exception:  # of some of them: each by itself, so that none suffers for another
+            except Exception:  # of some of them: each alone, so that one failure affects no other
                 await asyncio.gather(*map(self._write_alone, puts))
             else:
                 _tell(puts, None)
@@ -87,7 +87,7 @@ class Projection:
             return await self._collection.find_one({"_id": document_id})
 
     async def ids(self, query: Fields) -> set[str]:
-        """The ids of what was kept and matches: of a query that says itself how many there can be."""
+        """The ids of the matches, for a query with a bounded result."""
         with translate_errors():
             return {str(found["_id"]) async for found in self._collection.find(query, {"_id": True})}
 

@@ -1,7 +1,7 @@
 """The kit's metrics; those of a single service are in its own metrics.py.
 
-A counter with labels is not there before its first count, and a counter that begins at 1 has never grown: whoever
-counts what an alert waits for says `initialise` when it starts.
+A counter with labels does not exist before its first count, and a counter that begins at 1 has never grown: code that
+counts what an alert waits for calls `initialise` when it starts.
 """
 
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ def start(process: str, settings: TracingSettings) -> None:
     global _tracer, _share
     if not settings.endpoint:
         return
-    # an SDK that nobody uses would cost every process 5 MB
+    # an unused SDK would cost every process 5 MB
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span, TracerProvider
@@ -67,7 +67,7 @@ def traceparent() -> str | None:
 
 
 def headers() -> dict[str, str]:
-    """For a request to another service, which must not decide anew whether to record."""
+    """Headers for a request to another service, which must not decide again whether to record."""
     if _tracer is None:
         return {}
     carrier = {HEADER: _NOT_RECORDED}

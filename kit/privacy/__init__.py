@@ -1,1 +1,1 @@
-"""What a person may expect: reads of their file are audited, they can be erased, sealed data get new keys."""
+"""Privacy: reads of a dossier are audited, people can be erased, encrypted data get new keys."""

@@ -13,7 +13,7 @@ from kit.mongo import Collection, Database, Index
 from kit.security.tokens import Caller
 
 ACCESS_LOG = "looks"
-FORGET_SECONDS = 180 * 24 * 3600  # whoever keeps the log has them long since
+FORGET_SECONDS = 180 * 24 * 3600  # published long before
 
 
 class AccessEntry(Document):

@@ -111,7 +111,7 @@ class Erasure:
             self._prepared = True
 
     async def handle(self, event: Event) -> None:
-        """An event that says so, once it is confirmed. Others are dropped: as dead letters they might stop a group."""
+        """Handle an erasure event, once confirmed. Others are dropped: as dead letters they might stop a group."""
         person = event.practitioner_id
         if is_id(person) and await self._confirmed(person):
             await self.erase(person)

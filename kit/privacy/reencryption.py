@@ -32,7 +32,7 @@ logger = log.get(__name__)
 class EncryptedField:
     """A field with one encrypted text, several or none, in a collection's documents and their histories.
 
-    `context`: what the seal of a document's field is bound to.
+    `context`: what the encryption of a document's field is bound to.
     """
 
     collection: str
@@ -185,7 +185,7 @@ def command(
     """`python -m services.<name> reseal`. Exits with 1 if a file can't be decrypted: the older key is still needed."""
 
     def run() -> None:
-        """Seal with the current keys what was sealed with others: those can be taken out then."""
+        """Re-encrypt with the current keys; older keys can be removed then."""
         log.configure(name, "reseal")
         asyncio.run(act())
 

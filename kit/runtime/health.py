@@ -74,7 +74,7 @@ def application(checks: Mapping[str, Check]) -> Starlette:
         return JSONResponse({"ready": ready, "checks": found}, status_code=200 if ready else 503)
 
     async def metrics(_request: Request) -> Response:
-        await verdicts()  # alerts stand on what is so now, not on what somebody asked last
+        await verdicts()  # alerts need the present state, not that of the last request
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(

@@ -10,7 +10,7 @@ logger = log.get(__name__)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
-    """Do `work` for ever, with a pause after each time. While a server is unavailable it waits for the next time."""
+    """Repeat `work` until cancelled, with a pause after each run. `Unavailable` is logged, and ends that run only."""
     while True:
         try:
             await work()

@@ -37,7 +37,7 @@ STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others 
 
 @dataclass(frozen=True)
 class Api:
-    """What an api process serves, what it needs to be ready, and what runs beside it (`parts`)."""
+    """What an api process serves, what it needs to be ready, and the tasks it runs (`parts`)."""
 
     app: FastAPI
     checks: Mapping[str, Check]
@@ -53,7 +53,7 @@ class OnKafka(Protocol):
         """Work until cancelled."""
 
     async def watch(self) -> None:
-        """Measure for ever what waits."""
+        """Measure the lag until cancelled."""
 
     async def ping(self) -> None:
         """A readiness check: a broker answers."""

@@ -1,1 +1,1 @@
-"""Work on what strangers send, in confined processes."""
+"""Work on untrusted input, in confined processes."""

@@ -45,7 +45,7 @@ def _write(pipe: BinaryIO, message: bytes) -> None:
 def _answer(asked: BinaryIO) -> bytes:
     """`r` and what the function returned, or `e` and the error: module, name, arguments.
 
-    The message is not kept beside what it unpickles to: a photo is large, and memory is short.
+    The message is not kept along with what it unpickles to: a photo is large, and memory is short.
     """
     try:
         cpu_seconds, function, arguments = pickle.loads(_read(asked))  # noqa: S301  # from our own process

@@ -1,7 +1,7 @@
 """What a process irrevocably gives up before it works on untrusted input: network, files, other processes.
 
 Linux alone, by the kernel's own calls: namespaces(7), landlock(7), seccomp(2). Each is taken where the system has it;
-`confine` says which were.
+`confine` returns which were.
 """
 
 import ctypes

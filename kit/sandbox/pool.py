@@ -1,4 +1,4 @@
-"""Work on what strangers send, in confined processes that may be killed. What they answer is data, never code.
+"""Work on untrusted input, in confined processes that may be killed. Their answers are data, never code.
 
 A process gets its work pickled, from us, and answers in JSON, which is checked against the function's return type: who
 takes over such a process by a crafted file finds no secret, no network and no other process there (`confinement`),
@@ -73,7 +73,7 @@ class _Process:
         return self._process.returncode is None
 
     async def ask(self, cpu_seconds: int, function: Callable[..., object], arguments: tuple[object, ...]) -> bytes:
-        """The answer. Raises `EOFError` when it dies over it, what a pipe raises, `ValueError` for another's answer."""
+        """The answer. Raises `EOFError` after a crash, errors of the pipe, `ValueError` for another task's answer."""
         token = os.urandom(TOKEN)
         self._send(pickle.dumps((cpu_seconds, function, arguments)), token)
         if not self._greeted:
@@ -164,7 +164,7 @@ class Sandbox:
         return process
 
     async def _answer(self, process: _Process, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-        """A process that gave no answer, or one that is none, is not asked again."""
+        """A process that gave no valid answer is not used again."""
         try:
             async with asyncio.timeout(self._limits.seconds):
                 answer = await process.ask(self._limits.cpu_seconds, function, arguments)
@@ -176,7 +176,7 @@ class Sandbox:
             if await process.ended() in FAULTS_OF_THE_INPUT:
                 raise TooCostly from error
             raise Unavailable("the sandbox") from error
-        except BaseException:  # nobody waits for the answer any more: the next one who asks must not get it
+        except BaseException:  # the caller no longer waits for this answer, and the next one must not get it
             await process.end()
             raise
         if isinstance(returned, RaisedError):

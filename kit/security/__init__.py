@@ -1,1 +1,1 @@
-"""Who calls, what was denied, what is sealed."""
+"""Callers, denials, encryption."""

@@ -1,4 +1,4 @@
-"""Sealing: fields encrypted at rest and on the bus, and blind indexes to find them again."""
+"""Encryption: of fields and files at rest and on the bus, and blind indexes to find encrypted values."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ BEGINS = re.compile(rb"[ -\-/-~]{1,100}\.")  # with a key's id, which has no dot
 
 
 class DecryptionError(ValueError):
-    """The sealed text is damaged, was made for another place, or its key is unknown."""
+    """The encrypted text is damaged, belongs to another context, or its key is unknown."""
 
 
 class Cipher:
@@ -31,7 +31,7 @@ class Cipher:
         return f"{self._current}.{base64.urlsafe_b64encode(self._sealed(text.encode(), context)).decode()}"
 
     def open(self, sealed: str, context: str) -> str:
-        """Decrypt what `seal` made. Raises `DecryptionError`."""
+        """Decrypt a text that `seal` encrypted. Raises `DecryptionError`."""
         kid, _, body = sealed.partition(".")
         try:
             return self._opened(kid, base64.urlsafe_b64decode(body), context).decode()
@@ -39,7 +39,7 @@ class Cipher:
             raise _cannot_open(kid, context) from error
 
     def renew(self, sealed: str, context: str) -> str:
-        """The same text sealed with the current key; as it is when it has been. Raises `DecryptionError`."""
+        """The text encrypted with the current key; unchanged if it already is. Raises `DecryptionError`."""
         if sealed.startswith(f"{self._current}."):
             return sealed
         return self.seal(self.open(sealed, context), context)
@@ -60,7 +60,7 @@ class Cipher:
         return self.seal_bytes(self.open_bytes(sealed, context), context)
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether the current key sealed this file."""
+        """Whether this file is encrypted with the current key."""
         return sealed.startswith(f"{self._current}.".encode())
 
     def _sealed(self, content: bytes, context: str) -> bytes:

@@ -48,7 +48,7 @@ class Caller:
         return f"{self.kind}:{self.subject}"
 
     def own(self, practitioner_id: str) -> str:
-        """The id behind `me` or one's own id; anybody else's is not found (404, not 403)."""
+        """The caller's id, for `me` or the id itself; any other id is not found (404, not 403)."""
         if self.kind == "practitioner" and practitioner_id in ("me", self.subject):
             return self.subject
         raise NotYours
@@ -100,7 +100,7 @@ class TokenIssuer:
         self.lifetime_seconds = lifetime_seconds
 
     def issue(self, caller: Caller) -> str:
-        """A token that says who the caller is, for `lifetime_seconds`."""
+        """A token that identifies the caller, for `lifetime_seconds`."""
         now = int(self._clock.now().timestamp())
         claims = {
             "iss": self._settings.issuer, "aud": self._settings.audience, "sub": caller.subject, "jti": new_id(),
@@ -223,7 +223,7 @@ class TokenVerifier:
 
 
 def _is_signed(token: str) -> bool:
-    """Whether it is a JWS at all, and no text that somebody sent by mistake."""
+    """Whether it is a JWS, and not some text sent by mistake."""
     try:
         return bool(jws.extract_compact(token.encode()))
     except (JoseError, ValueError):
@@ -235,7 +235,7 @@ def _key_id(token: str) -> str | None:
         kid = jws.extract_compact(token.encode()).headers().get("kid")
     except (JoseError, ValueError):
         return None
-    return kid if isinstance(kid, str) else None  # whoever forges a token may put anything there
+    return kid if isinstance(kid, str) else None  # a forged token may contain anything there
 
 
 def _caller(claims: dict[str, object]) -> Caller:

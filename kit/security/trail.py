@@ -123,7 +123,7 @@ def _of(line: bytes) -> tuple[str, bytes] | None:
 
 
 def main() -> None:
-    """Follow the files for ever."""
+    """Follow the files until cancelled."""
     trail, tidied = AuditTrail(read(TrailSettings)), ""
     log.configure("trail", "collector")
     while True:
@@ -133,7 +133,7 @@ def main() -> None:
             if tidied != today.isoformat():
                 trail.tidy(today)
                 tidied = today.isoformat()
-        except OSError as error:  # the disk is full, or Docker's folder can't be read: it goes on from where it was
+        except OSError as error:  # the disk is full, or Docker's folder can't be read: it continues from where it was
             logger.error("the trail is not kept", error=type(error).__name__, errno=error.errno)
         time.sleep(PAUSE_SECONDS)
 
