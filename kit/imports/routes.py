@@ -1,4 +1,4 @@
-"""The HTTP door of imports, the same at every service that has some: send a file, watch it, fetch what is wrong."""
+"""The routes of imports, the same at every service that has some: send a file, see its progress, fetch its errors."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -118,12 +118,12 @@ def _too_large() -> AppError:
     return AppError(413, "file_too_large", f"文件必须小于 {LIMIT_BYTES // 1024**2}MB，请拆分后分别上传")
 
 
-async def _door(request: Request) -> ImportDependencies:
-    door: ImportDependencies = request.app.state.imports
-    return door
+async def _dependencies(request: Request) -> ImportDependencies:
+    imports: ImportDependencies = request.app.state.imports
+    return imports
 
 
-ImportsDep = Annotated[ImportDependencies, Depends(_door)]
+ImportsDep = Annotated[ImportDependencies, Depends(_dependencies)]
 ERRORS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 WORKBOOK: dict[int | str, dict[str, Any]] = {200: {"content": {XLSX: {}}}}
 router = APIRouter(route_class=StrictRoute, max_body_size=ROUTE_BYTES)
@@ -131,46 +131,46 @@ router = APIRouter(route_class=StrictRoute, max_body_size=ROUTE_BYTES)
 
 @router.post("/imports/{kind}", status_code=202, openapi_extra=FORM)
 async def start_import(
-    door: ImportsDep, caller: CallerDep, kind: str, request: Request, response: Response
+    imports: ImportsDep, caller: CallerDep, kind: str, request: Request, response: Response
 ) -> StartedOut:
     """Send a file of rows; progress and errors are at the address in `Location`."""
-    door.admit(caller, kind)
+    imports.admit(caller, kind)
     upload = await read_upload(request, LIMIT_BYTES, _too_large)
-    job = await door.start(caller, kind, upload.content)
+    job = await imports.start(caller, kind, upload.content)
     response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{job.id}"
     return StartedOut(import_id=job.id)
 
 
 @router.get("/imports/{kind}/template.csv", response_class=Response, responses=ERRORS)
-async def get_csv_template(door: ImportsDep, kind: str) -> Response:
+async def get_csv_template(imports: ImportsDep, kind: str) -> Response:
     """An empty file to fill in, in UTF-8."""
-    return _file(door.template(kind, "csv"), CSV, "template.csv")
+    return _file(imports.template(kind, "csv"), CSV, "template.csv")
 
 
 @router.get("/imports/{kind}/template.xlsx", response_class=Response, responses=WORKBOOK)
-async def get_xlsx_template(door: ImportsDep, kind: str) -> Response:
+async def get_xlsx_template(imports: ImportsDep, kind: str) -> Response:
     """An empty workbook to fill in, with a sheet of instructions."""
-    return _file(door.template(kind, "xlsx"), XLSX, "template.xlsx")
+    return _file(imports.template(kind, "xlsx"), XLSX, "template.xlsx")
 
 
 @router.get("/imports/{import_id}")
-async def get_import(door: ImportsDep, caller: CallerDep, import_id: Id) -> ImportOut:
+async def get_import(imports: ImportsDep, caller: CallerDep, import_id: Id) -> ImportOut:
     """How far an import is."""
-    return ImportOut.of(await door.find(caller, import_id))
+    return ImportOut.of(await imports.find(caller, import_id))
 
 
 @router.get("/imports/{import_id}/errors.csv", response_class=StreamingResponse, responses=ERRORS)
-async def get_import_errors(door: ImportsDep, caller: CallerDep, import_id: Id) -> StreamingResponse:
+async def get_import_errors(imports: ImportsDep, caller: CallerDep, import_id: Id) -> StreamingResponse:
     """What is wrong with which rows, by line and column; while the import runs, so far."""
-    return door.errors(await door.find(caller, import_id))
+    return imports.errors(await imports.find(caller, import_id))
 
 
 def _file(content: bytes, media_type: str, name: str) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def add_imports(app: FastAPI, prefix: str, door: ImportDependencies) -> None:
+def add_imports(app: FastAPI, prefix: str, imports: ImportDependencies) -> None:
     """Add the routes at `<prefix>/imports`."""
-    app.state.imports = door
+    app.state.imports = imports
     app.state.allowances[f"{prefix}/imports/"] = Allowance(ROUTE_BYTES, READ_SECONDS)
     app.include_router(router, prefix=prefix)

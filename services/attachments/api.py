@@ -89,46 +89,46 @@ class ApiDependencies:
         return AppError(413, "file_too_large", told)
 
 
-async def _door(request: Request) -> ApiDependencies:
-    door: ApiDependencies = request.app.state.service
-    return door
+async def _dependencies(request: Request) -> ApiDependencies:
+    api: ApiDependencies = request.app.state.service
+    return api
 
 
-ApiDep = Annotated[ApiDependencies, Depends(_door)]
+ApiDep = Annotated[ApiDependencies, Depends(_dependencies)]
 router = APIRouter(prefix="/api/attachments", route_class=StrictRoute)
 
 
 @router.get("/rules")
-async def get_rules(door: ApiDep, response: Response) -> RulesOut:
+async def get_rules(api: ApiDep, response: Response) -> RulesOut:
     """What a scan must be like."""
     response.headers.update(PUBLIC)
-    return RulesOut.of(door.rules)
+    return RulesOut.of(api.rules)
 
 
 @router.post("/records/{record_id}/attachment", status_code=202, openapi_extra=FORM)
-async def upload_attachment(door: ApiDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
+async def upload_attachment(api: ApiDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
     """The scan of a record; the verdict follows within a second."""
-    record = await door.service.place(caller, bearer_token(request), record_id)
+    record = await api.service.place(caller, bearer_token(request), record_id)
     await count(request, caller, "uploads")
-    upload = await read_upload(request, door.rules.limit_bytes, door.too_large)
+    upload = await read_upload(request, api.rules.limit_bytes, api.too_large)
     try:
         form = AttachmentFields.model_validate(upload.fields)
     except ValidationError as error:
         raise InvalidFields.of(error) from error
-    return UploadedOut.model_validate(_fields(await door.service.upload(caller, record, form.title, upload.content)))
+    return UploadedOut.model_validate(_fields(await api.service.upload(caller, record, form.title, upload.content)))
 
 
 @router.get("/records/{record_id}/attachment", openapi_extra=ACCESS_REASON)
-async def get_attachment(door: ApiDep, caller: CallerDep, record_id: Id) -> AttachmentOut:
+async def get_attachment(api: ApiDep, caller: CallerDep, record_id: Id) -> AttachmentOut:
     """A record's scan and what the check says of it."""
-    attachment, used_elsewhere = await door.service.of_record(caller, record_id)
+    attachment, used_elsewhere = await api.service.of_record(caller, record_id)
     return AttachmentOut.model_validate({**_fields(attachment), "used_elsewhere": used_elsewhere})
 
 
 @router.delete("/records/{record_id}/attachment", status_code=204)
-async def delete_attachment(door: ApiDep, caller: CallerDep, record_id: Id) -> None:
+async def delete_attachment(api: ApiDep, caller: CallerDep, record_id: Id) -> None:
     """Make room for another scan."""
-    await door.service.delete(caller, record_id)
+    await api.service.delete(caller, record_id)
 
 
 @router.get(
@@ -138,9 +138,9 @@ async def delete_attachment(door: ApiDep, caller: CallerDep, record_id: Id) -> N
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_image(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
+async def get_image(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
     """The clean picture, once it is accepted."""
-    return _jpeg(await door.service.image(caller, attachment_id), 'inline; filename="scan.jpg"')
+    return _jpeg(await api.service.image(caller, attachment_id), 'inline; filename="scan.jpg"')
 
 
 @router.get(
@@ -150,9 +150,9 @@ async def get_image(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Respo
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_thumbnail(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
+async def get_thumbnail(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
     """The small clean picture, once it is accepted."""
-    return _jpeg(await door.service.thumbnail(caller, attachment_id), 'inline; filename="thumbnail.jpg"')
+    return _jpeg(await api.service.thumbnail(caller, attachment_id), 'inline; filename="thumbnail.jpg"')
 
 
 @router.get(
@@ -162,9 +162,9 @@ async def get_thumbnail(door: ApiDep, caller: CallerDep, attachment_id: Id) -> R
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_original(door: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
+async def get_original(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
     """The file byte for byte as it came."""
-    return _jpeg(await door.service.original(caller, attachment_id), 'attachment; filename="original.jpg"')
+    return _jpeg(await api.service.original(caller, attachment_id), 'attachment; filename="original.jpg"')
 
 
 def _jpeg(content: bytes, disposition: str) -> Response:

@@ -70,8 +70,8 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        door = ApiDependencies(_service(settings, database, bucket, http, attachments, looks), settings.rules)
-        app = create_app(NAME, "附件", settings, verifier, router, door)
+        dependencies = ApiDependencies(_service(settings, database, bucket, http, attachments, looks), settings.rules)
+        app = create_app(NAME, "附件", settings, verifier, router, dependencies)
         app.state.quotas = Quotas(redis.limits, settings.quotas)
         indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
         servers: dict[str, Check] = {

@@ -165,8 +165,8 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         for each in ROUTERS:
             app.include_router(each)
         columns = {KIND: PractitionerImport.columns}
-        door = ImportDependencies(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
-        add_imports(app, f"/api/{NAME}", door)
+        dependencies = ImportDependencies(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
+        add_imports(app, f"/api/{NAME}", dependencies)
         ping = partial(mongo.ping, made.database)
         indexes = {
             "indexes": made.store.prepare,

@@ -21,11 +21,11 @@ router = APIRouter(prefix="/api/notify", route_class=StrictRoute)
 
 @dataclass(frozen=True)
 class ApiDependencies:
-    """What the routes call; `doors` by operator."""
+    """What the routes call; `authorizations` by carrier."""
 
     messages: NotifyService
     receipts: Receipts
-    doors: Mapping[str, ReceiptAuthorization]
+    authorizations: Mapping[str, ReceiptAuthorization]
 
 
 async def _services(request: Request) -> ApiDependencies:
@@ -95,10 +95,10 @@ def _operator(name: str) -> params.Depends:
     """Only the operator, by its secret: the password of HTTP basic authentication, or `token` in the address."""
 
     async def check(services: ApiDep, request: Request, token: Annotated[str, Query(max_length=200)] = "") -> None:
-        door, given = services.doors.get(name), basic_credentials(request)
-        if door is None:
+        authorization, given = services.authorizations.get(name), basic_credentials(request)
+        if authorization is None:
             raise Unauthorized("secret_wrong")
-        door.check(client_address(request), given[1] if given else token)
+        authorization.check(client_address(request), given[1] if given else token)
 
     marker: params.Depends = Depends(check)
     return marker

@@ -82,8 +82,8 @@ def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
 def _services(settings: Settings, messages: Messages) -> ApiDependencies:
     clock, envelopes = SystemClock(), MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
     receipts = Receipts(messages, Carriers([]), envelopes, settings.receipts, clock)
-    doors = {name: ReceiptAuthorization(name, account) for name, account in accounts(settings).items()}
-    return ApiDependencies(NotifyService(messages, settings.notices, clock), receipts, doors)
+    authorizations = {name: ReceiptAuthorization(name, account) for name, account in accounts(settings).items()}
+    return ApiDependencies(NotifyService(messages, settings.notices, clock), receipts, authorizations)
 
 
 @asynccontextmanager

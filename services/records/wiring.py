@@ -63,8 +63,8 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
         app.state.quotas = Quotas(redis.limits, settings.quotas)
         files = ImportFiles(bucket, Cipher(settings.seal))
-        door = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
-        add_imports(app, f"/api/{NAME}", door)
+        dependencies = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
+        add_imports(app, f"/api/{NAME}", dependencies)
         indexes = {"indexes": records.prepare, "indexes of looks": looks.prepare, "indexes of imports": imports.prepare}
         servers: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),

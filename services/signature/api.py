@@ -92,19 +92,19 @@ class ApiDependencies:
         return AppError(413, "file_too_large", told)
 
 
-async def _door(request: Request) -> ApiDependencies:
-    door: ApiDependencies = request.app.state.service
-    return door
+async def _dependencies(request: Request) -> ApiDependencies:
+    api: ApiDependencies = request.app.state.service
+    return api
 
 
-ApiDep = Annotated[ApiDependencies, Depends(_door)]
+ApiDep = Annotated[ApiDependencies, Depends(_dependencies)]
 router = APIRouter(prefix="/api/signature", route_class=StrictRoute)
 
 
 @router.post("/practitioners/me/forms", status_code=201, dependencies=[counted("exports")])
-async def make_form(door: ApiDep, caller: CallerDep, request: Request) -> FormOut:
+async def make_form(api: ApiDep, caller: CallerDep, request: Request) -> FormOut:
     """The form 签名信息采集表, to be printed, signed, scanned and uploaded."""
-    form = await door.forms.make(caller, bearer_token(request))
+    form = await api.forms.make(caller, bearer_token(request))
     return FormOut(form_id=form.id, expires_at=form.expires_at, pdf_url=f"{router.prefix}/forms/{form.id}.pdf")
 
 
@@ -115,28 +115,28 @@ async def make_form(door: ApiDep, caller: CallerDep, request: Request) -> FormOu
     responses=PDF_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_form(door: ApiDep, caller: CallerDep, form_id: Id) -> Response:
+async def get_form(api: ApiDep, caller: CallerDep, form_id: Id) -> Response:
     """The form as PDF, A4."""
-    return _file(await door.forms.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
+    return _file(await api.forms.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
 
 
 @router.post("/practitioners/me/signature", status_code=202, openapi_extra=FORM)
-async def upload_signature(door: ApiDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
+async def upload_signature(api: ApiDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
     """The signed form, scanned or photographed; the verdict follows within some seconds. Asks for a fresh proof."""
-    person = await door.signatures.place(caller)
+    person = await api.signatures.place(caller)
     await count(request, caller, "uploads")
-    upload = await read_upload(request, door.rules.limit_bytes + 1, door.too_large)
+    upload = await read_upload(request, api.rules.limit_bytes + 1, api.too_large)
     try:
         UploadIn.model_validate(upload.fields)
     except ValidationError as error:
         raise InvalidFields.of(error) from error
-    return UploadedOut.model_validate(_fields(await door.signatures.upload(caller, person, upload.content)))
+    return UploadedOut.model_validate(_fields(await api.signatures.upload(caller, person, upload.content)))
 
 
 @router.get("/practitioners/{practitioner_id}/signature", openapi_extra=ACCESS_REASON)
-async def get_signature(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> SignatureOut:
+async def get_signature(api: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> SignatureOut:
     """A person's signature: what was uploaded last, and what is in force."""
-    return SignatureOut.of(*await door.signatures.of_person(caller, practitioner_id))
+    return SignatureOut.of(*await api.signatures.of_person(caller, practitioner_id))
 
 
 @router.get(
@@ -146,9 +146,9 @@ async def get_signature(door: ApiDep, caller: CallerDep, practitioner_id: Person
     responses=JPEG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_scan(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+async def get_scan(api: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """The straightened page that the signature in force was cut out of."""
-    return _file(await door.signatures.scan(caller, practitioner_id), "image/jpeg", "signature-form.jpg")
+    return _file(await api.signatures.scan(caller, practitioner_id), "image/jpeg", "signature-form.jpg")
 
 
 @router.get(
@@ -158,9 +158,9 @@ async def get_scan(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -
     responses=PNG_ANSWER,
     openapi_extra=ACCESS_REASON,
 )
-async def get_image(door: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
+async def get_image(api: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """The signature in force alone, on transparent ground."""
-    return _file(await door.signatures.image(caller, practitioner_id), "image/png", "signature.png")
+    return _file(await api.signatures.image(caller, practitioner_id), "image/png", "signature.png")
 
 
 def _file(content: bytes, media_type: str, name: str) -> Response:

@@ -70,8 +70,8 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
             forms, ServiceClient("identity", http), printing, Cipher(settings.seal), looks, clock,
             settings.forms.lifetime_days,
         )  # fmt: skip
-        door = ApiDependencies(made, SignatureService(signatures, bucket, looks, clock), settings.rules)
-        app = create_app(NAME, "签名", settings, verifier, router, door)
+        dependencies = ApiDependencies(made, SignatureService(signatures, bucket, looks, clock), settings.rules)
+        app = create_app(NAME, "签名", settings, verifier, router, dependencies)
         app.state.quotas = Quotas(redis.limits, settings.quotas)
         indexes = {"forms": forms.prepare, "signatures": signatures.prepare, "looks": looks.prepare}
         servers: dict[str, Check] = {

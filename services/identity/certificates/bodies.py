@@ -1,4 +1,4 @@
-"""What goes in and comes out at identity's door about certificates and the phones that they are bound to."""
+"""Bodies of requests and answers about certificates and the phones that they are bound to."""
 
 from datetime import datetime
 from typing import Annotated, Literal
