@@ -60,7 +60,7 @@ class Table:
 
 
 class Tables:
-    """Reads what came."""
+    """Reads an uploaded table, CSV or XLSX, row by row."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox

@@ -78,7 +78,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _plain(host: str, *, loopback: bool) -> bool:
-    """A name of several labels, or an address that may be reached; numbers in odd clothes are resolved and judged."""
+    """A name of several labels, or an address that may be reached. Octal and hexadecimal forms are resolved first."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

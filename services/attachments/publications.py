@@ -1,4 +1,4 @@
-"""document → events of attachments."""
+"""Which events each version of a document of attachments becomes."""
 
 from contracts.attachments import AccessLogged, AttachmentChanged
 from kit.core.events import NewEvent

@@ -1,4 +1,4 @@
-"""document → events of identity."""
+"""Which events each version of a document of identity becomes."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""document → events of notify."""
+"""Which events each version of a document of notify becomes."""
 
 from contracts.notify import MessageChanged
 from kit.core.documents import RESTORED

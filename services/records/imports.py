@@ -66,7 +66,7 @@ class RecordImport:
         self.columns = columns_of(kind)
 
     def key(self, values: Values) -> str | None:
-        """System and key."""
+        """The source system and its key for the row."""
         key = values.get("source_key")
         return f"{values.get('source')}\x1f{key}" if key else None
 

@@ -1,4 +1,4 @@
-"""document → events of records."""
+"""Which events each version of a document of records becomes."""
 
 from contracts.records import AccessLogged, RecordChanged
 from kit.core.events import NewEvent

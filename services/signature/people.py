@@ -15,7 +15,7 @@ class KnownPeople:
         self._projection = Projection(database, KNOWN_PRACTITIONERS)
 
     async def note(self, practitioner_id: str, version: int, changed: Sequence[str]) -> Known:
-        """Keep what identity told, unless something newer is known; what is known now."""
+        """Keep what identity's event says, unless a newer version is known. Returns what is known now."""
         known = known_after(await self._get(practitioner_id), version, changed)
         await self._projection.put(practitioner_id, known.version, {"identified": known.identified})
         return known

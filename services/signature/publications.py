@@ -1,4 +1,4 @@
-"""document → events of signature."""
+"""Which events each version of a document of signature becomes."""
 
 from contracts.signature import AccessLogged, FormChanged, SignatureChanged
 from kit.core.events import NewEvent

@@ -133,7 +133,7 @@ class Client(Document):
 
     @classmethod
     def created(cls, client_id: str, secret_hash: str, scopes: list[str], *, at: datetime, by: str) -> Self:
-        """Another client."""
+        """The first version of an API client."""
         fields = {"client_id": client_id, "secret_hash": secret_hash, "scopes": scopes, "told": True}
         return cls.first(at=at, by=by, action="created", id=client_id_of(client_id), **fields)
 

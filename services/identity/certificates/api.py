@@ -26,7 +26,7 @@ def _certificate(services: ApiDependencies, certificate: Certificate) -> Certifi
 
 
 def _done(services: ApiDependencies, certificate: Certificate, response: Response) -> CertificateOut:
-    """What was done, or has to wait."""
+    """The answer: the phone is bound now, or waits for a second clerk."""
     if certificate.waiting:
         response.status_code = 202
     return _certificate(services, certificate)

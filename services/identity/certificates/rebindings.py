@@ -99,7 +99,7 @@ class Rebindings:
         return shown, following
 
     async def get(self, caller: Caller, rebinding_id: str) -> Request:
-        """One that waits. Raises 404 `rebinding_over`."""
+        """A rebinding that waits for a second clerk. Raises 404 `rebinding_over`."""
         certificate, waiting = await self._of(caller, rebinding_id)
         return await self._shown(caller, certificate, waiting)
 

@@ -150,7 +150,7 @@ class Codes:
         return challenge
 
     async def look(self, challenge_id: str) -> Challenge:
-        """What became of the code. Raises `NotFound`."""
+        """The code in whatever state it is. Raises `NotFound`."""
         challenge = await self._store.challenges.get(challenge_id)
         if challenge is None:
             raise NotFound

@@ -90,7 +90,7 @@ class PractitionerClient:
         return await self._backend.read(self._asker, "attachments", Attachment, "GET", path)
 
     async def delete_attachment(self, record_id: str) -> None:
-        """Make room for another scan."""
+        """Delete the record's scan, so that another one can be uploaded."""
         await self._backend.ask(self._asker, "attachments", "DELETE", f"/records/{record_id}/attachment")
 
     async def picture(self, attachment_id: str, which: str) -> bytes:

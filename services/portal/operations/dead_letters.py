@@ -67,7 +67,7 @@ class DeadLetters:
         self._known: tuple[float, list[DeadLetter]] = (0.0, [])
 
     async def waiting_lately(self) -> list[DeadLetter]:
-        """All that wait, oldest first, as of a moment ago: for the page that is always open. Raises `Unavailable`."""
+        """The same as of a few seconds ago, for the page that is always open. Raises `Unavailable`."""
         async with self._reading:
             now = self._clock.now().timestamp()
             if now - self._known[0] > FRESH_SECONDS:
@@ -75,7 +75,7 @@ class DeadLetters:
             return self._known[1]
 
     async def waiting(self) -> list[DeadLetter]:
-        """All that wait, oldest first. Raises `Unavailable`."""
+        """All dead letters that wait for a decision, oldest first. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(SECONDS):
                 return await dead_letters.all_dead_letters(self._settings)

@@ -126,7 +126,7 @@ def _about(body: Mapping[str, object]) -> str:
 
 
 def same_as(form: Mapping[str, str]) -> dict[str, object]:
-    """What identity is told of the clerk's choice."""
+    """The clerk's choice among similar people, as identity expects it."""
     chosen = form.get(SAME_AS, "")
     return {SAME_AS: chosen} if chosen not in ("", NEWCOMER) else {}
 

@@ -122,7 +122,7 @@ class Dispatcher:
             await asyncio.sleep(self._policy.restart_seconds)
 
     async def _deliver(self, webhook: Webhook, holder: list[Deliverer]) -> None:
-        """Until it has to be paused."""
+        """Deliver events until the webhook has to pause."""
         try:
             async with self._make(webhook) as deliverer:
                 holder[:] = [deliverer]

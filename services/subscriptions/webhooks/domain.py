@@ -141,7 +141,7 @@ class Delivery(Document):
         cls, webhook_id: str, answer: Answer, outcome: Outcome, *,
         event_id: str, event_type: str, practitioner_id: str, attempt: int, at: datetime,
     ) -> Self:  # fmt: skip
-        """What came of one call; there is no second version of it."""
+        """One delivery attempt; it is written once and never changed."""
         return cls.first(
             at=at, by=BY, action=outcome, id=new_id(), webhook_id=webhook_id, event_id=event_id, event_type=event_type,
             practitioner_id=practitioner_id, outcome=outcome, attempt=attempt, status=answer.status,
@@ -177,7 +177,7 @@ class PersonQueue(BaseModel):
     since: datetime | None = None
 
     def failed(self, offset: int, now: datetime, retries: Retries) -> Self:
-        """After a failed attempt at the event there."""
+        """The webhook after a failed delivery of the event at this position."""
         again = offset == self.offset and self.since is not None
         attempts = self.attempts + 1 if again else 1
         since = self.since if again else now
