@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -74,6 +74,9 @@ def check(path: Path, written: Written) -> None:
             raise ChecksumMismatch(str(path))
 
 
+SETTLED = timedelta(seconds=5)
+
+
 class Objects:
     """The objects of a service, kept once for all dumps."""
 
@@ -94,7 +97,12 @@ class Objects:
         return self.folder / key
 
     def keep(self, key: str, content: bytes, written: datetime) -> None:
-        """Copy it: whole, or not at all."""
+        """Copy it: whole, or not at all. What was written just now is copied by the next dump once more.
+
+        S3 tells the second: another write within it would look like the same one.
+        """
+        if datetime.now(UTC) - written < SETTLED:
+            written -= SETTLED
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f"{path.name}.new")
