@@ -32,4 +32,4 @@ SENTENCES: Mapping[str, str] = {
     "person_erased": "您在本系统的信息已删除，登录已失效",
 }
 ENDED_SESSIONS = "identity:ended_sessions"
-"""The stream in Redis on which identity tells of them (kit.security.ended_sessions)."""
+"""The Redis stream on which identity publishes ended sessions (kit.security.ended_sessions)."""

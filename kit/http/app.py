@@ -22,7 +22,7 @@ from kit.settings import ProcessSettings, ServiceSettings
 logger = log.get("access")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""What a metric tells apart: a label's values must not be anybody's to choose."""
+"""Methods that metrics distinguish; others are counted as `other`, so that no caller can add label values."""
 
 
 def create_app(

@@ -28,7 +28,7 @@ class RemovalPolicy:
 
 
 class Removal:
-    """Removes documents of a database; those of the collections `told` are published on a compacted topic."""
+    """Removes documents of a database; removals from the collections `told` are published on a compacted topic."""
 
     def __init__(
         self, database: Database, clock: Clock, told: Collection[str], policy: RemovalPolicy = RemovalPolicy()

@@ -39,7 +39,7 @@ class Handlers:
 
 GROUPS = (
     Group("attachments.records", on_raw(RecordChanged, Handlers.note_record)),
-    # a check doesn't wait behind everything that records ever told
+    # a group of its own: checks do not wait behind the backlog of records.changes
     Group("attachments.check", on(AttachmentChanged, Handlers.check)),
     Group("attachments.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
 )

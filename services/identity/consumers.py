@@ -29,7 +29,7 @@ class Handlers:
             await self.codes.note_delivery(event)
 
     async def note_look(self, event: AccessLogged) -> None:
-        """A look at a person's file, told by any service."""
+        """Store an access to a person's dossier, reported by any service."""
         await self.accesses.note(event)
 
     async def erase(self, event: Event) -> None:

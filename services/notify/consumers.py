@@ -19,7 +19,7 @@ from services.notify.requests import Requests
 
 @dataclass(frozen=True)
 class Handlers:
-    """One method for each event: requests to send something, and changes that people are told of."""
+    """One method for each event: requests to send a message, and changes that people are notified of."""
 
     requests: Requests
     erasure: Erasure
@@ -56,7 +56,7 @@ GROUPS = (
         on(ProofRequested, Handlers.send_code),
         on(ErasureRequested, Handlers.tell_of_erasure),
     ),
-    # codes don't wait behind everything that identity ever told
+    # a group of its own: codes do not wait behind the backlog of identity.changes
     Group("notify.certificates", on(CertificateChanged, Handlers.follow_certificate)),
     Group("notify.scans", on(AttachmentChanged, Handlers.follow_scan)),
     Group("notify.signatures", on(SignatureChanged, Handlers.follow_signature)),

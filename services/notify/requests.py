@@ -114,7 +114,7 @@ class Requests:
         )  # fmt: skip
 
     async def _withdraw(self, about: str) -> None:
-        """Nobody needs to be told of this any more. A message that is being sent at this moment is sent."""
+        """Withdraw notices about this that still wait; a message that is being sent is not stopped."""
         for message in await self._messages.queued_about(about):
             with suppress(Conflict):
                 await self._receipts.withdraw(message)

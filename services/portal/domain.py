@@ -225,4 +225,4 @@ def ends(record: Record) -> date | None:
 
 
 PHOTO_BYTES = 100 * 1024
-"""As identity takes it; it is told on the page."""
+"""Identity's limit; the page shows it."""

@@ -20,11 +20,11 @@ class Handlers:
     erasure: Erasure
 
     async def follow_scan(self, event: AttachmentChanged) -> None:
-        """What became of the scan behind a record."""
+        """Store the state of a record's scan."""
         await self.service.follow(event)
 
     async def note_birth(self, event: PractitionerChanged) -> None:
-        """When somebody was born, as far as identity tells it."""
+        """Store the year of a person's birth from identity's event."""
         await self.records.note_practitioner(event.practitioner_id, event.version, event.birth_year)
 
     async def erase(self, event: Event) -> None:

@@ -178,7 +178,7 @@ def parse_data(kind: Kind, raw: Mapping[str, object], today: date, birth_year: i
 
 
 class AttachmentPosition(BaseModel):
-    """The newest that attachments told of this record's scan: also when there is none any more."""
+    """The newest known state of this record's scan, also after the scan was deleted."""
 
     model_config = ConfigDict(frozen=True)
 

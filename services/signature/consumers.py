@@ -39,7 +39,7 @@ class Handlers:
 
 GROUPS = (
     Group("signature.practitioners", on(PractitionerChanged, Handlers.note_person)),
-    # a check doesn't wait behind everything that identity ever told
+    # a group of its own: checks do not wait behind the backlog of identity.changes
     Group("signature.check", on(SignatureChanged, Handlers.check)),
     Group("signature.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
 )

@@ -18,7 +18,7 @@ FormState = Literal["valid", "stale"]
 FOLDERS = "signatures"
 JPEG = b"\xff\xd8\xff"
 IDENTIFYING = frozenset({"name", "document_number", "document_type"})
-"""What stands on the sheet of what identity tells."""
+"""Fields from identity that are printed on the sheet."""
 
 
 class Rules(BaseModel):

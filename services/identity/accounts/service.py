@@ -135,7 +135,7 @@ class AccountService:
         return next((step for step in steps if step > staff.last_step), None)
 
     async def _spent(self, staff: Staff, step: int) -> Staff | None:
-        """A code works once: whoever loses the race is a replay."""
+        """A code works once: of two uses at the same time the second is refused as a replay."""
         used = staff.logged_in(step, at=self._clock.now())
         try:
             await self._store.staff.replace(used)

@@ -151,7 +151,7 @@ class Session(Document):
         )  # fmt: skip
 
     def refreshed(self, secret_hash: str, expires_at: datetime, proved_at: datetime | None, *, at: datetime) -> Self:
-        """The next refresh token; a history of a hundred of these tells nothing: how it began is enough."""
+        """Rotate the refresh token. The history keeps only how the session began: refreshes are not worth an entry."""
         times = {"used_at": at, "expires_at": expires_at, "proved_at": proved_at or self.proved_at}
         rotated = self.next_version({"secret_hash": secret_hash, **times}, at=at, by=self.owner, action="refreshed")
         return rotated.model_copy(update={"history": self.history[:1]})

@@ -26,7 +26,7 @@ class Where:
 
 
 async def where_is(visit: PageContext, challenge_id: str) -> Where:
-    """As identity tells it at this moment."""
+    """The code's current state, read from identity."""
     state = await LoginCalls(visit.portal.backend, visit.asker).code_state(challenge_id)
     wait = (state.resend_at - visit.portal.clock.now()).total_seconds()
     over = state.state in ("expired", "used") or state.tries_left == 0

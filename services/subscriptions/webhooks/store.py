@@ -91,7 +91,7 @@ class Progresses:
 
 
 class Clients:
-    """API clients, as far as identity told of them; one that it never told of had a token, and may go on."""
+    """API clients known from identity's events. A client without an event is trusted: it had a valid token."""
 
     def __init__(self, database: Database) -> None:
         self._projection = Projection(database, CLIENTS)
