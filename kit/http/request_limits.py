@@ -46,7 +46,7 @@ class RequestLimits:
     ) -> None:
         self._app, self._settings, self._allowed, self._refuse = app, settings, allowed, refuse
         self._open = self._waiting = 0
-        metrics.initialise(metrics.requests_cut, CAUSES)
+        metrics.initialise(metrics.requests_aborted, CAUSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -73,7 +73,7 @@ class RequestLimits:
     def _full(self) -> AppError | None:
         if self._open - self._waiting < self._settings.concurrency and self._open < self._settings.open_requests:
             return None
-        metrics.requests_cut.labels("busy").inc()
+        metrics.requests_aborted.labels("busy").inc()
         return Overloaded()
 
     @property
@@ -109,7 +109,7 @@ class _Exchange:
         except TimeoutError:
             if not self._timer.expired():
                 raise
-            metrics.requests_cut.labels(self._cause).inc()
+            metrics.requests_aborted.labels(self._cause).inc()
             logger.warning("request cut", cause=self._cause)
             return None if self._answered else RequestTimeout() if self._cause == "slow_body" else NoAnswerInTime()
         return None

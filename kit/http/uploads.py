@@ -51,7 +51,7 @@ class Spool:
         def take(size: int) -> None:
             nonlocal taken, begun
             if size > self.bytes or (not begun and not self.files):
-                metrics.requests_cut.labels("spool").inc()
+                metrics.requests_aborted.labels("spool").inc()
                 raise Overloaded
             self.files -= not begun
             self.bytes -= size

@@ -202,7 +202,7 @@ class Consumer:
                 try:
                     outcome = await self._handle(record)
                 except Exception as error:
-                    outcome, causes[record.offset] = "dead", describe(error)
+                    outcome, causes[record.offset] = "dead_lettered", describe(error)
                 metrics.consumer_events.labels(self._group, outcome).inc()
 
     async def _handle(self, record: Record) -> str:
@@ -269,7 +269,7 @@ class Consumer:
         end = await self._member.end(Partition(dead_letter_topic(self._group), 0))
         if end != self._letters_end:
             waiting = len(await dead_letters(self._settings, self._group))
-            metrics.dead_letters_waiting.labels(self._group).set(waiting)
+            metrics.dead_letters_open.labels(self._group).set(waiting)
             self._letters_end = end
 
 

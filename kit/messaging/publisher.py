@@ -84,7 +84,7 @@ class Publisher:
         self._leading: asyncio.Task[None] | None = None
         self._known: Position | None = None
         metrics.publisher_leads.labels(service).set(0)
-        for counter in (metrics.publisher_restarts, metrics.publisher_snapshots, metrics.publisher_stubs):
+        for counter in (metrics.publisher_restarts, metrics.publisher_snapshots, metrics.publisher_failed_events):
             metrics.initialise(counter, [service])
         self.standstill = StallDetector("publishing", settings.stall_seconds)
 
@@ -194,7 +194,7 @@ class Publisher:
             events = self._publications[collection](document)
             return [encode(_traced(event) if traced else event, source, partitions) for event in events]
         except Exception:
-            metrics.publisher_stubs.labels(self._service).inc()
+            metrics.publisher_failed_events.labels(self._service).inc()
             logger.exception("a version could not be turned into an event", collection=collection, id=document["_id"])
             return [encode(_failed(document), source, partitions, f"{self._service}.changes")]
 

@@ -36,7 +36,7 @@ class EndedSessions:
         self._stream = redis.stream(stream, KEPT_SECONDS)
         self._sentences, self._clock = sentences, clock
         self._known: OrderedDict[str, tuple[Ended, datetime]] = OrderedDict()
-        self._following = metrics.ended_sessions_followed.labels(stream)
+        self._following = metrics.ended_sessions_reader_up.labels(stream)
 
     def get(self, session: str) -> Ended | None:
         """Why this session ended; None while it is not known to have ended."""

@@ -23,7 +23,7 @@ class Checks:
     ) -> None:
         self._attachments, self._bucket, self._images = attachments, bucket, images
         self._rules, self._clock = rules, clock
-        metrics.initialise(metrics.uploads, ["attachment"], ["accepted", "refused"])
+        metrics.initialise(metrics.uploads_checked, ["attachment"], ["accepted", "refused"])
 
     async def check(self, attachment_id: str) -> None:
         """Bring an attachment that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
@@ -36,7 +36,7 @@ class Checks:
         except Conflict:  # deleted meanwhile, or judged by another worker: what was told of that is still to come
             logger.info("a verdict came too late", attachment=attachment_id)
         else:
-            metrics.uploads.labels("attachment", verdict.state).inc()
+            metrics.uploads_checked.labels("attachment", verdict.state).inc()
 
     async def _verdict(self, attachment: Attachment) -> Verdict:
         content = await read_original(attachment, self._bucket)

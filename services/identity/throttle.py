@@ -26,7 +26,7 @@ CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
 TRIES, LONGEST_ROW = 5, 5
 STAFF_TRIES = [Rule(10, 60), Rule(60, HOUR)]
-BUDGETS = ("codes_in_city", "wrong_in_city")
+CITY_LIMITS = ("codes_in_city", "wrong_codes_in_city")
 LIMITS = (
     "address", "person", "phone", "clerk", "city", "not_enrolled", "wrong", "staff", "failures", "hashing", "secret",
     "lookups", "device", "wrong_in_a_row",
@@ -66,7 +66,7 @@ class Throttle:
         self._lookups_by_client = {
             client: [Rule(amount, HOUR)] for client, amount in rules.lookups_by_client_per_hour.items()
         }
-        initialise(metrics.login_alarms, BUDGETS)
+        initialise(metrics.login_limits_reached, CITY_LIMITS)
 
     async def admit(self, address: str) -> None:
         """Count a call from this address. Raises 429; 503 when Redis is away."""
@@ -122,7 +122,7 @@ class Throttle:
         try:
             await self._limits.check(self._sends_in_city, "city", sentence=CITY_BUSY)
         except TooManyRequests:
-            metrics.login_alarms.labels("codes_in_city").inc()
+            metrics.login_limits_reached.labels("codes_in_city").inc()
             logger.error("the city's budget of codes is spent")
             raise
         for rules, *key in counted:
@@ -195,7 +195,7 @@ class Throttle:
                 return
             except TooManyRequests:
                 if key == "city":
-                    metrics.login_alarms.labels("wrong_in_city").inc()
+                    metrics.login_limits_reached.labels("wrong_codes_in_city").inc()
                     logger.error("too many wrong codes in the whole city")
 
 

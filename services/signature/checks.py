@@ -34,7 +34,7 @@ class Checks:
     ) -> None:
         self._signatures, self._forms, self._people, self._bucket = signatures, forms, people, bucket
         self._sheets, self._key, self._rules, self._clock = sheets, key, rules, clock
-        metrics.initialise(metrics.uploads, ["signature"], ["accepted", "refused"])
+        metrics.initialise(metrics.uploads_checked, ["signature"], ["accepted", "refused"])
 
     async def check(self, signature_id: str) -> None:
         """Bring a signature that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
@@ -43,7 +43,7 @@ class Checks:
             return
         verdict = await self._verdict(signature)
         if await self._written(signature.judged(verdict, at=self._clock.now(), by=BY)):
-            metrics.uploads.labels("signature", verdict.state).inc()
+            metrics.uploads_checked.labels("signature", verdict.state).inc()
 
     async def _written(self, version: Signature) -> bool:
         """Write it down; False when something else is written there already."""

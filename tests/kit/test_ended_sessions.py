@@ -97,4 +97,4 @@ async def test_without_redis_one_knows_what_one_tells_and_says_that_nothing_is_f
         assert ended.get("mine") == OUT
         with pytest.raises(Unavailable):
             await ended.follow()
-        assert REGISTRY.get_sample_value("ended_sessions_followed", {"stream": stream}) == 0
+        assert REGISTRY.get_sample_value("ended_sessions_reader_up", {"stream": stream}) == 0

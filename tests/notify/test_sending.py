@@ -51,10 +51,10 @@ async def test_what_one_operator_refuses_the_other_sends_at_once(
 async def test_what_somebody_has_to_mend_raises_an_alarm(
     mode: str, reason: str, sending: Sending, operators: Carriers
 ) -> None:
-    before = metric("sms_alarms_total", provider="tencent", reason=reason)
+    before = metric("sms_carrier_errors_total", provider="tencent", reason=reason)
     await operators.behave("tencent", mode)
     await sending.reaches(await sending.code(), "sent", "delivered")
-    assert metric("sms_alarms_total", provider="tencent", reason=reason) == before + 1
+    assert metric("sms_carrier_errors_total", provider="tencent", reason=reason) == before + 1
 
 
 @pytest.mark.parametrize(("mode", "sent"), [("garbage", 1), ("cut", 1), ("hang", 0)])
@@ -134,16 +134,16 @@ async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: S
     await operators.behave("tencent", "garbage", receipts="lost")
     lost = await sending.reaches(await sending.code(), "failed")
     assert lost.reason == "outcome_unknown"
-    assert metric("sms_operator_state", provider="tencent") == 2
+    assert metric("sms_carrier_state", provider="tencent") == 2
     await asyncio.sleep(1.6)
-    assert metric("sms_operator_state", provider="tencent") == 1
+    assert metric("sms_carrier_state", provider="tencent") == 1
     probe = await sending.reaches(await sending.code(), "sent", "delivered")
     assert (probe.provider, probe.attempts) == ("aliyun", 2), "asked in vain first, and so not told"
     await operators.well()
     await asyncio.sleep(1.6)
     healed = await sending.reaches(await sending.code(), "sent", "delivered")
     assert (healed.provider, healed.attempts) == ("tencent", 1)
-    assert metric("sms_operator_state", provider="tencent") == 0
+    assert metric("sms_carrier_state", provider="tencent") == 0
 
 
 async def test_a_code_that_no_operator_would_take_is_not_even_queued(sending: Sending) -> None:

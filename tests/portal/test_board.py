@@ -72,8 +72,8 @@ def test_few_log_ins_that_fail_are_no_trouble_many_are() -> None:
 
 
 def test_an_operator_left_alone_or_alarming_is_a_trouble() -> None:
-    state = ("sms_operator_state", (("provider", "tencent"),))
-    alarm = ("sms_alarms_total", (("provider", "aliyun"), ("reason", "money")))
+    state = ("sms_carrier_state", (("provider", "tencent"),))
+    alarm = ("sms_carrier_errors_total", (("provider", "aliyun"), ("reason", "money")))
     told = dashboard(period({}, {"notify-worker": glance({state: 2, alarm: 1})}), [])
     assert told.troubles == ["阿里云 需要处理", "腾讯云 暂停使用"]
     assert told.operators[0].why == "money 1 次"

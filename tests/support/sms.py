@@ -178,7 +178,7 @@ async def operator_state(stack: RunningStack, provider: str) -> float | None:
             text = (await client.get(f"{stack.facts['services']['notify']['worker']}/metrics")).text
     except httpx2.HTTPError:
         return None
-    found = re.search(rf'^sms_operator_state{{provider="{provider}"}} (\S+)', text, re.MULTILINE)
+    found = re.search(rf'^sms_carrier_state{{provider="{provider}"}} (\S+)', text, re.MULTILINE)
     return float(found[1]) if found else None
 
 

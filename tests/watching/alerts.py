@@ -41,7 +41,7 @@ def check(process: str, name: str, values: str) -> Series:
 
 def followed(process: str, values: str) -> Series:
     """Whether a process learns at once that a session has ended."""
-    return {f'ended_sessions_followed{{process="{process}",stream="identity:ended_sessions"}}': values}
+    return {f'ended_sessions_reader_up{{process="{process}",stream="identity:ended_sessions"}}': values}
 
 
 def codes(asked: str, right: str) -> Series:
@@ -60,8 +60,8 @@ def ended(delivered: str, failed: str) -> Series:
 def judged(accepted: str, refused: str) -> Series:
     """Files by their verdict."""
     return {
-        'uploads_judged_total{what="attachment",verdict="accepted"}': accepted,
-        'uploads_judged_total{what="attachment",verdict="refused"}': refused,
+        'uploads_checked_total{what="attachment",verdict="accepted"}': accepted,
+        'uploads_checked_total{what="attachment",verdict="refused"}': refused,
     }
 
 
@@ -93,7 +93,7 @@ LEADS = 'publisher_leads{{service="records",process="records-worker-{}"}}'
 OPLOG = 'publisher_oplog_seconds{service="records"}'
 GROUP = "attachments.check"
 STOPPED = 'consumer_stopped{group="notify.requests",process="notify-worker"}'
-STATE = 'sms_operator_state{{provider="{}"}}'
+STATE = 'sms_carrier_state{{provider="{}"}}'
 
 CRITICAL, WARNING = {"severity": "critical"}, {"severity": "warning"}
 RECORDS = {"process": "records-api"}
@@ -104,7 +104,7 @@ CASES = [
         CRITICAL | RECORDS | {"job": "processes"}, "records-api does not answer",
     ),
     Case(
-        "NothingIsWatched", {'up{job="prometheus"}': "1x40"}, {UP: "0x40"},
+        "MetricsMissing", {'up{job="prometheus"}': "1x40"}, {UP: "0x40"},
         CRITICAL | {"job": "processes"}, "Prometheus knows none of our processes", at="6m",
     ),
     Case(
@@ -112,7 +112,7 @@ CASES = [
         WARNING | RECORDS | {"check": "tokens"}, "records-api is not ready: tokens",
     ),
     Case(
-        "ProcessEndsAgainAndAgain", {STARTED: "1x4 50x4 90x4 120x4"}, {STARTED: "1x8 50x8"},  # a new version
+        "ProcessCrashLooping", {STARTED: "1x4 50x4 90x4 120x4"}, {STARTED: "1x8 50x8"},  # a new version
         CRITICAL | {"process": "notify-worker", "job": "processes"},
         "notify-worker was started 3 times within 15 minutes",
     ),
@@ -123,41 +123,42 @@ CASES = [
         CRITICAL | RECORDS, "records-api answers 10% of its requests with 5xx",
     ),
     Case(
-        "SlowAnswers",
+        "ResponsesSlow",
         took("records-api", "/records", "0+80x80", "0+100x80"),
         took("records-api", "/api/records/changes", "0x80", "0+100x80"),  # waits because it was told to
         WARNING | RECORDS, "one in a hundred answers of records-api takes 4.8s", at="15m",
     ),
     Case(
-        "TokensAreRefused",
+        "TokensRefused",
         requests("records-api", "200", "0+50x40") | requests("records-api", "401", "0+50x40"),
         requests("records-api", "200", "0+90x40") | requests("records-api", "401", "0+10x40"),
         CRITICAL | RECORDS, "records-api refuses 50% of its requests for their token", at="8m",
     ),
     Case(
-        "PublisherStandsStill", {LAG: "0+15x18 _ _ _x20"}, {LAG: "0 15 30 45 0 15 30 45 0x40"},  # restarted
+        "PublisherStalled", {LAG: "0+15x18 _ _ _x20"}, {LAG: "0 15 30 45 0 15 30 45 0x40"},  # restarted
         CRITICAL | {"service": "records"}, "changes of records have been waiting for 4m 30s",
     ),
     Case(
-        "NobodyPublishes",
+        "NoPublisher",
         {LEADS.format(0): "1 0x40", LEADS.format(1): "0x40"}, {LEADS.format(0): "1 0x40", LEADS.format(1): "0 0 1x40"},
         CRITICAL | {"service": "records"}, "no worker of records publishes",
     ),
     Case(
-        "PublisherStartsOver",
+        "PublisherRestarting",
         {'publisher_restarts_total{service="records"}': "0+1x40"},
         {'publisher_restarts_total{service="records"}': "0 1 2 2x40"},  # Kafka was restarted
         WARNING | {"service": "records"}, "publishing of records ended 40 times within 10 minutes", at="10m",
     ),
     Case(
-        "PublisherLostItsPlace",
+        "PublisherPositionLost",
         {'publisher_snapshots_total{service="records"}': "0x4 1x40"},
         {'publisher_snapshots_total{service="records"}': "1x40"},  # its first one
         WARNING | {"service": "records"}, "records publishes everything anew",
     ),
     Case(
-        "VersionWithoutEvent",
-        {'publisher_stubs_total{service="records"}': "0x4 1x40"}, {'publisher_stubs_total{service="records"}': "0x40"},
+        "VersionNotPublished",
+        {'publisher_failed_events_total{service="records"}': "0x4 1x40"},
+        {'publisher_failed_events_total{service="records"}': "0x40"},
         CRITICAL | {"service": "records"}, "a version of a document of records could not be turned into its event",
     ),
     Case(
@@ -165,13 +166,13 @@ CASES = [
         WARNING | {"service": "records"}, "the oplog that records reads reaches back only 1d 1h 0m 0s", at="80m",
     ),
     Case(
-        "ConsumerLags",
+        "ConsumerLagHigh",
         {f'consumer_lag_events{{group="{GROUP}",partition="{one}"}}': "600x40" for one in (0, 1)},
         {f'consumer_lag_events{{group="{GROUP}",partition="{one}"}}': "600x8 0x40" for one in (0, 1)},
         WARNING | {"group": GROUP}, "1200 events wait for attachments.check", at="7m",
     ),
     Case(
-        "ConsumerStandsStill",
+        "ConsumerStalled",
         check("notify-worker", "notify.requests", "1 0x40"),
         check("notify-worker", "notify.requests", "1 0x40") | {STOPPED: "1x40"},  # has an alert of its own
         CRITICAL | {"check": "notify.requests"}, "notify.requests handles nothing while events wait",
@@ -183,26 +184,26 @@ CASES = [
     ),
     Case(
         "DeadLetters",
-        {f'dead_letters_waiting{{group="{GROUP}",process="attachments-worker-{one}"}}': "0 2x40" for one in (0, 1)},
-        {f'dead_letters_waiting{{group="{GROUP}",process="attachments-worker-{one}"}}': "2 0x40" for one in (0, 1)},
+        {f'dead_letters_open{{group="{GROUP}",process="attachments-worker-{one}"}}': "0 2x40" for one in (0, 1)},
+        {f'dead_letters_open{{group="{GROUP}",process="attachments-worker-{one}"}}': "2 0x40" for one in (0, 1)},
         WARNING | {"group": GROUP}, "2 dead letters of attachments.check wait for somebody",
     ),
     Case(
-        "SmsOperatorDown",
+        "SmsCarrierDown",
         {STATE.format("tencent"): "0 2 1 2 1 2 1 2 1 2 1 2x20", STATE.format("aliyun"): "0x40"},
         {STATE.format("tencent"): "0 2 0x40", STATE.format("aliyun"): "0x40"},
         WARNING | {"provider": "tencent"}, "the SMS operator tencent is not used: it fails", at="3m",
     ),
     Case(
-        "NoSmsOperator",
+        "NoSmsCarrier",
         {STATE.format("tencent"): "0 2x40", STATE.format("aliyun"): "0 2x40"},
         {STATE.format("tencent"): "0 2x40", STATE.format("aliyun"): "0x40"},
         CRITICAL, "no SMS operator can be used", at="3m",
     ),
     Case(
-        "SmsOperatorWantsSomebody",
-        {'sms_alarms_total{provider="tencent",reason="money"}': "0 1x40"},
-        {'sms_alarms_total{provider="tencent",reason="money"}': "3x40"},
+        "SmsCarrierNeedsAttention",
+        {'sms_carrier_errors_total{provider="tencent",reason="money"}': "0 1x40"},
+        {'sms_carrier_errors_total{provider="tencent",reason="money"}': "3x40"},
         CRITICAL | {"provider": "tencent", "reason": "money"}, "the SMS operator tencent refuses for money",
     ),
     Case(
@@ -214,37 +215,37 @@ CASES = [
         CRITICAL | {"process": "notify-worker"}, "messages that are due are not sent",
     ),
     Case(
-        "CodesDontLeadIn", codes("0+10x80", "0+1x80"), codes("0+10x80", "0+9x80"),
+        "LoginSuccessLow", codes("0+10x80", "0+1x80"), codes("0+10x80", "0+9x80"),
         CRITICAL, "only 10% of those who ask for a code log in", at="20m",
     ),
     Case(
-        "CityBudgetOfCodesSpent",
-        {'login_alarms_total{budget="codes_in_city"}': "0 5x40"},
-        {'login_alarms_total{budget="wrong_in_city"}': "0 5x40"},
+        "CityCodeLimitReached",
+        {'login_limits_reached_total{limit="codes_in_city"}': "0 5x40"},
+        {'login_limits_reached_total{limit="wrong_codes_in_city"}': "0 5x40"},
         CRITICAL, "the city's budget of codes is spent; nobody gets one", at="3m",
     ),
     Case(
-        "WrongCodesInCity",
-        {'login_alarms_total{budget="wrong_in_city"}': "0 5x40"},
-        {'login_alarms_total{budget="codes_in_city"}': "0 5x40"},
+        "CityWrongCodeLimitReached",
+        {'login_limits_reached_total{limit="wrong_codes_in_city"}': "0 5x40"},
+        {'login_limits_reached_total{limit="codes_in_city"}': "0 5x40"},
         CRITICAL, "too many wrong codes in the whole city; addresses get few tries", at="3m",
     ),
     Case(
-        "WebhooksFail", {'webhooks{state="failing"}': "2x100"}, {'webhooks{state="failing"}': "2x40 0x4 2x56"},
+        "WebhooksFailing", {'webhooks{state="failing"}': "2x100"}, {'webhooks{state="failing"}': "2x40 0x4 2x56"},
         WARNING, "receivers of 2 webhooks have not answered as they should for an hour", at="90m", step="1m",
     ),
     Case(
-        "WebhookGivenUp",
+        "WebhookPaused",
         {'webhook_pauses_total{reason="failing"}': "0 1x40"},
         {'webhook_pauses_total{reason="failing"}': "3x40"},
         WARNING | {"reason": "failing"}, "a webhook was paused (failing): its events wait until somebody resumes it",
     ),
     Case(
-        "FeedPassesOver", {"feed_unreadable_total": "0 1x40"}, {"feed_unreadable_total": "3x40"},
+        "FeedRecordsSkipped", {"feed_unreadable_total": "0 1x40"}, {"feed_unreadable_total": "3x40"},
         CRITICAL, "records in records.changes are no events: the feed and webhooks passed over them",
     ),
     Case(
-        "VerdictsAreLate",
+        "VerdictsDelayed",
         {f'consumer_lag_events{{group="{GROUP}",partition="0"}}': "40x40"},
         {'consumer_lag_events{group="identity.access",partition="0"}': "40x40"},
         WARNING | {"group": GROUP}, "people wait for the verdict on their file: attachments.check",
@@ -256,7 +257,7 @@ CASES = [
         WARNING | {"what": "attachment"}, "70% of the files (attachment) are refused", at="1515m", step="5m",
     ),
     Case(
-        "ForeignObjectsTried", denied("foreign_object", "0+2x40"),
+        "ForeignObjectAccess", denied("foreign_object", "0+2x40"),
         denied("foreign_object", "0+1x40") | denied("token_expired", "0+90x40"),  # somebody's old bookmarks
         CRITICAL, "40 requests within 5 minutes were for what is somebody else's", at="6m",
     ),
@@ -283,7 +284,7 @@ CASES = [
         "records-api denied 100 requests within 5 minutes: forbidden", at="6m",
     ),
     Case(
-        "StaffLogInsFail", event("staff_login", "0+2x40", "denied", "password_wrong"),
+        "StaffLoginFailures", event("staff_login", "0+2x40", "denied", "password_wrong"),
         event("staff_login", "0+9x40") | event("staff_login", "0 5x40", "denied", "totp_wrong"),  # a Monday morning
         CRITICAL, "40 log-ins of staff failed within 5 minutes", at="6m",
     ),
@@ -293,7 +294,7 @@ CASES = [
         CRITICAL | {"cause": "login_code"}, "one network guesses at many subjects: login_code", at="6m",
     ),
     Case(
-        "CodesOfOnePersonGuessed", event("code_guessing", "0x8 1x32", "noticed", "login"),
+        "CodeGuessing", event("code_guessing", "0x8 1x32", "noticed", "login"),
         event("login", "0+9x40", "denied", "code_wrong"),  # of many people
         CRITICAL | {"cause": "login"}, "a hundred codes of one person were wrong in a row: login", at="6m",
     ),
@@ -308,7 +309,7 @@ CASES = [
         CRITICAL, "5 people were asked to be erased within an hour", at="20m", step="1m",
     ),
     Case(
-        "ManyGrants", event("client_change", "0 0 12x100", cause="changed"),
+        "ManyAccountChanges", event("client_change", "0 0 12x100", cause="changed"),
         event("client_change", "0 0 2x100", cause="created")
         | event("account_change", "0+3x100", cause="password_changed"),  # people choose other passwords
         WARNING, "12 accounts of staff or API clients were made or changed within an hour", at="20m", step="1m",
@@ -319,16 +320,16 @@ CASES = [
             CRITICAL | {"process": "records-worker"}, f"records-worker can't reach {what}",
         )
         for alert, name, what in (
-            ("MongoAway", "mongo", "MongoDB"), ("KafkaAway", "kafka", "Kafka"), ("RedisAway", "redis", "Redis"),
-            ("FilesAway", "bucket", "its S3 bucket"),
+            ("MongoUnavailable", "mongo", "MongoDB"), ("KafkaUnavailable", "kafka", "Kafka"),
+            ("RedisUnavailable", "redis", "Redis"), ("S3Unavailable", "bucket", "its S3 bucket"),
         )
     ],
     Case(
-        "RedisAway", followed("records-api", "1 0x40"), followed("records-api", "1 0 0 1x40"),
+        "RedisUnavailable", followed("records-api", "1 0x40"), followed("records-api", "1 0 0 1x40"),
         CRITICAL | {"process": "records-api"}, "records-api can't reach Redis",
     ),
     Case(
-        "DiskNearlyFull", disk("50x40"), disk("50x40", "/run") | disk("200x40"),
+        "DiskAlmostFull", disk("50x40"), disk("50x40", "/run") | disk("200x40"),
         CRITICAL | {"mountpoint": "/data", "instance": "mongo-1:9100"}, "/data of mongo-1:9100 has 5% left",
     ),
 ]  # fmt: skip

@@ -46,7 +46,7 @@ async def test_a_disk_that_is_nearly_full_is_told(stack: RunningStack, prometheu
     """The disk is a real one, of memory: beside the stack's own, so that nothing else suffers."""
     if stack.facts["node_exporter"] is None:
         pytest.skip("prometheus-node-exporter is not installed here")
-    told = partial(prometheus.alert, "DiskNearlyFull", REACHED, mountpoint=str(tmp_path))
+    told = partial(prometheus.alert, "DiskAlmostFull", REACHED, mountpoint=str(tmp_path))
     with small_disk(tmp_path):
         (tmp_path / "half").write_bytes(b"x" * (DISK_BYTES // 2))
         await eventually(lambda: seen(prometheus, tmp_path), 40, "the disk is seen", pause=0.5)
@@ -62,7 +62,7 @@ async def test_a_publisher_that_stands_still_is_told(
     stack: RunningStack, prometheus: Prometheus, new_person: Callable[[], Person]
 ) -> None:
     """Kafka takes nothing from it any more: the topic's limit is below every event."""
-    told = partial(prometheus.alert, "PublisherStandsStill", service="records")
+    told = partial(prometheus.alert, "PublisherStalled", service="records")
     async with closed(stack, CHANGES):
         assert (await new_person().create()).status_code == 201
         await eventually(told, 180, "the alert fires", pause=1)
@@ -73,12 +73,12 @@ async def test_a_publisher_that_stands_still_is_told(
 async def test_an_sms_operator_that_is_down_is_told_and_the_other_one_is_not(
     prometheus: Prometheus, sms_operators: Carriers, codes: Codes
 ) -> None:
-    told = partial(prometheus.alert, "SmsOperatorDown", provider="tencent")
+    told = partial(prometheus.alert, "SmsCarrierDown", provider="tencent")
     async with asking(codes):
         await sms_operators.behave("tencent", "cut")
         await eventually(told, 180, "the alert fires", pause=1)
-        assert not await prometheus.alert("SmsOperatorDown", provider="aliyun")
-        assert not await prometheus.alert("NoSmsOperator")
+        assert not await prometheus.alert("SmsCarrierDown", provider="aliyun")
+        assert not await prometheus.alert("NoSmsCarrier")
         await sms_operators.well()
         await eventually(lambda: gone(told), 120, "it ends when the operator is well", pause=1)
 

@@ -22,9 +22,9 @@ class Carrier:
 
     def __init__(self, provider: CarrierClient, breaker: Breaker) -> None:
         self.name, self._provider, self._breaker = provider.name, provider, breaker
-        initialise(metrics.sms_alarms, [self.name], sorted(NEEDS_ATTENTION))
+        initialise(metrics.sms_carrier_errors, [self.name], sorted(NEEDS_ATTENTION))
         initialise(metrics.sms_attempts, [self.name], ["accepted", "unknown", "notsent"])
-        metrics.sms_operator_state.labels(self.name).set_function(lambda: STATES.index(breaker.state))
+        metrics.sms_carrier_state.labels(self.name).set_function(lambda: STATES.index(breaker.state))
 
     def allows(self) -> bool:
         """Whether it may be tried now."""
@@ -60,7 +60,7 @@ class Carrier:
         metrics.sms_attempts.labels(self.name, told).inc()
         code = outcome.code if isinstance(outcome, Refused | Unknown) else ""
         if isinstance(outcome, Refused) and outcome.reason in NEEDS_ATTENTION:
-            metrics.sms_alarms.labels(self.name, outcome.reason).inc()
+            metrics.sms_carrier_errors.labels(self.name, outcome.reason).inc()
             logger.error("operator needs attention", provider=self.name, reason=outcome.reason, answer=code)
         elif is_faulty(outcome):
             logger.warning("operator is ill", provider=self.name, outcome=told, answer=code)

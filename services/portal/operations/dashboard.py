@@ -142,8 +142,8 @@ def _consumers(period: MetricsPeriod, piles: Iterable[DeadLetterGroup]) -> list[
 
 def _operators(period: MetricsPeriod) -> list[Row]:
     sent = period.grown("sms_messages_total", "provider", "state")
-    alarms = period.grown("sms_alarms_total", "provider", "reason")
-    states = period.level("sms_operator_state", "provider")
+    alarms = period.grown("sms_carrier_errors_total", "provider", "reason")
+    states = period.level("sms_carrier_state", "provider")
     rows = []
     for provider in sorted({name for name, *_ in [*states, *sent, *alarms]}):
         tone, state = OPERATOR_STATES[min(2, round(states.get((provider,), 0)))]
@@ -159,7 +159,7 @@ def _outcomes(period: MetricsPeriod, name: str) -> Counter[str]:
 
 
 def _uploads(period: MetricsPeriod) -> list[Row]:
-    judged = period.grown("uploads_judged_total", "what", "verdict")
+    judged = period.grown("uploads_checked_total", "what", "verdict")
     return [Row(word, cells=[judged[what, verdict] for verdict in VERDICTS]) for what, word in UPLOADS.items()]
 
 
@@ -198,7 +198,7 @@ def _sms_tile(period: MetricsPeriod, operators: Sequence[Row]) -> DashboardTile:
 
 
 def _upload_tile(period: MetricsPeriod) -> DashboardTile:
-    judged = period.grown("uploads_judged_total", "verdict")
+    judged = period.grown("uploads_checked_total", "verdict")
     total = judged[("accepted",)] + judged[("refused",)]
     refused = f"未通过 {judged[('refused',)] / total:.0%}" if total else "没有新的上传"
     return DashboardTile("good", "上传检查", f"{total} 件", refused)

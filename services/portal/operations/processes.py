@@ -14,8 +14,8 @@ from services.portal.operations.scrape import ProcessStatus, addresses_of, read_
 
 NAMES = frozenset({
     "publisher_leads", "publisher_lag_events", "publisher_lag_seconds", "consumer_lag_events", "consumer_events_total",
-    "sms_messages_total", "sms_attempts_total", "sms_alarms_total", "sms_operator_state", "logins_total",
-    "staff_logins_total", "login_alarms_total", "uploads_judged_total",
+    "sms_messages_total", "sms_attempts_total", "sms_carrier_errors_total", "sms_carrier_state", "logins_total",
+    "staff_logins_total", "login_limits_reached_total", "uploads_checked_total",
 })  # fmt: skip
 TIMEOUT = httpx2.Timeout(3, connect=1)
 FRESH = timedelta(seconds=3)

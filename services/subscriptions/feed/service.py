@@ -116,7 +116,7 @@ class Feed:
             return [], offsets
         if self._tail.holds(offsets):
             return self._tail.take(offsets, most)
-        metrics.feed_seeks.inc()
+        metrics.feed_kafka_reads.inc()
         async with _in_time():
             return await self._catch_up(offsets, most)
 
