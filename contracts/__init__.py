@@ -1,4 +1,4 @@
-"""Vocabulary between services: one module per producer, data only (`python -m contracts write|check`)."""
+"""The events that services publish: one module per producer, data only (`python -m contracts write|check`)."""
 
 from contracts import attachments, identity, notify, records, signature
 from kit.core.events import EventData

@@ -1,4 +1,4 @@
-"""`python -m contracts write` generates schemas and asyncapi.yaml; `check` fails when they differ from the models."""
+"""`python -m contracts write` generates the files listed in `contracts.files`; `check` fails when they are stale."""
 
 import typer
 
@@ -9,7 +9,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.command()
 def write() -> None:
-    """Write the generated files; refuses a schema that does not only grow (then it needs a new version, `.v2`)."""
+    """Write the generated files. Refuses an incompatible change of a schema: that needs a new version, `.v2`."""
     for name, text in render().items():
         path = FILES / name
         if name.startswith("schemas/") and path.exists() and not compatible(path.read_text(), text):

@@ -1,13 +1,13 @@
-"""Accesses to a person's dossier by others: each service publishes its own, identity stores all of them."""
+"""Accesses to a person's dossier by others: each service publishes its own, identity stores them all."""
 
 from kit.core.events import EventData
 
 READERS = ("clerk", "admin")
-"""The roles of staff who may read a person's file, each time with a reason."""
+"""The roles of staff who may read a person's dossier, each time with an access reason."""
 
 
 class AccessLogged(EventData):
-    """Somebody read a file that is not their own: `who` is a staff or client id, `what` a type of document."""
+    """Staff or an API client read another person's dossier: `who` is their id, `what` the type of the document."""
 
     access_id: str
     who: str

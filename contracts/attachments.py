@@ -8,9 +8,9 @@ from kit.core.events import EventData
 
 
 class AttachmentChanged(EventData):
-    """A scan was uploaded, judged or deleted (`state`). Neither the file nor where it is kept.
+    """A scan was uploaded, checked or deleted (`state`). Contains neither the scan nor its object key.
 
-    `seen`: its owner has looked at it since it was refused; a version of its own, `action` is `seen`.
+    `seen`: the owner has opened the refused scan; this is a version of its own, with the `action` `seen`.
     """
 
     TYPE: ClassVar[str] = "attachments.attachment.changed.v1"
@@ -33,7 +33,7 @@ class AttachmentChanged(EventData):
 
 
 class AccessLogged(access.AccessLogged):
-    """Somebody read a scan that is not their own."""
+    """Staff or an API client read another person's scan."""
 
     TYPE: ClassVar[str] = "attachments.access.logged.v1"
     TOPIC: ClassVar[str] = "attachments.messages"

@@ -1,4 +1,4 @@
-"""What is generated from the contracts: a JSON Schema per event type, asyncapi.yaml (AsyncAPI 3.0), docs/events.md."""
+"""Generates the files of the contracts: JSON Schemas, asyncapi.yaml (AsyncAPI 3.0) and docs/events.md."""
 
 import json
 from importlib.resources import files
@@ -16,19 +16,21 @@ Schema = dict[str, object]
 
 
 def schema_text(event: type[EventData]) -> str:
-    """The JSON Schema (2020-12) of an event's data; fields that will be added later are allowed."""
+    """The JSON Schema (2020-12) of an event's data; additional properties are allowed, so that fields can be added."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": event.TYPE}
     return json.dumps(dialect | event.model_json_schema() | {"title": event.TYPE}, indent=2, ensure_ascii=False) + "\n"
 
 
 def compatible(old: str, new: str) -> bool:
-    """Whether readers of the old schema read new events, and readers of the new one old events: it only grew."""
+    """Whether consumers of either schema accept the events of the other."""
     backward = check_compat(_closed(old), new, "deserializer")
     forward = check_compat(old, _closed(new), "serializer")
     return backward and forward
 
 
 def _closed(schema: str) -> str:
+    """The schema without additional properties: what a producer of this version writes."""
+
     def close(node: object) -> object:
         if isinstance(node, dict):
             closed = {key: close(value) for key, value in node.items()}
@@ -39,7 +41,7 @@ def _closed(schema: str) -> str:
 
 
 def render() -> dict[str, str]:
-    """Every generated file by its name as seen from contracts/."""
+    """The text of every generated file, by its path relative to contracts/."""
     schemas = {f"schemas/{event.TYPE}.json": schema_text(event) for event in EVENTS}
     document = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)
     return schemas | {"asyncapi.yaml": document, "../docs/events.md": events_page(_headers())}
@@ -53,11 +55,11 @@ def asyncapi() -> Schema:
         "info": {
             "title": "Practitioner portal: events",
             "version": "1.0.0",
-            "description": "CloudEvents 1.0 in Kafka binary mode. Record key = document id; partition = CRC-32 of the "
-            "practitioner id modulo the partition count: everything about one person is in order. Read with "
-            "isolation.level=read_committed. After a snapshot or a replay versions repeat, older ones too, and the "
-            "newest comes last: apply an event only when its version is greater than the one you have. A record "
-            "without a value (`ce_type` document.removed.v1) ends its document.",
+            "description": "CloudEvents 1.0 in Kafka binary mode. The message key is the document id; the partition "
+            "is the CRC-32 of the practitioner id modulo the partition count, so all events of one person are in "
+            "order. Read with isolation.level=read_committed. A snapshot or a replay repeats versions, also older "
+            "ones, the newest last: apply an event only when its version is greater than the one you have. A Kafka "
+            "record without a value (`ce_type` document.removed.v1) is a tombstone: its document was removed.",
         },
         "defaultContentType": "application/json",
         "channels": {topic: _channel(topic) for topic in topics},
@@ -92,7 +94,7 @@ def _headers() -> Schema:
     described = {
         "ce_specversion": "1.0",
         "ce_type": "the event type",
-        "ce_source": "the producing service, like /records",
+        "ce_source": "the producing service, such as /records",
         "ce_id": "<document id>:<version>",
         "ce_time": "when the version was written (RFC 3339)",
         "ce_subject": "the document's id",
@@ -102,5 +104,5 @@ def _headers() -> Schema:
     }
     properties = {name: {"type": "string", "description": text} for name, text in described.items()}
     required = [*properties]
-    properties["traceparent"] = {"type": "string", "description": "W3C trace context, where the request was traced"}
+    properties["traceparent"] = {"type": "string", "description": "W3C trace context, if the request was traced"}
     return {"type": "object", "properties": properties, "required": required}

@@ -1,4 +1,4 @@
-"""Events of identity: who a person is, the digital certificate, the request to send a code."""
+"""Events of identity: practitioners, digital certificates, API clients, erasures, codes to be sent."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -20,14 +20,14 @@ DOCUMENT_TITLES = {
     "hk_macao_permit": "港澳居民来往内地通行证",
     "taiwan_permit": "台湾居民来往大陆通行证",
 }
-"""The types of document as people call them."""
+"""The Chinese name of each type of identity document."""
 DOCUMENT_WORDS = {word: code for code, title in DOCUMENT_TITLES.items() for word in (code, title)}
 DOCUMENT_WORDS |= {"居民身份证": "resident_id", "护照": "passport"}
-"""What may stand in a table for a type of document."""
+"""The type of identity document by each spelling that an imported table may contain."""
 
 
 class PractitionerChanged(EventData):
-    """A person was registered or their card was read again. No document number, address or portrait."""
+    """A person was registered or registered again. Contains no document number, address or portrait."""
 
     TYPE: ClassVar[str] = "identity.practitioner.changed.v1"
     TOPIC: ClassVar[str] = "identity.changes"
@@ -40,7 +40,7 @@ class PractitionerChanged(EventData):
 
 
 class CertificateChanged(EventData):
-    """A certificate was issued, bound to another phone, or revoked; or another phone was asked for, or refused."""
+    """A digital certificate was issued, bound to another phone, or revoked; or a rebinding was requested or refused."""
 
     TYPE: ClassVar[str] = "identity.certificate.changed.v1"
     TOPIC: ClassVar[str] = "identity.changes"
@@ -49,23 +49,23 @@ class CertificateChanged(EventData):
     certificate_id: str
     certificate_no: str
     state: Literal["active", "revoked"]
-    contact: str | None = Field(description="the phone, sealed for notify; null when revoked")
+    contact: str | None = Field(description="the phone, encrypted for notify; null when revoked")
 
 
 class ClientChanged(EventData):
-    """An API client was created, changed, disabled or enabled; `practitioner_id` is its own id. Never its secret."""
+    """An API client was created, changed, disabled or enabled. `practitioner_id` is the client's own id."""
 
     TYPE: ClassVar[str] = "identity.client.changed.v1"
     TOPIC: ClassVar[str] = "identity.changes"
     SUBJECT: ClassVar[str] = "practitioner_id"
 
-    client_id: str = Field(description="the name that it logs in with")
+    client_id: str = Field(description="the client id that it gets tokens with")
     enabled: bool
     scopes: list[str]
 
 
 class PractitionerErased(EventData):
-    """A person is to be erased: every holder of their data removes it. Irrevocable; may be published again."""
+    """A person is to be erased: every holder of their data removes it. Irrevocable; may be published repeatedly."""
 
     TYPE: ClassVar[str] = "identity.practitioner.erased.v1"
     TOPIC: ClassVar[str] = "identity.changes"
@@ -74,7 +74,7 @@ class PractitionerErased(EventData):
     erasure_id: str
     proof: str | None = Field(
         default=None,
-        description="tells identity, after a restore, that it made this event itself; others can't read it",
+        description="proves to identity, after a restore, that it published this event; opaque to others",
     )
 
 
@@ -89,7 +89,7 @@ class ErasureRequested(EventData):
 
 
 class CodeRequested(EventData):
-    """Send this code to this phone, or not at all after `send_before`."""
+    """A log-in code is to be sent to a phone, but not after `send_before`."""
 
     TYPE: ClassVar[str] = "identity.code.requested.v1"
     TOPIC: ClassVar[str] = "identity.messages"
@@ -97,25 +97,25 @@ class CodeRequested(EventData):
 
     challenge_id: str
     purpose: Literal["login_code"]
-    message: str = Field(description="a CodeMessage as JSON, sealed for notify")
+    message: str = Field(description="a CodeMessage as JSON, encrypted for notify")
     send_before: datetime
 
 
 class ProofRequested(EventData):
-    """The same for codes that are no log-in's: bind_code goes to a phone to be bound, confirm_code asks once more."""
+    """Another code is to be sent: `bind_code` to a phone to be bound, `confirm_code` for a recent authentication."""
 
     TYPE: ClassVar[str] = "identity.proof.requested.v1"
     TOPIC: ClassVar[str] = "identity.messages"
     SUBJECT: ClassVar[str] = "challenge_id"
 
     challenge_id: str
-    purpose: str = Field(description="bind_code, confirm_code, or one to come: what notify calls its text")
-    message: str = Field(description="a CodeMessage as JSON, sealed for notify")
+    purpose: str = Field(description="notify's name of the text: bind_code, confirm_code, or one added later")
+    message: str = Field(description="a CodeMessage as JSON, encrypted for notify")
     send_before: datetime
 
 
 class CodeMessage(BaseModel):
-    """What is sealed inside `message` of `CodeRequested` and `ProofRequested`."""
+    """The plaintext of `message` in `CodeRequested` and `ProofRequested`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -124,7 +124,7 @@ class CodeMessage(BaseModel):
 
 
 class AccessLogged(access.AccessLogged):
-    """Somebody read a file in identity that is not their own."""
+    """Staff or an API client read another person's data in identity."""
 
     TYPE: ClassVar[str] = "identity.access.logged.v1"
     TOPIC: ClassVar[str] = "identity.messages"

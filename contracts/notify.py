@@ -1,4 +1,4 @@
-"""Events of notify: what became of a message."""
+"""Events of notify: the state of each message."""
 
 from typing import ClassVar, Literal
 
@@ -6,7 +6,7 @@ from kit.core.events import EventData
 
 
 class MessageChanged(EventData):
-    """A message reached another state. Neither phone nor text."""
+    """A message reached another state. Contains neither the phone nor the text."""
 
     TYPE: ClassVar[str] = "notify.message.changed.v1"
     TOPIC: ClassVar[str] = "notify.changes"

@@ -1,4 +1,4 @@
-"""The AsyncAPI document as a page to read, docs/events.md: what each topic carries, its fields, a sample."""
+"""Renders docs/events.md: for each topic its event types, their fields, and links to schema and sample."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,16 +10,16 @@ Schema = Mapping[str, object]
 
 _TOP = """# Events: every topic, type and field
 
-Generated from the contracts by `python -m contracts write`, like [asyncapi.yaml](../contracts/asyncapi.yaml), which
-says the same to programs. How to read them: [subscribing.md](subscribing.md).
+Generated from the contracts by `python -m contracts write`, like [asyncapi.yaml](../contracts/asyncapi.yaml), the
+machine-readable form. How to consume them: [subscribing.md](subscribing.md).
 """
 _COMMON = """
-## What every event says
+## Common to all events
 
-Key = `ce_subject` = the document's id. Headers of each record, all of them text:
+The message key is the document's id, like `ce_subject`. Headers of each Kafka record, all of them text:
 
 {headers}
-Fields of each value, beside those of its type:
+Fields of each value, in addition to those of its type:
 
 {fields}"""
 
@@ -51,7 +51,7 @@ def _table(rows: Iterator[tuple[str, str, str]]) -> str:
 
 
 def _rows(schema: Schema, definitions: Schema, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Name, type and description of each field; the fields of objects follow their object, with its name in front."""
+    """Name, type and description of each field; fields of a nested object follow it, named `object.field`."""
     for name, value in _mapping(schema["properties"]).items():
         field = _mapping(value)
         yield prefix + name, _kind(field), str(field.get("description", "")).replace("<", "&lt;")
@@ -61,7 +61,7 @@ def _rows(schema: Schema, definitions: Schema, prefix: str = "") -> Iterator[tup
 
 
 def _kind(field: Schema) -> str:
-    """A JSON type in words."""
+    """The JSON type as text, such as `list of string or null`."""
     if "anyOf" in field:
         return " or ".join(_kind(_mapping(choice)) for choice in _list(field["anyOf"]))
     if "enum" in field or "const" in field:
@@ -75,7 +75,7 @@ def _kind(field: Schema) -> str:
 
 
 def _inner(field: Schema) -> tuple[str, str]:
-    """The definition that a field refers to, and `[]` when it is a list of them; nothing when it refers to none."""
+    """The name of the definition that a field refers to, empty for none, and `[]` as the suffix of a list."""
     if field.get("type") == "array":
         return _inner(_mapping(field["items"]))[0], "[]"
     choices = [_mapping(choice) for choice in _list(field.get("anyOf", [field]))]
@@ -85,11 +85,11 @@ def _inner(field: Schema) -> tuple[str, str]:
 
 def _mapping(value: object) -> Schema:
     if not isinstance(value, Mapping):
-        raise TypeError("an object of a schema is something else")
+        raise TypeError("expected an object in the JSON Schema")
     return value
 
 
 def _list(value: object) -> list[object]:
     if not isinstance(value, list):
-        raise TypeError("a list of a schema is something else")
+        raise TypeError("expected a list in the JSON Schema")
     return value

@@ -1,4 +1,4 @@
-"""Events of records: every change of a professional record, with its whole current state."""
+"""Events of records: each change of a practitioner's record, with its complete current state."""
 
 from typing import ClassVar, Literal
 
@@ -8,11 +8,11 @@ from contracts import access
 from kit.core.events import EventData
 
 Value = str | bool | int | float | list[str] | None
-"""The value of a field of a record: text, a day as YYYY-MM-DD, a term, several of them, or nothing."""
+"""The value of a field of a record: text, a day as YYYY-MM-DD, a term or a list of them, a number, or null."""
 
 
 class Reason(BaseModel):
-    """Why a scan was refused: a stable code and a Chinese sentence."""
+    """A reason or warning of a verdict: a stable code, and a Chinese sentence for people."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,7 +21,7 @@ class Reason(BaseModel):
 
 
 class Attachment(BaseModel):
-    """The scan behind a record."""
+    """The scan that proves a record."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,7 +32,7 @@ class Attachment(BaseModel):
 
 
 class Source(BaseModel):
-    """The upstream system a record comes from."""
+    """The register that a record comes from: its name, its key of the record, the time of the last import."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,15 +49,15 @@ class RecordChanged(EventData):
     SUBJECT: ClassVar[str] = "record_id"
 
     record_id: str
-    kind: str = Field(description="one of GET /api/records/kinds")
+    kind: str = Field(description="a kind listed by GET /api/records/kinds")
     state: Literal["active", "deleted"]
     data: dict[str, Value] = Field(description="the fields of its kind: GET /api/records/kinds/{kind}/schema")
-    attachment: Attachment | None = Field(description="its scan; null: none")
-    source: Source | None = Field(description="the system it comes from; null: the person keeps it")
+    attachment: Attachment | None = Field(description="its scan; null if it has none")
+    source: Source | None = Field(description="the register it comes from; null if the person maintains it")
 
 
 class AccessLogged(access.AccessLogged):
-    """Somebody read a file in records that is not their own."""
+    """Staff or an API client read another person's records."""
 
     TYPE: ClassVar[str] = "records.access.logged.v1"
     TOPIC: ClassVar[str] = "records.messages"

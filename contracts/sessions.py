@@ -1,4 +1,4 @@
-"""Why a session ended: identity publishes the reason, every API and the portal show it to the person."""
+"""Why a session ended: identity publishes the reason, every API and the portal show its sentence to the person."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Events of signature: forms that were printed, what became of their scans."""
+"""Events of signature: printed signature sheets, and the signatures on their scans."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from kit.core.events import EventData
 
 
 class FormChanged(EventData):
-    """A form was printed, or became stale: the person's name or number is another one now."""
+    """A signature sheet was printed, or became stale because the person's name or document number changed."""
 
     TYPE: ClassVar[str] = "signature.form.changed.v1"
     TOPIC: ClassVar[str] = "signature.changes"
@@ -21,9 +21,9 @@ class FormChanged(EventData):
 
 
 class SignatureChanged(EventData):
-    """A signed form was uploaded, judged, or replaced by a newer one (`state`). Neither the picture nor its place.
+    """A signed sheet was uploaded, checked, or replaced by a newer one (`state`). Contains no image or object key.
 
-    `seen`: its owner has looked at it since it was refused; a version of its own, `action` is `seen`.
+    `seen`: the owner has opened the refused signature; this is a version of its own, with the `action` `seen`.
     """
 
     TYPE: ClassVar[str] = "signature.signature.changed.v1"
@@ -41,7 +41,7 @@ class SignatureChanged(EventData):
 
 
 class AccessLogged(access.AccessLogged):
-    """Somebody read a signature or form that is not their own."""
+    """Staff or an API client read another person's signature or signature sheet."""
 
     TYPE: ClassVar[str] = "signature.access.logged.v1"
     TOPIC: ClassVar[str] = "signature.messages"
