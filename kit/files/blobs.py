@@ -98,7 +98,7 @@ class Bucket:
         try:
             await self.delete(key)
         except Unavailable:
-            logger.warning("a file that no document names stays behind", object=key)
+            logger.warning("orphaned object not removed", object=key)
 
     async def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`, in order."""
@@ -168,7 +168,7 @@ class Bucket:
 def existing(key: str, content: bytes | None) -> bytes:
     """The content of an object that a document names. Raises `NotFound` when it is missing, and logs it."""
     if content is None:
-        logger.error("an object that a document names is missing", object=key)
+        logger.error("object missing", object=key)
         raise NotFound
     return content
 

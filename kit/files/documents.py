@@ -64,7 +64,7 @@ async def read_original(document: EncryptedFileDocument, bucket: EncryptedBucket
     try:
         return await bucket.get(document.original, clear=not document.sealed)
     except ChecksumMismatch:
-        logger.error("a file is not what was uploaded", document=document.id)
+        logger.error("checksum mismatch", document=document.id)
         return None
 
 

@@ -55,7 +55,7 @@ class EncryptedBucket(Bucket):
         try:
             return self._sealer.open_bytes(stored, _context(key))
         except DecryptionError as error:
-            logger.error("an object is not what was put there", object=key)
+            logger.error("checksum mismatch", object=key)
             raise ChecksumMismatch(key) from error
 
     def _renew(self, key: str, clear: bool) -> bool:

@@ -84,9 +84,9 @@ class Sweeper:
         self._tell_missing([one for one in named if one.updated_at < before and one.original not in files])
         folders = {one.folder for one in named}
         for key in [key for key, old in files.items() if old and key.rpartition("/")[0] not in folders]:
-            logger.warning("a file that no document names is removed", object=key)
+            logger.warning("orphaned object removed", object=key)
             await self._bucket.delete(key)
 
     def _tell_missing(self, missing: Sequence[Named]) -> None:
         for one in missing:
-            logger.error("an object that a document names is missing", object=one.original)
+            logger.error("object missing", object=one.original)

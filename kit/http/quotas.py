@@ -60,7 +60,7 @@ class Quotas:
         try:
             await self._limits.hit([rule], quota, caller, sentence=SENTENCES[quota], cost=leased)
         except Unavailable:
-            logger.warning("not counted against a quota", quota=quota)
+            logger.warning("quota not enforced", quota=quota)
         return leased
 
 

@@ -110,7 +110,7 @@ class _Exchange:
             if not self._timer.expired():
                 raise
             metrics.requests_aborted.labels(self._cause).inc()
-            logger.warning("request cut", cause=self._cause)
+            logger.warning("request aborted", cause=self._cause)
             return None if self._answered else RequestTimeout() if self._cause == "slow_body" else NoAnswerInTime()
         return None
 

@@ -37,7 +37,7 @@ class ServiceClient:
                 return None
             return answer.model_validate(response.raise_for_status().json())
         except (httpx2.HTTPError, ValidationError, ValueError) as error:
-            logger.warning("a neighbour could not be asked", neighbour=self._name, error=type(error).__name__)
+            logger.warning("service call failed", dependency=self._name, error=type(error).__name__)
             raise Unavailable(self._name) from error
 
 
@@ -62,7 +62,7 @@ class ClientCredentials:
                 response = await self._http.post(self._path, data=form, auth=login)
                 given = _Token.model_validate(response.raise_for_status().json())
             except (httpx2.HTTPError, ValidationError, ValueError) as error:
-                logger.warning("no token of our own", client=self._client.id, error=type(error).__name__)
+                logger.warning("client token not obtained", client=self._client.id, error=type(error).__name__)
                 raise Unavailable("the token issuer") from error
             self._token, self._until = given.access_token, time.monotonic() + given.expires_in
         return self._token

@@ -53,17 +53,17 @@ class ImportWorker:
         job = await self._imports.claim(self._runner, self._clock.now())
         if job is None:
             return False
-        logger.info("import goes on", import_id=job.id, kind=job.kind, rows_done=job.rows_done)
+        logger.info("import progress", import_id=job.id, kind=job.kind, rows_done=job.rows_done)
         try:
             await self._carry_out(job)
         except Conflict:
-            logger.warning("import was taken over", import_id=job.id)
+            logger.warning("import taken over", import_id=job.id)
         except Unavailable:
             raise
         except (NotFound, ChecksumMismatch, DecryptionError):
-            await self._fail(job, "its rows can't be read")
+            await self._fail(job, "the rows can't be read")
         except Exception as error:  # one file must not end the worker again and again
-            logger.error("import broke off", import_id=job.id, exc_info=error)
+            logger.error("import aborted", import_id=job.id, exc_info=error)
             await self._fail(job, type(error).__name__)
         return True
 

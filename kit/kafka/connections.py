@@ -58,4 +58,4 @@ async def close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.stop()
     except Exception:
-        logger.warning("a Kafka client did not close", exc_info=True)
+        logger.warning("Kafka client close failed", exc_info=True)

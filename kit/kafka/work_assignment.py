@@ -41,7 +41,7 @@ class WorkAssignment:
     async def assigned(self, partitions: set[Partition]) -> None:
         """The partitions assigned from now on."""
         self._mine = {partition.partition for partition in partitions}
-        logger.info("shares assigned", name=self._name, shares=len(self._mine))
+        logger.info("work assigned", name=self._name, shares=len(self._mine))
 
     async def revoked(self, partitions: set[Partition]) -> None:
         """Give up all partitions: Kafka reassigns them."""

@@ -229,7 +229,7 @@ class Consumer:
                 await handler(event)
 
     async def _bury(self, record: Record, cause: str) -> None:
-        logger.error("dead letter", group=self._group, letter=dead_letter_id(record), cause=cause)
+        logger.error("dead letter", group=self._group, dead_letter=dead_letter_id(record), cause=cause)
         headers = dead_letter_headers(record, self._group, cause)
         key, value = dead_letter_id(record).encode(), b"" if record.value is None else record.value
         await _until_available(self._letters.send, dead_letter_topic(self._group), key, value, headers)
@@ -246,7 +246,7 @@ class Consumer:
                 await self._measure()
                 await self._count_letters()
             except Exception as error:
-                logger.warning("lag not measured", group=self._group, error=repr(error.__cause__ or error))
+                logger.warning("lag measurement failed", group=self._group, error=repr(error.__cause__ or error))
                 await self._note_unmeasured()
             await asyncio.sleep(self._policy.measure_seconds)
 

@@ -94,7 +94,7 @@ class Feed:
                     position = batch.position
                     yield batch
             except PositionGone as error:
-                logger.error("the position has left the oplog: snapshot", error=str(error))
+                logger.error("position older than the oplog, publishing a snapshot", error=str(error))
                 position = await self._begin_snapshot(position.count)
 
     async def _begin_snapshot(self, count: int) -> Position:

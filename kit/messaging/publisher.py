@@ -99,7 +99,7 @@ class Publisher:
             try:
                 await self._be_member()
             except Fenced:
-                logger.warning("fenced: another publisher leads")
+                logger.warning("publisher fenced by another leader")
                 await asyncio.sleep(self._policy.fenced_seconds)
 
     async def _be_member(self) -> None:
@@ -136,7 +136,7 @@ class Publisher:
                 raise
             except Exception as error:
                 metrics.publisher_restarts.labels(self._service).inc()
-                logger.warning("publishing ended, starts over", error=repr(error.__cause__ or error))
+                logger.warning("publishing failed, restarting", error=repr(error.__cause__ or error))
             failures = 0 if clock() - began > self._policy.lasted_seconds else failures + 1
             await asyncio.sleep(self._policy.restart(failures))
 
@@ -147,7 +147,7 @@ class Publisher:
             await producer.start()
             await self._check_partitions(producer)
             position = await self._position()
-            logger.info("publishing", published=position.count)
+            logger.info("publishing started", published=position.count)
             leads.set(1)
             await self._follow(producer, position)
         finally:
@@ -195,7 +195,7 @@ class Publisher:
             return [encode(_traced(event) if traced else event, source, partitions) for event in events]
         except Exception:
             metrics.publisher_failed_events.labels(self._service).inc()
-            logger.exception("a version could not be turned into an event", collection=collection, id=document["_id"])
+            logger.exception("version not publishable", collection=collection, id=document["_id"])
             return [encode(_failed(document), source, partitions, f"{self._service}.changes")]
 
     async def ping(self) -> None:
@@ -208,7 +208,7 @@ class Publisher:
             try:
                 await self._probe()
             except Exception as error:
-                logger.warning("lag not measured", error=repr(error))
+                logger.warning("lag measurement failed", error=repr(error))
             await asyncio.sleep(self._policy.probe_seconds)
 
     async def _probe(self) -> None:

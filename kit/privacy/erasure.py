@@ -47,7 +47,7 @@ def confirmed_over_http(url: str) -> Confirmed:
                 response = await http.get(f"{url}/{person}")
             return _Answer.model_validate(response.raise_for_status().json()).erased
         except (httpx2.HTTPError, ValidationError, ValueError) as error:
-            logger.warning("an erasure could not be confirmed", error=type(error).__name__)
+            logger.warning("erasure confirmation failed", error=type(error).__name__)
             raise Unavailable("the service that keeps the erasures") from error
 
     return confirmed
@@ -137,7 +137,7 @@ class Erasure:
         await self._removal.tell_again(person)
         letters = await dead_letters.remove_for_person(self._kafka, self._groups, person)
         metrics.erased_documents.inc(documents)
-        logger.info("a person is erased here", practitioner_id=person, documents=documents, letters=letters)
+        logger.info("person erased", practitioner_id=person, documents=documents, dead_letters=letters)
         return documents
 
     async def _empty(self, holding: PersonalData, person: str) -> int:

@@ -104,7 +104,7 @@ async def _pass(database: Database, collection: str, places: Sequence[EncryptedF
                     {"_id": document["_id"], "version": document["version"]}, renewed
                 )
                 written += 1
-    logger.info("sealed anew", collection=collection, documents=written)
+    logger.info("fields re-encrypted", collection=collection, documents=written)
     return written
 
 
@@ -118,7 +118,7 @@ async def reencrypt_files(database: Database, collection: str, bucket: Encrypted
     while (progress := await _files_pass(database, collection, bucket)).written:
         total += progress.written
     progress.written = total
-    logger.info("all files are looked through", collection=collection, written=total, damaged=progress.damaged)
+    logger.info("files checked", collection=collection, written=total, damaged=progress.damaged)
     return progress
 
 
@@ -144,7 +144,7 @@ async def _all(work: Iterable[Awaitable[None]]) -> None:
 
 def _tell(collection: str, progress: Progress, of: int) -> None:
     told = {"documents": progress.documents, "written": progress.written, "damaged": progress.damaged}
-    logger.info("files sealed anew", collection=collection, of=of, **told)
+    logger.info("files re-encrypted", collection=collection, of=of, **told)
 
 
 async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fields]]:

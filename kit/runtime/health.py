@@ -44,7 +44,7 @@ class StallDetector:
             raise RuntimeError(f"{self._what} has ended: {self._stopped}")
         still = asyncio.get_running_loop().time() - self._since
         if self._waiting and still > self._limit:
-            raise RuntimeError(f"{self._what} stands still for {still:.0f} s while work waits")
+            raise RuntimeError(f"{self._what} stalled: no progress for {still:.0f} s while work waits")
 
 
 async def _verdict(check: Check) -> str:

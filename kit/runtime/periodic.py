@@ -15,5 +15,5 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str
         try:
             await work()
         except Unavailable as error:
-            logger.warning("periodic work waits", work=name, error=repr(error))
+            logger.warning("periodic task failed", task=name, error=repr(error))
         await asyncio.sleep(seconds)

@@ -195,7 +195,7 @@ async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> No
             await part()
             raise RuntimeError(f"{part} ended")
         except Unavailable as error:
-            logger.warning("begins anew", part=str(part), error=repr(error.__cause__ or error))
+            logger.warning("task restarting", task=str(part), error=repr(error.__cause__ or error))
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
         except asyncio.CancelledError as error:
             if is_ending():
@@ -223,7 +223,7 @@ async def _consume(consumer: Group) -> None:
     try:
         await consumer.run()
     except TooManyDeadLetters:
-        logger.exception("a consumer stopped: the process ends soon", group=consumer.group)
+        logger.exception("consumer stopped after too many dead letters", group=consumer.group)
         await asyncio.sleep(STOPPED_SECONDS)
         raise
 

@@ -117,7 +117,7 @@ class _Process:
 def _report(taken: object) -> None:
     missing = {"namespaces", "landlock", "seccomp"} - set(taken if isinstance(taken, list) else ())
     if missing:
-        logger.warning("the sandbox lacks what this system does not have", missing=sorted(missing))
+        logger.warning("sandbox confinement incomplete", missing=sorted(missing))
 
 
 class Sandbox:

@@ -134,7 +134,7 @@ def main() -> None:
                 trail.tidy(today)
                 tidied = today.isoformat()
         except OSError as error:  # the disk is full, or Docker's folder can't be read: it continues from where it was
-            logger.error("the trail is not kept", error=type(error).__name__, errno=error.errno)
+            logger.error("audit trail not written", error=type(error).__name__, errno=error.errno)
         time.sleep(PAUSE_SECONDS)
 
 

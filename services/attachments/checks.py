@@ -34,7 +34,7 @@ class Checks:
         try:
             await self._attachments.replace(attachment.judged(verdict, at=self._clock.now(), by=BY))
         except Conflict:  # deleted meanwhile, or judged by another worker: what was told of that is still to come
-            logger.info("a verdict came too late", attachment=attachment_id)
+            logger.info("verdict discarded", attachment=attachment_id)
         else:
             metrics.uploads_checked.labels("attachment", verdict.state).inc()
 

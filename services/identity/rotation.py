@@ -49,7 +49,7 @@ async def renew_portraits(database: Database, bucket: Bucket, rest: Cipher) -> i
             count += await _renew(person, bucket, rest)
             if moved := await _moved(person, folder, bucket):
                 count += await _write(database, person | {"folder": folder}, bucket, moved)
-    logger.info("portraits sealed anew", portraits=count)
+    logger.info("portraits re-encrypted", portraits=count)
     return count
 
 
@@ -90,7 +90,7 @@ async def remove_orphans(database: Database, bucket: Bucket, before: datetime) -
         async for person in database[PRACTITIONERS].find({} if loose else {"_id": None}):
             loose.difference_update(portraits(person))
     for key in loose:
-        logger.warning("a file that no document names is removed", object=key)
+        logger.warning("orphaned object removed", object=key)
         await bucket.delete(key)
 
 

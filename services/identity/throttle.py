@@ -77,7 +77,7 @@ class Throttle:
         try:
             await self.admit(address)
         except Unavailable:
-            logger.warning("a call is not counted")
+            logger.warning("rate limit not enforced")
 
     async def admit_number(self, number_index: str, address: str) -> None:
         """May this number be tried from here? Raises 429, whether or not the phone would be the right one."""
@@ -123,7 +123,7 @@ class Throttle:
             await self._limits.check(self._sends_in_city, "city", sentence=CITY_BUSY)
         except TooManyRequests:
             metrics.login_limits_reached.labels("codes_in_city").inc()
-            logger.error("the city's budget of codes is spent")
+            logger.error("city code limit reached")
             raise
         for rules, *key in counted:
             await self._limits.hit(rules, *key, sentence=CODE_TOO_OFTEN)
@@ -144,7 +144,7 @@ class Throttle:
             await self._limits.hit(rules, *key, sentence=LOOKUPS_TOO_OFTEN, cost=numbers)
             return not await self._limits.fits(rules[:1], *key, cost=rules[0].amount // 2)
         except Unavailable:
-            logger.warning("look-ups are not counted")
+            logger.warning("lookup limit not enforced")
             return False
 
     def alarming_row(self, wrong: int) -> bool:
@@ -183,7 +183,7 @@ class Throttle:
             rules = self._wrong_in_alarm if alarm else self._wrong
             await self._limits.check(rules, "wrong", subscriber(address), sentence=TOO_OFTEN)
         except Unavailable:
-            logger.warning("codes are checked without the limits of addresses")
+            logger.warning("code limits not enforced")
 
     async def wrong_code(self, address: str) -> None:
         """Count a wrong code; never in the way of telling so."""
@@ -196,7 +196,7 @@ class Throttle:
             except TooManyRequests:
                 if key == "city":
                     metrics.login_limits_reached.labels("wrong_codes_in_city").inc()
-                    logger.error("too many wrong codes in the whole city")
+                    logger.error("city wrong-code limit reached")
 
 
 class LoginDelays:

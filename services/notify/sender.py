@@ -89,9 +89,9 @@ class Sender:
         try:
             await self.handle(message)
         except Unavailable as error:  # it stays due
-            logger.warning("message waits", message_id=message.id, away=error.what)
+            logger.warning("message delayed", message_id=message.id, unavailable=error.what)
         except Exception:
-            logger.exception("message not handled", message_id=message.id)
+            logger.exception("message failed", message_id=message.id)
         finally:
             self._room.release()
 

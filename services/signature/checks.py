@@ -50,7 +50,7 @@ class Checks:
         try:
             await self._signatures.replace(version)
         except Conflict:  # another worker was quicker: what was told of that is still to come
-            logger.info("a verdict came too late", signature=version.id)
+            logger.info("verdict discarded", signature=version.id)
             return False
         return True
 

@@ -43,7 +43,7 @@ def read(record: Record) -> Change | None:
         return _forgotten(record) if record.value is None else _event(record)
     except Reject as error:
         metrics.feed_unreadable.inc()
-        logger.warning("a record is no event", partition=record.partition, offset=record.offset, cause=str(error))
+        logger.warning("record is not an event", partition=record.partition, offset=record.offset, cause=str(error))
         return None
 
 

@@ -365,7 +365,7 @@ async def red(consumer: Consumer) -> bool:
     try:
         await consumer.standstill.check()
     except RuntimeError as error:
-        return "stands still" in str(error)
+        return "stalled" in str(error)
     return False
 
 

@@ -220,7 +220,7 @@ async def test_a_standstill_is_red_only_while_work_waits_and_nothing_moves() -> 
     await part.check()  # it only begins to wait
     await asyncio.sleep(0.1)
     part.observe(1, waiting=True)
-    with pytest.raises(RuntimeError, match="the work stands still"):
+    with pytest.raises(RuntimeError, match="the work stalled"):
         await part.check()
     part.observe(2, waiting=True)
     await part.check()  # it moved

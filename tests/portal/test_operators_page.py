@@ -95,7 +95,7 @@ async def test_a_letter_is_looked_at_and_replayed_and_its_work_is_done(
     await eventually(kept, 20, "identity has kept the look")
     assert (await duty.get(page)).status_code == 404
     (line,) = logged(stack, why)
-    assert (line["event"], line["action"], line["letters"]) == ("dead letters ended", "replay", [letter])
+    assert (line["event"], line["action"], line["dead_letters"]) == ("dead letters resolved", "replay", [letter])
     assert str(line["by"]).startswith("staff:")
     assert member.citizen.id not in str(line)
 

@@ -71,7 +71,7 @@ class Eraser:
         free = next((slot for number in range(self._per_day) if (slot := f"{day}/{number}") not in taken), None)
         if free is None and self._full_on != day:
             self._full_on = day
-            logger.warning("erasures wait for tomorrow: as many as a day may have were carried out", day=day)
+            logger.warning("daily erasure limit reached", day=day)
         return free
 
     async def _carry_out(self, erasure: ErasureRequest, slot: str) -> None:

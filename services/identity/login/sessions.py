@@ -231,7 +231,7 @@ class Sessions:
         try:
             await self._ended.tell(session_id, reason)
         except Unavailable:
-            logger.warning("the end of a session is not told yet: others take its token until it runs out")
+            logger.warning("ended session not announced")
             self._untold.set()
 
     async def _write_end(self, session_id: str, reason: EndReason) -> Session | None:

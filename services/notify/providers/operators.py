@@ -61,9 +61,9 @@ class Carrier:
         code = outcome.code if isinstance(outcome, Refused | Unknown) else ""
         if isinstance(outcome, Refused) and outcome.reason in NEEDS_ATTENTION:
             metrics.sms_carrier_errors.labels(self.name, outcome.reason).inc()
-            logger.error("operator needs attention", provider=self.name, reason=outcome.reason, answer=code)
+            logger.error("carrier needs attention", provider=self.name, reason=outcome.reason, answer=code)
         elif is_faulty(outcome):
-            logger.warning("operator is ill", provider=self.name, outcome=told, answer=code)
+            logger.warning("carrier failing", provider=self.name, outcome=told, answer=code)
 
 
 class Carriers:

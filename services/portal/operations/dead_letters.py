@@ -88,7 +88,9 @@ class DeadLetters:
         Raises `AlreadyEnded`, `Unavailable`.
         """
         group, ids = letters[0].group, [letter.id for letter in letters]
-        logger.warning("dead letters ended", action=action, group=group, letters=ids, by=f"staff:{who}", reason=why)
+        logger.warning(
+            "dead letters resolved", action=action, group=group, dead_letters=ids, by=f"staff:{who}", reason=why
+        )
         do = dead_letters.replay if action == "replay" else dead_letters.drop
         try:
             async with asyncio.timeout(SECONDS + 0.01 * len(ids)):

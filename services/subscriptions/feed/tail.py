@@ -39,10 +39,10 @@ class Tail:
                 try:
                     await self._follow()
                 except Exception as error:
-                    logger.warning("following the topic ended, starts over", error=repr(error))
+                    logger.warning("topic reader failed, restarting", error=repr(error))
                 await asyncio.sleep(RESTART_SECONDS)
         finally:
-            logger.info("the topic is not followed any more")
+            logger.info("topic reader stopped")
             self.closing = True
             self._tell()
 

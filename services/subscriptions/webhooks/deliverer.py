@@ -108,7 +108,7 @@ class Deliverer:
             known = Progress(offsets=_list(start), updated_at=self._clock.now())
         there = known.within(_list(await self._reader.begins()), _list(await self._reader.ends()))
         if there != known:  # the topic was made anew, or lost its beginning: what it holds now is delivered
-            logger.error("a webhook's place was gone from the topic", webhook=self.webhook.id)
+            logger.error("webhook position expired", webhook=self.webhook.id)
         return await self._saved(there.resumed(self.webhook.resumed_at))
 
     async def _saved(self, progress: Progress) -> Progress:
@@ -205,7 +205,7 @@ class Deliverer:
             answer = await self._calls.call(self.webhook, change.id, change.body)
         outcome: Outcome = "delivered" if answer.ok else "abandoned" if last else "failed"
         if outcome == "abandoned":
-            logger.error("an event was given up", webhook=self.webhook.id, event_id=change.id)
+            logger.error("delivery abandoned", webhook=self.webhook.id, event_id=change.id)
         work.gone |= answer.status == GONE
         work.log.append(delivery_of(self.webhook, change, attempt, answer, outcome, self._clock))
         return outcome != "failed"

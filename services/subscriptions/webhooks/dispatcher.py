@@ -118,7 +118,7 @@ class Dispatcher:
             try:
                 return await self._deliver(webhook, holder)
             except Exception as error:
-                logger.warning("delivering ended, starts over", webhook=webhook.id, error=repr(error))
+                logger.warning("delivery failed, restarting", webhook=webhook.id, error=repr(error))
             await asyncio.sleep(self._policy.restart_seconds)
 
     async def _deliver(self, webhook: Webhook, holder: list[Deliverer]) -> None:
@@ -141,7 +141,7 @@ class Dispatcher:
         try:
             await self._webhooks.replace(paused)
         except Conflict:  # its owner changed it this moment: then it is tried as it is now
-            logger.info("a pause came too late", webhook=identity)
+            logger.info("pause discarded", webhook=identity)
 
     def _measure(self, mine: Iterable[Webhook]) -> None:
         failing = {identity for identity, one in self._running.items() if any(each.failing for each in one.deliverer)}
