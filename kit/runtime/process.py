@@ -9,8 +9,10 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from pkgutil import resolve_name
 from typing import Generic, Literal, Protocol, TypeVar
 
 import typer
@@ -26,9 +28,7 @@ from kit.runtime.health import Check, StallDetector
 from kit.settings import ProcessSettings, read
 
 S = TypeVar("S", bound=ProcessSettings)
-P = TypeVar("P")
 Part = Callable[[], Awaitable[None]]
-Wiring = Callable[[S], AbstractAsyncContextManager[P]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
 RESTART_SECONDS = 2.0
@@ -77,13 +77,36 @@ class Worker:
 
 @dataclass(frozen=True)
 class Service(Generic[S]):
-    """A service: its name, its settings, and how its processes are put together (wiring). One may have no worker."""
+    """A service: its name, its settings, and the package that puts its processes together (`wiring`).
+
+    The package has a module `api` and, if there is such a process, a module `worker`, each with a function of that name;
+    a module `commands` has `COMMANDS`. A process imports its own module only: what the others need costs memory.
+    """
 
     name: str
     settings: type[S]
-    api: Wiring[S, Api]
-    worker: Wiring[S, Worker] | None = None
-    commands: Mapping[str, Callable[..., None]] = field(default_factory=dict)
+    wiring: str
+
+    def has(self, module: str) -> bool:
+        """Whether the package has this module."""
+        return find_spec(f"{self.wiring}.{module}") is not None
+
+    def api(self, settings: S) -> AbstractAsyncContextManager[Api]:
+        """Open what the api process needs, and put it together."""
+        opened: AbstractAsyncContextManager[Api] = resolve_name(f"{self.wiring}.api:api")(settings)
+        return opened
+
+    def worker(self, settings: S) -> AbstractAsyncContextManager[Worker]:
+        """Open what the worker process needs, and put it together."""
+        opened: AbstractAsyncContextManager[Worker] = resolve_name(f"{self.wiring}.worker:worker")(settings)
+        return opened
+
+    def commands(self) -> Mapping[str, Callable[..., None]]:
+        """The other commands of the service, by name."""
+        found: Mapping[str, Callable[..., None]] = {}
+        if self.has("commands"):
+            found = resolve_name(f"{self.wiring}.commands:COMMANDS")
+        return found
 
 
 def main(service: Service[S]) -> None:
@@ -101,10 +124,11 @@ def main(service: Service[S]) -> None:
     def worker() -> None:
         run(service, "worker")
 
-    if service.worker:
+    if service.has("worker"):
         app.command(help="run consumers and publisher")(worker)
-    for name, command in service.commands.items():
-        app.command(name)(command)
+    if sys.argv[1:2] not in (["api"], ["worker"]):
+        for name, command in service.commands().items():
+            app.command(name)(command)
     app()
 
 
@@ -113,7 +137,9 @@ def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     settings = read(service.settings)
     tracing.start(f"{service.name}-{process}", settings.tracing)
     log.configure(service.name, process, settings.log_level)
-    serve = _worker(service.worker, settings) if process == "worker" and service.worker else _api(service.api, settings)
+    serve = (
+        _worker(service.worker(settings), settings) if process == "worker" else _api(service.api(settings), settings)
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(serve)
@@ -135,16 +161,16 @@ def tune() -> None:
     sys.setswitchinterval(0.0005)
 
 
-async def _api(wiring: Wiring[S, Api], settings: S) -> None:
-    async with wiring(settings) as api:
+async def _api(opened: AbstractAsyncContextManager[Api], settings: ProcessSettings) -> None:
+    async with opened as api:
         tune()
         public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
         internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
         await _until_signal([public, internal], api.parts)
 
 
-async def _worker(wiring: Wiring[S, Worker], settings: S) -> None:
-    async with wiring(settings) as worker:
+async def _worker(opened: AbstractAsyncContextManager[Worker], settings: ProcessSettings) -> None:
+    async with opened as worker:
         tune()
         ping = (worker.publisher or worker.consumers[0]).ping
         checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}

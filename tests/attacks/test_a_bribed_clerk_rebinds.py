@@ -12,7 +12,7 @@ from deploy.local.people import random_phone
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts.domain import staff_id
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from services.notify.templates import CATALOGUE
 from tests.attacks.conftest import Door
 from tests.identity.test_binding_a_phone import entries

@@ -13,7 +13,7 @@ from kit.privacy.erasure import NOT_CONFIRMED
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.settings import Settings
-from services.identity.wiring import Dependencies, parts
+from services.identity.wiring.shared import Dependencies, parts
 from tests.support.doors import identity
 from tests.support.erasing import GROUND, Colleague, forge, have_erased
 from tests.support.names import own_id, own_name

@@ -12,7 +12,7 @@ import pytest
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller
 from services.identity.accounts.domain import staff_id
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from tests.identity.test_out_means_out import refused_everywhere
 from tests.support.doors import identity
 from tests.support.events import SecurityLog

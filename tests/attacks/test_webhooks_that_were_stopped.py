@@ -11,7 +11,7 @@ import pytest_asyncio
 from kit.security.ended_sessions import TOKEN_SECONDS
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts.service import AccountService
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from tests.support.following import SCOPE, WEBHOOKS, Client
 from tests.support.names import own_id, own_name
 from tests.support.people import Person

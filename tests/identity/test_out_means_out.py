@@ -14,7 +14,7 @@ from kit import mongo
 from kit.core.clock import ManualClock, SystemClock
 from kit.security.tokens import TokenIssuer
 from services.identity.store import MAX_SESSIONS, Store
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from tests.support.doors import identity
 from tests.support.erasing import have_erased
 from tests.support.names import own_name

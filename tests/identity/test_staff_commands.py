@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from deploy.local.stack import ROOT
-from services.identity.wiring import client, staff
+from services.identity.wiring.commands import client, staff
 from tests.support.events import SecurityLog
 from tests.support.names import own_name
 from tests.support.problems import problem

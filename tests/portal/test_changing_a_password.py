@@ -1,7 +1,7 @@
 """A member of staff changes the password at the pages, and one that an admin made leads there first."""
 
 from services.identity.accounts.domain import staff_id
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from tests.support.browsing import COOKIE, Browsing
 from tests.support.staffing import PASSWORD, Hire, log_in
 from tests.support.visits import Staff

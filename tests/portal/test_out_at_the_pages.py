@@ -8,7 +8,7 @@ from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.clock import SystemClock
 from services.identity.store import Store
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, let_token_run_out

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from fastapi.routing import APIRoute
 
-from services.portal.wiring import ROUTERS
+from services.portal.wiring.api import ROUTERS
 from tests.support.browsing import Browsing, hidden_of, token_of
 from tests.support.names import own_id
 from tests.support.people import EDUCATION

@@ -8,7 +8,7 @@ import httpx2
 from starlette.routing import Route
 
 from services.identity.accounts.staff import ROLES
-from services.portal.wiring import ROUTERS
+from services.portal.wiring.api import ROUTERS
 from tests.support.browsing import Browsing
 from tests.support.events import SecurityLog
 from tests.support.matrix import outcome, same_as_the_page, table

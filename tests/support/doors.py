@@ -12,12 +12,12 @@ from fastapi import FastAPI
 from kit import mongo
 from kit.core.clock import Clock, ManualClock
 from services.identity.settings import Settings as IdentitySettings
-from services.identity.wiring import api as identity_api
+from services.identity.wiring.api import api as identity_api
 from services.signature.settings import Settings as SignatureSettings
-from services.signature.wiring import api as signature_api
+from services.signature.wiring.api import api as signature_api
 from services.subscriptions.settings import Settings as SubscriptionsSettings
-from services.subscriptions.wiring import api as subscriptions_api
-from services.subscriptions.wiring import dispatcher
+from services.subscriptions.wiring.api import api as subscriptions_api
+from services.subscriptions.wiring.worker import dispatcher
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
 

@@ -15,7 +15,7 @@ from services.notify.requests import Requests
 from services.notify.sender import Sender
 from services.notify.settings import Settings
 from services.notify.store import Messages
-from services.notify.wiring import sending
+from services.notify.wiring.worker import sending
 from tests.support.names import own_id, own_name
 from tests.support.sms import ACCOUNTS, Codes
 from tests.support.stack import RunningStack

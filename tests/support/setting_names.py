@@ -17,7 +17,7 @@ SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__mai
 def roles(service: str) -> list[str]:
     """The processes of a service: `api`, and `worker` where it has one."""
     known = importlib.import_module(f"services.{service}.wiring").SERVICE
-    return ["api", "worker"] if known.worker else ["api"]
+    return ["api", "worker"] if known.has("worker") else ["api"]
 
 
 def settings_of(service: str) -> type[BaseSettings]:

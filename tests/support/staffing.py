@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.identity.settings import Settings
-from services.identity.wiring import Dependencies, parts
+from services.identity.wiring.shared import Dependencies, parts
 from tests.support.browsing import Browsing
 from tests.support.names import own_name
 from tests.support.stack import RunningStack

@@ -23,7 +23,7 @@ from deploy.local.stack import ROOT
 from kit import kafka, mongo
 from kit.files import blobs
 from kit.kafka import Record
-from services.identity.wiring import Dependencies
+from services.identity.wiring.shared import Dependencies
 from tests.attachments.conftest import Uploader
 from tests.support.erasing import Colleague, forge, have_erased
 from tests.support.names import own_name

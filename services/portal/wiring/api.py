@@ -1,4 +1,4 @@
-"""The one place where the portal's concrete things meet."""
+"""What the api process runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from kit.formats.pdf import Printer
 from kit.http.pages import StaticFiles, Templates, create_app
 from kit.http.quotas import Quotas
 from kit.redis import RedisServer
-from kit.runtime.process import Api, Service
+from kit.runtime.process import Api
 from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
@@ -29,14 +29,16 @@ from services.portal.session.sessions import Sessions
 from services.portal.session.vault import EncryptedCache
 from services.portal.session.visits import Portal
 from services.portal.settings import Settings
+from services.portal.wiring import NAME
 
-NAME = "portal"
-HERE = Path(__file__).parent
 ROUTERS = (
     login.router, records.router, scans.router, signature.router, account.router, proof.router, home.router,
     site.router, staff.router, search.router, registration.router, person.router, certificate.router,
     rebindings.router, messages.router, dashboard.router,
 )  # fmt: skip
+
+
+HERE = Path(__file__).parents[1]
 
 
 @asynccontextmanager
@@ -60,6 +62,3 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         security_events.initialise("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
         yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run, ended.follow])
-
-
-SERVICE = Service(NAME, Settings, api)

@@ -1,4 +1,4 @@
-"""The one place where records' concrete things meet."""
+"""What the worker process runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,32 +7,21 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
-from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import SystemClock
 from kit.files import blobs
 from kit.files.sweeper import Sweeper
-from kit.formats import tabular
-from kit.formats.tabular import Tables
-from kit.http.app import create_app
-from kit.http.quotas import Quotas
 from kit.http.service_client import ClientCredentials, ServiceClient
 from kit.imports.model import FOLDERS, ImportFiles, Imports
-from kit.imports.routes import ImportDependencies, add_imports
 from kit.imports.worker import ImportWorker
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo.removal import Purge, Removal, retention_rules
 from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure, confirmed_over_http
-from kit.redis import RedisServer
 from kit.runtime.health import Check
-from kit.runtime.process import Api, Service, Worker
-from kit.sandbox.pool import Sandbox
+from kit.runtime.process import Worker
 from kit.security.encryption import Cipher
-from kit.security.ended_sessions import EndedSessions
-from kit.security.tokens import TokenVerifier, jwks_over_http
-from services.records.api import router
 from services.records.consumers import GROUPS, Handlers
 from services.records.imports import COLUMNS_BY_KIND, RecordImport
 from services.records.kinds import KINDS
@@ -41,37 +30,12 @@ from services.records.publications import PUBLICATIONS
 from services.records.service import RecordService
 from services.records.settings import Settings
 from services.records.store import COLLECTION, COMPACTED, PERSONAL_DATA, Records
+from services.records.wiring import NAME
 
-NAME = "records"
+TOKENS = "/api/identity/oauth/token"
+
+
 ASK_SECONDS = 10
-IMPORT_SCOPE, TOKEN_PATH = "imports:write", "/api/identity/oauth/token"
-
-
-@asynccontextmanager
-async def api(settings: Settings) -> AsyncIterator[Api]:
-    """The HTTP API."""
-    clock = SystemClock()
-    async with (
-        mongo.connect(settings.mongo, NAME) as database,
-        blobs.connect(settings.blobs) as bucket,
-        RedisServer(settings.redis, NAME) as redis,
-        Sandbox(limits=tabular.LIMITS) as sandbox,
-    ):
-        records, looks, imports = Records(database), AccessAudit(database, clock, READERS), Imports(database)
-        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
-        app.state.quotas = Quotas(redis.limits, settings.quotas)
-        files = ImportFiles(bucket, Cipher(settings.seal))
-        dependencies = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
-        add_imports(app, f"/api/{NAME}", dependencies)
-        indexes = {"indexes": records.prepare, "indexes of looks": looks.prepare, "indexes of imports": imports.prepare}
-        servers: dict[str, Check] = {
-            "mongo": partial(mongo.ping, database),
-            "bucket": bucket.prepare,
-            "tokens": verifier.ready,
-        }
-        yield Api(app, servers | indexes, [ended.follow])
 
 
 @asynccontextmanager
@@ -91,7 +55,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         erasure = Erasure(database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, confirmed=confirmed)
         handlers = Handlers(service, records, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        people = People(ServiceClient("identity", http), ClientCredentials(http, TOKEN_PATH, settings.client, SCOPE))
+        people = People(ServiceClient("identity", http), ClientCredentials(http, TOKENS, settings.client, SCOPE))
         targets = {
             kind: RecordImport(KINDS[kind], records, people, clock, settings.sources) for kind in COLUMNS_BY_KIND
         }
@@ -100,6 +64,3 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
         yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run])
-
-
-SERVICE = Service(NAME, Settings, api, worker)

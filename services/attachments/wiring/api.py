@@ -1,0 +1,54 @@
+"""What the api process runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx2
+
+from contracts.access import READERS
+from contracts.sessions import ENDED_SESSIONS, SENTENCES
+from kit import mongo
+from kit.core.clock import SystemClock
+from kit.files import encrypted_bucket
+from kit.http.app import create_app
+from kit.http.quotas import Quotas
+from kit.privacy.access_audit import AccessAudit
+from kit.redis import RedisServer
+from kit.runtime.health import Check
+from kit.runtime.process import Api
+from kit.security.encryption import Cipher
+from kit.security.ended_sessions import EndedSessions
+from kit.security.tokens import TokenVerifier, jwks_over_http
+from services.attachments.api import ApiDependencies, router
+from services.attachments.settings import Settings
+from services.attachments.store import Attachments
+from services.attachments.wiring import NAME
+from services.attachments.wiring.shared import ASK_SECONDS, attachment_service
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """The HTTP API."""
+    clock = SystemClock()
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        encrypted_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
+        RedisServer(settings.redis, NAME) as redis,
+        httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
+    ):
+        attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
+        ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
+        dependencies = ApiDependencies(
+            attachment_service(settings, database, bucket, http, attachments, looks), settings.rules
+        )
+        app = create_app(NAME, "附件", settings, verifier, router, dependencies)
+        app.state.quotas = Quotas(redis.limits, settings.quotas)
+        indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
+        servers: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database),
+            "bucket": bucket.prepare,
+            "tokens": verifier.ready,
+        }
+        yield Api(app, servers | indexes, [ended.follow])

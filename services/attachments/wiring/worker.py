@@ -1,0 +1,61 @@
+"""What the worker process runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx2
+
+from contracts.access import READERS
+from kit import mongo
+from kit.core.clock import SystemClock
+from kit.files import encrypted_bucket
+from kit.files.sweeper import Sweeper
+from kit.formats import images
+from kit.formats.images import Images
+from kit.messaging.groups import consumers, names
+from kit.messaging.publisher import Publisher
+from kit.mongo.removal import Purge, Removal, retention_rules
+from kit.privacy.access_audit import AccessAudit
+from kit.privacy.erasure import Erasure, confirmed_over_http
+from kit.runtime.health import Check
+from kit.runtime.process import Worker
+from kit.sandbox.pool import Limits, Sandbox
+from kit.security.encryption import Cipher
+from services.attachments.checks import Checks
+from services.attachments.consumers import GROUPS, Handlers
+from services.attachments.domain import FOLDERS
+from services.attachments.publications import PUBLICATIONS
+from services.attachments.settings import Settings
+from services.attachments.store import COLLECTION, COMPACTED, PERSONAL_DATA, Attachments
+from services.attachments.wiring import NAME
+from services.attachments.wiring.shared import ASK_SECONDS, attachment_service
+
+LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Worker]:
+    """The publisher, who listens to records, the check, erasures, the sweeper and the purge."""
+    async with (
+        mongo.connect(settings.mongo, NAME) as database,
+        encrypted_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
+        httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
+        Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
+    ):
+        clock = SystemClock()
+        attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
+        publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
+        checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
+        removal = Removal(database, clock, COMPACTED)
+        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        erasure = Erasure(
+            database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
+        )
+        service = attachment_service(settings, database, bucket, http, attachments, looks)
+        handlers = Handlers(service, checks, erasure)
+        running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
+        sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, clock)
+        purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
+        ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])

@@ -1,0 +1,64 @@
+"""What the api process runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from joserfc.jwk import KeySetSerialization
+
+from kit import mongo
+from kit.core.clock import Clock, SystemClock
+from kit.formats import tabular
+from kit.formats.tabular import Tables
+from kit.http.app import create_app
+from kit.imports.routes import ImportDependencies, add_imports
+from kit.runtime.health import Check
+from kit.runtime.process import Api
+from kit.sandbox.pool import Sandbox
+from kit.security.tokens import TokenVerifier
+from services.identity.accounts import api as accounts_api
+from services.identity.accounts.command_events import CommandEvents
+from services.identity.api import router
+from services.identity.captcha import api as captcha_api
+from services.identity.certificates import api as certificates_api
+from services.identity.erasures import api as erasures_api
+from services.identity.login import api as login_api
+from services.identity.practitioners import api as practitioners_api
+from services.identity.practitioners.imports import KIND, PractitionerImport
+from services.identity.settings import Settings
+from services.identity.wiring import NAME
+from services.identity.wiring.shared import parts
+
+ROUTERS = (
+    captcha_api.router, login_api.router, practitioners_api.router, accounts_api.router, erasures_api.router,
+    certificates_api.router,
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
+    """The HTTP API; it checks tokens with its own keys."""
+    async with parts(settings, clock) as made, Sandbox(limits=tabular.LIMITS) as sandbox:
+
+        async def own_keys() -> KeySetSerialization:
+            return made.services.issuer.public_keys()
+
+        verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock, made.ended.get)
+        app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
+        for each in ROUTERS:
+            app.include_router(each)
+        columns = {KIND: PractitionerImport.columns}
+        dependencies = ImportDependencies(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
+        add_imports(app, f"/api/{NAME}", dependencies)
+        ping = partial(mongo.ping, made.database)
+        indexes = {
+            "indexes": made.store.prepare,
+            "indexes of looks": made.looks.prepare,
+            "indexes of imports": made.imports.prepare,
+        }
+        servers: dict[str, Check] = {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare}
+        yield Api(
+            app,
+            servers | indexes,
+            [made.ended.follow, made.services.sessions.tell_again, CommandEvents(made.database).run],
+        )

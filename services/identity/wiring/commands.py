@@ -1,0 +1,135 @@
+"""The commands of `python -m services.identity` beside `api` and `worker`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from contracts.scopes import SCOPES
+from kit import mongo
+from kit.core.clock import SystemClock
+from kit.core.errors import InvalidFields, NotFound
+from kit.files import blobs
+from kit.files.sweeper import SweeperPolicy
+from kit.observability import log
+from kit.privacy import reencryption
+from kit.security import security_events
+from kit.security.encryption import Cipher
+from kit.settings import read
+from services.identity import rotation
+from services.identity.accounts.command_events import COMMAND, CommandEvents
+from services.identity.accounts.domain import staff_id
+from services.identity.accounts.service import MIN_SECRET_LENGTH
+from services.identity.accounts.staff import ROLES, StaffAccounts
+from services.identity.api import ApiDependencies
+from services.identity.settings import Settings
+from services.identity.wiring import NAME
+from services.identity.wiring.shared import parts
+
+
+def staff(
+    username: str,
+    roles: Annotated[str, typer.Option(help=", ".join(ROLES))] = "",
+    disable: Annotated[bool, typer.Option("--disable", help="let them log in no more")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="let them log in again")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="make another password and TOTP secret, and print them")
+    ] = False,
+) -> None:
+    """Create or change a member of staff, which ends their sessions: by --roles, or one of the other options.
+
+    With --roles standard input holds {"password": …, "totp_secret": …}.
+    """
+    if sum((bool(roles), disable, enable, reset)) != 1:
+        raise typer.BadParameter("say one of --roles, --disable, --enable, --reset")
+    if roles:
+        _run(_kept(username, roles.replace(",", " ").split()))
+    elif reset:
+        _run(lambda services: _reset(services.staff, username))
+    else:
+        _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=enable))
+
+
+def _kept(username: str, roles: list[str]) -> Callable[[ApiDependencies], Awaitable[object]]:
+    given = json.load(sys.stdin)
+    if not set(roles) <= set(ROLES):
+        raise typer.BadParameter(f"roles are {', '.join(ROLES)}")
+    return lambda services: services.staff.keep(username, given["password"], given["totp_secret"], roles)
+
+
+async def _reset(accounts: StaffAccounts, username: str) -> None:
+    made = await accounts.make(staff_id(username), COMMAND, password=True, totp=True)
+    typer.echo(json.dumps(asdict(made), default=str))
+
+
+def client(
+    client_id: str,
+    scopes: Annotated[str, typer.Option(help="separated by blanks")] = "",
+    disable: Annotated[bool, typer.Option("--disable", help="give it tokens no more, and stop its webhooks")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="the contrary")] = False,
+    grace_hours: Annotated[float, typer.Option(help="how long a secret that is replaced works on", min=0)] = 24,
+) -> None:
+    """Create or change an API client, or replace its secret: by --scopes, or else one of --disable, --enable.
+
+    With --scopes standard input holds {"client_secret": …}.
+    """
+    if sum((bool(scopes), disable, enable)) != 1:
+        raise typer.BadParameter("say one of --scopes, --disable, --enable")
+    if scopes:
+        _run(_kept_client(client_id, scopes, timedelta(hours=grace_hours)))
+    else:
+        _run(lambda services: services.accounts.switch_client(client_id, enabled=enable))
+
+
+def _kept_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[ApiDependencies], Awaitable[object]]:
+    if unknown := set(scopes.split()) - SCOPES.keys():
+        raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
+    secret = json.load(sys.stdin)["client_secret"]
+    if len(secret) < MIN_SECRET_LENGTH:
+        raise typer.BadParameter(f"a client secret has at least {MIN_SECRET_LENGTH} characters, made at random")
+    return lambda services: services.accounts.keep_client(client_id, secret, scopes.split(), grace)
+
+
+def _run(action: Callable[[ApiDependencies], Awaitable[object]]) -> None:
+    settings = read(Settings)
+    log.configure(NAME, COMMAND, settings.log_level)
+    security_events.identified(COMMAND)
+
+    async def act() -> None:
+        async with parts(settings) as made:
+            with security_events.collected() as events:
+                try:
+                    await action(made.services)
+                finally:
+                    await CommandEvents(made.database).leave(events)
+
+    try:
+        asyncio.run(act())
+    except InvalidFields as error:
+        raise typer.BadParameter("; ".join(f"{each.field}: {each.code}" for each in error.fields)) from None
+    except NotFound:
+        raise typer.BadParameter("no such account") from None
+
+
+def reseal() -> None:
+    """Seal with the current keys what was sealed with others: those can be taken out then."""
+    settings = read(Settings)
+    log.configure(NAME, "reseal", settings.log_level)
+
+    async def act() -> None:
+        rest, bus = Cipher(settings.seal), Cipher(settings.bus)
+        async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
+            await reencryption.reencrypt(database, rotation.sealed(rest, bus))
+            while await rotation.renew_portraits(database, bucket, rest):
+                continue
+            await rotation.remove_orphans(database, bucket, SystemClock().now() - SweeperPolicy().grace)
+
+    asyncio.run(act())
+
+
+COMMANDS = {"staff": staff, "client": client, "reseal": reseal}
