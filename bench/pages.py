@@ -9,7 +9,7 @@ from bench.wire import request
 from kit.core.clock import SystemClock
 from kit.redis import RedisServer
 from kit.security.encryption import Cipher
-from kit.security.ended_sessions import Ended
+from kit.security.tokens import Ended
 from kit.settings import KeyRing, RedisSettings
 from services.portal.client.answers import Tokens
 from services.portal.client.backend import Backend

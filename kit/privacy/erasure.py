@@ -22,6 +22,7 @@ from kit.messaging.consumer import Handler
 from kit.mongo import Database, Fields, Index, translate_errors
 from kit.mongo.removal import Removal
 from kit.observability import log, metrics
+from kit.privacy.personal_data import PersonalData
 from kit.runtime.periodic import every
 from kit.security import security_events
 from kit.settings import KafkaSettings
@@ -51,24 +52,6 @@ def confirmed_over_http(url: str) -> Confirmed:
             raise Unavailable("the service that keeps the erasures") from error
 
     return confirmed
-
-
-def no_files(_: Fields) -> Sequence[str]:
-    """Of documents that name none."""
-    return ()
-
-
-@dataclass(frozen=True)
-class PersonalData:
-    """A collection with documents of people; `person`: the field with their id, `indexed` where that is known to be.
-
-    `files`: how the keys of the objects begin that a document (with its history) names.
-    """
-
-    collection: str
-    person: str = "practitioner_id"
-    indexed: bool = False
-    files: Callable[[Fields], Sequence[str]] = no_files
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pkgutil import resolve_name
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import typer
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from kit.core.errors import TooManyDeadLetters, Unavailable, is_ending
@@ -26,6 +25,9 @@ from kit.observability import log, tracing
 from kit.runtime import health
 from kit.runtime.health import Check, StallDetector
 from kit.settings import ProcessSettings, read
+
+if TYPE_CHECKING:  # a worker does without it
+    from fastapi import FastAPI
 
 S = TypeVar("S", bound=ProcessSettings)
 Part = Callable[[], Awaitable[None]]
@@ -39,7 +41,7 @@ STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others 
 class Api:
     """What an api process serves, what it needs to be ready, and the tasks it runs (`parts`)."""
 
-    app: FastAPI
+    app: "FastAPI"
     checks: Mapping[str, Check]
     parts: Sequence[Part] = ()
 
@@ -79,8 +81,8 @@ class Worker:
 class Service(Generic[S]):
     """A service: its name, its settings, and the package that puts its processes together (`wiring`).
 
-    The package has a module `api` and, if there is such a process, a module `worker`, each with a function of that name;
-    a module `commands` has `COMMANDS`. A process imports its own module only: what the others need costs memory.
+    The package has a module `api` and, if there is such a process, `worker`, each with a function of that name, and a
+    module `commands` with `COMMANDS`. A process imports its own module only: what the others need costs memory.
     """
 
     name: str

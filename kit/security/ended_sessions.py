@@ -7,26 +7,18 @@ request costs one dictionary lookup. Without Redis an access token stays valid u
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kit.core.clock import Clock
 from kit.observability import metrics
 from kit.redis import RedisServer
+from kit.security.tokens import Ended
 
 TOKEN_SECONDS = 300
 """No access token lives longer."""
 KEPT_SECONDS = 2 * TOKEN_SECONDS
 UNKNOWN_REASON = "登录已失效，请重新登录"
 """The sentence for a reason that this process does not know yet: a newer release may add reasons."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Why a session ended: a name for programs, a sentence for people."""
-
-    reason: str
-    sentence: str
 
 
 class EndedSessions:

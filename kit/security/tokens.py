@@ -16,7 +16,6 @@ from kit.core.clock import Clock
 from kit.core.documents import field_of
 from kit.core.errors import AppError, NotYours, Unavailable
 from kit.core.ids import new_id
-from kit.security.ended_sessions import Ended
 from kit.settings import TokenSettings
 
 ALGORITHMS = ["Ed25519"]
@@ -27,6 +26,14 @@ TOKEN_BYTES = 4_096
 Kind = Literal["practitioner", "staff", "client"]
 ADMIN = "admin"
 """The role that has all others."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why a session ended: a name for programs, a sentence for people."""
+
+    reason: str
+    sentence: str
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from kit.files.documents import folder_of
 from kit.mongo import Collection, Database, Index
 from kit.privacy.access_audit import ACCESS_LOG
-from kit.privacy.erasure import PersonalData
+from kit.privacy.personal_data import PersonalData
 from services.attachments.domain import LIVE, Attachment
 
 COLLECTION = "attachments"

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kit.mongo import NEWEST, Collection, Cursor, Database, Fields, Index
 from kit.privacy.access_audit import ACCESS_LOG, AccessEntry
-from kit.privacy.erasure import PersonalData
+from kit.privacy.personal_data import PersonalData
 from kit.security.tokens import ADMIN
 from services.identity.accounts.domain import Client, Staff
 from services.identity.certificates.domain import Certificate, certificate_id

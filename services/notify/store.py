@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index
-from kit.privacy.erasure import PersonalData
+from kit.privacy.personal_data import PersonalData
 from services.notify.domain import Message
 
 MESSAGES = "messages"

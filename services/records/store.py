@@ -7,7 +7,7 @@ from async_lru import alru_cache
 from kit.core.documents import field_of
 from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
 from kit.privacy.access_audit import ACCESS_LOG
-from kit.privacy.erasure import PersonalData
+from kit.privacy.personal_data import PersonalData
 from services.records.domain import Record
 
 COLLECTION = "records"

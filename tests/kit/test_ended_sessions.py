@@ -11,7 +11,8 @@ from prometheus_client import REGISTRY
 from kit.core.clock import ManualClock
 from kit.core.errors import Unavailable
 from kit.redis import RedisServer
-from kit.security.ended_sessions import KEPT_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
+from kit.security.ended_sessions import KEPT_SECONDS, UNKNOWN_REASON, EndedSessions
+from kit.security.tokens import Ended
 from kit.settings import RedisSettings
 from tests.support.names import own_name
 from tests.support.processes import free_port

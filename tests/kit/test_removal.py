@@ -15,7 +15,8 @@ from kit.files.blobs import Bucket
 from kit.kafka import Record
 from kit.mongo import Collection, Fields, Index
 from kit.mongo.removal import TOMBSTONES, Purge, Removal, RetentionRule, retention_rules
-from kit.privacy.erasure import Erasure, ErasurePolicy, PersonalData
+from kit.privacy.erasure import Erasure, ErasurePolicy
+from kit.privacy.personal_data import PersonalData
 from kit.settings import RetentionSettings
 from tests.kit.test_publisher import store_position
 from tests.support.names import own_id, own_name

@@ -12,8 +12,7 @@ from joserfc.jwk import KeySetSerialization, OctKey, OKPKey
 
 from kit.core.clock import ManualClock
 from kit.core.errors import NotFound
-from kit.security.ended_sessions import Ended
-from kit.security.tokens import Caller, TokenIssuer, TokenVerifier, Unauthorized
+from kit.security.tokens import Caller, Ended, TokenIssuer, TokenVerifier, Unauthorized
 from kit.settings import TokenSettings
 
 SETTINGS = TokenSettings(issuer="us", audience="our services", jwks_url="http://unused.invalid")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "services"
 STANDARD = {
     "__init__.py", "__main__.py", "settings.py", "domain.py", "store.py", "service.py", "api.py", "consumers.py",
-    "publications.py", "wiring.py",
+    "publications.py", "wiring/",
 }  # fmt: skip
 OWN = {
     "attachments": {
@@ -108,7 +108,7 @@ def test_each_service_is_listed() -> None:
 def test_a_service_has_the_standard_files_and_what_is_listed(service: str) -> None:
     found = {first_part(path, SERVICES / service) for path in files(SERVICES / service)}
     assert found - STANDARD == set(OWN[service])
-    assert {"__init__.py", "__main__.py", "settings.py", "wiring.py", "domain.py"} <= found
+    assert {"__init__.py", "__main__.py", "settings.py", "wiring/", "domain.py"} <= found
 
 
 def test_each_package_says_what_it_is_for() -> None:

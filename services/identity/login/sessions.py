@@ -20,8 +20,8 @@ from kit.mongo import Conflict, retry_on_conflict
 from kit.observability import log
 from kit.security import security_events
 from kit.security.encryption import constant_time_equal, keyed_hash
-from kit.security.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, Ended, EndedSessions
-from kit.security.tokens import Caller, TokenIssuer, Unauthorized
+from kit.security.ended_sessions import TOKEN_SECONDS, UNKNOWN_REASON, EndedSessions
+from kit.security.tokens import Caller, Ended, TokenIssuer, Unauthorized
 from services.identity.accounts.domain import Staff
 from services.identity.certificates.domain import Certificate
 from services.identity.login.devices import Devices
