@@ -1,1 +1,1 @@
-"""How the product is put on machines: image, gateway, topics, monitoring, and the local stack."""
+"""Deployment: image, gateway, topics, monitoring, backup, and the local stack."""

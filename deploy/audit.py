@@ -1,7 +1,7 @@
 """`python -m deploy.audit`: known vulnerabilities of the locked packages, by pip-audit.
 
-requirements/exceptions.toml lists what is accepted, each with a reason and a last day. A registry without vulnerability
-data leaves packages unaudited: that is printed, and is no failure.
+requirements/exceptions.toml lists the accepted ones, with a reason and a last day. A registry without vulnerability
+data leaves packages unaudited: that is printed and does not fail.
 """
 
 import json
@@ -19,7 +19,7 @@ COMMAND = ("pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner
 
 
 class Vulnerability(BaseModel):
-    """One advisory, under its own id and those of other databases."""
+    """One advisory, with its ids in this and in other databases."""
 
     id: str
     aliases: list[str] = []
@@ -27,7 +27,7 @@ class Vulnerability(BaseModel):
 
 
 class Package(BaseModel):
-    """A locked package; `skip_reason` when there are no data about it."""
+    """A locked package; `skip_reason` is set when there are no data about it."""
 
     name: str
     version: str = ""
@@ -36,7 +36,7 @@ class Package(BaseModel):
 
 
 class Accepted(BaseModel):
-    """A vulnerability that does not matter here, until a day."""
+    """A vulnerability that is accepted until a day."""
 
     id: str
     reason: str
@@ -44,7 +44,7 @@ class Accepted(BaseModel):
 
 
 def audited(lock: Path) -> list[Package]:
-    """What pip-audit knows of a lock file. Empty when it reaches no registry."""
+    """Audit a lock file with pip-audit; empty when it reaches no registry."""
     command = [sys.executable, "-m", *COMMAND, "-r", str(lock)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     try:
@@ -55,13 +55,13 @@ def audited(lock: Path) -> list[Package]:
 
 
 def accepted(exceptions: str, today: date) -> set[str]:
-    """Ids of the exceptions in this TOML that have not expired."""
+    """Return the ids of the exceptions in this TOML that have not expired."""
     listed = tomllib.loads(exceptions).get("exception", [])
     return {each.id for each in TypeAdapter(list[Accepted]).validate_python(listed) if each.until >= today}
 
 
 def open_in(packages: list[Package], ids: set[str]) -> list[str]:
-    """One line for each vulnerability that is not accepted."""
+    """Return a line for each vulnerability that is not accepted."""
     return [
         f"{package.name} {package.version}: {found.id}, fixed in {', '.join(found.fix_versions) or 'no version'}"
         for package in packages
@@ -71,7 +71,7 @@ def open_in(packages: list[Package], ids: set[str]) -> list[str]:
 
 
 def main() -> None:
-    """Audit what runs in production; exit 1 when something is open."""
+    """Audit the packages of production; exit 1 when a vulnerability is not accepted."""
     packages = audited(REQUIREMENTS / "run.txt")
     known = [package for package in packages if package.skip_reason is None]
     typer.echo(f"{len(known)} of {len(packages)} locked packages audited", err=True)

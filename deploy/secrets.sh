@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes the secrets of one installation at random: a folder a service, a file a group of settings (SECRETS_DIR), and
-# what the servers of docker-compose.yml are told. What is there already stays: remove a file to have it made anew.
-#   deploy/secrets.sh [FOLDER]     needs openssl; FOLDER is ./secrets where not given
+# Generates the secrets of an installation: a folder per service with a file per group of settings (SECRETS_DIR), and
+# the files of the servers in docker-compose.yml. Existing files stay: remove a file to have it generated again.
+#   deploy/secrets.sh [FOLDER]     needs openssl; FOLDER is ./secrets by default
 set -euo pipefail
 [[ $# -gt 0 ]] || cd "$(dirname "$0")/.."
 command -v openssl >/dev/null || { echo "openssl is needed" >&2; exit 1; }
 FOLDER=${1:-secrets}
 
-# Only the owner gets into FOLDER. What is inside any user may read: the containers' users are none of this machine's.
+# Only the owner can enter FOLDER. Files inside are readable to all, since the containers' users don't exist on the host.
 mkdir -p -m 700 "$FOLDER"
 cd "$FOLDER"
 umask 022
 
-keep() { # its standard input, unless the file is there
+keep() { # write standard input to the file, unless it exists
     mkdir -p "$(dirname "$1")"
     if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi
 }
@@ -21,7 +21,7 @@ key() { openssl rand -base64 32; }
 ring() { printf '"keys": {"k1": "%s"}, "current": "k1"' "$(key)"; }
 base64url() { base64 -w 0 | tr '+/' '-_' | tr -d '='; }
 
-signing_key() { # a private Ed25519 key as JWK; in DER the key itself is what comes last
+signing_key() { # a private Ed25519 key as JWK; in DER the key is at the end
     local pem secret public
     pem=$(openssl genpkey -algorithm ed25519)
     secret=$(openssl pkey -outform DER <<<"$pem" | tail -c 32 | base64url)
@@ -38,7 +38,7 @@ servers() {
     mkdir -p gateway # for a certificate of your own, see docs/deployment.md
 }
 
-database() { # MongoDB knows each service by its own name and password
+database() { # each service has its own user in MongoDB
     password | keep "mongo-passwords/$1"
     printf '{"url": "mongodb://%s:%s@mongo:27017/?replicaSet=rs0&authSource=admin"}\n' \
         "$1" "$(cat "mongo-passwords/$1")" | keep "$1/mongo"
@@ -52,7 +52,7 @@ bucket() {
     printf '{"access_key": "%s", "secret_key": "%s"}\n' "$(openssl rand -hex 10)" "$(password)" | keep "$1/blobs"
 }
 
-identities() { # SeaweedFS lets each service into its own bucket only
+identities() { # each service can access only its own bucket in SeaweedFS
     local between='' service
     printf '{"identities": ['
     for service in "$@"; do
@@ -63,7 +63,7 @@ identities() { # SeaweedFS lets each service into its own bucket only
     printf ']}\n'
 }
 
-sms_account() { # the rest is the operator's to tell: notify says what is missing when it starts
+sms_account() { # the rest comes from the carrier; notify names what is missing when it starts
     printf '{"sign_name": "", "templates": {}, %s, "receipts_token": "%s", "receipts_from": []}\n' "$2" "$(password)" | keep "notify/$1"
 }
 
@@ -85,5 +85,5 @@ sms_account tencent '"secret_id": "", "secret_key": "", "sdk_app_id": ""'
 sms_account aliyun '"access_key_id": "", "access_key_secret": ""'
 
 if grep -q '"sign_name": ""' notify/tencent notify/aliyun; then
-    echo "fill in the accounts of the SMS operators: $FOLDER/notify/tencent, $FOLDER/notify/aliyun"
+    echo "fill in the accounts at the SMS carriers: $FOLDER/notify/tencent, $FOLDER/notify/aliyun"
 fi

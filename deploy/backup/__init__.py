@@ -1,1 +1,1 @@
-"""Backup of everything that may not be lost, and its way back: `python -m deploy.backup dump|restore|files|prune`."""
+"""Backup and restore of databases and objects: `python -m deploy.backup dump|restore|files|prune`."""

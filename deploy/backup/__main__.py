@@ -14,7 +14,7 @@ from deploy.backup.restore import NotEmpty, put_objects, restore
 from kit.kafka import GroupInUse
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-Root = Annotated[Path, typer.Argument(help="the folder of all dumps: encrypted, and on another machine's disk")]
+Root = Annotated[Path, typer.Argument(help="the folder of all dumps, encrypted, on the disk of another machine")]
 
 
 @app.command()
@@ -27,7 +27,7 @@ def dump(root: Root) -> None:
 
 @app.command("restore")
 def restore_command(root: Root, dump: Annotated[Path, typer.Argument(help="the dump's folder")]) -> None:
-    """Put a dump back into empty databases while no service runs; the services tell what is missing when they start."""
+    """Restore a dump into empty databases while no service runs; the services publish what changed when they start."""
     began = time.monotonic()
     try:
         report = asyncio.run(restore(Settings(), root, dump))
@@ -38,18 +38,18 @@ def restore_command(root: Root, dump: Annotated[Path, typer.Argument(help="the d
     typer.echo(f"{report.documents} documents, {report.objects} objects ({time.monotonic() - began:.1f} s)")
     for service, documents in report.lost.items():
         for document in documents:
-            typer.echo(f"older than what was told: {service}/{document}")
+            typer.echo(f"older than published: {service}/{document}")
 
 
 @app.command()
 def files(root: Root, dump: Annotated[Path, typer.Argument(help="the dump's folder")]) -> None:
-    """Put back the files that are missing in the buckets; everything may be running."""
+    """Restore objects that are missing in the buckets; everything may be running."""
     typer.echo(f"{asyncio.run(put_objects(Settings(), root, dump))} objects")
 
 
 @app.command()
-def prune(root: Root, keep: Annotated[int, typer.Option(min=1, help="how many dumps stay")] = 14) -> None:
-    """Remove older dumps, and objects that none of the others names."""
+def prune(root: Root, keep: Annotated[int, typer.Option(min=1, help="how many dumps to keep")] = 14) -> None:
+    """Remove older dumps, and objects that no remaining dump names."""
     typer.echo(f"removed {dumping.prune(root, keep)} dumps")
 
 

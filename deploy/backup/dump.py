@@ -1,4 +1,4 @@
-"""Dumping: all databases as they were at one moment, and the objects that their documents name."""
+"""Dump all databases as of one moment, and the objects that their documents name."""
 
 import time
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ Databases = dict[str, dict[str, Written]]
 async def dump(settings: Settings, root: Path) -> Path:
     """Write a dump below `root`; everything may be running. Returns its folder.
 
-    Objects are copied before and after: a document that the databases have at their moment names none that is missing,
-    unless it was deleted within these seconds.
+    Objects are copied before and after the databases, so every object that a dumped document names is in the dump,
+    unless it was deleted in between.
     """
     began, clock = datetime.now(UTC), time.monotonic()
     folder = root / f"{began:%Y-%m-%dT%H%M%S.%fZ}"
@@ -41,7 +41,7 @@ async def _databases(settings: Settings, folder: Path) -> Databases:
 
 
 async def _database(settings: Settings, folder: Path, service: str, session: Session) -> dict[str, Written]:
-    """In the session's own client: a session reads by no other."""
+    """Read with the session's own client: a session works with no other."""
     database = session.client.get_database(service)
     names = set(await database.list_collection_names()) - set(PLANS[service].fleeting)
     return {
@@ -53,7 +53,7 @@ async def _database(settings: Settings, folder: Path, service: str, session: Ses
 
 
 async def copy_objects(settings: Settings, root: Path) -> dict[str, list[str]]:
-    """Copy what was not copied as it is now. Returns the keys that there are, by service."""
+    """Copy objects that are new or were rewritten since their copy. Returns the keys of all objects, by service."""
     found = dict[str, list[str]]()
     for service in (name for name, plan in PLANS.items() if plan.bucket):
         kept = Objects(root, service)
@@ -67,9 +67,9 @@ async def copy_objects(settings: Settings, root: Path) -> dict[str, list[str]]:
 
 
 def prune(root: Path, keep: int) -> int:
-    """Remove all dumps but the newest `keep`, incomplete ones too, and the objects that none names. Returns how many.
+    """Remove incomplete dumps, all but the newest `keep`, and objects that none of these names. Returns how many dumps.
 
-    Whoever was erased is gone from the backups when the last dump with them is.
+    An erased person is gone from the backups when the last dump that has them is removed.
     """
     dumps = sorted(path for path in root.iterdir() if path.is_dir() and path.name[:1].isdigit())
     complete = [path for path in dumps if (path / MANIFEST).exists()][-keep:]

@@ -1,7 +1,7 @@
-"""The files of a backup: BSON as mongodump writes it, objects under their keys, and a manifest with digests.
+"""The files of a backup: BSON in mongodump's format, objects under their keys, and a manifest with digests.
 
 <root>/objects/<service>/<key>    shared by all dumps; its time is when the object was written
-<root>/objects/<service>.sha256   their digests, as `sha256sum` writes them; the last line about a key holds
+<root>/objects/<service>.sha256   their digests, as `sha256sum` writes them; the last line of a key is valid
 <root>/<time>/<database>/<collection>.bson, <root>/<time>/<service>.keys, <root>/<time>/manifest.json (written last)
 """
 
@@ -20,7 +20,7 @@ MANIFEST, OBJECTS = "manifest.json", "objects"
 
 
 class ChecksumMismatch(Exception):
-    """A file of the backup is not what was written."""
+    """A file of the backup differs from what was written, or is missing."""
 
 
 class Written(BaseModel):
@@ -31,7 +31,7 @@ class Written(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A dump that is complete: when it began, its collections by database, its objects by service."""
+    """Describes a complete dump: when it began, its collections by database, the number of objects by service."""
 
     began_at: datetime
     seconds: float
@@ -40,14 +40,14 @@ class Manifest(BaseModel):
 
     @classmethod
     def read(cls, dump: Path) -> "Manifest":
-        """Of a dump. Raises `ChecksumMismatch` when it was not completed."""
+        """Read a dump's manifest. Raises `ChecksumMismatch` when the dump was not completed."""
         if not (dump / MANIFEST).exists():
             raise ChecksumMismatch(f"{dump} has no manifest: this dump was not completed")
         return cls.model_validate_json((dump / MANIFEST).read_text())
 
 
 async def write_documents(path: Path, documents: AsyncIterator[bytes]) -> Written:
-    """One BSON document behind the other."""
+    """Write BSON documents one after the other. Returns their number and the SHA-256 of the file."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest, count = hashlib.sha256(), 0
     with path.open("xb") as file:
@@ -61,14 +61,14 @@ async def write_documents(path: Path, documents: AsyncIterator[bytes]) -> Writte
 
 
 def read_documents(path: Path) -> Iterator[bytes]:
-    """What `write_documents` wrote: each begins with its length in bytes."""
+    """Yield the documents that `write_documents` wrote: each begins with its length in bytes."""
     with path.open("rb") as file:
         while head := file.read(4):
             yield head + file.read(int.from_bytes(head, "little") - 4)
 
 
 def check(path: Path, written: Written) -> None:
-    """Raises `ChecksumMismatch` unless the file is as it was written."""
+    """Raise `ChecksumMismatch` unless the file is as it was written."""
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != written.sha256:
             raise ChecksumMismatch(str(path))
@@ -91,15 +91,15 @@ class Objects:
         return path.exists() and (written is None or path.stat().st_mtime_ns >= _nanoseconds(written))
 
     def _path(self, key: str) -> Path:
-        """Its path. Raises `ChecksumMismatch` for a key like `/etc/x` or `../x`, which leaves the folder."""
+        """Return the object's path. Raises `ChecksumMismatch` for a key that leaves the folder, like `../x`."""
         if not KEY.fullmatch(key) or {"", ".", ".."} & set(key.split("/")):
-            raise ChecksumMismatch(f"not a key of ours: {key!r}")
+            raise ChecksumMismatch(f"invalid object key: {key!r}")
         return self.folder / key
 
     def keep(self, key: str, content: bytes, written: datetime) -> None:
-        """Copy it: whole, or not at all. What was written just now is copied by the next dump once more.
+        """Store a copy atomically. An object that was written just now is copied again by the next dump.
 
-        S3 tells the second: another write within it would look like the same one.
+        S3 has times in seconds, so another write within the same second would go unnoticed.
         """
         if datetime.now(UTC) - written < SETTLED:
             written -= SETTLED
@@ -113,25 +113,25 @@ class Objects:
         fresh.rename(path)
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 by key; the last line about a key holds."""
+        """Return SHA-256 by key; the last line of a key is valid."""
         if not self._digests.exists():
             return {}
         lines = (line.split("  ", 1) for line in self._digests.read_text().splitlines())
         return {path.partition("/")[2]: digest for digest, path in lines}
 
     def get(self, key: str, digest: str | None) -> bytes:
-        """The object. Raises `ChecksumMismatch`."""
+        """Return the object. Raises `ChecksumMismatch`."""
         content = self._path(key).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise ChecksumMismatch(key)
         return content
 
     def all(self) -> list[str]:
-        """All that were copied."""
+        """Return the keys of all copies."""
         return [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()]
 
     def drop(self, key: str) -> None:
-        """No dump names it any more."""
+        """Remove the copy of an object that no dump names."""
         self._path(key).unlink()
 
 

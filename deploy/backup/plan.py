@@ -1,4 +1,4 @@
-"""What is kept of each service: a database, perhaps a bucket; and what becomes of documents that go back in time."""
+"""What is backed up of each service, and how documents are changed that come back in an older version."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,21 +20,22 @@ Patch = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Plan:
-    """`told`: collections whose topic is compacted; none: it has no topic. `fleeting`: what a log-in makes anew.
+    """`published`: collections on a compacted topic; empty: no topic. `fleeting`: not dumped, a log-in replaces it.
 
-    `patches`: by collection, what becomes of a document whose newer versions are lost, where its old state does harm.
+    `patches`: by collection, the fields set on a document whose newer versions are lost and whose old state would harm.
     """
 
-    told: Sequence[str]
+    published: Sequence[str]
     bucket: bool = False
     fleeting: Sequence[str] = ()
     patches: Mapping[str, Patch] = field(default_factory=dict)
 
 
-# who lost a phone had it unbound: the window binds it anew. A message that went on since must not be sent again.
+# a phone may have been lost and unbound since
 REVOKED: Patch = {"state": "revoked", "contact": None}
 # a client's newer secret is lost too, and it may have been disabled
 DISABLED: Patch = {"enabled": False}
+# a message may have been sent since
 NOT_AGAIN: Patch = {"state": "failed", "reason": OUTCOME_UNKNOWN, "due_at": None, "sending": False}
 
 PLANS: Mapping[str, Plan] = {
@@ -50,11 +51,11 @@ PLANS: Mapping[str, Plan] = {
     "notify": Plan(notify.COMPACTED, patches={notify.MESSAGES: NOT_AGAIN}),
     "subscriptions": Plan(()),
 }  # fmt: skip
-TELLING = [service for service, plan in PLANS.items() if plan.told]
+PUBLISHING = [service for service, plan in PLANS.items() if plan.published]
 
 
 class Storage(BlobSettings):
-    """The account that reads and writes all buckets; one is called like its service, unless `buckets` says else."""
+    """The account that reads and writes all buckets; a bucket has its service's name unless `buckets` has another."""
 
     bucket: str = ""
     buckets: dict[str, str] = Field(default={})
@@ -70,5 +71,5 @@ class Settings(BaseSettings):
     blobs: Storage
 
     def bucket_of(self, service: str) -> BlobSettings:
-        """How to reach a service's bucket."""
+        """Return the settings of a service's bucket."""
         return self.blobs.model_copy(update={"bucket": self.blobs.buckets.get(service, service)})

@@ -1,4 +1,4 @@
-"""Restoring: documents and objects come back, and the topics are told of everything that is not as they said."""
+"""Restore a dump: documents and objects come back, and whatever differs from the topics is published again."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from pathlib import Path
 from time import monotonic
 
 from deploy.backup.files import Manifest, Objects, check, read_documents
-from deploy.backup.heads import LatestVersion, LatestVersions, latest_versions_of
-from deploy.backup.plan import PLANS, TELLING, Patch, Settings
+from deploy.backup.latest_versions import LatestVersion, LatestVersions, latest_versions_of
+from deploy.backup.plan import PLANS, PUBLISHING, Patch, Settings
 from kit import kafka, mongo
 from kit.core.clock import to_milliseconds
 from kit.core.documents import RESTORED, field_of
@@ -24,17 +24,17 @@ from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.store import ERASURES
 
 BY, IDENTITY = "command:restore", "identity"
-SESSION_SECONDS = 60  # a member that was stopped counts until its session has ended
+SESSION_SECONDS = 60  # Kafka counts a stopped member until its session has timed out
 TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png"}
 
 
 class NotEmpty(Exception):
-    """There are documents already: nothing is ever written over."""
+    """A database already has documents; a restore never overwrites any."""
 
 
 @dataclass
 class Report:
-    """What a restore did; `lost` by service: documents that are older now than the topics had told, or gone."""
+    """What a restore did; `lost` by service: documents that are now older than their newest event, or gone."""
 
     documents: int
     objects: int
@@ -55,7 +55,7 @@ async def restore(settings: Settings, root: Path, dump: Path) -> Report:
             for name in collections:
                 documents += await _fill(client.get_database(service), name, dump / service / f"{name}.bson")
         objects = await put_objects(settings, root, dump)
-        lost = {service: await _reconcile(settings, client.get_database(service), service) for service in TELLING}
+        lost = {service: await _reconcile(settings, client.get_database(service), service) for service in PUBLISHING}
     return Report(documents, objects, lost)
 
 
@@ -67,18 +67,18 @@ async def _refuse_unless_empty(databases: Sequence[Database]) -> None:
 
 
 async def _restart(settings: Settings) -> None:
-    """Publishers tell everything again; looks that the topics still have come back into the access logs."""
-    for service in TELLING:
+    """Reset the publishers, which then publish snapshots, and the group that fills the access logs."""
+    for service in PUBLISHING:
         group = f"{service}.publisher"
         async with kafka.admin(settings.kafka) as admin:
             count, _ = await admin.position(group)
         await _move(settings, group, {Partition(group, 0): (count, "")})
-    looks = {Partition(topic, number) for topic in ACCESSES.topics for number in range(settings.kafka.partitions)}
-    await _move(settings, ACCESSES.name, dict.fromkeys(looks, (0, "")))
+    accesses = {Partition(topic, number) for topic in ACCESSES.topics for number in range(settings.kafka.partitions)}
+    await _move(settings, ACCESSES.name, dict.fromkeys(accesses, (0, "")))
 
 
 async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
-    """As soon as nobody is a member any more."""
+    """Move the group as soon as it has no members."""
     until = monotonic() + SESSION_SECONDS
     while True:
         try:
@@ -118,32 +118,32 @@ async def _put_missing(settings: Settings, root: Path, dump: Path, service: str)
 
 
 async def _reconcile(settings: Settings, database: Database, service: str) -> list[str]:
-    """Whoever subscribed has newer versions than these: what is here is raised above them, what is not here ends."""
-    heads, at = await latest_versions_of(settings.kafka, service), to_milliseconds(datetime.now(UTC))
-    known = dict(heads.documents)
+    """Raise documents above the versions that subscribers have; write tombstones for those that were not restored."""
+    newest, at = await latest_versions_of(settings.kafka, service), to_milliseconds(datetime.now(UTC))
+    known = dict(newest.documents)
     lost = []
-    for collection in PLANS[service].told:
+    for collection in PLANS[service].published:
         patch = PLANS[service].patches.get(collection, {})
         for identity in await _older(database, collection, known):
-            await _raise(database, collection, identity, heads.documents[identity].version, at, patch)
+            await _raise(database, collection, identity, newest.documents[identity].version, at, patch)
             lost.append(f"{collection}/{identity}")
-    for identity, head in known.items():
-        if not head.removed:
-            await _end(database, identity, head, at)
+    for identity, latest in known.items():
+        if not latest.removed:
+            await _end(database, identity, latest, at)
             lost.append(f"gone/{identity}")
     if service == IDENTITY:
         await _stop_erasures(database, at)
-        await _erase_again(database, heads, at)
+        await _erase_again(database, newest, at)
     return lost
 
 
 async def _older(database: Database, collection: str, known: dict[str, LatestVersion]) -> list[str]:
-    """Ids of documents that the topic knows newer, or removed; what is found is taken out of `known`."""
+    """Return the ids of documents that are newer on the topic, or removed there; takes all it finds out of `known`."""
     older = []
     async for found in database[collection].find({}, {"version": True}):
         identity = field_of(found, "_id", str)
-        head = known.pop(identity, None)
-        if head and (head.version > field_of(found, "version", int) or head.removed):
+        latest = known.pop(identity, None)
+        if latest and (latest.version > field_of(found, "version", int) or latest.removed):
             older.append(identity)
     return older
 
@@ -157,37 +157,37 @@ async def _raise(
 
 
 def raised(document: Fields, version: int, at: datetime, patch: Patch) -> dict[str, object]:
-    """The document as a version behind `version`; its history says that it was restored."""
+    """Return the document as the version after `version`, with the action `restored` in its history."""
     changes = [{"field": name, "old": document.get(name), "new": value} for name, value in patch.items()]
     entry = {"version": version + 1, "at": at, "by": BY, "action": RESTORED, "changes": changes}
     made = {"version": version + 1, "action": RESTORED, "changed": list(patch), "updated_at": at}
     return {**document, **patch, **made, "history": [*field_of(document, "history", list), entry]}
 
 
-async def _end(database: Database, identity: str, head: LatestVersion, at: datetime) -> None:
-    stone = {"_id": identity, "practitioner_id": head.person, "version": head.version + 1, "updated_at": at}
-    await database[TOMBSTONES].replace_one({"_id": identity}, stone, upsert=True)
+async def _end(database: Database, identity: str, latest: LatestVersion, at: datetime) -> None:
+    tombstone = {"_id": identity, "practitioner_id": latest.person, "version": latest.version + 1, "updated_at": at}
+    await database[TOMBSTONES].replace_one({"_id": identity}, tombstone, upsert=True)
 
 
 async def _stop_erasures(database: Database, at: datetime) -> None:
-    """Those that waited when the dump was made may have been stopped since: they have to be asked for again."""
+    """Stop erasures that waited when the dump was made: they may have been stopped since the dump."""
     async for waiting in database[ERASURES].find({"state": {"$in": ["requested", "approved"]}}, {"version": True}):
         stopped = {"state": "stopped", "stop_reason": "恢复备份，请重新申请"}
         await _raise(database, ERASURES, field_of(waiting, "_id", str), field_of(waiting, "version", int), at, stopped)
 
 
-async def _erase_again(database: Database, heads: LatestVersions, at: datetime) -> None:
+async def _erase_again(database: Database, newest: LatestVersions, at: datetime) -> None:
     """Erase again every person who was ever erased: the dump may still contain them.
 
-    What identity's own document does not say, the topic may say wrongly: identity looks at the proof when it starts.
+    An erasure that only the topic knows may be forged: identity checks its proof when it starts.
     """
-    for identity, head in heads.erasures.items():
+    for identity, erasure in newest.erasures.items():
         known = await database[ERASURES].find_one({"_id": identity}, {"state": True})
         if known and known.get("state", "erased") == "erased":
-            await _raise(database, ERASURES, identity, head.version, at, {})
-        elif is_id(head.person) and identity == erasure_id(head.person):
-            claimed = {"state": "restored", "proof": head.proof}
+            await _raise(database, ERASURES, identity, erasure.version, at, {})
+        elif is_id(erasure.person) and identity == erasure_id(erasure.person):
+            claimed = {"state": "restored", "proof": erasure.proof}
             if known is None:
-                made = ErasureRequest.restored(head.person, head.proof, at=at, by=BY)
+                made = ErasureRequest.restored(erasure.person, erasure.proof, at=at, by=BY)
                 await database[ERASURES].insert_one(made.model_dump(by_alias=True))
-            await _raise(database, ERASURES, identity, head.version, at, claimed)
+            await _raise(database, ERASURES, identity, erasure.version, at, claimed)

@@ -21,8 +21,8 @@ from deploy.local.throwaway import run_with_stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-Name = Annotated[str, typer.Option("--name", help="Which copy of the stack: dev, test, bench, or a name of yours.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Its data folder, where it is not the usual one.")]
+Name = Annotated[str, typer.Option("--name", help="Which copy of the stack: dev, test, bench, or any other name.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Its data folder, if not the default one.")]
 
 
 @app.command()
@@ -70,7 +70,7 @@ def logs(program: Annotated[str | None, typer.Argument()] = None, name: Name = "
 
 @app.command()
 def demo(name: Name = "dev", data: Data = None) -> None:
-    """Play the main job through the public HTTP door and a Kafka subscriber."""
+    """Play the main journey through the public API and a Kafka subscriber."""
     stack = Stack.named(name, data)
     if not stack.stackfile.exists():
         raise StackError("the stack is not up: run `make up` first")
@@ -80,7 +80,7 @@ def demo(name: Name = "dev", data: Data = None) -> None:
 
 @app.command()
 def totp(who: Annotated[str, typer.Argument(help="clerk, operator or admin")], name: Name = "dev") -> None:
-    """Print the code that this demo member of staff would read off a phone; each works once."""
+    """Print the current TOTP code of a demo member of staff; each works once."""
     logins = secrets_of(Stack.named(name)).model_dump(include={"clerk", "operator", "admin"})
     if who not in logins:
         raise StackError(f"there is no {who}: clerk, operator or admin")
@@ -91,9 +91,9 @@ def totp(who: Annotated[str, typer.Argument(help="clerk, operator or admin")], n
 def with_stack(
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
     name: Name = "test",
-    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP_STACK", help="Leave the stack after a failure.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP_STACK", help="Keep the stack after a failure.")] = False,
 ) -> None:
-    """Run a command with a copy of the stack of its own; STACK_FILE tells it where that is."""
+    """Run a command with its own copy of the stack, whose stack.json is in STACK_FILE."""
     raise typer.Exit(run_with_stack(Stack.named(name), command, keep=keep))
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: the main job through the public doors, step by step, with the time each step took."""
+"""`make demo`: the main journey through the public API, step by step, with the time of each step."""
 
 import asyncio
 import json
@@ -25,11 +25,11 @@ console = Console(highlight=False)
 
 
 class DemoFailed(Exception):
-    """A step did something, but not what it should."""
+    """A step had the wrong result."""
 
 
 class Steps:
-    """Counts steps, prints each with its duration."""
+    """Counts the steps and prints each with its duration."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -51,7 +51,7 @@ class Steps:
 
 
 async def play(facts: dict[str, Any]) -> bool:
-    """Plays all of it; false when a step failed, which is then said."""
+    """Run all steps; prints the error and returns false when one fails."""
     try:
         async with Portal.opened(facts) as portal, Downstream.opened(facts["kafka"]) as downstream:
             await Demo(facts, portal, downstream).play()
@@ -146,7 +146,7 @@ class Demo:
 
 
 async def _wait_for_next_totp(refusal: UnexpectedAnswer) -> None:
-    """A TOTP code works once: a second demo within the same 30 s is refused as a replay."""
+    """Wait for the next TOTP code: each works once, so a second demo within 30 s is refused as a replay."""
     seconds = max(TOTP_STEP_SECONDS - time.time() % TOTP_STEP_SECONDS + 0.5, refusal.retry_after)
     console.print(
         f"   the login was refused, as it is when this TOTP code was used before: next one in {seconds:.0f} s"
@@ -155,7 +155,7 @@ async def _wait_for_next_totp(refusal: UnexpectedAnswer) -> None:
 
 
 def _print_row(row: dict[str, Any]) -> None:
-    """As the downstream system keeps it; what is nested it keeps as JSON."""
+    """Print a row of the downstream system, with its JSON columns expanded."""
     table = Table.grid(padding=(0, 2))
     for name, value in row.items():
         nested = name in ("data", "attachment", "source")

@@ -1,4 +1,4 @@
-"""Loads the demo people and the demo person's file; where they are there already nothing changes."""
+"""Loads the demo accounts and the demo person's dossier; what exists already stays unchanged."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from deploy.local.stackfile import CLIENT_ID, CLIENT_SCOPES, DOCUMENT_NUMBER, PH
 
 
 class DemoDataError(Exception):
-    """What the identity command line said when it did not do as told."""
+    """The output of an identity command that failed."""
 
 
 async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
-    """Staff and client by identity's command line, everything else through the public door."""
+    """Create staff and API clients by identity's command line, everything else through the public API."""
     environment = environment_of(stack, secrets, "identity", "api")
     await asyncio.gather(
         _staff(environment, secrets.clerk, "clerk"),
@@ -28,7 +28,7 @@ async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
         _client(environment, CLIENT_ID, CLIENT_SCOPES, secrets.client_secret),
         _client(environment, RECORDS_CLIENT, ("practitioners:lookup",), secrets.records_client_secret),
     )
-    loaded = stack.servers / "demo-person-loaded"  # beside the data that it speaks of: a reset takes both
+    loaded = stack.servers / "demo-person-loaded"  # in the data folder: a reset removes both
     if not loaded.exists():
         async with Portal.opened(description(stack, secrets)) as portal:
             await _demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))
@@ -46,7 +46,7 @@ async def _client(environment: dict[str, str], name: str, scopes: tuple[str, ...
 
 
 async def _identity(environment: dict[str, str], words: tuple[str, ...], secret: dict[str, str]) -> None:
-    """`python -m services.identity …`; what is secret goes in by standard input, never by argument."""
+    """Run `python -m services.identity …`; secrets go through standard input, never in arguments."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.identity", *words),

@@ -1,4 +1,4 @@
-"""The demo's downstream system: the very example that docs/subscribing.md tells a stranger to copy."""
+"""The demo's downstream system: the example that docs/subscribing.md recommends to copy."""
 
 import asyncio
 import sqlite3
@@ -20,28 +20,28 @@ _EXAMPLE = ROOT / "examples" / "subscriber" / "subscriber.py"
 
 @dataclass(frozen=True)
 class Downstream:
-    """The table that the example keeps while it runs."""
+    """The table that the example writes while it runs."""
 
     database: Path
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, servers: str) -> AsyncIterator[Self]:
-        """Follows from now on: sees all that is written after this returns."""
+        """Start the subscriber: it receives everything written after this returns."""
         with TemporaryDirectory() as folder:
             database = Path(folder) / "records.db"
             where = ["--kafka", servers, "--database", str(database), "--since", datetime.now(UTC).isoformat()]
             process = await asyncio.create_subprocess_exec(sys.executable, _EXAMPLE, *where, stdout=subprocess.PIPE)
             try:
                 assert process.stdout is not None
-                await process.stdout.readline()  # it says when it is up to date
+                await process.stdout.readline()  # it prints a line when it is up to date
                 yield cls(database)
             finally:
                 process.kill()
                 await process.communicate()
 
     async def row(self, record_id: str, version: int) -> dict[str, Any]:
-        """What the table holds of this record, as soon as it holds this version."""
+        """Wait until the table has this version of the record and return its row."""
         async with asyncio.timeout(EVENT_ARRIVES_WITHIN):
             while True:
                 row = self._row(record_id)

@@ -1,28 +1,28 @@
-"""The environment of each of our processes: the settings that a deployment elsewhere would give them too."""
+"""The environment of each of our processes: the settings that any deployment has to give them."""
 
 import json
 
 from deploy.local.ports import HOST, ONLY_API
 from deploy.local.secrets import EncryptionKeys, Secrets
-from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
+from deploy.local.sms_carrier.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 
 PARTITIONS = 6
 RECORDS_CLIENT = "records"
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
-ASKED_BY_PORTAL = ("identity", "records", "notify", "attachments", "signature")
+CALLED_BY_PORTAL = ("identity", "records", "notify", "attachments", "signature")
 
 Environment = dict[str, str]
 
 
 def roles_of(service: str) -> tuple[str, ...]:
-    """The processes of a service."""
+    """Return the roles of a service's processes."""
     return ("api",) if service in ONLY_API else ("api", "worker")
 
 
 def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
-    """What `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
+    """Return what `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
     own = {
         "identity": _identity, "records": _records, "notify": _notify, "attachments": _attachments,
         "signature": _signature, "portal": _portal, "subscriptions": _subscriptions,
@@ -31,7 +31,7 @@ def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> E
 
 
 def topics_environment(stack: Stack) -> Environment:
-    """What `python -m kit.kafka.topics` needs."""
+    """Return what `python -m kit.kafka.topics` needs."""
     return {"KAFKA__SERVERS": kafka_servers(stack), "KAFKA__PARTITIONS": str(PARTITIONS)}
 
 
@@ -52,7 +52,7 @@ def s3_url(stack: Stack) -> str:
 
 
 def s3_environment(stack: Stack, secrets: Secrets, bucket: str) -> Environment:
-    """What a service with a bucket of its own needs."""
+    """Return the settings of a service with a bucket."""
     return {
         "BLOBS__ENDPOINT": s3_url(stack),
         "BLOBS__ACCESS_KEY": secrets.s3_access_key,
@@ -61,11 +61,11 @@ def s3_environment(stack: Stack, secrets: Secrets, bucket: str) -> Environment:
     }
 
 
-def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
-    """What `python -m deploy.local.sms_operator` needs: the accounts that notify uses."""
+def sms_carrier_environment(stack: Stack, secrets: Secrets) -> Environment:
+    """Return what `python -m deploy.local.sms_carrier` needs: the accounts that notify uses."""
     return {
-        "SMS_OPERATOR_PORT": str(stack.ports.sms_operator),
-        "SMS_OPERATOR_DATA": str(stack.servers / "sms-operator"),
+        "SMS_OPERATOR_PORT": str(stack.ports.sms_carrier),
+        "SMS_OPERATOR_DATA": str(stack.servers / "sms-carrier"),
         "SMS_OPERATOR_TENCENT": json.dumps(
             {
                 "secret_id": secrets.sms_secret_id,
@@ -87,7 +87,7 @@ def sms_operator_environment(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def card_reader_environment(stack: Stack) -> Environment:
-    """What `python -m deploy.local.card_reader` needs: the pages that may read cards are the portal's."""
+    """Return what `python -m deploy.local.card_reader` needs; only the portal's pages may read cards."""
     return {
         "CARD_READER_PORT": str(stack.ports.card_reader),
         "CARD_READER_PAGES": f"http://{HOST}:{stack.ports.gateway}",
@@ -103,7 +103,7 @@ def _shared(stack: Stack) -> Environment:
     identity = stack.ports.services["identity"].api
     return topics_environment(stack) | {
         "ENVIRONMENT": "local",
-        # glibc: threads would each keep an arena of their own, and argon2's 19 MiB would stay after the first hash
+        # glibc would keep an arena for each thread, and argon2's 19 MiB after the first hash
         "MALLOC_ARENA_MAX": "2",
         "MALLOC_MMAP_THRESHOLD_": "1048576",
         "MONGO__URL": mongo_url(stack),
@@ -129,7 +129,7 @@ def _identity(stack: Stack, secrets: Secrets) -> Environment:
         "CODES__HMAC_KEY": secrets.codes_key,
         **s3_environment(stack, secrets, "identity"),
         **_limits(stack),
-        # nobody at a developer's stack waits three days
+        # a developer doesn't wait three days
         "ERASURES__DELAY_SECONDS": "1",
         "ERASURES__PER_DAY": "1000",
     }
@@ -149,7 +149,7 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
     return {
         **_seal(secrets.notify_seal),
         **_bus(secrets.bus),
-        "TENCENT__ENDPOINT": f"{HOST}:{stack.ports.sms_operator}",
+        "TENCENT__ENDPOINT": f"{HOST}:{stack.ports.sms_carrier}",
         "TENCENT__PROTOCOL": "http",
         "TENCENT__SECRET_ID": secrets.sms_secret_id,
         "TENCENT__SECRET_KEY": secrets.sms_secret_key,
@@ -158,7 +158,7 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
         "TENCENT__TEMPLATES": json.dumps(TENCENT_IDS),
         "TENCENT__RECEIPTS_TOKEN": secrets.sms_receipts_tokens["tencent"],
         "TENCENT__REGION": "ap-shanghai",
-        "ALIYUN__ENDPOINT": f"{HOST}:{stack.ports.sms_operator}",
+        "ALIYUN__ENDPOINT": f"{HOST}:{stack.ports.sms_carrier}",
         "ALIYUN__PROTOCOL": "http",
         "ALIYUN__ACCESS_KEY_ID": secrets.aliyun_key_id,
         "ALIYUN__ACCESS_KEY_SECRET": secrets.aliyun_key_secret,
@@ -182,7 +182,7 @@ def _signature(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def _portal(stack: Stack, secrets: Secrets) -> Environment:
-    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in ASKED_BY_PORTAL}
+    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in CALLED_BY_PORTAL}
     return {
         "SERVICES": json.dumps(apis),
         "PROCESSES": json.dumps(internals_of(stack)),
@@ -192,12 +192,12 @@ def _portal(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
-    # nobody at a developer's stack waits an hour for a receiver to be tried again
+    # a developer doesn't wait an hour for the next attempt at a receiver
     return _ring("SEAL", secrets.subscriptions_seal) | {"WEBHOOKS__PAUSES": "[0.5, 1, 2, 5]"}
 
 
 def internals_of(stack: Stack) -> dict[str, str]:
-    """Where each process shows its health and its metrics."""
+    """Return the internal address of each process, with its health checks and metrics."""
     return {
         f"{service}-{role}": f"http://{HOST}:{port}"
         for service, ports in stack.ports.services.items()
@@ -218,7 +218,7 @@ def _ring(name: str, ring: EncryptionKeys) -> Environment:
 
 
 def _limits(stack: Stack) -> Environment:
-    """Everything in a test comes from one address and one clerk; all other limits stay as they are everywhere."""
+    """Raise the limits per address and per clerk, since tests have one of each; other limits keep their defaults."""
     counted = (
         "PER_ADDRESS_PER_MINUTE", "HASHINGS_PER_NETWORK", "WRONG_SECRETS_PER_ADDRESS", "REBINDINGS_PER_CLERK_PER_DAY",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Brings one copy of the stack up and down, in the order in which its parts need each other."""
+"""Starts and stops one copy of the stack, in the order of its dependencies."""
 
 import asyncio
 import os
@@ -41,11 +41,11 @@ console = Console(stderr=True, highlight=False)
 
 
 class StackError(Exception):
-    """Why the stack could not be brought up: a sentence for the person at the terminal."""
+    """The stack could not be started; the message is for the person at the terminal."""
 
 
 def up(stack: Stack) -> None:
-    """Starts what does not run, waits until all is ready, loads the demo data, writes stack.json."""
+    """Start what does not run, wait until all is ready, load the demo data, write stack.json."""
     stack.make_folders()
     stack.stackfile.unlink(missing_ok=True)
     secrets = secrets_of(stack)
@@ -59,7 +59,7 @@ def up(stack: Stack) -> None:
 
 
 def down(stack: Stack) -> None:
-    """Stops our processes before the servers that they stand on; the data stay."""
+    """Stop our processes, then the servers that they need; the data stay."""
     stack.stackfile.unlink(missing_ok=True)
     supervisor = Supervisor(stack)
     if not supervisor.runs():
@@ -70,7 +70,7 @@ def down(stack: Stack) -> None:
 
 
 def reset(stack: Stack) -> None:
-    """Stops and deletes the data, keys and logs; what setup fetched (Kafka's libraries) stays."""
+    """Stop the stack and delete its data, keys and logs; what setup fetched (Kafka's libraries) stays."""
     down(stack)
     own = (stack.servers, stack.logs, stack.environments, stack.secrets, stack.supervisor_config, stack.supervisor_pid)
     for path in own:
@@ -80,7 +80,7 @@ def reset(stack: Stack) -> None:
 
 
 def restart(stack: Stack, service: str | None) -> None:
-    """Restarts our processes (all, or one service's) so that they run the code as it is now."""
+    """Restart our processes (all, or one service's) with the current code."""
     names = [name for name in service_programs() if service is None or name.startswith(f"{service}-")]
     checks = [check for check in service_checks(stack) if check.name in names]
     if not names:
@@ -90,7 +90,7 @@ def restart(stack: Stack, service: str | None) -> None:
 
 
 def _start_supervisor(stack: Stack, secrets: Secrets) -> None:
-    """Leaves a running supervisor alone unless what it should run has changed."""
+    """Start the supervisor; one that runs is restarted only when its configuration has changed."""
     supervisor = Supervisor(stack)
     changed = write_configuration(stack, secrets)
     if supervisor.runs() and changed:
@@ -109,7 +109,7 @@ def _require_free_ports(stack: Stack) -> None:
 
 
 def _start(stack: Stack, programs: Sequence[str], checks: list[Check], seconds: float) -> None:
-    """Starts programs and waits for them; says of each one when it is ready."""
+    """Start programs and wait for them; prints when each is ready."""
     began = time.monotonic()
     Supervisor(stack).start(*programs)
 
@@ -125,7 +125,7 @@ def _start(stack: Stack, programs: Sequence[str], checks: list[Check], seconds: 
 
 
 def _start_watchers(stack: Stack) -> None:
-    """The stack is whole without them; what can't be had is said."""
+    """Start the optional programs and print which of them are not installed."""
     _start(stack, list(watchers()), watcher_checks(stack), SERVERS_READY_WITHIN)
     if missing := [package for program, package in PACKAGES.items() if program not in watchers()]:
         console.print(f"  without metrics over time and alerts: not installed are {', '.join(missing)}")

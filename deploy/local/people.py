@@ -1,4 +1,4 @@
-"""Made-up people with valid documents, as a card reader would send them."""
+"""Made-up people with valid identity documents, as a card reader would send them."""
 
 import base64
 import random
@@ -16,14 +16,14 @@ _GIVEN_NAMES = "建国建华志强秀英丽娜海燕文博晓东雪梅永康明�
 
 
 def resident_id(district: str, birth: date, sequence: int) -> str:
-    """A resident identity number with its check character (GB 11643); an odd sequence is a man's."""
+    """Return a resident identity number with its check character (GB 11643); an odd sequence is a man's."""
     digits = f"{district}{birth:%Y%m%d}{sequence:03d}"
     total = sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=True))
     return digits + _CHECK_CHARACTERS[total % 11]
 
 
 def card(*, number: str, name: str, ethnicity: str, address: str, authority: str) -> dict[str, Any]:
-    """The body of `POST /api/identity/practitioners` for a resident identity card read at a window."""
+    """Return the body of `POST /api/identity/practitioners` for a resident identity card read at a window."""
     return {
         "source": "card_reader",
         "document_type": "resident_id",
@@ -43,7 +43,7 @@ def card(*, number: str, name: str, ethnicity: str, address: str, authority: str
 
 
 def random_card() -> dict[str, Any]:
-    """Somebody new, of working age."""
+    """Return the card of a new person of working age."""
     code, district = random.choice(list(_SHANGHAI_DISTRICTS.items()))
     birth = date(1965, 1, 1) + timedelta(days=random.randrange(30 * 365))  # old enough for every record of the samples
     return card(
@@ -60,7 +60,7 @@ def random_phone() -> str:
 
 
 def portrait() -> str:
-    """A plain grey JPEG of the size a card's photograph has, in base64."""
+    """Return a plain grey JPEG of the size of a card's photo, in base64."""
     buffer = BytesIO()
     Image.new("RGB", (102, 126), (190, 195, 200)).save(buffer, "JPEG")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""The public HTTP door as demo data and the demo use it: every call checks the answer it expects."""
+"""A client of the public API for the demo and its data: every call checks the status of the response."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ _CODE = re.compile(r"动态密码为(\d{6})")
 
 
 class UnexpectedAnswer(Exception):
-    """Another status than the call must have."""
+    """A response has an unexpected status."""
 
     def __init__(self, response: httpx2.Response) -> None:
         request = response.request
@@ -27,7 +27,7 @@ class UnexpectedAnswer(Exception):
 
 
 class Portal:
-    """A caller of the gateway; `facts` are those of stack.json."""
+    """A client of the gateway; `facts` are those of stack.json."""
 
     def __init__(self, facts: dict[str, Any], http: httpx2.AsyncClient, redis: Redis) -> None:
         self._facts = facts
@@ -46,7 +46,7 @@ class Portal:
     async def call(
         self, method: str, path: str, *, expect: tuple[int, ...], token: str | None = None, **request: Any
     ) -> httpx2.Response:
-        """One request; raises UnexpectedAnswer for a status that is not in `expect`."""
+        """Send a request. Raises `UnexpectedAnswer` for a status that is not in `expect`."""
         headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
         response = await self._http.request(method, path, headers=headers, **request)
         if response.status_code not in expect:
@@ -65,7 +65,7 @@ class Portal:
         return str(answer.json()["access_token"])
 
     async def find(self, token: str, document_number: str) -> str | None:
-        """The practitioner's id, or None when nobody has this resident identity card."""
+        """Return the practitioner's id; `None` when no practitioner has this resident identity card."""
         body = {"document_type": "resident_id", "document_number": document_number}
         path = "/api/identity/practitioners/lookup"
         answer = await self.call("POST", path, expect=(200, 404), token=token, json=body)
@@ -77,13 +77,13 @@ class Portal:
         return str(answer.json()["practitioner_id"])
 
     async def issue_certificate(self, token: str, practitioner_id: str, phone: str) -> dict[str, Any]:
-        """The new certificate, or the problem that says that one is active already."""
+        """Return the new certificate, or the problem that one is active already."""
         path = f"/api/identity/practitioners/{practitioner_id}/certificate"
         answer = await self.call("POST", path, expect=(201, 409), token=token, json={"phone": phone})
         return dict(answer.json())
 
     async def solved_captcha(self) -> dict[str, str]:
-        """A captcha with its answer, which only a local stack gives away (in Redis)."""
+        """Request a captcha and read its answer from Redis, which only a local stack allows."""
         captcha = (await self.call("POST", "/api/identity/captchas", expect=(201,))).json()
         answer = await self._redis.get(f"identity:captcha:{captcha['captcha_id']}")
         return {"captcha_id": captcha["captcha_id"], "captcha_answer": str(answer)}
@@ -93,7 +93,7 @@ class Portal:
         return dict((await self.call("POST", "/api/identity/login/codes", expect=(202,), json=body)).json())
 
     async def code_in_inbox(self, phone: str, since: datetime) -> str:
-        """The code of the newest message that arrived after `since`."""
+        """Wait for a message that arrived after `since` and return its code, the newest if there are more."""
         async with asyncio.timeout(CODE_ARRIVES_WITHIN):
             while True:
                 if code := await self._newest_code(phone, since):
@@ -112,7 +112,7 @@ class Portal:
         return str(answer.json()["access_token"])
 
     async def add_record(self, token: str, kind: str, data: dict[str, Any], key: str = "") -> dict[str, Any]:
-        """With a key the record is added once, however often it is called."""
+        """Add a record; with an idempotency key it is added once, however often this is called."""
         path, body = "/api/records/practitioners/me/records", {"kind": kind, "data": data}
         headers = {"Idempotency-Key": key} if key else {}
         return dict((await self.call("POST", path, expect=(201,), token=token, json=body, headers=headers)).json())

@@ -1,4 +1,4 @@
-"""The port plan: which copy of the stack listens where."""
+"""The port plan: the ports of each copy of the stack."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,7 +8,7 @@ HOST = "127.0.0.1"
 SERVICES = ("identity", "records", "notify", "attachments", "signature", "portal", "subscriptions")
 ONLY_API = {"portal"}
 """The services without a worker: they consume and publish nothing."""
-# Every port that SeaweedFS opens, by the option that sets it: left to itself it would take them where it likes.
+# Every port that SeaweedFS opens, by its option: without the option SeaweedFS chooses a port of its own.
 S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
 
 _BASES = {"dev": 18000, "test": 19000, "bench": 20000}
@@ -33,7 +33,7 @@ class Ports:
     kafka_controller: int
     mongo: int
     redis: int
-    sms_operator: int
+    sms_carrier: int
     card_reader: int
     prometheus: int
     node_exporter: int
@@ -42,7 +42,7 @@ class Ports:
 
     @classmethod
     def of(cls, name: str) -> Self:
-        """The plan for a stack's name: `dev`, `test`, `bench`, or any other (a range derived from the name)."""
+        """Return the ports of the stack `dev`, `test`, `bench`, or of any other name, from which they are derived."""
         base = _BASES.get(name) or 21000 + crc32(name.encode()) % 100 * 100
         return cls(
             gateway=_GATEWAYS.get(name, base + 80),
@@ -50,7 +50,7 @@ class Ports:
             kafka_controller=base + 2,
             mongo=base + 3,
             redis=base + 4,
-            sms_operator=base + 5,
+            sms_carrier=base + 5,
             card_reader=base + 6,
             prometheus=base + 7,
             node_exporter=base + 8,
@@ -59,14 +59,14 @@ class Ports:
         )
 
     def by_use(self) -> dict[int, str]:
-        """Each port with the name of the program that listens there."""
+        """Return each port with the name of the program that listens there."""
         servers = {
             self.gateway: "gateway",
             self.kafka: "kafka",
             self.kafka_controller: "kafka",
             self.mongo: "mongo",
             self.redis: "redis",
-            self.sms_operator: "sms-operator",
+            self.sms_carrier: "sms-carrier",
             self.card_reader: "card-reader",
             self.prometheus: "prometheus",
             self.node_exporter: "node-exporter",

@@ -1,4 +1,4 @@
-"""The table of programs that make up the stack, and the supervisor's configuration written from it."""
+"""The table of the stack's programs, and the supervisor's configuration made from it."""
 
 import json
 import sys
@@ -10,31 +10,31 @@ from deploy.local.environment import (
     card_reader_environment,
     environment_of,
     roles_of,
-    sms_operator_environment,
+    sms_carrier_environment,
 )
 from deploy.local.ports import SERVICES
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import ROOT, Stack
 
-SERVERS = ("kafka", "mongo", "redis", "s3", "sms-operator", "card-reader", "gateway")
+SERVERS = ("kafka", "mongo", "redis", "s3", "sms-carrier", "card-reader", "gateway")
 
-# Higher stops first: the door, then our processes, then what they stand on.
+# The highest stops first: the gateway, then our processes, then the servers that they need.
 _GATEWAY, _SERVICE, _SERVER = 30, 20, 10
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process to keep alive. `patience` is how many seconds it may take to stop by itself."""
+    """One process to keep running, and how many seconds it may take to stop before it is killed."""
 
     name: str
     command: list[str]
     priority: int
     environment: Environment = field(default_factory=dict)
-    patience: int = 15
+    stop_seconds: int = 15
 
 
 def programs_of(stack: Stack, secrets: Secrets) -> list[Program]:
-    """Every program of the stack."""
+    """Return every program of the stack."""
     return [*_servers(stack, secrets), *_services(stack, secrets)]
 
 
@@ -43,13 +43,13 @@ def service_programs() -> list[str]:
 
 
 def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
-    operator, reader = ([sys.executable, "-m", f"deploy.local.{name}"] for name in ("sms_operator", "card_reader"))
+    carrier, reader = ([sys.executable, "-m", f"deploy.local.{name}"] for name in ("sms_carrier", "card_reader"))
     return [
-        Program("kafka", servers.kafka_command(stack), _SERVER, patience=20),
+        Program("kafka", servers.kafka_command(stack), _SERVER, stop_seconds=20),
         Program("mongo", servers.mongo_command(stack), _SERVER),
         Program("redis", servers.redis_command(stack), _SERVER),
         Program("s3", servers.s3_command(stack), _SERVER, servers.s3_environment(stack, secrets)),
-        Program("sms-operator", operator, _SERVER, sms_operator_environment(stack, secrets)),
+        Program("sms-carrier", carrier, _SERVER, sms_carrier_environment(stack, secrets)),
         Program("card-reader", reader, _SERVER, card_reader_environment(stack)),
         Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
         *_watchers(stack),
@@ -75,7 +75,7 @@ def _services(stack: Stack, secrets: Secrets) -> list[Program]:
 
 
 def write_configuration(stack: Stack, secrets: Secrets) -> bool:
-    """Writes what the supervisor reads; true when it differs from what was there."""
+    """Write the supervisor's configuration; returns whether it has changed."""
     programs = programs_of(stack, secrets)
     text = "\n".join([_daemon(stack), *(_section(stack, program) for program in programs)])
     path = stack.supervisor_config
@@ -122,7 +122,7 @@ autostart=false
 autorestart=true
 startsecs=1
 startretries=1000000
-stopwaitsecs={program.patience}
+stopwaitsecs={program.stop_seconds}
 killasgroup=true
 redirect_stderr=true
 stdout_logfile={_plain(str(stack.logs / program.name))}.log
@@ -136,12 +136,12 @@ def _variables(environment: Environment) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Supervisor's syntax has no escape for a quote: nothing that we configure contains one."""
+    """Quote a value; Supervisor's syntax can't escape a quote inside it."""
     if "'" in text or "\n" in text:
         raise ValueError("a supervised program's words and settings can't hold a single quote or a line break")
     return f"'{text}'"
 
 
 def _plain(text: str) -> str:
-    """Supervisor expands `%` everywhere and takes ` ;` for a comment."""
+    """Escape `%`, which Supervisor expands everywhere; nothing here has ` ;`, which starts a comment."""
     return text.replace("%", "%%")

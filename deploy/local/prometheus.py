@@ -1,4 +1,4 @@
-"""Prometheus and what tells it of the machine's disks: they run where Debian's packages are installed."""
+"""Prometheus and node_exporter, which measures the disks; they run where Debian's packages are installed."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ PACKAGES = {"prometheus": "prometheus", "node-exporter": "prometheus-node-export
 """Program → the Debian package and binary."""
 
 _USUAL, _SHORT = "15s", "3s"
-# what can't fill up; unlike node_exporter's own list without overlay, which is the root of a container
+# file systems that can't fill up; unlike in node_exporter's own list, overlay is measured: a container's root
 _NO_DISKS = (
     "autofs", "binfmt_misc", "bpf", "cgroup2?", "configfs", "debugfs", "devpts", "devtmpfs", "fusectl", "hugetlbfs",
     "mqueue", "nsfs", "proc", "procfs", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "squashfs", "sysfs",
@@ -22,7 +22,7 @@ _NO_DISKS = (
 
 
 def watchers() -> dict[str, str]:
-    """The programs that can be had here, with their binaries; none of them is needed by the others."""
+    """Return the installed ones of these optional programs, with their binaries."""
     found = {program: shutil.which(package) for program, package in PACKAGES.items()}
     return {program: path for program, path in found.items() if path}
 
@@ -45,7 +45,7 @@ def node_exporter_command(stack: Stack, binary: str) -> list[str]:
 
 
 def configuration(stack: Stack) -> str:
-    """The rules are those of production. A copy for tests looks more often: its alerts come sooner."""
+    """Return the configuration, with the rules of production. Tests' stacks scrape more often, for earlier alerts."""
     interval = _USUAL if stack.name in ("dev", "bench") else _SHORT
     processes = [
         {"targets": [address.removeprefix("http://")], "labels": {"process": name}}
@@ -62,5 +62,5 @@ def configuration(stack: Stack) -> str:
 
 
 def rules_text() -> str:
-    """All rules, as they are read when Prometheus starts."""
+    """Return the text of all rule files, which Prometheus reads when it starts."""
     return "".join(path.read_text() for path in sorted(RULES.glob("*.yaml")))

@@ -1,4 +1,4 @@
-"""When a server or process is really ready: it answers what it will be asked, an open port is not enough."""
+"""Readiness of servers and processes: each must answer a real request, an open port is not enough."""
 
 import asyncio
 import logging
@@ -25,20 +25,20 @@ from kit.settings import BlobSettings
 _PAUSE = 0.1
 _NOT_YET_INITIATED = 94
 
-# A client that finds no broker complains at every try: here that is expected.
+# A client logs an error for each attempt without a broker: expected while the broker starts.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
 class Check:
-    """`probe` returns whether the program called `name` is ready; an error means not yet."""
+    """`probe` returns whether the program `name` is ready; an error means not yet."""
 
     name: str
     probe: Callable[[], Awaitable[bool]]
 
 
 class NotReady(Exception):
-    """Which programs were not ready in time."""
+    """Programs that were not ready in time."""
 
     def __init__(self, names: list[str], seconds: float) -> None:
         super().__init__(f"not ready after {seconds:.0f} s: {', '.join(names)}")
@@ -46,14 +46,14 @@ class NotReady(Exception):
 
 
 def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
-    operator = f"http://{HOST}:{stack.ports.sms_operator}/inbox.json"
+    inbox = f"http://{HOST}:{stack.ports.sms_carrier}/inbox.json"
     reader = f"http://{HOST}:{stack.ports.card_reader}/"
     return [
         Check("kafka", lambda: kafka_is_ready(stack)),
         Check("mongo", lambda: mongo_is_ready(stack)),
         Check("redis", lambda: redis_is_ready(stack)),
         Check("s3", lambda: s3_is_ready(stack, secrets)),
-        Check("sms-operator", lambda: answers_ok(operator)),
+        Check("sms-carrier", lambda: answers_ok(inbox)),
         Check("card-reader", lambda: answers_ok(reader)),
         Check("gateway", lambda: answers(f"http://{HOST}:{stack.ports.gateway}/")),
     ]
@@ -76,7 +76,7 @@ def watcher_checks(stack: Stack) -> list[Check]:
 
 
 async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str], None]) -> None:
-    """Waits side by side until every probe says yes; raises NotReady with the names that did not."""
+    """Wait for all probes concurrently. Raises `NotReady` with the names of those that did not succeed in time."""
     late: list[str] = []
 
     async def wait(check: Check) -> None:
@@ -97,12 +97,12 @@ async def is_confirmed(check: Check) -> bool:
     try:
         async with asyncio.timeout(5):
             return await check.probe()
-    except Exception:  # whatever a client raises while its server is away
+    except Exception:  # clients raise many kinds of errors while their server is unavailable
         return False
 
 
 async def kafka_is_ready(stack: Stack) -> bool:
-    """The broker answers with metadata that name itself."""
+    """Return whether the broker answers with metadata that contain a broker."""
     client = AIOKafkaClient(bootstrap_servers=kafka_servers(stack), request_timeout_ms=2000)
     try:
         await client.bootstrap()
@@ -112,7 +112,7 @@ async def kafka_is_ready(stack: Stack) -> bool:
 
 
 async def mongo_is_ready(stack: Stack) -> bool:
-    """A primary; starts the one-member replica set where there is none yet."""
+    """Return whether there is a primary; initiates the one-member replica set where there is none yet."""
     address = f"mongodb://{HOST}:{stack.ports.mongo}/?directConnection=true"
     client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
         address, serverSelectionTimeoutMS=1000, timeoutMS=3000
@@ -135,13 +135,13 @@ async def _initiate(client: AsyncMongoClient[dict[str, object]], stack: Stack) -
 
 
 async def redis_is_ready(stack: Stack) -> bool:
-    """Also false while it still reads its append-only file."""
+    """Return whether Redis answers; not while it still loads its append-only file."""
     async with Redis.from_url(redis_url(stack), socket_timeout=1) as client:
         return bool(await client.ping())
 
 
 async def s3_is_ready(stack: Stack, secrets: Secrets) -> bool:
-    """It stores something: its ports are open long before its parts have found each other."""
+    """Return true after storing an object: the ports are open long before the components are connected."""
     keys = {"access_key": secrets.s3_access_key, "secret_key": secrets.s3_secret_key}
     settings = BlobSettings.model_validate({"endpoint": s3_url(stack), **keys, "bucket": "readiness"})
     async with blobs.connect(settings) as bucket:
@@ -162,7 +162,7 @@ async def answers_ok(url: str) -> bool:
 
 
 def port_is_taken(port: int) -> bool:
-    """Whether somebody listens there already."""
+    """Return whether a program listens on this port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""What the demo person has on file: the rows that the user guide shows in its chapter 5."""
+"""The demo person's records: the rows that the user guide shows in its chapter 5."""
 
 from typing import Any
 
@@ -108,5 +108,5 @@ RECORDS: list[tuple[str, dict[str, Any]]] = [
 
 
 def demo_card() -> dict[str, Any]:
-    """The demo person's identity card as the window reads it."""
+    """Return the demo person's identity card as the window reads it."""
     return card(**PERSON)

@@ -1,4 +1,4 @@
-"""The keys and passwords of one copy of the stack: made once, at random, kept in its data folder only."""
+"""The keys and passwords of one copy of the stack: generated once and stored only in its data folder."""
 
 import base64
 import secrets
@@ -13,7 +13,7 @@ from deploy.local.stack import Stack
 
 
 class EncryptionKeys(BaseModel):
-    """AES-256 keys by id, the id that seals, and the key of the blind index."""
+    """AES-256 keys by id, the id of the key that encrypts, and the key of the blind index."""
 
     keys: dict[str, str]
     current: str
@@ -35,7 +35,7 @@ class StaffLogin(BaseModel):
 
 
 class Secrets(BaseModel):
-    """Everything that must not be in the repository."""
+    """All secrets of a stack."""
 
     signing_keys: list[dict[str, Any]]
     identity_seal: EncryptionKeys
@@ -82,28 +82,30 @@ def _tokens(*names: str) -> dict[str, str]:
 
 
 def random_key() -> str:
-    """32 random bytes in base64."""
+    """Return 32 random bytes in base64."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signing_key() -> dict[str, Any]:
-    """A private Ed25519 key as JWK."""
+    """Return a private Ed25519 key as JWK."""
     key = OKPKey.generate_key("Ed25519", {"kid": secrets.token_hex(4), "use": "sig"}, private=True)
     return dict(key.as_dict(private=True))
 
 
 def secrets_of(stack: Stack) -> Secrets:
-    """The stack's secrets; the first call makes them."""
+    """Return the stack's secrets; the first call generates them."""
     if not stack.secrets.exists():
         write_private(stack.secrets, Secrets.generate().model_dump_json(indent=1))
     known = Secrets.model_validate_json(stack.secrets.read_text())
-    if known.model_fields_set < Secrets.model_fields.keys():  # an older stack: what it has not got was made just now
+    if (
+        known.model_fields_set < Secrets.model_fields.keys()
+    ):  # the file of an older version lacks some: they were generated just now
         write_private(stack.secrets, known.model_dump_json(indent=1))
     return known
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner may read; whoever reads it sees the old text or the new one."""
+    """Write a file that only its owner may read, atomically."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""The servers that are not ours, as programs: where their binary is, their configuration, their first preparation."""
+"""The third-party servers: their binaries, command lines, configuration and first preparation."""
 
 import base64
 import importlib.util
@@ -18,7 +18,7 @@ _CADDYFILE = Path(__file__).parents[1] / "Caddyfile"
 _JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 _KAFKA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
-# One node: every replication factor is 1, few partitions for what the broker keeps for itself, no waiting for members.
+# One node: every replication factor is 1, internal topics have few partitions, groups don't wait for members.
 # After a kill -9 the controller refuses the broker until its old session has ended: 3 s here, 9 s by default.
 _KAFKA_PROPERTIES = """\
 process.roles=broker,controller
@@ -84,7 +84,7 @@ def redis_command(stack: Stack) -> list[str]:
 
 
 def s3_command(stack: Stack) -> list[str]:
-    """SeaweedFS, all its parts in one process: without what it does beside S3, and without reporting its use."""
+    """Run SeaweedFS in one process, with S3 only and without telemetry."""
     ports = [f"-{option}={port}" for option, port in stack.ports.s3.items()]
     place = [f"-dir={stack.servers / 's3'}", f"-ip={HOST}", f"-ip.bind={HOST}", "-volume.max=500"]
     off = ("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")
@@ -92,7 +92,7 @@ def s3_command(stack: Stack) -> list[str]:
 
 
 def s3_environment(stack: Stack, secrets: Secrets) -> dict[str, str]:
-    """Without keys it would be open to anyone. Below 160 MiB it would collect garbage for ever: 25 % of a core."""
+    """Set keys, without which S3 is open to anyone, and a memory limit; below 160 MiB it would always collect garbage."""
     keys = {"AWS_ACCESS_KEY_ID": secrets.s3_access_key, "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key}
     return {**keys, "GOMEMLIMIT": "400MiB", "HOME": str(stack.servers / "s3")}
 
@@ -102,22 +102,22 @@ def gateway_command() -> list[str]:
 
 
 def gateway_environment(stack: Stack) -> dict[str, str]:
-    """The placeholders of the Caddyfile, and a home for Caddy inside the stack's folder."""
+    """Return the placeholders of the Caddyfile, and a home for Caddy in the stack's folder."""
     home = str(stack.servers / "gateway")
     apis = {name.upper(): f"{HOST}:{ports.api}" for name, ports in stack.ports.services.items()}
-    door = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST, "CERTIFICATES": home}
-    return door | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
+    gateway = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST, "CERTIFICATES": home}
+    return gateway | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
 
 
 def configuration_digest() -> str:
-    """Changes with what the servers read when they start."""
+    """Return a digest that changes with the files that the servers read when they start."""
     texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, prometheus.rules_text())
     return sha256("".join(texts).encode()).hexdigest()
 
 
 def prepare_servers(stack: Stack) -> None:
-    """Writes the servers' configuration; formats Kafka's storage the first time (about a second)."""
-    for folder in ("kafka", "mongo", "redis", "s3", "sms-operator", "gateway", "prometheus"):
+    """Write the servers' configuration; formats Kafka's storage the first time (about a second)."""
+    for folder in ("kafka", "mongo", "redis", "s3", "sms-carrier", "gateway", "prometheus"):
         (stack.servers / folder).mkdir(exist_ok=True, mode=0o700)
     (stack.servers / "redis.conf").write_text(
         _REDIS_CONFIG.format(host=HOST, port=stack.ports.redis, data=stack.servers / "redis")
@@ -136,9 +136,9 @@ def prepare_servers(stack: Stack) -> None:
 
 
 def _format_kafka(stack: Stack) -> None:
-    """KRaft wants its storage labelled with a cluster id before the first start."""
+    """Format Kafka's storage with a cluster id, which KRaft needs before the first start."""
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    # The tool takes a leading dash for an option.
+    # the tool would read a leading dash as an option
     label = cluster.replace("-", "A", 1) if cluster.startswith("-") else cluster
     command = [*_java(stack), "kafka.tools.StorageTool", "format", "-t", label, "-c", str(kafka_properties(stack))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -148,27 +148,27 @@ def _format_kafka(stack: Stack) -> None:
 
 def _java(stack: Stack) -> list[str]:
     if not KAFKA_LIBS.is_dir():
-        raise RuntimeError("Kafka is not there: run deploy/local/setup.sh")
+        raise RuntimeError("Kafka is not installed: run deploy/local/setup.sh")
     return [_installed("java"), *_JAVA_OPTIONS, _KAFKA_LOG, "-cp", f"{KAFKA_LIBS}/*"]
 
 
 def mongod() -> Path:
-    """The server's binary inside a wheel, found without importing that package."""
+    """Return the server's binary, which is inside a wheel; found without importing that package."""
     spec = importlib.util.find_spec("fiftyone")
     for folder in (spec and spec.submodule_search_locations) or []:
         binary = Path(folder) / "db" / "bin" / "mongod"
         if binary.exists():
             return binary
-    raise RuntimeError("mongod is not there: run deploy/local/setup.sh")
+    raise RuntimeError("mongod is not installed: run deploy/local/setup.sh")
 
 
 def _beside_python(program: str) -> Path:
-    """A binary from a wheel."""
+    """Return the path of a binary that a wheel installed."""
     return Path(sys.executable).with_name(program)
 
 
 def _installed(program: str) -> str:
     path = shutil.which(program)
     if path is None:
-        raise RuntimeError(f"{program} is not there: run deploy/local/setup.sh")
+        raise RuntimeError(f"{program} is not installed: run deploy/local/setup.sh")
     return path

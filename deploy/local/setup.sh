@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts on this machine what the local stack needs; done already, it takes well under a second.
+# Installs what the local stack needs on this machine; takes well under a second when all is installed.
 #   setup.sh          everything: system packages, Python packages, Kafka
 #   setup.sh --venv   only the Python packages (enough for `make check`)
 set -euo pipefail
@@ -29,7 +29,7 @@ java_is_new_enough() {
 
 font_is_here() { find /usr/share/fonts /usr/local/share/fonts -name "$1" 2>/dev/null | grep -q .; }
 
-# One Debian package a line for whatever is missing.
+# Prints the Debian package of each missing program, one a line.
 missing_packages() {
     local python
     python=$(find_python)
@@ -49,7 +49,7 @@ missing_packages() {
     font_is_here HanaMinB.ttf || echo fonts-hanazono
 }
 
-# The stack runs without them, without metrics over time and alerts.
+# Optional: without them the stack has no metrics over time and no alerts.
 watching_packages() {
     command -v prometheus >/dev/null || echo prometheus
     command -v prometheus-node-exporter >/dev/null || echo prometheus-node-exporter
@@ -57,7 +57,7 @@ watching_packages() {
 
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 
-# A package must not start a server of its own here: policy-rc.d forbids it for as long as we install.
+# Packages must not start their servers: policy-rc.d forbids it while we install.
 apt_install() {
     local policy=/usr/sbin/policy-rc.d
     export DEBIAN_FRONTEND=noninteractive
@@ -69,7 +69,7 @@ apt_install() {
     apt-get install -y -q --no-install-recommends "$@" >&2 || { apt-get update -q >&2 && apt-get install -y -q --no-install-recommends "$@" >&2; }
 }
 
-# Newer Debians have no Java 17: any Java from 17 on will do.
+# Newer Debians have no Java 17; any Java from 17 on works.
 replace_unavailable_java() {
     if [[ " $* " == *" openjdk-17-jre-headless "* ]] && ! apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
         apt-get update -q >&2
@@ -96,21 +96,21 @@ watching() {
     [[ ${#missing[@]} == 0 ]] && return
     if may_install; then
         say "installing ${missing[*]}"
-        apt_install "${missing[@]}" || say "${missing[*]} can't be had: no alerts here"
+        apt_install "${missing[@]}" || say "${missing[*]} are not available: no alerts here"
     else
         say "no alerts here; for them install: ${missing[*]} (without starting their services)"
     fi
 }
 
-# uv does not read pip's configuration: hand it the index that this machine's pip uses, where there is one.
+# uv does not read pip's configuration: pass it the index of this machine's pip, if there is one.
 use_pips_index() {
     local index
     index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}
     [[ -z $index ]] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
 }
 
-# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set each process would do it at each start, for seconds.
-# Joined by && throughout: bash ignores `set -e` in a function whose result is asked for.
+# Bytecode is compiled here: with PYTHONDONTWRITEBYTECODE each process would compile for seconds at each start.
+# Joined by &&, because bash ignores `set -e` in a function whose status is tested.
 install_python_packages() {
     say "installing the Python packages"
     { .venv/bin/python -c 'import pip' 2>/dev/null || "$(find_python)" -m venv --clear .venv; } &&
@@ -140,7 +140,7 @@ kafka() {
         fingerprint_kafka >$KAFKA_STAMP
 }
 
-# `make up` and `make test` may be called at the same moment.
+# `make up` and `make test` may run at the same time.
 one_at_a_time() {
     mkdir -p .local
     exec 9>.local/setup.lock

@@ -1,4 +1,4 @@
-"""What one copy of the stack is: its name, its folders, its ports."""
+"""One copy of the stack: its name, folders and ports."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ _LONGEST_SOCKET = 90
 
 @dataclass(frozen=True)
 class Stack:
-    """One copy of the stack. Its data folder holds everything it writes."""
+    """One copy of the stack. Everything it writes is in its data folder."""
 
     name: str
     data: Path
@@ -26,7 +26,7 @@ class Stack:
 
     @classmethod
     def named(cls, name: str, data: Path | None = None) -> Self:
-        """The developer's stack lives in `.local`, any other in a temporary folder of its own."""
+        """Return a stack by name; the data folder of `dev` is `.local`, that of any other a temporary folder."""
         folder = data or (ROOT / ".local" if name == "dev" else temporary_folder(name))
         return cls(name=name, data=folder.resolve(), ports=Ports.of(name))
 
@@ -36,7 +36,7 @@ class Stack:
 
     @property
     def servers(self) -> Path:
-        """One folder for each server: its data and its configuration."""
+        """Return the folder with a folder for each server's data and configuration."""
         return self.data / "servers"
 
     @property
@@ -49,7 +49,7 @@ class Stack:
 
     @property
     def environments(self) -> Path:
-        """One JSON file for each of our processes: the settings it was started with."""
+        """Return the folder with a JSON file for each of our processes: the settings it was started with."""
         return self.data / "environment"
 
     @property
@@ -75,7 +75,7 @@ class Stack:
 
 
 def temporary_folder(name: str) -> Path:
-    """A folder of this clone and this user: short, and the same at every call."""
+    """Return a folder for this clone and this user: a short path, the same at every call."""
     return Path(tempfile.gettempdir()) / f"portal-{name}-{os.getuid()}-{_digest(str(ROOT))}"
 
 

@@ -1,4 +1,4 @@
-"""`stack.json`: where everything of a running stack is, for tests, demos and people."""
+"""`stack.json`: the addresses and credentials of a running stack, for tests, demos and people."""
 
 import json
 from typing import Any
@@ -19,12 +19,12 @@ PHONE = "13800005678"
 
 
 def write_stackfile(stack: Stack, secrets: Secrets) -> None:
-    """Written last: whoever finds the file finds a stack that is ready."""
+    """Write stack.json; called last, so that the file exists only for a stack that is ready."""
     write_private(stack.stackfile, json.dumps(description(stack, secrets), ensure_ascii=False, indent=2) + "\n")
 
 
 def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
-    """Web addresses are URLs; `kafka` is host:port as Kafka clients want it."""
+    """Return the contents of stack.json; addresses are URLs, but `kafka` is host:port, as Kafka clients expect."""
     return {
         "name": stack.name,
         "gateway": _url(stack.ports.gateway),
@@ -37,7 +37,7 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
             "access_key": secrets.s3_access_key,
             "secret_key": secrets.s3_secret_key,
         },
-        "sms_inbox": _url(stack.ports.sms_operator),
+        "sms_inbox": _url(stack.ports.sms_carrier),
         "card_reader": _url(stack.ports.card_reader),
         "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers() else None,
         "node_exporter": _url(stack.ports.node_exporter) if "node-exporter" in watchers() else None,

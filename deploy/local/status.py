@@ -1,4 +1,4 @@
-"""What a person sees of a stack: a table of its programs, and where to go when it is up."""
+"""A stack as people see it: a table of its programs, and its addresses."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ console = Console(highlight=False)
 
 
 def print_status(stack: Stack) -> bool:
-    """True when every program runs and is ready."""
+    """Print the table of programs; returns whether every program runs and is ready."""
     programs = Supervisor(stack).programs()
     if not programs:
         console.print(f"the stack {stack.name!r} is down")
@@ -35,7 +35,7 @@ def print_status(stack: Stack) -> bool:
 
 
 def print_addresses(stack: Stack) -> None:
-    """The addresses, and a demo person, clerk and client to try them with."""
+    """Print the addresses, and a demo person, staff and API client to try them with."""
     facts = description(stack, secrets_of(stack))
     demo = facts["demo"]
     gateway = facts["gateway"]
@@ -60,7 +60,7 @@ def print_addresses(stack: Stack) -> None:
         "all of it": stack.stackfile,
     }
     for name, value in lines.items():
-        # never broken into lines: a person copies from here
+        # no line breaks: people copy from here
         console.print(f"{name:13} {value}", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""The supervisor of one copy of the stack: a daemon of its own, spoken to over its unix socket."""
+"""The supervisor of one copy of the stack: a daemon, controlled through its unix socket."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from xmlrpc.client import Fault, ServerProxy, Transport
 
 from deploy.local.stack import ROOT, Stack
 
-_AWAY = (FileNotFoundError, ConnectionError)
+_UNAVAILABLE = (FileNotFoundError, ConnectionError)
 
 
 class _UnixConnection(HTTPConnection):
@@ -38,7 +38,7 @@ class _UnixTransport(Transport):
 
 
 class Supervisor:
-    """Starts, stops and asks after programs by name; needs the configuration file to be written before."""
+    """Starts, stops and lists programs by name; the configuration file must have been written before."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -46,35 +46,35 @@ class Supervisor:
     def runs(self) -> bool:
         try:
             return bool(self._call("getState")["statename"] == "RUNNING")
-        except _AWAY:
+        except _UNAVAILABLE:
             return False
 
     def start_daemon(self) -> None:
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._stack.supervisor_config)]
-        # A warning about pkg_resources is all that it would print.
+        # it would print a warning about pkg_resources and nothing else
         environment = {k: v for k, v in os.environ.items() if "__" not in k} | {"PYTHONWARNINGS": "ignore"}
         subprocess.run(command, cwd=ROOT, env=environment, check=True, stdin=subprocess.DEVNULL)
         _poll(self.runs, 10, "the supervisor did not start")
 
     def programs(self) -> list[dict[str, Any]]:
-        """name, statename, pid, start (epoch seconds) … of every program; empty when the supervisor is away."""
+        """Return name, statename, pid, start (epoch seconds) … of every program; empty while the supervisor is down."""
         try:
             return list(self._call("getAllProcessInfo"))
-        except _AWAY:
+        except _UNAVAILABLE:
             return []
 
     def running(self) -> set[str]:
         return {program["name"] for program in self.programs() if program["statename"] == "RUNNING"}
 
     def start(self, *names: str) -> None:
-        """Starts what is stopped; does not wait."""
+        """Start those of the programs that are stopped, without waiting."""
         stopped = {p["name"] for p in self.programs() if p["statename"] in ("STOPPED", "EXITED", "FATAL")}
         for name in names:
             if name in stopped:
                 self._call("startProcess", name, False)
 
     def stop(self, *names: str) -> None:
-        """Stops and waits; side by side, since one may wait for another."""
+        """Stop programs at the same time, since one may wait for another, and wait until all have stopped."""
         for name in names:
             with suppress(Fault):
                 self._call("stopProcess", name, False)
@@ -86,21 +86,21 @@ class Supervisor:
         )
 
     def shut_down(self) -> None:
-        """Stops the daemon itself; its programs must be stopped before."""
-        with suppress(*_AWAY):
+        """Stop the daemon; its programs must have been stopped before."""
+        with suppress(*_UNAVAILABLE):
             self._call("shutdown")
         _poll(lambda: not self._stack.supervisor_pid.exists(), 60, "the supervisor did not stop")
         self._stack.socket.unlink(missing_ok=True)
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        # A connection for each call: they are few, and a ServerProxy may not be shared between threads.
+        # a connection for each call: calls are few, and threads can't share a ServerProxy
         with ServerProxy("http://localhost", transport=_UnixTransport(str(self._stack.socket))) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
 
 
-def _poll(done: Callable[[], bool], seconds: float, complaint: str) -> None:
+def _poll(done: Callable[[], bool], seconds: float, error: str) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
-            raise TimeoutError(complaint)
+            raise TimeoutError(error)
         time.sleep(0.05)

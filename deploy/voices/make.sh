@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the voice of the spoken captchas: one small file a character, in Mandarin. What it makes is in the repository,
+# Makes the voice of the spoken captchas: a small file for each character, in Mandarin. The files are in the repository,
 # so that neither the product nor its image needs a synthesiser; run it again when LETTERS (services/identity) change.
 # Needs the Debian packages espeak-ng and sox.
 set -euo pipefail

@@ -64,7 +64,7 @@ async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms
     asking = asyncio.create_task(codes.ask(MANY, rate=RATE))
     for _ in range(2):
         await asyncio.sleep(2)
-        await processes.kill("sms-operator")
+        await processes.kill("sms-carrier")
     await asking
     messages = await codes.ended(90)
     report("killed", messages)

@@ -153,7 +153,7 @@ async def test_a_code_arrives_once_the_operator_is_back(
     window: Window, login_page: LoginPage, operator: Staff, processes: Processes
 ) -> None:
     citizen = await window.enrolled()
-    async with processes.down("sms-operator"):
+    async with processes.down("sms-carrier"):
         challenge = await login_page.challenge(citizen)
 
         async def tried() -> bool:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.local.people import random_phone
-from deploy.local.sms_operator.templates import ALIYUN_IDS, TENCENT_IDS
+from deploy.local.sms_carrier.templates import ALIYUN_IDS, TENCENT_IDS
 from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, NotSent, Refused, Sms, Unknown
 from services.notify.providers import CarrierClient

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from deploy.local.sms_operator.templates import ALIYUN, ALIYUN_IDS, TENCENT, TENCENT_IDS
+from deploy.local.sms_carrier.templates import ALIYUN, ALIYUN_IDS, TENCENT, TENCENT_IDS
 from services.notify.domain import (
     NotSent,
     Outcome,

@@ -147,7 +147,7 @@ def operators_running(data: Path, **receipts_url: str) -> Iterator[str]:
         for name, account in ACCOUNTS.items()
     }
     environment = {"SMS_OPERATOR_PORT": str(port), "SMS_OPERATOR_DATA": str(data), **accounts}
-    process = subprocess.Popen([sys.executable, "-m", "deploy.local.sms_operator"], env=os.environ | environment)
+    process = subprocess.Popen([sys.executable, "-m", "deploy.local.sms_carrier"], env=os.environ | environment)
     try:
         _wait_for_port(port)
         yield f"127.0.0.1:{port}"

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.backup.dump import dump
 from deploy.backup.files import ChecksumMismatch
-from deploy.backup.plan import PLANS, TELLING, Settings
+from deploy.backup.plan import PLANS, PUBLISHING, Settings
 from deploy.backup.restore import restore
 from deploy.local.stack import ROOT
 from kit import kafka, mongo
@@ -74,7 +74,7 @@ async def kept(stack: RunningStack, service: str, people: set[str]) -> Versions:
     found: Versions = {}
     query = {"$or": [{"_id": {"$in": [*people]}}, {"practitioner_id": {"$in": [*people]}}]}
     async with mongo.connect(stack.mongo, service) as database:
-        for name in PLANS[service].told:
+        for name in PLANS[service].published:
             async for document in database[name].find(query):
                 found[document["_id"]] = document["version"]
     return found
@@ -82,7 +82,7 @@ async def kept(stack: RunningStack, service: str, people: set[str]) -> Versions:
 
 async def agree(stack: RunningStack, people: set[str]) -> bool:
     """Whether who subscribed has what the services have; of messages not every version is told."""
-    for service in TELLING:
+    for service in PUBLISHING:
         has, told = await kept(stack, service, people), await subscribed(stack, service, people)
         same = has.keys() == told.keys() if service == "notify" else has == told
         if not same:

@@ -58,7 +58,7 @@ async def test_it_reaches_no_log_of_the_stack_and_not_prometheus(
     counted = 'sms_receipts_total{process="notify-api",provider="tencent",secret="current"} > 0'
     await eventually(lambda: prometheus.ask(counted), 30, "it is counted", pause=0.5)
     assert secret not in json.dumps(await prometheus.get("series", **{"match[]": '{__name__=~".+"}'}))
-    for program in ("gateway", "notify-api", "notify-worker", "prometheus", "sms-operator"):
+    for program in ("gateway", "notify-api", "notify-worker", "prometheus", "sms-carrier"):
         assert secret not in stack.log(program).read_text(), program
 
 

@@ -1,1 +1,1 @@
-"""A stand-in for the reader on a clerk's machine: cards are laid on it by hand, the portal's page reads them."""
+"""A simulator of the card reader on a clerk's machine: people and tests put cards on it, the portal reads them."""

@@ -1,4 +1,4 @@
-"""The reader's doors: `GET /card` for the portal's page (docs/card-reader.md), a tray for people and tests."""
+"""The HTTP app: `GET /card` for the portal's page (docs/card-reader.md), a tray for people and tests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,13 +19,13 @@ _ALLOWED = {"Access-Control-Allow-Private-Network": "true", "Vary": "Origin", "C
 
 
 class Tray:
-    """The one card that lies on the reader, or none."""
+    """Holds the card on the reader, or none."""
 
     card: Card | None = None
 
 
 def create_app(pages: str) -> Starlette:
-    """`pages` is the origin whose pages may read cards, and no others."""
+    """`pages` is the only origin whose pages may read cards."""
     tray = Tray()
 
     async def read(request: Request) -> Response:
@@ -40,7 +40,7 @@ def create_app(pages: str) -> Starlette:
         return HTMLResponse(tray_page(tray.card, {name: title for name, (title, _) in CARDS.items()}))
 
     async def lay(request: Request) -> Response:
-        """From a test: the card as JSON, null to take it away; from the page: its name in a form."""
+        """Take the card as JSON from a test (null removes it), or its name in a form from the page."""
         if request.headers.get("content-type", "").startswith("application/json"):
             tray.card = await request.json()
             return JSONResponse({})
@@ -54,6 +54,6 @@ def create_app(pages: str) -> Starlette:
             Route("/", page, methods=["GET"]),
             Route("/tray", lay, methods=["POST"]),
         ],
-        # another site's name that leads to this address is not this program
+        # against DNS rebinding: another site's name may resolve to this address
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST])],
     )

@@ -1,4 +1,4 @@
-"""Cards to lay on the reader: the demo person's, and somebody new with each document that has a chip."""
+"""Sample cards: the demo person's, and a new person's for each identity document with a chip."""
 
 import random
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Card = dict[str, Any]
 
 
 def _holder(region: str) -> Card:
-    """A card whose number begins with `region`; what the number says stands on the card too."""
+    """Return a card whose number begins with `region`, with the birth date and sex that the number encodes."""
     birth = date(1970, 1, 1) + timedelta(days=random.randrange(8_000))
     number = resident_id(region, birth, random.randrange(1, 1000))
     sex = "male" if int(number[16]) % 2 else "female"

@@ -1,4 +1,4 @@
-"""The reader's tray as a page: which card lies there, and others to lay there."""
+"""The reader's tray as a page: which card is on it, and buttons for others."""
 
 from collections.abc import Mapping
 from html import escape
@@ -24,7 +24,7 @@ _PAGE = """<!doctype html>
 
 
 def tray_page(card: Mapping[str, Any] | None, titles: Mapping[str, str]) -> str:
-    """The page; `titles` of the cards by name."""
+    """Render the page; `titles` are those of the cards, by name."""
     state = f"读卡机上的证件：{card['name']}，{card['document_number']}" if card else "读卡机上没有证件。"
     choices = [(name, f"放上{title}") for name, title in titles.items()] + [("none", "取走证件")]
     buttons = "\n".join(f'<button name="card" value="{name}">{escape(title)}</button>' for name, title in choices)

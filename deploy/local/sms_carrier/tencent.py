@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from deploy.local.sms_operator.behaviour import Behaviour, Mode
-from deploy.local.sms_operator.callbacks import Callbacks
-from deploy.local.sms_operator.inbox import Inbox, Message, now
-from deploy.local.sms_operator.templates import TENCENT
-from deploy.local.sms_operator.tencent_signature import Refused, verify
+from deploy.local.sms_carrier.behaviour import Behaviour, Mode
+from deploy.local.sms_carrier.callbacks import Callbacks
+from deploy.local.sms_carrier.inbox import Inbox, Message, now
+from deploy.local.sms_carrier.templates import TENCENT
+from deploy.local.sms_carrier.tencent_signature import Refused, verify
 
 VERSION = "2021-01-11"
 MAX_NUMBERS = 200
@@ -100,7 +100,7 @@ class Tencent:
     def _send_to(self, number: str, request: SendSms, behaviour: Behaviour) -> dict[str, Any]:
         fault, phone = self._fault(request), _PHONE.fullmatch(number)
         if behaviour.mode in REFUSALS:
-            fault = (REFUSALS[behaviour.mode], "as it was told to")
+            fault = (REFUSALS[behaviour.mode], "as configured")
         if fault is None and phone is None:
             fault = ("InvalidParameterValue.IncorrectPhoneNumber", "incorrect phone number")
         if fault or phone is None:
@@ -127,7 +127,7 @@ class Tencent:
         return [_pulled(message) for message in wanted[request.Offset :][: request.Limit]]
 
     def _fault(self, request: SendSms) -> tuple[str, str] | None:
-        """What is wrong with the message itself, for whomever it is meant."""
+        """Return code and message of an error in the message itself, whatever its recipient."""
         template = TENCENT.get(request.TemplateId)
         if request.SmsSdkAppId != self._account.sdk_app_id:
             return "UnauthorizedOperation.SmsSdkAppIdVerifyFail", "SmsSdkAppId verify fail"

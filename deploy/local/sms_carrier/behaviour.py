@@ -1,4 +1,4 @@
-"""How each operator behaves at the moment: switched by tests and by people on the inbox page."""
+"""How each carrier behaves at the moment; tests, and people on the inbox page, switch it."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -14,10 +14,10 @@ RECEIPTS: tuple[Receipts, ...] = get_args(Receipts)
 
 
 class Behaviour(BaseModel):
-    """`mode`: what becomes of requests. `receipts`: called back, only there for who asks, or bad ones.
+    """`mode`: how requests are answered. `receipts`: delivered by callback, only on query, or as failures.
 
-    refuse, throttle, money, configuration: nothing is sent, by the operator's own code. hang: nothing is sent and
-    nothing said for `seconds`. delay: sent, and answered after `seconds`. garbage, cut: sent, and no readable answer.
+    refuse, throttle, money, configuration: nothing is sent, with the carrier's own code. hang: nothing is sent and
+    nothing answered for `seconds`. delay: sent, answered after `seconds`. garbage, cut: sent, no readable answer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,13 +28,13 @@ class Behaviour(BaseModel):
 
 
 class Switch(Behaviour):
-    """`POST /behaviour`: all of one operator's behaviour; what is not said is as it is on a good day."""
+    """`POST /behaviour`: the whole behaviour of one carrier; omitted fields get their defaults."""
 
     provider: str
 
 
 class Behaviours:
-    """The switches."""
+    """The current behaviour of each carrier."""
 
     def __init__(self, providers: Sequence[str]) -> None:
         self._now = dict.fromkeys(providers, Behaviour())
@@ -43,7 +43,7 @@ class Behaviours:
         return self._now[provider]
 
     def set(self, switch: Switch) -> None:
-        """Raises KeyError."""
+        """Raise `KeyError` for an unknown carrier."""
         if switch.provider not in self._now:
             raise KeyError(switch.provider)
         self._now[switch.provider] = Behaviour(**switch.model_dump(exclude={"provider"}))
@@ -53,7 +53,7 @@ class Behaviours:
 
 
 class TruncatedResponse(Response):
-    """An answer that breaks off: the server closes a connection on which it owes bytes."""
+    """A response cut short: the server closes the connection before it has sent all announced bytes."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})

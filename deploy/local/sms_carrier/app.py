@@ -1,4 +1,4 @@
-"""The operators' doors: `POST /` for their protocols, the inbox and the switches for people and tests."""
+"""The HTTP app: `POST /` for the carriers' protocols, the inbox and the behaviour switches for people and tests."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from deploy.local.sms_operator.behaviour import Behaviour, Behaviours, Switch, TruncatedResponse
-from deploy.local.sms_operator.inbox import Inbox
-from deploy.local.sms_operator.page import inbox_page
+from deploy.local.sms_carrier.behaviour import Behaviour, Behaviours, Switch, TruncatedResponse
+from deploy.local.sms_carrier.inbox import Inbox
+from deploy.local.sms_carrier.page import inbox_page
 
 GARBAGE = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 class Carrier(Protocol):
-    """One operator's wire protocol. All of them post to `/`; their headers tell them apart."""
+    """One carrier's wire protocol. All requests go to `POST /`; their headers show which carrier is meant."""
 
     name: str
 
@@ -27,12 +27,12 @@ class Carrier(Protocol):
     async def answer(self, request: Request, behaviour: Behaviour) -> Response: ...
 
 
-def create_app(inbox: Inbox, operators: Sequence[Carrier]) -> Starlette:
-    behaviours = Behaviours([operator.name for operator in operators])
+def create_app(inbox: Inbox, carriers: Sequence[Carrier]) -> Starlette:
+    behaviours = Behaviours([carrier.name for carrier in carriers])
 
     async def send(request: Request) -> Response:
-        meant = next(filter(lambda operator: operator.recognises(request), operators), None)
-        return await _behaving(meant, request, behaviours.of(meant.name)) if meant else _nobody()
+        carrier = next(filter(lambda each: each.recognises(request), carriers), None)
+        return await _respond(carrier, request, behaviours.of(carrier.name)) if carrier else _unknown_protocol()
 
     async def page(request: Request) -> Response:
         return HTMLResponse(inbox_page(inbox.newest(200), behaviours.all()))
@@ -46,7 +46,7 @@ def create_app(inbox: Inbox, operators: Sequence[Carrier]) -> Starlette:
 
     async def switch(request: Request) -> Response:
         try:
-            behaviours.set(await _asked(request))
+            behaviours.set(await _switch_of(request))
         except (ValueError, KeyError) as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         return await behaviour(request) if _json(request) else RedirectResponse("/", 303)
@@ -66,21 +66,21 @@ def _json(request: Request) -> bool:
     return request.headers.get("content-type", "").startswith("application/json")
 
 
-async def _asked(request: Request) -> Switch:
-    """From a program as JSON, from the page as a form."""
-    asked: Mapping[str, object] = await request.json() if _json(request) else await request.form()
-    return Switch.model_validate({**asked})
+async def _switch_of(request: Request) -> Switch:
+    """Parse a switch: JSON from a program, a form from the page."""
+    fields: Mapping[str, object] = await request.json() if _json(request) else await request.form()
+    return Switch.model_validate({**fields})
 
 
-def _nobody() -> Response:
-    return JSONResponse({"error": "no operator speaks like this"}, status_code=400)
+def _unknown_protocol() -> Response:
+    return JSONResponse({"error": "no carrier has this protocol"}, status_code=400)
 
 
-async def _behaving(operator: Carrier, request: Request, behaviour: Behaviour) -> Response:
+async def _respond(carrier: Carrier, request: Request, behaviour: Behaviour) -> Response:
     if behaviour.mode == "hang":
         await asyncio.sleep(behaviour.seconds)
         return TruncatedResponse()
-    answer = await operator.answer(request, behaviour)
+    answer = await carrier.answer(request, behaviour)
     if behaviour.mode == "garbage":
         return HTMLResponse(GARBAGE)
     if behaviour.mode == "cut":

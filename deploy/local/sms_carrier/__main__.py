@@ -1,4 +1,4 @@
-"""`python -m deploy.local.sms_operator`: configured by the environment, on the loopback address only."""
+"""`python -m deploy.local.sms_carrier`: configured by the environment, on the loopback address only."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import uvicorn
 
 from deploy.local.ports import HOST
-from deploy.local.sms_operator import aliyun, tencent
-from deploy.local.sms_operator.app import Carrier, create_app
-from deploy.local.sms_operator.callbacks import Callbacks
-from deploy.local.sms_operator.inbox import Inbox
+from deploy.local.sms_carrier import aliyun, tencent
+from deploy.local.sms_carrier.app import Carrier, create_app
+from deploy.local.sms_carrier.callbacks import Callbacks
+from deploy.local.sms_carrier.inbox import Inbox
 
 
 def main() -> None:
@@ -17,12 +17,12 @@ def main() -> None:
     of_tencent = tencent.Account.model_validate_json(os.environ["SMS_OPERATOR_TENCENT"])
     of_aliyun = aliyun.Account.model_validate_json(os.environ["SMS_OPERATOR_ALIYUN"])
     with Inbox.opened(data / "inbox.jsonl") as inbox:
-        operators: list[Carrier] = [
+        carriers: list[Carrier] = [
             tencent.Tencent(of_tencent, inbox, callbacks),
             aliyun.Aliyun(of_aliyun, inbox, callbacks),
         ]
         uvicorn.run(
-            create_app(inbox, operators), host=HOST, port=int(os.environ["SMS_OPERATOR_PORT"]),
+            create_app(inbox, carriers), host=HOST, port=int(os.environ["SMS_OPERATOR_PORT"]),
             access_log=False, log_level="warning", timeout_graceful_shutdown=1,
         )  # fmt: skip
 

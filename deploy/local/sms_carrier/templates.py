@@ -1,4 +1,4 @@
-"""The templates that the operators have approved, and the rules for their variables."""
+"""The templates that the carriers have approved, and the rules for their variables."""
 
 import re
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _TEXTS = {
     "rebinding_requested": Template("有人申请将您的个人数字证书改绑其他手机号码，如非本人办理，请立即到受理窗口核实。"),
 }
 
-# the ids under which each operator approved them
+# the ids under which each carrier approved them
 TENCENT_IDS = {purpose: str(1_000_001 + place) for place, purpose in enumerate(_TEXTS)}
 ALIYUN_IDS = {purpose: f"SMS_{100_000_001 + place}" for place, purpose in enumerate(_TEXTS)}
 TENCENT = {TENCENT_IDS[purpose]: template for purpose, template in _TEXTS.items()}

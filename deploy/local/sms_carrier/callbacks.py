@@ -1,4 +1,4 @@
-"""Receipts that are called back to the customer, a moment after the message."""
+"""Delivery receipts, posted to the customer shortly after the message."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,7 @@ TRIES = 4
 
 
 class Callbacks:
-    """Posts receipts to the address that the customer registered, if any: all of a moment at once."""
+    """Posts receipts to the URL that the customer registered, if any; those of one moment in one request."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""What the topics have told last of every document: a backup is older than that."""
+"""The newest published version of every document, read from the topics: a backup may be older."""
 
 from dataclasses import dataclass, field
 
@@ -28,23 +28,23 @@ class LatestVersions:
     erasures: dict[str, LatestVersion] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
-        """One record more."""
+        """Take one more record of the topic into account."""
         headers = dict(record.headers)
         if record.key is None or "ce_sequence" not in headers:
             return
         erasure = headers["ce_type"] == PractitionerErased.TYPE.encode()
-        heads = self.erasures if erasure else self.documents
-        key, told = record.key.decode(), int(headers["ce_sequence"])
-        known = heads.get(key)
-        version = max(told, known.version if known else 0)
+        newest = self.erasures if erasure else self.documents
+        key, published = record.key.decode(), int(headers["ce_sequence"])
+        known = newest.get(key)
+        version = max(published, known.version if known else 0)
         person, proof = headers["ce_partitionkey"].decode(), known.proof if known else None
-        heads[key] = LatestVersion(
+        newest[key] = LatestVersion(
             version, person, record.value is None, (_proof(record) or proof) if erasure else None
         )
 
 
 def _proof(record: Record) -> str | None:
-    """What a record says; whether it is true only identity knows."""
+    """Return the proof that the record claims; only identity can check it."""
     try:
         return PractitionerErased.model_validate_json(record.value or b"").proof
     except ValidationError:
@@ -52,7 +52,7 @@ def _proof(record: Record) -> str | None:
 
 
 async def latest_versions_of(settings: KafkaSettings, service: str) -> LatestVersions:
-    """Read the service's topic whole."""
-    heads = LatestVersions()
-    await kafka.read_all(settings, [f"{service}.changes"], heads.take)
-    return heads
+    """Read the service's whole topic."""
+    newest = LatestVersions()
+    await kafka.read_all(settings, [f"{service}.changes"], newest.take)
+    return newest

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from deploy.local.sms_operator.aliyun_signature import Refused, verify
-from deploy.local.sms_operator.behaviour import Behaviour, Mode
-from deploy.local.sms_operator.callbacks import Callbacks
-from deploy.local.sms_operator.inbox import Inbox, Message, now
-from deploy.local.sms_operator.templates import ALIYUN
+from deploy.local.sms_carrier.aliyun_signature import Refused, verify
+from deploy.local.sms_carrier.behaviour import Behaviour, Mode
+from deploy.local.sms_carrier.callbacks import Callbacks
+from deploy.local.sms_carrier.inbox import Inbox, Message, now
+from deploy.local.sms_carrier.templates import ALIYUN
 
 VERSION = "2017-05-25"
 DELIVERED, FAILED = 3, 2
@@ -32,7 +32,7 @@ _SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class Account(BaseModel):
-    """The customer whom the operator knows, and where receipts are called back to."""
+    """The customer's account at the carrier, and the URL for delivery receipts."""
 
     access_key_id: str
     access_key_secret: str
@@ -41,7 +41,7 @@ class Account(BaseModel):
 
 
 class Aliyun:
-    """One operator. What is wrong with a request as such is a 400, with a message a 200 that is not "OK"."""
+    """Simulates Aliyun: an invalid request gets 400, a refused message 200 with a code other than "OK"."""
 
     name = "aliyun"
 
@@ -122,7 +122,7 @@ def _known_action(request: Request) -> str:
 
 
 def _variables(query: Mapping[str, str]) -> dict[str, str] | None:
-    """The values must be JSON strings: a number is refused."""
+    """Return the template's variables; `None` unless all values are JSON strings."""
     try:
         values = json.loads(query.get("TemplateParam") or "{}")
     except ValueError:

@@ -18,7 +18,7 @@ _AUTHORIZATION = re.compile(
 
 
 class Refused(Exception):
-    """The request is not answered; `code` and `message` are what the caller gets."""
+    """The request is refused; the caller gets `code` and `message`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 def verify(key_id: str, secret: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> None:
-    """Raises Refused unless `POST /` with these headers, query and body was signed with the secret, just now."""
+    """Raise `Refused` unless `POST /` with these headers, query and body was signed with the secret, just now."""
     found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if found is None or not set(found["headers"].split(";")) >= REQUIRED:
         raise Refused("IncompleteSignature", "The request signature does not conform to Aliyun standards.")

@@ -1,4 +1,4 @@
-"""What arrived at the phones: the newest in memory, all of it in a file that outlives a restart."""
+"""The messages that arrived at phones: the newest in memory, all of them in a file that survives a restart."""
 
 import json
 from collections import deque
@@ -14,9 +14,9 @@ KEPT = 10_000
 
 @dataclass(frozen=True)
 class Message:
-    """`phone` has 11 digits; `provider` is the operator that was asked.
+    """`phone` has 11 digits; `provider` is the carrier that sent it.
 
-    `out_id` is the customer's name for the message, `receipt` the operator's; not `delivered`: accepted, and then lost.
+    `out_id` is the customer's id of the message, `receipt` the carrier's; not `delivered`: accepted, then lost.
     """
 
     at: str
@@ -39,7 +39,7 @@ class Inbox:
     @classmethod
     @contextmanager
     def opened(cls, path: Path) -> Iterator[Self]:
-        """Reads what is there, appends what comes."""
+        """Read the messages that are there; new ones are appended."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+", encoding="utf-8") as file:
             _end_last_line(file)
@@ -68,7 +68,7 @@ def now() -> str:
 
 
 def _end_last_line(file: TextIO) -> None:
-    """A process that was killed may have left half a line: nothing may be appended to it."""
+    """End the half line that a killed process may have left, so that the next message starts a new one."""
     file.seek(0)
     if not (file.read() or "\n").endswith("\n"):
         file.write("\n")

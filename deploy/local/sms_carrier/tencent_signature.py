@@ -18,7 +18,7 @@ _AUTHORIZATION = re.compile(
 
 
 class Refused(Exception):
-    """The request is not answered; `code` and `message` are what the caller gets."""
+    """The request is refused; the caller gets `code` and `message`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 def verify(secret_id: str, secret_key: str, headers: Mapping[str, str], body: bytes) -> None:
-    """Raises Refused unless `POST /` with these headers and this body was signed with the secret, just now."""
+    """Raise `Refused` unless `POST /` with these headers and this body was signed with the secret, just now."""
     found = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if found is None or not {"content-type", "host"} <= set(found["headers"].split(";")):
         raise Refused("AuthFailure.InvalidAuthorization", "authorization header is invalid")

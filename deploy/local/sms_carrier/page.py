@@ -1,12 +1,12 @@
-"""The inbox as a page: what a developer's phones would show."""
+"""The inbox as a page, with the texts that phones would show."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 from zoneinfo import ZoneInfo
 
-from deploy.local.sms_operator.behaviour import MODES, RECEIPTS, Behaviour
-from deploy.local.sms_operator.inbox import Message
+from deploy.local.sms_carrier.behaviour import MODES, RECEIPTS, Behaviour
+from deploy.local.sms_carrier.inbox import Message
 
 _SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -50,7 +50,7 @@ _SWITCH = """<form method="post" action="/behaviour">
 
 
 def inbox_page(messages: list[Message], behaviours: Mapping[str, Behaviour]) -> str:
-    """The page for these messages, in their order, with a switch for each operator."""
+    """Render the page for these messages, in their order, with a switch for each carrier."""
     switches = "\n".join(_switch(name, behaviour) for name, behaviour in behaviours.items())
     if not messages:
         return _PAGE.format(content="<p>还没有短信。</p>", switches=switches)
@@ -64,7 +64,7 @@ def _row(message: Message) -> str:
 
 
 def _switch(name: str, behaviour: Behaviour) -> str:
-    """Buttons, not lists: the page may be loaded anew at any moment."""
+    """Buttons in place of select lists, because the page reloads every three seconds."""
     modes = _form(name, "行为", "mode", MODES, behaviour.mode, ("receipts", behaviour.receipts))
     return modes + _form(name, "回执", "receipts", RECEIPTS, behaviour.receipts, ("mode", behaviour.mode))
 
