@@ -92,7 +92,7 @@ def s3_command(stack: Stack) -> list[str]:
 
 
 def s3_environment(stack: Stack, secrets: Secrets) -> dict[str, str]:
-    """Set keys, without which S3 is open to anyone, and a memory limit; below 160 MiB it would always collect garbage."""
+    """Set keys, without which S3 is open to anyone, and a memory limit; below 160 MiB it always collects garbage."""
     keys = {"AWS_ACCESS_KEY_ID": secrets.s3_access_key, "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key}
     return {**keys, "GOMEMLIMIT": "400MiB", "HOME": str(stack.servers / "s3")}
 
