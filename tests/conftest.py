@@ -8,7 +8,7 @@ import pytest_asyncio
 import structlog
 
 from kit.security.tokens import TokenIssuer
-from tests.support.listening import ListeningTransport
+from tests.support.early_responses import ListeningTransport
 from tests.support.people import Person
 from tests.support.processes import Processes
 from tests.support.scale import LONG
@@ -17,7 +17,7 @@ from tests.support.things import Things, own_things
 from tests.support.tokens import stack_issuer
 
 pytest_plugins = [
-    "tests.support.visits",
+    "tests.support.identity_clients",
     "tests.support.sms",
     "tests.support.staffing",
     "tests.support.prometheus",

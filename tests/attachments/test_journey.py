@@ -12,13 +12,13 @@ from kit import mongo
 from kit.files.blobs import Bucket
 from kit.security.tokens import Caller, TokenIssuer
 from tests.attachments.conftest import ATTACHMENTS, Uploader
+from tests.support.identity_clients import bearer
 from tests.support.people import EDUCATION
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber, version_of
-from tests.support.visits import bearer
 from tests.support.waiting import eventually
 
 MARK = b"<script>alert(1)</script>"

@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 
 from kit.core.clock import SystemClock
-from tests.support.doors import OwnClient, identity
+from tests.support.identity_clients import LoginPage
+from tests.support.own_services import OwnClient, identity
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage
 
 OWN_DATABASE = "/10"
 From = Callable[[str], httpx2.AsyncClient]

@@ -16,16 +16,26 @@ from services.identity.wiring.shared import Dependencies
 from services.notify.templates import CATALOGUE
 from tests.attacks.conftest import Door
 from tests.identity.test_binding_a_phone import entries
-from tests.support.doors import identity
-from tests.support.erasing import have_erased
+from tests.support.erasure import have_erased
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import (
+    NEW_PHONE,
+    WINDOW,
+    Citizen,
+    LoginPage,
+    Session,
+    Staff,
+    Window,
+    at_once,
+    newest_code,
+)
+from tests.support.identity_documents import passport
 from tests.support.names import own_id
-from tests.support.papers import passport
+from tests.support.own_services import identity
 from tests.support.problems import fields_of, problem
 from tests.support.sms import Carriers
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
-from tests.support.visits import NEW_PHONE, WINDOW, Citizen, LoginPage, Session, Staff, Window, at_once, newest_code
 from tests.support.waiting import eventually
 
 REBINDINGS = "/api/identity/rebindings"

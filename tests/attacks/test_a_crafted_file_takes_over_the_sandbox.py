@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from kit.core.errors import Unavailable
 from kit.sandbox.pool import Limits, Sandbox
-from tests.support import planted
-from tests.support.planted import HERE, Told
+from tests.support import sandbox_jobs
+from tests.support.sandbox_jobs import HERE, Told
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -22,28 +22,28 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 async def test_what_an_honest_function_returns_arrives(sandbox: Sandbox) -> None:
-    assert await sandbox.run(planted.tell, b"\xff\xd8\x00") == Told(b"\xff\xd8\x00", (1, 2), None)
+    assert await sandbox.run(sandbox_jobs.tell, b"\xff\xd8\x00") == Told(b"\xff\xd8\x00", (1, 2), None)
 
 
 async def test_it_has_no_settings_and_no_secrets(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEAL__KEYS", "a key")
-    assert not {name for name in await sandbox.run(planted.environment) if "__" in name}
+    assert not {name for name in await sandbox.run(sandbox_jobs.environment) if "__" in name}
     (tmp_path / "secret").write_text("a key")
     for path in (str(tmp_path / "secret"), "/etc/passwd", f"/proc/{os.getpid()}/environ", f"/proc/{os.getpid()}/mem"):
         with pytest.raises(PermissionError):
-            await sandbox.run(planted.opens, path)
+            await sandbox.run(sandbox_jobs.opens, path)
     with pytest.raises(PermissionError):
-        await sandbox.run(planted.writes, str(tmp_path / "left behind"))
+        await sandbox.run(sandbox_jobs.writes, str(tmp_path / "left behind"))
 
 
 @pytest.mark.parametrize(
     ("attempt", "given"),
     [
-        (planted.connects, ("127.0.0.1", 80)), (planted.sends_a_datagram, ("127.0.0.1", 53)),
-        (planted.signals, (os.getpid(),)), (planted.forks, ()), (planted.runs, ("/bin/true",)),
-        (planted.reads_memory_of, (os.getpid(),)),
+        (sandbox_jobs.connects, ("127.0.0.1", 80)), (sandbox_jobs.sends_a_datagram, ("127.0.0.1", 53)),
+        (sandbox_jobs.signals, (os.getpid(),)), (sandbox_jobs.forks, ()), (sandbox_jobs.runs, ("/bin/true",)),
+        (sandbox_jobs.reads_memory_of, (os.getpid(),)),
     ],
 )  # fmt: skip
 async def test_it_reaches_no_socket_and_no_other_process(
@@ -79,8 +79,8 @@ async def test_a_forged_answer_is_no_answer_and_runs_nothing(tmp_path: Path) -> 
     for answer in forged(tmp_path):
         async with Sandbox(readable=(HERE,)) as fresh:
             with pytest.raises(Unavailable):
-                await fresh.run(planted.forge, answer)
-            assert await fresh.run(planted.tell, b"next") == Told(b"next", (1, 2), None), "by another process"
+                await fresh.run(sandbox_jobs.forge, answer)
+            assert await fresh.run(sandbox_jobs.tell, b"next") == Told(b"next", (1, 2), None), "by another process"
     assert not (tmp_path / "ran").exists()
 
 
@@ -88,7 +88,9 @@ async def test_an_answer_too_many_is_not_taken_for_the_next_files() -> None:
     told = base64.b64encode(b"another's").decode()
     answer = f'r[{{"picture": "{told}", "sizes": [0, 0], "note": null}}]'.encode()
     async with Sandbox(readable=(HERE,)) as fresh:
-        assert (await fresh.run(planted.twice, answer)).picture == b"another's", "its own file's result it may forge"
+        assert (await fresh.run(sandbox_jobs.twice, answer)).picture == b"another's", (
+            "its own file's result it may forge"
+        )
         with pytest.raises(Unavailable):
-            await fresh.run(planted.tell, b"mine")
-        assert (await fresh.run(planted.tell, b"mine")).picture == b"mine"
+            await fresh.run(sandbox_jobs.tell, b"mine")
+        assert (await fresh.run(sandbox_jobs.tell, b"mine")).picture == b"mine"

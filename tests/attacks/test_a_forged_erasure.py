@@ -14,14 +14,14 @@ from kit.security.tokens import Caller, TokenIssuer
 from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.settings import Settings
 from services.identity.wiring.shared import Dependencies, parts
-from tests.support.doors import identity
-from tests.support.erasing import GROUND, Colleague, forge, have_erased
+from tests.support.erasure import GROUND, Colleague, forge, have_erased
+from tests.support.identity_clients import WINDOW, Citizen, Window, bearer
 from tests.support.names import own_id, own_name
+from tests.support.own_services import identity
 from tests.support.people import Person
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
-from tests.support.traces import SERVICES, held
-from tests.support.visits import WINDOW, Citizen, Window, bearer
+from tests.support.stored_data import SERVICES, held
 from tests.support.waiting import eventually
 
 CAP = 2

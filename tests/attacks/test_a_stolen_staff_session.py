@@ -13,14 +13,14 @@ from kit.core.clock import ManualClock
 from kit.security.tokens import Caller
 from services.identity.accounts.domain import staff_id
 from services.identity.wiring.shared import Dependencies
-from tests.identity.test_out_means_out import refused_everywhere
-from tests.support.doors import identity
+from tests.identity.test_sessions_that_ended import refused_everywhere
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import WINDOW, Session, Staff, bearer
 from tests.support.names import own_id, own_name
+from tests.support.own_services import identity
 from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD, Hire
-from tests.support.visits import WINDOW, Session, Staff, bearer
 
 STAFF = "/api/identity/staff"
 BETTER = "四个词：风筝、算盘、榫卯、汽笛 🪁"

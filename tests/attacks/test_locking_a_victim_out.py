@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from deploy.local.people import random_phone
 from tests.attacks.conftest import Door
+from tests.support.identity_clients import Citizen, LoginPage, Session, Window, another
 from tests.support.problems import problem, told_to_wait
-from tests.support.visits import Citizen, LoginPage, Session, Window, another
 
 LoginFrom = Callable[[httpx2.AsyncClient], LoginPage]
 HOME, STRANGE = "203.0.113.7", "198.51.100.1"

@@ -18,6 +18,7 @@ from services.portal.settings import Quotas as PortalQuotas
 from services.records.settings import Quotas as RecordQuotas
 from tests.attachments.conftest import Uploader, bucket
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.names import own_id
 from tests.support.people import Person
 from tests.support.portal import member_of
@@ -25,7 +26,6 @@ from tests.support.problems import problem, told_to_wait
 from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, Window
 
 __all__ = ["bucket"]
 MOST, MORE = ScanQuotas().uploads_at_once, 4

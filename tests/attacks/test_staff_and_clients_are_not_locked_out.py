@@ -7,11 +7,11 @@ import httpx2
 import pytest
 
 from tests.attacks.conftest import Door
+from tests.support.identity_clients import Staff
 from tests.support.names import own_name
 from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
-from tests.support.visits import Staff
 
 TOKEN, SESSIONS = "/api/identity/oauth/token", "/api/identity/staff/sessions"
 GRANT = {"grant_type": "client_credentials"}

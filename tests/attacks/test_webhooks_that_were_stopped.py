@@ -12,12 +12,12 @@ from kit.security.ended_sessions import TOKEN_SECONDS
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts.service import AccountService
 from services.identity.wiring.shared import Dependencies
-from tests.support.following import SCOPE, WEBHOOKS, Client
+from tests.support.change_clients import SCOPE, WEBHOOKS, Client
+from tests.support.identity_clients import bearer
 from tests.support.names import own_id, own_name
 from tests.support.people import Person
 from tests.support.problems import problem
 from tests.support.receiver import Receiver, receiving
-from tests.support.visits import bearer
 from tests.support.waiting import eventually
 
 

@@ -8,10 +8,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from kit.security.tokens import TokenIssuer
+from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.portal import Member, member_of
 from tests.support.screens import CHROMIUM, SIZES, Screen, screen
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Window
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -11,12 +11,12 @@ from playwright.async_api import Response
 from deploy.local.samples import RECORDS
 from kit.security.tokens import TokenIssuer
 from tests.records.test_kinds import CREDIT, PROJECT, REGISTRATION
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, import_record, member_of
 from tests.support.scans import scan
 from tests.support.screens import MOST_BYTES, MOST_REQUESTS, Screen
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, Window
 
 PAGES = (
     "/", "/file/basic", "/file/education", "/file/title", "/file/registration", "/file/skill_certificate",

@@ -1,7 +1,7 @@
 """The log-in pages (guide §4), as people see them."""
 
+from tests.support.identity_clients import Citizen, LoginPage, Window, another
 from tests.support.screens import Screen
-from tests.support.visits import Citizen, LoginPage, Window, another
 
 
 async def ask_for_a_code(phone: Screen, citizen: Citizen, login_page: LoginPage) -> None:

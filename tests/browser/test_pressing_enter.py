@@ -6,13 +6,13 @@ import pytest
 
 from kit.core.ids import new_id
 from tests.browser.test_logging_in import ask_for_a_code
-from tests.support.letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.identity_clients import Citizen, LoginPage
 from tests.support.people import EDUCATION
 from tests.support.portal import Member
 from tests.support.screens import Screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
-from tests.support.visits import Citizen, LoginPage
 
 FIELDS = "main form :is(input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea):visible"
 NOTE_SUBMITS = """() => {

@@ -12,12 +12,12 @@ from deploy.local.samples import RECORDS
 from kit.security.tokens import TokenIssuer
 from tests.records.test_kinds import CREDIT, PROJECT, REGISTRATION
 from tests.support.browsing import Browsing
-from tests.support.letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.portal import Member, import_record, member_of
 from tests.support.screens import Screen, screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
-from tests.support.visits import LoginPage, Window
 
 A4 = {"width": 703, "height": 1017}
 """Pixels of a sheet of A4 between its margins (look.css)."""

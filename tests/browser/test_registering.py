@@ -7,11 +7,11 @@ from deploy.local.card_reader.cards import residence_permit
 from tests.browser.test_every_page import looked_at
 from tests.browser.test_staff_pages import lay
 from tests.support.browsing import Browsing
-from tests.support.papers import Papers, passport
+from tests.support.identity_clients import WINDOW, Citizen, Window
+from tests.support.identity_documents import Papers, passport
 from tests.support.screens import Screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
-from tests.support.visits import WINDOW, Citizen, Window
 
 TYPED = ("document_number", "nationality", "name", "sex", "birth_date", "valid_from", "valid_to")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from random import Random
 
 from tests.signature.conftest import rasterised
+from tests.support.identity_clients import LoginPage
 from tests.support.names import seeded
 from tests.support.portal import Member, let_proof_grow_old
 from tests.support.screens import Screen
 from tests.support.sheets import scanned, sign
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage
 
 
 async def printed(own: Member) -> bytes:

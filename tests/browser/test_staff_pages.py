@@ -16,13 +16,13 @@ from kit.security.tokens import TokenIssuer
 from tests.browser.test_every_page import looked_at
 from tests.records.test_kinds import CREDIT
 from tests.support.browsing import Browsing
-from tests.support.letters import LETTER_GROUP, lay_letter
-from tests.support.papers import passport
+from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.identity_clients import Citizen, LoginPage, Window
+from tests.support.identity_documents import passport
 from tests.support.portal import Member, import_record, member_of
 from tests.support.screens import Screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, Hire, attend
-from tests.support.visits import Citizen, LoginPage, Window
 from tests.support.waiting import eventually
 
 PERSON = (

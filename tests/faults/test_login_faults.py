@@ -9,10 +9,10 @@ import httpx2
 import pytest
 
 from kit import mongo
+from tests.support.identity_clients import LOGIN_CODES, Citizen, LoginPage, Window
 from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.stack import RunningStack
-from tests.support.visits import LOGIN_CODES, Citizen, LoginPage, Window
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.faults

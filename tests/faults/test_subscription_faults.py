@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from kit.security.tokens import TokenIssuer
 from tests.faults.conftest import Run
-from tests.support.following import CHANGES, Client, Follower, by_person, first_times
+from tests.support.change_clients import CHANGES, Client, Follower, by_person, first_times
 from tests.support.names import seeded
 from tests.support.problems import problem
 from tests.support.receiver import Event, receiving

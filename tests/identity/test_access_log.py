@@ -7,11 +7,11 @@ import httpx2
 import pytest
 
 from kit.security.tokens import Caller, TokenIssuer
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Session, Window, bearer
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN
 from tests.support.problems import fields_of, problem
 from tests.support.scans import scan
-from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Window, bearer
 from tests.support.waiting import eventually
 
 WHY = "窗口受理：核对证件有效期"

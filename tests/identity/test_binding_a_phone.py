@@ -10,11 +10,11 @@ import pytest
 from deploy.local.people import random_phone
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller, TokenIssuer
-from tests.support.doors import identity
+from tests.support.identity_clients import NEW_PHONE, WINDOW, Citizen, LoginPage, Window, another, at_once, bearer
 from tests.support.names import own_id
+from tests.support.own_services import identity
 from tests.support.problems import fields_of, problem
 from tests.support.stack import RunningStack
-from tests.support.visits import NEW_PHONE, WINDOW, Citizen, LoginPage, Window, another, at_once, bearer
 from tests.support.waiting import eventually
 
 ME = f"{WINDOW}/me"

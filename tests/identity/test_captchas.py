@@ -11,10 +11,10 @@ from PIL import Image
 from redis.asyncio import Redis
 
 from services.identity.captcha.media import LETTERS, VOICES, draw, new_answer, speak
+from tests.support.identity_clients import Citizen, LoginPage, Window, at_once, just_now
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Window, at_once, just_now
 
 CAPTCHA_WRONG = "请填写正确的验证码，验证码不区分大小写"
 

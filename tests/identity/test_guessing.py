@@ -10,12 +10,12 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.doors import identity
+from tests.support.identity_clients import LoginPage, Window, another, crowd
 from tests.support.names import seeded
+from tests.support.own_services import identity
 from tests.support.problems import problem, told_to_wait
 from tests.support.scale import scaled
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, Window, another, crowd
 from tests.support.waiting import eventually
 
 PEOPLE, GUESSES = scaled(400, 60), 6

@@ -7,11 +7,11 @@ import pytest
 
 from deploy.local.people import random_phone
 from kit.core.clock import ManualClock
-from tests.support.doors import identity
+from tests.support.identity_clients import Citizen, LoginPage, Session, Window, another, at_once
 from tests.support.names import own_id
+from tests.support.own_services import identity
 from tests.support.problems import fields_of, problem, told_to_wait
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Session, Window, another, at_once
 from tests.support.waiting import eventually
 
 NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申领个人数字证书后再行登录"

@@ -7,10 +7,18 @@ import httpx2
 import pytest
 
 from kit.core.clock import shanghai_date
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Staff, Window, at_once
+from tests.support.identity_documents import (
+    Papers,
+    foreign_card,
+    hk_macao_permit,
+    military,
+    passport,
+    residence_permit,
+    resident,
+)
 from tests.support.names import own_id
-from tests.support.papers import Papers, foreign_card, hk_macao_permit, military, passport, residence_permit, resident
 from tests.support.problems import fields_of, problem
-from tests.support.visits import WINDOW, Citizen, LoginPage, Staff, Window, at_once
 from tests.support.waiting import eventually
 
 CHECKS = f"{WINDOW}/checks"

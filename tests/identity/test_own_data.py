@@ -1,8 +1,8 @@
 """What a practitioner sees of themself, and what nobody else does."""
 
+from tests.support.identity_clients import WINDOW, LoginPage, Window, just_now
 from tests.support.names import own_id
 from tests.support.problems import problem
-from tests.support.visits import WINDOW, LoginPage, Window, just_now
 
 ME = f"{WINDOW}/me"
 

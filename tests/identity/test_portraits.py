@@ -22,12 +22,12 @@ from kit.files.sweeper import Sweeper, SweeperPolicy
 from kit.security.tokens import TokenIssuer
 from services.identity.practitioners.portrait_folders import PORTRAIT_FOLDERS, new_folder, portraits
 from services.identity.store import Store
-from tests.support.erasing import have_erased
+from tests.support.erasure import have_erased
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Session, Staff, Window, at_once
 from tests.support.portraits import make_loose
 from tests.support.problems import fields_of, problem
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
-from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Staff, Window, at_once
 from tests.support.waiting import eventually
 
 PORTRAIT = f"{WINDOW}/me/portrait"

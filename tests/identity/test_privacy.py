@@ -12,10 +12,10 @@ from minio import Minio
 from redis.asyncio import Redis
 
 from kit import mongo
+from tests.support.identity_clients import WINDOW, LoginPage, Window, crowd
 from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber, headers_of, version_of
-from tests.support.visits import WINDOW, LoginPage, Window, crowd
 from tests.support.waiting import eventually
 
 PEOPLE = scaled(200, 24)

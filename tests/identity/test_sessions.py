@@ -7,11 +7,11 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from kit.core.clock import ManualClock
-from tests.support.doors import identity
+from tests.support.identity_clients import LoginPage, Session, Window, bearer, just_now
 from tests.support.names import own_id
+from tests.support.own_services import identity
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, Session, Window, bearer, just_now
 
 SESSIONS = "/api/identity/sessions"
 ME = "/api/identity/practitioners/me"

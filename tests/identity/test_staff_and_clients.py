@@ -11,13 +11,13 @@ from joserfc.jwk import KeySet
 
 from deploy.local.stackfile import CLIENT_SCOPES
 from kit.core.clock import ManualClock
-from tests.support.doors import identity
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Staff, Window, at_once, bearer
 from tests.support.names import own_name
+from tests.support.own_services import identity
 from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
 from tests.support.tokens import token_settings
-from tests.support.visits import WINDOW, Citizen, LoginPage, Staff, Window, at_once, bearer
 
 TOKEN = "/api/identity/oauth/token"
 GRANT = {"grant_type": "client_credentials"}

@@ -15,11 +15,11 @@ import typer
 from deploy.local.stack import ROOT
 from services.identity.wiring.commands import client, staff
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import Staff
 from tests.support.names import own_name
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD
-from tests.support.visits import Staff
 from tests.support.waiting import eventually
 
 

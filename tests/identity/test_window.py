@@ -8,9 +8,9 @@ import pytest
 
 from deploy.local.people import random_phone, resident_id
 from services.identity.practitioners.identity_documents import check_digit
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Staff, Window, at_once, just_now
 from tests.support.names import own_id
 from tests.support.problems import fields_of, problem
-from tests.support.visits import WINDOW, Citizen, LoginPage, Staff, Window, at_once, just_now
 
 OLD_COUNTY, CHECK_X = "310225197806151231", "31010119900307006X"
 BAD_NUMBERS = [

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.support.papers import (
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Window
+from tests.support.identity_documents import (
     PAPERS,
     Papers,
     foreign_card,
@@ -20,7 +21,6 @@ from tests.support.papers import (
 from tests.support.problems import fields_of, problem
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber
-from tests.support.visits import WINDOW, Citizen, LoginPage, Window
 
 ME = f"{WINDOW}/me"
 LONG_NAME = "阿\U00020bb7卜杜拉·买买提\U0002b38e" * 5 + "·" + "㐀\U00030000" * 2

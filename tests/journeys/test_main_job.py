@@ -3,10 +3,10 @@
 import httpx2
 import orjson
 
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Session, Staff, Window, bearer
 from tests.support.people import EDUCATION, OWN
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber, headers_of
-from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Staff, Window, bearer
 
 
 async def test_from_the_window_to_the_qualification_system(

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from kit.core.errors import Unavailable
 from kit.formats.images import BadImage, Density, Images, Size, prepare, probe, reencode, scan
 from kit.sandbox.pool import Limits, Sandbox, TooCostly
-from tests.support.planted import HERE, burn, crash, hoard, sleep
+from tests.support.sandbox_jobs import HERE, burn, crash, hoard, sleep
 from tests.support.scans import pixels
 from tests.support.scans import scan as drawn
 from tests.support.waiting import eventually

@@ -9,13 +9,13 @@ import orjson
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from kit.core.clock import SystemClock
+from tests.support.identity_clients import Citizen, LoginPage, Staff, Window
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber
 from tests.support.topics import admin
-from tests.support.visits import Citizen, LoginPage, Staff, Window
 from tests.support.waiting import eventually
 
 MESSAGES = "/api/notify/messages"

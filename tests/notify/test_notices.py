@@ -14,6 +14,7 @@ from kit.security.encryption import Cipher
 from services.notify.templates import CATALOGUE
 from tests.notify.test_messages import MESSAGES, message_about
 from tests.notify.test_receipts import stored
+from tests.support.identity_clients import Citizen, LoginPage, Session, Staff, Window
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN
 from tests.support.problems import problem
@@ -21,7 +22,6 @@ from tests.support.scans import scan
 from tests.support.sender import own_sending, own_settings
 from tests.support.sms import PROVIDERS, Carriers, Codes
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Session, Staff, Window
 from tests.support.waiting import eventually
 
 

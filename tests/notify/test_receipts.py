@@ -9,12 +9,12 @@ import pytest
 
 from kit import mongo
 from tests.notify.test_messages import message_about
+from tests.support.identity_clients import Staff
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.sms import PROVIDERS, Carriers, Codes
 from tests.support.stack import RunningStack
-from tests.support.visits import Staff
 from tests.support.waiting import eventually
 
 by_provider = pytest.mark.parametrize("provider", PROVIDERS)

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from kit.security.tokens import TokenIssuer
 from tests.support.browsing import Browsing
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.portal import Member, NewMember, member_of
-from tests.support.visits import LoginPage, Window
 
 
 @pytest.fixture(scope="session")

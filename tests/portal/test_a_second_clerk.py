@@ -4,8 +4,8 @@ import pytest
 
 from deploy.local.people import random_phone
 from tests.support.browsing import Browsing, hidden_of
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.staffing import Desk, attend
-from tests.support.visits import LoginPage, Window
 
 LIST = "/staff/rebindings"
 

@@ -3,8 +3,8 @@
 from services.identity.accounts.domain import staff_id
 from services.identity.wiring.shared import Dependencies
 from tests.support.browsing import COOKIE, Browsing
+from tests.support.identity_clients import Staff
 from tests.support.staffing import PASSWORD, Hire, log_in
-from tests.support.visits import Staff
 
 PAGE = "/staff/password"
 BETTER = "一句很长也很好记住的话 2026"

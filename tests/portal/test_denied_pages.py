@@ -11,6 +11,7 @@ import pytest_asyncio
 from kit.security.tokens import Caller, TokenIssuer
 from tests.support.browsing import COOKIE, Browsing
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import bearer
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, Person
 from tests.support.portal import Member, NewMember
@@ -18,7 +19,6 @@ from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, Hire, attend
-from tests.support.visits import bearer
 from tests.support.waiting import eventually
 
 ADDRESS = "127.0.0.77"

@@ -10,7 +10,7 @@ from markupsafe import escape
 
 from tests.portal.test_portal_text import HOSTILE, harmless
 from tests.support.browsing import Browsing
-from tests.support.letters import LETTER_GROUP, REASON, lay_letter
+from tests.support.dead_letters import LETTER_GROUP, REASON, lay_letter
 from tests.support.names import own_name
 from tests.support.portal import NewMember
 from tests.support.stack import RunningStack

@@ -11,12 +11,12 @@ import pypdfium2 as pdfium
 import pytest
 
 from deploy.local.samples import RECORDS
+from tests.support.identity_clients import Window
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, let_token_run_out
 from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.visits import Window
 from tests.support.waiting import eventually
 
 MEGABYTE = 1024

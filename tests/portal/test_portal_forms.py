@@ -8,12 +8,12 @@ from fastapi.routing import APIRoute
 
 from services.portal.wiring.api import ROUTERS
 from tests.support.browsing import Browsing, hidden_of, token_of
+from tests.support.identity_clients import LoginPage
 from tests.support.names import own_id
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, NewMember, import_record
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage
 
 Nobody = Callable[[], Browsing]
 TYPED = {name: value for name, value in EDUCATION.items() if value}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.browsing import COOKIE, Browsing
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.portal import Member, NewMember, end_session, let_token_run_out
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, Window
 
 Nobody = Callable[[], Browsing]
 ADDRESSES = ("/login", "/help", "/nothing", "/file/basic", "/static/look.css", "/static/nothing.css", "/records/1")

@@ -9,10 +9,10 @@ from services.notify.templates import CATALOGUE
 from services.portal.client.messages import CODES
 from services.portal.words import MESSAGE_STATES, PURPOSES
 from tests.support.browsing import Browsing
+from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.names import own_id
 from tests.support.sms import Carriers
 from tests.support.staffing import Desk
-from tests.support.visits import Citizen, LoginPage, Window
 from tests.support.waiting import eventually
 
 MESSAGES = "/operators/messages"

@@ -16,6 +16,7 @@ from deploy.local.people import random_card
 from kit import mongo
 from kit.files import blobs
 from kit.security.tokens import TokenIssuer
+from tests.support.identity_clients import Citizen, Window
 from tests.support.imports import IDENTITY, REGISTRATION, Sender, as_csv, as_xlsx, counts, person_row, registration
 from tests.support.names import own_id, own_name
 from tests.support.people import Person
@@ -25,7 +26,6 @@ from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
 from tests.support.subscriber import Subscriber, version_of
-from tests.support.visits import Citizen, Window
 from tests.support.waiting import eventually
 
 ROWS = scaled(50_000, 5_000)

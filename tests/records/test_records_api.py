@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator
 from deploy.local.samples import RECORDS
 from kit.core.clock import ManualClock
 from kit.security.tokens import Caller, TokenIssuer
+from tests.support.identity_clients import at_once, just_now
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN, Person
 from tests.support.problems import fields_of, problem
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber, version_of
 from tests.support.tokens import practitioner_token, token_settings
-from tests.support.visits import at_once, just_now
 
 RECORD = "/api/records/records"
 MENU = ["education", "degree", "title", "registration", "skill_certificate", "work_experience", "project", "credit"]

@@ -9,14 +9,14 @@ import pytest_asyncio
 from deploy.local.people import random_phone
 from kit.security.tokens import TokenIssuer
 from tests.shape.strangers import Things, Victim
+from tests.support.change_clients import Client
 from tests.support.events import SecurityLog
-from tests.support.following import Client
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.imports import Sender, as_csv, registration
 from tests.support.names import own_name
 from tests.support.people import EDUCATION, OWN
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, Window
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

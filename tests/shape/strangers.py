@@ -7,10 +7,10 @@ from typing import Any
 import httpx2
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.shape.hostile import Endpoint, endpoints
+from tests.shape.hostile_input import Endpoint, endpoints
+from tests.support.identity_clients import Citizen, Session, bearer
 from tests.support.names import own_id
 from tests.support.people import OWN
-from tests.support.visits import Citizen, Session, bearer
 
 SECRET_LINKS = {"challenge_id", "captcha_id"}
 """Who knows such an id may use it: it is the proof, nobody can guess it."""

@@ -5,14 +5,14 @@ import httpx2
 from kit.security.tokens import TokenIssuer
 from services.identity.accounts.domain import staff_id
 from services.identity.accounts.staff import ROLES
-from tests.shape.hostile import Endpoint, endpoints
-from tests.shape.matrix_of_calls import Attempt, attempts, page
+from tests.shape.call_matrix import Attempt, attempts, page
+from tests.shape.hostile_input import Endpoint, endpoints
 from tests.shape.strangers import Things, filled, knock, protected
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import bearer
 from tests.support.matrix import outcome, same_as_the_page
 from tests.support.names import own_id
 from tests.support.staffing import Hire
-from tests.support.visits import bearer
 
 
 def order(endpoint: Endpoint) -> tuple[bool, bool, str]:

@@ -5,12 +5,12 @@ from typing import Any
 import httpx2
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.shape.hostile import Endpoint
+from tests.shape.hostile_input import Endpoint
 from tests.shape.strangers import Things, Victim, filled, knock, protected, strangers
+from tests.support.change_clients import WEBHOOKS
 from tests.support.events import Event, SecurityLog
-from tests.support.following import WEBHOOKS
+from tests.support.identity_clients import Citizen, LoginPage, bearer
 from tests.support.names import own_id, own_name
-from tests.support.visits import Citizen, LoginPage, bearer
 
 FIELDS = {
     "module", "event", "outcome", "cause", "status", "caller", "method", "route", "target", "address", "agent",

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.shape.hostile import (
+from tests.shape.hostile_input import (
     JSON,
     MARK,
     SERVICES,
@@ -29,12 +29,12 @@ from tests.shape.hostile import (
     header_attacks,
     path_attacks,
 )
-from tests.support.following import WEBHOOKS
+from tests.support.change_clients import WEBHOOKS
+from tests.support.identity_clients import bearer
 from tests.support.names import own_id
 from tests.support.people import OWN
 from tests.support.problems import not_found_page, problem, well_formed
 from tests.support.stack import RunningStack
-from tests.support.visits import bearer
 
 AT_ONCE = 16
 STREAMED = {"upload_attachment", "upload_signature", "start_import"}

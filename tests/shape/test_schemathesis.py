@@ -14,7 +14,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.shape.hostile import SERVICES
+from tests.shape.hostile_input import SERVICES
 from tests.support.names import own_id
 from tests.support.problems import well_formed
 from tests.support.stack import RunningStack

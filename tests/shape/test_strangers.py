@@ -7,12 +7,12 @@ import httpx2
 import pytest
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.shape.hostile import endpoints
+from tests.shape.hostile_input import endpoints
 from tests.shape.strangers import PUBLIC, SECRET_LINKS, Victim, filled, knock, strangers
+from tests.support.identity_clients import bearer
 from tests.support.names import own_id, seeded
 from tests.support.people import OWN
 from tests.support.problems import problem, well_formed
-from tests.support.visits import bearer
 
 FORGED = 1_000
 

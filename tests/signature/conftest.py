@@ -14,10 +14,10 @@ import pytest_asyncio
 from kit.files import blobs
 from kit.files.blobs import Bucket
 from kit.security.tokens import TokenIssuer
+from tests.support.identity_clients import Citizen, Window
 from tests.support.people import Person
 from tests.support.sheets import scanned, sign
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, Window
 from tests.support.waiting import eventually
 
 OWN = "/api/signature/practitioners/me"

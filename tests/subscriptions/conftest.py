@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from kit.security.tokens import TokenIssuer
-from tests.support.following import SCOPE, Client
+from tests.support.change_clients import SCOPE, Client
 from tests.support.receiver import Receiver, receiving
 
 

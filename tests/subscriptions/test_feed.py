@@ -10,7 +10,7 @@ import pytest
 
 from services.subscriptions.feed.domain import read_cursor, write_cursor
 from services.subscriptions.settings import FeedSettings
-from tests.support.following import CHANGES, Client
+from tests.support.change_clients import CHANGES, Client
 from tests.support.people import Person
 from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack

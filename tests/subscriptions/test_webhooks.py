@@ -12,14 +12,14 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.support import doors
-from tests.support.following import WEBHOOKS, Client
+from tests.support import own_services
+from tests.support.change_clients import WEBHOOKS, Client
+from tests.support.identity_clients import bearer
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, Person
 from tests.support.problems import fields_of, problem
 from tests.support.receiver import Event, Receiver, refused, taken
 from tests.support.stack import RunningStack
-from tests.support.visits import bearer
 from tests.support.waiting import eventually
 
 DEGREE = {
@@ -218,7 +218,7 @@ async def test_after_a_day_of_failure_it_is_paused_and_keeps_its_place(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer, person: Person, receiver: Receiver
 ) -> None:
     receiver.answer = refused
-    async with doors.subscriptions(stack, monkeypatch, {}) as own:
+    async with own_services.subscriptions(stack, monkeypatch, {}) as own:
         client = Client(own.http, issuer)
         webhook = (await client.registered(receiver.url))["webhook_id"]
         record = await changed(person, 2)
@@ -241,7 +241,7 @@ async def test_after_a_day_only_the_event_that_is_refused_is_given_up(
     bad, good = new_person(), new_person()
     hated = {"partitionkey": bad.id, "sequence": "1"}
     receiver.answer = lambda event: Response(status_code=500 if hated.items() <= event.items() else 200)
-    async with doors.subscriptions(stack, monkeypatch, {}) as own:
+    async with own_services.subscriptions(stack, monkeypatch, {}) as own:
         client = Client(own.http, issuer)
         webhook = (await client.registered(receiver.url))["webhook_id"]
         await changed(bad, 2)
@@ -331,7 +331,7 @@ async def test_inner_addresses_cannot_be_registered(client: Client, url: str) ->
 async def test_outside_a_developers_machine_ours_is_an_inner_address_too(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer
 ) -> None:
-    async with doors.subscriptions(stack, monkeypatch, {"ENVIRONMENT": "staging"}) as own:
+    async with own_services.subscriptions(stack, monkeypatch, {"ENVIRONMENT": "staging"}) as own:
         client = Client(own.http, issuer)
         for url in ("http://127.0.0.1:9/", "https://127.0.0.1:9/", "https://localhost/", "https://127.1/"):
             answer = await client.call("POST", WEBHOOKS, json={"url": url})
@@ -341,7 +341,7 @@ async def test_outside_a_developers_machine_ours_is_an_inner_address_too(
 async def test_a_client_has_so_many_and_no_more(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer
 ) -> None:
-    async with doors.subscriptions(stack, monkeypatch, {"WEBHOOKS__PER_CLIENT": "2"}) as own:
+    async with own_services.subscriptions(stack, monkeypatch, {"WEBHOOKS__PER_CLIENT": "2"}) as own:
         client = Client(own.http, issuer)
         for _ in range(2):
             await client.registered("http://127.0.0.1:9/")

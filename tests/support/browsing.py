@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from tests.support.visits import Citizen, LoginPage
+from tests.support.identity_clients import Citizen, LoginPage
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 HIDDEN = re.compile(r'<input type="hidden" name="([a-z_]+)" value="([^"]*)"')

@@ -10,8 +10,8 @@ from openpyxl import Workbook
 
 from deploy.local.people import random_card
 from kit.security.tokens import Caller, TokenIssuer
+from tests.support.identity_clients import bearer
 from tests.support.names import own_name
-from tests.support.visits import bearer
 from tests.support.waiting import eventually
 
 RECORDS, IDENTITY = "/api/records/imports", "/api/identity/imports"

@@ -19,10 +19,10 @@ from services.portal.session.vault import EncryptedCache
 from services.records.domain import Record
 from services.records.store import Records
 from tests.support.browsing import COOKIE, Browsing
+from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.names import own_id
 from tests.support.people import Person
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Window
 
 KEPT_SECONDS = 600
 

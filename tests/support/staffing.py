@@ -12,9 +12,9 @@ import pytest_asyncio
 from services.identity.settings import Settings
 from services.identity.wiring.shared import Dependencies, parts
 from tests.support.browsing import Browsing
+from tests.support.identity_clients import Staff
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
-from tests.support.visits import Staff
 
 Hire = Callable[..., Awaitable[Staff]]
 """With roles: a new member of staff who has them."""

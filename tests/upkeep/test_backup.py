@@ -25,7 +25,8 @@ from kit.files import blobs
 from kit.kafka import Record
 from services.identity.wiring.shared import Dependencies
 from tests.attachments.conftest import Uploader
-from tests.support.erasing import Colleague, forge, have_erased
+from tests.support.erasure import Colleague, forge, have_erased
+from tests.support.identity_clients import WINDOW, Citizen, Window
 from tests.support.names import own_name
 from tests.support.people import EDUCATION, Person
 from tests.support.problems import problem
@@ -33,8 +34,7 @@ from tests.support.processes import Processes
 from tests.support.scale import scaled
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.traces import BUCKETS
-from tests.support.visits import WINDOW, Citizen, Window
+from tests.support.stored_data import BUCKETS
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.all_data

@@ -16,13 +16,13 @@ from kit import kafka
 from kit.kafka.topics import read_file
 from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
-from tests.support.erasing import Colleague, have_erased
-from tests.support.letters import lay_letter
+from tests.support.dead_letters import lay_letter
+from tests.support.erasure import Colleague, have_erased
+from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.people import EDUCATION, Person
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.traces import SERVICES, everything, held, in_topics, own, traces
-from tests.support.visits import Citizen, LoginPage, Window
+from tests.support.stored_data import SERVICES, everything, held, in_topics, own, traces
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.all_data

@@ -29,12 +29,12 @@ from kit.security.tokens import Caller, TokenIssuer
 from kit.settings import KeyRing
 from services.identity import rotation
 from services.identity.practitioners.portrait_folders import portraits
-from tests.support import doors
+from tests.support import own_services
+from tests.support.identity_clients import WINDOW, Citizen, bearer
 from tests.support.names import own_id, own_name
 from tests.support.portraits import make_loose
 from tests.support.stack import RunningStack
 from tests.support.things import Thing, Things
-from tests.support.visits import WINDOW, Citizen, bearer
 
 CLERK = Caller("c0ffee00-0000-4000-8000-000000000002", "staff", frozenset({"clerk"}), reason="test")
 WHY = {"X-Access-Reason": quote("核对")}
@@ -63,7 +63,7 @@ class OwnIdentity:
 
     async def call(self, method: str, path: str, **request: object) -> bytes:
         headers = bearer(self.issuer.issue(CLERK)) | WHY
-        async with doors.identity(self.stack, self.monkeypatch, SystemClock(), settings=self.settings()) as http:
+        async with own_services.identity(self.stack, self.monkeypatch, SystemClock(), settings=self.settings()) as http:
             response = await http.request(method, path, headers=headers, **request)  # type: ignore[arg-type]
             assert response.is_success, response.text
             return response.content

@@ -9,10 +9,10 @@ import pytest
 
 from kit.security.tokens import TokenIssuer
 from services.records.settings import SourceGrant
+from tests.support.identity_clients import Window
 from tests.support.imports import Sender, as_csv, counts, registration
 from tests.support.names import own_name
 from tests.support.processes import Processes
-from tests.support.visits import Window
 
 NewSender = Callable[..., Sender]
 

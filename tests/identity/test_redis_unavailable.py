@@ -2,11 +2,11 @@
 
 import httpx2
 
+from tests.support.identity_clients import LoginPage, Session, Window, another
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN
 from tests.support.problems import problem
 from tests.support.processes import Processes
-from tests.support.visits import LoginPage, Session, Window, another
 from tests.support.waiting import eventually
 
 

@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY
 from kit.security.tokens import Caller, TokenIssuer
 from tests.attacks.conftest import Door
 from tests.support.events import SecurityLog
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Window, bearer
 from tests.support.names import own_id, own_name
 from tests.support.problems import problem, told_to_wait
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
-from tests.support.visits import WINDOW, Citizen, LoginPage, Window, bearer
 from tests.support.waiting import eventually
 
 ONE, MANY = f"{WINDOW}/lookup", f"{WINDOW}/lookups"

@@ -11,9 +11,9 @@ from kit.core.events import NewEvent, encode
 from kit.kafka import Producer
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.erasures.domain import erasure_id
+from tests.support.identity_clients import WINDOW, bearer
 from tests.support.names import own_id
 from tests.support.stack import RunningStack
-from tests.support.visits import WINDOW, bearer
 
 GROUND = "依本人申请"
 

@@ -12,11 +12,11 @@ import pytest
 from deploy.local.people import random_phone
 from kit.security.trail import AuditTrail, TrailSettings
 from tests.support.events import Event, SecurityLog
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Window, another
 from tests.support.names import own_name
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD, Hire
-from tests.support.visits import WINDOW, Citizen, LoginPage, Window, another
 from tests.support.waiting import eventually
 
 STAFF, TOKEN = "/api/identity/staff/sessions", "/api/identity/oauth/token"

@@ -13,11 +13,11 @@ from kit.formats.pdf import FontSettings
 from services.signature.form.layout import LAYOUT, PATTERNS, QR, VERSION, code_text, form_of
 from services.signature.form.printing import INSTRUCTIONS, Printing
 from tests.signature.conftest import OWN, NewSigner, Signer, rasterised, text_of
-from tests.support import doors
+from tests.support import own_services
+from tests.support.identity_clients import Window
 from tests.support.problems import problem
 from tests.support.sheets import marker
 from tests.support.stack import RunningStack
-from tests.support.visits import Window
 from tests.support.waiting import eventually
 
 KEY = bytes(range(32))
@@ -49,7 +49,7 @@ async def test_a_form_that_was_printed_half_its_life_ago_is_followed_by_a_new_on
     signer: Signer, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ManualClock(datetime.now(UTC) - timedelta(days=100))
-    async with doors.signature(stack, monkeypatch, clock) as door:
+    async with own_services.signature(stack, monkeypatch, clock) as door:
         signer.person.http, gateway = door, signer.person.http
         old = await signer.form()
     signer.person.http = gateway

@@ -18,12 +18,12 @@ from kit.files.blobs import Bucket
 from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
 from tests.signature.conftest import Signer
+from tests.support.identity_clients import Window
 from tests.support.people import Person
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.visits import Window
 
 BEGINNINGS = (b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\x89PNG\r\n\x1a\n", b"%PDF-")
 JPEG = "image/jpeg"

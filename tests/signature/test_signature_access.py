@@ -10,11 +10,11 @@ import pytest
 from kit import mongo
 from kit.security.tokens import Caller, TokenIssuer
 from tests.signature.conftest import OWN, NewSigner, Signer
+from tests.support.identity_clients import Window, bearer
 from tests.support.problems import fields_of, problem
 from tests.support.sheets import scanned
 from tests.support.sms import Carriers
 from tests.support.stack import RunningStack
-from tests.support.visits import Window, bearer
 from tests.support.waiting import eventually
 
 CLERK = Caller("c0ffee00-0000-4000-8000-000000000001", "staff", frozenset({"clerk"}))

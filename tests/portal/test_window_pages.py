@@ -11,13 +11,13 @@ from markupsafe import escape
 from deploy.local.people import portrait, random_phone
 from tests.portal.test_portal_text import HOSTILE, harmless
 from tests.support.browsing import Browsing, hidden_of
-from tests.support.papers import PAPERS, passport
+from tests.support.identity_clients import Citizen, LoginPage, Window, another
+from tests.support.identity_documents import PAPERS, passport
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, NewMember
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.staffing import WHY, Desk, attend
-from tests.support.visits import Citizen, LoginPage, Window, another
 from tests.support.waiting import eventually
 
 

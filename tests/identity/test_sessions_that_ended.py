@@ -15,15 +15,15 @@ from kit.core.clock import ManualClock, SystemClock
 from kit.security.tokens import TokenIssuer
 from services.identity.store import MAX_SESSIONS, Store
 from services.identity.wiring.shared import Dependencies
-from tests.support.doors import identity
-from tests.support.erasing import have_erased
+from tests.support.erasure import have_erased
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Session, Window, bearer
 from tests.support.names import own_name
+from tests.support.own_services import identity
 from tests.support.people import OWN
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD, Hire
-from tests.support.visits import WINDOW, Citizen, LoginPage, Session, Window, bearer
 from tests.support.waiting import eventually
 
 ME, SESSIONS = f"{WINDOW}/me", "/api/identity/sessions"

@@ -6,7 +6,7 @@ from time import time
 
 from contracts.scopes import SCOPES
 from kit.security.tokens import Caller
-from tests.shape.hostile import Endpoint
+from tests.shape.hostile_input import Endpoint
 from tests.shape.strangers import Things
 from tests.support.matrix import Answers, table
 from tests.support.names import own_id

@@ -15,10 +15,10 @@ from kit.core.clock import SystemClock
 from kit.privacy.access_audit import AccessAudit
 from services.records.service import RecordService
 from services.records.store import Records
+from tests.support.identity_clients import at_once
 from tests.support.names import own_id
 from tests.support.people import EDUCATION, Person
 from tests.support.stack import RunningStack
-from tests.support.visits import at_once
 
 BEGAN = datetime.now(UTC)
 BLUR = Reason(code="damaged", message="文件已损坏，请重新扫描后上传")

@@ -31,13 +31,13 @@ from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from tests.attachments.conftest import Uploader
 from tests.signature.conftest import Signer
+from tests.support.identity_clients import Window
 from tests.support.people import Person
 from tests.support.problems import problem
 from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.things import Things
-from tests.support.visits import Window
 from tests.upkeep.test_backup import dumped, settings_of
 
 pytestmark = pytest.mark.all_data

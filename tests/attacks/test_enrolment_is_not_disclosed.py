@@ -6,8 +6,8 @@ import httpx2
 
 from deploy.local.people import random_phone
 from tests.attacks.conftest import Door
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.problems import problem, told_to_wait
-from tests.support.visits import LoginPage, Window
 
 
 async def test_past_the_limit_the_right_phone_is_answered_like_a_wrong_one(

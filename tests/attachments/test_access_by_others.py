@@ -6,9 +6,9 @@ import httpx2
 
 from kit.security.tokens import Caller, TokenIssuer
 from tests.attachments.conftest import ATTACHMENTS, Uploader
+from tests.support.identity_clients import bearer
 from tests.support.problems import fields_of, problem
 from tests.support.scans import scan
-from tests.support.visits import bearer
 
 STAFF = Caller("c0ffee00-0000-4000-8000-000000000001", "staff", frozenset({"clerk"}))
 

@@ -8,15 +8,15 @@ import pytest
 
 from deploy.local.people import portrait, random_phone
 from tests.support.browsing import Browsing, hidden_of
-from tests.support.letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.identity_clients import LoginPage
+from tests.support.identity_documents import passport
 from tests.support.names import own_id
-from tests.support.papers import passport
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, NewMember, end_session
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, Hire, attend, log_in
-from tests.support.visits import LoginPage
 
 NEW = "/file/education/new"
 TYPED = {name: value for name, value in EDUCATION.items() if value} | {"school": "很长时间才填完的学校"}

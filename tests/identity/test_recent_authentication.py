@@ -12,11 +12,11 @@ from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.clock import ManualClock, SystemClock
 from kit.security.tokens import Caller, TokenIssuer
-from tests.support.doors import identity
+from tests.support.identity_clients import Citizen, LoginPage, Session, Staff, Window, another, at_once, bearer
 from tests.support.names import own_id
+from tests.support.own_services import identity
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
-from tests.support.visits import Citizen, LoginPage, Session, Staff, Window, another, at_once, bearer
 
 SESSIONS = "/api/identity/sessions"
 CODES, PROOFS = f"{SESSIONS}/current/codes", f"{SESSIONS}/current/proofs"

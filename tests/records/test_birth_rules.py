@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from kit.security.tokens import TokenIssuer
+from tests.support.identity_clients import Window
 from tests.support.people import EDUCATION, OWN, Person
-from tests.support.visits import Window
 from tests.support.waiting import eventually
 
 WORK: dict[str, Any] = {

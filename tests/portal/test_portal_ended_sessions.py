@@ -10,11 +10,11 @@ from kit.core.clock import SystemClock
 from services.identity.store import Store
 from services.identity.wiring.shared import Dependencies
 from tests.support.browsing import Browsing, hidden_of
+from tests.support.identity_clients import LoginPage, Window
 from tests.support.people import EDUCATION
 from tests.support.portal import Member, let_token_run_out
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD, Hire, log_in
-from tests.support.visits import LoginPage, Window
 from tests.support.waiting import eventually
 
 Nobody = Callable[[], Browsing]

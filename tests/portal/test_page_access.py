@@ -22,8 +22,8 @@ from tests.support.staffing import Desk
 COLUMNS = ("page", "nobody", "person", "another's", "staff")
 HEAD = """# Who may see which page
 
-Every page of the portal, and every kind of visitor. Written by the test `tests/portal/test_who_may_see_pages.py`, which
-asks for each of them: `WRITE=1 make test a=tests/portal/test_who_may_see_pages.py`. A form is taken only with the token
+Every page of the portal, and every kind of visitor. Written by the test `tests/portal/test_page_access.py`, which
+asks for each of them: `WRITE=1 make test a=tests/portal/test_page_access.py`. A form is taken only with the token
 of its page, which is made for one person, so whoever may not see a page can't send its form. Behind a page stand the
 calls of the API with the visitor's own token: [authorization.md](authorization.md).
 

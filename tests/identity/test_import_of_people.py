@@ -6,12 +6,12 @@ import httpx2
 import pytest
 
 from kit.security.tokens import TokenIssuer
+from tests.support.identity_clients import WINDOW, Citizen, Window, bearer
 from tests.support.imports import IDENTITY, Sender, as_csv, counts, person_row
 from tests.support.names import own_id
 from tests.support.problems import problem
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Subscriber, version_of
-from tests.support.visits import WINDOW, Citizen, Window, bearer
 
 REASON = {"X-Access-Reason": "import"}
 

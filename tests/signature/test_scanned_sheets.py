@@ -16,14 +16,14 @@ from kit.files.blobs import Bucket
 from services.signature.form.layout import LAYOUT, code_text
 from tests.attachments.corpus import many_scans
 from tests.signature.conftest import NewSigner, Signer
-from tests.support import doors
+from tests.support import own_services
+from tests.support.identity_clients import Window
 from tests.support.problems import problem
 from tests.support.scale import scaled
 from tests.support.scans import scan
 from tests.support.sheets import drawn, opened, photograph, scanned, sign
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Records, Subscriber, headers_of
-from tests.support.visits import Window
 
 PER_MM = 200 / 25.4
 PAGES, ACCEPTED = scaled(64, 6), 0.95
@@ -141,7 +141,7 @@ async def test_a_sheet_holds_for_half_a_year(
 ) -> None:
     gateway = signer.person.http
     then = ManualClock(datetime.now(UTC) - timedelta(days=days_ago))
-    async with doors.signature(stack, monkeypatch, then) as signer.person.http:
+    async with own_services.signature(stack, monkeypatch, then) as signer.person.http:
         url, sheet = (await signer.form())["pdf_url"], await signer.signed(rng)
     signer.person.http = gateway
     verdict = await signer.judged(sheet)

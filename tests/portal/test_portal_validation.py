@@ -11,12 +11,12 @@ import pytest_asyncio
 from kit.core.text import REQUIRED
 from services.portal.client.answers import Kind
 from tests.support.browsing import Browsing, hidden_of
+from tests.support.identity_clients import Citizen, LoginPage, Window
+from tests.support.identity_documents import passport
 from tests.support.names import own_id
-from tests.support.papers import passport
 from tests.support.people import EDUCATION
 from tests.support.portal import Member
 from tests.support.staffing import WHY, Desk, attend
-from tests.support.visits import Citizen, LoginPage, Window
 
 WORK: dict[str, str] = {
     "employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工",

@@ -10,10 +10,10 @@ import pytest
 from services.portal.session.sessions import cookie_hash
 from tests.signature.conftest import rasterised
 from tests.support.browsing import COOKIE, Browsing, hidden_of
+from tests.support.identity_clients import LoginPage, another
 from tests.support.portal import Member, NewMember, let_proof_grow_old
 from tests.support.sheets import scanned, sign
 from tests.support.stack import RunningStack
-from tests.support.visits import LoginPage, another
 
 Nobody = Callable[[], Browsing]
 PROOF, UPLOAD, SESSIONS = "/account/proof", "/file/signature/upload", "/account/sessions"

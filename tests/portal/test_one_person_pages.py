@@ -14,10 +14,10 @@ from deploy.local.people import portrait, random_phone
 from kit.security.tokens import TokenIssuer
 from tests.portal.test_portal_text import HOSTILE, harmless
 from tests.support.browsing import Browsing, hidden_of
-from tests.support.papers import Papers, passport
+from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Window
+from tests.support.identity_documents import Papers, passport
 from tests.support.people import EDUCATION, Person
 from tests.support.staffing import Desk, attend
-from tests.support.visits import WINDOW, Citizen, LoginPage, Window
 
 PASSPORTS = "/staff/register/passport"
 NUMBERED = ("document_number", "valid_from", "valid_to")

@@ -3,7 +3,7 @@
 from http.cookies import SimpleCookie
 
 from tests.support.browsing import Browsing
-from tests.support.visits import LoginPage, Window
+from tests.support.identity_clients import LoginPage, Window
 
 DEVICE = "__Host-device"
 
