@@ -20,7 +20,10 @@ class Throughput:
     """Counts what is done; the clock runs from the first to the last."""
 
     def __init__(self, count: int) -> None:
-        self._count, self._done, self._began, self.reached = count, 0, 0.0, asyncio.Event()
+        self._count = count
+        self._done = 0
+        self._began = 0.0
+        self.reached = asyncio.Event()
         self.seconds = 0.0
 
     def one(self) -> None:

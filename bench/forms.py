@@ -14,20 +14,20 @@ from kit.core.ids import new_id
 from kit.formats.pdf import STANDARD, FontSettings
 from services.signature.form.printing import TEMPLATE, Printing
 
-ROUNDS, EACH, DEARER = 7, 40, 1.3
+ROUNDS = 7
+EACH = 40
+DEARER = 1.3
 FONTS, KEY = FontSettings(), bytes(range(32))
 NAME = "阿卜杜拉·买买提𠮷野"
 
 
 async def rows(_: Stack) -> list[Row]:
     """By turns, in one process; every form another one, for typst keeps what it set before."""
-    printing, alone, now, ours, bare = (
-        Printing(FONTS, KEY),
-        _compiler(),
-        datetime.now(UTC),
-        list[float](),
-        list[float](),
-    )
+    printing = Printing(FONTS, KEY)
+    alone = _compiler()
+    now = datetime.now(UTC)
+    ours = list[float]()
+    bare = list[float]()
     for _turn in range(ROUNDS + 1):
         given = [_inputs(printing.page(new_id(), NAME, new_id(), now, now)) for _ in range(EACH)]
         used = time.process_time()

@@ -16,7 +16,9 @@ DEARER, CHEAPER = 1.1, 0.01
 
 async def rows(stack: Stack) -> list[Row]:
     secret, key = secrets.token_urlsafe(32), secrets.token_bytes(32)
-    slow, fast, passwords = HASHER.hash(secret), keyed_hash(key, "client", secret), Passwords()
+    slow = HASHER.hash(secret)
+    fast = keyed_hash(key, "client", secret)
+    passwords = Passwords()
 
     async def bare() -> None:
         HASHER.verify(slow, secret)

@@ -16,7 +16,10 @@ from kit.core.clock import SystemClock
 from kit.core.ids import new_id
 from kit.formats.tabular import read, read_rows
 
-ROWS, PEOPLE, BATCH, MOST_SECONDS = 50_000, 1_000, 500, 60
+ROWS = 50_000
+PEOPLE = 1_000
+BATCH = 500
+MOST_SECONDS = 60
 WATCH_SECONDS = 0.25
 RECORDS, IDENTITY = "/api/records/imports", "/api/identity/imports"
 TITLES = (

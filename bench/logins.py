@@ -6,7 +6,9 @@ from bench.stack import Stack
 from bench.table import Row
 
 PEOPLE = 300
-PACE, P50, P99 = 20.0, 120.0, 500.0
+PACE = 20.0
+P50 = 120.0
+P99 = 500.0
 FAILOVER_MS = 2_000.0
 AT_ONCE, LOGINS_PER_SECOND = 12, 25.0
 

@@ -15,7 +15,9 @@ from bench.wire import request
 AT_REST_MB = 130
 SAMPLE_SECONDS = 5.0
 FLAT_MB_A_MINUTE = 1.0
-WRITES, READS, PEOPLE = 100, 200, 200
+WRITES = 100
+READS = 200
+PEOPLE = 200
 WARM_UP = 0.25  # of the samples: caches fill
 
 

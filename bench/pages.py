@@ -19,7 +19,9 @@ from services.portal.session.visits import COOKIE_NAME
 from services.records.store import COLLECTION
 
 PEOPLE = 100
-PACE, SECONDS, WARM_UP_SECONDS = 20.0, 20.0, 3.0
+PACE = 20.0
+SECONDS = 20.0
+WARM_UP_SECONDS = 3.0
 P50, P99 = 60.0, 200.0
 
 

@@ -90,7 +90,9 @@ async def _records(stack: Stack, count: int) -> list[Outgoing]:
 
 
 def _answer(count: float, began: float, used: float) -> Answer:
-    seconds, cpu, count = time.perf_counter() - began, time.process_time() - used, count or 1
+    seconds = time.perf_counter() - began
+    cpu = time.process_time() - used
+    count = count or 1
     return {"per_second": count / seconds, "cpu_us": cpu / count * 1e6}
 
 

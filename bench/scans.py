@@ -14,8 +14,13 @@ from kit.formats.images import Images
 from kit.sandbox.pool import Sandbox
 from tests.support.scans import scan
 
-FILES, AT_ONCE, SCANS_PER_SECOND = 600, 8, 30.0
-PACED, PACE, P50, P99 = 200, 5.0, 400.0, 1500.0
+FILES = 600
+AT_ONCE = 8
+SCANS_PER_SECOND = 30.0
+PACED = 200
+PACE = 5.0
+P50 = 400.0
+P99 = 1500.0
 ROUNDS, DEARER = 5, 1.6
 
 
@@ -40,7 +45,9 @@ async def _seen() -> Row:
 
 async def _cost() -> Row:
     """Both in one sandboxed process, by turns; and what the check costs there with its way in and out."""
-    jpeg, ours, bare = scan(), list[float](), list[float]()
+    jpeg = scan()
+    ours = list[float]()
+    bare = list[float]()
     async with Sandbox(first=images.prepare, readable=(HERE,)) as sandbox:
         for _ in range(ROUNDS):
             bare.append(await sandbox.run(cpu_ms, decode_and_encode, jpeg))

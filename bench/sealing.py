@@ -13,14 +13,19 @@ from kit.security.encryption import Cipher
 from kit.settings import BlobSettings, KeyRing
 from tests.support.scans import scan
 
-ROUNDS, EACH, DEARER = 7, 40, 1.3
+ROUNDS = 7
+EACH = 40
+DEARER = 1.3
 KEYS = KeyRing.model_validate({"keys": {"k1": random_key()}, "current": "k1"})
 
 
 async def rows(stack: Stack) -> list[Row]:
     """By turns, in one process; what S3 does is not counted."""
     settings = BlobSettings.model_validate({**stack.file["s3"], "bucket": "attachments"})
-    jpeg, key, sealed, clear = scan(), f"bench-{secret_id()}", list[float](), list[float]()
+    jpeg = scan()
+    key = f"bench-{secret_id()}"
+    sealed = list[float]()
+    clear = list[float]()
     async with (
         blobs.connect(settings) as bucket,
         encrypted_bucket.connect(settings, Cipher(KEYS)) as ours,

@@ -64,7 +64,9 @@ async def whole(files: int, at_once: int) -> Answer:
 
 async def paced(files: int, pace: float) -> Answer:
     """From the begin of an upload to the first look that shows its verdict, at a pace that doesn't wait."""
-    stack, jpeg, took = Stack.running(), scan(), list[float]()
+    stack = Stack.running()
+    jpeg = scan()
+    took = list[float]()
     async with connections(stack.gateway_port, CONNECTIONS) as door, stack.database("attachments") as database:
         left = iter(await _places(stack, door, database, files))
         await at_pace(pace, files / pace, lambda: _judged(door, next(left), jpeg, took))
@@ -72,7 +74,9 @@ async def paced(files: int, pace: float) -> Answer:
 
 
 async def _judged(door: Target, place: Place, jpeg: bytes, took: list[float]) -> None:
-    text, look, began = place.upload(jpeg), request("GET", place.path, place.token).encode(), time.perf_counter()
+    text = place.upload(jpeg)
+    look = request("GET", place.path, place.token).encode()
+    began = time.perf_counter()
     await asked(door, text)
     while json.loads(await asked(door, look))["state"] == "checking":
         await asyncio.sleep(PAUSE_SECONDS)

@@ -43,7 +43,10 @@ class Page:
     """identity's door, the inbox and Redis of the stack."""
 
     def __init__(self, door: Target, inbox: Target, redis: "Redis", clerk: str) -> None:
-        self._door, self._inbox, self._redis, self._clerk = door, inbox, redis, clerk
+        self._door = door
+        self._inbox = inbox
+        self._redis = redis
+        self._clerk = clerk
 
     async def enrol(self) -> Visitor:
         card, phone = random_card(), random_phone()

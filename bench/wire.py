@@ -22,7 +22,9 @@ class Connection:
     """One kept-alive connection; a server closes it when it was idle for some seconds."""
 
     def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._port, self._reader, self._writer = port, reader, writer
+        self._port = port
+        self._reader = reader
+        self._writer = writer
 
     @classmethod
     async def open(cls, port: int) -> Self:

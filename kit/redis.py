@@ -96,7 +96,10 @@ class Stream:
     )
 
     def __init__(self, redis: Redis, following: Redis, key: str, seconds: int) -> None:
-        self._redis, self._following, self._key, self._seconds = redis, following, key, seconds
+        self._redis = redis
+        self._following = following
+        self._key = key
+        self._seconds = seconds
 
     async def append(self, fields: Mapping[str, str]) -> None:
         """Add an entry. Raises `Unavailable`."""

@@ -19,7 +19,9 @@ from deploy.local.stack import ROOT, Stack
 SERVERS = ("kafka", "mongo", "redis", "s3", "sms-carrier", "card-reader", "gateway")
 
 # The highest stops first: the gateway, then our processes, then the servers that they need.
-_GATEWAY, _SERVICE, _SERVER = 30, 20, 10
+_GATEWAY = 30
+_SERVICE = 20
+_SERVER = 10
 
 
 @dataclass(frozen=True)

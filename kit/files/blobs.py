@@ -51,7 +51,9 @@ class Bucket:
     """
 
     def __init__(self, settings: BlobSettings, threads: ThreadPoolExecutor) -> None:
-        self._settings, self._name, self._threads = settings, settings.bucket, threads
+        self._settings = settings
+        self._name = settings.bucket
+        self._threads = threads
 
     @cached_property
     def _client(self) -> "Minio":

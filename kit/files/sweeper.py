@@ -62,7 +62,10 @@ class Sweeper:
     def __init__(
         self, root: str, in_folders: InFolders, bucket: Bucket, clock: Clock, policy: SweeperPolicy = SweeperPolicy()
     ) -> None:
-        self._root, self._in_folders, self._bucket, self._clock = root, in_folders, bucket, clock
+        self._root = root
+        self._in_folders = in_folders
+        self._bucket = bucket
+        self._clock = clock
         self._policy = policy
 
     async def run(self) -> None:

@@ -25,11 +25,15 @@ BARE = {0x01, *range(0xD0, 0xD9)}
 LAST = {0xD9, 0xDA}
 CM_PER_INCH = 2.54
 # EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+X_RESOLUTION = 0x011A
+Y_RESOLUTION = 0x011B
+RESOLUTION_UNIT = 0x0128
 MAX_SIDE, THUMBNAIL = 1_800, 240
 ROW = 4  # every fourth row is measured: of a page the others say the same
-AROUND, FIELD, FINE = 4, 8, 8
-"""Ink, in the points of a small picture: how far around a point it looks, a field's side; and steps of a level."""
+# Ink is measured in the points of a small picture: the reach around a point, a field's side, the steps of a level.
+AROUND = 4
+FIELD = 8
+FINE = 8
 P = ParamSpec("P")
 T = TypeVar("T")
 Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]

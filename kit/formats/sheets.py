@@ -27,19 +27,28 @@ DPI, MM_PER_INCH = 200, 25.4
 PER_MM = DPI / MM_PER_INCH
 # what is decoded, and what the markers are looked for in first: enough for a page that fills half of the picture
 MAX_PIXELS, LOOKS = 12_700_000, (1_600, 3_200)
-FEWEST_MARKERS, CORNERS, FIELDS = 3, 4, 6
+FEWEST_MARKERS = 3
+CORNERS = 4
+FIELDS = 6
 # a marker's corner may be this far from where the others put it: paper isn't flat
 STRAY_MM = 1.0
 PAGE_QUALITY, BLURRED = 80, 0.32
 # in mm: what is left out along the printed line, what ground is judged over, what is blurred against grain
-INSET, GROUND, GRAIN = 1.5, 6.0, 0.12
+INSET = 1.5
+GROUND = 6.0
+GRAIN = 0.12
 # darkness against the ground, 0 to 1: a stroke has some of the one and goes on as far as the other;
 # neither may be less than so many times the noise
-STRONG, WEAK, STRONG_NOISE, WEAK_NOISE = 0.13, 0.07, 7.0, 4.0
+STRONG = 0.13
+WEAK = 0.07
+STRONG_NOISE = 7.0
+WEAK_NOISE = 4.0
 # a fold is a straight line of this many mm, and never darker than this
 CREASE, CREASE_DARK = 18.0, 0.25
 # in mm: a stroke is longer than a speck, and dots are part of the writing when they are near a stroke
-STROKE, DOT, NEAR = 3.0, 0.6, 4.0
+STROKE = 3.0
+DOT = 0.6
+NEAR = 4.0
 # in mm: ink so near to the inset's edge touches it; the seam around a stroke that may be half transparent
 BORDER, SEAM = 1.0, 0.35
 

@@ -13,7 +13,9 @@ import orjson
 
 from kit.sandbox.pool import Limits, Sandbox, TooCostly
 
-MAX_ROWS, MAX_COLUMNS, MAX_CHARACTERS = 100_000, 60, 5_000
+MAX_ROWS = 100_000
+MAX_COLUMNS = 60
+MAX_CHARACTERS = 5_000
 MAX_UNPACKED, MAX_MEMBERS = 256 * 1024 * 1024, 1_000
 LIMITS = Limits(cpu_seconds=20, memory_bytes=1024 * 1024 * 1024, seconds=60)
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"

@@ -56,7 +56,9 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
         telemetry={"exclude": tracing.passed_over, "operation_spans": False},
         generate_unique_id_function=_operation_id,
     )
-    app.state.http, app.state.allowances, app.state.refuse = settings.http, {}, _refused
+    app.state.http = settings.http
+    app.state.allowances = {}
+    app.state.refuse = _refused
     app.state.spool = Spool(settings.http.spool_files, settings.http.spool_bytes)
     security_events.initialise(*security_events.CAUSES)
     return app

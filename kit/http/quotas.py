@@ -10,7 +10,9 @@ from kit.observability import log
 from kit.redis import RateLimits, Rule
 from kit.security import security_events
 
-HOUR, DAY, BURST_SECONDS = 3600, 24 * 3600, 10
+HOUR = 3600
+DAY = 24 * 3600
+BURST_SECONDS = 10
 LEASED, MAX_LEASES = 0.01, 10_000
 SENTENCES = {
     "uploads": "上传文件的次数过多",

@@ -44,7 +44,10 @@ class RequestLimits:
     def __init__(
         self, app: ASGIApp, settings: HttpSettings, allowed: Callable[[str], Allowance], refuse: Refuse
     ) -> None:
-        self._app, self._settings, self._allowed, self._refuse = app, settings, allowed, refuse
+        self._app = app
+        self._settings = settings
+        self._allowed = allowed
+        self._refuse = refuse
         self._open = self._waiting = 0
         metrics.initialise(metrics.requests_aborted, CAUSES)
 
@@ -94,7 +97,10 @@ class _Exchange:
     """A request and its answer on their way through the app, with one timer that is moved on."""
 
     def __init__(self, limits: RequestLimits, seconds: float, arrived: bool, receive: Receive, send: Send) -> None:
-        self._limits, self._seconds, self._receive, self._send = limits, seconds, receive, send
+        self._limits = limits
+        self._seconds = seconds
+        self._receive = receive
+        self._send = send
         self._arrived = arrived
         self._begun = self._answered = False
         self._cause, self._pending = "slow_answer", 0

@@ -50,7 +50,10 @@ class ClientCredentials:
     """An access token of this service's own (client credentials, RFC 6749 §4.4): renewed before it expires."""
 
     def __init__(self, http: httpx2.AsyncClient, path: str, client: ClientSettings, scope: str) -> None:
-        self._http, self._path, self._client, self._scope = http, path, client, scope
+        self._http = http
+        self._path = path
+        self._client = client
+        self._scope = scope
         self._token, self._until = "", 0.0
 
     async def get(self) -> str:

@@ -131,7 +131,10 @@ class _Parser(MultiPartParser):
         self.stream = Request(request.scope, self._measured).stream()
         super().__init__(request.headers, self.stream, max_files=8, max_fields=most_fields, max_part_size=room)
         self.refusal: AppError | None = None
-        self._receive, self._too_large, self._take, self._admit = request.receive, too_large, take, admit
+        self._receive = request.receive
+        self._too_large = too_large
+        self._take = take
+        self._admit = admit
         self._most, self._room = limit, room
         self._arrived = self._of_files = 0
         self._asks = admit is not None

@@ -68,7 +68,10 @@ class ImportDependencies:
         self, columns: Mapping[str, Sequence[Column]], scope: str, imports: Imports, files: ImportFiles, tables: Tables,
         clock: Clock,
     ) -> None:  # fmt: skip
-        self._columns, self._scope, self._imports, self._files = columns, scope, imports, files
+        self._columns = columns
+        self._scope = scope
+        self._imports = imports
+        self._files = files
         self._tables, self._clock = tables, clock
 
     def admit(self, caller: Caller, kind: str) -> Sequence[Column]:

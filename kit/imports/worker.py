@@ -38,8 +38,12 @@ class ImportWorker:
         self, imports: Imports, files: ImportFiles, targets: Mapping[str, Target], runner: str, clock: Clock,
         policy: ImportPolicy = ImportPolicy(),
     ) -> None:  # fmt: skip
-        self._imports, self._files, self._targets = imports, files, targets
-        self._runner, self._clock, self._policy = runner, clock, policy
+        self._imports = imports
+        self._files = files
+        self._targets = targets
+        self._runner = runner
+        self._clock = clock
+        self._policy = policy
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -83,7 +87,9 @@ class ImportWorker:
         return f"worker:{self._runner}"
 
     async def _carry_out(self, job: Import) -> None:
-        target, seen, read = self._targets[job.kind], dict[str, int](), 0
+        target = self._targets[job.kind]
+        seen = dict[str, int]()
+        read = 0
         for batch in _batches(read_rows(await self._files.rows(job)), self._policy.batch):
             rows = [job.named(row.cells) for row in batch]
             faults = [_faults(job, target, row, values, seen) for row, values in zip(batch, rows, strict=True)]

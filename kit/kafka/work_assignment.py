@@ -19,7 +19,9 @@ class WorkAssignment:
     def __init__(
         self, name: str, settings: KafkaSettings, instance: str, let_go: Callable[[], Awaitable[None]]
     ) -> None:
-        self._name, self._settings, self._instance = name, settings, instance
+        self._name = name
+        self._settings = settings
+        self._instance = instance
         self._let_go = let_go
         self._mine: set[int] = set()
 

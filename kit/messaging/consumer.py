@@ -87,7 +87,9 @@ class Consumer:
     ) -> None:
         self.group = self._group = group
         self._topics, self._handlers = [*topics, replay_topic(group)], handlers
-        self._settings, self._instance, self._policy = settings, instance, policy
+        self._settings = settings
+        self._instance = instance
+        self._policy = policy
         self._died = _DeadLetterCount(policy.dead_letters)
         self._busy: dict[Partition, asyncio.Task[None]] = {}
         self._done: dict[Partition, int] = {}  # and not committed yet: the next offset

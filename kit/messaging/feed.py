@@ -82,7 +82,9 @@ class Feed:
     """Reads the named collections of a service's database."""
 
     def __init__(self, service: str, database: Database, collections: Sequence[str]) -> None:
-        self._service, self._database, self._collections = service, database, list(collections)
+        self._service = service
+        self._database = database
+        self._collections = list(collections)
 
     async def batches(self, position: Position) -> AsyncGenerator[Batch, None]:
         """Everything after `position`, without end; empty batches move an idle database's position."""

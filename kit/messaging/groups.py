@@ -45,7 +45,9 @@ class Group(Generic[H]):
     """
 
     def __init__(self, name: str, *routes: Route[H], for_erased: bool = False) -> None:
-        self.name, self.for_erased, self._routes = name, for_erased, routes
+        self.name = name
+        self.for_erased = for_erased
+        self._routes = routes
         self.topics = sorted({route.topic for route in routes})
         self.types = sorted(route.type for route in routes)
 

@@ -76,7 +76,9 @@ class Publisher:
         producer: type[TransactionalProducer] = TransactionalProducer,
     ) -> None:
         self._policy, self._producer = policy, producer
-        self._service, self._database, self._publications = service, database, publications
+        self._service = service
+        self._database = database
+        self._publications = publications
         self._settings, self._instance = settings, instance
         self._group = f"{service}.publisher"
         self._collections = [*publications, TOMBSTONES]

@@ -34,7 +34,10 @@ class Collection(Generic[D]):
         *,
         outdated: Sequence[str] = (),
     ) -> None:
-        self._collection, self._model, self._missing, self._outdated = database[name], model, list(indexes), outdated
+        self._collection = database[name]
+        self._model = model
+        self._missing = list(indexes)
+        self._outdated = outdated
 
     async def prepare(self) -> None:
         """Create the indexes once, and drop those of the names in `outdated`; a readiness check.

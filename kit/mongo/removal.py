@@ -34,7 +34,9 @@ class Removal:
         self, database: Database, clock: Clock, told: Collection[str], policy: RemovalPolicy = RemovalPolicy()
     ) -> None:
         self.policy = policy
-        self._database, self._clock, self._told = database, clock, told
+        self._database = database
+        self._clock = clock
+        self._told = told
         self._tombstones = database[TOMBSTONES]
 
     async def prepare(self) -> None:
@@ -98,7 +100,9 @@ class Purge:
     """Removes documents whose retention time is over."""
 
     def __init__(self, removal: Removal, outlived: Sequence[RetentionRule], clock: Clock) -> None:
-        self._removal, self._outlived, self._clock = removal, outlived, clock
+        self._removal = removal
+        self._outlived = outlived
+        self._clock = clock
 
     async def run(self) -> None:
         """Purge until cancelled, once an hour by default."""

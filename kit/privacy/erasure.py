@@ -76,8 +76,14 @@ class Erasure:
     ) -> None:  # fmt: skip
         self._confirmed, self._policy = confirmed, policy
         security_events.initialise(NOT_CONFIRMED, event="erasure")
-        self._holdings, self._removal, self._groups, self._bucket = holdings, removal, groups, bucket
-        self._database, self._erased, self._kafka, self._clock = database, database[ERASED], kafka, clock
+        self._holdings = holdings
+        self._removal = removal
+        self._groups = groups
+        self._bucket = bucket
+        self._database = database
+        self._erased = database[ERASED]
+        self._kafka = kafka
+        self._clock = clock
         self._known: set[str] | None = None
         self._prepared = False
 
@@ -175,7 +181,9 @@ class Erasure:
         with translate_errors():
             due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
         for state in due:
-            person, at, again = field_of(state, "_id", str), field_of(state, "at", datetime), self._policy.again
+            person = field_of(state, "_id", str)
+            at = field_of(state, "at", datetime)
+            again = self._policy.again
             await self._look_through(person)
             passes = field_of(state, "passes", int) + 1
             following = at + again[passes] if passes < len(again) else None

@@ -162,7 +162,9 @@ async def _renew_files(
     database: Database, collection: str, document: Fields, bucket: EncryptedBucket, progress: Progress
 ) -> None:
     """Re-encrypt a document's files, then mark it as sealed; after a concurrent write the next pass does so."""
-    sealed, written, damaged = bool(document.get("sealed")), 0, 0
+    sealed = bool(document.get("sealed"))
+    written = 0
+    damaged = 0
     for key in await bucket.keys(f"{document['folder']}/"):
         try:
             written += await bucket.renew(key, clear=not sealed)

@@ -12,18 +12,35 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
-NEW_USER, NEW_NET, NEW_IPC, NEW_UTS = 0x10000000, 0x40000000, 0x08000000, 0x04000000
-LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # the same numbers on every architecture
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+PR_SET_NO_NEW_PRIVS = 38
+NEW_USER = 0x10000000
+NEW_NET = 0x40000000
+NEW_IPC = 0x08000000
+NEW_UTS = 0x04000000
+# the same numbers on every architecture
+LANDLOCK_CREATE = 444
+LANDLOCK_ADD = 445
+LANDLOCK_RESTRICT = 446
 LANDLOCK_READ = 0b1101  # execute, read a file, read a folder
 # By version of the interface: the rights over files that it knows, over TCP, and the scopes (sockets, signals).
 LANDLOCK_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 LANDLOCK_NET, LANDLOCK_SCOPES = 0b11, 0b11
 
 EPERM, ENOSYS = 1, 38
-BPF_LOAD, BPF_EQUAL, BPF_ANY_BIT, BPF_RETURN = 0x20, 0x15, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # places in seccomp_data
-ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
+BPF_LOAD = 0x20
+BPF_EQUAL = 0x15
+BPF_ANY_BIT = 0x45
+BPF_RETURN = 0x06
+# offsets in seccomp_data
+NUMBER = 0
+ARCHITECTURE = 4
+FIRST_ARGUMENT = 16
+ALLOW = 0x7FFF0000
+ERRNO = 0x00050000
+KILL = 0x80000000
 SECCOMP_FILTER = 2
 CLONE_THREAD = 0x10000
 Line = tuple[int, int, int, int]

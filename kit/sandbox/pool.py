@@ -132,7 +132,9 @@ class Sandbox:
         self, workers: int = 1, limits: Limits = Limits(), first: Callable[[], object] | None = None,
         readable: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        self._workers, self._limits, self._first = workers, limits, first
+        self._workers = workers
+        self._limits = limits
+        self._first = first
         self._readable = [*_code(), *readable]
         self._free: asyncio.Queue[_Process | None] = asyncio.Queue()
         self._all: set[_Process] = set()

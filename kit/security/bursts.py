@@ -23,7 +23,9 @@ class LogLineLimit:
     A flood fills no disk, and one network's flood does not hide what others do.
     """
 
-    SECONDS, OF_NETWORK, OF_ALL = 60, 1_000, 5_000
+    SECONDS = 60
+    OF_NETWORK = 1_000
+    OF_ALL = 5_000
 
     def __init__(self, now: Now = time.monotonic) -> None:
         self._now, self._until = now, 0.0
@@ -45,7 +47,9 @@ class LogLineLimit:
 class SprayDetector:
     """Which networks guess at many subjects within ten minutes; as many networks as fit are watched."""
 
-    SECONDS, SUBJECTS, NETWORKS = 600, 20, 2_000
+    SECONDS = 600
+    SUBJECTS = 20
+    NETWORKS = 2_000
 
     def __init__(self, now: Now = time.monotonic) -> None:
         self._now = now

@@ -103,7 +103,9 @@ class TokenIssuer:
     """Signs access tokens with the first key; all are published, so keys rotate without logging anyone out."""
 
     def __init__(self, keys: list[OKPKey], settings: TokenSettings, clock: Clock, lifetime_seconds: int) -> None:
-        self._keys, self._settings, self._clock = keys, settings, clock
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
         self.lifetime_seconds = lifetime_seconds
 
     def issue(self, caller: Caller) -> str:
@@ -148,7 +150,9 @@ class TokenVerifier:
     REFRESH_SECONDS = 300  # a key that the issuer withdrew is forgotten
 
     def __init__(self, fetch: FetchKeys, settings: TokenSettings, clock: Clock, end_of: EndOf) -> None:
-        self._fetch, self._clock, self._end_of = fetch, clock, end_of
+        self._fetch = fetch
+        self._clock = clock
+        self._end_of = end_of
         self._fresh_seconds = settings.fresh_seconds
         self._keys: KeySet | None = None
         self._fetched_at: datetime | None = None

@@ -14,8 +14,14 @@ from services.identity.login.domain import Challenge, Device, Purpose, Session
 from services.identity.practitioners.domain import Practitioner
 from services.identity.practitioners.portrait_folders import portrait_files
 
-PRACTITIONERS, CERTIFICATES, CHALLENGES = "practitioners", "certificates", "challenges"
-SESSIONS, ACCESSES, ERASURES, STAFF, CLIENTS = "sessions", "accesses", "erasures", "staff", "clients"
+PRACTITIONERS = "practitioners"
+CERTIFICATES = "certificates"
+CHALLENGES = "challenges"
+SESSIONS = "sessions"
+ACCESSES = "accesses"
+ERASURES = "erasures"
+STAFF = "staff"
+CLIENTS = "clients"
 DEVICES = "devices"
 FORGET_CHALLENGES_SECONDS = 30 * 24 * 3600
 FORGET_SESSIONS_SECONDS = 24 * 3600

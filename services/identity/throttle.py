@@ -202,7 +202,9 @@ class Throttle:
 class LoginDelays:
     """Waits that double with each failure of one account from one address: whoever guesses does not lock others out."""
 
-    FREE, FIRST_SECONDS, MOST_SECONDS = 3, 2, 900
+    FREE = 3
+    FIRST_SECONDS = 2
+    MOST_SECONDS = 900
 
     def __init__(self, cache: Cache, clock: Clock) -> None:
         self._cache, self._clock = cache, clock

@@ -46,7 +46,9 @@ class Aliyun:
     name = "aliyun"
 
     def __init__(self, account: Account, inbox: Inbox, callbacks: Callbacks) -> None:
-        self._account, self._inbox, self._callbacks = account, inbox, callbacks
+        self._account = account
+        self._inbox = inbox
+        self._callbacks = callbacks
 
     def recognises(self, request: Request) -> bool:
         return "x-acs-action" in request.headers
@@ -84,11 +86,9 @@ class Aliyun:
         return None if _PHONE.fullmatch(query.get("PhoneNumbers", "")) else "isv.MOBILE_NUMBER_ILLEGAL"
 
     def _accepted(self, query: Mapping[str, str], behaviour: Behaviour) -> Message:
-        template, values, phone = (
-            ALIYUN[query["TemplateCode"]],
-            _variables(query),
-            _PHONE.fullmatch(query["PhoneNumbers"]),
-        )
+        template = ALIYUN[query["TemplateCode"]]
+        values = _variables(query)
+        phone = _PHONE.fullmatch(query["PhoneNumbers"])
         message = Message(
             at=now(), phone=phone[1] if phone else "", provider=self.name, out_id=query.get("OutId", ""),
             text=template.printed(query["SignName"], [(values or {})[name] for name in template.names]),

@@ -72,7 +72,9 @@ class Tencent:
     name = "tencent"
 
     def __init__(self, account: Account, inbox: Inbox, callbacks: Callbacks) -> None:
-        self._account, self._inbox, self._callbacks = account, inbox, callbacks
+        self._account = account
+        self._inbox = inbox
+        self._callbacks = callbacks
 
     def recognises(self, request: Request) -> bool:
         return "x-tc-action" in request.headers

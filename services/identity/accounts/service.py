@@ -67,8 +67,14 @@ class AccountService:
         key: bytes,
         clock: Clock,
     ) -> None:
-        self._store, self._sealer, self._sessions, self._issuer = store, sealer, sessions, issuer
-        self._throttle, self._delays, self._key, self._clock = throttle, delays, key, clock
+        self._store = store
+        self._sealer = sealer
+        self._sessions = sessions
+        self._issuer = issuer
+        self._throttle = throttle
+        self._delays = delays
+        self._key = key
+        self._clock = clock
         self._passwords, self._told = passwords, False
         initialise(metrics.staff_logins, ["right", "wrong", "limited"])
         security_events.initialise(*LOGIN_CAUSES, event="staff_login")

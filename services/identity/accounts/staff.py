@@ -52,8 +52,12 @@ class StaffAccounts:
     def __init__(
         self, store: Store, sealer: Cipher, sessions: Sessions, passwords: Passwords, prove: Prove, clock: Clock
     ) -> None:
-        self._store, self._sealer, self._sessions = store, sealer, sessions
-        self._passwords, self._prove, self._clock = passwords, prove, clock
+        self._store = store
+        self._sealer = sealer
+        self._sessions = sessions
+        self._passwords = passwords
+        self._prove = prove
+        self._clock = clock
         security_events.initialise("created", *END_REASONS, event="account_change", outcome="done")
         security_events.initialise("credentials_wrong", event="account_change")
 
@@ -112,7 +116,9 @@ class StaffAccounts:
     async def make(self, account: str, by: str, *, password: bool, totp: bool) -> NewCredentials:
         """Make them at random; with the password its owner can only choose one of their own. Raises `NotFound`."""
         staff = await self._of(account)
-        made_password, sealed, handed = None, None, NewCredentials(None, None, None, None)
+        made_password = None
+        sealed = None
+        handed = NewCredentials(None, None, None, None)
         if password:
             made, until = secrets.token_urlsafe(MADE_BYTES), self._clock.now() + MADE_LASTS
             made_password = MadePassword(await self._passwords.hash(made), until)

@@ -44,7 +44,9 @@ class Captchas:
         self._cache, self._clock = cache, clock
         self._seconds = settings.lifetime_seconds
         # one at a time: threads that take the interpreter from each other double what a picture costs
-        self._drawing, self._speaking, self._waiting = asyncio.Lock(), asyncio.Lock(), 0
+        self._drawing = asyncio.Lock()
+        self._speaking = asyncio.Lock()
+        self._waiting = 0
         initialise(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
 
     async def make(self, scale: int) -> Captcha:

@@ -25,7 +25,9 @@ class Phones:
     """Finds the place of a person among those who use a phone."""
 
     def __init__(self, store: Store, keys: Keys, looks: AccessAudit) -> None:
-        self._store, self._keys, self._looks = store, keys, looks
+        self._store = store
+        self._keys = keys
+        self._looks = looks
 
     async def bound(self, person_id: str, phone: Phone) -> BoundPhone:
         """The phone as the person's certificate keeps it. Raises 409 `phone_in_use`, `phone_full`."""

@@ -52,7 +52,10 @@ class Rebindings:
         self, store: Store, phones: Phones, looks: AccessAudit, sessions: Sessions, throttle: Throttle,
         settings: RebindingSettings, clock: Clock,
     ) -> None:  # fmt: skip
-        self._store, self._phones, self._looks, self._sessions = store, phones, looks, sessions
+        self._store = store
+        self._phones = phones
+        self._looks = looks
+        self._sessions = sessions
         self._throttle, self._clock = throttle, clock
         self._card_lasts = timedelta(seconds=settings.card_seconds)
         self._waits = timedelta(seconds=settings.waits_seconds)

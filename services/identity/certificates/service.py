@@ -43,8 +43,14 @@ class Certificates:
         throttle: Throttle,
         clock: Clock,
     ) -> None:
-        self._store, self._phones, self._codes, self._rebindings = store, phones, codes, rebindings
-        self._looks, self._sessions, self._throttle, self._clock = looks, sessions, throttle, clock
+        self._store = store
+        self._phones = phones
+        self._codes = codes
+        self._rebindings = rebindings
+        self._looks = looks
+        self._sessions = sessions
+        self._throttle = throttle
+        self._clock = clock
         security_events.initialise("", event="certificate_rebinding", outcome="done")
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
@@ -82,7 +88,9 @@ class Certificates:
     async def _write_issued(
         self, caller: Caller, person_id: str, bound: BoundPhone, known: Certificate | None
     ) -> Certificate:
-        number, at, by = new_certificate_no(), self._clock.now(), caller.label
+        number = new_certificate_no()
+        at = self._clock.now()
+        by = caller.label
         if known is not None:
             issued = known.issued_again(number, bound, at=at, by=by)
             await self._store.certificates.replace(issued)

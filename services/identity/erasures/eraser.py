@@ -24,7 +24,10 @@ class Eraser:
     """Several may be at work: each erasure, and each of a day's slots, is taken once."""
 
     def __init__(self, store: Store, keys: Keys, sessions: Sessions, settings: ErasureSettings, clock: Clock) -> None:
-        self._store, self._keys, self._sessions, self._clock = store, keys, sessions, clock
+        self._store = store
+        self._keys = keys
+        self._sessions = sessions
+        self._clock = clock
         self._per_day = settings.per_day
         self._proved, self._full_on = False, ""
 

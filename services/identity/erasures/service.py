@@ -30,7 +30,9 @@ class Erasures:
     """Asked for again after it was carried out, it is told again: everything is looked through again."""
 
     def __init__(self, store: Store, looks: AccessAudit, settings: ErasureSettings, clock: Clock) -> None:
-        self._store, self._looks, self._clock = store, looks, clock
+        self._store = store
+        self._looks = looks
+        self._clock = clock
         self._delay = timedelta(seconds=settings.delay_seconds)
         security_events.initialise("", event="erasure_request", outcome="done")
 

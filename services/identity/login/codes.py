@@ -73,7 +73,10 @@ class Codes:
     """Sends codes, and judges them."""
 
     def __init__(self, store: Store, keys: Keys, throttle: Throttle, settings: CodeSettings, clock: Clock) -> None:
-        self._store, self._keys, self._throttle, self._clock = store, keys, throttle, clock
+        self._store = store
+        self._keys = keys
+        self._throttle = throttle
+        self._clock = clock
         self._settings = settings
         security_events.initialise(*CODES, event="code_guessing", outcome="noticed")
 
@@ -90,7 +93,9 @@ class Codes:
         return await self._mint(wanted, self._wrong_before(wanted.certificate, last))
 
     async def _mint(self, wanted: NewCode, wrong: WrongCodes) -> Challenge:
-        now, identity, code = self._clock.now(), secret_id(), f"{secrets.randbelow(10**6):06d}"
+        now = self._clock.now()
+        identity = secret_id()
+        code = f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=wanted.phone, code=code).model_dump_json()
         challenge = Challenge.requested(
             identity,

@@ -32,7 +32,10 @@ class Devices:
     """Each device has one token; each person who logged in on it has one document."""
 
     def __init__(self, store: Store, key: bytes, days: int, clock: Clock) -> None:
-        self._store, self._key, self._lasts, self._clock = store, key, timedelta(days=days), clock
+        self._store = store
+        self._key = key
+        self._lasts = timedelta(days=days)
+        self._clock = clock
 
     async def seen(self, token: str | None) -> list[Device]:
         """Who is known on the device with this token: one question, whoever is asked about afterwards."""
@@ -59,7 +62,9 @@ class Devices:
 
     async def _keep(self, token: str, certificate: Certificate, before: Device | None) -> None:
         person, now = certificate.practitioner_id, self._clock.now()
-        identity, bound_to, expires = self._id(token, person), _bound(certificate), now + self._lasts
+        identity = self._id(token, person)
+        bound_to = _bound(certificate)
+        expires = now + self._lasts
         try:
             if before:
                 await self._store.devices.replace(before.used(bound_to, expires, at=now))

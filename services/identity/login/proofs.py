@@ -16,7 +16,9 @@ class Proofs:
     """Sends a session's code to the phone of its person, and takes it."""
 
     def __init__(self, store: Store, keys: Keys, codes: Codes, sessions: Sessions, throttle: Throttle) -> None:
-        self._store, self._keys, self._codes = store, keys, codes
+        self._store = store
+        self._keys = keys
+        self._codes = codes
         self._sessions, self._throttle = sessions, throttle
 
     async def send_code(self, caller: Caller, address: str) -> Challenge:

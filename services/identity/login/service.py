@@ -49,8 +49,13 @@ class LoginService:
         self, store: Store, keys: Keys, captchas: Captchas, codes: Codes, sessions: Sessions, devices: Devices,
         throttle: Throttle,
     ) -> None:  # fmt: skip
-        self._store, self._keys, self._captchas, self._codes = store, keys, captchas, codes
-        self._sessions, self._devices, self._throttle = sessions, devices, throttle
+        self._store = store
+        self._keys = keys
+        self._captchas = captchas
+        self._codes = codes
+        self._sessions = sessions
+        self._devices = devices
+        self._throttle = throttle
         initialise(metrics.logins, OUTCOMES)
         security_events.initialise("not_enrolled", "captcha_wrong", event="login_code")
         security_events.initialise("code_wrong", "code_expired", event="login")

@@ -68,7 +68,11 @@ class Sessions:
         devices: Devices,
     ) -> None:
         self._devices = devices
-        self._store, self._issuer, self._ended, self._key, self._clock = store, issuer, ended, key, clock
+        self._store = store
+        self._issuer = issuer
+        self._ended = ended
+        self._key = key
+        self._clock = clock
         self._fresh_seconds, self._untold = fresh_seconds, asyncio.Event()
         self._lasts: Mapping[SessionKind, timedelta] = {
             "practitioner": timedelta(seconds=settings.practitioner_seconds),

@@ -39,7 +39,10 @@ class Lookups:
     def __init__(
         self, store: Store, keys: Keys, looks: AccessAudit, throttle: Throttle, own_clients: Sequence[str]
     ) -> None:
-        self._store, self._keys, self._looks, self._throttle = store, keys, looks, throttle
+        self._store = store
+        self._keys = keys
+        self._looks = looks
+        self._throttle = throttle
         self._own_clients = own_clients
         security_events.initialise(USUAL, MANY, event="people_lookup", outcome="done")
         security_events.initialise("limit_lookups", event="people_lookup", outcome="throttled")

@@ -20,7 +20,9 @@ class Portraits:
     """Keeps and shows portraits. Nothing about a person stands in a key or outside the seal."""
 
     def __init__(self, bucket: Bucket, images: Images, sealer: Cipher) -> None:
-        self._bucket, self._images, self._sealer = bucket, images, sealer
+        self._bucket = bucket
+        self._images = images
+        self._sealer = sealer
 
     async def keep(self, person_id: str, sent: bytes | None, known: Practitioner | None = None) -> Portrait | None:
         """Store the picture, which must be written in the document next; None when nothing is new.

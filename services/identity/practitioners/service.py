@@ -52,8 +52,12 @@ class IdentityService:
     def __init__(
         self, store: Store, keys: Keys, portraits: Portraits, looks: AccessAudit, lookups: Lookups, clock: Clock
     ) -> None:
-        self._store, self._keys, self._portraits = store, keys, portraits
-        self._looks, self._lookups, self._clock = looks, lookups, clock
+        self._store = store
+        self._keys = keys
+        self._portraits = portraits
+        self._looks = looks
+        self._lookups = lookups
+        self._clock = clock
         self._candidates = Candidates(store, keys)
 
     async def check(self, caller: Caller, given: Registration) -> Checked:
