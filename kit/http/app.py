@@ -53,7 +53,7 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
         redoc_url=None,
         max_body_size=settings.http.max_body_bytes,
         redirect_slashes=False,
-        telemetry={"exclude": tracing.passed_over, "operation_spans": False},
+        telemetry={"exclude": tracing.is_unsampled, "operation_spans": False},
         generate_unique_id_function=_operation_id,
     )
     app.state.http = settings.http

@@ -1,4 +1,4 @@
-"""Logs: JSON lines on standard output, with what identifies a person taken out. The only importer of structlog."""
+"""Logs: JSON lines on standard output, with personal data and secrets redacted. The only importer of structlog."""
 
 import logging
 import re
@@ -13,7 +13,9 @@ import orjson
 from kit.observability import tracing
 
 _rich = sys.modules.get("rich")
-sys.modules["rich"] = cast(ModuleType, None)  # structlog would import it for a developer's console: 5 MB a process
+sys.modules["rich"] = cast(
+    ModuleType, None
+)  # keeps structlog from importing it for its console renderer: 5 MB a process
 try:
     import structlog
 finally:
@@ -21,11 +23,11 @@ finally:
     if _rich:
         sys.modules["rich"] = _rich
 
-# what must never be written, by the name of the field …
+# what is redacted, by the name of the field …
 SECRET_FIELDS = re.compile(
     r"phone|document_number|password|secret|token|totp|address_of|^code$|captcha_answer|portrait|authorization|cookie|sealed"
 )
-# … and by its look, wherever it stands: document numbers, mobile numbers, bearer tokens
+# … and by its form, in every value: document numbers, mobile numbers, bearer tokens
 SECRET_SHAPES = re.compile(
     r"(?<![0-9A-Za-z-])(?:\d{17}[\dXx]|\d{15}|1[3-9]\d{9})(?![0-9A-Za-z-])|eyJ[\w-]+\.[\w-]+\.[\w-]*"
 )
@@ -33,7 +35,7 @@ REDACTED = "[redacted]"
 
 
 def configure(service: str, process: str, level: str = "INFO") -> None:
-    """Send structlog and the standard library's loggers to standard output as JSON lines."""
+    """Write the lines of structlog and of the standard library's loggers to standard output as JSON."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         *([_trace] if tracing.on() else []),
@@ -49,11 +51,11 @@ def configure(service: str, process: str, level: str = "INFO") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
-    _capture_foreign(shared, level)
+    _capture_standard_library(shared, level)
 
 
-def _capture_foreign(shared: list[structlog.typing.Processor], level: str) -> None:
-    """What libraries log with the standard library's module."""
+def _capture_standard_library(shared: list[structlog.typing.Processor], level: str) -> None:
+    """Write what libraries log with `logging` in the same form."""
     handler = logging.StreamHandler(sys.stdout)
     render = structlog.processors.JSONRenderer(serializer=lambda event, **_: _json(event).decode())
     named = [structlog.stdlib.add_logger_name, *shared]
@@ -72,28 +74,28 @@ def _json(event: object, **_: object) -> bytes:
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
-    """The logger of a module: `log = log.get(__name__)`; the event is a short constant, facts are fields."""
+    """The logger of a module: `logger = log.get(__name__)`. The event is a short constant text, facts are fields."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
 
 
 def bind(**facts: str) -> None:
-    """Add these facts to every line that is written of this request, or by this task, from now on."""
+    """Add these fields to every further line of this request or task."""
     structlog.contextvars.bind_contextvars(**facts)
 
 
 def bound(name: str) -> str:
-    """A fact that was bound; empty without it."""
+    """The value of a bound field; empty without it."""
     return str(structlog.contextvars.get_contextvars().get(name, ""))
 
 
 def unbind() -> None:
-    """Forget all bound facts: another request begins."""
+    """Remove all bound fields, before another request."""
     structlog.contextvars.clear_contextvars()
 
 
 def unfiltered(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose lines are written whatever the log level is."""
+    """A logger whose lines are written at every log level."""
     every = structlog.make_filtering_bound_logger(logging.NOTSET)
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(None, wrapper_class=every, module=name)
     return logger
@@ -102,7 +104,7 @@ def unfiltered(name: str) -> structlog.typing.FilteringBoundLogger:
 def redact(
     _logger: structlog.typing.WrappedLogger, _method: str, event: MutableMapping[str, object]
 ) -> Mapping[str, object]:
-    """Blank fields that name a secret and texts that look like one, at any depth."""
+    """Redact fields named like a secret and texts of a secret's form, at any depth. A structlog processor."""
     return {name: _clean(name, value) for name, value in event.items()}
 
 

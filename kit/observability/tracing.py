@@ -1,7 +1,8 @@
-"""Traces: which request led to which version, event and effect. Off unless an endpoint is set, and then one comparison.
+"""Traces connect a request with the version that it wrote, the event, and its consumers. Off unless an endpoint is set.
 
-The only importer of OpenTelemetry. Requests are traced by FastAPI itself as soon as there is a provider; here is what
-it can't know: the version that a request wrote carries its traceparent, and so do the event and whoever handles it.
+The only importer of OpenTelemetry. FastAPI traces requests as soon as there is a provider; this module adds the rest:
+the version that a request wrote has its traceparent, and so has the event, from which consumers continue the trace.
+Switched off, each call costs one comparison.
 """
 
 import random
@@ -25,11 +26,11 @@ _share = 0.0
 
 
 def start(process: str, settings: TracingSettings) -> None:
-    """Trace from now on, as `process` (like `records-api`), if an endpoint is set. What can't be sent is dropped."""
+    """Start tracing as `process` (`records-api`), if an endpoint is set. Spans that can't be sent are dropped."""
     global _tracer, _share
     if not settings.endpoint:
         return
-    # an unused SDK would cost every process 5 MB
+    # imported here: an unused SDK would cost every process 5 MB
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span, TracerProvider
@@ -55,19 +56,19 @@ def on() -> bool:
     return _tracer is not None
 
 
-def passed_over(scope: Scope) -> bool:
-    """Whether a request (ASGI) is not recorded; asked first, since even a span that is not recorded costs 0.2 ms."""
+def is_unsampled(scope: Scope) -> bool:
+    """Whether a request (ASGI) is not recorded. Checked first: even a span that is not recorded costs 0.2 ms."""
     given = next((value for name, value in scope["headers"] if name == HEADER.encode()), None)
     return given[-1:] not in b"13579bdf" if given else random.random() >= _share  # noqa: S311  # no secret
 
 
 def traceparent() -> str | None:
-    """The span that is under way, as W3C's header says it; None when it is not recorded."""
+    """The current span as the value of W3C's header `traceparent`; None if it is not recorded."""
     return headers().get(HEADER) if _tracer and trace.get_current_span().is_recording() else None
 
 
 def headers() -> dict[str, str]:
-    """Headers for a request to another service, which must not decide again whether to record."""
+    """Headers for a request to another service, with the decision whether to record it."""
     if _tracer is None:
         return {}
     carrier = {HEADER: _NOT_RECORDED}
@@ -76,25 +77,25 @@ def headers() -> dict[str, str]:
 
 
 def trace_id() -> str | None:
-    """The trace that is under way, 32 hexadecimal digits."""
+    """The current trace, 32 hexadecimal digits."""
     found = trace.get_current_span().get_span_context()
     return f"{found.trace_id:032x}" if found.is_valid else None
 
 
 @contextmanager
 def span(name: str, parent: str | None = None, *, consumes: bool = False) -> Iterator[None]:
-    """A step of a trace: of the one that `parent` (a traceparent) belongs to, or else of the one under way, if any."""
+    """A span of the trace that `parent` (a traceparent) belongs to, otherwise of the current trace, if there is one."""
     if _tracer is None or not (parent or trace.get_current_span().is_recording()):
         yield
         return
     kind = SpanKind.CONSUMER if consumes else SpanKind.INTERNAL
     with _tracer.start_as_current_span(
         name, _context(parent), kind=kind, record_exception=False, set_status_on_exception=False
-    ) as under_way:
+    ) as current:
         try:
             yield
         except Exception as error:
-            under_way.set_status(StatusCode.ERROR, type(error).__name__)  # its text may name people
+            current.set_status(StatusCode.ERROR, type(error).__name__)  # its text may name people
             raise
 
 

@@ -1,4 +1,4 @@
-"""What makes each alert fire, and what looks like it and must not: series in promtool's notation."""
+"""For each alert series that make it fire, and similar ones that must not: in promtool's notation."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,10 @@ Series = dict[str, str]
 
 @dataclass(frozen=True)
 class Case:
-    """At `at` the alert fires on `fires`, with these labels and this summary, not on `quiet`; a value each `step`."""
+    """At time `at` the alert fires for `fires`, with these labels and this summary, and not for `quiet`.
+
+    The series have one value each `step`.
+    """
 
     alert: str
     fires: Series
@@ -19,12 +22,12 @@ class Case:
 
 
 def requests(process: str, status: str, values: str) -> Series:
-    """A counter of requests by their status."""
+    """A counter of requests, by status."""
     return {f'http_request_duration_seconds_count{{process="{process}",status="{status}"}}': values}
 
 
-def took(process: str, handler: str, fast: str, every: str) -> Series:
-    """Requests within a second, and all."""
+def durations(process: str, handler: str, fast: str, every: str) -> Series:
+    """A histogram of requests: those within a second, and all."""
     name, labels = "http_request_duration_seconds", f'process="{process}",handler="{handler}",status="200"'
     return {
         f'{name}_bucket{{{labels},le="1"}}': fast,
@@ -35,30 +38,30 @@ def took(process: str, handler: str, fast: str, every: str) -> Series:
 
 
 def check(process: str, name: str, values: str) -> Series:
-    """One of a process' readiness checks."""
+    """A readiness check of a process."""
     return {f'check_ok{{process="{process}",check="{name}"}}': values}
 
 
-def followed(process: str, values: str) -> Series:
-    """Whether a process learns at once that a session has ended."""
+def ended_sessions_reader(process: str, values: str) -> Series:
+    """Whether a process receives ended sessions."""
     return {f'ended_sessions_reader_up{{process="{process}",stream="identity:ended_sessions"}}': values}
 
 
-def codes(asked: str, right: str) -> Series:
-    """Codes that were asked for, and that led in."""
-    return {'logins_total{outcome="asked"}': asked, 'logins_total{outcome="right"}': right}
+def codes(requested: str, right: str) -> Series:
+    """Codes that were requested, and codes that were right."""
+    return {'logins_total{outcome="asked"}': requested, 'logins_total{outcome="right"}': right}
 
 
-def ended(delivered: str, failed: str) -> Series:
-    """Messages by how they ended."""
+def finished(delivered: str, failed: str) -> Series:
+    """Messages by their last state."""
     return {
         'sms_messages_total{state="delivered",provider="tencent"}': delivered,
         'sms_messages_total{state="failed",provider="tencent"}': failed,
     }
 
 
-def judged(accepted: str, refused: str) -> Series:
-    """Files by their verdict."""
+def checked(accepted: str, refused: str) -> Series:
+    """Uploaded files, by verdict."""
     return {
         'uploads_checked_total{what="attachment",verdict="accepted"}': accepted,
         'uploads_checked_total{what="attachment",verdict="refused"}': refused,
@@ -66,12 +69,12 @@ def judged(accepted: str, refused: str) -> Series:
 
 
 def denied(cause: str, values: str) -> Series:
-    """Security events of records-api."""
+    """Denied requests, as security events of records-api."""
     return event("access_denied", values, "denied", cause, "records-api")
 
 
 def event(name: str, values: str, outcome: str = "done", cause: str = "", process: str = "identity-api") -> Series:
-    """Security events of one kind."""
+    """A counter of security events."""
     labels = f'process="{process}",event="{name}",outcome="{outcome}",cause="{cause}"'
     return {f"security_events_total{{{labels}}}": values}
 
@@ -105,7 +108,7 @@ CASES = [
     ),
     Case(
         "MetricsMissing", {'up{job="prometheus"}': "1x40"}, {UP: "0x40"},
-        CRITICAL | {"job": "processes"}, "Prometheus knows none of our processes", at="6m",
+        CRITICAL | {"job": "processes"}, "Prometheus has no target in its job processes", at="6m",
     ),
     Case(
         "ProcessNotReady", check("records-api", "tokens", "0x40"), check("records-api", "mongo", "0x40"),
@@ -124,19 +127,19 @@ CASES = [
     ),
     Case(
         "ResponsesSlow",
-        took("records-api", "/records", "0+80x80", "0+100x80"),
-        took("records-api", "/api/records/changes", "0x80", "0+100x80"),  # waits because it was told to
-        WARNING | RECORDS, "one in a hundred answers of records-api takes 4.8s", at="15m",
+        durations("records-api", "/records", "0+80x80", "0+100x80"),
+        durations("records-api", "/api/records/changes", "0x80", "0+100x80"),  # a long poll
+        WARNING | RECORDS, "one in a hundred responses of records-api takes 4.8s", at="15m",
     ),
     Case(
         "TokensRefused",
         requests("records-api", "200", "0+50x40") | requests("records-api", "401", "0+50x40"),
         requests("records-api", "200", "0+90x40") | requests("records-api", "401", "0+10x40"),
-        CRITICAL | RECORDS, "records-api refuses 50% of its requests for their token", at="8m",
+        CRITICAL | RECORDS, "records-api answers 50% of its requests with 401", at="8m",
     ),
     Case(
         "PublisherStalled", {LAG: "0+15x18 _ _ _x20"}, {LAG: "0 15 30 45 0 15 30 45 0x40"},  # restarted
-        CRITICAL | {"service": "records"}, "changes of records have been waiting for 4m 30s",
+        CRITICAL | {"service": "records"}, "changes of records have waited for 4m 30s to be published",
     ),
     Case(
         "NoPublisher",
@@ -147,13 +150,13 @@ CASES = [
         "PublisherRestarting",
         {'publisher_restarts_total{service="records"}': "0+1x40"},
         {'publisher_restarts_total{service="records"}': "0 1 2 2x40"},  # Kafka was restarted
-        WARNING | {"service": "records"}, "publishing of records ended 40 times within 10 minutes", at="10m",
+        WARNING | {"service": "records"}, "the publisher of records restarted 40 times within 10 minutes", at="10m",
     ),
     Case(
         "PublisherPositionLost",
         {'publisher_snapshots_total{service="records"}': "0x4 1x40"},
-        {'publisher_snapshots_total{service="records"}': "1x40"},  # its first one
-        WARNING | {"service": "records"}, "records publishes everything anew",
+        {'publisher_snapshots_total{service="records"}': "1x40"},  # the first snapshot
+        WARNING | {"service": "records"}, "records publishes a snapshot of every document",
     ),
     Case(
         "VersionNotPublished",
@@ -162,8 +165,8 @@ CASES = [
         CRITICAL | {"service": "records"}, "a version of a document of records could not be turned into its event",
     ),
     Case(
-        "OplogTooShort", {OPLOG: "90000x320"}, {OPLOG: "3600+15x320"},  # it is only young
-        WARNING | {"service": "records"}, "the oplog that records reads reaches back only 1d 1h 0m 0s", at="80m",
+        "OplogTooShort", {OPLOG: "90000x320"}, {OPLOG: "3600+15x320"},  # not full yet
+        WARNING | {"service": "records"}, "the oplog of records covers only 1d 1h 0m 0s", at="80m",
     ),
     Case(
         "ConsumerLagHigh",
@@ -175,74 +178,74 @@ CASES = [
         "ConsumerStalled",
         check("notify-worker", "notify.requests", "1 0x40"),
         check("notify-worker", "notify.requests", "1 0x40") | {STOPPED: "1x40"},  # has an alert of its own
-        CRITICAL | {"check": "notify.requests"}, "notify.requests handles nothing while events wait",
+        CRITICAL | {"check": "notify.requests"}, "notify.requests makes no progress while events wait",
     ),
     Case(
         "ConsumerStopped", {STOPPED: "0 0 1 _x4 0x40"}, {STOPPED: "0x40"},
         CRITICAL | {"group": "notify.requests"},
-        "notify.requests met too many events that it can't handle, and stopped", at="3m",
+        "notify.requests stopped: too many events that it can't handle", at="3m",
     ),
     Case(
         "DeadLetters",
         {f'dead_letters_open{{group="{GROUP}",process="attachments-worker-{one}"}}': "0 2x40" for one in (0, 1)},
         {f'dead_letters_open{{group="{GROUP}",process="attachments-worker-{one}"}}': "2 0x40" for one in (0, 1)},
-        WARNING | {"group": GROUP}, "2 dead letters of attachments.check wait for somebody",
+        WARNING | {"group": GROUP}, "2 dead letters of attachments.check are neither replayed nor dropped",
     ),
     Case(
         "SmsCarrierDown",
         {STATE.format("tencent"): "0 2 1 2 1 2 1 2 1 2 1 2x20", STATE.format("aliyun"): "0x40"},
         {STATE.format("tencent"): "0 2 0x40", STATE.format("aliyun"): "0x40"},
-        WARNING | {"provider": "tencent"}, "the SMS operator tencent is not used: it fails", at="3m",
+        WARNING | {"provider": "tencent"}, "the SMS carrier tencent fails and is not used", at="3m",
     ),
     Case(
         "NoSmsCarrier",
         {STATE.format("tencent"): "0 2x40", STATE.format("aliyun"): "0 2x40"},
         {STATE.format("tencent"): "0 2x40", STATE.format("aliyun"): "0x40"},
-        CRITICAL, "no SMS operator can be used", at="3m",
+        CRITICAL, "no SMS carrier can be used", at="3m",
     ),
     Case(
         "SmsCarrierNeedsAttention",
         {'sms_carrier_errors_total{provider="tencent",reason="money"}': "0 1x40"},
         {'sms_carrier_errors_total{provider="tencent",reason="money"}': "3x40"},
-        CRITICAL | {"provider": "tencent", "reason": "money"}, "the SMS operator tencent refuses for money",
+        CRITICAL | {"provider": "tencent", "reason": "money"}, "the SMS carrier tencent refuses messages: money",
     ),
     Case(
-        "SmsNotDelivered", ended("0+8x80", "0+2x80"), ended("0 1x80", "0 1x80"),  # too few to say
-        WARNING, "20% of the messages did not arrive", at="20m",
+        "SmsNotDelivered", finished("0+8x80", "0+2x80"), finished("0 1x80", "0 1x80"),  # too few to judge
+        WARNING, "20% of the messages were not delivered", at="20m",
     ),
     Case(
         "SmsOverdue", check("notify-worker", "sender", "1 0x40"), check("notify-worker", "sender", "1 0 1x40"),
-        CRITICAL | {"process": "notify-worker"}, "messages that are due are not sent",
+        CRITICAL | {"process": "notify-worker"}, "messages are overdue",
     ),
     Case(
         "LoginSuccessLow", codes("0+10x80", "0+1x80"), codes("0+10x80", "0+9x80"),
-        CRITICAL, "only 10% of those who ask for a code log in", at="20m",
+        CRITICAL, "only 10% of the people who request a code log in", at="20m",
     ),
     Case(
         "CityCodeLimitReached",
         {'login_limits_reached_total{limit="codes_in_city"}': "0 5x40"},
         {'login_limits_reached_total{limit="wrong_codes_in_city"}': "0 5x40"},
-        CRITICAL, "the city's budget of codes is spent; nobody gets one", at="3m",
+        CRITICAL, "the city's limit of codes is reached; nobody gets a code", at="3m",
     ),
     Case(
         "CityWrongCodeLimitReached",
         {'login_limits_reached_total{limit="wrong_codes_in_city"}': "0 5x40"},
         {'login_limits_reached_total{limit="codes_in_city"}': "0 5x40"},
-        CRITICAL, "too many wrong codes in the whole city; addresses get few tries", at="3m",
+        CRITICAL, "the city's limit of wrong codes is reached; each address has few tries", at="3m",
     ),
     Case(
         "WebhooksFailing", {'webhooks{state="failing"}': "2x100"}, {'webhooks{state="failing"}': "2x40 0x4 2x56"},
-        WARNING, "receivers of 2 webhooks have not answered as they should for an hour", at="90m", step="1m",
+        WARNING, "receivers of 2 webhooks have not answered 2xx for an hour", at="90m", step="1m",
     ),
     Case(
         "WebhookPaused",
         {'webhook_pauses_total{reason="failing"}': "0 1x40"},
         {'webhook_pauses_total{reason="failing"}': "3x40"},
-        WARNING | {"reason": "failing"}, "a webhook was paused (failing): its events wait until somebody resumes it",
+        WARNING | {"reason": "failing"}, "a webhook was paused (failing): its events wait until it is resumed",
     ),
     Case(
         "FeedRecordsSkipped", {"feed_unreadable_total": "0 1x40"}, {"feed_unreadable_total": "3x40"},
-        CRITICAL, "records in records.changes are no events: the feed and webhooks passed over them",
+        CRITICAL, "Kafka records in records.changes are not events: the change feed and webhooks skipped them",
     ),
     Case(
         "VerdictsDelayed",
@@ -252,21 +255,21 @@ CASES = [
     ),
     Case(
         "ManyUploadsRefused",
-        judged("0+9x288 2595+3x24", "0+1x288 295+7x24"),  # a tenth for a day, then seven tenths
-        judged("0+3x320", "0+7x320"),  # always so
+        checked("0+9x288 2595+3x24", "0+1x288 295+7x24"),  # 10 % for a day, then 70 %
+        checked("0+3x320", "0+7x320"),  # always at that level
         WARNING | {"what": "attachment"}, "70% of the files (attachment) are refused", at="1515m", step="5m",
     ),
     Case(
         "ForeignObjectAccess", denied("foreign_object", "0+2x40"),
-        denied("foreign_object", "0+1x40") | denied("token_expired", "0+90x40"),  # somebody's old bookmarks
-        CRITICAL, "40 requests within 5 minutes were for what is somebody else's", at="6m",
+        denied("foreign_object", "0+1x40") | denied("token_expired", "0+90x40"),  # old bookmarks
+        CRITICAL, "40 requests within 5 minutes were for objects of somebody else", at="6m",
     ),
     Case(
         "ErasureForged",
         event("erasure", "0x8 1x32", "denied", "not_confirmed", "records-worker"),
         event("erasure", "0x40", "denied", "not_confirmed", "records-worker") | event("erasure", "0x8 5x32"),
         {"severity": "critical", "process": "records-worker", "cause": "not_confirmed"},
-        "records-worker refused to erase somebody: not_confirmed",
+        "records-worker refused to erase a person: not_confirmed",
     ),
     Case(
         "TokensForged", denied("token_forged", "0+3x40"), denied("token_forged", "0x8 9x32"),
@@ -276,7 +279,7 @@ CASES = [
         "MassLookups",
         event("people_lookup", "0+30x40", cause="usual") | event("people_lookup", "0x8 1x32", cause="many"),
         event("people_lookup", "0+30x40", cause="usual"),
-        CRITICAL, "somebody looks up people in masses: 1 calls within 15 minutes", at="6m",
+        CRITICAL, "mass look-ups of people: 1 calls within 15 minutes", at="6m",
     ),
     Case(
         "ManyDenials", denied("forbidden", "0+5x40"), denied("forbidden", "0+2x40") | denied("no_token", "0+90x40"),
@@ -290,13 +293,13 @@ CASES = [
     ),
     Case(
         "SprayFromOneNetwork", event("spray", "0x8 1x32", "noticed", "login_code"),
-        event("login_code", "0+9x40", "denied", "not_enrolled"),  # of many networks
-        CRITICAL | {"cause": "login_code"}, "one network guesses at many subjects: login_code", at="6m",
+        event("login_code", "0+9x40", "denied", "not_enrolled"),  # from many networks
+        CRITICAL | {"cause": "login_code"}, "one network guesses the credentials of many subjects: login_code", at="6m",
     ),
     Case(
         "CodeGuessing", event("code_guessing", "0x8 1x32", "noticed", "login"),
-        event("login", "0+9x40", "denied", "code_wrong"),  # of many people
-        CRITICAL | {"cause": "login"}, "a hundred codes of one person were wrong in a row: login", at="6m",
+        event("login", "0+9x40", "denied", "code_wrong"),  # for many people
+        CRITICAL | {"cause": "login"}, "100 codes in a row were wrong for one person: login", at="6m",
     ),
     Case(
         "ManyRebindings", event("certificate_rebinding", "0+1x100"),
@@ -306,13 +309,13 @@ CASES = [
     ),
     Case(
         "ManyErasures", event("erasure_request", "0 0 5x100"), event("erasure_request", "0 0 2x100"),
-        CRITICAL, "5 people were asked to be erased within an hour", at="20m", step="1m",
+        CRITICAL, "the erasure of 5 people was requested within an hour", at="20m", step="1m",
     ),
     Case(
         "ManyAccountChanges", event("client_change", "0 0 12x100", cause="changed"),
         event("client_change", "0 0 2x100", cause="created")
-        | event("account_change", "0+3x100", cause="password_changed"),  # people choose other passwords
-        WARNING, "12 accounts of staff or API clients were made or changed within an hour", at="20m", step="1m",
+        | event("account_change", "0+3x100", cause="password_changed"),  # people change their passwords
+        WARNING, "12 accounts of staff or API clients were created or changed within an hour", at="20m", step="1m",
     ),
     *[
         Case(
@@ -325,7 +328,8 @@ CASES = [
         )
     ],
     Case(
-        "RedisUnavailable", followed("records-api", "1 0x40"), followed("records-api", "1 0 0 1x40"),
+        "RedisUnavailable",
+        ended_sessions_reader("records-api", "1 0x40"), ended_sessions_reader("records-api", "1 0 0 1x40"),
         CRITICAL | {"process": "records-api"}, "records-api can't reach Redis",
     ),
     Case(

@@ -1,4 +1,4 @@
-"""Every alert fires when it should, is quiet when it should be, and has a page that says what to do."""
+"""Every alert fires when it should, only then, and has a runbook page."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from deploy.local.stack import ROOT
 from tests.watching.alerts import CASES, Case, Series
 
 PAGES = ROOT / "docs" / "runbooks"
-HEADINGS = ["What it means", "What people notice", "How to look", "What to do"]
+HEADINGS = ["What it means", "What people notice", "How to investigate", "What to do"]
 ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule | {"file": path}
     for path in RULES.glob("*.yaml")
@@ -38,18 +38,18 @@ def test_every_alert_has_a_case() -> None:
 def test_an_alert_fires_when_it_should_and_only_then(case: Case, tmp_path: Path) -> None:
     annotations = {"summary": case.summary, "runbook": f"docs/runbooks/{case.alert}.md"}
     expected = [{"exp_labels": dict(case.labels), "exp_annotations": annotations}]
-    story = {
+    file_content = {
         "rule_files": [str(ALERTS[case.alert]["file"])],
         "evaluation_interval": case.step,
-        "tests": [told(case, case.fires, expected), told(case, case.quiet, [])],
+        "tests": [promtool_test(case, case.fires, expected), promtool_test(case, case.quiet, [])],
     }
     file = tmp_path / f"{case.alert}.json"
-    file.write_text(json.dumps(story))  # JSON is YAML
+    file.write_text(json.dumps(file_content))  # JSON is YAML
     result = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def told(case: Case, series: Series, expected: list[dict[str, Any]]) -> dict[str, Any]:
+def promtool_test(case: Case, series: Series, expected: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "interval": case.step,
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
@@ -57,7 +57,7 @@ def told(case: Case, series: Series, expected: list[dict[str, Any]]) -> dict[str
     }
 
 
-def test_alerts_and_pages_belong_to_each_other() -> None:
+def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
     assert {name: rule["annotations"]["runbook"] for name, rule in ALERTS.items()} == {
         name: path.relative_to(ROOT).as_posix() for name, path in PAGE_OF.items()
     }
@@ -66,7 +66,7 @@ def test_alerts_and_pages_belong_to_each_other() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
-def test_a_page_says_what_it_means_what_people_notice_how_to_look_and_what_to_do(name: str) -> None:
+def test_a_page_has_its_four_headings(name: str) -> None:
     text = PAGE_OF[name].read_text()
     assert text.startswith(f"# {name}\n")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS

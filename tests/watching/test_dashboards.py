@@ -1,4 +1,4 @@
-"""Dashboards and rules name only what a running stack tells, and every query of a dashboard has an answer."""
+"""Dashboards and rules name only metrics that a running stack exports, and every query of a dashboard has a result."""
 
 import asyncio
 import json
@@ -32,14 +32,14 @@ def panels(path: Path) -> list[dict[str, Any]]:
 
 
 def queries(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Panel, query, legend."""
+    """Title of the panel, query, legend."""
     for panel in panels(path):
         for target in panel.get("targets", []):
             yield panel["title"], target["expr"], target["legendFormat"]
 
 
 def names(query: str) -> set[str]:
-    """The metrics that a query names: what stands there without matchers, ranges, groupings and functions."""
+    """The metrics that a query names: its words without matchers, ranges, groupings and functions."""
     bare = re.sub(r'"(\\.|[^"\\])*"|\{[^}]*\}|\[[^\]]*\]', " ", re.sub(r'"(\\.|[^"\\])*"', '""', query))
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
     found = re.findall(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(?!\w)(?!\s*\()", bare)
@@ -52,8 +52,8 @@ def rules() -> list[dict[str, Any]]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def told(stack: RunningStack) -> AsyncIterator[set[str]]:
-    """The names of all metrics that the processes, the machine's exporter and our own rules give."""
+async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
+    """The names of all metrics of the processes, node_exporter and our recording rules."""
     addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
     if stack.facts["node_exporter"]:
         addresses.append(stack.facts["node_exporter"])
@@ -64,16 +64,17 @@ async def told(stack: RunningStack) -> AsyncIterator[set[str]]:
 
 
 def typed(text: str) -> Iterator[str]:
+    """The names of series in a page of metrics."""
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         yield from (name + suffix for suffix in SUFFIXES.get(kind, ("",)))
 
 
-def test_the_names_of_a_query_are_found() -> None:
+def test_the_metrics_of_a_query_are_found() -> None:
     query = 'sum by (a, b) (rate(x_total{c=~"(d|e)", f!="}"}[5m])) / on (a) (y:z:rate5m > 0.5 offset 1h) or vector(0)'
     assert names(query) == {"x_total", "y:z:rate5m"}
 
 
-def test_there_are_four_that_grafana_takes() -> None:
+def test_there_are_four_dashboards_that_grafana_can_load() -> None:
     assert sorted(DASHBOARDS) == ["events-and-lag", "files", "portal-traffic", "sms"]
     for name, path in DASHBOARDS.items():
         assert json.loads(path.read_text())["uid"] == name
@@ -83,26 +84,26 @@ def test_there_are_four_that_grafana_takes() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DASHBOARDS))
-def test_a_dashboard_names_only_metrics_that_exist(name: str, told: set[str]) -> None:
+def test_a_dashboard_names_only_metrics_that_exist(name: str, exported: set[str]) -> None:
     found = {each for _, query, _ in queries(DASHBOARDS[name]) for each in names(query)}
-    assert found - told == set()
+    assert found - exported == set()
 
 
-def test_rules_name_only_metrics_that_exist(told: set[str]) -> None:
-    assert {each for rule in rules() for each in names(rule["expr"])} - told == set()
+def test_rules_name_only_metrics_that_exist(exported: set[str]) -> None:
+    assert {each for rule in rules() for each in names(rule["expr"])} - exported == set()
 
 
 @pytest.mark.parametrize("name", sorted(DASHBOARDS))
-async def test_every_query_has_an_answer_with_the_labels_of_its_legend(
+async def test_every_query_has_a_result_with_the_labels_of_its_legend(
     name: str, prometheus: Prometheus, gateway: httpx2.AsyncClient
 ) -> None:
-    """Asked for until there is one: rates need two samples, and these services a first request."""
+    """Each query is repeated until it has a result: rates need two samples, and the services a first request."""
 
-    async def answer(query: str) -> list[dict[str, Any]]:
+    async def result(query: str) -> list[dict[str, Any]]:
         for path in PATHS:
             await gateway.get(path)
         return await prometheus.ask(query)
 
     for title, query, legend in queries(DASHBOARDS[name]):
-        for sample in await eventually(partial(answer, query), 60, f"{title}: {query}", pause=0.5):
+        for sample in await eventually(partial(result, query), 60, f"{title}: {query}", pause=0.5):
             assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= set(sample["metric"]), title

@@ -1,4 +1,4 @@
-"""docs/security/events.md lists every security event there is, and every cause that has a name of its own."""
+"""docs/security/events.md lists every security event and every cause."""
 
 import re
 from typing import get_args
@@ -20,7 +20,7 @@ def test_every_event_has_its_row() -> None:
 def test_every_event_is_recorded_somewhere() -> None:
     code = "".join(path.read_text() for folder in ("kit", "services") for path in (ROOT / folder).rglob("*.py"))
     assert [name for name in get_args(Event) if not re.search(rf'(record|attempt)\(\s*"{name}"', code)] == [
-        "access_denied"  # what a request is when nothing was attempted
+        "access_denied"  # recorded for a denied request when no attempt was begun
     ]
 
 

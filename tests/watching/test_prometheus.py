@@ -1,4 +1,4 @@
-"""The stack's Prometheus sees every process, and evaluates the rules of production."""
+"""The stack's Prometheus scrapes every process and evaluates the rules of production."""
 
 import yaml
 
@@ -10,17 +10,17 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 
-async def test_every_process_is_looked_at(stack: RunningStack, prometheus: Prometheus) -> None:
+async def test_every_process_is_scraped(stack: RunningStack, prometheus: Prometheus) -> None:
     wanted = set(internals_of(Stack.named(stack.facts["name"])))
 
-    async def seen() -> bool:
+    async def scraped() -> bool:
         return {each["metric"]["process"] for each in await prometheus.ask('up{job="processes"} == 1')} == wanted
 
-    await eventually(seen, 30, "every process is up", pause=0.5)
+    await eventually(scraped, 30, "every process is up", pause=0.5)
 
 
-async def test_a_process_tells_every_check_of_its_readiness(prometheus: Prometheus) -> None:
-    async def told() -> bool:
+async def test_a_process_exports_its_readiness_checks(prometheus: Prometheus) -> None:
+    async def exported() -> bool:
         found = await prometheus.ask("check_ok")
         checks = {(each["metric"]["process"], each["metric"]["check"]) for each in found}
         return checks > {
@@ -29,7 +29,7 @@ async def test_a_process_tells_every_check_of_its_readiness(prometheus: Promethe
             ("notify-worker", "sender"), ("portal-api", "fonts"),
         }  # fmt: skip
 
-    await eventually(told, 30, "checks are told", pause=0.5)
+    await eventually(exported, 30, "the checks are exported", pause=0.5)
 
 
 async def test_it_evaluates_the_rules_of_production_without_an_error(prometheus: Prometheus) -> None:

@@ -1,4 +1,4 @@
-"""The secret that SMS operators call receipts back with is written nowhere: no log, no trace, no metric."""
+"""The secret in carriers' delivery receipts appears nowhere: not in a log, a trace or a metric."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ PATH = "/api/notify/receipts/tencent"
 TOO_LARGE = b"[" + b" " * 2_000_000 + b"]"
 
 
-async def test_it_reaches_no_log_and_no_trace(processes: Processes, tmp_path: Path) -> None:
+async def test_the_secret_appears_in_no_log_and_no_trace(processes: Processes, tmp_path: Path) -> None:
     marker = f"marker{secrets.token_hex(20)}"
     service_log = tmp_path / "notify-api.log"
     with collecting() as collector:
@@ -31,39 +31,44 @@ async def test_it_reaches_no_log_and_no_trace(processes: Processes, tmp_path: Pa
             "TENCENT__RECEIPTS_TOKEN": json.dumps([f"{marker}1", f"{marker}2"]),
             "TRACING__ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200", "LOG_LEVEL": "DEBUG",
         }  # fmt: skip
-        async with processes.standby("notify-api", "traced", service_log, **settings) as notify, broken() as half:
-            apis = {"NOTIFY": notify.api.removeprefix("http://"), "SIGNATURE": half}
+        async with (
+            processes.standby("notify-api", "traced", service_log, **settings) as notify,
+            cut_off() as incomplete,
+        ):
+            apis = {"NOTIFY": notify.api.removeprefix("http://"), "SIGNATURE": incomplete}
             (tmp_path / "none").mkdir()
             with gateway("http://localhost", tmp_path / "none", tmp_path, **apis) as (port, gateway_log):
-                await every_way(f"http://localhost:{port}", marker)
-                await eventually(lambda: there(gateway_log, "aborting with incomplete response"), 10, "it is logged")
+                await send_every_kind(f"http://localhost:{port}", marker)
+                await eventually(
+                    lambda: contains(gateway_log, "aborting with incomplete response"), 10, "the gateway logs it"
+                )
             async with httpx2.AsyncClient() as http:
                 metrics = (await http.get(f"{notify.url}/metrics")).text
         spans = [span for span in collector.spans if PATH in span.name or PATH in span.attributes]
     assert {"200", "401", "413", "422"} <= set(statuses(service_log))
     assert 'secret="former"' in metrics
     assert spans
-    told = {
+    outputs = {
         "gateway": gateway_log.read_text(), "service": service_log.read_text(), "metrics": metrics,
         "traces": repr(collector.spans),
     }  # fmt: skip
-    assert [where for where, text in told.items() if marker in text] == []
+    assert [where for where, text in outputs.items() if marker in text] == []
 
 
-async def test_it_reaches_no_log_of_the_stack_and_not_prometheus(
+async def test_the_secret_appears_in_no_log_of_the_stack_and_not_in_prometheus(
     stack: RunningStack, gateway: httpx2.AsyncClient, prometheus: Prometheus
 ) -> None:
     secret, body = token(stack, "tencent"), [receipt("tencent", {"receipt": own_id()}, delivered=True)]
     assert (await gateway.post(PATH, params={"token": secret}, json=body)).status_code == 200
     counted = 'sms_receipts_total{process="notify-api",provider="tencent",secret="current"} > 0'
-    await eventually(lambda: prometheus.ask(counted), 30, "it is counted", pause=0.5)
+    await eventually(lambda: prometheus.ask(counted), 30, "the receipt is counted", pause=0.5)
     assert secret not in json.dumps(await prometheus.get("series", **{"match[]": '{__name__=~".+"}'}))
     for program in ("gateway", "notify-api", "notify-worker", "prometheus", "sms-carrier"):
         assert secret not in stack.log(program).read_text(), program
 
 
-async def every_way(address: str, marker: str) -> None:
-    """Receipts that are taken, refused, too large, no receipts, at no operator's address, and an answer that breaks."""
+async def send_every_kind(address: str, marker: str) -> None:
+    """Receipts: accepted, refused, too large, malformed, for an unknown carrier; and a response that is cut off."""
     body = json.dumps([receipt("tencent", {"receipt": own_id()}, delivered=True)]).encode()
     recorded = {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
     headers = {"Content-Type": "application/json", **recorded}
@@ -78,25 +83,25 @@ async def every_way(address: str, marker: str) -> None:
 
 
 @asynccontextmanager
-async def broken() -> AsyncIterator[str]:
-    """A server whose answers break off."""
+async def cut_off() -> AsyncIterator[str]:
+    """A server whose responses are cut off."""
 
-    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def there(log: Path, text: str) -> bool:
+async def contains(log: Path, text: str) -> bool:
     return text in await asyncio.to_thread(log.read_text)
 
 
 def statuses(log: Path) -> Iterator[str]:
-    """Of the access log."""
+    """The statuses of the responses in the access log."""
     for line in log.read_text().splitlines():
         if line.startswith("{"):
             yield str(json.loads(line).get("status"))

@@ -1,4 +1,4 @@
-"""One trace leads from a request to the version it wrote, to its event, and to who handled it in another service."""
+"""One trace connects a request, the version that it wrote, its event, and the consumer in another service."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.subscriber import Subscriber, headers_of
 from tests.support.waiting import eventually
 
 TRACED = ("records-api", "records-worker", "attachments-worker")
-TOLD, HANDLED = f"publish {RecordChanged.TYPE}", f"attachments.records {RecordChanged.TYPE}"
+PUBLISHED, HANDLED = f"publish {RecordChanged.TYPE}", f"attachments.records {RecordChanged.TYPE}"
 
 
 async def test_one_trace_from_the_request_to_a_consumer_in_another_service(
@@ -36,20 +36,20 @@ async def test_one_trace_from_the_request_to_a_consumer_in_another_service(
             person = Person(http, issuer)
             record = (await person.created())["record_id"]
             await person.call("GET", "/api/records/practitioners/me/records", params={"kind": "education"})
-            spans = await eventually(lambda: whole(collector, trace), 60, "the trace is whole", pause=0.2) or []
+            spans = await eventually(lambda: complete(collector, trace), 60, "the trace is complete", pause=0.2) or []
     by_id = {span.id: span for span in spans}
     handled = named(spans, "attachments-worker", HANDLED)
-    told = by_id[handled.parent]
-    assert (told.process, told.name) == ("records-worker", TOLD)
-    asked = by_id[told.parent]
-    assert asked.process == "records-api"
+    published = by_id[handled.parent]
+    assert (published.process, published.name) == ("records-worker", PUBLISHED)
+    request = by_id[published.parent]
+    assert request.process == "records-api"
     assert by_id[named(spans, "records-api", "insert records").parent].process == "records-api"
     assert trace_of(await event(stack, record)) == trace
     assert trace in {line.get("trace_id") for line in lines(tmp_path / "records-api.log")}
     assert not any("education" in value for span in spans for value in span.attributes)  # no queries: they name people
 
 
-async def test_usually_nothing_is_traced(stack: RunningStack, new_person: Callable[[], Person]) -> None:
+async def test_without_an_endpoint_nothing_is_traced(stack: RunningStack, new_person: Callable[[], Person]) -> None:
     record = (await new_person().created())["record_id"]
     assert trace_of(await event(stack, record)) is None
     async with mongo.connect(stack.mongo, "records") as database:
@@ -58,7 +58,7 @@ async def test_usually_nothing_is_traced(stack: RunningStack, new_person: Callab
 
 @asynccontextmanager
 async def traced(processes: Processes, collector: Collector, logs: Path) -> AsyncIterator[dict[str, Standby]]:
-    """Processes that trace, in place of the stack's."""
+    """Processes with tracing on, in place of the stack's."""
     settings = {"TRACING__ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
     async with AsyncExitStack() as stack:
         for name in TRACED[1:]:
@@ -68,9 +68,9 @@ async def traced(processes: Processes, collector: Collector, logs: Path) -> Asyn
         yield dict(zip(TRACED, standbys, strict=True))
 
 
-async def whole(collector: Collector, trace: str) -> list[Span] | None:
+async def complete(collector: Collector, trace: str) -> list[Span] | None:
     spans = collector.of(trace)
-    return spans if {TOLD, HANDLED} <= {span.name for span in spans} else None
+    return spans if {PUBLISHED, HANDLED} <= {span.name for span in spans} else None
 
 
 def named(spans: list[Span], process: str, name: str) -> Span:
@@ -78,13 +78,13 @@ def named(spans: list[Span], process: str, name: str) -> Span:
 
 
 async def event(stack: RunningStack, record: str) -> dict[str, str]:
-    """The headers of the first event about it."""
+    """The headers of the record's first event."""
     subscriber = Subscriber(stack.kafka, RecordChanged.TOPIC)
 
     def found() -> list[dict[str, str]]:
         return [headers for headers in map(headers_of, subscriber.records) if headers["ce_subject"] == record]
 
-    await subscriber.until(lambda _: bool(found()), 60, "the record is told")
+    await subscriber.until(lambda _: bool(found()), 60, "the record is published")
     return found()[0]
 
 
