@@ -24,7 +24,7 @@ async def rows(stack: Stack) -> list[Row]:
         HASHER.verify(slow, secret)
 
     async def password() -> None:
-        await passwords.fits(secret, slow)
+        await passwords.matches(secret, slow)
 
     async def client() -> None:
         constant_time_equal(fast, keyed_hash(key, "client", secret))

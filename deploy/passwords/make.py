@@ -13,7 +13,7 @@ import gzip
 import sys
 from pathlib import Path
 
-from services.identity.accounts.passwords import BREACHED, MAX_LENGTH, MIN_LENGTH, marked
+from services.identity.accounts.passwords import BREACHED, MAX_LENGTH, MIN_LENGTH, breach_prefix
 
 TARGET = Path(__file__).parents[2] / "services/identity/accounts" / BREACHED
 
@@ -22,9 +22,9 @@ def main() -> None:
     """Write the list."""
     with gzip.open(sys.argv[1], "rt", encoding="utf-8", errors="replace") as lines:
         passwords = [line.rstrip("\r\n") for line in lines]
-    marks = sorted({marked(password) for password in passwords if MIN_LENGTH <= len(password) <= MAX_LENGTH})
-    TARGET.write_bytes(b"".join(marks))
-    print(f"{len(marks)} passwords")  # noqa: T201  # a command's answer
+    prefixes = sorted({breach_prefix(password) for password in passwords if MIN_LENGTH <= len(password) <= MAX_LENGTH})
+    TARGET.write_bytes(b"".join(prefixes))
+    print(f"{len(prefixes)} passwords")  # noqa: T201  # a command's answer
 
 
 if __name__ == "__main__":

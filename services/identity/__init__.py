@@ -1,1 +1,1 @@
-"""identity owns who a person is, their digital certificate, and everything by which somebody proves who they are."""
+"""identity: practitioners, digital certificates, log-in, staff accounts, API clients, erasures."""

@@ -1,4 +1,4 @@
-"""What the routes of identity share, and the keys that sign access tokens."""
+"""What the routers of identity share, and the public keys of access tokens."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -32,7 +32,7 @@ class KeysOut(Out):
 
 @dataclass(frozen=True)
 class ApiDependencies:
-    """What the routes call."""
+    """The objects that the routes call."""
 
     identity: IdentityService
     lookups: Lookups
@@ -64,6 +64,6 @@ router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 @router.get("/.well-known/jwks.json")
 async def keys(services: ApiDep, response: Response) -> KeysOut:
-    """The keys that sign access tokens."""
+    """The public keys that verify access tokens."""
     response.headers["Cache-Control"] = "public, max-age=60"
     return KeysOut.model_validate(services.issuer.public_keys())

@@ -1,4 +1,4 @@
-"""What identity's worker reads, and who handles it."""
+"""The consumer groups of identity's worker, and the handlers of their events."""
 
 from dataclasses import dataclass
 
@@ -17,27 +17,27 @@ ACCESS_EVENTS = (identity.AccessLogged, records.AccessLogged, attachments.Access
 
 @dataclass(frozen=True)
 class Handlers:
-    """One method for each event."""
+    """One method for each type of event."""
 
     codes: Codes
     accesses: AccessLog
     erasure: Erasure
 
     async def note_delivery(self, event: MessageChanged) -> None:
-        """What notify says of a code."""
+        """Store how far the SMS of a code is, as notify reports it."""
         if event.purpose in CODES.values():
             await self.codes.note_delivery(event)
 
-    async def note_look(self, event: AccessLogged) -> None:
+    async def store_access(self, event: AccessLogged) -> None:
         """Store an access to a person's dossier, reported by any service."""
-        await self.accesses.note(event)
+        await self.accesses.store(event)
 
     async def erase(self, event: Event) -> None:
-        """What this service said itself: somebody is to be erased."""
+        """Erase a person; identity itself publishes this event."""
         await self.erasure.handle(event)
 
 
-ACCESSES = Group("identity.access", *(on(look, Handlers.note_look) for look in ACCESS_EVENTS))
+ACCESSES = Group("identity.access", *(on(event, Handlers.store_access) for event in ACCESS_EVENTS))
 GROUPS = (
     Group("identity.delivery", on(MessageChanged, Handlers.note_delivery)),
     ACCESSES,

@@ -1,4 +1,4 @@
-"""Values that all of identity uses: phones, document numbers, names."""
+"""Values that all packages of identity use: phones, document numbers, names."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ Sex = Literal["male", "female", "unknown"]
 
 
 def mobile(value: str) -> str:
-    """Eleven digits of a mainland mobile number; a country prefix and blanks are dropped."""
+    """The eleven digits of a mainland mobile number, without country prefix, blanks and hyphens."""
     found = MOBILE.fullmatch(re.sub(r"[\s-]", "", value))
     if found is None:
         raise PydanticCustomError("phone_invalid", "请填写正确的11位手机号码" if value.strip() else REQUIRED)
@@ -28,18 +28,18 @@ Phone = Annotated[str, Field(max_length=32), AfterValidator(mobile)]
 DocumentNumber = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(normalised)]
 
 
-def hint(phone: str) -> str:
-    """`138****5678`."""
+def phone_hint(phone: str) -> str:
+    """The masked phone: `138****5678`."""
     return f"{phone[:3]}****{phone[-4:]}"
 
 
 def number_hint(number: str) -> str:
-    """Enough of a document number to compare it with the document: `310***********1230`, `E1*****78`."""
+    """The masked document number, to compare with the identity document: `310***********1230`, `E1*****78`."""
     first, last = (3, 4) if len(number) >= 15 else (2, 2)
     return f"{number[:first]}{'*' * max(len(number) - first - last, 1)}{number[-last:]}"
 
 
-def same_name(names: Iterable[str | None], others: Iterable[str | None]) -> bool:
-    """Whether somebody with these names (in their own script, in Latin letters) may be called so, too."""
+def share_name(names: Iterable[str | None], others: Iterable[str | None]) -> bool:
+    """Whether two people share a name, in their own script or in Latin letters."""
     keys, other_keys = ({name_key(name) for name in all_names if name} for all_names in (names, others))
     return not keys.isdisjoint(other_keys)

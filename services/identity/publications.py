@@ -1,4 +1,4 @@
-"""Which events each version of a document of identity becomes."""
+"""The events that each version of a document is published as."""
 
 from typing import cast
 
@@ -20,7 +20,7 @@ from kit.privacy.access_audit import ACCESS_LOG
 from services.identity.login.domain import CODES, Purpose
 from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
 
-# names of stored fields that would only puzzle a subscriber, and what they are called outside
+# the public names of stored fields in `changed`; internal fields are left out
 PUBLIC_NAMES = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
 PUBLIC_NAMES |= {"portrait_sha256": "portrait"}
 INTERNAL_FIELDS = {"keys", "number_indexes", "former_numbers_sealed", "phone_hint", "contact", "device_id"}
@@ -28,7 +28,7 @@ INTERNAL_FIELDS |= {"portrait_key", "portrait_came_as", "place", "shared_reason"
 
 
 def practitioner_changed(document: Fields) -> list[NewEvent]:
-    """Every version of a person, without anything that identifies them."""
+    """Every version of a person, without personal data beyond name, sex, year of birth and document type."""
     return [
         PractitionerChanged.of(
             document,
@@ -50,7 +50,7 @@ def client_changed(document: Fields) -> list[NewEvent]:
 
 
 def code_requested(document: Fields) -> list[NewEvent]:
-    """Only a version that asks for sending is an event; tries and deliveries are identity's own business."""
+    """Only the versions that request an SMS; attempts and deliveries are internal."""
     if document["action"] not in ("requested", "resent"):
         return []
     code = CODES[cast(Purpose, document.get("purpose", "login"))]
@@ -59,12 +59,12 @@ def code_requested(document: Fields) -> list[NewEvent]:
 
 
 def access_logged(document: Fields) -> list[NewEvent]:
-    """A look by somebody else."""
+    """An access to a person's data in identity by staff or an API client."""
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 
 def erasure_changed(document: Fields) -> list[NewEvent]:
-    """A person is to be erased, or somebody asked for that; why is nobody else's business."""
+    """The request of an erasure, and the erasure itself; neither contains the reason."""
     if document.get("state", "erased") == "erased":
         proof = document.get("proof")
         return [PractitionerErased.of(document, erasure_id=document["_id"], changed=[], proof=proof)]

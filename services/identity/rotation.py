@@ -1,7 +1,7 @@
-"""New keys for what is sealed: `python -m services.identity reseal` seals anew, portraits too.
+"""Key rotation: `python -m services.identity reseal` re-encrypts fields and portraits with the current keys.
 
-Earlier versions kept portraits under `portraits/`, outside of people's folders: those are moved on the way, and what no
-document names of them is removed.
+Releases before folders existed stored portraits under `portraits/`: these are moved into their person's folder, and the
+orphaned ones removed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from kit.security.encryption import Cipher
 from services.identity.practitioners.portrait_folders import new_folder, portraits
 from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
 
-LOOSE = "portraits/"
+OLD_PREFIX = "portraits/"
 logger = log.get(__name__)
 
 
-def sealed(rest: Cipher, bus: Cipher) -> Sequence[EncryptedField]:
-    """Where sealed texts stand. A code's message is not worth it: it is gone within a day."""
+def encrypted_fields(rest: Cipher, bus: Cipher) -> Sequence[EncryptedField]:
+    """All encrypted fields but a code's message, which expires within a day."""
 
     def number(document: Fields) -> str:
         return f"document_number:{document['_id']}"
@@ -40,64 +40,64 @@ def sealed(rest: Cipher, bus: Cipher) -> Sequence[EncryptedField]:
     ]
 
 
-async def renew_portraits(database: Database, bucket: Bucket, rest: Cipher) -> int:
-    """Seal portraits anew, in place; those that lie outside of a folder are moved into one. Returns how many."""
+async def reencrypt_portraits(database: Database, bucket: Bucket, rest: Cipher) -> int:
+    """Re-encrypt portraits in place and move old ones into folders. Returns how many objects were written."""
     count = 0
     with translate_errors():
         async for person in database[PRACTITIONERS].find({}):
             folder = str(person.get("folder") or new_folder())
-            count += await _renew(person, bucket, rest)
-            if moved := await _moved(person, folder, bucket):
-                count += await _write(database, person | {"folder": folder}, bucket, moved)
+            count += await _reencrypt(person, bucket, rest)
+            if new_keys := await _copy_to_folder(person, folder, bucket):
+                count += await _write(database, person | {"folder": folder}, bucket, new_keys)
     logger.info("portraits re-encrypted", portraits=count)
     return count
 
 
-async def _renew(person: Fields, bucket: Bucket, rest: Cipher) -> int:
-    """The document stays as it is: whoever writes it at this moment names the same keys."""
+async def _reencrypt(person: Fields, bucket: Bucket, rest: Cipher) -> int:
+    """Object keys, and so the document, stay the same: a concurrent write of the document is not affected."""
     count = 0
     for key in portraits(person):
         content = await bucket.get(key)
-        if content and (anew := rest.renew_bytes(content, f"portrait:{person['_id']}")):
-            await bucket.put(key, anew, OCTETS)
+        if content and (reencrypted := rest.renew_bytes(content, f"portrait:{person['_id']}")):
+            await bucket.put(key, reencrypted, OCTETS)
             count += 1
     return count
 
 
-async def _moved(person: Fields, folder: str, bucket: Bucket) -> dict[str, str]:
-    """The new key by the old one, of what lies outside of the folder."""
+async def _copy_to_folder(person: Fields, folder: str, bucket: Bucket) -> dict[str, str]:
+    """Copy the portraits outside of the folder into it. Returns new object keys by old ones."""
     keys = {}
     for key in portraits(person):
-        if key.startswith(LOOSE) and (content := await bucket.get(key)):
+        if key.startswith(OLD_PREFIX) and (content := await bucket.get(key)):
             keys[key] = f"{folder}/{secret_id()}"
             await bucket.put(keys[key], content, OCTETS)
     return keys
 
 
 async def _write(database: Database, person: Fields, bucket: Bucket, keys: dict[str, str]) -> int:
-    """The document names the new objects; then the old ones go. When somebody was quicker, the new ones do."""
+    """Write the new object keys, then discard the old objects; after a lost race discard the new ones instead."""
     guard = {"_id": person["_id"], "version": person["version"]}
-    result = await database[PRACTITIONERS].replace_one(guard, _naming(person, keys))
+    result = await database[PRACTITIONERS].replace_one(guard, _with_keys(person, keys))
     for old, new in keys.items():
         await bucket.discard(old if result.matched_count else new)
     return len(keys) if result.matched_count else 0
 
 
 async def remove_orphans(database: Database, bucket: Bucket, before: datetime) -> None:
-    """Remove the portraits of earlier versions that no document names and that were stored before then."""
-    loose = {key for key, old in (await bucket.older(LOOSE, before)).items() if old}
+    """Remove orphaned objects under the old prefix that were stored before `before`."""
+    orphans = {key for key, old in (await bucket.older(OLD_PREFIX, before)).items() if old}
     with translate_errors():
-        async for person in database[PRACTITIONERS].find({} if loose else {"_id": None}):
-            loose.difference_update(portraits(person))
-    for key in loose:
+        async for person in database[PRACTITIONERS].find({} if orphans else {"_id": None}):
+            orphans.difference_update(portraits(person))
+    for key in orphans:
         logger.warning("orphaned object removed", object=key)
         await bucket.delete(key)
 
 
-def _naming(value: object, keys: dict[str, str]) -> Any:
-    """The document, history and all, with each key replaced."""
+def _with_keys(value: object, keys: dict[str, str]) -> Any:
+    """The document, including its history, with each object key replaced."""
     if isinstance(value, Mapping):
-        return {name: _naming(each, keys) for name, each in value.items()}
+        return {name: _with_keys(each, keys) for name, each in value.items()}
     if isinstance(value, list):
-        return [_naming(each, keys) for each in value]
+        return [_with_keys(each, keys) for each in value]
     return keys.get(value, value) if isinstance(value, str) else value

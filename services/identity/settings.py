@@ -8,14 +8,14 @@ from services.identity.login.domain import Purpose
 
 
 class SigningSettings(BaseModel):
-    """Private Ed25519 keys as JWKs with `kid`; the first signs, all are published."""
+    """Private Ed25519 keys as JWKs with `kid`; the first signs, the public parts of all are published."""
 
     keys: list[dict[str, str]] = Field(repr=False, min_length=1)
     access_seconds: int = Field(default=TOKEN_SECONDS, le=TOKEN_SECONDS)
 
 
 class CodeSettings(BaseModel):
-    """The SMS code (guide §1: valid for 24 hours). Others live for `short_seconds`: their text says so."""
+    """SMS codes. Log-in codes are valid for 24 hours (guide §1), others for `short_seconds`, as their text states."""
 
     hmac_key: Key = Field(repr=False)
     lifetime_seconds: int = Field(default=24 * 3600, ge=60, le=24 * 3600)
@@ -25,18 +25,18 @@ class CodeSettings(BaseModel):
     deliver_within_seconds: int = 300
 
     def lifetime_of(self, purpose: Purpose) -> int:
-        """Seconds."""
+        """How long a code is valid, in seconds."""
         return self.lifetime_seconds if purpose == "login" else self.short_seconds
 
 
 class CaptchaSettings(BaseModel):
-    """How long a captcha may be answered."""
+    """How long a captcha can be answered."""
 
     lifetime_seconds: int = 300
 
 
 class SessionSettings(BaseModel):
-    """How long a session lasts at most, and how long when nobody uses it; how long a device is known after a log-in."""
+    """The longest duration of a session, its idle timeout, and how long a device is known after a log-in."""
 
     practitioner_seconds: int = 12 * 3600
     practitioner_idle_seconds: int = 2 * 3600
@@ -46,15 +46,15 @@ class SessionSettings(BaseModel):
 
 
 class LimitSettings(BaseModel):
-    """Limits; those per number are the carriers' (1 a minute, 5 an hour, 10 a day).
+    """Rate limits. Codes per person and phone follow the carriers' limits (1 a minute, 5 an hour, 10 a day).
 
-    An office of two hundred people may stand behind one address. An address is an IPv4 address or an IPv6 /64, a
-    network an IPv4 /24 or an IPv6 /48. `wrong_codes_in_city` an hour raise the alarm, in which an address has
-    `wrong_codes_in_alarm` an hour. `hashings_per_network`: passwords a minute. `wrong_secrets_per_address`: of one API
-    client, an hour. `not_enrolled_per_hour`: for one document number from one network. `wrong_codes_in_a_row`: of one
-    person; then there is an alarm, and they wait longer and longer for another code. Look-ups: document numbers, for
-    a member of staff and for an API client; `lookups_by_client_per_hour`: clients with a cap of their own.
-    `rebindings_per_clerk_per_day`: more of them need a second clerk.
+    An address is an IPv4 address or an IPv6 /64; an office of two hundred people may share one. A network is an IPv4
+    /24 or an IPv6 /48. More than `wrong_codes_in_city` an hour lower each address's limit from
+    `wrong_codes_per_address` to `wrong_codes_in_alarm`. `hashings_per_network`: password hashes a minute.
+    `wrong_secrets_per_address`: of one API client, an hour. `not_enrolled_per_hour`: for one document number from one
+    network. `wrong_codes_in_a_row`: of one person; each multiple is a security event, and the wait for another code
+    doubles. `lookups_…`: document numbers, per member of staff and per API client; `lookups_by_client_per_hour`: API
+    clients with their own limit. `rebindings_per_clerk_per_day`: any more need a second clerk.
     """
 
     per_address_per_minute: int = 60
@@ -79,16 +79,16 @@ class LimitSettings(BaseModel):
 
 
 class ErasureSettings(BaseModel):
-    """How long an erasure that was approved can still be stopped, and how many are carried out a day at most."""
+    """How long an approved erasure can be stopped, and how many are carried out a day at most."""
 
     delay_seconds: int = Field(default=72 * 3600, ge=0)
     per_day: int = Field(default=20, ge=1)
 
 
 class RebindingSettings(BaseModel):
-    """How long a card that was read lets another phone be bound at once; how long a second clerk is waited for.
+    """How long after a card was read a rebinding needs no second clerk, and how long one waits for a second clerk.
 
-    Not longer than a day: a key of the bus may be taken out of use then.
+    At most a day: the pending phone is encrypted with a bus key, which may be retired after that.
     """
 
     card_seconds: int = Field(default=3600, ge=60, le=24 * 3600)
@@ -96,7 +96,7 @@ class RebindingSettings(BaseModel):
 
 
 class Settings(ServiceSettings):
-    """What identity needs beside what every service does."""
+    """Settings of identity, in addition to those of every service."""
 
     signing: SigningSettings
     seal: EncryptionSettings
@@ -108,5 +108,5 @@ class Settings(ServiceSettings):
     limits: LimitSettings = LimitSettings()
     rebinding: RebindingSettings = RebindingSettings()
     own_clients: tuple[str, ...] = ("records",)
-    """API clients that are services of this system: what they look up is no look at a person's file."""
+    """API clients that are services of this system: their look-ups are not accesses to a dossier."""
     erasures: ErasureSettings = ErasureSettings()

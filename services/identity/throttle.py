@@ -1,6 +1,7 @@
-"""How often what may be tried: limits of addresses, people, phones and the city, and delays that grow.
+"""Rate limits of addresses, people, phones and the city, and growing delays after failures.
 
-Sending and staff log-in are closed when Redis is away; checking a code is not, its tries are counted in MongoDB.
+While Redis is unavailable, sending codes and staff log-in fail; checking a code does not: attempts are counted in
+MongoDB.
 """
 
 from collections.abc import Sequence
@@ -24,20 +25,20 @@ CODE_TOO_OFTEN = "动态密码发送过于频繁（已收到的在有效期内�
 TOO_MANY_WRONG = "动态密码连续错误次数过多（可在登录过的设备上登录，或到受理窗口办理）"
 CITY_BUSY = "当前获取动态密码的人数过多"
 HOUR, DAY = 3600, 24 * 3600
-TRIES, LONGEST_ROW = 5, 5
+TRIES, MAX_DOUBLINGS = 5, 5
 STAFF_TRIES = [Rule(10, 60), Rule(60, HOUR)]
 CITY_LIMITS = ("codes_in_city", "wrong_codes_in_city")
 LIMITS = (
     "address", "person", "phone", "clerk", "city", "not_enrolled", "wrong", "staff", "failures", "hashing", "secret",
     "lookups", "device", "wrong_in_a_row",
 )  # fmt: skip
-"""What limits are called in security events."""
+"""The names of the limits in security events."""
 
 logger = log.get(__name__)
 
 
 class Throttle:
-    """Limits by counting."""
+    """The rate limits. Each method counts or checks one of them and raises 429 where it is exceeded."""
 
     def __init__(self, limits: RateLimits, rules: LimitSettings) -> None:
         self._limits = limits
@@ -49,13 +50,13 @@ class Throttle:
         self._hashings = [Rule(rules.hashings_per_network, 60)]
         self._wrong_secrets = [Rule(rules.wrong_secrets_per_address, HOUR)]
         self._wrong_in_city = [Rule(rules.wrong_codes_in_city, HOUR)]
-        # moving windows: at least as strict as the operators', whose minutes and hours are the clock's
+        # moving windows: at least as strict as the carriers', which count by the clock's minutes and hours
         self._sends = [
             Rule(rules.codes_per_minute, 60, moving=True),
             Rule(rules.codes_per_hour, HOUR, moving=True),
             Rule(rules.codes_per_day, DAY, moving=True),
         ]
-        self._in_a_row = rules.wrong_codes_in_a_row
+        self._wrong_in_a_row = rules.wrong_codes_in_a_row
         self._by_clerk = [Rule(rules.phone_codes_per_clerk_per_hour, HOUR)]
         self._rebindings = [Rule(rules.rebindings_per_clerk_per_day, DAY, moving=True)]
         self._sends_in_city = [Rule(rules.codes_in_city_per_minute, 60), Rule(rules.codes_in_city_per_day, DAY)]
@@ -69,36 +70,36 @@ class Throttle:
         initialise(metrics.login_limits_reached, CITY_LIMITS)
 
     async def admit(self, address: str) -> None:
-        """Count a call from this address. Raises 429; 503 when Redis is away."""
+        """Count a call from this address. Raises 429; 503 while Redis is unavailable."""
         await self._limits.hit(self._per_address, "address", subscriber(address), sentence=TOO_OFTEN)
 
-    async def admit_anyway(self, address: str) -> None:
-        """The same, but going on without Redis: for what is guarded by more than the address."""
+    async def admit_best_effort(self, address: str) -> None:
+        """Like `admit`, but permits the call while Redis is unavailable: for calls that other limits guard, too."""
         try:
             await self.admit(address)
         except Unavailable:
             logger.warning("rate limit not enforced")
 
     async def admit_number(self, number_index: str, address: str) -> None:
-        """May this number be tried from here? Raises 429, whether or not the phone would be the right one."""
+        """Check the failed attempts for a document number. Raises 429, whether or not the phone is the right one."""
         await self._limits.check(self._not_enrolled, *_not_enrolled(number_index, address), sentence=TOO_OFTEN)
 
     async def not_enrolled(self, number_index: str, address: str) -> None:
-        """Count a number and phone that did not match; the answer stays what it was for the last one that fits."""
+        """Count a number and phone that did not match. Never raises 429: only the next attempt is refused."""
         with suppress(TooManyRequests):
             await self._limits.hit(self._not_enrolled, *_not_enrolled(number_index, address), sentence=TOO_OFTEN)
 
     async def admit_hashing(self, address: str) -> None:
-        """May this neighbourhood have another password hashed? Raises 429: a hash takes 24 ms of a core."""
+        """Count a password hash for this network. Raises 429: a hash takes 24 ms of a core."""
         await self._limits.hit(self._hashings, "hashing", neighbourhood(address), sentence=TOO_OFTEN)
 
     async def admit_staff(self, account: str, address: str) -> None:
-        """May this subscriber try this account, and its neighbourhood any? Raises 429; others try on elsewhere."""
+        """Count a log-in attempt for this account and address. Raises 429; other addresses are not affected."""
         await self._limits.hit(STAFF_TRIES, "staff", account, subscriber(address), sentence=TOO_OFTEN)
         await self.admit_hashing(address)
 
     async def admit_secret(self, client: str, address: str) -> None:
-        """May this subscriber try a secret of this client? Raises 429; others of the client go on."""
+        """Check the wrong secrets of a client from this address. Raises 429; other addresses are not affected."""
         await self._limits.check(self._wrong_secrets, "secret", client, subscriber(address), sentence=TOO_OFTEN)
 
     async def wrong_secret(self, client: str, address: str) -> None:
@@ -107,18 +108,18 @@ class Throttle:
             await self._limits.hit(self._wrong_secrets, "secret", client, subscriber(address), sentence=TOO_OFTEN)
 
     async def admit_code(self, person: str, phone_index: str, device: str | None = None) -> None:
-        """Count a code to be sent. Raises 429: for the person and their phone, or a known device; or the whole city."""
+        """Count a code to be sent: for a known device, or else the person and their phone; and the city. Raises 429."""
         if device:
             await self._admit_code((self._sends, "device", device))
         else:
             await self._admit_code((self._sends, "person", person), (self._sends, "phone", phone_index))
 
     async def admit_phone_code(self, clerk: str, phone_index: str) -> None:
-        """Count a code that goes to a phone to be bound. Raises 429: for who asks, the phone, or the city."""
+        """Count a code sent to a phone that is to be bound. Raises 429 for the clerk, the phone or the city."""
         await self._admit_code((self._by_clerk, "clerk", clerk), (self._sends, "phone", phone_index))
 
     async def _admit_code(self, *counted: tuple[Sequence[Rule], str, str]) -> None:
-        """The city is looked at first, counted last: its limit costs nobody a code, and one person can't use it up."""
+        """The city's limit is checked first and counted last: a code refused by one limit is not counted by another."""
         try:
             await self._limits.check(self._sends_in_city, "city", sentence=CITY_BUSY)
         except TooManyRequests:
@@ -130,9 +131,9 @@ class Throttle:
         await self._limits.hit(self._sends_in_city, "city", sentence=CITY_BUSY)
 
     async def admit_lookups(self, caller: Caller, numbers: int) -> bool:
-        """Count document numbers to be looked up; True when half of an hour's is used up. Raises 429.
+        """Count document numbers to be looked up; True once half of the hourly limit is used. Raises 429.
 
-        Without Redis nobody is kept from working: look-ups are written down anyway.
+        Permits all while Redis is unavailable: look-ups are audited anyway.
         """
         key = ("lookups", caller.label)
         if caller.kind == "client":
@@ -147,24 +148,24 @@ class Throttle:
             logger.warning("lookup limit not enforced")
             return False
 
-    def alarming_row(self, wrong: int) -> bool:
-        """Whether so many wrong codes in a row, of one person, are reason for an alarm."""
-        return wrong % self._in_a_row == 0
+    def is_guessing(self, wrong: int) -> bool:
+        """Whether this many consecutive wrong codes of one person are to be reported as guessing."""
+        return wrong % self._wrong_in_a_row == 0
 
-    def admit_row(self, wrong: int, last: datetime, now: datetime) -> None:
-        """May somebody with so many wrong codes in a row, the last one then, have another? Raises 429.
+    def admit_after_wrong(self, wrong: int, last: datetime, now: datetime) -> None:
+        """Check whether a person may have another code after `wrong` consecutive wrong ones. Raises 429.
 
-        The wait doubles with each code that was spent since: one hour, two, at most a day.
+        The wait doubles with each exhausted code: one hour, two, at most a day.
         """
-        if wrong < self._in_a_row:
+        if wrong < self._wrong_in_a_row:
             return
-        hours = 2 ** min((wrong - self._in_a_row) // TRIES, LONGEST_ROW)
+        hours = 2 ** min((wrong - self._wrong_in_a_row) // TRIES, MAX_DOUBLINGS)
         wait = min(hours * HOUR, DAY) - (now - last).total_seconds()
         if wait > 0:
             raise TooManyRequests(ceil(wait), TOO_MANY_WRONG, "wrong_in_a_row")
 
     async def admit_rebinding(self, caller: Caller) -> bool:
-        """Count another phone that the caller binds; False when it is one too many for a day, or can't be counted."""
+        """Count a rebinding by the caller; False above the daily limit, or while Redis is unavailable."""
         try:
             await self._limits.hit(self._rebindings, "rebindings", caller.label, sentence=TOO_OFTEN)
         except (TooManyRequests, Unavailable):
@@ -172,12 +173,12 @@ class Throttle:
         return True
 
     async def admit_check(self, address: str) -> None:
-        """May this address check a code? Raises 429; without Redis everybody may.
+        """Check the wrong codes from this address. Raises 429; permits all while Redis is unavailable.
 
-        While the city as a whole sees too many wrong codes, an address gets a fraction of its tries: guessing over
-        many people is stopped, and who types their code right is not.
+        While the whole city exceeds its limit of wrong codes, an address has a fraction of its usual attempts: this
+        stops guessing across many people, but not people who type their code correctly.
         """
-        await self.admit_anyway(address)
+        await self.admit_best_effort(address)
         try:
             alarm = not await self._limits.fits(self._wrong_in_city, "wrong", "city")
             rules = self._wrong_in_alarm if alarm else self._wrong
@@ -186,9 +187,9 @@ class Throttle:
             logger.warning("code limits not enforced")
 
     async def wrong_code(self, address: str) -> None:
-        """Count a wrong code; never in the way of telling so."""
-        place = subscriber(address)
-        for rules, key in ((self._wrong, place), (self._wrong_in_alarm, place), (self._wrong_in_city, "city")):
+        """Count a wrong code for the address and the city. Never raises: the caller gets the answer of the code."""
+        source = subscriber(address)
+        for rules, key in ((self._wrong, source), (self._wrong_in_alarm, source), (self._wrong_in_city, "city")):
             try:
                 await self._limits.hit(rules, "wrong", key, sentence=TOO_OFTEN)
             except Unavailable:
@@ -200,34 +201,37 @@ class Throttle:
 
 
 class LoginDelays:
-    """Waits that double with each failure of one account from one address: whoever guesses does not lock others out."""
+    """Doubling waits after failures of one account from one address; other addresses are not locked out."""
 
-    FREE = 3
+    FREE_FAILURES = 3
     FIRST_SECONDS = 2
-    MOST_SECONDS = 900
+    MAX_SECONDS = 900
 
     def __init__(self, cache: Cache, clock: Clock) -> None:
         self._cache, self._clock = cache, clock
 
     async def admit(self, account: str, address: str) -> None:
-        """Raises 429 while the wait after the last failure lasts."""
-        _, until = await self._known(account, address)
+        """Raises 429 during the wait after the last failure."""
+        _, until = await self._failures(account, address)
         wait = until - self._clock.now().timestamp()
         if wait > 0:
             raise TooManyRequests(ceil(wait), TOO_OFTEN, "failures")
 
     async def failed(self, account: str, address: str) -> None:
-        """One failure more."""
-        count = (await self._known(account, address))[0] + 1
-        wait = min(self.MOST_SECONDS, self.FIRST_SECONDS * 2 ** (count - self.FREE)) if count >= self.FREE else 0
+        """Count a failure."""
+        count = (await self._failures(account, address))[0] + 1
+        wait = 0
+        if count >= self.FREE_FAILURES:
+            wait = min(self.MAX_SECONDS, self.FIRST_SECONDS * 2 ** (count - self.FREE_FAILURES))
         until = self._clock.now().timestamp() + wait
         await self._cache.put(self._key(account, address), f"{count} {until}", DAY)
 
-    async def forget(self, account: str, address: str) -> None:
-        """Logged in: start again from nothing."""
+    async def reset(self, account: str, address: str) -> None:
+        """Forget the failures, after a successful log-in."""
         await self._cache.drop(self._key(account, address))
 
-    async def _known(self, account: str, address: str) -> tuple[int, float]:
+    async def _failures(self, account: str, address: str) -> tuple[int, float]:
+        """How many there were, and until when the wait lasts, as a Unix time."""
         count, until = (await self._cache.get(self._key(account, address)) or "0 0").split()
         return int(count), float(until)
 
@@ -236,5 +240,5 @@ class LoginDelays:
 
 
 def _not_enrolled(number_index: str, address: str) -> tuple[str, ...]:
-    """Counted by place: whoever knows a number does not keep its owner out elsewhere."""
+    """Counted per network: somebody who only knows a number can't lock its owner out of other networks."""
     return "not_enrolled", number_index, neighbourhood(address)

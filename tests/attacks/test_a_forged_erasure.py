@@ -13,7 +13,7 @@ from kit.privacy.erasure import NOT_CONFIRMED
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.settings import Settings
-from services.identity.wiring.shared import Dependencies, parts
+from services.identity.wiring.shared import Dependencies, open_dependencies
 from tests.support.erasure import GROUND, Colleague, forge, have_erased
 from tests.support.identity_clients import WINDOW, Citizen, Window, bearer
 from tests.support.names import own_id, own_name
@@ -130,7 +130,10 @@ class Own:
 async def own(stack: RunningStack, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Own]:
     name, clock = own_name("identity"), ManualClock()
     settings = {"MONGO__DATABASE": name, "ERASURES__DELAY_SECONDS": "600", "ERASURES__PER_DAY": str(CAP)}
-    async with identity(stack, monkeypatch, clock, settings=settings) as http, parts(Settings(), clock) as made:
+    async with (
+        identity(stack, monkeypatch, clock, settings=settings) as http,
+        open_dependencies(Settings(), clock) as made,
+    ):
         await made.store.prepare()
         try:
             yield Own(http, issuer, made, clock)
@@ -168,7 +171,7 @@ async def test_what_only_a_topic_knew_is_carried_out_when_its_proof_is_genuine(o
         {name: value for name, value in legacy.items() if name not in ("state", "proof", "slot", "due_at")}
     )
     assert await own.erased(before)
-    await own.parts.eraser.prove()
+    await own.parts.eraser.check_proofs()
     known = await own.parts.store.erasures.get(erasure_id(before))
     assert known
     assert known.proof
@@ -180,8 +183,8 @@ async def test_what_only_a_topic_knew_is_carried_out_when_its_proof_is_genuine(o
         )  # fmt: skip
         await own.parts.store.erasures.insert(claim)
         assert not await own.erased(person)
-    async with parts(Settings(), own.clock) as restarted:
-        await restarted.eraser.prove()
+    async with open_dependencies(Settings(), own.clock) as restarted:
+        await restarted.eraser.check_proofs()
     assert (await own.erased(genuine), await own.erased(forged)) == (True, False)
     assert (await Colleague(own.http, own.issuer).call("GET", forged)).json()["state"] == "stopped"
 

@@ -151,7 +151,7 @@ async def test_two_admins_who_disable_each_other_at_once_leave_one(
     tokens = [inside.services.issuer.issue(admin_of(each)) for each in names]
     async with identity(stack, monkeypatch, settings={"MONGO__DATABASE": name}) as http:
         for each in names:  # as a command makes them
-            await http.app.state.service.staff.keep(each, PASSWORD, pyotp.random_base32(), ["admin"])
+            await http.app.state.service.staff.save(each, PASSWORD, pyotp.random_base32(), ["admin"])
         calls = [
             http.post(f"{STAFF}/{staff_id(other)}/disable", headers=bearer(token))
             for other, token in zip(reversed(names), tokens, strict=True)

@@ -55,7 +55,7 @@ class Registered:
 
     async def may(self, *scopes: str) -> None:
         """By the command `client`."""
-        await self.accounts.keep_client(self.id, self.secret, list(scopes), timedelta())
+        await self.accounts.save_client(self.id, self.secret, list(scopes), timedelta())
 
     async def follow(self) -> None:
         await self.may(SCOPE)

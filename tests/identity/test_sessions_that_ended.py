@@ -116,7 +116,7 @@ async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Depend
     clerk = await hire("clerk")
     await clerk.log_in()
     login = clerk.login
-    await inside.services.staff.keep(login["username"], PASSWORD, login["totp_secret"], ["operator"])
+    await inside.services.staff.save(login["username"], PASSWORD, login["totp_secret"], ["operator"])
     await refused_everywhere(Session(clerk.http, clerk.tokens), "staff_changed")
 
 

@@ -86,11 +86,11 @@ async def test_a_client_is_disabled_and_enabled(stack: RunningStack, gateway: ht
 
 
 REFUSED: list[tuple[Callable[[str], None], str]] = [
-    (staff, "say one of"),
-    (partial(staff, disable=True, enable=True), "say one of"),
-    (partial(staff, roles="clerk", reset=True), "say one of"),
-    (partial(client, disable=True, enable=True), "say one of"),
-    (partial(client, scopes="records:read record:write"), "there is no scope record:write"),
+    (staff, "exactly one of"),
+    (partial(staff, disable=True, enable=True), "exactly one of"),
+    (partial(staff, roles="clerk", reset=True), "exactly one of"),
+    (partial(client, disable=True, enable=True), "exactly one of"),
+    (partial(client, scopes="records:read record:write"), "unknown scope record:write"),
 ]
 
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from contracts.sessions import EndReason
 from kit.core.documents import Document
-from services.identity.accounts.domain import END_REASONS, Client, MadePassword, Staff
-from services.identity.certificates.domain import BoundPhone, Certificate, Doubtful, PendingRebinding, Place
+from services.identity.accounts.domain import END_REASONS, Client, Staff, TemporaryPassword
+from services.identity.certificates.domain import BoundPhone, Certificate, PendingRebinding, Place, ReviewCause
 from services.identity.erasures.domain import ErasureRequest
 from services.identity.login.domain import Challenge, Delivery, Device, Session, WrongCodes
 from services.identity.practitioners.domain import Particulars, Portrait, Practitioner
@@ -81,7 +81,7 @@ def test_a_person_keeps_the_portrait_until_there_is_another(data: st.DataObject)
 @quick
 @given(st.data())
 def test_a_certificate_has_a_phone_while_it_is_active_and_one_waits_until_the_next_change(data: st.DataObject) -> None:
-    waiting = st.builds(PendingRebinding, at=moments, until=moments, cause=st.sampled_from(get_args(Doubtful)),
+    waiting = st.builds(PendingRebinding, at=moments, until=moments, cause=st.sampled_from(get_args(ReviewCause)),
                         card_read_at=st.none() | moments, looked_up_at=st.none() | moments)  # fmt: skip
 
     def steps(known: Certificate) -> Mapping[str, Step[Certificate]]:
@@ -154,7 +154,7 @@ def test_a_session_stays_whose_it_is_and_how_it_began(data: st.DataObject) -> No
         reason = data.draw(reasons)
         return {} if known.ended else {
             "refreshed": lambda known, at: known.refreshed(secret, until, proved, at=at),
-            "over": lambda known, at: known.over(reason, at=at),
+            "closed": lambda known, at: known.closed(reason, at=at),
         }  # fmt: skip
 
     def check(before: Session, after: Session) -> Session:
@@ -177,7 +177,7 @@ def test_a_device_that_is_forgotten_stays_so(data: st.DataObject) -> None:
         bound_to, until = data.draw(texts), data.draw(moments)
         return {
             "used": lambda known, at: known.used(bound_to, until, at=at),
-            "forgotten": lambda known, at: known.disowned(at=at),
+            "forgotten": lambda known, at: known.marked_forgotten(at=at),
         }
 
     def check(before: Device, after: Device) -> Device:
@@ -228,7 +228,7 @@ def test_who_is_erased_stays_erased(data: st.DataObject) -> None:
 def test_each_change_of_an_account_is_counted_and_a_log_in_is_none(data: st.DataObject) -> None:
     def steps(_: Staff) -> Mapping[str, Step[Staff]]:
         text, roles, step = data.draw(texts), data.draw(st.lists(texts, max_size=2)), data.draw(st.integers(1, 9))
-        made = data.draw(st.none() | st.builds(MadePassword, until=moments))
+        made = data.draw(st.none() | st.builds(TemporaryPassword, until=moments))
         totp, enabled = data.draw(st.none() | texts), data.draw(st.booleans())
         return {
             "logged_in": lambda known, at: known.logged_in(step, at=at),
@@ -246,7 +246,7 @@ def test_each_change_of_an_account_is_counted_and_a_log_in_is_none(data: st.Data
         assert (after.action, after.end_reason) in END_REASONS.items()
         assert (after.kept_session is not None) == (after.action == "password_changed")
         assert after.roles_now == ([] if after.password_until else after.roles)
-        assert after.admitted(NOON) <= after.enabled
+        assert after.may_log_in(NOON) <= after.enabled
         return goes_on(before, after)
 
     walk(data, Staff.created("somebody", "h", "t", ["clerk"], at=NOON, by=BY), steps, check)

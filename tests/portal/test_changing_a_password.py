@@ -48,7 +48,9 @@ async def test_a_password_that_was_made_leads_to_the_page_first(
     hire: Hire, browsing: Browsing, inside: Dependencies
 ) -> None:
     clerk = await hire("clerk")
-    made = await inside.services.staff.make(staff_id(clerk.login["username"]), "test", password=True, totp=True)
+    made = await inside.services.staff.replace_credentials(
+        staff_id(clerk.login["username"]), "test", password=True, totp=True
+    )
     again = Staff(clerk.http, clerk.login | {"password": made.password or "", "totp_secret": made.totp_secret or ""})
     assert (await log_in(browsing, again)).headers["location"] == f"{PAGE}?note=password_made"
     assert "请先设置自己的密码" in (await browsing.get(f"{PAGE}?note=password_made")).text

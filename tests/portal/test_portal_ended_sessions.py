@@ -100,5 +100,5 @@ async def test_a_member_of_staff_whose_roles_were_changed_reads_so(
     await log_in(browsing, clerk)
     assert (await browsing.get("/staff/find")).status_code == 200
     username, secret = clerk.login["username"], clerk.login["totp_secret"]
-    await inside.services.staff.keep(username, PASSWORD, secret, ["operator"])
+    await inside.services.staff.save(username, PASSWORD, secret, ["operator"])
     await out(browsing, "/staff/find", "staff_changed")

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.identity.settings import Settings
-from services.identity.wiring.shared import Dependencies, parts
+from services.identity.wiring.shared import Dependencies, open_dependencies
 from tests.support.browsing import Browsing
 from tests.support.identity_clients import Staff
 from tests.support.names import own_name
@@ -43,7 +43,7 @@ async def inside(stack: RunningStack) -> AsyncIterator[Dependencies]:
     """identity's own parts, as its commands open them."""
     with mock.patch.dict(os.environ, stack.environment("identity-api")):
         settings = Settings()
-    async with parts(settings) as made:
+    async with open_dependencies(settings) as made:
         yield made
 
 
@@ -53,7 +53,7 @@ def hire(inside: Dependencies, gateway: httpx2.AsyncClient) -> Hire:
         login = {
             "username": own_name("staff"), "password": PASSWORD, "totp_secret": pyotp.random_base32(),
         }  # fmt: skip
-        keep = inside.services.staff.keep
+        keep = inside.services.staff.save
         await keep(login["username"], login["password"], login["totp_secret"], list(roles))
         return Staff(gateway, login)
 

@@ -184,7 +184,7 @@ async def before_the_dump(window: Window, inside: Dependencies, new_person: Call
     waits = await window.registered()
     assert (await Colleague(me.http, me.issuer).asks(waits.id)).status_code == 202
     left = own_name("client")
-    await inside.services.accounts.keep_client(left, LEFT_SECRET, ["changes:read"], timedelta())
+    await inside.services.accounts.save_client(left, LEFT_SECRET, ["changes:read"], timedelta())
     return Story(writers, citizen, forgotten, me, uploader, mine, theirs, sent, early, waits, left)
 
 

@@ -133,7 +133,7 @@ async def test_portraits_of_earlier_versions_are_moved_into_folders_and_those_th
         moved = await database["practitioners"].find_one({"_id": person}) or {}
         assert portraits(moved) == await bucket.keys(f"{moved['folder']}/")
         assert await bucket.get(loose) is None
-        named, nobodys = await make_loose(database, bucket, person), f"{rotation.LOOSE}{secret_id()}"
+        named, nobodys = await make_loose(database, bucket, person), f"{rotation.OLD_PREFIX}{secret_id()}"
         await bucket.put(nobodys, b"left behind", "application/octet-stream")
         now = SystemClock().now()
         await rotation.remove_orphans(database, bucket, now - SweeperPolicy().grace)

@@ -1,4 +1,4 @@
-"""Routes of accounts: staff log in and change their password, admins keep the accounts, API clients get tokens."""
+"""Routes of accounts: staff log in and change their password, admins manage accounts, API clients get tokens."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -37,7 +37,7 @@ async def log_in_staff(
 
 @router.post("/staff/password")
 async def change_password(services: ApiDep, caller: CallerDep, request: Request, body: PasswordIn) -> StaffSessionOut:
-    """Choose another password of one's own: other sessions end, this one goes on with these tokens."""
+    """Change the caller's own password: their other sessions end, this one continues with the returned tokens."""
     address = client_address(request)
     tokens, staff = await services.staff.change_password(caller, body.password, body.totp, body.new_password, address)
     return StaffSessionOut.of(tokens, staff)
@@ -52,19 +52,19 @@ async def list_staff(services: ApiDep, caller: CallerDep, after: After, limit: L
 
 @router.post("/staff/{staff_id}/disable")
 async def disable_staff(services: ApiDep, caller: CallerDep, staff_id: Id) -> StaffOut:
-    """Let somebody log in no more, and end their sessions."""
+    """Disable an account of staff, and end its sessions."""
     return StaffOut.of(await services.staff.disable(caller, staff_id))
 
 
 @router.post("/staff/{staff_id}/enable")
 async def enable_staff(services: ApiDep, caller: CallerDep, staff_id: Id) -> StaffOut:
-    """Let somebody log in again."""
+    """Enable an account of staff again."""
     return StaffOut.of(await services.staff.enable(caller, staff_id))
 
 
 @router.post("/staff/{staff_id}/reset")
 async def reset_staff(services: ApiDep, caller: CallerDep, staff_id: Id, body: ResetIn) -> HandedOut:
-    """Make another password and TOTP secret for somebody, and end their sessions."""
+    """Generate a temporary password, a TOTP secret, or both for an account of staff, and end its sessions."""
     made = await services.staff.reset(caller, staff_id, password=body.password, totp=body.totp)
     return HandedOut.model_validate(asdict(made))
 

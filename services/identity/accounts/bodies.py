@@ -1,4 +1,4 @@
-"""Bodies of requests and answers about accounts."""
+"""Request and response bodies of accounts."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -13,7 +13,7 @@ from services.identity.login.sessions import Tokens
 
 
 class StaffSessionIn(In):
-    """Two factors of a member of staff."""
+    """The credentials of a member of staff: user name, password and TOTP code."""
 
     username: str = Field(min_length=1, max_length=64)
     password: str = Field(min_length=1, max_length=256)
@@ -21,7 +21,7 @@ class StaffSessionIn(In):
 
 
 class PasswordIn(In):
-    """Another password, and the proof of who chooses it."""
+    """The new password, with the current password and a TOTP code."""
 
     password: str = Field(min_length=1, max_length=256)
     totp: str = Field(pattern=r"^[0-9]{6}$")
@@ -44,7 +44,7 @@ class StaffSessionOut(TokensOut):
 
     @classmethod
     def of(cls, tokens: Tokens, staff: Staff) -> "StaffSessionOut":
-        """From both documents; with a password that was made for them they have no roles yet."""
+        """From both documents; with a temporary password the session has no roles."""
         who = {"staff_id": staff.id, "roles": staff.roles_now}
         return cls.model_validate({**asdict(tokens), **who, "password_change_required": bool(staff.password_until)})
 
@@ -67,7 +67,10 @@ class StaffOut(Out):
 
 
 class HandedOut(Out):
-    """What was made, to be handed to its owner; shown this once. `password_until`: by when to choose another one."""
+    """Generated credentials, to be handed to their owner; returned only once.
+
+    `password_until`: when the temporary password expires.
+    """
 
     password: str | None
     password_until: datetime | None

@@ -1,4 +1,4 @@
-"""Security events of commands, handed to the API: what a command prints is in no log that is kept, and in no metric."""
+"""Security events of commands, passed to the API in MongoDB: a command's output reaches no audit trail or metric."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,31 +10,31 @@ from kit.runtime.periodic import every
 from kit.security import security_events
 
 COMMAND = "command"
-"""Who changes accounts: somebody at the command line."""
+"""The actor of changes made by a command."""
 COMMAND_EVENTS = "command_events"
 PAUSE_SECONDS = 2.0
 
 
 class CommandEvents:
-    """Each event is recorded by one of the API's processes, within seconds."""
+    """Commands store events; one of the API's processes records each within seconds."""
 
     def __init__(self, database: Database) -> None:
         self._events = database[COMMAND_EVENTS]
 
-    async def leave(self, told: Sequence[security_events.RecordedEvent]) -> None:
-        """Leave what a command has recorded. Raises `Unavailable`."""
-        if told:
+    async def store(self, events: Sequence[security_events.RecordedEvent]) -> None:
+        """Store the events of a command. Raises `Unavailable`."""
+        if events:
             with translate_errors():
-                await self._events.insert_many([asdict(each) for each in told])
+                await self._events.insert_many([asdict(each) for each in events])
 
     async def run(self) -> None:
-        """Record what commands leave, for ever: a part of the API."""
+        """Record the stored events; a task of the API."""
         log.bind(caller=COMMAND)
         await every(PAUSE_SECONDS, self._record, "events of commands")
 
     async def _record(self) -> None:
-        while left := await self._take():
-            security_events.record(left["event"], left["outcome"], left["cause"], left["subject"], **left["facts"])
+        while event := await self._take():
+            security_events.record(event["event"], event["outcome"], event["cause"], event["subject"], **event["facts"])
 
     async def _take(self) -> dict[str, Any] | None:
         with translate_errors():

@@ -1,4 +1,4 @@
-"""The documents of accounts: staff and API clients. Methods make each of their versions."""
+"""The entities of accounts: staff and API clients, with their transitions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ END_REASONS: Mapping[Change, EndReason] = {
     "reset": "credentials_reset",
     "password_changed": "password_changed",
 }
-"""Why sessions end with each change of an account."""
+"""Why the sessions of an account end, by its change."""
 
 
 def staff_id(username: str) -> str:
@@ -31,19 +31,19 @@ def client_id_of(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class MadePassword:
-    """The hash of a password that was made for somebody, and until when they may use it to choose another one."""
+class TemporaryPassword:
+    """The hash of a generated password, and until when its owner can log in with it to choose another one."""
 
     hash: str
     until: datetime
 
 
 class Staff(Document):
-    """A member of staff; `last_step` is the TOTP time step that was used last.
+    """An account of staff. `last_step`: the TOTP time step that was used last.
 
-    `credentials` counts the changes of password, TOTP secret, roles and `enabled`: each ends all sessions for
-    `end_reason`, but for `kept_session`, in which the person made it. `password_until`: the password was made for the
-    person, who can do nothing with it but choose another one, until then.
+    `credentials` counts the changes of password, TOTP secret, roles and `enabled`: each ends all sessions with
+    `end_reason`, except `kept_session`, in which the owner made the change. `password_until`: the password is a
+    temporary one, which expires then and permits nothing but choosing another one.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {
@@ -65,37 +65,37 @@ class Staff(Document):
     def created(
         cls, username: str, password_hash: str, totp_sealed: str, roles: list[str], *, at: datetime, by: str
     ) -> Self:
-        """Another member of staff."""
+        """The first version of an account."""
         return cls.first(
             at=at, by=by, action="created", id=staff_id(username), username=username, password_hash=password_hash,
             totp_sealed=totp_sealed, roles=roles,
         )  # fmt: skip
 
     def logged_in(self, step: int, *, at: datetime) -> Self:
-        """A code was used. Log-ins are not kept in the history: it would fill."""
+        """A TOTP code was used. Log-ins are not recorded in the history: it would grow without bound."""
         used = self.next_version({"last_step": step}, at=at, by=f"staff:{self.id}", action="logged_in")
         return used.model_copy(update={"history": self.history})
 
     def replaced(self, password_hash: str, totp_sealed: str, roles: list[str], *, at: datetime, by: str) -> Self:
-        """A command gave the account another password, TOTP secret and roles."""
+        """A command replaced password, TOTP secret and roles."""
         given = {"password_hash": password_hash, "password_until": None, "totp_sealed": totp_sealed, "roles": roles}
         return self._other_credentials(given, at, by, "changed")
 
     def switched(self, *, enabled: bool, at: datetime, by: str) -> Self:
-        """Off: nobody logs in any more. On: they log in again, with what they had."""
+        """Disabled: log-in is refused. Enabled: the same credentials work again."""
         return self._other_credentials({"enabled": enabled}, at, by, "enabled" if enabled else "disabled")
 
-    def reset(self, password: MadePassword | None, totp_sealed: str | None, *, at: datetime, by: str) -> Self:
-        """Another password, another TOTP secret, or both were made for its owner."""
-        made: dict[str, object] = {}
+    def reset(self, password: TemporaryPassword | None, totp_sealed: str | None, *, at: datetime, by: str) -> Self:
+        """An admin or a command replaced the password by a temporary one, the TOTP secret, or both."""
+        changes: dict[str, object] = {}
         if password:
-            made |= {"password_hash": password.hash, "password_until": password.until}
+            changes |= {"password_hash": password.hash, "password_until": password.until}
         if totp_sealed:
-            made |= {"totp_sealed": totp_sealed, "last_step": 0}
-        return self._other_credentials(made, at, by, "reset")
+            changes |= {"totp_sealed": totp_sealed, "last_step": 0}
+        return self._other_credentials(changes, at, by, "reset")
 
     def password_chosen(self, password_hash: str, kept_session: str, *, at: datetime, by: str) -> Self:
-        """Its owner chose another password, in a session that goes on."""
+        """The owner chose another password, in a session that stays open."""
         chosen = {"password_hash": password_hash, "password_until": None}
         return self._other_credentials(chosen, at, by, "password_changed", kept_session)
 
@@ -107,18 +107,18 @@ class Staff(Document):
 
     @property
     def roles_now(self) -> list[str]:
-        """What they may be in a session: nothing before they chose a password of their own."""
+        """The roles of a session: none while the password is a temporary one."""
         return [] if self.password_until else self.roles
 
-    def admitted(self, now: datetime) -> bool:
-        """Whether they may log in."""
+    def may_log_in(self, now: datetime) -> bool:
+        """Whether the account is enabled and its password has not expired."""
         return self.enabled and (self.password_until is None or now < self.password_until)
 
 
 class Client(Document):
-    """An API client and what it may do. While a secret is replaced the one before it still works for a time.
+    """An API client and its scopes. After a secret is replaced, the former one is valid until `former_until`.
 
-    `told`: not of those that earlier versions made, which published none.
+    `told`: the client was published; False only in documents of releases that published no clients.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"secret_hash", "former_hash", "told"}
@@ -138,16 +138,16 @@ class Client(Document):
         return cls.first(at=at, by=by, action="created", id=client_id_of(client_id), **fields)
 
     def replaced(self, secret_hash: str, scopes: list[str], former_until: datetime, *, at: datetime, by: str) -> Self:
-        """Another secret and scopes; the secret of now works on until `former_until`."""
+        """Another secret and scopes; the current secret stays valid until `former_until`."""
         former = {"former_hash": self.secret_hash, "former_until": former_until}
         fields = {"secret_hash": secret_hash, "scopes": scopes, "told": True, **former}
         return self.next_version(fields, at=at, by=by, action="changed")
 
     def switched(self, *, enabled: bool, at: datetime, by: str) -> Self:
-        """On: it gets tokens again. Off: no more."""
+        """Enabled: the client gets tokens. Disabled: it gets none."""
         action = "enabled" if enabled else "disabled"
         return self.next_version({"enabled": enabled, "told": True}, at=at, by=by, action=action)
 
     def published(self, *, at: datetime, by: str) -> Self:
-        """A client that an earlier version made is published."""
+        """A client that an earlier release created is published."""
         return self.next_version({"told": True}, at=at, by=by, action="told")

@@ -1,6 +1,6 @@
-"""Accounts of staff: who keeps them, switches them off and resets them; people change their own password.
+"""Accounts of staff: created and changed by command, disabled and reset by admins; owners change their password.
 
-Every change ends the sessions of the account at once, and leaves a security event.
+Every change ends the sessions of the account at once, and records a security event.
 """
 
 import secrets
@@ -18,27 +18,26 @@ from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.security.tokens import ADMIN, Caller
 from services.identity.accounts.command_events import COMMAND
-from services.identity.accounts.domain import END_REASONS, MadePassword, Staff, staff_id
+from services.identity.accounts.domain import END_REASONS, Staff, TemporaryPassword, staff_id
 from services.identity.accounts.passwords import LoginFailed, Passwords, check_choice
 from services.identity.login.sessions import Sessions, Tokens
 from services.identity.store import Store
 
 ROLES = ("clerk", "admin", "operator")
 ISSUER = "从业人员自助服务"
-"""What an authenticator shows above the code."""
-MADE_BYTES = 12
-MADE_LASTS = timedelta(days=1)
-"""How long a password that was made for somebody may be used, to choose another one."""
+"""The name that an authenticator app shows with the code."""
+TEMPORARY_PASSWORD_BYTES = 12
+TEMPORARY_PASSWORD_LIFETIME = timedelta(days=1)
 
 Change = Callable[[Staff, datetime], Staff | None]
-"""The next version of an account as it is, made at this time; None: it stays as it is."""
-Prove = Callable[[str, str, str, str, str], Awaitable[Staff]]
-"""Who an account is of, by its password and code, from an address; counted as what: `AccountService.proved`."""
+"""Returns the next version of an account at a given time, or None for no change."""
+Authenticate = Callable[[str, str, str, str, str], Awaitable[Staff]]
+"""`AccountService.authenticate`."""
 
 
 @dataclass(frozen=True)
 class NewCredentials:
-    """What was made for somebody, to be handed to them: shown once, kept nowhere in plain."""
+    """Generated credentials, to be handed to their owner; returned once and stored only encrypted or hashed."""
 
     password: str | None
     password_until: datetime | None
@@ -47,28 +46,34 @@ class NewCredentials:
 
 
 class StaffAccounts:
-    """Keeps the accounts of staff."""
+    """Manages the accounts of staff."""
 
     def __init__(
-        self, store: Store, sealer: Cipher, sessions: Sessions, passwords: Passwords, prove: Prove, clock: Clock
+        self,
+        store: Store,
+        cipher: Cipher,
+        sessions: Sessions,
+        passwords: Passwords,
+        authenticate: Authenticate,
+        clock: Clock,
     ) -> None:
         self._store = store
-        self._sealer = sealer
+        self._cipher = cipher
         self._sessions = sessions
         self._passwords = passwords
-        self._prove = prove
+        self._authenticate = authenticate
         self._clock = clock
         security_events.initialise("created", *END_REASONS, event="account_change", outcome="done")
         security_events.initialise("credentials_wrong", event="account_change")
 
-    async def keep(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
-        """Create or change an account by command; the same again changes nothing. Raises `InvalidFields`."""
+    async def save(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
+        """Create or change an account by command; idempotent. Raises `InvalidFields`."""
         account = staff_id(username)
         known = await self._store.staff.get(account)
         if known and await self._unchanged(known, password, totp_secret, roles):
             return
         check_choice(password, username, "password")
-        hashed, sealed = await self._passwords.hash(password), self._sealer.seal(totp_secret, f"totp:{account}")
+        hashed, sealed = await self._passwords.hash(password), self._cipher.seal(totp_secret, f"totp:{account}")
         if known:
             await self._change(account, lambda staff, at: staff.replaced(hashed, sealed, roles, at=at, by=COMMAND))
             return
@@ -77,31 +82,31 @@ class StaffAccounts:
         _record("created", account, roles)
 
     async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
-        same_totp = self._sealer.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
+        same_totp = self._cipher.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
         same_roles = sorted(staff.roles) == sorted(roles)
-        return same_totp and same_roles and await self._passwords.fits(password, staff.password_hash)
+        return same_totp and same_roles and await self._passwords.matches(password, staff.password_hash)
 
     async def page(self, caller: Caller, after: Cursor | None, limit: int) -> tuple[list[Staff], Cursor | None]:
-        """A page of all accounts, newest first, and where the next one begins."""
+        """A page of all accounts, newest first, and the cursor of the next page."""
         caller.require(role=ADMIN)
         return await self._store.staff.newest({}, after, limit)
 
     async def disable(self, caller: Caller, account: str) -> Staff:
-        """Nobody logs in any more. Raises 409 for one's own account, and for the last admin's."""
+        """Disable an account. Raises 409 for the caller's own account, and for the last admin's."""
         _require_other(caller, account)
         disabled = await self.switch(account, caller.label, enabled=False)
-        if not await self._store.has_admin(self._clock.now()):  # two may have disabled each other
+        if not await self._store.has_admin(self._clock.now()):  # two admins may disable each other at the same time
             await self.switch(account, caller.label, enabled=True)
             raise AppError(409, "last_admin", "至少须保留一名可以登录的管理员")
         return disabled
 
     async def enable(self, caller: Caller, account: str) -> Staff:
-        """They log in again, with what they had."""
+        """Enable an account again, with the same credentials. Raises 409 for the caller's own account."""
         _require_other(caller, account)
         return await self.switch(account, caller.label, enabled=True)
 
     async def switch(self, account: str, by: str, *, enabled: bool) -> Staff:
-        """Switch an account off or on; the same again changes nothing. Raises `NotFound`."""
+        """Enable or disable an account; idempotent. Raises `NotFound`."""
 
         def switch(staff: Staff, at: datetime) -> Staff | None:
             return staff.switched(enabled=enabled, at=at, by=by) if staff.enabled != enabled else None
@@ -109,60 +114,62 @@ class StaffAccounts:
         return await self._change(account, switch)
 
     async def reset(self, caller: Caller, account: str, *, password: bool, totp: bool) -> NewCredentials:
-        """Make another password, another TOTP secret, or both. Raises 409 for one's own account."""
+        """Generate a temporary password, a TOTP secret, or both. Raises 409 for the caller's own account."""
         _require_other(caller, account)
-        return await self.make(account, caller.label, password=password, totp=totp)
+        return await self.replace_credentials(account, caller.label, password=password, totp=totp)
 
-    async def make(self, account: str, by: str, *, password: bool, totp: bool) -> NewCredentials:
-        """Make them at random; with the password its owner can only choose one of their own. Raises `NotFound`."""
-        staff = await self._of(account)
-        made_password = None
+    async def replace_credentials(self, account: str, by: str, *, password: bool, totp: bool) -> NewCredentials:
+        """Replace the password by a temporary one, the TOTP secret, or both, at random. Raises `NotFound`."""
+        staff = await self._get(account)
+        temporary = None
         sealed = None
-        handed = NewCredentials(None, None, None, None)
+        new = NewCredentials(None, None, None, None)
         if password:
-            made, until = secrets.token_urlsafe(MADE_BYTES), self._clock.now() + MADE_LASTS
-            made_password = MadePassword(await self._passwords.hash(made), until)
-            handed = NewCredentials(made, until, None, None)
+            generated = secrets.token_urlsafe(TEMPORARY_PASSWORD_BYTES)
+            until = self._clock.now() + TEMPORARY_PASSWORD_LIFETIME
+            temporary = TemporaryPassword(await self._passwords.hash(generated), until)
+            new = NewCredentials(generated, until, None, None)
         if totp:
             secret = pyotp.random_base32()
-            sealed = self._sealer.seal(secret, f"totp:{account}")
+            sealed = self._cipher.seal(secret, f"totp:{account}")
             uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
-            handed = NewCredentials(handed.password, handed.password_until, secret, uri)
-        await self._change(account, lambda staff, at: staff.reset(made_password, sealed, at=at, by=by))
-        return handed
+            new = NewCredentials(new.password, new.password_until, secret, uri)
+        await self._change(account, lambda staff, at: staff.reset(temporary, sealed, at=at, by=by))
+        return new
 
     async def change_password(
-        self, caller: Caller, password: str, totp: str, chosen: str, address: str
+        self, caller: Caller, password: str, totp: str, new_password: str, address: str
     ) -> tuple[Tokens, Staff]:
-        """Choose another password: all other sessions end, this one goes on with new tokens.
+        """Change the caller's own password: all other sessions end, this one continues with new tokens.
 
-        Raises `InvalidFields` for the new one, 403 `credentials_wrong` for the old one or the code, 429.
+        Raises `InvalidFields` for the new password, 403 `credentials_wrong` for the current one or the code, 429.
         """
         security_events.attempt("account_change", caller.label)
         staff = await self._store.staff.get(caller.subject) if caller.kind == "staff" else None
         if staff is None or caller.session is None:
             raise AppError(403, "forbidden", "您没有权限进行此操作")
-        check_choice(chosen, staff.username, "new_password")
-        if chosen == password:
+        check_choice(new_password, staff.username, "new_password")
+        if new_password == password:
             raise InvalidFields.one("new_password", "password_unchanged", "新密码不能与原密码相同")
-        # counted apart: whoever has a token only does not keep its owner from logging in
+        # delayed separately from log-ins, so that a stolen token can't lock its owner out
         try:
-            proved = await self._prove(staff.id, password, totp, address, f"change:{staff.id}")
+            proved = await self._authenticate(staff.id, password, totp, address, f"change:{staff.id}")
         except LoginFailed as wrong:
             raise CredentialsWrong from wrong
+        password_hash = await self._passwords.hash(new_password)
         changed = await self._change(
-            caller.subject, partial(_chosen, proved, await self._passwords.hash(chosen), caller.session, caller.label)
+            caller.subject, partial(_with_password, proved, password_hash, caller.session, caller.label)
         )
         return await self._sessions.prove(caller), changed
 
-    async def _of(self, account: str) -> Staff:
+    async def _get(self, account: str) -> Staff:
         staff = await self._store.staff.get(account)
         if staff is None:
             raise NotFound
         return staff
 
     async def _change(self, account: str, change: Change) -> Staff:
-        """Write it, whoever logs in meanwhile, and end the sessions but for the one to be kept."""
+        """Write the change, retried on a concurrent log-in, and end the sessions except the one to be kept."""
         staff, changed = await retry_on_conflict(partial(self._write, account, change))
         if changed is None:
             return staff
@@ -171,8 +178,8 @@ class StaffAccounts:
         return changed
 
     async def _write(self, account: str, change: Change) -> tuple[Staff, Staff | None]:
-        """The account as it was, and as it is after the change, if there is one."""
-        staff = await self._of(account)
+        """The account before and after the change; None for no change."""
+        staff = await self._get(account)
         changed = change(staff, self._clock.now())
         if changed is not None:
             await self._store.staff.replace(changed)
@@ -180,21 +187,21 @@ class StaffAccounts:
 
 
 class CredentialsWrong(AppError):
-    """Not the password, or not the code: which of them nobody learns."""
+    """The current password or the TOTP code is wrong; the response does not reveal which."""
 
     def __init__(self) -> None:
         super().__init__(403, "credentials_wrong", "原密码或动态口令不正确")
 
 
-def _chosen(proved: Staff, password_hash: str, session: str, by: str, staff: Staff, at: datetime) -> Staff:
+def _with_password(proved: Staff, password_hash: str, session: str, by: str, staff: Staff, at: datetime) -> Staff:
     """The account with the password that its owner chose. Raises `CredentialsWrong`."""
-    if staff.credentials != proved.credentials:  # somebody reset or disabled it meanwhile: that holds
+    if staff.credentials != proved.credentials:  # a concurrent reset or disable takes precedence
         raise CredentialsWrong
     return staff.password_chosen(password_hash, session, at=at, by=by)
 
 
 def label(account: str) -> str:
-    """How security events name a member of staff, as `Caller.label` does."""
+    """A member of staff in security events, as in `Caller.label`."""
     return f"staff:{account}"
 
 

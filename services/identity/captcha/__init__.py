@@ -1,1 +1,1 @@
-"""Captchas: drawn, spoken, used up by one attempt."""
+"""Captchas: as an image or as audio, used up by one attempt."""

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
 class CaptchaOut(Out):
-    """A captcha to be solved; `image` is a PNG data URI."""
+    """A new captcha; `image` is a PNG data URI."""
 
     captcha_id: str
     image: str
@@ -23,7 +23,7 @@ class CaptchaOut(Out):
 
 @router.post("/captchas", status_code=201)
 async def make_captcha(services: ApiDep, request: Request, scale: Annotated[int, Query(ge=1, le=2)] = 1) -> CaptchaOut:
-    """A captcha; `scale=2` magnifies it."""
+    """Create a captcha; `scale=2` doubles the size of the image."""
     await services.throttle.admit(client_address(request))
     captcha = await services.captchas.make(scale)
     audio_url = f"{router.prefix}/captchas/{captcha.id}/audio"
@@ -32,6 +32,6 @@ async def make_captcha(services: ApiDep, request: Request, scale: Annotated[int,
 
 @router.get("/captchas/{captcha_id}/audio", response_class=Response)
 async def hear_captcha(services: ApiDep, request: Request, captcha_id: Id) -> Response:
-    """The same captcha spoken in Mandarin, as WAV."""
+    """The captcha spoken in Mandarin, as WAV."""
     await services.throttle.admit(client_address(request))
-    return Response(await services.captchas.hear(captcha_id), media_type="audio/wav")
+    return Response(await services.captchas.audio(captcha_id), media_type="audio/wav")

@@ -1,4 +1,4 @@
-"""Captchas: letters and digits to be read or heard, spent by one use."""
+"""Captchas: letters and digits as an image or as audio, used up by one attempt."""
 
 import asyncio
 import base64
@@ -16,11 +16,11 @@ from services.identity.captcha.media import draw, new_answer, speak
 from services.identity.settings import CaptchaSettings
 
 MAX_WAITING = 20
-"""For a sound: it takes 190 ms of a core, so they are made one at a time."""
+"""Requests that wait for audio, which takes 190 ms of a core and is generated one at a time."""
 
 
 class CaptchaWrong(AppError):
-    """Not what the captcha shows; or it was spent, or is too old."""
+    """The answer is wrong, or the captcha was used or has expired."""
 
     cause = "captcha_wrong"
 
@@ -30,7 +30,7 @@ class CaptchaWrong(AppError):
 
 @dataclass(frozen=True)
 class Captcha:
-    """A captcha to be solved; `image` is a data URI."""
+    """A new captcha; `image` is a PNG data URI."""
 
     id: str
     image: str
@@ -38,19 +38,19 @@ class Captcha:
 
 
 class Captchas:
-    """Makes captchas and judges answers. Many may have the same answer, each is spent by itself."""
+    """Creates captchas and checks answers. Each captcha is used up separately, also if two have the same answer."""
 
     def __init__(self, cache: Cache, settings: CaptchaSettings, clock: Clock) -> None:
         self._cache, self._clock = cache, clock
         self._seconds = settings.lifetime_seconds
-        # one at a time: threads that take the interpreter from each other double what a picture costs
+        # one at a time: threads that compete for the interpreter double the cost of an image
         self._drawing = asyncio.Lock()
         self._speaking = asyncio.Lock()
         self._waiting = 0
         initialise(metrics.captchas, ["made", "audio", "right", "wrong", "expired"])
 
     async def make(self, scale: int) -> Captcha:
-        """A captcha, `scale` times the normal size."""
+        """Create a captcha whose image has `scale` times the normal size."""
         identity, answer = secret_id(), new_answer()
         async with self._drawing:
             picture = base64.b64encode(await asyncio.to_thread(draw, answer, scale)).decode()
@@ -60,34 +60,34 @@ class Captchas:
             identity, f"data:image/png;base64,{picture}", self._clock.now() + timedelta(seconds=self._seconds)
         )
 
-    async def hear(self, identity: str) -> bytes:
-        """The same captcha as a WAV, the same one each time; to hear it does not spend it.
+    async def audio(self, identity: str) -> bytes:
+        """The captcha as WAV, the same bytes each time; does not use it up.
 
-        Raises `NotFound` when it is spent or too old, `Unavailable` when too many wait for a sound.
+        Raises `NotFound` when it was used or has expired, `Unavailable` when too many requests wait for audio.
         """
         answer = await self._cache.get(f"captcha:{identity}")
         if answer is None:
             raise NotFound(detail="验证码已失效，请重新获取")
         metrics.captchas.labels("audio").inc()
         key = f"captcha-sound:{identity}"
-        kept = await self._cache.get(key)
-        if kept is None:
-            kept = await self._in_turn(answer)
-            await self._cache.put(key, kept, self._seconds)
-        return zlib.decompress(base64.b64decode(kept))
+        encoded = await self._cache.get(key)
+        if encoded is None:
+            encoded = await self._in_turn(answer)
+            await self._cache.put(key, encoded, self._seconds)
+        return zlib.decompress(base64.b64decode(encoded))
 
     async def _in_turn(self, answer: str) -> str:
         if self._waiting >= MAX_WAITING:
-            raise Unavailable("captcha sounds")
+            raise Unavailable("captcha audio")
         self._waiting += 1
         try:
             async with self._speaking:
-                return await asyncio.to_thread(_spoken, answer)
+                return await asyncio.to_thread(_encoded_audio, answer)
         finally:
             self._waiting -= 1
 
-    async def spend(self, identity: str, answer: str) -> None:
-        """Take the captcha; raises 422 `captcha_wrong` unless the answer is right (case does not matter)."""
+    async def verify(self, identity: str, answer: str) -> None:
+        """Use the captcha up. Raises 422 `captcha_wrong` unless the answer is right, ignoring case."""
         expected = await self._cache.take(f"captcha:{identity}")
         right = expected is not None and expected.casefold() == answer.strip().casefold()
         metrics.captchas.labels("right" if right else "wrong" if expected else "expired").inc()
@@ -95,6 +95,6 @@ class Captchas:
             raise CaptchaWrong
 
 
-def _spoken(answer: str) -> str:
-    """As text like all that the cache keeps; compressed, it is two thirds as long as the sound itself."""
+def _encoded_audio(answer: str) -> str:
+    """The WAV as text, because the cache stores text; compressed, this is two thirds of the WAV's size."""
     return base64.b64encode(zlib.compress(speak(answer))).decode()

@@ -1,1 +1,1 @@
-"""Digital certificates: issued, bound to a phone, revoked."""
+"""Digital certificates: issued, bound to another phone, revoked."""

@@ -1,4 +1,4 @@
-"""Routes of digital certificates: issued, bound to another phone, revoked; what waits for a second clerk."""
+"""Routes of digital certificates: issued, bound to another phone, revoked; rebindings that need a second clerk."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from services.identity.certificates.service import Proof
 from services.identity.login.api import code_out
 from services.identity.login.bodies import CodeOut
 
-WAITS: dict[int | str, dict[str, Any]] = {
+PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": CertificateOut, "description": "the phone in `waiting` is bound when a second clerk confirms it"}
 }
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
@@ -25,8 +25,8 @@ def _certificate(services: ApiDependencies, certificate: Certificate) -> Certifi
     return CertificateOut.of(certificate, services.clock.now())
 
 
-def _done(services: ApiDependencies, certificate: Certificate, response: Response) -> CertificateOut:
-    """The answer: the phone is bound now, or waits for a second clerk."""
+def _bound_or_pending(services: ApiDependencies, certificate: Certificate, response: Response) -> CertificateOut:
+    """The certificate, with status 202 while the phone waits for a second clerk."""
     if certificate.waiting:
         response.status_code = 202
     return _certificate(services, certificate)
@@ -38,43 +38,45 @@ def _phone(body: PhoneIn) -> Phone:
 
 @router.get("/practitioners/{practitioner_id}/certificate", openapi_extra=ACCESS_REASON)
 async def get_certificate(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> CertificateOut:
-    """The person's digital certificate; 404 where none was ever issued."""
+    """The person's digital certificate, also a revoked one; 404 if none was ever issued."""
     return _certificate(services, await services.certificates.of_person(caller, practitioner_id))
 
 
 @router.post(
-    "/practitioners/{practitioner_id}/certificate", status_code=201, responses=WAITS, openapi_extra=ACCESS_REASON
+    "/practitioners/{practitioner_id}/certificate", status_code=201, responses=PENDING, openapi_extra=ACCESS_REASON
 )
 async def issue_certificate(
     services: ApiDep, caller: CallerDep, practitioner_id: Id, body: PhoneIn, response: Response
 ) -> CertificateOut:
-    """Issue the digital certificate: self-service is open from now on.
+    """Issue the digital certificate: from now on the person can log in.
 
-    After a revocation another phone than before may have to wait for a second clerk, and then needs a reason.
+    Issued again after a revocation, with another phone than before, it may need a reason and a second clerk.
     """
-    return _done(services, await services.certificates.issue(caller, practitioner_id, _phone(body)), response)
+    issued = await services.certificates.issue(caller, practitioner_id, _phone(body))
+    return _bound_or_pending(services, issued, response)
 
 
 @router.post("/practitioners/{practitioner_id}/certificate/phone-codes", status_code=202)
 async def send_phone_code(
     services: ApiDep, caller: CallerDep, practitioner_id: Id, request: Request, body: PhoneIn
 ) -> CodeOut:
-    """Send a code to the phone that is to be bound instead of the present one."""
+    """Send a code to the phone that is to replace the current one."""
     address = client_address(request)
     challenge = await services.certificates.send_code(caller, practitioner_id, _phone(body), address)
     return code_out(services.codes, challenge)
 
 
-@router.put("/practitioners/{practitioner_id}/certificate", responses=WAITS, openapi_extra=ACCESS_REASON)
+@router.put("/practitioners/{practitioner_id}/certificate", responses=PENDING, openapi_extra=ACCESS_REASON)
 async def rebind_certificate(
     services: ApiDep, caller: CallerDep, practitioner_id: Id, request: Request, body: ReboundIn, response: Response
 ) -> CertificateOut:
-    """Bind another phone, proved by the code that was sent to it, for a reason.
+    """Bind another phone, proved by the code that was sent to it; needs a reason.
 
-    Where no card was read, or the caller has bound many, it waits for a second clerk.
+    Unless the person's card was read recently and the caller is below the daily limit, a second clerk has to confirm.
     """
     proof = Proof(body.challenge_id, body.code, client_address(request))
-    return _done(services, await services.certificates.rebind(caller, practitioner_id, _phone(body), proof), response)
+    rebound = await services.certificates.rebind(caller, practitioner_id, _phone(body), proof)
+    return _bound_or_pending(services, rebound, response)
 
 
 @router.delete("/practitioners/{practitioner_id}/certificate", status_code=204)
@@ -85,24 +87,24 @@ async def revoke_certificate(services: ApiDep, caller: CallerDep, practitioner_i
 
 @router.get("/rebindings")
 async def list_rebindings(services: ApiDep, caller: CallerDep, after: After, limit: Limit = 50) -> Page[RebindingOut]:
-    """Phones that wait for a second clerk."""
-    requests, following = await services.rebindings.page(caller, after, limit)
-    return Page(items=[RebindingOut.of(each) for each in requests], next_cursor=write_cursor(following))
+    """Rebindings that wait for a second clerk."""
+    requests, next_page = await services.rebindings.page(caller, after, limit)
+    return Page(items=[RebindingOut.of(each) for each in requests], next_cursor=write_cursor(next_page))
 
 
 @router.get("/rebindings/{rebinding_id}")
 async def get_rebinding(services: ApiDep, caller: CallerDep, rebinding_id: Id) -> RebindingOut:
-    """One of them; 404 `rebinding_over` when it was decided or its time is over."""
+    """A rebinding that waits for a second clerk; 404 `rebinding_over` when it was decided, replaced or has expired."""
     return RebindingOut.of(await services.rebindings.get(caller, rebinding_id))
 
 
 @router.post("/rebindings/{rebinding_id}/confirm", openapi_extra=ACCESS_REASON)
 async def confirm_rebinding(services: ApiDep, caller: CallerDep, rebinding_id: Id) -> CertificateOut:
-    """Bind the phone: by another clerk than who asked, for a reason; ends the person's sessions."""
+    """Bind the phone; needs a reason and another clerk than the one who requested it. Ends the person's sessions."""
     return _certificate(services, await services.rebindings.confirm(caller, rebinding_id))
 
 
 @router.post("/rebindings/{rebinding_id}/refuse", openapi_extra=ACCESS_REASON)
 async def refuse_rebinding(services: ApiDep, caller: CallerDep, rebinding_id: Id) -> CertificateOut:
-    """Keep the present phone, for a reason; who asked may do so, too."""
+    """Keep the current phone; needs a reason. Permitted to the clerk who requested the rebinding, too."""
     return _certificate(services, await services.rebindings.refuse(caller, rebinding_id))

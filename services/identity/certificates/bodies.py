@@ -1,4 +1,4 @@
-"""Bodies of requests and answers about certificates and the phones that they are bound to."""
+"""Request and response bodies of certificates and rebindings."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,40 +7,40 @@ from pydantic import Field
 
 from kit.core.text import Text
 from kit.http.routes import In, Out
-from services.identity.certificates.domain import Certificate, Doubtful, PendingRebinding
-from services.identity.certificates.rebindings import Request
+from services.identity.certificates.domain import Certificate, PendingRebinding, ReviewCause
+from services.identity.certificates.rebindings import RebindingRequest
 from services.identity.domain import Phone
 
 
 class PhoneIn(In):
-    """The phone to bind; `shared_reason` is needed, and kept, when it is somebody else's too."""
+    """The phone to bind; `shared_reason` is required, and stored, if it is bound to another person."""
 
     phone: Phone
     shared_reason: Annotated[str, Text(200)] | None = None
 
 
 class ReboundIn(PhoneIn):
-    """Another phone, with the code that was sent to it; both are needed, the other checks come first."""
+    """Another phone, with the code that was sent to it. Both are required, but other errors are reported first."""
 
     challenge_id: str | None = Field(default=None, max_length=64)
     code: str | None = Field(default=None, pattern=r"^[0-9]{6}$")
 
 
-NEXT = "更换手机号码须由另一名工作人员确认。确认前，原手机号码继续有效"
+PENDING_MESSAGE = "更换手机号码须由另一名工作人员确认。确认前，原手机号码继续有效"
 
 
 class WaitingOut(Out):
-    """Another phone, which is bound when a second clerk confirms it."""
+    """A phone that is bound when a second clerk confirms it."""
 
     rebinding_id: str
     phone_hint: str
     requested_at: datetime
     expires_at: datetime
-    message: str = NEXT
+    message: str = PENDING_MESSAGE
 
     @classmethod
     def of(cls, waiting: PendingRebinding) -> "WaitingOut":
-        """From the certificate's."""
+        """From the pending rebinding of a certificate."""
         times = {"requested_at": waiting.at, "expires_at": waiting.until}
         return cls.model_validate({"rebinding_id": waiting.id, "phone_hint": waiting.phone_hint, **times})
 
@@ -57,14 +57,14 @@ class CertificateOut(Out):
 
     @classmethod
     def of(cls, certificate: Certificate, now: datetime) -> "CertificateOut":
-        """From the document; what was not confirmed in time waits no more."""
+        """From the document, without an expired rebinding."""
         waiting = certificate.waiting if certificate.waiting and now < certificate.waiting.until else None
         fields = certificate.model_dump(exclude={"waiting"})
         return cls.model_validate({**fields, "waiting": waiting and WaitingOut.of(waiting)})
 
 
 class RebindingOut(Out):
-    """Another phone that waits, for those who may confirm it. `cause`: why it waits; `own`: the caller asked for it."""
+    """A rebinding that waits for a second clerk. `cause`: why it needs one; `own`: the caller requested it."""
 
     rebinding_id: str
     practitioner_id: str
@@ -76,17 +76,17 @@ class RebindingOut(Out):
     requested_at: datetime
     expires_at: datetime
     reason: str
-    cause: Doubtful
+    cause: ReviewCause
     card_read_at: datetime | None
     looked_up_at: datetime | None
 
     @classmethod
-    def of(cls, request: Request) -> "RebindingOut":
-        """From the certificate and what is known of who asked."""
+    def of(cls, request: RebindingRequest) -> "RebindingOut":
+        """From the certificate and the clerk who requested it."""
         certificate, waiting = request.certificate, request.waiting
-        told = waiting.model_dump(include={"phone_hint", "reason", "cause", "card_read_at", "looked_up_at"})
+        own = waiting.model_dump(include={"phone_hint", "reason", "cause", "card_read_at", "looked_up_at"})
         return cls.model_validate({
-            **told, "rebinding_id": waiting.id, "practitioner_id": certificate.practitioner_id,
+            **own, "rebinding_id": waiting.id, "practitioner_id": certificate.practitioner_id,
             "certificate_no": certificate.certificate_no, "former_phone_hint": certificate.phone_hint,
             "requested_by": request.requested_by, "own": request.own,
             "requested_at": waiting.at, "expires_at": waiting.until,

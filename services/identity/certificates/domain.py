@@ -1,4 +1,4 @@
-"""The document of a digital certificate, and what waits for a second clerk. Methods make each of its versions."""
+"""The entity of a digital certificate with its transitions, and the rebinding that waits for a second clerk."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +9,16 @@ from pydantic import BaseModel, ConfigDict
 from kit.core.documents import Document
 from kit.core.ids import derived_id
 
-Doubtful = Literal["no_card", "looked_up", "too_many"]
-"""Why another phone needs a second clerk: no card was read, the person was looked up by number since, or the clerk has
-bound many."""
+ReviewCause = Literal["no_card", "looked_up", "too_many"]
+"""Why a rebinding needs a second clerk: no card was read recently, the person was looked up by document number since,
+or the clerk exceeded the daily limit."""
 
 
 class PendingRebinding(BaseModel):
-    """A phone that is bound when a second clerk confirms it before `until`: who asked, why, and why it waits."""
+    """A phone that is bound if a second clerk confirms it before `until`.
+
+    `by`, `reason`: who requested it and why; `cause`: why it needs a second clerk.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,7 +27,7 @@ class PendingRebinding(BaseModel):
     at: datetime
     until: datetime
     reason: str
-    cause: Doubtful
+    cause: ReviewCause
     card_read_at: datetime | None
     looked_up_at: datetime | None
     phone_index: str
@@ -34,13 +37,13 @@ class PendingRebinding(BaseModel):
 
 
 def certificate_id(practitioner_id: str) -> str:
-    """A person's certificate has one id for ever: two can't be issued at once."""
+    """The id of a person's only certificate, so that concurrent requests can't issue two."""
     return derived_id("certificate", practitioner_id)
 
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a person among those who share a phone; `shared_reason` where somebody else has it, too."""
+    """A person's number among those who share a phone, from 0; `shared_reason` is set if others have the phone."""
 
     number: int
     shared_reason: str | None
@@ -48,7 +51,7 @@ class Place:
 
 @dataclass(frozen=True)
 class BoundPhone:
-    """A phone that a certificate is bound to: its blind index, its hint, itself sealed for notify, and the place."""
+    """A phone as a certificate stores it: `contact` is the phone, encrypted for notify."""
 
     index: str
     hint: str
@@ -57,10 +60,10 @@ class BoundPhone:
 
 
 class Certificate(Document):
-    """A person's digital certificate: one document a person, its versions tell of every phone and revocation.
+    """A person's digital certificate: one document per person, whose history has every phone and revocation.
 
-    `place` among those who share the phone; `shared_reason`: why it was bound although it was somebody else's.
-    `waiting` ends with every change.
+    `place`: the person's number among those who share the phone; `shared_reason`: why it may be shared.
+    `waiting`: the pending rebinding, which every other change ends.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"waiting"}
@@ -70,36 +73,36 @@ class Certificate(Document):
     state: Literal["active", "revoked"]
     phone_index: str
     phone_hint: str
-    contact: str | None  # the phone, sealed for notify
+    contact: str | None  # the phone, encrypted for notify
     place: int | None = None
     shared_reason: str | None = None
     waiting: PendingRebinding | None = None
 
     @classmethod
     def issued(cls, practitioner_id: str, number: str, phone: BoundPhone, *, at: datetime, by: str) -> Self:
-        """The first one of a person."""
+        """The first certificate of a person."""
         identity = {"id": certificate_id(practitioner_id), "practitioner_id": practitioner_id}
         return cls.first(at=at, by=by, action="issued", **identity, **_active(number), **_phone(phone))
 
     def issued_again(self, number: str, phone: BoundPhone, *, at: datetime, by: str) -> Self:
-        """After it was revoked, with a new number."""
+        """Issued after a revocation, with a new certificate number."""
         return self.next_version({**_active(number), **_phone(phone)}, at=at, by=by, action="issued")
 
     def rebound(self, phone: BoundPhone, *, at: datetime, by: str) -> Self:
-        """Bound to this phone from now on."""
+        """Bound to another phone."""
         return self.next_version(_phone(phone), at=at, by=by, action="rebound")
 
     def revoked(self, *, at: datetime, by: str) -> Self:
-        """Closed; the phone is not kept."""
-        closed = {"state": "revoked", "contact": None, "waiting": None}
-        return self.next_version(closed, at=at, by=by, action="revoked")
+        """Revoked; the encrypted phone is removed."""
+        changes = {"state": "revoked", "contact": None, "waiting": None}
+        return self.next_version(changes, at=at, by=by, action="revoked")
 
     def rebinding_requested(self, waiting: PendingRebinding, *, at: datetime, by: str) -> Self:
-        """A phone waits, in place of one that may wait already."""
+        """A rebinding waits for a second clerk; it replaces one that waited before."""
         return self.next_version({"waiting": waiting}, at=at, by=by, action="rebinding_requested")
 
     def rebinding_refused(self, *, at: datetime, by: str) -> Self:
-        """No phone waits any more."""
+        """The pending rebinding was refused."""
         return self.next_version({"waiting": None}, at=at, by=by, action="rebinding_refused")
 
 
@@ -108,7 +111,7 @@ def _active(number: str) -> dict[str, object]:
 
 
 def _phone(phone: BoundPhone) -> dict[str, object]:
-    """No other phone waits any more."""
+    """The fields of a bound phone; they end a pending rebinding."""
     return {
         "phone_index": phone.index, "phone_hint": phone.hint, "contact": phone.contact, "place": phone.place.number,
         "shared_reason": phone.place.shared_reason, "waiting": None,

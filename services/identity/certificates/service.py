@@ -22,7 +22,7 @@ from services.identity.throttle import Throttle
 
 @dataclass(frozen=True)
 class Proof:
-    """The code that came on the new phone; None: there is none."""
+    """The code that was sent to the new phone, and the caller's address; None where the request has none."""
 
     challenge_id: str | None
     code: str | None
@@ -30,7 +30,7 @@ class Proof:
 
 
 class Certificates:
-    """Opens and closes self-service for people, by the phone that is theirs."""
+    """Issues, rebinds and revokes digital certificates."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Certificates:
         phones: Phones,
         codes: Codes,
         rebindings: Rebindings,
-        looks: AccessAudit,
+        audit: AccessAudit,
         sessions: Sessions,
         throttle: Throttle,
         clock: Clock,
@@ -47,24 +47,24 @@ class Certificates:
         self._phones = phones
         self._codes = codes
         self._rebindings = rebindings
-        self._looks = looks
+        self._audit = audit
         self._sessions = sessions
         self._throttle = throttle
         self._clock = clock
         security_events.initialise("", event="certificate_rebinding", outcome="done")
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
-        """A person's certificate, in whichever state it is. Raises `NotFound`."""
-        owner = await self._looks.owner(caller, person, READ_SCOPE, "certificate", person)
+        """A person's certificate, active or revoked. Raises `NotFound`."""
+        owner = await self._audit.owner(caller, person, READ_SCOPE, "certificate", person)
         found = await self._store.certificate_of(owner)
         if found is None:
             raise NotFound
         return found
 
     async def issue(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
-        """Open self-service for a person with this phone. Raises 409: a certificate is active, the phone is in use.
+        """Issue a person's certificate for this phone. Raises 409 if one is active or the phone is in use.
 
-        Where one was revoked and this is another phone than before, it is a rebinding, and may have to wait like one.
+        Issued again after a revocation, for another phone than before, it is a rebinding and may need a second clerk.
         """
         return await retry_on_conflict(partial(self._issue, caller, person_id, phone), races=(Conflict, Duplicate))
 
@@ -77,9 +77,9 @@ class Certificates:
         if known is not None and known.state == "active":
             raise AppError(409, "certificate_active", "该人员已申领个人数字证书，如需更换手机号码请办理变更")
         bound = await self._phones.bound(person_id, phone)
-        moves = known is not None and known.phone_index != bound.index
-        if known and moves and (doubt := await self._rebindings.doubt(caller, person_id)):
-            return await self._rebindings.request(caller, known, bound, doubt)
+        rebinds = known is not None and known.phone_index != bound.index
+        if known and rebinds and (review := await self._rebindings.required_review(caller, person_id)):
+            return await self._rebindings.request(caller, known, bound, review)
         await self._phones.note_sharing(caller, person_id, bound.place)
         issued = await self._write_issued(caller, person_id, bound, known)
         security_events.record("certificate_issue", subject=subject_of(person_id))
@@ -111,24 +111,24 @@ class Certificates:
         return challenge
 
     async def rebind(self, caller: Caller, person_id: str, phone: Phone, proof: Proof) -> Certificate:
-        """Bind the active certificate to a phone that was proved by its code; ends the person's sessions.
+        """Bind the active certificate to a phone that was proved by its code, and end the person's sessions.
 
-        Where a second clerk is needed the phone only waits. All that may be refused is looked at before the code is
-        spent. Raises 422 `reason_required`.
+        If a second clerk is needed, the rebinding is stored as pending. All other checks come before the code is used
+        up. Raises 422 `reason_required`, 409 `phone_in_use`, `phone_full`.
         """
         security_events.attempt("certificate_rebinding", subject_of(person_id))
         certificate = await self._active(caller, person_id)
         require_reason(caller)
         bound = await self._phones.bound(person_id, phone)
         await self._prove(person_id, bound.index, proof)
-        if doubt := await self._rebindings.doubt(caller, person_id):
-            return await self._rebindings.request(caller, certificate, bound, doubt)
-        await self._looks.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
+        if review := await self._rebindings.required_review(caller, person_id):
+            return await self._rebindings.request(caller, certificate, bound, review)
+        await self._audit.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._phones.note_sharing(caller, person_id, bound.place)
-        moved = await retry_on_conflict(partial(self._move, caller, person_id, phone), races=(Conflict, Duplicate))
+        rebound = await retry_on_conflict(partial(self._rebind, caller, person_id, phone), races=(Conflict, Duplicate))
         security_events.record("certificate_rebinding", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "phone_changed")
-        return moved
+        return rebound
 
     async def _prove(self, person_id: str, phone_index: str, proof: Proof) -> None:
         if proof.challenge_id is None or proof.code is None:
@@ -141,24 +141,24 @@ class Certificates:
         await self._codes.prove(proof.challenge_id, proof.code, proof.address, sent_for)
 
     async def revoke(self, caller: Caller, person_id: str) -> None:
-        """Close self-service; ends the person's sessions."""
+        """Revoke the active certificate, and end the person's sessions. Raises `NotFound`."""
         security_events.attempt("certificate_revocation", subject_of(person_id))
-        await retry_on_conflict(partial(self._close, caller, person_id))
+        await retry_on_conflict(partial(self._revoke, caller, person_id))
         security_events.record("certificate_revocation", subject=subject_of(person_id))
         await self._sessions.end_all(person_id, "certificate_revoked")
 
-    async def _move(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
+    async def _rebind(self, caller: Caller, person_id: str, phone: Phone) -> Certificate:
         known, bound = await self._active(caller, person_id), await self._phones.bound(person_id, phone)
-        moved = known.rebound(bound, at=self._clock.now(), by=caller.label)
-        await self._store.certificates.replace(moved)
-        return moved
+        rebound = known.rebound(bound, at=self._clock.now(), by=caller.label)
+        await self._store.certificates.replace(rebound)
+        return rebound
 
-    async def _close(self, caller: Caller, person_id: str) -> None:
+    async def _revoke(self, caller: Caller, person_id: str) -> None:
         known = await self._active(caller, person_id)
         await self._store.certificates.replace(known.revoked(at=self._clock.now(), by=caller.label))
 
     async def _active(self, caller: Caller, person_id: str) -> Certificate:
-        """The active certificate, for who may change it. Raises 403, `NotFound`."""
+        """The active certificate, if the caller may change it. Raises 403, `NotFound`."""
         caller.require(role="clerk", scope=ISSUE_SCOPE)
         known = await self._store.certificate_of(person_id)
         if known is None or known.state != "active":

@@ -1,18 +1,18 @@
-"""Bodies of requests and answers about erasures."""
+"""Response bodies of erasures."""
 
 from datetime import datetime
 
 from kit.http.routes import Out
 from services.identity.erasures.domain import ErasureRequest, ErasureState
 
-ASKED = ("requested", "repeated", "erased")
-"""What asks for an erasure; `erased` of earlier versions, which carried it out at once."""
+REQUEST_ACTIONS = ("requested", "repeated", "erased")
+"""The actions that request an erasure; `erased` in early releases, which carried it out at once."""
 
 
 class ErasureOut(Out):
-    """How far an erasure is; who did what is a label like `staff:<id>`.
+    """The state of an erasure. `…_by` is a label such as `staff:<id>`.
 
-    `requested_at`: when it was asked for last, the `times`-th time; `due_at`: when it is carried out, once approved.
+    `requested_at`: the time of the last of `times` requests; `due_at`: when an approved erasure is carried out.
     """
 
     practitioner_id: str
@@ -29,12 +29,12 @@ class ErasureOut(Out):
     @classmethod
     def of(cls, erasure: ErasureRequest) -> "ErasureOut":
         """From the document with its history."""
-        asked = erasure.last(*ASKED)
+        request = erasure.last(*REQUEST_ACTIONS)
         approved = erasure.last("approved") if erasure.state in ("approved", "erased") else None
         return cls(
             practitioner_id=erasure.practitioner_id, state=erasure.state, reason=erasure.reason,
-            requested_at=asked.at if asked else erasure.created_at, requested_by=asked.by if asked else None,
-            times=sum(entry.action in ASKED for entry in erasure.history),
+            requested_at=request.at if request else erasure.created_at, requested_by=request.by if request else None,
+            times=sum(entry.action in REQUEST_ACTIONS for entry in erasure.history),
             approved_at=approved.at if approved else None, approved_by=approved.by if approved else None,
             due_at=erasure.due_at, stop_reason=erasure.stop_reason,
         )  # fmt: skip

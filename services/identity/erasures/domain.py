@@ -1,4 +1,4 @@
-"""The document of an erasure. Methods make each of its versions."""
+"""The entity of an erasure, with its transitions."""
 
 from datetime import datetime
 from typing import ClassVar, Literal, Self
@@ -10,15 +10,16 @@ ErasureState = Literal["requested", "approved", "stopped", "erased", "restored"]
 
 
 def erasure_id(practitioner_id: str) -> str:
-    """One for a person; not their own id, whose key on the topic ends with a tombstone."""
+    """The id of a person's only erasure; not the person's id, because their events end with a tombstone."""
     return derived_id("erasure", practitioner_id)
 
 
 class ErasureRequest(Document):
-    """A person who is to be erased everywhere, and on what ground: no more is left of them.
+    """A person's erasure and its reason: all that is kept of an erased person.
 
-    Those of before say no state: they were carried out at once. `restored`: only the topic knew it, with its `proof`,
-    which is the key's word that identity itself had told it. `slot`: which of a day's it was.
+    Documents of early releases have no state: these erasures were carried out at once. `restored`: recovered from the
+    topic after a restore, until `proof`, a keyed hash, confirms that identity published it. `slot`: its slot of the day
+    on which it was carried out.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"proof", "slot"}
@@ -39,47 +40,47 @@ class ErasureRequest(Document):
 
     @classmethod
     def restored(cls, practitioner_id: str, proof: str | None, *, at: datetime, by: str) -> Self:
-        """A restored backup knows nothing of it, the topic does."""
+        """Recovered from the topic, because the restored backup does not contain it."""
         identity = {"id": erasure_id(practitioner_id), "practitioner_id": practitioner_id}
-        claimed = {"reason": "restored from the topic", "state": "restored", "proof": proof}
-        return cls.first(at=at, by=by, action=RESTORED, **identity, **claimed)
+        unconfirmed = {"reason": "restored from the topic", "state": "restored", "proof": proof}
+        return cls.first(at=at, by=by, action=RESTORED, **identity, **unconfirmed)
 
     def requested_again(self, reason: str, *, at: datetime, by: str) -> Self:
-        """After it was stopped."""
+        """Requested again after it was stopped."""
         return self.next_version(_open(reason), at=at, by=by, action="requested")
 
     def repeated(self, reason: str, *, at: datetime, by: str) -> Self:
-        """After it was carried out: everything is looked through again."""
+        """Requested again after it was carried out: every service repeats it."""
         return self.next_version({"reason": reason}, at=at, by=by, action="repeated")
 
     def approved(self, due_at: datetime, *, at: datetime, by: str) -> Self:
-        """It is carried out at `due_at`, unless somebody stops it."""
+        """Approved: carried out at `due_at`, unless it is stopped before."""
         return self.next_version({"state": "approved", "due_at": due_at}, at=at, by=by, action="approved")
 
     def stopped(self, reason: str, *, at: datetime, by: str) -> Self:
-        """It is not carried out."""
+        """Stopped before it was carried out."""
         return self.next_version({"state": "stopped", "stop_reason": reason}, at=at, by=by, action="stopped")
 
     def proved(self, proof: str, *, at: datetime, by: str) -> Self:
-        """One that was carried out by a version that knew no proofs gets its own."""
+        """An erasure of a release before proofs existed gets its proof."""
         return self.next_version({"proof": proof}, at=at, by=by, action="proved")
 
     def carried_out(self, proof: str, slot: str, *, at: datetime, by: str) -> Self:
-        """The person is erased, in a slot of the day."""
+        """Carried out, in a slot of the day."""
         done = {"state": "erased", "proof": proof, "slot": slot}
         return self.next_version(done, at=at, by=by, action="carried_out")
 
     def confirmed(self, *, at: datetime, by: str) -> Self:
-        """The proof of a restored one is genuine: the person was erased."""
+        """The proof of a restored erasure is genuine: the person is erased again."""
         return self.next_version({"state": "erased"}, at=at, by=by, action="carried_out")
 
     def refuted(self, sentence: str, *, at: datetime, by: str) -> Self:
-        """The proof of a restored one is not genuine."""
+        """The proof of a restored erasure is not genuine."""
         refused = {"state": "stopped", "stop_reason": sentence, "proof": None}
         return self.next_version(refused, at=at, by=by, action="stopped")
 
     def last(self, *actions: str) -> Entry | None:
-        """The newest version that one of these actions made."""
+        """The newest history entry with one of these actions."""
         return next((entry for entry in reversed(self.history) if entry.action in actions), None)
 
 

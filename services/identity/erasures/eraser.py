@@ -1,4 +1,4 @@
-"""Carries out the erasures that were approved and not stopped, and sees which restored ones are genuine."""
+"""Carries out approved erasures when they are due, and verifies restored ones."""
 
 from datetime import datetime
 
@@ -15,13 +15,13 @@ from services.identity.settings import ErasureSettings
 from services.identity.store import Store
 
 BY = "service:identity"
-LOOK_SECONDS = 1.0
+INTERVAL_SECONDS = 1.0
 NOT_PROVED, SENTENCE = "not_proved", "恢复备份后无法证实，请重新申请"
 logger = log.get(__name__)
 
 
 class Eraser:
-    """Several may be at work: each erasure, and each of a day's slots, is taken once."""
+    """A task of the worker. Several workers can run it: each erasure, and each slot of a day, is taken once."""
 
     def __init__(self, store: Store, keys: Keys, sessions: Sessions, settings: ErasureSettings, clock: Clock) -> None:
         self._store = store
@@ -32,17 +32,17 @@ class Eraser:
         self._proved, self._full_on = False, ""
 
     async def run(self) -> None:
-        """Look for ever for what is due."""
+        """Carry out what is due, every second."""
         security_events.initialise(NOT_PROVED, event="erasure")
-        await every(LOOK_SECONDS, self._look, "erasures")
+        await every(INTERVAL_SECONDS, self._run_once, "erasures")
 
-    async def _look(self) -> None:
+    async def _run_once(self) -> None:
         await self._store.erasures.prepare()
-        await self.prove()
+        await self.check_proofs()
         await self.carry_out()
 
-    async def prove(self) -> None:
-        """Once a start: those of earlier versions get their proof and are told with it, restored ones show theirs."""
+    async def check_proofs(self) -> None:
+        """Once per start: add proofs to erasures of old releases, and confirm or refute restored erasures."""
         if self._proved:
             return
         for erasure in await self._store.unproved_erasures():
@@ -61,7 +61,7 @@ class Eraser:
             security_events.record("erasure", "denied", NOT_PROVED, f"practitioner:{person}")
 
     async def carry_out(self) -> None:
-        """Those that are due, as long as the day has slots; the others wait for the next day."""
+        """Carry out due erasures while the day has free slots; the others are due on the next day, too."""
         for erasure in await self._store.due_erasures(now := self._clock.now()):
             slot = await self._free_slot(now)
             if slot is None:
@@ -85,7 +85,7 @@ class Eraser:
             security_events.record("erasure_due", subject=f"practitioner:{person}")
 
     async def _write(self, erasure: ErasureRequest) -> bool:
-        """Whether it was written: not, when it was stopped or another worker took it or its slot this moment."""
+        """False when it was stopped, or another worker took it or its slot, at the same time."""
         try:
             await self._store.erasures.replace(erasure)
         except (Conflict, Duplicate):

@@ -1,6 +1,6 @@
-"""A person is erased when one admin asks for it, another approves it, and nobody stops it in time.
+"""Erasures: one admin requests, another approves, and any clerk or admin can stop it before it is carried out.
 
-What every service does about it follows from this one document (services/identity/erasures/eraser.py carries it out).
+`eraser.py` carries it out: its event makes every service remove the person's data.
 """
 
 from collections.abc import Mapping
@@ -27,17 +27,17 @@ logger = log.get(__name__)
 
 
 class Erasures:
-    """Asked for again after it was carried out, it is told again: everything is looked through again."""
+    """Requests, approves and stops erasures. A request for an erased person publishes the erasure again."""
 
-    def __init__(self, store: Store, looks: AccessAudit, settings: ErasureSettings, clock: Clock) -> None:
+    def __init__(self, store: Store, audit: AccessAudit, settings: ErasureSettings, clock: Clock) -> None:
         self._store = store
-        self._looks = looks
+        self._audit = audit
         self._clock = clock
         self._delay = timedelta(seconds=settings.delay_seconds)
         security_events.initialise("", event="erasure_request", outcome="done")
 
     async def request(self, caller: Caller, person: str) -> ErasureRequest:
-        """Ask for a person to be erased. Raises 403, 422 `reason_required`, `NotFound` where nobody is or was."""
+        """Request a person's erasure; idempotent while it is open. Raises 403, 422 `reason_required`, `NotFound`."""
         return await retry_on_conflict(partial(self._request, caller, person), races=(Conflict, Duplicate))
 
     async def _request(self, caller: Caller, person: str) -> ErasureRequest:
@@ -49,24 +49,24 @@ class Erasures:
             return known
         if known and known.state == "erased":
             return await self._write(caller, known.repeated(caller.reason, at=self._clock.now(), by=caller.label))
-        return await self._begin(caller, person, known)
+        return await self._open(caller, person, known)
 
-    async def _begin(self, caller: Caller, person: str, stopped: ErasureRequest | None) -> ErasureRequest:
+    async def _open(self, caller: Caller, person: str, stopped: ErasureRequest | None) -> ErasureRequest:
         if await self._store.practitioners.get(person) is None:
             raise NotFound
         at, by = self._clock.now(), caller.label
         if stopped:
             return await self._write(caller, stopped.requested_again(caller.reason, at=at, by=by))
-        asked = ErasureRequest.requested(person, caller.reason, at=at, by=by)
-        await self._note(caller, asked)
-        await self._store.erasures.insert(asked)
-        self._tell(caller, asked)
-        return asked
+        requested = ErasureRequest.requested(person, caller.reason, at=at, by=by)
+        await self._note_access(caller, requested)
+        await self._store.erasures.insert(requested)
+        self._record(caller, requested)
+        return requested
 
     async def approve(self, caller: Caller, person: str) -> ErasureRequest:
-        """The second person's yes; from now on it can be stopped for so long.
+        """Approve an erasure, which starts the delay in which it can be stopped.
 
-        Raises 403 `second_person_required` for who asked for it, `NotFound`, 409 `no_open_erasure`.
+        Raises 403 `second_person_required` for the admin who requested it, `NotFound`, 409 `no_open_erasure`.
         """
         return await retry_on_conflict(partial(self._approve, caller, person))
 
@@ -76,15 +76,15 @@ class Erasures:
         known = await self._found(person)
         if known.state != "requested":
             raise _not_open()
-        asked = known.last("requested")
-        if asked is None or asked.by == caller.label:
+        request = known.last("requested")
+        if request is None or request.by == caller.label:
             raise AppError(403, "second_person_required", "提出申请的人员不能批准，请由另一名管理员批准")
         now = self._clock.now()
         return await self._write(caller, known.approved(now + self._delay, at=now, by=caller.label))
 
     async def stop(self, caller: Caller, person: str) -> ErasureRequest:
-        """Before it is carried out, by any clerk or admin. Raises 403, 409 `no_open_erasure`, 422, `NotFound`."""
-        return await retry_on_conflict(partial(self._stop, caller, person))  # it may be carried out this moment
+        """Stop an erasure, for clerks and admins. Raises 403, 409 `no_open_erasure`, 422, `NotFound`."""
+        return await retry_on_conflict(partial(self._stop, caller, person))  # it may be carried out at the same time
 
     async def _stop(self, caller: Caller, person: str) -> ErasureRequest:
         security_events.attempt("erasure_stop", _subject(person))
@@ -96,17 +96,17 @@ class Erasures:
         return await self._write(caller, known.stopped(caller.reason, at=self._clock.now(), by=caller.label))
 
     async def get(self, caller: Caller, person: str) -> ErasureRequest:
-        """How far it is, for clerks and admins. Raises 403, `NotFound`."""
+        """A person's erasure, for clerks and admins. Raises 403, `NotFound`."""
         caller.require(role=CLERK)
         return await self._found(person)
 
     async def waiting(self, caller: Caller) -> list[ErasureRequest]:
-        """All that wait for approval or for their time, the oldest first, for admins."""
+        """All requested and approved erasures, the least recently changed first, for admins. Raises 403."""
         caller.require(role=ADMIN)
         return sorted(await self._store.erasures_in("requested", "approved"), key=lambda each: each.updated_at)
 
     async def confirmed(self, person: str) -> bool:
-        """Whether a person was erased: what every service asks before it erases anything (`Confirmed`)."""
+        """Whether a person was erased; every service checks this before it erases anything (`Confirmed`)."""
         known = await self._store.erasures.get(erasure_id(person))
         return known is not None and known.state == "erased"
 
@@ -117,20 +117,20 @@ class Erasures:
         return known
 
     async def _write(self, caller: Caller, erasure: ErasureRequest) -> ErasureRequest:
-        if erasure.action != "repeated":  # nobody is left to see it
-            await self._note(caller, erasure)
+        if erasure.action != "repeated":  # an erased person has no access log
+            await self._note_access(caller, erasure)
         await self._store.erasures.replace(erasure)
-        self._tell(caller, erasure)
+        self._record(caller, erasure)
         return erasure
 
-    def _tell(self, caller: Caller, written: ErasureRequest) -> None:
+    def _record(self, caller: Caller, written: ErasureRequest) -> None:
         person, action = written.practitioner_id, written.action
         security_events.record(EVENTS[action], cause=action if action == "repeated" else "", subject=_subject(person))
         logger.warning("erasure", action=action, practitioner_id=person, by=caller.label)
 
-    async def _note(self, caller: Caller, erasure: ErasureRequest) -> None:
-        """The person sees in their access log who asked for it, approved or stopped it."""
-        await self._looks.note(caller, "", erasure.practitioner_id, f"erasure_{erasure.action}", erasure.id)
+    async def _note_access(self, caller: Caller, erasure: ErasureRequest) -> None:
+        """Record in the person's access log who requested, approved or stopped the erasure."""
+        await self._audit.note(caller, "", erasure.practitioner_id, f"erasure_{erasure.action}", erasure.id)
 
 
 def _subject(person: str) -> str:

@@ -1,1 +1,1 @@
-"""Log-in by SMS code: codes, sessions, known devices, fresh proofs."""
+"""Log-in by SMS code: codes, sessions, known devices, recent authentication."""

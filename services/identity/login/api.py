@@ -1,4 +1,4 @@
-"""Routes of log-ins: codes, sessions, tokens, fresh proofs."""
+"""Routes of log-ins: codes, sessions, tokens, recent authentication."""
 
 from dataclasses import asdict
 
@@ -32,7 +32,7 @@ def _tokens(tokens: Tokens) -> dict[str, object]:
 
 
 def code_out(codes: Codes, challenge: Challenge) -> CodeOut:
-    """A code that is on its way."""
+    """The response to a request for a code."""
     return CodeOut(
         challenge_id=challenge.id,
         phone_hint=challenge.phone_hint,
@@ -44,15 +44,15 @@ def code_out(codes: Codes, challenge: Challenge) -> CodeOut:
 @router.post("/login/codes", status_code=202)
 async def request_code(services: ApiDep, request: Request, body: CodeIn) -> CodeOut:
     """Send a code to the phone of the certificate."""
-    asked = CodeRequest(body.document_number, body.phone, body.captcha_id, body.captcha_answer, body.device_token)
-    challenge = await services.login.request_code(asked, client_address(request))
+    wanted = CodeRequest(body.document_number, body.phone, body.captcha_id, body.captcha_answer, body.device_token)
+    challenge = await services.login.request_code(wanted, client_address(request))
     return code_out(services.codes, challenge)
 
 
 @router.get("/login/codes/{challenge_id}")
 async def get_code(services: ApiDep, challenge_id: Id) -> CodeState:
-    """Where is my code."""
-    challenge = await services.codes.look(challenge_id)
+    """The state of a code: whether it was delivered, and how many attempts are left."""
+    challenge = await services.codes.get(challenge_id)
     return CodeState(
         state=services.codes.state(challenge),
         tries_left=challenge.tries_left,
@@ -63,7 +63,7 @@ async def get_code(services: ApiDep, challenge_id: Id) -> CodeState:
 
 @router.post("/login/codes/{challenge_id}/resend", status_code=202)
 async def resend_code(services: ApiDep, request: Request, challenge_id: Id) -> CodeOut:
-    """The same valid code again."""
+    """Send the same code again."""
     return code_out(services.codes, await services.login.resend(challenge_id, client_address(request)))
 
 
@@ -71,15 +71,15 @@ async def resend_code(services: ApiDep, request: Request, challenge_id: Id) -> C
 async def log_in(services: ApiDep, request: Request, body: LoginIn, user_agent: Device = "") -> SessionOut:
     """Log in with the code."""
     address = client_address(request)
-    done = await services.login.log_in(body.challenge_id, body.code, address, user_agent, body.device_token)
-    own = {"practitioner_id": done.practitioner_id, "device_token": done.device_token}
-    return SessionOut.model_validate({**_tokens(done.tokens), **own})
+    opened = await services.login.log_in(body.challenge_id, body.code, address, user_agent, body.device_token)
+    own = {"practitioner_id": opened.practitioner_id, "device_token": opened.device_token}
+    return SessionOut.model_validate({**_tokens(opened.tokens), **own})
 
 
 @router.post("/tokens/refresh")
 async def refresh(services: ApiDep, request: Request, body: RefreshIn) -> TokensOut:
     """The next pair of tokens; a refresh token works once."""
-    await services.throttle.admit_anyway(client_address(request))
+    await services.throttle.admit_best_effort(client_address(request))
     return TokensOut.model_validate(_tokens(await services.sessions.refresh(body.refresh_token)))
 
 
@@ -92,13 +92,13 @@ async def log_out(services: ApiDep, caller: CallerDep) -> None:
 
 @router.post("/sessions/current/codes", status_code=202)
 async def request_proof_code(services: ApiDep, caller: CallerDep, request: Request) -> CodeOut:
-    """Send a code to the phone of who is logged in, for a fresh proof."""
+    """Send a code to the caller's phone, for a recent authentication."""
     return code_out(services.codes, await services.proofs.send_code(caller, client_address(request)))
 
 
 @router.post("/sessions/current/proofs")
 async def prove(services: ApiDep, caller: CallerDep, request: Request, body: SessionIn) -> TokensOut:
-    """Prove with that code who is logged in: the next pair of tokens, whose `auth_time` is now."""
+    """Authenticate again with that code: returns the next pair of tokens, with an `auth_time` of now."""
     address = client_address(request)
     tokens = await services.proofs.prove(caller, body.challenge_id, body.code, address)
     return TokensOut.model_validate(_tokens(tokens))
@@ -106,18 +106,18 @@ async def prove(services: ApiDep, caller: CallerDep, request: Request, body: Ses
 
 @router.get("/sessions")
 async def list_sessions(services: ApiDep, caller: CallerDep) -> Page[SessionOfMine]:
-    """My sessions, newest first."""
+    """The caller's sessions, newest first."""
     sessions = await services.sessions.list(caller)
     return Page(items=[SessionOfMine.of(session, caller) for session in sessions])
 
 
 @router.delete("/sessions", status_code=204)
 async def end_other_sessions(services: ApiDep, caller: CallerDep) -> None:
-    """End all my sessions but this one, and forget all other devices; asks a practitioner for a fresh proof."""
+    """End the caller's other sessions and forget their other devices; practitioners need a recent authentication."""
     await services.sessions.end_others(caller)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
 async def end_session(services: ApiDep, caller: CallerDep, session_id: Id) -> None:
-    """End one of my sessions; another than this one asks a practitioner for a fresh proof."""
+    """End one of the caller's sessions; practitioners need a recent authentication for another than the current one."""
     await services.sessions.end(caller, session_id)

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers about codes and sessions."""
+"""Request and response bodies of codes and sessions."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ DeviceToken = Annotated[str | None, Field(max_length=64)]
 
 
 class CodeIn(In):
-    """Who asks for a code."""
+    """Document number and phone of the person, the solved captcha, and the device token of a known device."""
 
     document_number: DocumentNumber
     phone: Phone
@@ -24,7 +24,7 @@ class CodeIn(In):
 
 
 class CodeOut(Out):
-    """A code is on its way."""
+    """A code that was requested."""
 
     challenge_id: str
     phone_hint: str
@@ -33,7 +33,7 @@ class CodeOut(Out):
 
 
 class CodeState(Out):
-    """Where the code is."""
+    """The state of a code."""
 
     state: ChallengeState
     tries_left: int
@@ -42,26 +42,26 @@ class CodeState(Out):
 
 
 class SessionIn(In):
-    """The code as received."""
+    """The code that the person received."""
 
     challenge_id: str = Field(max_length=64)
     code: str = Field(pattern=r"^[0-9]{6}$")
 
 
 class LoginIn(SessionIn):
-    """The code, and the token of a device that logged in before."""
+    """The code, and the device token of a known device."""
 
     device_token: DeviceToken = None
 
 
 class RefreshIn(In):
-    """The newest refresh token."""
+    """The newest refresh token of a session."""
 
     refresh_token: str = Field(max_length=200)
 
 
 class TokensOut(Out):
-    """A pair of tokens, of which session; `auth_time`: when that last proved a code, in Unix seconds."""
+    """A pair of tokens and their session; `auth_time`: when a code was last proved in it, in Unix seconds."""
 
     session_id: str
     access_token: str
@@ -72,14 +72,14 @@ class TokensOut(Out):
 
 
 class SessionOut(TokensOut):
-    """A practitioner's session; `device_token` is to be kept: with it this device has codes and tries of its own."""
+    """A practitioner's session. Keep `device_token`: with it, the device has codes and limits of its own."""
 
     practitioner_id: str
     device_token: str
 
 
 class SessionOfMine(Out):
-    """A session of the caller's own; `device` is what the browser calls itself."""
+    """A session of the caller; `device` is the browser's User-Agent."""
 
     session_id: str
     device: str

@@ -1,6 +1,6 @@
-"""One-time codes sent to a phone: one live code for a person, purpose and known device; five tries, single use.
+"""One-time codes sent by SMS: one open code per person, purpose and known device; five attempts, single use.
 
-Each try is judged in one guarded write. A code is worth something only for what it was sent for.
+Each attempt is checked and counted in one guarded write. A code is accepted only for the purpose it was sent for.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.security import security_events
 from kit.security.encryption import constant_time_equal, keyed_hash
 from services.identity.certificates.domain import Certificate
-from services.identity.domain import hint
+from services.identity.domain import phone_hint
 from services.identity.keys import Keys
 from services.identity.login.domain import CODES, Challenge, ChallengeState, Delivery, Purpose, WrongCodes
 from services.identity.settings import CodeSettings
@@ -31,7 +31,7 @@ DELIVERIES: dict[str, Delivery] = {
 
 
 class CodeExpired(AppError):
-    """The code can't be used: too old, used, tries spent, unknown, or sent for something else."""
+    """The code can't be used: expired, used, out of attempts, unknown, or sent for another purpose."""
 
     cause = "code_expired"
 
@@ -41,7 +41,7 @@ class CodeExpired(AppError):
 
 
 class CodeWrong(AppError):
-    """Not the code; so many tries are left."""
+    """The code is wrong; `tries_left` attempts remain."""
 
     def __init__(self, tries_left: int, subject: str) -> None:
         self.subject = subject
@@ -51,9 +51,9 @@ class CodeWrong(AppError):
 
 @dataclass(frozen=True)
 class NewCode:
-    """A code to be sent: what it proves, whose it is, where it goes.
+    """A code to be sent: its purpose, the person's certificate, the phone it is sent to.
 
-    `session` when only that session may use it; `device` when it is for a known device.
+    `session`: the only session that can use it; `device`: the known device that requested it.
     """
 
     purpose: Purpose
@@ -64,13 +64,13 @@ class NewCode:
     session: str | None = None
     device: str | None = None
 
-    def fits(self, live: Challenge) -> bool:
-        """Whether a code that is live already was sent for the same."""
-        return live.phone_index == self.phone_index and live.session == self.session
+    def matches(self, challenge: Challenge) -> bool:
+        """Whether an open code was sent to the same phone for the same session."""
+        return challenge.phone_index == self.phone_index and challenge.session == self.session
 
 
 class Codes:
-    """Sends codes, and judges them."""
+    """Sends and checks codes."""
 
     def __init__(self, store: Store, keys: Keys, throttle: Throttle, settings: CodeSettings, clock: Clock) -> None:
         self._store = store
@@ -81,18 +81,18 @@ class Codes:
         security_events.initialise(*CODES, event="code_guessing", outcome="noticed")
 
     async def send(self, wanted: NewCode) -> Challenge:
-        """Send a code; a live one is sent again, also of two that are wanted at once."""
+        """Send a code; a valid one is sent again, also when two are requested at the same time."""
         return await retry_on_conflict(partial(self._send, wanted), races=(Conflict, Duplicate))
 
     async def _send(self, wanted: NewCode) -> Challenge:
         last = await self._store.last_challenge(wanted.certificate.practitioner_id, wanted.purpose, wanted.device)
         if last is not None and last.open:
-            if last.expires_at > self._clock.now() and wanted.fits(last):
+            if last.expires_at > self._clock.now() and wanted.matches(last):
                 return await self._send_again(last, wanted.by)
             await self._store.challenges.replace(last.expired(at=self._clock.now()))
-        return await self._mint(wanted, self._wrong_before(wanted.certificate, last))
+        return await self._create(wanted, self._wrong_before(wanted.certificate, last))
 
-    async def _mint(self, wanted: NewCode, wrong: WrongCodes) -> Challenge:
+    async def _create(self, wanted: NewCode, wrong: WrongCodes) -> Challenge:
         now = self._clock.now()
         identity = secret_id()
         code = f"{secrets.randbelow(10**6):06d}"
@@ -102,7 +102,7 @@ class Codes:
             wanted.purpose,
             wanted.certificate,
             phone_index=wanted.phone_index,
-            phone_hint=hint(wanted.phone),
+            phone_hint=phone_hint(wanted.phone),
             session=wanted.session,
             device=wanted.device,
             code_hash=self._hash(identity, code),
@@ -118,13 +118,13 @@ class Codes:
         return challenge
 
     def _wrong_before(self, certificate: Certificate, last: Challenge | None) -> WrongCodes:
-        """The number of consecutive wrong codes so far; a visit to a window resets it. Raises 429.
+        """The consecutive wrong codes so far, counted separately for a known device. Raises 429.
 
-        A known device has a row of its own.
+        A change of the certificate at a window resets the count.
         """
         if last is None or last.used or last.wrong_at is None or last.created_at < certificate.updated_at:
             return WrongCodes()
-        self._throttle.admit_row(last.wrong_in_a_row, last.wrong_at, self._clock.now())
+        self._throttle.admit_after_wrong(last.wrong_in_a_row, last.wrong_at, self._clock.now())
         return WrongCodes(last.wrong_in_a_row, last.wrong_at)
 
     def _send_before(self, now: datetime) -> datetime:
@@ -137,16 +137,16 @@ class Codes:
         return again
 
     async def resend(self, challenge_id: str) -> Challenge:
-        """The same code once more. Raises `code_expired`."""
+        """Send the same code again. Raises `code_expired`."""
 
         async def send_again() -> Challenge:
-            challenge = await self.live(challenge_id)
+            challenge = await self.valid(challenge_id)
             return await self._send_again(challenge, challenge.owner)
 
-        return await retry_on_conflict(send_again)  # it may be judged or delivered this very moment
+        return await retry_on_conflict(send_again)  # it may be checked or delivered at the same time
 
-    async def live(self, challenge_id: str) -> Challenge:
-        """A code that may still be used. Raises `code_expired`."""
+    async def valid(self, challenge_id: str) -> Challenge:
+        """A code that can still be used. Raises `code_expired`."""
         challenge = await self._store.challenges.get(challenge_id)
         if challenge is None:
             raise CodeExpired
@@ -154,15 +154,15 @@ class Codes:
             raise CodeExpired(challenge.owner)
         return challenge
 
-    async def look(self, challenge_id: str) -> Challenge:
-        """The code in whatever state it is. Raises `NotFound`."""
+    async def get(self, challenge_id: str) -> Challenge:
+        """The code in any state. Raises `NotFound`."""
         challenge = await self._store.challenges.get(challenge_id)
         if challenge is None:
             raise NotFound
         return challenge
 
     def state(self, challenge: Challenge) -> ChallengeState:
-        """What the person is told."""
+        """The state that the person sees."""
         return challenge.state(self._clock.now())
 
     def resend_at(self, challenge: Challenge) -> datetime:
@@ -179,39 +179,42 @@ class Codes:
     async def prove(
         self, challenge_id: str, code: str, address: str, sent_for: Callable[[Challenge], bool]
     ) -> Challenge:
-        """Judge a code, once it is sure that it was sent for this. Raises `code_wrong`, `code_expired`, 429."""
+        """Check a code and use it up. A code for which `sent_for` is False counts as expired.
+
+        Raises `code_wrong`, `code_expired`, 429.
+        """
         await self._throttle.admit_check(address)
         try:
-            return await self._judge(challenge_id, code, sent_for)
+            return await self._check(challenge_id, code, sent_for)
         except CodeWrong:
             await self._throttle.wrong_code(address)
             raise
 
-    async def _judge(self, challenge_id: str, code: str, sent_for: Callable[[Challenge], bool]) -> Challenge:
-        judged = await retry_on_conflict(partial(self._judged, challenge_id, code, sent_for))
-        if not judged.used:
-            if self._throttle.alarming_row(judged.wrong_in_a_row):
-                wrong = judged.wrong_in_a_row
-                security_events.record("code_guessing", "noticed", judged.purpose, judged.owner, wrong=wrong)
-            raise CodeWrong(judged.tries_left, judged.owner)
-        return judged
+    async def _check(self, challenge_id: str, code: str, sent_for: Callable[[Challenge], bool]) -> Challenge:
+        checked = await retry_on_conflict(partial(self._count_attempt, challenge_id, code, sent_for))
+        if not checked.used:
+            if self._throttle.is_guessing(checked.wrong_in_a_row):
+                wrong = checked.wrong_in_a_row
+                security_events.record("code_guessing", "noticed", checked.purpose, checked.owner, wrong=wrong)
+            raise CodeWrong(checked.tries_left, checked.owner)
+        return checked
 
-    async def _judged(self, challenge_id: str, code: str, sent_for: Callable[[Challenge], bool]) -> Challenge:
-        """Compare and count in one guarded write: of many tries at once each is judged by what the last one left."""
-        challenge = await self.live(challenge_id)
+    async def _count_attempt(self, challenge_id: str, code: str, sent_for: Callable[[Challenge], bool]) -> Challenge:
+        """Compare and count in one guarded write, so that concurrent attempts can't exceed the limit."""
+        challenge = await self.valid(challenge_id)
         if not sent_for(challenge):
             raise CodeExpired(challenge.owner)
         right = constant_time_equal(self._hash(challenge.id, code), challenge.code_hash)
         now = self._clock.now()
-        judged = challenge.proved(at=now) if right else challenge.missed(at=now)
-        await self._store.challenges.replace(judged)
-        return judged
+        checked = challenge.proved(at=now) if right else challenge.missed(at=now)
+        await self._store.challenges.replace(checked)
+        return checked
 
     def _hash(self, challenge_id: str, code: str) -> str:
         return keyed_hash(self._settings.hmac_key, challenge_id, code)
 
     async def note_delivery(self, event: MessageChanged) -> None:
-        """Keep what notify says of the code, unless something newer is known."""
+        """Store the delivery state that notify reports, unless a newer one is stored."""
         await retry_on_conflict(partial(self._note_delivery, event))
 
     async def _note_delivery(self, event: MessageChanged) -> None:

@@ -1,4 +1,4 @@
-"""What codes are for; the documents of log-ins: codes, sessions, known devices. Methods make each of their versions."""
+"""The entities of log-ins with their transitions: codes, sessions, known devices."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from services.identity.certificates.domain import Certificate
 Purpose = Literal["login", "bind_phone", "confirm"]
 """What a code proves."""
 CODES: dict[Purpose, str] = {"login": "login_code", "bind_phone": "bind_code", "confirm": "confirm_code"}
-"""What each code is called in events and at notify."""
+"""The name of each code in events and in notify."""
 Delivery = Literal["requested", "sent", "delivered", "failed"]
 ChallengeState = Literal["requested", "sent", "delivered", "failed", "expired", "used"]
 
@@ -20,18 +20,17 @@ SessionKind = Literal["practitioner", "staff"]
 
 @dataclass(frozen=True)
 class WrongCodes:
-    """How many codes of a person were wrong in a row, and when the last one was."""
+    """The number of consecutive wrong codes of a person, and the time of the last one."""
 
     count: int = 0
     last_at: datetime | None = None
 
 
 class Challenge(Document):
-    """A code that was sent. Open: it can still be used, and is the only one of its person for its purpose and device.
+    """A code that was sent. `open`: it can be used until `expires_at`; at most one per person, purpose and device.
 
-    `session`: the one that may use it, where it is a session's. `device`: the known device that asked for it, which
-    alone learns its id. `wrong_in_a_row`: how many codes were wrong since one was right, those before this one
-    included; `wrong_at`: when the last one was.
+    `session`: the only session that can use it, if set. `device`: the known device that requested it and alone got its
+    id. `wrong_in_a_row`: the consecutive wrong codes, including those of earlier challenges; `wrong_at`: the last one.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"code_hash", "message"}
@@ -46,7 +45,7 @@ class Challenge(Document):
     phone_index: str
     phone_hint: str
     code_hash: str
-    message: str | None  # phone and code, sealed for notify; gone when the code is closed
+    message: str | None  # phone and code, encrypted for notify; None once the code is closed
     open: bool
     used: bool = False
     tries_left: int
@@ -62,7 +61,7 @@ class Challenge(Document):
         session: str | None, device: str | None, code_hash: str, message: str, tries: int, wrong: WrongCodes,
         expires_at: datetime, send_before: datetime, at: datetime, by: str,
     ) -> Self:  # fmt: skip
-        """A code that is to be sent, after so many `wrong` ones before it."""
+        """A new code that is to be sent; `wrong` counts the wrong codes before it."""
         return cls.first(
             at=at, by=by, action="requested", id=challenge_id, purpose=purpose,
             practitioner_id=certificate.practitioner_id, certificate_id=certificate.id, session=session, device=device,
@@ -72,16 +71,16 @@ class Challenge(Document):
         )  # fmt: skip
 
     def resent(self, send_before: datetime, *, at: datetime, by: str) -> Self:
-        """The same code is to be sent once more."""
+        """The same code is to be sent again."""
         return self.next_version(_sent(at, send_before), at=at, by=by, action="resent")
 
     def delivered(self, delivery: Delivery, reported_at: datetime, *, at: datetime) -> Self:
-        """Notify reported, at `reported_at`, how far the message is."""
+        """Notify reported the delivery state of the message at `reported_at`."""
         reported = {"delivery": delivery, "delivery_at": reported_at}
         return self.next_version(reported, at=at, by="notify", action="delivery")
 
     def missed(self, *, at: datetime) -> Self:
-        """A wrong code was tried; the last try closes it."""
+        """A wrong code was entered; the last attempt closes the challenge."""
         left = self.tries_left - 1
         counted = {"tries_left": left, "wrong_in_a_row": self.wrong_in_a_row + 1, "wrong_at": at}
         if left == 0:
@@ -89,11 +88,11 @@ class Challenge(Document):
         return self.next_version(counted, at=at, by=self.owner, action="missed")
 
     def proved(self, *, at: datetime) -> Self:
-        """The right code was tried."""
+        """The right code was entered."""
         return self._closed({"used": True}, at, "used")
 
     def expired(self, *, at: datetime) -> Self:
-        """Another one takes its place: it ran out, or does not fit what is asked for now."""
+        """Closed in favour of another code, because it expired or was sent for another phone or session."""
         return self._closed({}, at, "expired")
 
     def _closed(self, counted: dict[str, object], at: datetime, action: str) -> Self:
@@ -101,11 +100,11 @@ class Challenge(Document):
 
     @property
     def owner(self) -> str:
-        """Whose it is, as `Caller.label` names them."""
+        """The label of the owner, as in `Caller.label`."""
         return f"practitioner:{self.practitioner_id}"
 
     def state(self, now: datetime) -> ChallengeState:
-        """What the person sees of it."""
+        """The state that the person sees."""
         if self.used:
             return "used"
         return "expired" if not self.open or now >= self.expires_at else self.delivery
@@ -116,9 +115,9 @@ def _sent(at: datetime, send_before: datetime) -> dict[str, object]:
 
 
 class Session(Document):
-    """One log-in. `bound_to`: the certificate's phone, or the roles and credentials of staff, at that time.
+    """One log-in. `bound_to`: the certificate's phone, or the roles and credentials of staff, when it was opened.
 
-    `proved_at`: when a code was proved last; in sessions of before, when they began.
+    `proved_at`: the last authentication in it; None, in documents of old releases, for the time of the log-in.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {
@@ -143,7 +142,7 @@ class Session(Document):
         cls, session_id: str, kind: SessionKind, subject: str, *, bound_to: str, secret_hash: str, address: str,
         device: str, known_device: str | None, expires_at: datetime, at: datetime,
     ) -> Self:  # fmt: skip
-        """Somebody logged in."""
+        """A person or member of staff logged in."""
         return cls.first(
             at=at, by=f"{kind}:{subject}", action="opened", id=session_id, kind=kind, subject=subject,
             bound_to=bound_to, secret_hash=secret_hash, address=address, device=device, known_device=known_device,
@@ -151,25 +150,25 @@ class Session(Document):
         )  # fmt: skip
 
     def refreshed(self, secret_hash: str, expires_at: datetime, proved_at: datetime | None, *, at: datetime) -> Self:
-        """Rotate the refresh token. The history keeps only how the session began: refreshes are not worth an entry."""
+        """The refresh token was rotated. The history keeps only the log-in: it would grow with each refresh."""
         times = {"used_at": at, "expires_at": expires_at, "proved_at": proved_at or self.proved_at}
         rotated = self.next_version({"secret_hash": secret_hash, **times}, at=at, by=self.owner, action="refreshed")
         return rotated.model_copy(update={"history": self.history[:1]})
 
-    def over(self, reason: EndReason, *, at: datetime) -> Self:
-        """Ended for good."""
+    def closed(self, reason: EndReason, *, at: datetime) -> Self:
+        """Ended, irrevocably."""
         return self.next_version({"ended": True, "end_reason": reason}, at=at, by=self.owner, action="ended")
 
     @property
     def owner(self) -> str:
-        """Whose it is, as `Caller.label` names them."""
+        """The label of the owner, as in `Caller.label`."""
         return f"{self.kind}:{self.subject}"
 
 
 class Device(Document):
-    """A person is known on this device: they logged in there. `bound_to`: the certificate and phone they had then.
+    """A known device of a person. `bound_to`: certificate number and phone at the last log-in there.
 
-    `forgotten`: they said that it is not theirs any more.
+    `forgotten`: the person ended its session from another device, so that it is not known any more.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"token_hash", "expires_at"}
@@ -184,22 +183,22 @@ class Device(Document):
     def remembered(
         cls, device_id: str, practitioner_id: str, *, token_hash: str, bound_to: str, expires_at: datetime, at: datetime
     ) -> Self:
-        """The first log-in of a person there."""
+        """The first log-in of the person on the device."""
         return cls.first(
             at=at, by=f"practitioner:{practitioner_id}", action="remembered", id=device_id,
             practitioner_id=practitioner_id, token_hash=token_hash, bound_to=bound_to, expires_at=expires_at,
         )  # fmt: skip
 
     def used(self, bound_to: str, expires_at: datetime, *, at: datetime) -> Self:
-        """Another log-in there; of these the history keeps the first only."""
+        """Another log-in on the device; the history keeps only the first one."""
         again = self.next_version({"bound_to": bound_to, "expires_at": expires_at}, at=at, by=self.owner, action="used")
         return again.model_copy(update={"history": self.history[:1]})
 
-    def disowned(self, *, at: datetime) -> Self:
-        """The person says that it is not theirs any more."""
+    def marked_forgotten(self, *, at: datetime) -> Self:
+        """Not the person's device any more."""
         return self.next_version({"forgotten": True}, at=at, by=self.owner, action="forgotten")
 
     @property
     def owner(self) -> str:
-        """Whose it is, as `Caller.label` names them."""
+        """The label of the owner, as in `Caller.label`."""
         return f"practitioner:{self.practitioner_id}"

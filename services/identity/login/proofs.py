@@ -1,4 +1,4 @@
-"""Fresh proof: a person who is logged in proves once more, by a code, that it is they (decision 0036)."""
+"""Recent authentication: a person who is logged in authenticates again with a code (decision 0036)."""
 
 from kit.core.errors import AppError
 from kit.security import security_events
@@ -13,7 +13,7 @@ from services.identity.throttle import Throttle
 
 
 class Proofs:
-    """Sends a session's code to the phone of its person, and takes it."""
+    """Sends a code for the caller's session to their phone, and checks it."""
 
     def __init__(self, store: Store, keys: Keys, codes: Codes, sessions: Sessions, throttle: Throttle) -> None:
         self._store = store
@@ -22,19 +22,19 @@ class Proofs:
         self._sessions, self._throttle = sessions, throttle
 
     async def send_code(self, caller: Caller, address: str) -> Challenge:
-        """Send a code that only this session can use; a live one is sent again. Raises 403, 401, 429."""
+        """Send a code that only this session can use; a valid one is sent again. Raises 403, 401, 429."""
         security_events.attempt("proof_code", caller.label)
         certificate = await self._certificate(caller)
         await self._throttle.admit(address)
         await self._throttle.admit_code(caller.subject, certificate.phone_index)
         phone = self._keys.phone(certificate.contact or "", caller.subject)
-        wanted = NewCode("confirm", certificate, phone, certificate.phone_index, caller.label, caller.session)
-        challenge = await self._codes.send(wanted)
+        code = NewCode("confirm", certificate, phone, certificate.phone_index, caller.label, caller.session)
+        challenge = await self._codes.send(code)
         security_events.record("proof_code", subject=caller.label)
         return challenge
 
     async def prove(self, caller: Caller, challenge_id: str, code: str, address: str) -> Tokens:
-        """Tokens with a fresh `auth_time` for the right code. Raises `code_wrong`, `code_expired`."""
+        """Check the code. Returns tokens with a new `auth_time`. Raises `code_wrong`, `code_expired`, 401, 403, 429."""
         security_events.attempt("fresh_proof", caller.label)
         await self._certificate(caller)
 
@@ -48,10 +48,10 @@ class Proofs:
         return tokens
 
     async def _certificate(self, caller: Caller) -> Certificate:
-        """The certificate behind the caller's session, which is live."""
+        """The active certificate of the caller, whose session is open. Raises 403, 401, `code_expired`."""
         if caller.kind != "practitioner":
             raise AppError(403, "forbidden", "您没有权限进行此操作")
-        await self._sessions.live(caller)
+        await self._sessions.current(caller)
         certificate = await self._store.certificate_of(caller.subject)
         if certificate is None or certificate.state != "active":
             raise CodeExpired

@@ -1,4 +1,4 @@
-"""Log in by SMS code: from captcha to session."""
+"""Log-in by SMS code: from the captcha to the session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from services.identity.captcha.service import Captchas
 from services.identity.certificates.domain import Certificate
 from services.identity.keys import Keys
 from services.identity.login.codes import CodeExpired, Codes, CodeWrong, NewCode
-from services.identity.login.devices import Devices, known
+from services.identity.login.devices import Devices, known_device
 from services.identity.login.domain import Challenge, Device
 from services.identity.login.sessions import Sessions, Tokens
 from services.identity.store import Store
@@ -24,7 +24,7 @@ OUTCOMES = ("asked", "right", "wrong", "expired", "limited")
 
 @dataclass(frozen=True)
 class CodeRequest:
-    """Who asks for a code, with what a captcha showed; `device_token` where they logged in before."""
+    """A request for a code: document number, phone, captcha and its answer, device token of a known device."""
 
     number: str
     phone: str
@@ -35,7 +35,7 @@ class CodeRequest:
 
 @dataclass(frozen=True)
 class LoggedIn:
-    """A session, whose it is, and what makes this device known the next time."""
+    """A new session, its practitioner, and the device token for the next log-in."""
 
     tokens: Tokens
     practitioner_id: str
@@ -43,7 +43,7 @@ class LoggedIn:
 
 
 class LoginService:
-    """From captcha to session."""
+    """Sends log-in codes, and opens sessions with them."""
 
     def __init__(
         self, store: Store, keys: Keys, captchas: Captchas, codes: Codes, sessions: Sessions, devices: Devices,
@@ -61,17 +61,17 @@ class LoginService:
         security_events.initialise("code_wrong", "code_expired", event="login")
 
     async def request_code(self, wanted: CodeRequest, address: str) -> Challenge:
-        """Send a code to the person's phone; a live one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429.
+        """Send a code to the person's phone; a valid one is sent again. Raises `captcha_wrong`, `not_enrolled`, 429.
 
-        A known device has codes, tries and limits of its own.
+        A known device has codes and limits of its own.
         """
         claimed = self._keys.claimed(wanted.number)
         security_events.attempt("login_code", claimed)
         await self._throttle.admit(address)
-        await self._captchas.spend(wanted.captcha_id, wanted.answer)
-        devices = await self._devices.seen(wanted.device_token)
+        await self._captchas.verify(wanted.captcha_id, wanted.answer)
+        devices = await self._devices.with_token(wanted.device_token)
         certificate = await self._enrolled(wanted, devices, address)
-        device = known(devices, certificate)
+        device = known_device(devices, certificate)
         by = f"practitioner:{certificate.practitioner_id}"
         security_events.attempt("login_code", by)
         await self._admit_code(certificate, device)
@@ -82,19 +82,22 @@ class LoginService:
         return challenge
 
     async def _enrolled(self, wanted: CodeRequest, devices: Sequence[Device], address: str) -> Certificate:
-        """The certificate of number and phone. Raises `not_enrolled`, 429: counted by network, or by known device."""
+        """The active certificate with this number and phone.
+
+        Raises `not_enrolled`, which is counted for the known device or else the network; 429.
+        """
         index, phone_index = self._keys.number_index(wanted.number), self._keys.phone_index(wanted.phone)
         active = await self._active(wanted.number)
-        place = next((device for each in active if (device := known(devices, each))), address)
-        await self._throttle.admit_number(index, place)
+        source = next((device for each in active if (device := known_device(devices, each))), address)
+        await self._throttle.admit_number(index, source)
         for certificate in active:
             if constant_time_equal(certificate.phone_index, phone_index):
                 return certificate
-        await self._throttle.not_enrolled(index, place)
+        await self._throttle.not_enrolled(index, source)
         raise AppError(403, "not_enrolled", NOT_ENROLLED)
 
     async def _active(self, number: str) -> list[Certificate]:
-        """The active certificates of everybody with this number."""
+        """The active certificates of everybody with this document number, which is not unique across types."""
         people = await self._store.people_with_number(self._keys.number_indexes(number))
         found = [await self._store.certificate_of(person.id) for person in people]
         return [certificate for certificate in found if certificate and certificate.state == "active"]
@@ -107,10 +110,10 @@ class LoginService:
             raise
 
     async def resend(self, challenge_id: str, address: str) -> Challenge:
-        """The same code once more. Raises `code_expired`, 429."""
+        """Send the same code again. Raises `code_expired`, 429."""
         security_events.attempt("login_code")
         await self._throttle.admit(address)
-        challenge = await self._codes.live(challenge_id)
+        challenge = await self._codes.valid(challenge_id)
         if not _for_login(challenge):
             raise CodeExpired
         subject = f"practitioner:{challenge.practitioner_id}"
@@ -123,7 +126,7 @@ class LoginService:
     async def log_in(
         self, challenge_id: str, code: str, address: str, agent: str, device_token: str | None
     ) -> LoggedIn:
-        """Open a session, and know the device from now on. Raises `code_wrong` with the tries left, `code_expired`."""
+        """Open a session, and remember the device. Raises `code_wrong` with the attempts left, `code_expired`, 429."""
         security_events.attempt("login")
         try:
             challenge = await self._codes.prove(challenge_id, code, address, _for_login)

@@ -1,7 +1,7 @@
-"""Sessions: a short access token, and a refresh token that works once and is replaced by its successor.
+"""Sessions: a short-lived access token, and a refresh token that works once and is rotated.
 
-They are documents, not cache entries: when Redis is away people still log in, and nobody is logged out. The end of a
-session is told to every process, which refuses its access token from then on (kit.security.ended_sessions).
+They are documents in MongoDB: while Redis is unavailable people can log in and stay logged in. The end of a session is
+published to every process, which refuses its access token from then on (kit.security.ended_sessions).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a log-in, a refresh or a fresh proof gives; `auth_time` as in the access token."""
+    """The result of a log-in, a refresh or a recent authentication; `auth_time` as in the access token."""
 
     session_id: str
     access_token: str
@@ -44,7 +44,7 @@ class Tokens:
 
 
 class RefreshInvalid(AppError):
-    """The session is over, or the token was used before (which ends the session); `reason` where it is known."""
+    """The session has ended, or the token was used before (which ends the session); `reason` is None if unknown."""
 
     def __init__(self, reason: EndReason | None = None) -> None:
         self.reason = reason
@@ -73,8 +73,8 @@ class Sessions:
         self._ended = ended
         self._key = key
         self._clock = clock
-        self._fresh_seconds, self._untold = fresh_seconds, asyncio.Event()
-        self._lasts: Mapping[SessionKind, timedelta] = {
+        self._fresh_seconds, self._unpublished = fresh_seconds, asyncio.Event()
+        self._longest: Mapping[SessionKind, timedelta] = {
             "practitioner": timedelta(seconds=settings.practitioner_seconds),
             "staff": timedelta(seconds=settings.staff_seconds),
         }
@@ -84,90 +84,91 @@ class Sessions:
         }
 
     async def open_practitioner(
-        self, certificate: Certificate, address: str, device: str, known: str | None = None
+        self, certificate: Certificate, address: str, device: str, known_device: str | None = None
     ) -> Tokens:
-        """A session of a practitioner; it lasts while their certificate is bound to the same phone.
+        """Open a practitioner's session, valid while their certificate is bound to the same phone.
 
-        `known`: the id of the known device that it is on.
+        `device`: the User-Agent; `known_device`: the id of the known device.
         """
         person, bound_to = certificate.practitioner_id, certificate.phone_index
-        return await self._open("practitioner", person, bound_to, address, device, known)
+        return await self._open("practitioner", person, bound_to, address, device, known_device)
 
     async def open_staff(self, staff: Staff, address: str, device: str) -> Tokens:
-        """A session of a member of staff; it lasts while their credentials and roles stay the same."""
-        return await self._open("staff", staff.id, _bound(staff), address, device)
+        """Open a session of staff, valid while their credentials and roles stay the same."""
+        return await self._open("staff", staff.id, _bound_to(staff), address, device)
 
     async def _open(
-        self, kind: SessionKind, subject: str, bound_to: str, address: str, device: str, known: str | None = None
+        self, kind: SessionKind, subject: str, bound_to: str, address: str, device: str, known_device: str | None = None
     ) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
         session = Session.opened(
             secret_id(), kind, subject, bound_to=bound_to, secret_hash=self._hash(secret), address=address,
-            device=device, known_device=known, expires_at=now + min(self._lasts[kind], self._idle[kind]), at=now,
+            device=device, known_device=known_device, expires_at=now + min(self._longest[kind], self._idle[kind]),
+            at=now,
         )  # fmt: skip
         await self._store.sessions.insert(session)
-        caller = await self._checked(session)  # revoked while it was opened, it was missed
+        caller = await self._require_valid(session)  # a revocation before the insert has not ended it
         return self._tokens(caller, session, secret)
 
     async def refresh(self, token: str) -> Tokens:
-        """The next pair of tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
+        """Rotate the tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
         security_events.attempt("session_refresh")
         identity, _, secret = token.partition(".")
         session = await self._store.sessions.get(identity)
         if session is None:
             raise RefreshInvalid
         security_events.attempt("session_refresh", session.owner)
-        caller = await self._checked(session)
+        caller = await self._require_valid(session)
         if not constant_time_equal(self._hash(secret), session.secret_hash):
             await self._end(session.id, "token_reused")
             raise RefreshInvalid("token_reused")
         try:
-            return await self._rotated(caller, session)
-        except Conflict:  # the same token twice at once: one of the two is a thief's, or an impatient click's
+            return await self._rotate(caller, session)
+        except Conflict:  # the same token was used twice at the same time, by a thief or by a double click
             raise RefreshInvalid from None
 
-    async def live(self, caller: Caller) -> tuple[Session, Caller]:
-        """The session that the caller's token is of, with its history; for whom it speaks. Raises `Unauthorized`."""
+    async def current(self, caller: Caller) -> tuple[Session, Caller]:
+        """The session of the caller's token, and the caller with their current roles. Raises `Unauthorized`."""
         session = await self._store.sessions.get(caller.session or "")
         if session is None or session.subject != caller.subject:
             raise Unauthorized("session_ended")
         try:
-            return session, await self._checked(session)
-        except RefreshInvalid as over:
-            raise Unauthorized("session_ended", over.ended) from over
+            return session, await self._require_valid(session)
+        except RefreshInvalid as invalid:
+            raise Unauthorized("session_ended", invalid.ended) from invalid
 
     async def prove(self, caller: Caller) -> Tokens:
-        """The next pair of tokens: this session has proved just now whose it is. Raises `Unauthorized`."""
+        """Rotate the tokens after an authentication in this session. Raises `Unauthorized`."""
 
         async def rotate() -> Tokens:
-            session, speaks_for = await self.live(caller)
-            return await self._rotated(speaks_for, session, self._clock.now())
+            session, owner = await self.current(caller)
+            return await self._rotate(owner, session, self._clock.now())
 
-        return await retry_on_conflict(rotate)  # it may be refreshed this very moment
+        return await retry_on_conflict(rotate)  # it may be refreshed at the same time
 
-    async def _checked(self, session: Session) -> Caller:
-        """Who the session speaks for; one that is over is ended. Raises `RefreshInvalid` with the reason."""
+    async def _require_valid(self, session: Session) -> Caller:
+        """The caller of a valid session; an invalid one is ended. Raises `RefreshInvalid` with the reason."""
         try:
             return await self._caller(session)
-        except RefreshInvalid as over:
-            if over.reason and not session.ended:
-                await self._end(session.id, over.reason)
+        except RefreshInvalid as invalid:
+            if invalid.reason and not session.ended:
+                await self._end(session.id, invalid.reason)
             raise
 
-    async def _rotated(self, caller: Caller, session: Session, proved_at: datetime | None = None) -> Tokens:
+    async def _rotate(self, caller: Caller, session: Session, proved_at: datetime | None = None) -> Tokens:
         now, secret = self._clock.now(), secrets.token_urlsafe(32)
-        expires = min(session.created_at + self._lasts[session.kind], now + self._idle[session.kind])
+        expires = min(session.created_at + self._longest[session.kind], now + self._idle[session.kind])
         rotated = session.refreshed(self._hash(secret), expires, proved_at, at=now)
         await self._store.sessions.replace(rotated)
         return self._tokens(caller, rotated, secret)
 
     async def _caller(self, session: Session) -> Caller:
-        """Who the session speaks for. Raises `RefreshInvalid` when it is over."""
+        """The caller of a session. Raises `RefreshInvalid` when it has ended, or has to end."""
         if session.ended:
             raise RefreshInvalid(session.end_reason)
         if session.expires_at <= self._clock.now():
-            longest = session.created_at + self._lasts[session.kind]
-            raise RefreshInvalid("idle" if session.expires_at < longest else "expired")
+            latest = session.created_at + self._longest[session.kind]
+            raise RefreshInvalid("idle" if session.expires_at < latest else "expired")
         if session.kind == "practitioner":
             return await self._practitioner(session)
         return await self._staff(session)
@@ -184,7 +185,7 @@ class Sessions:
         staff = await self._store.staff.get(session.subject)
         if staff is None:
             raise RefreshInvalid("staff_changed")
-        if session.bound_to != _bound(staff) and session.id != staff.kept_session:
+        if session.bound_to != _bound_to(staff) and session.id != staff.kept_session:
             raise RefreshInvalid(staff.end_reason)
         return Caller(staff.id, "staff", roles=frozenset(staff.roles_now), session=session.id)
 
@@ -195,7 +196,7 @@ class Sessions:
     async def end(self, caller: Caller, session_id: str) -> None:
         """End one of the caller's own sessions.
 
-        Raises `NotFound`, `NotYours`, 403 `fresh_proof_required` for another than the token's; ending twice is fine.
+        Idempotent. Raises `NotFound`, `NotYours`, 403 `fresh_proof_required` for another session than the token's.
         """
         session = await self._store.sessions.get(session_id)
         if session is None:
@@ -207,10 +208,10 @@ class Sessions:
             caller.require_fresh(self._fresh_seconds, self._clock.now())
         await self._end(session_id, "logged_out" if own else "ended_elsewhere")
         if session.known_device and session.known_device != await self._device_of(caller):
-            await self._devices.forget(session.known_device)  # it is not theirs any more, or never was
+            await self._devices.forget(session.known_device)  # the caller does not trust that device
 
     async def end_others(self, caller: Caller) -> None:
-        """End the caller's sessions but the token's, and forget all other devices. Raises `FreshProofRequired`."""
+        """End the caller's other sessions, and forget their other devices. Raises 403 `fresh_proof_required`."""
         caller.require_fresh(self._fresh_seconds, self._clock.now())
         await self._devices.forget_all(caller.subject, await self._device_of(caller))
         await self.end_all(caller.subject, "ended_elsewhere", caller.session)
@@ -221,14 +222,14 @@ class Sessions:
         return session.known_device if session else None
 
     async def end_all(self, subject: str, reason: EndReason, kept: str | None = None) -> None:
-        """End all sessions of somebody, however many, but for the one to be kept."""
+        """End all sessions of a person or member of staff, except `kept`."""
         while listed := await self._store.sessions_of(subject, self._clock.now(), kept):
             for each in listed:
                 await self._end(each.id, reason)
 
     async def _end(self, session_id: str, reason: EndReason) -> None:
-        """End it for good, and tell every process. The first reason stays."""
-        ended = await retry_on_conflict(partial(self._write_end, session_id, reason))  # it may be refreshed meanwhile
+        """End a session, and publish that to every process. A session that has ended keeps its reason."""
+        ended = await retry_on_conflict(partial(self._close, session_id, reason))  # it may be refreshed meanwhile
         if ended is None:
             return
         security_events.record("session_end", cause=reason, subject=ended.owner, ended=session_id)
@@ -236,38 +237,38 @@ class Sessions:
             await self._ended.tell(session_id, reason)
         except Unavailable:
             logger.warning("ended session not announced")
-            self._untold.set()
+            self._unpublished.set()
 
-    async def _write_end(self, session_id: str, reason: EndReason) -> Session | None:
-        """The session, once it is ended; None where it is over, or gone, already."""
+    async def _close(self, session_id: str, reason: EndReason) -> Session | None:
+        """The ended session; None if it had ended already, or was removed."""
         session = await self._store.sessions.get(session_id)
         if session is None or session.ended:
             return None
-        ended = session.over(reason, at=self._clock.now())
+        ended = session.closed(reason, at=self._clock.now())
         await self._store.sessions.replace(ended)
         return ended
 
-    async def tell_again(self) -> None:
-        """Tell what may not have been told: when the process starts, and after Redis was away. A part of the API.
+    async def republish_ended(self) -> None:
+        """Publish ended sessions again, at the start and after Redis was unavailable; a task of the API.
 
-        It also ends sessions of people whose certificate or account was changed by a process that died before it
-        could end them. Raises `Unavailable`.
+        Also ends the sessions that a process which crashed after changing a certificate or account could not end.
+        Raises `Unavailable`.
         """
         while True:
-            self._untold.clear()
+            self._unpublished.clear()
             since = self._clock.now() - timedelta(seconds=TOKEN_SECONDS)
             for subject in await self._store.changed_since(since):
                 await self._end_outdated(subject)
             for session in await self._store.ended_since(since):
                 if session.end_reason:
                     await self._ended.tell(session.id, session.end_reason)
-            await self._untold.wait()
+            await self._unpublished.wait()
 
     async def _end_outdated(self, subject: str) -> None:
         for each in await self._store.sessions_of(subject, self._clock.now()):
             if session := await self._store.sessions.get(each.id):
                 with suppress(RefreshInvalid):
-                    await self._checked(session)
+                    await self._require_valid(session)
 
     def _tokens(self, caller: Caller, session: Session, secret: str) -> Tokens:
         proved = int((session.proved_at or session.created_at).timestamp())
@@ -278,6 +279,7 @@ class Sessions:
         return keyed_hash(self._key, "refresh", secret)
 
 
-def _bound(staff: Staff) -> str:
-    counted = f";{staff.credentials}" if staff.credentials else ""
-    return ",".join(sorted(staff.roles)) + counted
+def _bound_to(staff: Staff) -> str:
+    """Changes with the roles and the credentials: then the session is not valid any more."""
+    credentials = f";{staff.credentials}" if staff.credentials else ""
+    return ",".join(sorted(staff.roles)) + credentials

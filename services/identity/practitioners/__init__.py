@@ -1,1 +1,1 @@
-"""Practitioners: registered, found, shown, and who accessed their dossier."""
+"""Practitioners: registered, looked up, read, and the access log of their dossier."""

@@ -1,4 +1,4 @@
-"""Who looked at whose file: the looks of every service, kept for the person to see."""
+"""The access log: accesses to a person's dossier in every service, stored for the person to read."""
 
 from contracts.access import AccessLogged
 from kit.mongo import Cursor, Duplicate
@@ -9,13 +9,13 @@ from services.identity.store import Store
 
 
 class AccessLog:
-    """Keeps looks, and shows them."""
+    """Stores and lists accesses."""
 
-    def __init__(self, store: Store, looks: AccessAudit) -> None:
-        self._store, self._looks = store, looks
+    def __init__(self, store: Store, audit: AccessAudit) -> None:
+        self._store, self._audit = store, audit
 
-    async def note(self, event: AccessLogged) -> None:
-        """Keep a look; told twice it is kept once."""
+    async def store(self, event: AccessLogged) -> None:
+        """Store an access; idempotent."""
         access = AccessEntry.noted(
             event.access_id, event.practitioner_id, who=event.who, role=event.role, what=event.what,
             document_id=event.document_id, reason=event.reason, at=event.at,
@@ -28,6 +28,6 @@ class AccessLog:
     async def page(
         self, caller: Caller, person: str, after: Cursor | None, limit: int
     ) -> tuple[list[AccessEntry], Cursor | None]:
-        """A page of the looks at a person's file, newest first, and where the next one begins."""
-        owner = await self._looks.owner(caller, person, READ_SCOPE, "access_log", person)
+        """A page of the accesses to a person's dossier, newest first, and the cursor of the next page."""
+        owner = await self._audit.owner(caller, person, READ_SCOPE, "access_log", person)
         return await self._store.accesses.newest({"practitioner_id": owner}, after, limit)

@@ -1,4 +1,4 @@
-"""Routes of practitioners: registered, found, shown."""
+"""Routes of practitioners: registration, look-ups, basic information, portrait, access log."""
 
 from fastapi import APIRouter, Response
 from pydantic import ValidationError
@@ -28,13 +28,14 @@ from services.identity.practitioners.service import Registered
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
-def _registered(done: Registered) -> RegisteredOut:
-    told = done.person.model_dump(include={"name", "document_type", "version", "updated_at"})
-    own = {"practitioner_id": done.person.id, "possible_duplicates": done.possible_duplicates}
-    return RegisteredOut.model_validate({**own, **told})
+def _registered(registered: Registered) -> RegisteredOut:
+    person = registered.person
+    fields = person.model_dump(include={"name", "document_type", "version", "updated_at"})
+    own = {"practitioner_id": person.id, "possible_duplicates": registered.possible_duplicates}
+    return RegisteredOut.model_validate({**own, **fields})
 
 
-def _given(services: ApiDependencies, body: dict[str, object]) -> WindowRegistration:
+def _registration(services: ApiDependencies, body: dict[str, object]) -> WindowRegistration:
     try:
         return WindowRegistration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
     except ValidationError as error:
@@ -43,19 +44,19 @@ def _given(services: ApiDependencies, body: dict[str, object]) -> WindowRegistra
 
 @router.post("/practitioners", status_code=201)
 async def register(services: ApiDep, caller: CallerDep, body: dict[str, object], response: Response) -> RegisteredOut:
-    """Register a person from a card or by hand; 200 when their document is known, or is `same_as` somebody's."""
-    done = await services.identity.register(caller, _given(services, body))
-    response.status_code = 201 if done.new else 200
-    response.headers["Location"] = f"/api/identity/practitioners/{done.person.id}"
-    return _registered(done)
+    """Register a person from a card or by hand; 200 if their identity document, or `same_as`, is a known person's."""
+    registered = await services.identity.register(caller, _registration(services, body))
+    response.status_code = 201 if registered.new else 200
+    response.headers["Location"] = f"/api/identity/practitioners/{registered.person.id}"
+    return _registered(registered)
 
 
 @router.post("/practitioners/checks")
 async def check_registration(services: ApiDep, caller: CallerDep, body: dict[str, object]) -> CheckOut:
-    """What a registration with this body would meet; nothing is changed."""
-    given = _given(services, body)
-    checked = await services.identity.check(caller, given)
-    expired = WarningOut(code="document_expired", message=f"证件已过期（有效期至{given.valid_to}）")
+    """Check a registration without storing it: errors, warnings, and people who may be the same person."""
+    registration = _registration(services, body)
+    checked = await services.identity.check(caller, registration)
+    expired = WarningOut(code="document_expired", message=f"证件已过期（有效期至{registration.valid_to}）")
     return CheckOut(
         known=checked.known,
         warnings=[expired] if checked.expired else [],
@@ -65,18 +66,18 @@ async def check_registration(services: ApiDep, caller: CallerDep, body: dict[str
 
 @router.post("/practitioners/lookup")
 async def lookup(services: ApiDep, caller: CallerDep, body: LookupIn) -> PersonOut:
-    """Find a person by their document."""
-    return PersonOut(practitioner_id=await services.lookups.one(caller, _asked(body)))
+    """Find a person by their identity document."""
+    return PersonOut(practitioner_id=await services.lookups.one(caller, _key(body)))
 
 
 @router.post("/practitioners/lookups")
 async def lookup_many(services: ApiDep, caller: CallerDep, body: LookupsIn) -> Page[FoundOut]:
-    """Find many people by their documents; the answers in the order of the questions."""
-    found = await services.lookups.many(caller, [_asked(one) for one in body.documents])
+    """Find many people by their identity documents; the items are in the order of the request."""
+    found = await services.lookups.many(caller, [_key(one) for one in body.documents])
     return Page(items=[FoundOut.of(people) for people in found])
 
 
-def _asked(body: LookupIn) -> LookupKey:
+def _key(body: LookupIn) -> LookupKey:
     return LookupKey(body.document_type, body.document_number, body.nationality)
 
 
@@ -84,8 +85,8 @@ def _asked(body: LookupIn) -> LookupKey:
 async def get_practitioner(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
     """A person's basic information."""
     person = await services.identity.get(caller, practitioner_id)
-    opened = {"practitioner_id": person.id, **services.identity.opened(person)}
-    return PractitionerOut.model_validate({**person.model_dump(), **opened})
+    decrypted = {"practitioner_id": person.id, **services.identity.decrypted(person)}
+    return PractitionerOut.model_validate({**person.model_dump(), **decrypted})
 
 
 @router.get("/practitioners/{practitioner_id}/access-log", openapi_extra=ACCESS_REASON)
@@ -96,9 +97,9 @@ async def list_accesses(
     after: After,
     limit: Limit = 50,
 ) -> Page[AccessOut]:
-    """Who looked at the person's file, newest first."""
-    accesses, following = await services.accesses.page(caller, practitioner_id, after, limit)
-    return Page(items=[AccessOut.of(access) for access in accesses], next_cursor=write_cursor(following))
+    """The accesses to the person's dossier by staff and API clients, newest first."""
+    accesses, next_page = await services.accesses.page(caller, practitioner_id, after, limit)
+    return Page(items=[AccessOut.of(access) for access in accesses], next_cursor=write_cursor(next_page))
 
 
 @router.get("/practitioners/{practitioner_id}/portrait", response_class=Response, openapi_extra=ACCESS_REASON)

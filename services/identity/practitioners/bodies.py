@@ -1,4 +1,4 @@
-"""Bodies of requests and answers about practitioners."""
+"""Request and response bodies of practitioners."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -13,7 +13,7 @@ from services.identity.practitioners.identity_documents import DocumentType
 
 
 class AccessOut(Out):
-    """Who looked: a member of staff or an API client."""
+    """An access to the dossier; `who` is the id of a member of staff or an API client."""
 
     access_id: str
     at: datetime
@@ -52,25 +52,25 @@ class PractitionerOut(Out):
 
 
 class RegisteredOut(Out):
-    """A registered person, as a window needs to know of them."""
+    """A registered person."""
 
     practitioner_id: str
     name: str
     document_type: str
     version: int
     updated_at: datetime
-    possible_duplicates: int = Field(default=0, description="others on file who may be the new person")
+    possible_duplicates: int = Field(default=0, description="how many known people may be the new person")
 
 
 class WarningOut(Out):
-    """What does not hinder a registration, but somebody should confirm."""
+    """A warning that does not prevent a registration, for the clerk to confirm."""
 
     code: Literal["document_expired"]
     message: str
 
 
 class CandidateOut(Out):
-    """Somebody on file who may be the person at the window."""
+    """A known person who may be the person at the window."""
 
     practitioner_id: str
     name: str
@@ -81,13 +81,13 @@ class CandidateOut(Out):
 
     @classmethod
     def of(cls, person: Practitioner, hint: str) -> "CandidateOut":
-        """From the document."""
-        told = {"practitioner_id": person.id, "document_hint": hint, "registered_at": person.created_at}
-        return cls.model_validate({**person.model_dump(), **told})
+        """From the document and the masked document number."""
+        own = {"practitioner_id": person.id, "document_hint": hint, "registered_at": person.created_at}
+        return cls.model_validate({**person.model_dump(), **own})
 
 
 class CheckOut(Out):
-    """Before a registration: whose document it is; what to confirm; who the person may be, where nobody has it."""
+    """The result of a check. `known`: the person with the identity document; `candidates` only if there is none."""
 
     known: str | None
     warnings: list[WarningOut]
@@ -95,13 +95,13 @@ class CheckOut(Out):
 
 
 class PersonOut(Out):
-    """A person found by their document."""
+    """A person found by their identity document."""
 
     practitioner_id: str
 
 
 class LookupIn(In):
-    """A document; a passport's number is only unique with the country that issued it."""
+    """An identity document; a passport's number is unique only within the country of issue."""
 
     document_type: DocumentType
     document_number: DocumentNumber
@@ -109,20 +109,20 @@ class LookupIn(In):
 
 
 class LookupsIn(In):
-    """Many documents at once."""
+    """Up to 1000 identity documents."""
 
     documents: list[LookupIn] = Field(min_length=1, max_length=1_000)
 
 
 class FoundOut(Out):
-    """Who has a document, or why nobody can be named: `not_found`, `document_ambiguous`."""
+    """The person with an identity document, or why there is no single one."""
 
     practitioner_id: str | None
     code: Literal["not_found", "document_ambiguous"] | None
 
     @classmethod
     def of(cls, people: list[str]) -> "FoundOut":
-        """From everybody who has it."""
+        """From the ids of everybody with the identity document."""
         if len(people) == 1:
             return cls(practitioner_id=people[0], code=None)
         return cls(practitioner_id=None, code="document_ambiguous" if people else "not_found")

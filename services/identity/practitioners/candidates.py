@@ -1,7 +1,10 @@
-"""Who a newcomer at a window may be already, under another document: one person, one file (decision 0037)."""
+"""Known people who may be the one being registered with another identity document: one person has one dossier.
+
+See decision 0037.
+"""
 
 from kit.core.errors import AppError, InvalidFields
-from services.identity.domain import same_name
+from services.identity.domain import share_name
 from services.identity.keys import Keys, document_key
 from services.identity.practitioners.domain import Practitioner
 from services.identity.practitioners.identity_documents import lifelong
@@ -12,56 +15,63 @@ MAX_CANDIDATES = 10
 
 
 class AnotherPerson(AppError):
-    """The document can't be that of the person whose file was chosen."""
+    """The identity document can't belong to the known or chosen person."""
 
     def __init__(self) -> None:
         super().__init__(409, "different_person", "该证件属于另一人，没有做任何更改，请核对证件和所选人员")
 
 
 class Candidates:
-    """Finds people by name and birth date, or by a number they gave, and judges whether they may be the newcomer."""
+    """Finds known people by name and birth date, or by document number, who may be the one being registered."""
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store, self._keys = store, keys
 
-    async def of(self, given: Registration) -> list[Practitioner]:
-        """Who may be the same person, those with the same number first, then the newest."""
-        indexes = self._keys.indexes_of(given)
+    async def of(self, registration: Registration) -> list[Practitioner]:
+        """Who may be the same person: first those with the same document number, then the newest."""
+        indexes = self._keys.indexes_of(registration)
         by_number = await self._store.people_with_number(indexes)
-        born_then = await self._store.people_born_on(given.birth_date.isoformat())
-        alike = sorted((person for person in born_then if _same_name(person, given)), key=_age)
-        people = {person.id: person for person in [*by_number, *alike]}
-        return [person for person in people.values() if self.may_be(person, given)][:MAX_CANDIDATES]
+        same_birth_date = await self._store.people_born_on(registration.birth_date.isoformat())
+        same_name = sorted(
+            (person for person in same_birth_date if _same_name(person, registration)), key=_newest_first
+        )
+        people = {person.id: person for person in [*by_number, *same_name]}
+        return [person for person in people.values() if self.may_be(person, registration)][:MAX_CANDIDATES]
 
-    async def chosen(self, given: Registration) -> Practitioner:
-        """The person of `same_as`. Raises 422 where there is nobody, `AnotherPerson` where it can't be them."""
-        person = await self._store.practitioners.get(given.same_as or "")
+    async def chosen(self, registration: Registration) -> Practitioner:
+        """The person chosen by `same_as`. Raises 422 if there is none, `AnotherPerson` if it can't be the same one."""
+        person = await self._store.practitioners.get(registration.same_as or "")
         if person is None:
             raise InvalidFields.one("same_as", "unknown_person", "没有找到所选的人员，请重新选择")
-        if not self.may_be(person, given):
+        if not self.may_be(person, registration):
             raise AnotherPerson
         return person
 
-    def may_be(self, person: Practitioner, given: Registration) -> bool:
-        """Names change and birth dates are corrected, but not both at once; a number for life stays."""
-        born = person.birth_date == given.birth_date.isoformat()
-        return (born or _same_name(person, given)) and not self._has_another_for_life(person, given)
+    def may_be(self, person: Practitioner, registration: Registration) -> bool:
+        """Whether both may be one person: name or birth date is equal, and no lifelong document number differs.
 
-    def _has_another_for_life(self, person: Practitioner, given: Registration) -> bool:
-        own = self._for_life(given, given.document_number)
-        held = {self._for_life(given, number) for number in self._keys.numbers(person)} & set(person.keys)
-        return own is not None and bool(held - {own})
+        Names change and birth dates are corrected, but not both at once.
+        """
+        born = person.birth_date == registration.birth_date.isoformat()
+        return (born or _same_name(person, registration)) and not self._lifelong_number_differs(person, registration)
 
-    def _for_life(self, given: Registration, number: str) -> str | None:
-        """The key that such a document has with this number, where it is one for life."""
-        lasting = lifelong(given.document_type, number)
-        return lasting and document_key(given.document_type, given.nationality, self._keys.number_index(lasting))
+    def _lifelong_number_differs(self, person: Practitioner, registration: Registration) -> bool:
+        new = self._lifelong_key(registration, registration.document_number)
+        known = {self._lifelong_key(registration, number) for number in self._keys.numbers(person)} & set(person.keys)
+        return new is not None and bool(known - {new})
+
+    def _lifelong_key(self, registration: Registration, number: str) -> str | None:
+        """The document key of a number on a document of the registration's type; None if it is not lifelong."""
+        lasting = lifelong(registration.document_type, number)
+        return lasting and document_key(
+            registration.document_type, registration.nationality, self._keys.number_index(lasting)
+        )
 
 
-def _age(person: Practitioner) -> float:
+def _newest_first(person: Practitioner) -> float:
     return -person.created_at.timestamp()
 
 
-def _same_name(person: Practitioner, given: Registration) -> bool:
-    """In either script: a passport tells the Latin name only, a card both."""
-    return same_name((person.name, person.name_latin), (given.name, given.name_latin))
+def _same_name(person: Practitioner, registration: Registration) -> bool:
+    """In either script: a passport has only the Latin name, a card may have both."""
+    return share_name((person.name, person.name_latin), (registration.name, registration.name_latin))

@@ -1,4 +1,4 @@
-"""The document of a person. Methods make each of its versions."""
+"""The entity of a practitioner, with its transitions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from services.identity.practitioners.identity_documents import DocumentType
 
 @dataclass(frozen=True)
 class Particulars:
-    """What a registration contains, with what identifies the person sealed. The fields are the document's."""
+    """A registration as it is stored, with document numbers and address encrypted. The fields are the document's."""
 
     document_type: DocumentType
     keys: list[str]
@@ -36,7 +36,7 @@ class Particulars:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A portrait that was stored. The fields are the document's."""
+    """A stored portrait. The fields are the document's."""
 
     folder: str
     portrait_key: str
@@ -45,11 +45,12 @@ class Portrait:
 
 
 class Practitioner(Document):
-    """A person. What identifies them is sealed; `number_indexes` find them by any number they ever had.
+    """A practitioner. Document numbers and address are encrypted.
 
-    `keys`: document type and the lasting part of each number, unique: a renewed document is the same person.
-    `folder`: where their portraits are, from the first one on; those that earlier versions stored lie outside.
-    `card_read_at`: when a reader read their card, where they were not registered by hand since.
+    `number_indexes`: the blind indexes of all their document numbers, also former ones. `keys`: the unique keys of
+    their identity documents, which a renewal does not change. `folder`: the prefix of their portraits' object keys, set
+    with the first one; portraits of old releases are outside of it. `card_read_at`: when their card was read, unless
+    they were registered by hand since.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"folder", "card_read_at"}
@@ -75,27 +76,27 @@ class Practitioner(Document):
     device_id: str | None
     card_read_at: datetime | None = None
     portrait_key: str | None = None  # of the object in the bucket
-    portrait_sha256: str | None = None  # of the clean picture, as it is shown
-    portrait_came_as: str | None = None  # SHA-256 of what the window sent: the same again is no new picture
+    portrait_sha256: str | None = None  # of the re-encoded image
+    portrait_came_as: str | None = None  # SHA-256 of what the window sent: the same bytes again are no new portrait
 
     @classmethod
     def registered(
         cls, person_id: str, particulars: Particulars, portrait: Portrait | None = None, *, at: datetime, by: str
     ) -> Self:
-        """Somebody who was not on file."""
+        """A person who was not known before."""
         return cls.first(at=at, by=by, action="registered", id=person_id, **_registration(particulars, portrait))
 
     def read_again(self, particulars: Particulars, portrait: Portrait | None, *, at: datetime, by: str) -> Self:
-        """A window registered the same person again; without a new portrait they keep theirs."""
+        """A window registered the same person again; without a new portrait they keep the old one."""
         return self.next_version(_registration(particulars, portrait), at=at, by=by, action="read_again")
 
     def imported_again(self, particulars: Particulars, *, at: datetime, by: str) -> Self:
-        """An imported list contains the same person again."""
+        """An import contains the same person again."""
         return self.next_version(_registration(particulars, None), at=at, by=by, action="changed")
 
     @property
     def original(self) -> str:
-        """The key of the portrait that is shown, which must be there where there is a folder."""
+        """The object key of the portrait, for the sweeper: it must exist for a person with a folder."""
         return self.portrait_key or ""
 
 

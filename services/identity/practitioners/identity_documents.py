@@ -1,7 +1,7 @@
-"""Identity documents: how a number is written, which numbers can exist, and what of it stays when it is renewed.
+"""Identity documents: the format of their numbers, which numbers can exist, and which part a renewal does not change.
 
-The rules and their sources: GB 11643 for the eighteen digits, the permits' own forms for the others. The region in a
-number never refuses it: counties were renamed and merged, and a number is for life.
+Sources: GB 11643 for numbers of eighteen digits, the formats of the permits for the others. The region code is not
+checked: counties were renamed and merged, but numbers are lifelong.
 """
 
 import re
@@ -22,8 +22,8 @@ DocumentType = Literal[
 ]
 DOCUMENT_TYPES: tuple[DocumentType, ...] = get_args(DocumentType)
 WITH_CHIP: frozenset[DocumentType] = frozenset({"resident_id", "hmt_residence_permit", "foreign_permanent_resident_id"})
-FOR_LIFE: frozenset[DocumentType] = frozenset(DOCUMENT_TYPES) - {"passport", "military_id"}
-"""Whoever has two numbers of such a type is two people; of foreigners' cards only those of eighteen digits."""
+LIFELONG: frozenset[DocumentType] = frozenset(DOCUMENT_TYPES) - {"passport", "military_id"}
+"""A person has only one number of such a type; of foreigners' cards this holds only for those of eighteen digits."""
 BY_HAND: frozenset[DocumentType] = frozenset(DOCUMENT_TYPES) - {"resident_id", "hmt_residence_permit"}
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -36,7 +36,7 @@ Sex = Literal["male", "female"]
 
 
 def normalised(number: str) -> str:
-    """As it is compared and stored: half-width, upper-case, without blanks (NFKC is safe for numbers)."""
+    """A number as it is compared and stored: half-width, upper-case, without blanks."""
     return "".join(unicodedata.normalize("NFKC", number).split()).upper()
 
 
@@ -46,13 +46,13 @@ def check_digit(first17: str) -> str:
 
 
 def mrz_check_digit(text: str) -> str:
-    """The check digit of machine readable documents (ICAO 9303: weights 7, 3, 1; A is 10)."""
-    return str(sum(int(sign, 36) * (7, 3, 1)[place % 3] for place, sign in enumerate(text)) % 10)
+    """The check digit of machine-readable documents (ICAO 9303: weights 7, 3, 1; A is 10)."""
+    return str(sum(int(character, 36) * (7, 3, 1)[index % 3] for index, character in enumerate(text)) % 10)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One type of document. `lasting` is the part of a number that a renewal does not change: the person's key."""
+    """The format of one type of document number. `lasting`: the part that a renewal does not change."""
 
     pattern: re.Pattern[str]
     checked: Callable[[str], bool] = lambda _number: True
@@ -76,7 +76,7 @@ def _rule(pattern: str, lasting: Callable[[str], str] = lambda number: number) -
 
 
 def _eighteen(region: str) -> Rule:
-    """Six characters that say where, the birth date, a sequence number (odd for men), a check digit."""
+    """A region of six characters, the birth date, a sequence number (odd for men), a check digit."""
     return Rule(
         re.compile(rf"{region}{CENTURY}{DAY}\d{{3}}[\dX]", re.ASCII),
         checked=lambda number: check_digit(number[:17]) == number[17],
@@ -85,7 +85,7 @@ def _eighteen(region: str) -> Rule:
     )
 
 
-# nationality, region, YYMMDD (of which century it does not say), sex, check digit: cards from before December 2023
+# nationality, region, YYMMDD (without the century), sex, check digit: cards issued before December 2023
 OLD_FOREIGN_CARD = Rule(
     re.compile(rf"[A-Z]{{3}}\d{{4}}{DAY}\d{{2}}", re.ASCII),
     checked=lambda number: mrz_check_digit(number[:14]) == number[14],
@@ -97,33 +97,35 @@ RULES: Mapping[DocumentType, Rule] = {
     "hmt_residence_permit": _eighteen(RESIDENCE_PERMIT),
     "foreign_permanent_resident_id": NEW_FOREIGN_CARD,
     "passport": _rule(r"[A-Z0-9]{5,20}"),
-    "military_id": _rule(r"[\u4e00-\u9fa5]字第[0-9A-Z]{4,8}号|[0-9A-Z.]{4,21}"),  # no national form is known
-    "hk_macao_permit": _rule(r"[HM](?:\d{8}|\d{10})", lasting=lambda number: number[:9]),  # two digits count renewals
+    "military_id": _rule(r"[\u4e00-\u9fa5]字第[0-9A-Z]{4,8}号|[0-9A-Z.]{4,21}"),  # no national format is known
+    "hk_macao_permit": _rule(
+        r"[HM](?:\d{8}|\d{10})", lasting=lambda number: number[:9]
+    ),  # the last two digits count renewals
     "taiwan_permit": _rule(r"\d{8}|\d{10}", lasting=lambda number: number[:8]),
 }
 
 
 def rule_of(document_type: DocumentType, number: str) -> Rule:
-    """The rule for this number of this type of document."""
+    """The rule for a number of this document type."""
     old = document_type == "foreign_permanent_resident_id" and len(number) == 15
     return OLD_FOREIGN_CARD if old else RULES[document_type]
 
 
 def lasting(document_type: DocumentType, number: str) -> str:
-    """What of a normalised number is the same on every card of this person."""
-    return rule_of(document_type, number).lasting(number) if _written_so(document_type, number) else number
+    """The part of a normalised number that a renewal does not change; the whole number if its format is unknown."""
+    return rule_of(document_type, number).lasting(number) if _has_format(document_type, number) else number
 
 
 def lifelong(document_type: DocumentType, number: str) -> str | None:
-    """What of a normalised number stays for life; None where it changes with the document, or isn't written so."""
-    changes = document_type not in FOR_LIFE or rule_of(document_type, number) is OLD_FOREIGN_CARD
-    return None if changes or not _written_so(document_type, number) else lasting(document_type, number)
+    """The lifelong part of a normalised number; None if a new document has a new number, or the format is unknown."""
+    changes = document_type not in LIFELONG or rule_of(document_type, number) is OLD_FOREIGN_CARD
+    return None if changes or not _has_format(document_type, number) else lasting(document_type, number)
 
 
-def readings(number: str) -> set[str]:
-    """What a normalised number may be the lasting part of, when nobody says of which document it is."""
+def possible_lasting_parts(number: str) -> set[str]:
+    """The lasting parts of a normalised number of unknown document type, one for each way to read it."""
     return {lasting(document_type, number) for document_type in DOCUMENT_TYPES}
 
 
-def _written_so(document_type: DocumentType, number: str) -> bool:
+def _has_format(document_type: DocumentType, number: str) -> bool:
     return rule_of(document_type, number).pattern.fullmatch(number) is not None

@@ -1,4 +1,4 @@
-"""A first load of practitioners: what a row of the list says of a person."""
+"""Import of practitioners: the columns of a row, and how rows are registered."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from services.identity.practitioners.registration import Registration
 from services.identity.practitioners.service import IdentityService
 
 KIND = "practitioners"
-DAY = "如 2014-03-01"
+DAY_EXAMPLE = "如 2014-03-01"
 SEXES = {"男": "male", "女": "female", "未知": "unknown"}
 LONG_TERM = {"是": True, "长期": True, "true": True, "否": False, "false": False}
 COLUMNS = (
@@ -21,17 +21,17 @@ COLUMNS = (
     Column("document_number", "证件号码", True, "整列设为文本格式，避免末尾数字丢失"),
     Column("name", "姓名", True),
     Column("sex", "性别", True, "、".join(SEXES)),
-    Column("birth_date", "出生日期", True, DAY),
+    Column("birth_date", "出生日期", True, DAY_EXAMPLE),
     Column("name_latin", "外文姓名"),
     Column("ethnicity", "民族"),
     Column("nationality", "国籍", False, "外国护照须填签发国的三位字母代码，如 USA"),
     Column("address", "住址"),
     Column("authority", "签发机关"),
-    Column("valid_from", "有效期起", False, DAY),
-    Column("valid_to", "有效期止", False, DAY),
+    Column("valid_from", "有效期起", False, DAY_EXAMPLE),
+    Column("valid_to", "有效期止", False, DAY_EXAMPLE),
     Column("long_term", "长期有效", False, "是、否"),
 )
-AS_MEANT: Mapping[str, Callable[[str], object]] = {
+PARSERS: Mapping[str, Callable[[str], object]] = {
     "document_type": lambda text: DOCUMENT_WORDS.get(text, text),
     "sex": lambda text: SEXES.get(text, text),
     "long_term": lambda text: LONG_TERM.get(text, text),
@@ -40,7 +40,7 @@ AS_MEANT: Mapping[str, Callable[[str], object]] = {
 
 
 class PractitionerImport:
-    """Rows become people; each is known by their document."""
+    """Registers the rows of an import; an identity document identifies a person."""
 
     columns = COLUMNS
 
@@ -48,23 +48,23 @@ class PractitionerImport:
         self._service, self._clock = service, clock
 
     def key(self, values: Values) -> str | None:
-        """Type, country and number of the document."""
+        """The key of a row within the file: type, country and number of the identity document."""
         number = values.get("document_number")
         kind = DOCUMENT_WORDS.get(values.get("document_type", ""), "")
         country = values.get("nationality", "").upper() if kind == "passport" else ""
         return f"{kind}:{country}:{normalised(number)}" if number else None
 
     async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
-        """Register them. Raises `Conflict`, `Unavailable`."""
-        read = [self._read(values) for values in rows]
-        given = [one for one in read if isinstance(one, Registration)]
-        written = iter(await self._service.load(job, given))
-        return [next(written) if isinstance(one, Registration) else one for one in read]
+        """Register the valid rows; the others become errors of their row. Raises `Conflict`, `Unavailable`."""
+        parsed = [self._parse(values) for values in rows]
+        registrations = [one for one in parsed if isinstance(one, Registration)]
+        outcomes = iter(await self._service.load(job, registrations))
+        return [next(outcomes) if isinstance(one, Registration) else one for one in parsed]
 
-    def _read(self, values: Values) -> Registration | tuple[RowError, ...]:
-        meant = {name: AS_MEANT[name](text) if name in AS_MEANT else text for name, text in values.items()}
+    def _parse(self, values: Values) -> Registration | tuple[RowError, ...]:
+        fields = {name: PARSERS[name](text) if name in PARSERS else text for name, text in values.items()}
         context = {"today": shanghai_date(self._clock.now())}
         try:
-            return Registration.model_validate({**meant, "source": "import"}, context=context)
+            return Registration.model_validate({**fields, "source": "import"}, context=context)
         except ValidationError as error:
             return row_errors(error)

@@ -1,4 +1,4 @@
-"""What a registration must contain, by the type of the identity document and the way it is read."""
+"""What a registration must contain, by document type and source (card reader, by hand, import)."""
 
 import re
 from datetime import date
@@ -42,7 +42,7 @@ class Reader(BaseModel):
 
 
 class Registration(BaseModel):
-    """What is said of a person: read from a card, typed in at a window, or in a list of a first load."""
+    """The basic information of a person: read from a card, typed in at a window, or from an import."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,16 +67,16 @@ class Registration(BaseModel):
 
     @property
     def numbers(self) -> list[str]:
-        """The number, and the former one where it was given."""
+        """The document number, and the former one if it was given."""
         return [self.document_number, *([self.former_number] if self.former_number else [])]
 
     def expired(self, today: date) -> bool:
-        """Whether the document was valid until a day before today."""
+        """Whether the identity document has expired."""
         return self.valid_to is not None and self.valid_to < today
 
     @field_validator("document_type")
     @classmethod
-    def _way_in(cls, document_type: DocumentType, info: ValidationInfo) -> DocumentType:
+    def _source_allowed(cls, document_type: DocumentType, info: ValidationInfo) -> DocumentType:
         source = info.data.get("source")
         if source == "manual" and document_type not in BY_HAND:
             raise PydanticCustomError("card_reader_required", "该类证件须通过读卡机采集，不能手工录入")
@@ -121,9 +121,9 @@ class Registration(BaseModel):
 
     @field_validator("name_latin", "ethnicity", "nationality", "address", "authority", "valid_from", "reader")
     @classmethod
-    def _card_says_it(cls, value: object, info: ValidationInfo) -> object:
-        held = ON_CHIP.get(info.data.get("document_type", "passport"), ())
-        if value is None and info.field_name in held and info.data.get("source") == "card_reader":
+    def _on_chip(cls, value: object, info: ValidationInfo) -> object:
+        on_chip = ON_CHIP.get(info.data.get("document_type", "passport"), ())
+        if value is None and info.field_name in on_chip and info.data.get("source") == "card_reader":
             raise PydanticCustomError("missing", "读卡信息不完整，请重新读卡")
         return value
 
@@ -148,13 +148,13 @@ class Registration(BaseModel):
 
 
 class WindowRegistration(Registration):
-    """What a window may say: only admins load lists. `same_as`: the person whose new document this is."""
+    """A registration at a window. `same_as`: the known person whose new identity document this is."""
 
     source: Literal["card_reader", "manual"]
     same_as: str | None = Field(default=None, max_length=64)
 
 
 def _rule_and_number(info: ValidationInfo) -> tuple[Rule | None, str]:
-    """The rule of the document number, when there is one that could be read."""
+    """The rule and the document number; no rule if type or number are invalid."""
     document_type, number = info.data.get("document_type"), info.data.get("document_number")
     return (rule_of(document_type, number), number) if document_type and number else (None, "")

@@ -1,4 +1,4 @@
-"""The one place where identity's concrete things meet. A module for each process: it imports only what it runs."""
+"""Wiring of identity: creates its objects from the settings. One module per process: each imports only what it runs."""
 
 from kit.runtime.process import Service
 from services.identity.settings import Settings

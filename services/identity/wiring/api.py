@@ -1,4 +1,4 @@
-"""What the api process runs."""
+"""The API process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ from services.identity.practitioners import api as practitioners_api
 from services.identity.practitioners.imports import KIND, PractitionerImport
 from services.identity.settings import Settings
 from services.identity.wiring import NAME
-from services.identity.wiring.shared import parts
+from services.identity.wiring.shared import open_dependencies
 
 ROUTERS = (
     captcha_api.router, login_api.router, practitioners_api.router, accounts_api.router, erasures_api.router,
@@ -37,28 +37,28 @@ ROUTERS = (
 
 @asynccontextmanager
 async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
-    """The HTTP API; it checks tokens with its own keys."""
-    async with parts(settings, clock) as made, Sandbox(limits=tabular.LIMITS) as sandbox:
+    """The HTTP API; it verifies tokens with identity's own keys."""
+    async with open_dependencies(settings, clock) as opened, Sandbox(limits=tabular.LIMITS) as sandbox:
 
         async def own_keys() -> KeySetSerialization:
-            return made.services.issuer.public_keys()
+            return opened.services.issuer.public_keys()
 
-        verifier = TokenVerifier(own_keys, settings.tokens, made.services.clock, made.ended.get)
-        app = create_app(NAME, "身份与登录", settings, verifier, router, made.services)
+        verifier = TokenVerifier(own_keys, settings.tokens, opened.services.clock, opened.ended.get)
+        app = create_app(NAME, "身份与登录", settings, verifier, router, opened.services)
         for each in ROUTERS:
             app.include_router(each)
         columns = {KIND: PractitionerImport.columns}
-        dependencies = ImportDependencies(columns, "", made.imports, made.import_files, Tables(sandbox), clock)
+        dependencies = ImportDependencies(columns, "", opened.imports, opened.import_files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", dependencies)
-        ping = partial(mongo.ping, made.database)
+        ping = partial(mongo.ping, opened.database)
         indexes = {
-            "indexes": made.store.prepare,
-            "indexes of looks": made.looks.prepare,
-            "indexes of imports": made.imports.prepare,
+            "indexes": opened.store.prepare,
+            "indexes of the access log": opened.audit.prepare,
+            "indexes of imports": opened.imports.prepare,
         }
-        servers: dict[str, Check] = {"mongo": ping, "redis": made.redis.cache.ping, "bucket": made.bucket.prepare}
+        servers: dict[str, Check] = {"mongo": ping, "redis": opened.redis.cache.ping, "bucket": opened.bucket.prepare}
         yield Api(
             app,
             servers | indexes,
-            [made.ended.follow, made.services.sessions.tell_again, CommandEvents(made.database).run],
+            [opened.ended.follow, opened.services.sessions.republish_ended, CommandEvents(opened.database).run],
         )

@@ -1,4 +1,4 @@
-"""The commands of `python -m services.identity` beside `api` and `worker`."""
+"""The commands of `python -m services.identity` besides `api` and `worker`."""
 
 import asyncio
 import json
@@ -29,70 +29,70 @@ from services.identity.accounts.staff import ROLES, StaffAccounts
 from services.identity.api import ApiDependencies
 from services.identity.settings import Settings
 from services.identity.wiring import NAME
-from services.identity.wiring.shared import parts
+from services.identity.wiring.shared import open_dependencies
 
 
 def staff(
     username: str,
     roles: Annotated[str, typer.Option(help=", ".join(ROLES))] = "",
-    disable: Annotated[bool, typer.Option("--disable", help="let them log in no more")] = False,
-    enable: Annotated[bool, typer.Option("--enable", help="let them log in again")] = False,
+    disable: Annotated[bool, typer.Option("--disable", help="refuse log-in")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="permit log-in again")] = False,
     reset: Annotated[
-        bool, typer.Option("--reset", help="make another password and TOTP secret, and print them")
+        bool, typer.Option("--reset", help="generate a temporary password and a TOTP secret, and print them")
     ] = False,
 ) -> None:
-    """Create or change a member of staff, which ends their sessions: by --roles, or one of the other options.
+    """Create or change an account of staff, which ends its sessions. Needs exactly one of the options.
 
-    With --roles standard input holds {"password": …, "totp_secret": …}.
+    With --roles, standard input contains {"password": …, "totp_secret": …}.
     """
     if sum((bool(roles), disable, enable, reset)) != 1:
-        raise typer.BadParameter("say one of --roles, --disable, --enable, --reset")
+        raise typer.BadParameter("give exactly one of --roles, --disable, --enable, --reset")
     if roles:
-        _run(_kept(username, roles.replace(",", " ").split()))
+        _run(_save_staff(username, roles.replace(",", " ").split()))
     elif reset:
         _run(lambda services: _reset(services.staff, username))
     else:
         _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=enable))
 
 
-def _kept(username: str, roles: list[str]) -> Callable[[ApiDependencies], Awaitable[object]]:
-    given = json.load(sys.stdin)
+def _save_staff(username: str, roles: list[str]) -> Callable[[ApiDependencies], Awaitable[object]]:
+    credentials = json.load(sys.stdin)
     if not set(roles) <= set(ROLES):
-        raise typer.BadParameter(f"roles are {', '.join(ROLES)}")
-    return lambda services: services.staff.keep(username, given["password"], given["totp_secret"], roles)
+        raise typer.BadParameter(f"unknown role; roles are {', '.join(ROLES)}")
+    return lambda services: services.staff.save(username, credentials["password"], credentials["totp_secret"], roles)
 
 
 async def _reset(accounts: StaffAccounts, username: str) -> None:
-    made = await accounts.make(staff_id(username), COMMAND, password=True, totp=True)
-    typer.echo(json.dumps(asdict(made), default=str))
+    credentials = await accounts.replace_credentials(staff_id(username), COMMAND, password=True, totp=True)
+    typer.echo(json.dumps(asdict(credentials), default=str))
 
 
 def client(
     client_id: str,
     scopes: Annotated[str, typer.Option(help="separated by blanks")] = "",
-    disable: Annotated[bool, typer.Option("--disable", help="give it tokens no more, and stop its webhooks")] = False,
-    enable: Annotated[bool, typer.Option("--enable", help="the contrary")] = False,
-    grace_hours: Annotated[float, typer.Option(help="how long a secret that is replaced works on", min=0)] = 24,
+    disable: Annotated[bool, typer.Option("--disable", help="refuse tokens, and stop its webhooks")] = False,
+    enable: Annotated[bool, typer.Option("--enable", help="issue tokens again, and resume its webhooks")] = False,
+    grace_hours: Annotated[float, typer.Option(help="how long a replaced secret stays valid", min=0)] = 24,
 ) -> None:
-    """Create or change an API client, or replace its secret: by --scopes, or else one of --disable, --enable.
+    """Create or change an API client, or replace its secret. Needs exactly one of --scopes, --disable, --enable.
 
-    With --scopes standard input holds {"client_secret": …}.
+    With --scopes, standard input contains {"client_secret": …}.
     """
     if sum((bool(scopes), disable, enable)) != 1:
-        raise typer.BadParameter("say one of --scopes, --disable, --enable")
+        raise typer.BadParameter("give exactly one of --scopes, --disable, --enable")
     if scopes:
-        _run(_kept_client(client_id, scopes, timedelta(hours=grace_hours)))
+        _run(_save_client(client_id, scopes, timedelta(hours=grace_hours)))
     else:
         _run(lambda services: services.accounts.switch_client(client_id, enabled=enable))
 
 
-def _kept_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[ApiDependencies], Awaitable[object]]:
+def _save_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[ApiDependencies], Awaitable[object]]:
     if unknown := set(scopes.split()) - SCOPES.keys():
-        raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
+        raise typer.BadParameter(f"unknown scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
     secret = json.load(sys.stdin)["client_secret"]
     if len(secret) < MIN_SECRET_LENGTH:
-        raise typer.BadParameter(f"a client secret has at least {MIN_SECRET_LENGTH} characters, made at random")
-    return lambda services: services.accounts.keep_client(client_id, secret, scopes.split(), grace)
+        raise typer.BadParameter(f"a client secret must have at least {MIN_SECRET_LENGTH} random characters")
+    return lambda services: services.accounts.save_client(client_id, secret, scopes.split(), grace)
 
 
 def _run(action: Callable[[ApiDependencies], Awaitable[object]]) -> None:
@@ -101,12 +101,12 @@ def _run(action: Callable[[ApiDependencies], Awaitable[object]]) -> None:
     security_events.identified(COMMAND)
 
     async def act() -> None:
-        async with parts(settings) as made:
+        async with open_dependencies(settings) as opened:
             with security_events.collected() as events:
                 try:
-                    await action(made.services)
+                    await action(opened.services)
                 finally:
-                    await CommandEvents(made.database).leave(events)
+                    await CommandEvents(opened.database).store(events)
 
     try:
         asyncio.run(act())
@@ -117,15 +117,15 @@ def _run(action: Callable[[ApiDependencies], Awaitable[object]]) -> None:
 
 
 def reseal() -> None:
-    """Seal with the current keys what was sealed with others: those can be taken out then."""
+    """Re-encrypt everything with the current keys, after which the other keys can be removed."""
     settings = read(Settings)
     log.configure(NAME, "reseal", settings.log_level)
 
     async def act() -> None:
         rest, bus = Cipher(settings.seal), Cipher(settings.bus)
         async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
-            await reencryption.reencrypt(database, rotation.sealed(rest, bus))
-            while await rotation.renew_portraits(database, bucket, rest):
+            await reencryption.reencrypt(database, rotation.encrypted_fields(rest, bus))
+            while await rotation.reencrypt_portraits(database, bucket, rest):
                 continue
             await rotation.remove_orphans(database, bucket, SystemClock().now() - SweeperPolicy().grace)
 

@@ -1,4 +1,4 @@
-"""What both processes of the service are built from."""
+"""The objects that the API, the worker and the commands share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,13 +49,13 @@ from services.identity.wiring import NAME
 
 @dataclass(frozen=True)
 class Dependencies:
-    """Everything that lives while a process runs."""
+    """The objects that a process of identity uses while it runs."""
 
     database: Database
     redis: RedisServer
     bucket: Bucket
     store: Store
-    looks: AccessAudit
+    audit: AccessAudit
     imports: Imports
     import_files: ImportFiles
     ended: EndedSessions
@@ -64,8 +64,8 @@ class Dependencies:
 
 
 @asynccontextmanager
-async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Dependencies]:
-    """Open the servers and put the services together."""
+async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Dependencies]:
+    """Connect to MongoDB, Redis and S3, start the sandbox, and create the services."""
     keys = Keys(Cipher(settings.seal), Cipher(settings.bus), settings.seal.index_key)
     signing = [OKPKey.import_key(dict(key)) for key in settings.signing.keys]
     async with (
@@ -82,7 +82,8 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
             store, issuer, ended, settings.sessions, settings.tokens.fresh_seconds, settings.codes.hmac_key, clock,
             devices,
         )  # fmt: skip
-        looks, throttle = AccessAudit(database, clock, READERS), Throttle(redis.limits, settings.limits)
+        audit = AccessAudit(database, clock, READERS)
+        throttle = Throttle(redis.limits, settings.limits)
         captchas = Captchas(redis.cache, settings.captchas, clock)
         codes = Codes(store, keys, throttle, settings.codes, clock)
         login = LoginService(store, keys, captchas, codes, sessions, devices, throttle)
@@ -90,20 +91,20 @@ async def parts(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterat
         accounts = AccountService(
             store, keys.rest, sessions, issuer, passwords, throttle, delays, settings.codes.hmac_key, clock
         )  # fmt: skip
-        staff = StaffAccounts(store, keys.rest, sessions, passwords, accounts.proved, clock)
+        staff = StaffAccounts(store, keys.rest, sessions, passwords, accounts.authenticate, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
-        lookups = Lookups(store, keys, looks, throttle, settings.own_clients)
-        identity = IdentityService(store, keys, portraits, looks, lookups, clock)
-        accesses = AccessLog(store, looks)
+        lookups = Lookups(store, keys, audit, throttle, settings.own_clients)
+        identity = IdentityService(store, keys, portraits, audit, lookups, clock)
+        accesses = AccessLog(store, audit)
         proofs = Proofs(store, keys, codes, sessions, throttle)
-        phones = Phones(store, keys, looks)
-        rebindings = Rebindings(store, phones, looks, sessions, throttle, settings.rebinding, clock)
-        certificates = Certificates(store, phones, codes, rebindings, looks, sessions, throttle, clock)
-        erasures = Erasures(store, looks, settings.erasures, clock)
+        phones = Phones(store, keys, audit)
+        rebindings = Rebindings(store, phones, audit, sessions, throttle, settings.rebinding, clock)
+        certificates = Certificates(store, phones, codes, rebindings, audit, sessions, throttle, clock)
+        erasures = Erasures(store, audit, settings.erasures, clock)
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
         services = ApiDependencies(
             identity, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
             accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), ImportFiles(bucket, keys.rest)
-        yield Dependencies(database, redis, bucket, store, looks, imports, import_files, ended, eraser, services)
+        yield Dependencies(database, redis, bucket, store, audit, imports, import_files, ended, eraser, services)

@@ -1,4 +1,4 @@
-"""What the worker process runs."""
+"""The worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,40 +21,40 @@ from services.identity.publications import PUBLICATIONS
 from services.identity.settings import Settings
 from services.identity.store import COMPACTED, PERSONAL_DATA
 from services.identity.wiring import NAME
-from services.identity.wiring.shared import Dependencies, parts
+from services.identity.wiring.shared import Dependencies, open_dependencies
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of deliveries, looks and erasures, who loads lists."""
-    async with parts(settings) as made:
-        publisher = Publisher(NAME, made.database, PUBLICATIONS, settings.kafka, settings.instance)
-        erasure = _erasure(settings, made)
-        handlers = Handlers(made.services.codes, made.services.accesses, erasure)
+    """The publisher, the consumers, imports, the erasure of people, and the removal of orphaned objects."""
+    async with open_dependencies(settings) as opened:
+        publisher = Publisher(NAME, opened.database, PUBLICATIONS, settings.kafka, settings.instance)
+        erasure = _erasure(settings, opened)
+        handlers = Handlers(opened.services.codes, opened.services.accesses, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        target, clock = PractitionerImport(made.services.identity, made.services.clock), made.services.clock
-        importer = ImportWorker(made.imports, made.import_files, {KIND: target}, settings.instance, clock)
+        target, clock = PractitionerImport(opened.services.identity, opened.services.clock), opened.services.clock
+        importer = ImportWorker(opened.imports, opened.import_files, {KIND: target}, settings.instance, clock)
         sweepers = [
-            Sweeper(FOLDERS, made.imports.in_folders, made.bucket, clock),
-            Sweeper(PORTRAIT_FOLDERS, made.store.in_folders, made.bucket, clock),
+            Sweeper(FOLDERS, opened.imports.in_folders, opened.bucket, clock),
+            Sweeper(PORTRAIT_FOLDERS, opened.store.in_folders, opened.bucket, clock),
         ]
         sweeping = [sweeper.run for sweeper in sweepers]
         checks: dict[str, Check] = {
-            "mongo": partial(mongo.ping, made.database), "indexes": erasure.prepare,
-            "clients": made.services.accounts.tell_clients,
+            "mongo": partial(mongo.ping, opened.database), "indexes": erasure.prepare,
+            "clients": opened.services.accounts.publish_clients,
         }  # fmt: skip
-        yield Worker(publisher, running, checks, [importer.run, made.eraser.run, erasure.run, *sweeping])
+        yield Worker(publisher, running, checks, [importer.run, opened.eraser.run, erasure.run, *sweeping])
 
 
-def _erasure(settings: Settings, made: Dependencies) -> Erasure:
-    clock = made.services.clock
+def _erasure(settings: Settings, opened: Dependencies) -> Erasure:
+    clock = opened.services.clock
     return Erasure(
-        made.database,
+        opened.database,
         PERSONAL_DATA,
-        Removal(made.database, clock, COMPACTED),
+        Removal(opened.database, clock, COMPACTED),
         names(GROUPS),
         settings.kafka,
         clock,
-        made.bucket,
-        confirmed=made.services.erasures.confirmed,
+        opened.bucket,
+        confirmed=opened.services.erasures.confirmed,
     )
