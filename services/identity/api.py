@@ -20,7 +20,7 @@ from services.identity.login.service import LoginService
 from services.identity.login.sessions import Sessions
 from services.identity.practitioners.access_log import AccessLog
 from services.identity.practitioners.lookups import Lookups
-from services.identity.practitioners.service import IdentityService
+from services.identity.practitioners.service import PractitionerService
 from services.identity.throttle import Throttle
 
 
@@ -34,7 +34,7 @@ class KeysOut(Out):
 class ApiDependencies:
     """The objects that the routes call."""
 
-    identity: IdentityService
+    practitioners: PractitionerService
     lookups: Lookups
     certificates: Certificates
     rebindings: Rebindings

@@ -154,12 +154,12 @@ class AccountService:
 
     async def client_token(self, client_id: str, secret: str, scope: str, address: str) -> tuple[str, int, list[str]]:
         """Access token, lifetime in seconds, granted scopes. Raises 401 `invalid_client`, 400 `invalid_scope`, 429."""
-        identity = client_id_of(client_id)
+        document_id = client_id_of(client_id)
         security_events.attempt("client_token", claimed(self._key, client_id))
-        await self._throttle.admit_secret(identity, address)
-        client = await self._store.clients.get(identity)
+        await self._throttle.admit_secret(document_id, address)
+        client = await self._store.clients.get(document_id)
         if client is None or not await self._secret_matches(client, secret, address):
-            await self._throttle.wrong_secret(identity, address)
+            await self._throttle.wrong_secret(document_id, address)
             raise _invalid(client)
         scopes = scope.split() or client.scopes
         caller = Caller(client_id, "client", scopes=frozenset(scopes))
@@ -189,8 +189,8 @@ class AccountService:
 
     async def save_client(self, client_id: str, secret: str, scopes: list[str], grace: timedelta) -> None:
         """Create or change an API client; idempotent. A replaced secret stays valid for `grace`."""
-        identity = client_id_of(client_id)
-        known, secret_hash = await self._store.clients.get(identity), self._secret_hash(identity, secret)
+        document_id = client_id_of(client_id)
+        known, secret_hash = await self._store.clients.get(document_id), self._secret_hash(document_id, secret)
         if known and sorted(known.scopes) == sorted(scopes) and known.secret_hash == secret_hash:
             return
         at, by = self._clock.now(), COMMAND

@@ -73,11 +73,16 @@ class StaffAccounts:
         if known and await self._unchanged(known, password, totp_secret, roles):
             return
         check_choice(password, username, "password")
-        hashed, sealed = await self._passwords.hash(password), self._cipher.seal(totp_secret, f"totp:{account}")
+        password_hash, totp_sealed = (
+            await self._passwords.hash(password),
+            self._cipher.seal(totp_secret, f"totp:{account}"),
+        )
         if known:
-            await self._change(account, lambda staff, at: staff.replaced(hashed, sealed, roles, at=at, by=COMMAND))
+            await self._change(
+                account, lambda staff, at: staff.replaced(password_hash, totp_sealed, roles, at=at, by=COMMAND)
+            )
             return
-        created = Staff.created(username, hashed, sealed, roles, at=self._clock.now(), by=COMMAND)
+        created = Staff.created(username, password_hash, totp_sealed, roles, at=self._clock.now(), by=COMMAND)
         await self._store.staff.insert(created)
         _record("created", account, roles)
 
@@ -122,7 +127,7 @@ class StaffAccounts:
         """Replace the password by a temporary one, the TOTP secret, or both, at random. Raises `NotFound`."""
         staff = await self._get(account)
         temporary = None
-        sealed = None
+        totp_sealed = None
         new = NewCredentials(None, None, None, None)
         if password:
             generated = secrets.token_urlsafe(TEMPORARY_PASSWORD_BYTES)
@@ -131,10 +136,10 @@ class StaffAccounts:
             new = NewCredentials(generated, until, None, None)
         if totp:
             secret = pyotp.random_base32()
-            sealed = self._cipher.seal(secret, f"totp:{account}")
+            totp_sealed = self._cipher.seal(secret, f"totp:{account}")
             uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
             new = NewCredentials(new.password, new.password_until, secret, uri)
-        await self._change(account, lambda staff, at: staff.reset(temporary, sealed, at=at, by=by))
+        await self._change(account, lambda staff, at: staff.reset(temporary, totp_sealed, at=at, by=by))
         return new
 
     async def change_password(

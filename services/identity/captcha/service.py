@@ -51,25 +51,25 @@ class Captchas:
 
     async def make(self, scale: int) -> Captcha:
         """Create a captcha whose image has `scale` times the normal size."""
-        identity, answer = secret_id(), new_answer()
+        captcha_id, answer = secret_id(), new_answer()
         async with self._drawing:
             picture = base64.b64encode(await asyncio.to_thread(draw, answer, scale)).decode()
-        await self._cache.put(f"captcha:{identity}", answer, self._seconds)
+        await self._cache.put(f"captcha:{captcha_id}", answer, self._seconds)
         metrics.captchas.labels("made").inc()
         return Captcha(
-            identity, f"data:image/png;base64,{picture}", self._clock.now() + timedelta(seconds=self._seconds)
+            captcha_id, f"data:image/png;base64,{picture}", self._clock.now() + timedelta(seconds=self._seconds)
         )
 
-    async def audio(self, identity: str) -> bytes:
+    async def audio(self, captcha_id: str) -> bytes:
         """The captcha as WAV, the same bytes each time; does not use it up.
 
         Raises `NotFound` when it was used or has expired, `Unavailable` when too many requests wait for audio.
         """
-        answer = await self._cache.get(f"captcha:{identity}")
+        answer = await self._cache.get(f"captcha:{captcha_id}")
         if answer is None:
             raise NotFound(detail="验证码已失效，请重新获取")
         metrics.captchas.labels("audio").inc()
-        key = f"captcha-sound:{identity}"
+        key = f"captcha-sound:{captcha_id}"
         encoded = await self._cache.get(key)
         if encoded is None:
             encoded = await self._in_turn(answer)
@@ -86,9 +86,9 @@ class Captchas:
         finally:
             self._waiting -= 1
 
-    async def verify(self, identity: str, answer: str) -> None:
+    async def verify(self, captcha_id: str, answer: str) -> None:
         """Use the captcha up. Raises 422 `captcha_wrong` unless the answer is right, ignoring case."""
-        expected = await self._cache.take(f"captcha:{identity}")
+        expected = await self._cache.take(f"captcha:{captcha_id}")
         right = expected is not None and expected.casefold() == answer.strip().casefold()
         metrics.captchas.labels("right" if right else "wrong" if expected else "expired").inc()
         if not right:

@@ -81,8 +81,8 @@ class Certificate(Document):
     @classmethod
     def issued(cls, practitioner_id: str, number: str, phone: BoundPhone, *, at: datetime, by: str) -> Self:
         """The first certificate of a person."""
-        identity = {"id": certificate_id(practitioner_id), "practitioner_id": practitioner_id}
-        return cls.first(at=at, by=by, action="issued", **identity, **_active(number), **_phone(phone))
+        ids = {"id": certificate_id(practitioner_id), "practitioner_id": practitioner_id}
+        return cls.first(at=at, by=by, action="issued", **ids, **_active(number), **_phone(phone))
 
     def issued_again(self, number: str, phone: BoundPhone, *, at: datetime, by: str) -> Self:
         """Issued after a revocation, with a new certificate number."""

@@ -35,15 +35,15 @@ class ErasureRequest(Document):
     @classmethod
     def requested(cls, practitioner_id: str, reason: str, *, at: datetime, by: str) -> Self:
         """The first request for a person."""
-        identity = {"id": erasure_id(practitioner_id), "practitioner_id": practitioner_id}
-        return cls.first(at=at, by=by, action="requested", **identity, **_open(reason))
+        ids = {"id": erasure_id(practitioner_id), "practitioner_id": practitioner_id}
+        return cls.first(at=at, by=by, action="requested", **ids, **_open(reason))
 
     @classmethod
     def restored(cls, practitioner_id: str, proof: str | None, *, at: datetime, by: str) -> Self:
         """Recovered from the topic, because the restored backup does not contain it."""
-        identity = {"id": erasure_id(practitioner_id), "practitioner_id": practitioner_id}
+        ids = {"id": erasure_id(practitioner_id), "practitioner_id": practitioner_id}
         unconfirmed = {"reason": "restored from the topic", "state": "restored", "proof": proof}
-        return cls.first(at=at, by=by, action=RESTORED, **identity, **unconfirmed)
+        return cls.first(at=at, by=by, action=RESTORED, **ids, **unconfirmed)
 
     def requested_again(self, reason: str, *, at: datetime, by: str) -> Self:
         """Requested again after it was stopped."""

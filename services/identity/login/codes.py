@@ -94,19 +94,19 @@ class Codes:
 
     async def _create(self, wanted: NewCode, wrong: WrongCodes) -> Challenge:
         now = self._clock.now()
-        identity = secret_id()
+        challenge_id = secret_id()
         code = f"{secrets.randbelow(10**6):06d}"
         message = CodeMessage(phone=wanted.phone, code=code).model_dump_json()
         challenge = Challenge.requested(
-            identity,
+            challenge_id,
             wanted.purpose,
             wanted.certificate,
             phone_index=wanted.phone_index,
             phone_hint=phone_hint(wanted.phone),
             session=wanted.session,
             device=wanted.device,
-            code_hash=self._hash(identity, code),
-            message=self._keys.bus.seal(message, f"{CODE_CONTEXT}:{identity}"),
+            code_hash=self._hash(challenge_id, code),
+            message=self._keys.bus.seal(message, f"{CODE_CONTEXT}:{challenge_id}"),
             tries=self._settings.tries,
             wrong=wrong,
             expires_at=now + timedelta(seconds=self._settings.lifetime_of(wanted.purpose)),

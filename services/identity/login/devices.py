@@ -62,7 +62,7 @@ class Devices:
 
     async def _save(self, token: str, certificate: Certificate, stored: Device | None) -> None:
         person, now = certificate.practitioner_id, self._clock.now()
-        identity = self._id(token, person)
+        device_id = self._id(token, person)
         bound_to = _bound_to(certificate)
         expires = now + self._lifetime
         try:
@@ -71,7 +71,7 @@ class Devices:
             else:
                 token_hash = self._hash(token)
                 new = Device.remembered(
-                    identity, person, token_hash=token_hash, bound_to=bound_to, expires_at=expires, at=now
+                    device_id, person, token_hash=token_hash, bound_to=bound_to, expires_at=expires, at=now
                 )  # fmt: skip
                 await self._store.devices.insert(new)
         except (Conflict, Duplicate):  # a concurrent log-in of the same person on the same device stored it

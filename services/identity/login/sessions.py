@@ -113,8 +113,8 @@ class Sessions:
     async def refresh(self, token: str) -> Tokens:
         """Rotate the tokens. Raises `RefreshInvalid`; a token that was used before ends its session."""
         security_events.attempt("session_refresh")
-        identity, _, secret = token.partition(".")
-        session = await self._store.sessions.get(identity)
+        session_id, _, secret = token.partition(".")
+        session = await self._store.sessions.get(session_id)
         if session is None:
             raise RefreshInvalid
         security_events.attempt("session_refresh", session.owner)
@@ -221,9 +221,9 @@ class Sessions:
         session = await self._store.sessions.get(caller.session or "")
         return session.known_device if session else None
 
-    async def end_all(self, subject: str, reason: EndReason, kept: str | None = None) -> None:
-        """End all sessions of a person or member of staff, except `kept`."""
-        while listed := await self._store.sessions_of(subject, self._clock.now(), kept):
+    async def end_all(self, subject: str, reason: EndReason, except_id: str | None = None) -> None:
+        """End all sessions of a person or member of staff but `except_id`."""
+        while listed := await self._store.sessions_of(subject, self._clock.now(), except_id):
             for each in listed:
                 await self._end(each.id, reason)
 

@@ -45,7 +45,7 @@ def _registration(services: ApiDependencies, body: dict[str, object]) -> WindowR
 @router.post("/practitioners", status_code=201)
 async def register(services: ApiDep, caller: CallerDep, body: dict[str, object], response: Response) -> RegisteredOut:
     """Register a person from a card or by hand; 200 if their identity document, or `same_as`, is a known person's."""
-    registered = await services.identity.register(caller, _registration(services, body))
+    registered = await services.practitioners.register(caller, _registration(services, body))
     response.status_code = 201 if registered.new else 200
     response.headers["Location"] = f"/api/identity/practitioners/{registered.person.id}"
     return _registered(registered)
@@ -55,7 +55,7 @@ async def register(services: ApiDep, caller: CallerDep, body: dict[str, object],
 async def check_registration(services: ApiDep, caller: CallerDep, body: dict[str, object]) -> CheckOut:
     """Check a registration without storing it: errors, warnings, and people who may be the same person."""
     registration = _registration(services, body)
-    checked = await services.identity.check(caller, registration)
+    checked = await services.practitioners.check(caller, registration)
     expired = WarningOut(code="document_expired", message=f"证件已过期（有效期至{registration.valid_to}）")
     return CheckOut(
         known=checked.known,
@@ -84,8 +84,8 @@ def _key(body: LookupIn) -> LookupKey:
 @router.get("/practitioners/{practitioner_id}", openapi_extra=ACCESS_REASON)
 async def get_practitioner(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> PractitionerOut:
     """A person's basic information."""
-    person = await services.identity.get(caller, practitioner_id)
-    decrypted = {"practitioner_id": person.id, **services.identity.decrypted(person)}
+    person = await services.practitioners.get(caller, practitioner_id)
+    decrypted = {"practitioner_id": person.id, **services.practitioners.decrypted(person)}
     return PractitionerOut.model_validate({**person.model_dump(), **decrypted})
 
 
@@ -105,7 +105,7 @@ async def list_accesses(
 @router.get("/practitioners/{practitioner_id}/portrait", response_class=Response, openapi_extra=ACCESS_REASON)
 async def get_portrait(services: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
     """A person's portrait as JPEG."""
-    picture = await services.identity.portrait(caller, practitioner_id)
+    picture = await services.practitioners.portrait(caller, practitioner_id)
     return Response(
         picture, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="portrait.jpg"'}
     )

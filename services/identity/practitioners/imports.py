@@ -10,7 +10,7 @@ from kit.core.text import day_as_written
 from kit.imports.model import Column, Import, Outcome, RowError, Values, row_errors
 from services.identity.practitioners.identity_documents import normalised
 from services.identity.practitioners.registration import Registration
-from services.identity.practitioners.service import IdentityService
+from services.identity.practitioners.service import PractitionerService
 
 KIND = "practitioners"
 DAY_EXAMPLE = "如 2014-03-01"
@@ -44,7 +44,7 @@ class PractitionerImport:
 
     columns = COLUMNS
 
-    def __init__(self, service: IdentityService, clock: Clock) -> None:
+    def __init__(self, service: PractitionerService, clock: Clock) -> None:
         self._service, self._clock = service, clock
 
     def key(self, values: Values) -> str | None:

@@ -46,7 +46,7 @@ class Checked:
     candidates: Sequence[tuple[Practitioner, str]]
 
 
-class IdentityService:
+class PractitionerService:
     """Registers people, and reads their basic information."""
 
     def __init__(

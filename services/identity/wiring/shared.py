@@ -40,7 +40,7 @@ from services.identity.login.sessions import Sessions
 from services.identity.practitioners.access_log import AccessLog
 from services.identity.practitioners.lookups import Lookups
 from services.identity.practitioners.portraits import Portraits
-from services.identity.practitioners.service import IdentityService
+from services.identity.practitioners.service import PractitionerService
 from services.identity.settings import Settings
 from services.identity.store import Store
 from services.identity.throttle import LoginDelays, Throttle
@@ -94,7 +94,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
         staff = StaffAccounts(store, keys.rest, sessions, passwords, accounts.authenticate, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         lookups = Lookups(store, keys, audit, throttle, settings.own_clients)
-        identity = IdentityService(store, keys, portraits, audit, lookups, clock)
+        practitioners = PractitionerService(store, keys, portraits, audit, lookups, clock)
         accesses = AccessLog(store, audit)
         proofs = Proofs(store, keys, codes, sessions, throttle)
         phones = Phones(store, keys, audit)
@@ -103,7 +103,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
         erasures = Erasures(store, audit, settings.erasures, clock)
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
         services = ApiDependencies(
-            identity, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
+            practitioners, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
             accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), ImportFiles(bucket, keys.rest)

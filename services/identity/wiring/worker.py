@@ -32,7 +32,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         erasure = _erasure(settings, opened)
         handlers = Handlers(opened.services.codes, opened.services.accesses, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        target, clock = PractitionerImport(opened.services.identity, opened.services.clock), opened.services.clock
+        target, clock = PractitionerImport(opened.services.practitioners, opened.services.clock), opened.services.clock
         importer = ImportWorker(opened.imports, opened.import_files, {KIND: target}, settings.instance, clock)
         sweepers = [
             Sweeper(FOLDERS, opened.imports.in_folders, opened.bucket, clock),
