@@ -1,1 +1,1 @@
-"""attachments owns the scans behind records, one for each: the files, what a check says of them, who may see them."""
+"""attachments owns the scans of records, one for each: their files, checks and verdicts."""

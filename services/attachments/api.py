@@ -1,4 +1,4 @@
-"""Routes of attachments: translate between HTTP and the service, decide nothing."""
+"""Routes of attachments."""
 
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from services.attachments.service import AttachmentService
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 TITLE_LENGTH = 100
-FORM: dict[str, object] = {  # read by hand, while it streams
+FORM: dict[str, object] = {  # FastAPI cannot derive it: the route reads the body as a stream
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
         "type": "object", "required": ["file", "title"], "additionalProperties": False, "properties": {
             "file": {"type": "string", "format": "binary", "description": "a JPEG"},
@@ -28,7 +28,7 @@ JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": 
 
 
 class RulesOut(Out):
-    """The limits, for checking before an upload: less than `limit_bytes`, dots per inch from `least` to `most`."""
+    """The limits of scans, for checks before an upload: less than `limit_bytes`, `least_dpi` to `most_dpi`."""
 
     content_types: list[str]
     limit_bytes: int
@@ -39,19 +39,19 @@ class RulesOut(Out):
 
     @classmethod
     def of(cls, rules: Rules) -> "RulesOut":
-        """From the rules that the check goes by."""
+        """Make it from the rules of the check."""
         limits = rules.model_dump(include={"limit_bytes", "least_dpi", "most_dpi"})
         return cls(content_types=["image/jpeg"], scale="1:1", title_length=TITLE_LENGTH, **limits)
 
 
 class AttachmentFields(In):
-    """The text fields of an upload; the title is what the file is shown as."""
+    """The text fields of an upload; `title`: the name under which the scan is shown."""
 
     title: Annotated[str, Text(TITLE_LENGTH)]
 
 
 class UploadedOut(Out):
-    """What came, before anybody looked at it."""
+    """An uploaded scan that is not checked yet."""
 
     attachment_id: str
     state: State
@@ -61,7 +61,7 @@ class UploadedOut(Out):
 
 
 class AttachmentOut(UploadedOut):
-    """An attachment; `used_elsewhere` is told to staff and clients only: another person uploaded the same file."""
+    """An attachment; `used_elsewhere`: another person uploaded the same file; null for the owner."""
 
     record_id: str
     reasons: list[Remark]
@@ -80,13 +80,14 @@ class ApiDependencies:
     """What the routes need."""
 
     def __init__(self, service: AttachmentService, rules: Rules) -> None:
-        self.service, self.rules = service, rules
+        self.service = service
+        self.rules = rules
 
     def too_large(self) -> AppError:
-        """The refusal of a file that is not smaller than the limit."""
+        """The error for a file that is not smaller than the limit."""
         limit, density = f"{self.rules.limit_bytes // 1024}KB", f"{self.rules.least_dpi}~{self.rules.most_dpi}dpi"
-        told = f"附件必须小于 {limit}：扫描件请按 {density}、原件大小重新扫描，手机照片请先缩小到 1100×800 像素左右"
-        return AppError(413, "file_too_large", told)
+        message = f"附件必须小于 {limit}：扫描件请按 {density}、原件大小重新扫描，手机照片请先缩小到 1100×800 像素左右"
+        return AppError(413, "file_too_large", message)
 
 
 async def _dependencies(request: Request) -> ApiDependencies:
@@ -100,34 +101,34 @@ router = APIRouter(prefix="/api/attachments", route_class=StrictRoute)
 
 @router.get("/rules")
 async def get_rules(api: ApiDep, response: Response) -> RulesOut:
-    """What a scan must be like."""
+    """The rules that a scan must satisfy."""
     response.headers.update(PUBLIC)
     return RulesOut.of(api.rules)
 
 
 @router.post("/records/{record_id}/attachment", status_code=202, openapi_extra=FORM)
 async def upload_attachment(api: ApiDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
-    """The scan of a record; the verdict follows within a second."""
+    """Upload the scan of a record; it is checked within about a second."""
     record = await api.service.place(caller, bearer_token(request), record_id)
     await count(request, caller, "uploads")
     upload = await read_upload(request, api.rules.limit_bytes, api.too_large)
     try:
-        form = AttachmentFields.model_validate(upload.fields)
+        fields = AttachmentFields.model_validate(upload.fields)
     except ValidationError as error:
         raise InvalidFields.of(error) from error
-    return UploadedOut.model_validate(_fields(await api.service.upload(caller, record, form.title, upload.content)))
+    return UploadedOut.model_validate(_fields(await api.service.upload(caller, record, fields.title, upload.content)))
 
 
 @router.get("/records/{record_id}/attachment", openapi_extra=ACCESS_REASON)
 async def get_attachment(api: ApiDep, caller: CallerDep, record_id: Id) -> AttachmentOut:
-    """A record's scan and what the check says of it."""
+    """A record's scan and its verdict."""
     attachment, used_elsewhere = await api.service.of_record(caller, record_id)
     return AttachmentOut.model_validate({**_fields(attachment), "used_elsewhere": used_elsewhere})
 
 
 @router.delete("/records/{record_id}/attachment", status_code=204)
 async def delete_attachment(api: ApiDep, caller: CallerDep, record_id: Id) -> None:
-    """Make room for another scan."""
+    """Delete a record's scan."""
     await api.service.delete(caller, record_id)
 
 
@@ -139,7 +140,7 @@ async def delete_attachment(api: ApiDep, caller: CallerDep, record_id: Id) -> No
     openapi_extra=ACCESS_REASON,
 )
 async def get_image(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
-    """The clean picture, once it is accepted."""
+    """The clean copy of an accepted scan."""
     return _jpeg(await api.service.image(caller, attachment_id), 'inline; filename="scan.jpg"')
 
 
@@ -151,7 +152,7 @@ async def get_image(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Respon
     openapi_extra=ACCESS_REASON,
 )
 async def get_thumbnail(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
-    """The small clean picture, once it is accepted."""
+    """The thumbnail of an accepted scan."""
     return _jpeg(await api.service.thumbnail(caller, attachment_id), 'inline; filename="thumbnail.jpg"')
 
 
@@ -163,7 +164,7 @@ async def get_thumbnail(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Re
     openapi_extra=ACCESS_REASON,
 )
 async def get_original(api: ApiDep, caller: CallerDep, attachment_id: Id) -> Response:
-    """The file byte for byte as it came."""
+    """The uploaded file, unchanged."""
     return _jpeg(await api.service.original(caller, attachment_id), 'attachment; filename="original.jpg"')
 
 

@@ -1,4 +1,4 @@
-"""The check of a scan, behind the answer to who uploaded it: looked at in the sandbox, judged, written down."""
+"""The check of a scan, after the upload was answered: measured in the sandbox, judged, stored."""
 
 import asyncio
 
@@ -16,24 +16,27 @@ logger = log.get(__name__)
 
 
 class Checks:
-    """Handles what the service told itself; each step may be done twice."""
+    """Handles the service's own events; every step is idempotent."""
 
     def __init__(
         self, attachments: Attachments, bucket: EncryptedBucket, images: Images, rules: Rules, clock: Clock
     ) -> None:
-        self._attachments, self._bucket, self._images = attachments, bucket, images
-        self._rules, self._clock = rules, clock
+        self._attachments = attachments
+        self._bucket = bucket
+        self._images = images
+        self._rules = rules
+        self._clock = clock
         metrics.initialise(metrics.uploads_checked, ["attachment"], ["accepted", "refused"])
 
     async def check(self, attachment_id: str) -> None:
-        """Bring an attachment that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
+        """Check an attachment in the state `checking` and store its verdict. Raises `Unavailable`."""
         attachment = await self._attachments.any_state(attachment_id)
         if attachment is None or attachment.state != "checking":
             return
         verdict = await self._verdict(attachment)
         try:
             await self._attachments.replace(attachment.judged(verdict, at=self._clock.now(), by=BY))
-        except Conflict:  # deleted meanwhile, or judged by another worker: what was told of that is still to come
+        except Conflict:  # deleted meanwhile, or judged by another worker, whose event is still to come
             logger.info("verdict discarded", attachment=attachment_id)
         else:
             metrics.uploads_checked.labels("attachment", verdict.state).inc()
@@ -58,7 +61,7 @@ class Checks:
         )
 
     async def remove_files(self, attachment_id: str) -> None:
-        """Nothing of a deleted scan stays in the bucket."""
+        """Remove the files of a deleted scan from the bucket."""
         attachment = await self._attachments.any_state(attachment_id)
         if attachment is None or attachment.state != "deleted":
             return

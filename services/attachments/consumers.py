@@ -1,4 +1,4 @@
-"""What attachments' worker reads, and who handles it."""
+"""The consumer groups of attachments and their handlers."""
 
 from dataclasses import dataclass
 
@@ -22,24 +22,24 @@ class Handlers:
     erasure: Erasure
 
     async def note_record(self, event: Event) -> None:
-        """What records says of its own; a part of it is enough."""
+        """Store a record's owner, kind and state from records' event."""
         await self.service.note_record(KnownRecord.model_validate_json(event.data))
 
     async def check(self, event: AttachmentChanged) -> None:
-        """What this service said itself: a scan that came is checked, the files of one that went are removed."""
+        """Check an uploaded scan, or remove the files of a deleted one."""
         if event.state == "checking":
             await self.checks.check(event.attachment_id)
         elif event.state == "deleted":
             await self.checks.remove_files(event.attachment_id)
 
     async def erase(self, event: Event) -> None:
-        """Somebody is to be erased."""
+        """Remove everything stored of an erased person."""
         await self.erasure.handle(event)
 
 
 GROUPS = (
     Group("attachments.records", on_raw(RecordChanged, Handlers.note_record)),
-    # a group of its own: checks do not wait behind the backlog of records.changes
+    # a separate group, so that checks do not wait for the backlog of records.changes
     Group("attachments.check", on(AttachmentChanged, Handlers.check)),
     Group("attachments.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
 )

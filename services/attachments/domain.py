@@ -1,4 +1,4 @@
-"""The rules of scans that are true without I/O: what may be uploaded, what a check makes of it, what becomes of it."""
+"""Scans and their rules, without I/O: what may be uploaded, how a scan is judged, its transitions."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,22 +17,24 @@ FOLDERS = "scans"
 
 JPEG = b"\xff\xd8\xff"
 WITH_SCAN = frozenset({"education", "degree", "title", "skill_certificate"})
-"""The kinds of record that carry a scan (guide §5.2–5.5); records tells the same at `GET /kinds`."""
+"""The kinds of record that have a scan (guide §5.2–5.5); the same as `attachment` in records' `GET /kinds`."""
 
-SMALLEST_MM, A3_MM = 80, (420, 297)
-"""The long side of the smallest certificate, which is a card; both sides of the largest paper that is scanned whole."""
+CARD_MM = 80
+"""The long side of the smallest certificate, a card."""
+A3_MM = (420, 297)
+"""The sides of the largest certificate."""
 TOLERANCE = 1.05  # scanners add a margin
 INCH_MM = 25.4
 INK_OVER_GRAIN = 2
 
 
 class Rules(BaseModel):
-    """The guide's limits (§5.2): 72–100 dpi, 1:1, JPG, less than 300 kB; and what a check warns of.
+    """The guide's limits (§5.2): 72–100 dpi, 1:1, JPG, less than 300 kB; and the limits of warnings.
 
-    1:1 means scanned at the original's size: the picture need not be square, its dots must be.
-    Brightness, contrast and ink are of 255; sharpness is the steepest edge as a share of the picture's contrast. Ink is
-    what stands out from its surroundings: a page is blank when it has less than `blank_ink`, or less than twice as much
-    as its calmest part (grain); `certain_ink` is ink whatever the grain (0: no page is blank).
+    1:1 means scanned at the size of the original, with the same density in both directions.
+    Brightness, contrast and ink range to 255; sharpness is the steepest edge as a share of the image's contrast. Ink
+    is the difference from the surroundings: a page is blank with less than `blank_ink`, or with less than twice the ink
+    of its calmest part (its grain); with `certain_ink` or more it is never blank (0: no page is blank).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,7 +51,7 @@ class Rules(BaseModel):
 
 
 class Remark(BaseModel):
-    """Why a scan was refused, or what is doubtful about it: a stable code, a sentence that says what to do."""
+    """A reason or a warning: a stable code, and a sentence that tells the person what to do."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,7 +61,7 @@ class Remark(BaseModel):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Refused when there is a reason; warnings refuse nothing. `size` and `dpi`: None where they could not be read."""
+    """Refused if there are reasons; warnings do not refuse. `size` and `dpi`: None if they could not be read."""
 
     reasons: list[Remark]
     warnings: list[Remark]
@@ -68,12 +70,12 @@ class Verdict:
 
     @property
     def state(self) -> State:
-        """What becomes of the attachment."""
+        """The attachment's next state."""
         return "refused" if self.reasons else "accepted"
 
 
 class KnownRecord(BaseModel):
-    """Whose record it is, of which kind, and whether it is there; `version` is the record's."""
+    """A record's owner, kind, version and state, as records' events have them."""
 
     record_id: str
     practitioner_id: str
@@ -100,11 +102,11 @@ class Attachment(EncryptedFileDocument):
     height: int | None = None
     dpi: int | None = None
     seen: bool = False
-    """Whether its owner has looked at it since it was refused."""
+    """Whether its owner has seen that it was refused."""
 
     @classmethod
     def uploaded(cls, record: KnownRecord, title: str, content: bytes, *, sealed: bool, at: datetime, by: str) -> Self:
-        """A scan of the record, to be checked."""
+        """A new scan of the record, to be checked."""
         return cls.first(
             at=at, by=by, action="uploaded",
             id=new_id(), practitioner_id=record.practitioner_id, record_id=record.record_id, kind=record.kind,
@@ -113,28 +115,30 @@ class Attachment(EncryptedFileDocument):
         )  # fmt: skip
 
     def judged(self, verdict: Verdict, *, at: datetime, by: str) -> Self:
-        """The check is done."""
-        size, remarks = verdict.size, {"reasons": verdict.reasons, "warnings": verdict.warnings}
-        measures = {"width": size and size.width, "height": size and size.height, "dpi": verdict.dpi}
-        state = verdict.state
-        return self.next_version({"state": state, **remarks, **measures}, at=at, by=by, action=state)
+        """The check has decided."""
+        size = verdict.size
+        changes = {
+            "state": verdict.state, "reasons": verdict.reasons, "warnings": verdict.warnings,
+            "width": size and size.width, "height": size and size.height, "dpi": verdict.dpi,
+        }  # fmt: skip
+        return self.next_version(changes, at=at, by=by, action=verdict.state)
 
     def seen_by_owner(self, *, at: datetime, by: str) -> Self:
-        """Its owner has learned that it was refused."""
+        """Its owner has seen that it was refused."""
         return self.next_version({"seen": True}, at=at, by=by, action="seen")
 
     def deleted(self, *, at: datetime, by: str) -> Self:
-        """It is the record's no longer; its files follow."""
+        """It is deleted; the worker removes its files."""
         return self.next_version({"state": "deleted"}, at=at, by=by, action="deleted")
 
     @property
     def image(self) -> str:
-        """The key of the clean picture."""
+        """The object key of the clean copy."""
         return f"{self.folder}/image"
 
     @property
     def thumbnail(self) -> str:
-        """The key of the small clean picture."""
+        """The object key of the clean copy's thumbnail."""
         return f"{self.folder}/thumbnail"
 
 
@@ -154,17 +158,18 @@ def faulty(code: str) -> Verdict:
 
 
 def judge(scan: Scan, rules: Rules) -> Verdict:
-    """The verdict on a picture."""
+    """The verdict on a measured scan."""
     dpi = _dpi(scan, rules)
-    density, blank = _density(scan, dpi, rules), _blank(scan, rules)
-    reasons, doubts = (density, []) if rules.density_refuses else ([], density)
+    density = _density(scan, dpi, rules)
+    blank = _blank(scan, rules)
     content = [] if blank else _content(scan, rules)
-    warnings = [*doubts, *_missing(scan), *_paper(scan, rules), *content]
-    return Verdict([*reasons, *blank], warnings, scan.size, dpi)
+    reasons = [*density, *blank] if rules.density_refuses else blank
+    warnings = [*_missing(scan), *_paper(scan, rules), *content]
+    return Verdict(reasons, warnings if rules.density_refuses else [*density, *warnings], scan.size, dpi)
 
 
 def _dpi(scan: Scan, rules: Rules) -> int | None:
-    """The density that the scanner was set to: of those that are written alike, one that is allowed."""
+    """The density that the scanner was set to; within the precision of the stored value, an allowed one."""
     if scan.density is None:
         return None
     across = scan.density.across
@@ -176,46 +181,48 @@ def _density(scan: Scan, dpi: int | None, rules: Rules) -> list[Remark]:
     if scan.density is None or dpi is None:
         return []
     across, down = scan.density.across, scan.density.down
-    wanted = f"请将扫描仪设为 {rules.least_dpi}~{rules.most_dpi}dpi、原件大小（1:1）后重新扫描"
+    advice = f"请将扫描仪设为 {rules.least_dpi}~{rules.most_dpi}dpi、原件大小（1:1）后重新扫描"
     if round(across) != round(down):
-        told = f"图片横向 {across:.0f}dpi、纵向 {down:.0f}dpi，比例不是 1:1，{wanted}"
-        return [Remark(code="density_unequal", message=told)]
+        message = f"图片横向 {across:.0f}dpi、纵向 {down:.0f}dpi，比例不是 1:1，{advice}"
+        return [Remark(code="density_unequal", message=message)]
     if not rules.least_dpi <= dpi <= rules.most_dpi:
-        return [Remark(code="density_out_of_range", message=f"图片分辨率为 {dpi}dpi，{wanted}")]
+        return [Remark(code="density_out_of_range", message=f"图片分辨率为 {dpi}dpi，{advice}")]
     return []
 
 
 def _blank(scan: Scan, rules: Rules) -> list[Remark]:
-    """Nothing is on the page: no text, stamp or drawing, only paper, shadow and grain."""
-    told = (
+    """A reason if the page has no text, stamp or drawing, only paper, shadow and grain."""
+    message = (
         "图片是空白的：除纸张底色、阴影和噪点外，没有找到文字、印章或图案。"
         "请确认有内容的一面朝向镜头、镜头没有被遮住，重新扫描或拍照后上传；字迹很淡的，请调高对比度"
     )
     blank = scan.ink < min(rules.certain_ink, max(rules.blank_ink, INK_OVER_GRAIN * scan.grain))
-    return [Remark(code="blank", message=told)] if blank else []
+    return [Remark(code="blank", message=message)] if blank else []
 
 
 def _missing(scan: Scan) -> list[Remark]:
-    told = "图片没有注明分辨率，无法核对；如不是按原件大小扫描，请重新扫描后上传"
-    return [Remark(code="density_missing", message=told)] if scan.density is None else []
+    message = "图片没有注明分辨率，无法核对；如不是按原件大小扫描，请重新扫描后上传"
+    return [Remark(code="density_missing", message=message)] if scan.density is None else []
 
 
 def _paper(scan: Scan, rules: Rules) -> list[Remark]:
-    """No smaller than a card, no larger than A3, at the picture's density or else at any that is allowed.
+    """A warning if the original would be smaller than a card or larger than A3, at the stored or any allowed density.
 
-    Many phones write 72 dpi into every photo: by that a certificate is a metre wide.
+    Many phones store 72 dpi in every photo; by that value a certificate is a metre wide.
     """
-    width, height, density = scan.size.width, scan.size.height, scan.density
+    width = scan.size.width
+    height = scan.size.height
+    density = scan.density
     lowest, highest = (density.across, density.down) if density else (rules.least_dpi, rules.most_dpi)
     longest, shortest = max(width, height), min(width, height)
     long_side, short_side = (side / INCH_MM * highest * TOLERANCE for side in A3_MM)  # pixels
-    if SMALLEST_MM / INCH_MM * lowest <= longest <= long_side and shortest <= short_side:
+    if CARD_MM / INCH_MM * lowest <= longest <= long_side and shortest <= short_side:
         return []
-    told = f"图片为 {width}×{height} 像素{_said(scan)}，与证书原件大小不符，请确认按原件大小（1:1）扫描"
-    return [Remark(code="size_implausible", message=told)]
+    message = f"图片为 {width}×{height} 像素{_original_size(scan)}，与证书原件大小不符，请确认按原件大小（1:1）扫描"
+    return [Remark(code="size_implausible", message=message)]
 
 
-def _said(scan: Scan) -> str:
+def _original_size(scan: Scan) -> str:
     if scan.density is None:
         return ""
     across, down = scan.size.width / scan.density.across * INCH_MM, scan.size.height / scan.density.down * INCH_MM
@@ -224,13 +231,13 @@ def _said(scan: Scan) -> str:
 
 def _content(scan: Scan, rules: Rules) -> list[Remark]:
     if scan.contrast < rules.least_contrast:
-        told = f"图片几乎是空白的（反差 {scan.contrast:.1f}），请确认原件放置正确、没有扫到背面"
-        return [Remark(code="nearly_blank", message=told)]
+        message = f"图片几乎是空白的（反差 {scan.contrast:.1f}），请确认原件放置正确、没有扫到背面"
+        return [Remark(code="nearly_blank", message=message)]
     remarks = []
     if scan.brightness < rules.least_brightness:
-        told = f"图片过暗（亮度 {scan.brightness:.0f}/255），请调高亮度后重新扫描"
-        remarks.append(Remark(code="too_dark", message=told))
+        message = f"图片过暗（亮度 {scan.brightness:.0f}/255），请调高亮度后重新扫描"
+        remarks.append(Remark(code="too_dark", message=message))
     if scan.sharpness < rules.least_sharpness:
-        told = f"图片模糊（清晰度 {scan.sharpness:.2f}），请放平原件后重新扫描"
-        remarks.append(Remark(code="blurred", message=told))
+        message = f"图片模糊（清晰度 {scan.sharpness:.2f}），请放平原件后重新扫描"
+        remarks.append(Remark(code="blurred", message=message))
     return remarks

@@ -1,4 +1,4 @@
-"""What is known of records: told by their events; one that is not known yet is asked for, once, as the caller."""
+"""The projection of records: kept by their events; a missing record is fetched from records' API as the caller."""
 
 from dataclasses import dataclass
 
@@ -10,30 +10,30 @@ from services.attachments.store import KNOWN_RECORDS
 
 @dataclass(frozen=True)
 class KnownRecords:
-    """The projection, and who is asked when it has nothing."""
+    """The projection, and the client of records' API."""
 
     projection: Projection
     api: ServiceClient
 
     @classmethod
     def over(cls, database: Database, api: ServiceClient) -> "KnownRecords":
-        """In the service's database."""
+        """Make it for the service's database."""
         return cls(Projection(database, KNOWN_RECORDS), api)
 
     async def note(self, record: KnownRecord) -> None:
-        """Keep what was told, unless it is known already, as after most changes, or something newer is."""
+        """Store a record's version, unless a newer one is stored or the state is the same, as after most changes."""
         known = await self.get(record.record_id) if record.version > 1 else None
         if known is None or known.state != record.state:
             fields = record.model_dump(exclude={"record_id", "version"})
             await self.projection.put(record.record_id, record.version, fields)
 
     async def get(self, record_id: str) -> KnownRecord | None:
-        """What is known."""
+        """The stored record; None if its event was not consumed yet."""
         found = await self.projection.get(record_id)
         return KnownRecord.model_validate({"record_id": record_id, **found}) if found else None
 
     async def find(self, record_id: str, token: str) -> KnownRecord | None:
-        """What is known, or else what records says to the owner of the token."""
+        """The stored record, else the one that records' API returns for the token. Raises `Unavailable`."""
         known = await self.get(record_id)
         path = f"/api/records/records/{record_id}"
         if known is None and (known := await self.api.ask(path, token, KnownRecord)):

@@ -1,4 +1,4 @@
-"""Which events each version of a document of attachments becomes."""
+"""Publications of attachments: the events for each version of a document."""
 
 from contracts.attachments import AccessLogged, AttachmentChanged
 from kit.core.events import NewEvent
@@ -9,12 +9,12 @@ from services.attachments.store import COLLECTION
 
 
 def attachment_changed(document: Fields) -> list[NewEvent]:
-    """Every version of an attachment is one event with its whole current state."""
+    """One event for each version of an attachment, with its complete state."""
     return [AttachmentChanged.of(document, attachment_id=document["_id"], seen=document.get("seen", False))]
 
 
 def access_logged(document: Fields) -> list[NewEvent]:
-    """A look by somebody else."""
+    """One event for each access by somebody else."""
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 

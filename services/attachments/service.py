@@ -1,4 +1,4 @@
-"""What can be done with attachments; the only place that decides and writes."""
+"""The operations on attachments: who may do what, and what is written."""
 
 import hashlib
 from contextlib import suppress
@@ -15,10 +15,9 @@ from services.attachments.domain import JPEG, WITH_SCAN, Attachment, KnownRecord
 from services.attachments.known_records import KnownRecords
 from services.attachments.store import Attachments
 
-SCOPE, ORIGINAL_SCOPE = "attachments:read", "attachments:original"
-
-
-WAIT_SECONDS = 10  # in which so many scans are usually checked
+SCOPE = "attachments:read"
+ORIGINAL_SCOPE = "attachments:original"
+WAIT_SECONDS = 10  # `Retry-After`: by then scans of the queue are usually checked
 NO_RECORD = "record_not_found", "没有找到该记录，可能已被删除"
 
 
@@ -27,22 +26,26 @@ def _exists() -> AppError:
 
 
 class AttachmentService:
-    """A person's scans: they upload and delete their own; staff and clients look, and are written down."""
+    """A person's scans: they upload and delete their own; reads by staff and clients are audited."""
 
     def __init__(
         self,
         attachments: Attachments,
         records: KnownRecords,
         bucket: EncryptedBucket,
-        looks: AccessAudit,
+        audit: AccessAudit,
         clock: Clock,
         most_waiting: int,
     ) -> None:
-        self._attachments, self._records, self._bucket = attachments, records, bucket
-        self._looks, self._clock, self._most_waiting = looks, clock, most_waiting
+        self._attachments = attachments
+        self._records = records
+        self._bucket = bucket
+        self._audit = audit
+        self._clock = clock
+        self._most_waiting = most_waiting
 
     async def place(self, caller: Caller, token: str, record_id: str) -> KnownRecord:
-        """The record that a scan may be uploaded to now, before a byte of it is read. Raises 404, 403, 409, 429."""
+        """The record, if a scan may be uploaded to it; checked before the file is read. Raises 404, 403, 409, 429."""
         if caller.kind != "practitioner":
             raise Hidden(*NO_RECORD)
         record = await self._records.find(record_id, token)
@@ -59,39 +62,40 @@ class AttachmentService:
         return record
 
     async def upload(self, caller: Caller, record: KnownRecord, title: str, content: bytes) -> Attachment:
-        """Store the file, then the document that names it: whoever dies in between leaves a file nobody knows."""
+        """Store the file, then its document: a crash between the two leaves an orphaned object, which is swept."""
         if not content.startswith(JPEG):
             raise AppError(415, "not_jpeg", "附件必须是 JPG 图片，请扫描为 JPG 格式后上传")
-        at, sealed = self._clock.now(), self._bucket.seals_new
-        attachment = Attachment.uploaded(record, title, content, sealed=sealed, at=at, by=caller.label)
+        now = self._clock.now()
+        sealed = self._bucket.seals_new
+        attachment = Attachment.uploaded(record, title, content, sealed=sealed, at=now, by=caller.label)
         await attachment.keep(attachment.original, content, "image/jpeg", self._bucket)
         try:
             await self._attachments.insert(attachment)
         except Duplicate:
             await self._bucket.discard(attachment.original)
             raise _exists() from None
-        await self._still_wanted(attachment)
+        await self._delete_if_record_is_gone(attachment)
         return attachment
 
-    async def _still_wanted(self, attachment: Attachment) -> None:
-        """The record may have been deleted meanwhile, and whoever was told so found no attachment to take along."""
+    async def _delete_if_record_is_gone(self, attachment: Attachment) -> None:
+        """Delete the attachment if its record was deleted during the upload: that event found no attachment."""
         record = await self._records.get(attachment.record_id)
         if record and record.state == "deleted":
             await self._delete(attachment.id, "service:attachments")
             raise NotFound(*NO_RECORD)
 
     async def of_record(self, caller: Caller, record_id: str) -> tuple[Attachment, bool | None]:
-        """The record's attachment; and whether somebody else used the same file, which only others are told."""
+        """The record's attachment; and for staff and clients, whether another person uploaded the same file."""
         attachment = await self._attachments.of_record(record_id)
         if attachment is None:
             raise NotFound
-        await self._looks.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment.id)
+        await self._audit.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment.id)
         if caller.kind == "practitioner":
             return await self._seen(caller, attachment), None
         return attachment, await self._attachments.used_by_another(attachment.sha256, attachment.practitioner_id)
 
     async def _seen(self, caller: Caller, attachment: Attachment) -> Attachment:
-        """The owner looks: written down once, when they learn that it was refused (who saw it needs no notice)."""
+        """Store that the owner has seen the refusal, once: no notice is sent then."""
         if attachment.state != "refused" or attachment.seen:
             return attachment
         seen = attachment.seen_by_owner(at=self._clock.now(), by=caller.label)
@@ -100,22 +104,22 @@ class AttachmentService:
         return seen
 
     async def image(self, caller: Caller, attachment_id: str) -> bytes:
-        """The clean picture. Raises `NotFound` also for one that is not accepted."""
+        """The clean copy. Raises `NotFound`, also for a scan that is not accepted."""
         attachment = await self._accepted(caller, attachment_id)
         return await attachment.file(attachment.image, self._bucket)
 
     async def thumbnail(self, caller: Caller, attachment_id: str) -> bytes:
-        """The small clean picture."""
+        """The thumbnail of the clean copy. Raises `NotFound`."""
         attachment = await self._accepted(caller, attachment_id)
         return await attachment.file(attachment.thumbnail, self._bucket)
 
     async def original(self, caller: Caller, attachment_id: str) -> bytes:
-        """The file as it came, whatever the verdict. Raises 403, `NotFound`, `ChecksumMismatch`."""
+        """The uploaded file, whatever its verdict. Raises 403, `NotFound`, `ChecksumMismatch`."""
         caller.require(scope=ORIGINAL_SCOPE)
         attachment = await self._attachments.get(attachment_id)
         if attachment is None:
             raise NotFound
-        await self._looks.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
+        await self._audit.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
         content = await attachment.file(attachment.original, self._bucket)
         if hashlib.sha256(content).hexdigest() != attachment.sha256:
             raise ChecksumMismatch(attachment.original)
@@ -125,13 +129,13 @@ class AttachmentService:
         attachment = await self._attachments.get(attachment_id)
         if attachment is None:
             raise NotFound
-        await self._looks.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment_id)
+        await self._audit.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment_id)
         if attachment.state != "accepted":
             raise NotFound
         return attachment
 
     async def delete(self, caller: Caller, record_id: str) -> None:
-        """Delete the record's attachment; its files follow. Raises `NotFound`."""
+        """Delete the record's attachment; the worker removes its files. Raises `NotFound`."""
         attachment = await self._attachments.of_record(record_id)
         if attachment is None:
             raise NotFound
@@ -139,14 +143,14 @@ class AttachmentService:
         await self._delete(attachment.id, caller.label)
 
     async def _delete(self, attachment_id: str, by: str) -> None:
-        await retry_on_conflict(partial(self._try_to_delete, attachment_id, by))  # the verdict may be quicker
+        await retry_on_conflict(partial(self._try_to_delete, attachment_id, by))  # the verdict may come meanwhile
 
     async def _try_to_delete(self, attachment_id: str, by: str) -> None:
         if attachment := await self._attachments.get(attachment_id):
             await self._attachments.replace(attachment.deleted(at=self._clock.now(), by=by))
 
     async def note_record(self, record: KnownRecord) -> None:
-        """Keep what records told; a record that is deleted takes its attachment along."""
+        """Store a record's state; a deleted record's attachment is deleted too."""
         await self._records.note(record)
         if record.state == "deleted" and (attachment := await self._attachments.of_record(record.record_id)):
             await self._delete(attachment.id, "service:records")

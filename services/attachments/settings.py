@@ -8,13 +8,13 @@ from services.attachments.domain import Rules
 
 
 class ApiSettings(HttpSettings):
-    """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
+    """HTTP limits: bodies as large as the gateway allows, so that the upload route refuses a large file with 413."""
 
     max_body_bytes: int = 100 * 1000 * 1000
 
 
 class Quotas(QuotaSettings):
-    """Of a person; `uploads_at_once`: scans that wait for their check, and uploads within ten seconds."""
+    """Quotas of one person; `uploads_at_once`: scans that wait for their check, and uploads within ten seconds."""
 
     uploads_at_once: int = Field(default=20, ge=1)
     uploads_per_hour: int = Field(default=300, ge=1)
@@ -24,10 +24,10 @@ class Quotas(QuotaSettings):
 
 
 class Settings(ServiceSettings):
-    """What attachments needs beside what every service does; `records_url` is the API of records.
+    """Settings of attachments beside those of every service; `records_url`: the API of records.
 
-    `seal` seals files in the bucket; `seal_files` is off only while processes of a version that can't open them run.
-    Of two `sandboxes` one goes on while a hostile file keeps the other busy.
+    `seal`: the keys of the files in the bucket; `seal_files`: off only while processes of a release that cannot decrypt
+    files are running. With two `sandboxes`, one is free while a hostile file occupies the other.
     """
 
     http: ApiSettings = ApiSettings()

@@ -1,4 +1,4 @@
-"""attachments' collections: `attachments`, one document a scan; `known_records`, what records told of its own."""
+"""attachments' collections: `attachments`, one document a scan; `known_records`, the projection of records."""
 
 from kit.files.documents import folder_of
 from kit.mongo import Collection, Database, Index
@@ -8,14 +8,12 @@ from services.attachments.domain import LIVE, Attachment
 
 COLLECTION = "attachments"
 KNOWN_RECORDS = "known_records"
-
-
 COMPACTED = (COLLECTION,)
 PERSONAL_DATA = (PersonalData(COLLECTION, files=folder_of), PersonalData(KNOWN_RECORDS), PersonalData(ACCESS_LOG))
 
 
 class Attachments:
-    """Queries over attachments. The index lets a record have one that is not deleted."""
+    """Queries over attachments; a unique index allows one attachment per record that is not deleted."""
 
     def __init__(self, database: Database) -> None:
         one_live = Index(
@@ -39,7 +37,7 @@ class Attachments:
         return await self._collection.find_one({"record_id": record_id, "state": {"$in": list(LIVE)}})
 
     async def waiting(self, practitioner_id: str, most: int) -> int:
-        """How many of a person's scans wait for their check, counted up to `most`."""
+        """How many of a person's scans wait for their check, `most` at most."""
         query = {"practitioner_id": practitioner_id, "state": "checking"}
         return len(await self._collection.find(query, sort=[("practitioner_id", 1)], limit=most))
 
@@ -48,7 +46,7 @@ class Attachments:
         query = {"sha256": sha256, "practitioner_id": {"$ne": practitioner_id}}
         return await self._collection.find_one(query) is not None
 
-    async def in_folders(self, beginning: str, limit: int) -> list[Attachment]:
-        """Those that are not deleted and whose folder begins like this."""
-        query = {"folder": {"$regex": f"^{beginning}"}, "state": {"$in": list(LIVE)}}
+    async def in_folders(self, prefix: str, limit: int) -> list[Attachment]:
+        """The attachments that are not deleted and whose folder starts with `prefix`."""
+        query = {"folder": {"$regex": f"^{prefix}"}, "state": {"$in": list(LIVE)}}
         return await self._collection.find(query, sort=[("folder", 1)], limit=limit)

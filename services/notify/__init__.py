@@ -1,1 +1,1 @@
-"""notify owns every message to a person: its text, its way through an operator, and what became of it."""
+"""notify owns the SMS sent to people: their texts, their delivery through carriers, and the receipts."""

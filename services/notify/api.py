@@ -1,4 +1,4 @@
-"""Routes of notify: translate between HTTP and the services, decide nothing."""
+"""Routes of notify: messages for operators, receipts from carriers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ ApiDep = Annotated[ApiDependencies, Depends(_services)]
 
 
 class MessageOut(Out):
-    """A message as an operator sees it: the phone masked, never the text."""
+    """A message as an operator sees it: with a masked phone and without the text."""
 
     message_id: str
     purpose: str
@@ -53,7 +53,7 @@ class MessageOut(Out):
 
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
-        """From the document."""
+        """Make it from the document."""
         return cls.model_validate({"message_id": message.id, **message.model_dump()})
 
 
@@ -79,23 +79,23 @@ async def get_message(services: ApiDep, caller: CallerDep, message_id: Id) -> Me
 
 @router.post("/messages/{message_id}/retry", status_code=202)
 async def retry_message(services: ApiDep, caller: CallerDep, message_id: Id) -> MessageOut:
-    """Send a notice that failed once more; never a code."""
+    """Send a failed notice again; codes are never sent again."""
     return MessageOut.of(await services.messages.retry(caller, message_id))
 
 
-class CalledBack(Protocol):
-    """A receipt in an operator's own form."""
+class CarrierReceipt(Protocol):
+    """A receipt in a carrier's own format."""
 
     def report(self) -> Report:
-        """In ours."""
+        """The receipt in our format."""
         ...
 
 
-def _operator(name: str) -> params.Depends:
-    """Only the operator, by its secret: the password of HTTP basic authentication, or `token` in the address."""
+def _only_from(carrier: str) -> params.Depends:
+    """Require the carrier's secret: the password of HTTP basic authentication, or `token` in the URL."""
 
     async def check(services: ApiDep, request: Request, token: Annotated[str, Query(max_length=200)] = "") -> None:
-        authorization, given = services.authorizations.get(name), basic_credentials(request)
+        authorization, given = services.authorizations.get(carrier), basic_credentials(request)
         if authorization is None:
             raise Unauthorized("secret_wrong")
         authorization.check(client_address(request), given[1] if given else token)
@@ -104,20 +104,20 @@ def _operator(name: str) -> params.Depends:
     return marker
 
 
-async def _note(services: ApiDependencies, operator: str, receipts: Sequence[CalledBack]) -> None:
+async def _note(services: ApiDependencies, carrier: str, receipts: Sequence[CarrierReceipt]) -> None:
     for receipt in receipts:
-        await services.receipts.note(operator, receipt.report())
+        await services.receipts.note(carrier, receipt.report())
 
 
-@router.post("/receipts/tencent", dependencies=[_operator("tencent")])
-async def tencent_receipts(services: ApiDep, receipts: list[tencent.CalledBack]) -> dict[str, int | str]:
-    """Delivery receipts of Tencent Cloud SMS, in its own form; the answer too."""
+@router.post("/receipts/tencent", dependencies=[_only_from("tencent")])
+async def tencent_receipts(services: ApiDep, receipts: list[tencent.ReceiptIn]) -> dict[str, int | str]:
+    """Receive delivery receipts of Tencent Cloud SMS; body and answer have its format."""
     await _note(services, "tencent", receipts)
     return tencent.ANSWER
 
 
-@router.post("/receipts/aliyun", dependencies=[_operator("aliyun")])
-async def aliyun_receipts(services: ApiDep, receipts: list[aliyun.CalledBack]) -> dict[str, int | str]:
-    """Delivery receipts of Aliyun SMS, in its own form; the answer too."""
+@router.post("/receipts/aliyun", dependencies=[_only_from("aliyun")])
+async def aliyun_receipts(services: ApiDep, receipts: list[aliyun.ReceiptIn]) -> dict[str, int | str]:
+    """Receive delivery receipts of Aliyun SMS; body and answer have its format."""
     await _note(services, "aliyun", receipts)
     return aliyun.ANSWER

@@ -1,4 +1,4 @@
-"""What notify's worker reads, and who handles it."""
+"""The consumer groups of notify and their handlers."""
 
 from dataclasses import dataclass
 
@@ -19,33 +19,33 @@ from services.notify.requests import Requests
 
 @dataclass(frozen=True)
 class Handlers:
-    """One method for each event: requests to send a message, and changes that people are notified of."""
+    """One method for each event: requests for a message, and changes that people are notified of."""
 
     requests: Requests
     erasure: Erasure
 
     async def send_code(self, event: CodeRequested | ProofRequested) -> None:
-        """A code to log in, or to prove something."""
+        """Send a code to log in, or to confirm an operation."""
         await self.requests.code_requested(event)
 
     async def follow_certificate(self, event: CertificateChanged) -> None:
-        """A phone was bound, or is bound no more."""
+        """Notify the phone that was bound or unbound."""
         await self.requests.certificate_changed(event)
 
-    async def tell_of_erasure(self, event: ErasureRequested) -> None:
-        """Somebody asked for the person's erasure."""
+    async def notify_of_erasure(self, event: ErasureRequested) -> None:
+        """Notify the person that their erasure was requested."""
         await self.requests.erasure_requested(event)
 
     async def follow_scan(self, event: AttachmentChanged) -> None:
-        """A scan was refused, or seen since."""
+        """Notify the owner of a refused scan, or withdraw the notice."""
         await self.requests.attachment_changed(event)
 
     async def follow_signature(self, event: SignatureChanged) -> None:
-        """A signed sheet was refused, or seen since."""
+        """Notify the owner of a refused signature sheet, or withdraw the notice."""
         await self.requests.signature_changed(event)
 
     async def erase(self, event: Event) -> None:
-        """Somebody is to be erased."""
+        """Remove everything stored of an erased person."""
         await self.erasure.handle(event)
 
 
@@ -54,9 +54,9 @@ GROUPS = (
         "notify.requests",
         on(CodeRequested, Handlers.send_code),
         on(ProofRequested, Handlers.send_code),
-        on(ErasureRequested, Handlers.tell_of_erasure),
+        on(ErasureRequested, Handlers.notify_of_erasure),
     ),
-    # a group of its own: codes do not wait behind the backlog of identity.changes
+    # a separate group, so that codes do not wait for the backlog of identity.changes
     Group("notify.certificates", on(CertificateChanged, Handlers.follow_certificate)),
     Group("notify.scans", on(AttachmentChanged, Handlers.follow_scan)),
     Group("notify.signatures", on(SignatureChanged, Handlers.follow_signature)),

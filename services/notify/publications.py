@@ -1,4 +1,4 @@
-"""Which events each version of a document of notify becomes."""
+"""Publications of notify: the events for each version of a document."""
 
 from contracts.notify import MessageChanged
 from kit.core.documents import RESTORED
@@ -9,7 +9,8 @@ from services.notify.store import MESSAGES
 
 
 def message_changed(document: Fields) -> list[NewEvent]:
-    """A message that reached a state (the action is called so then); what lies between is notify's own business."""
+    """One event for each new state of a message; attempts and polls are not published."""
+    # a version that reaches a state has the state's name as its action
     if document["action"] not in (document["state"], RESTORED):
         return []
     return [MessageChanged.of(document, message_id=document["_id"], changed=["state"])]

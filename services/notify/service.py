@@ -1,4 +1,4 @@
-"""What operators can see of messages, and do about them."""
+"""Messages for operators: list, show, send again."""
 
 from datetime import timedelta
 from functools import partial
@@ -13,16 +13,17 @@ from services.notify.store import Messages
 
 
 class NotifyService:
-    """Messages for the role `operator`."""
+    """Reads messages and sends failed notices again, for the role `operator`."""
 
     def __init__(self, messages: Messages, notices: NoticeSettings, clock: Clock) -> None:
-        self._messages, self._clock = messages, clock
+        self._messages = messages
+        self._clock = clock
         self._lifetime = timedelta(seconds=notices.lifetime_seconds)
 
     async def page(
         self, caller: Caller, state: str | None, purpose: str | None, after: Cursor | None, limit: int
     ) -> tuple[list[Message], Cursor | None]:
-        """A page of messages, newest first, and where the next one begins."""
+        """A page of messages, newest first, and the cursor of the next page."""
         caller.require(role="operator")
         return await self._messages.page(state, purpose, after, limit)
 
@@ -35,7 +36,7 @@ class NotifyService:
         return message
 
     async def retry(self, caller: Caller, message_id: str) -> Message:
-        """Queue a failed notice again; a worker finds it due. Raises `NotFound`, 409."""
+        """Queue a failed notice again; a worker sends it. Raises `NotFound`, 409."""
         return await retry_on_conflict(partial(self._retry, caller, message_id))
 
     async def _retry(self, caller: Caller, message_id: str) -> Message:

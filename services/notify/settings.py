@@ -30,11 +30,11 @@ def _complete(templates: dict[str, str]) -> dict[str, str]:
 
 
 class CarrierSettings(BaseModel):
-    """What every operator's account needs; the endpoint without scheme.
+    """An account at a carrier; the endpoint without scheme.
 
-    `templates`: purpose → the id under which the operator approved its text. `receipts_token`: the secret that its
-    receipts come with; while it is replaced two or more, the current one first. `receipts_from`: the networks that
-    receipts come from; any where none is said.
+    `templates`: purpose → the id under which the carrier approved its text. `receipts_token`: the secret that receipts
+    carry; while it is being replaced two or more, the current one first. `receipts_from`: the networks that receipts
+    come from; empty: any.
     """
 
     protocol: Literal["https", "http"] = "https"
@@ -48,7 +48,7 @@ class CarrierSettings(BaseModel):
 
     @property
     def receipts_tokens(self) -> tuple[SecretStr, ...]:
-        """Those that are valid, the current one first."""
+        """The valid secrets, the current one first."""
         return _all(self.receipts_token)
 
 
@@ -71,14 +71,14 @@ class AliyunSettings(CarrierSettings):
 
 
 class BreakerSettings(BaseModel):
-    """When an operator is left alone: `slow_seconds` without an answer, or for `open_seconds` after a failure."""
+    """When a carrier is not used: while a call has no answer for `slow_seconds`, `open_seconds` after a failure."""
 
     open_seconds: float = 5.0
     slow_seconds: float = 1.0
 
 
 class SendingSettings(BaseModel):
-    """How messages are sent. `lease_seconds`: longer than any attempt, then its process must have died."""
+    """How messages are sent. `lease_seconds`: longer than any attempt; after it the sending process has crashed."""
 
     at_once: int = 64
     sweep_seconds: float = 1.0
@@ -88,9 +88,9 @@ class SendingSettings(BaseModel):
 
 
 class ReceiptSettings(BaseModel):
-    """A receipt that has not come is asked for after `poll_seconds`, ever more seldom, until `give_up_seconds`.
+    """A missing receipt is polled after `poll_seconds`, with growing pauses, until `give_up_seconds`.
 
-    So long the phone stays here, sealed.
+    The encrypted phone is stored until then.
     """
 
     poll_seconds: float = 60.0
@@ -98,9 +98,9 @@ class ReceiptSettings(BaseModel):
 
 
 class NoticeSettings(BaseModel):
-    """Messages that nobody waits for: which are sent, and how long they are worth sending.
+    """Notices: which are sent, and how long after the event at most.
 
-    `wait_seconds`: how long the owner of a scan or sheet that was refused has to see it for themselves.
+    `wait_seconds`: a notice of a refused scan or sheet is sent only if its owner has not seen the verdict by then.
     """
 
     certificates: bool = True
@@ -111,7 +111,7 @@ class NoticeSettings(BaseModel):
 
 
 class Settings(ServiceSettings):
-    """What notify needs beside what every service does; `order` is that of preference."""
+    """Settings of notify beside those of every service; `order`: the carriers, the preferred one first."""
 
     seal: EncryptionSettings
     bus: KeyRing

@@ -1,4 +1,4 @@
-"""notify's collections: `messages`, one document a message, named by what it answers; `contacts`, phones by person."""
+"""notify's collections: `messages`, with ids derived from events; `contacts`, the bound phone of each person."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,8 @@ MESSAGES = "messages"
 CONTACTS = "contacts"
 COMPACTED = (MESSAGES,)
 PERSONAL_DATA = (PersonalData(MESSAGES), PersonalData(CONTACTS, person="_id", indexed=True))
-KEPT = timedelta(days=180)  # logs of access and operation are kept for six months
+KEPT = timedelta(days=180)
+"""How long messages are kept: six months, as access and operation logs are."""
 
 
 class Messages:
@@ -18,9 +19,10 @@ class Messages:
 
     def __init__(self, database: Database) -> None:
         newest = Index([*NEWEST])
-        outlived = Index([("state", 1), ("updated_at", 1)])  # for the purge; if MongoDB did it the topic would not know
-        due, receipt = Index([("due_at", 1)]), Index([("receipt", 1)])
-        self._collection = Collection(database, MESSAGES, Message, [newest, outlived, due, receipt])
+        purged = Index([("state", 1), ("updated_at", 1)])  # no TTL index: the purge also publishes tombstones
+        due = Index([("due_at", 1)])
+        receipt = Index([("receipt", 1)])
+        self._collection = Collection(database, MESSAGES, Message, [newest, purged, due, receipt])
         self.prepare = self._collection.prepare
         self.get = self._collection.get
         self.insert = self._collection.insert
@@ -29,20 +31,20 @@ class Messages:
     async def page(
         self, state: str | None, purpose: str | None, after: Cursor | None, limit: int
     ) -> tuple[list[Message], Cursor | None]:
-        """A page of messages, newest first, and where the next one begins."""
-        wanted = {"state": state, "purpose": purpose}
-        query = {name: value for name, value in wanted.items() if value}
+        """A page of messages, newest first, and the cursor of the next page."""
+        filters = {"state": state, "purpose": purpose}
+        query = {name: value for name, value in filters.items() if value}
         return await self._collection.newest(query, after, limit)
 
     async def due(self, now: datetime, limit: int) -> list[str]:
-        """The ids of those that have to be looked at, the longest overdue first."""
+        """The ids of the messages that are due, the longest overdue first."""
         found = await self._collection.find({"due_at": {"$lte": now}}, sort=[("due_at", 1)], limit=limit)
         return [message.id for message in found]
 
     async def queued_about(self, about: str) -> list[Message]:
-        """Those about this that are not sent yet, with their histories."""
+        """The messages about this object that are not sent yet, with their histories."""
         return await self._collection.whole({"state": "queued", "about": about})
 
     async def with_receipt(self, provider: str, receipt: str) -> Message | None:
-        """The message that the operator calls by this name."""
+        """The message with this receipt id of the carrier."""
         return await self._collection.find_one({"receipt": receipt, "provider": provider})

@@ -1,28 +1,28 @@
-"""The catalogue of everything that is sent to a phone: purpose → text and variables."""
+"""The catalogue of messages: purpose → text and variables."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-ONE_SMS = 70  # characters, the signature with its brackets included; more is charged, and cut, as several
+ONE_SMS = 70  # characters, including the signature in its brackets; longer texts are split, and each part is charged
 MAX_SIGNATURE_LENGTH = 12
-CODE_VARIABLE = re.compile(r"[0-9]{0,6}")  # what the operators let into the template of a code
+CODE_VARIABLE = re.compile(r"[0-9]{0,6}")  # what carriers allow as the variable of a code
 
 
 @dataclass(frozen=True)
 class Template:
-    """`text` without the signature, as the operators approved it; `names` are its variables in their order.
+    """`text` without the signature, as the carriers approved it; `names`: its variables in order.
 
-    `code`: the message carries a secret that somebody waits for. A notice has no variables: domestic notice templates
-    may not be allowed any, and a name may hold a character that counts twice.
+    `code`: the message carries a code that a person waits for. A notice has no variables: carriers may not allow any
+    in domestic notices, and a name may contain a character that counts as two.
     """
 
     text: str
     names: tuple[str, ...] = ()
     code: bool = False
 
-    def takes(self, variables: Sequence[str]) -> bool:
-        """Whether the operators would let these variables in."""
+    def accepts(self, variables: Sequence[str]) -> bool:
+        """Whether carriers would accept these variables."""
         return len(variables) == len(self.names) and all(CODE_VARIABLE.fullmatch(value) for value in variables)
 
 

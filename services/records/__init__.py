@@ -1,1 +1,1 @@
-"""records owns the professional records of all kinds: their rules, their history, what others may know of them."""
+"""records owns the practitioners' records of all kinds, with their history, and imports them from registers."""

@@ -1,4 +1,4 @@
-"""Routes of records: translate between HTTP and the service, decide nothing."""
+"""Routes of records, kinds and code tables."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, patt
 
 
 class KindOut(Out):
-    """A kind of record and what a form needs to know of it."""
+    """A kind of record and its fields, for forms."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class KindOut(Out):
 
     @classmethod
     def of(cls, kind: Kind) -> "KindOut":
-        """From the table of kinds."""
+        """Make it from the kind."""
         return cls(
             name=kind.name,
             title=kind.title,
@@ -46,7 +46,7 @@ class KindOut(Out):
 
 
 class RecordOut(Out):
-    """A record as its owner sees it."""
+    """A record."""
 
     record_id: str
     practitioner_id: str
@@ -60,7 +60,7 @@ class RecordOut(Out):
 
     @classmethod
     def of(cls, record: Record) -> "RecordOut":
-        """From the document."""
+        """Make it from the document."""
         return cls.model_construct(
             record_id=record.id,
             practitioner_id=record.practitioner_id,
@@ -75,14 +75,14 @@ class RecordOut(Out):
 
 
 class NewRecord(In):
-    """What a record is made from; `data` as the kind's schema says."""
+    """A record to be created; `data` must match the kind's schema."""
 
     kind: str = Field(max_length=50)
     data: dict[str, JsonValue]
 
 
 class RecordChange(In):
-    """The whole new data."""
+    """The complete new data."""
 
     data: dict[str, JsonValue]
 
@@ -99,7 +99,7 @@ async def _service(request: Request) -> RecordService:
 
 ServiceDep = Annotated[RecordService, Depends(_service)]
 KIND_PAGE = Page[KindOut](items=[KindOut.of(kind) for kind in KINDS.values()])
-router = APIRouter(prefix="/api/records", route_class=StrictRoute)  # the busiest routes first: they are tried in order
+router = APIRouter(prefix="/api/records", route_class=StrictRoute)  # the busiest routes first: matched in order
 
 
 @router.get("/practitioners/{practitioner_id}/records", openapi_extra=ACCESS_REASON)
@@ -112,8 +112,8 @@ async def list_records(
     limit: Limit = 50,
 ) -> Page[RecordOut]:
     """A person's records, newest first."""
-    records, following = await service.page(caller, practitioner_id, kind, after, limit)
-    return Page(items=[RecordOut.of(record) for record in records], next_cursor=write_cursor(following))
+    records, next_cursor = await service.page(caller, practitioner_id, kind, after, limit)
+    return Page(items=[RecordOut.of(record) for record in records], next_cursor=write_cursor(next_cursor))
 
 
 @router.post("/practitioners/{practitioner_id}/records", status_code=201, dependencies=[counted("records")])
@@ -125,7 +125,7 @@ async def create_record(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> RecordOut:
-    """A new record of the person's own."""
+    """Create a record of one's own."""
     record = await service.create(caller, practitioner_id, body.kind, body.data, idempotency_key)
     response.headers["Location"] = f"/api/records/records/{record.id}"
     response.headers["ETag"] = etag(record.version)
@@ -134,13 +134,13 @@ async def create_record(
 
 @router.post("/practitioners/{practitioner_id}/records/check", status_code=204, dependencies=[counted("records")])
 async def check_record(service: ServiceDep, caller: CallerDep, practitioner_id: PersonId, body: NewRecord) -> None:
-    """Whether these data would be taken, for a form that knows of an error itself: all are reported at once."""
+    """Validate data without storing them, for a form that has an error of its own: all errors are reported at once."""
     await service.check(caller, practitioner_id, body.kind, body.data)
 
 
 @router.get("/records/{record_id}", openapi_extra=ACCESS_REASON)
 async def get_record(service: ServiceDep, caller: CallerDep, record_id: Id, response: Response) -> RecordOut:
-    """A record; its version is the ETag."""
+    """One record; its version is the ETag."""
     record = await service.get(caller, record_id)
     response.headers["ETag"] = etag(record.version)
     return RecordOut.of(record)
@@ -175,7 +175,7 @@ async def delete_record(service: ServiceDep, caller: CallerDep, record_id: Id, v
 
 @router.get("/records/{record_id}/history", openapi_extra=ACCESS_REASON)
 async def get_history(service: ServiceDep, caller: CallerDep, record_id: Id) -> Page[Entry]:
-    """Every version of a record: when, by whom, what changed."""
+    """The versions of a record: when, by whom, what changed."""
     record = await service.get(caller, record_id)
     return Page(items=record.history)
 

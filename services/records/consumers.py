@@ -1,4 +1,4 @@
-"""What records' worker reads, and who handles it."""
+"""The consumer groups of records and their handlers."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Handlers:
         await self.records.note_practitioner(event.practitioner_id, event.version, event.birth_year)
 
     async def erase(self, event: Event) -> None:
-        """Somebody is to be erased."""
+        """Remove everything stored of an erased person."""
         await self.erasure.handle(event)
 
 

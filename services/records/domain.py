@@ -1,4 +1,4 @@
-"""The rules of records that are true without I/O: kinds, what their data must satisfy, what becomes of a record."""
+"""Records and their rules, without I/O: kinds, the validation of their data, the transitions of a record."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ Data = dict[str, Value]
 
 
 class RecordData(BaseModel):
-    """What every kind's data has in common: known fields only, never changed in place."""
+    """The base of every kind's data: immutable, no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,13 +45,13 @@ def _plausible(value: date, info: ValidationInfo) -> date:
 
 
 def _age_in(value: date, info: ValidationInfo) -> float:
-    """How old the person became in the year of a day; without end when nobody knows when they were born."""
+    """The age that the person reached in the year of `value`; infinite if the birth year is unknown."""
     birth_year: int | None = (info.context or {}).get("birth_year")
     return inf if birth_year is None else value.year - birth_year
 
 
 def past(message: LiteralString) -> AfterValidator:
-    """Demand that this day is today or earlier."""
+    """Require this day to be today or earlier."""
 
     def check(value: date, info: ValidationInfo) -> date:
         if value > today_of(info):
@@ -62,7 +62,7 @@ def past(message: LiteralString) -> AfterValidator:
 
 
 def aged(years: int) -> AfterValidator:
-    """Demand that the person became so old in the year of this day: refused is only what is certain."""
+    """Require that the person reached this age in the year of this day or before; only certain errors are refused."""
 
     def check(value: date, info: ValidationInfo) -> date:
         if _age_in(value, info) < years:
@@ -76,16 +76,16 @@ Day = Annotated[date, BeforeValidator(day_from_text), AfterValidator(_plausible)
 """A calendar day, written YYYY-MM-DD, in a person's life: none is before the year of their birth."""
 
 PastDay = Annotated[Day, past("日期不能晚于今天，请检查后重新填写")]
-"""A day on which something has already happened: begun, issued, approved, decided."""
+"""A day that is not in the future: of a start, an issue, an approval, a decision."""
 
 
 def not_before(earlier: str, title: str) -> AfterValidator:
-    """Demand that this day is the day of field `earlier` (declared above it) or later."""
+    """Require this day to be the day of field `earlier` (declared above it) or later."""
     return _ordered(earlier, title, operator.ge, "不能早于{title}，请检查这两个日期")
 
 
 def after(earlier: str, title: str) -> AfterValidator:
-    """Demand that this day is later than the day of field `earlier` (declared above it)."""
+    """Require this day to be later than the day of field `earlier` (declared above it)."""
     return _ordered(earlier, title, operator.gt, "必须晚于{title}，请检查这两个日期")
 
 
@@ -93,9 +93,9 @@ def _ordered(
     earlier: str, title: str, in_order: Callable[[date, date], bool], message: LiteralString
 ) -> AfterValidator:
     def check(value: date, info: ValidationInfo) -> date:
-        # The earlier day is absent when it was left out or is wrong itself, which is reported at its own field.
-        first = info.data.get(earlier)
-        if first is not None and not in_order(value, first):
+        # absent if it was left out, or is invalid itself, which is reported for its own field
+        earlier_day = info.data.get(earlier)
+        if earlier_day is not None and not in_order(value, earlier_day):
             raise PydanticCustomError("date_order", message, {"title": title})
         return value
 
@@ -104,7 +104,7 @@ def _ordered(
 
 @dataclass(frozen=True)
 class FieldDescription:
-    """What a form or an API client needs to know of one field."""
+    """The description of one field, for forms and API clients."""
 
     name: str
     title: str
@@ -116,7 +116,7 @@ class FieldDescription:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of record: its name, the shape of its data, and who may write it."""
+    """One kind of record: its name, the model of its data, who maintains it, whether it has a scan."""
 
     name: str
     data: type[RecordData]
@@ -125,7 +125,7 @@ class Kind:
 
     @property
     def title(self) -> str:
-        """The kind's name in the guide's menu, given once, on the model."""
+        """The kind's name in the guide's menu; it is the title of the data's model."""
         return self.data.model_config["title"] or self.name
 
     def schema(self) -> dict[str, object]:
@@ -133,7 +133,7 @@ class Kind:
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **self.data.model_json_schema()}
 
     def fields(self) -> list[FieldDescription]:
-        """Describe the fields in the order of the form; read from the schema, so the two cannot differ."""
+        """Describe the fields in the order of the form, as the schema has them."""
         schema = self.data.model_json_schema()
         required = schema.get("required", [])
         return [_describe(name, prop, name in required) for name, prop in schema["properties"].items()]
@@ -152,7 +152,7 @@ def _describe(name: str, prop: dict[str, Any], required: bool) -> FieldDescripti
 
 
 def _value_schema(prop: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one value, without "or null" and without the list around it."""
+    """The schema of one value: of the list's items, or the alternative that is not null."""
     if "items" in prop:
         return dict(prop["items"])
     return next((each for each in prop.get("anyOf", []) if each.get("type") != "null"), prop)
@@ -169,16 +169,16 @@ def _field_type(prop: dict[str, Any], value: dict[str, Any]) -> FieldType:
 
 
 def parse_data(kind: Kind, raw: Mapping[str, object], today: date, birth_year: int | None = None) -> RecordData:
-    """Return the checked data of a record; pydantic's ValidationError names every field that is wrong, at once.
+    """Return the validated data of a record. Raises pydantic's ValidationError with all invalid fields.
 
-    Rules are of fields, never of the model: those of the model run only when every field is right. `birth_year` is the
-    person's, when it is known.
+    Rules are field validators, never model validators, because these run only if every field is valid. `birth_year`:
+    of the person, None if unknown.
     """
     return kind.data.model_validate(raw, context={"today": today, "birth_year": birth_year})
 
 
 class AttachmentPosition(BaseModel):
-    """The newest known state of this record's scan, also after the scan was deleted."""
+    """The newest version of the record's scan that was applied, also after the scan was deleted."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -187,21 +187,21 @@ class AttachmentPosition(BaseModel):
     at: datetime
 
     @classmethod
-    def of(cls, told: AttachmentChanged) -> Self:
-        """What to remember of an event."""
-        return cls(attachment_id=told.attachment_id, version=told.version, at=told.at)
+    def of(cls, event: AttachmentChanged) -> Self:
+        """The position of an event."""
+        return cls(attachment_id=event.attachment_id, version=event.version, at=event.at)
 
-    def precedes(self, told: AttachmentChanged) -> bool:
-        """Whether the event is newer. Versions tell of one attachment, the time tells between two."""
-        if told.attachment_id == self.attachment_id:
-            return self.version < told.version
-        return self.at < told.at
+    def precedes(self, event: AttachmentChanged) -> bool:
+        """Whether the event is newer: by version for the same attachment, by time for another one."""
+        if event.attachment_id == self.attachment_id:
+            return self.version < event.version
+        return self.at < event.at
 
 
 class Record(Document):
     """A record of one kind; `request` is the hash of the request that created it (idempotency).
 
-    `kept_by`: the API client whose imports keep it; None where there is none, or before it was written down.
+    `kept_by`: the API client that imports it; None for records of other origin, and older ones.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"followed", "kept_by"}
@@ -220,7 +220,7 @@ class Record(Document):
     def entered(
         cls, record_id: str, practitioner_id: str, kind: str, data: Data, *, request: str, at: datetime, by: str
     ) -> Self:
-        """A record that the person keeps."""
+        """A record that the person entered."""
         return cls.first(
             at=at, by=by, action="created", id=record_id, practitioner_id=practitioner_id, kind=kind, data=data,
             request=request,
@@ -231,18 +231,18 @@ class Record(Document):
         cls, record_id: str, practitioner_id: str, kind: str, data: Data, source: Source, kept_by: str | None, *,
         at: datetime, by: str,
     ) -> Self:  # fmt: skip
-        """A record that a register keeps; the import is what asked for it."""
+        """A record that was imported from a register; the import (`by`) takes the place of a request."""
         return cls.first(
             at=at, by=by, action="created", id=record_id, practitioner_id=practitioner_id, kind=kind, data=data,
             source=source, kept_by=kept_by, request=by,
         )  # fmt: skip
 
     def edited(self, data: Data, *, at: datetime, by: str) -> Self:
-        """The person has written other data."""
+        """The person has changed the data."""
         return self.next_version({"data": data}, at=at, by=by, action="changed")
 
     def synced(self, data: Data, source: Source, kept_by: str | None, *, at: datetime, by: str) -> Self:
-        """The register has other data, or has the record again."""
+        """An import has changed the data, or has restored a deleted record."""
         changes = {"state": "active", "data": data, "source": source, "kept_by": kept_by}
         return self.next_version(changes, at=at, by=by, action="changed")
 
@@ -250,27 +250,24 @@ class Record(Document):
         """The person has deleted it."""
         return self.next_version({"state": "deleted"}, at=at, by=by, action="deleted")
 
-    def outdated_by(self, told: AttachmentChanged) -> bool:
-        """Whether attachments told something newer that a record shows, or has to remember: that the scan is gone.
-
-        That its owner saw the verdict is neither.
-        """
-        if self.followed and not self.followed.precedes(told):
+    def outdated_by(self, event: AttachmentChanged) -> bool:
+        """Whether the event is newer and makes a new version: not if only the owner has seen the verdict."""
+        if self.followed and not self.followed.precedes(event):
             return False
-        return not told.seen or told.state == "deleted" or _attachment(told) != self.attachment
+        return not event.seen or event.state == "deleted" or _attachment(event) != self.attachment
 
-    def scan_changed(self, told: AttachmentChanged, *, at: datetime, by: str) -> Self:
-        """What became of its scan."""
-        changes = {"attachment": _attachment(told), "followed": AttachmentPosition.of(told)}
+    def scan_changed(self, event: AttachmentChanged, *, at: datetime, by: str) -> Self:
+        """The scan has a new state."""
+        changes = {"attachment": _attachment(event), "followed": AttachmentPosition.of(event)}
         return self.next_version(changes, at=at, by=by, action="changed")
 
     def facts(self) -> dict[str, JsonValue]:
-        """The data's own fields, and the state around them."""
-        rest = self.model_dump(mode="json", include={"state", "attachment", "source"})
-        return {**self.data, **rest}
+        """The fields of the data, and state, attachment and source."""
+        others = self.model_dump(mode="json", include={"state", "attachment", "source"})
+        return {**self.data, **others}
 
     def as_created(self) -> "Record":
-        """Version 1, told from the history: what the request that created the record was answered."""
+        """Version 1, rebuilt from the history: the answer to the request that created the record."""
         created = self.history[0]
         values = {change["field"]: change["new"] for change in created.changes}
         data = {name: values.get(name) for name in self.data}
@@ -278,7 +275,7 @@ class Record(Document):
         return self.model_copy(update=first)
 
 
-def _attachment(told: AttachmentChanged) -> Attachment | None:
-    if told.state == "deleted":
+def _attachment(event: AttachmentChanged) -> Attachment | None:
+    if event.state == "deleted":
         return None
-    return Attachment(attachment_id=told.attachment_id, title=told.title, state=told.state, reasons=told.reasons)
+    return Attachment(attachment_id=event.attachment_id, title=event.title, state=event.state, reasons=event.reasons)

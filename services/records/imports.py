@@ -1,4 +1,4 @@
-"""Records that registers keep: what a row of their files says, and the record that follows from it."""
+"""Imports of records from registers: validates rows, finds their owners, creates or updates the records."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from services.records.settings import SourceGrant
 from services.records.store import Records
 
 SEPARATORS = re.compile(r"[、,，;；]")
-NUMBER_LENGTH, KEY_LENGTH = 64, 100
+MAX_LENGTHS = {"document_number": 64, "source": 100, "source_key": 100}
 COUNTRY = re.compile(r"[A-Z]{1,3}")
 COLUMNS = (
     Column("document_type", "证件类型", True, "、".join(DOCUMENT_TITLES.values())),
@@ -29,8 +29,8 @@ COLUMNS = (
     Column("source_key", "来源编号", True, "该系统中此条记录的唯一编号，每次导入保持一致"),
     Column("nationality", "护照签发国", False, "多本外国护照号码相同时填写三位字母代码，如 USA"),
 )
-OUR_OWN = {column.name for column in COLUMNS}
-UNKNOWN = {
+COMMON_NAMES = {column.name for column in COLUMNS}
+OWNER_ERRORS = {
     "not_found": "没有该证件的从业人员，请核对证件类型和证件号码，或先办理人员登记",
     "document_ambiguous": "有多本护照使用该号码，请填写护照签发国",
 }
@@ -42,21 +42,25 @@ HINTS = {"date": "如 2014-03-01", "terms": "多项用顿号分隔"}
 
 @dataclass(frozen=True)
 class RecordRow:
-    """A row that is right in itself: whose, from where, and the record's data."""
+    """A valid row: the owner's identity document, the source system, its key for the row, the record's data."""
 
-    paper: IdentityDocument
+    document: IdentityDocument
     system: str
     key: str
     data: Data
 
 
 class RecordImport:
-    """Rows of one kind become records, each known by the system it comes from and its key there."""
+    """Imports rows of one kind; a record's id is derived from its source system and its key there."""
 
     def __init__(
         self, kind: Kind, records: Records, people: People, clock: Clock, sources: Mapping[str, SourceGrant]
     ) -> None:
-        self._kind, self._records, self._people, self._clock, self._sources = kind, records, people, clock, sources
+        self._kind = kind
+        self._records = records
+        self._people = people
+        self._clock = clock
+        self._sources = sources
         self._fields = {field.name: field for field in kind.fields()}
         self._labels = {
             field.name: {code.label: code.code for code in codes(field.code_table)}
@@ -66,40 +70,40 @@ class RecordImport:
         self.columns = columns_of(kind)
 
     def key(self, values: Values) -> str | None:
-        """The source system and its key for the row."""
+        """The source system and its key for the row; None without a key."""
         key = values.get("source_key")
         return f"{values.get('source')}\x1f{key}" if key else None
 
     async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
-        """Write them. Raises `Conflict`, `Unavailable`."""
-        read = [self._read(values) for values in rows]
-        wanted = [one for one in read if isinstance(one, RecordRow)]
-        owners = await self._people.find([one.paper for one in wanted])
-        known = await self._records.by_id([self._id(one) for one in wanted])
+        """Write the rows and return their outcomes, in order. Raises `Conflict`, `Unavailable`."""
+        parsed = [self._parse(values) for values in rows]
+        valid = [row for row in parsed if isinstance(row, RecordRow)]
+        owners = await self._people.find([row.document for row in valid])
+        existing = await self._records.by_id([self._id(row) for row in valid])
         decided = [
-            self._decide(job, one, owner, known.get(self._id(one))) for one, owner in zip(wanted, owners, strict=True)
+            self._decide(job, row, owner, existing.get(self._id(row))) for row, owner in zip(valid, owners, strict=True)
         ]
         written = iter(await write_decided(self._records.write_many, decided))
-        return [next(written) if isinstance(one, RecordRow) else one for one in read]
+        return [next(written) if isinstance(row, RecordRow) else row for row in parsed]
 
-    def _id(self, wanted: RecordRow) -> str:
-        return derived_id("source", self._kind.name, wanted.system, wanted.key)
+    def _id(self, row: RecordRow) -> str:
+        return derived_id("source", self._kind.name, row.system, row.key)
 
-    def _read(self, values: Values) -> RecordRow | tuple[RowError, ...]:
-        wrong = list(_faults(values))
-        raw = {name: self._meant(self._fields[name], text) for name, text in values.items() if name not in OUR_OWN}
+    def _parse(self, values: Values) -> RecordRow | tuple[RowError, ...]:
+        errors = _common_errors(values)
+        raw = {name: self._value(self._fields[name], text) for name, text in values.items() if name not in COMMON_NAMES}
         try:
-            parsed = parse_data(self._kind, raw, shanghai_date(self._clock.now()))
+            data = parse_data(self._kind, raw, shanghai_date(self._clock.now()))
         except ValidationError as error:
-            return *wrong, *row_errors(error)
-        if wrong:
-            return tuple(wrong)
+            return *errors, *row_errors(error)
+        if errors:
+            return tuple(errors)
         country = values.get("nationality", "").upper() or None
-        paper = IdentityDocument(DOCUMENT_WORDS[values["document_type"]], values["document_number"], country)
-        return RecordRow(paper, values["source"], values["source_key"], parsed.model_dump(mode="json"))
+        document = IdentityDocument(DOCUMENT_WORDS[values["document_type"]], values["document_number"], country)
+        return RecordRow(document, values["source"], values["source_key"], data.model_dump(mode="json"))
 
-    def _meant(self, field: FieldDescription, text: str) -> object:
-        """The value as the API takes it."""
+    def _value(self, field: FieldDescription, text: str) -> object:
+        """The value in the format of the API."""
         if field.type == "terms":
             return [part.strip() for part in SEPARATORS.split(text) if part.strip()]
         if field.type == "date":
@@ -107,28 +111,31 @@ class RecordImport:
         return self._labels.get(field.name, {}).get(text, text)
 
     def _decide(
-        self, job: Import, wanted: RecordRow, owner: Found, known: Record | None
+        self, job: Import, row: RecordRow, owner: Found, existing: Record | None
     ) -> tuple[Outcome, Record | None]:
+        """The outcome of a row, and the version to write, if any."""
         if owner.practitioner_id is None:
-            return (RowError("document_number", owner.code or "not_found", UNKNOWN[owner.code or "not_found"]),), None
-        if known and known.practitioner_id != owner.practitioner_id:  # a person's events are in one partition
-            told = "该来源编号的记录属于另一名人员，请核对来源编号和证件号码"
-            return (RowError("source_key", "other_person", told),), None
-        if wrong := self._not_theirs(job.started_by, wanted.system, known):
-            return (wrong,), None
-        if known and known.state == "active" and known.data == wanted.data:
-            return job.outcome_of(known), None
+            code = owner.code or "not_found"
+            return (RowError("document_number", code, OWNER_ERRORS[code]),), None
+        # a record never changes its owner: the events of a person are in one partition
+        if existing and existing.practitioner_id != owner.practitioner_id:
+            message = "该来源编号的记录属于另一名人员，请核对来源编号和证件号码"
+            return (RowError("source_key", "other_person", message),), None
+        if error := self._permission_error(job.started_by, row.system, existing):
+            return (error,), None
+        if existing and existing.state == "active" and existing.data == row.data:
+            return job.outcome_of(existing), None
         at = self._clock.now()
-        source = Source(system=wanted.system, key=wanted.key, synced_at=rfc3339(at))
-        kept_by = job.started_by if job.started_by.startswith(CLIENT) else known.kept_by if known else None
-        if known:
-            return "updated", known.synced(wanted.data, source, kept_by, at=at, by=job.by)
+        source = Source(system=row.system, key=row.key, synced_at=rfc3339(at))
+        kept_by = job.started_by if job.started_by.startswith(CLIENT) else existing.kept_by if existing else None
+        if existing:
+            return "updated", existing.synced(row.data, source, kept_by, at=at, by=job.by)
         return "created", Record.imported(
-            self._id(wanted), owner.practitioner_id, self._kind.name, wanted.data, source, kept_by, at=at, by=job.by
+            self._id(row), owner.practitioner_id, self._kind.name, row.data, source, kept_by, at=at, by=job.by
         )
 
-    def _not_theirs(self, sender: str, system: str, known: Record | None) -> RowError | None:
-        """Why an API client may not write this row; staff may write all."""
+    def _permission_error(self, sender: str, system: str, existing: Record | None) -> RowError | None:
+        """Why an API client may not write this row; None if it may, and for staff."""
         if not sender.startswith(CLIENT):
             return None
         client, grant = sender.removeprefix(CLIENT), self._sources.get(system)
@@ -137,30 +144,30 @@ class RecordImport:
         if grant is not None:
             granted = client in grant.clients and (not grant.kinds or self._kind.name in grant.kinds)
             return None if granted else NOT_GRANTED
-        return OTHER_CLIENT if known and known.kept_by not in (None, sender) else None
+        return OTHER_CLIENT if existing and existing.kept_by not in (None, sender) else None
 
 
-def _faults(values: Values) -> list[RowError]:
-    """What is wrong with the columns that every kind has."""
-    wrong = [
+def _common_errors(values: Values) -> list[RowError]:
+    """The errors in the columns that all kinds have."""
+    errors = [
         RowError(column.name, "required", REQUIRED)
         for column in COLUMNS
         if column.required and column.name not in values
     ]
     if values.get("document_type", "身份证") not in DOCUMENT_WORDS:
-        wrong.append(
+        errors.append(
             RowError("document_type", "not_a_choice", f"请填写以下一种：{'、'.join(DOCUMENT_TITLES.values())}")
         )
-    for name, most in {"document_number": NUMBER_LENGTH, "source": KEY_LENGTH, "source_key": KEY_LENGTH}.items():
+    for name, most in MAX_LENGTHS.items():
         if len(values.get(name, "")) > most or not values.get(name, "").isprintable():
-            wrong.append(RowError(name, "too_long", f"最多{most}个字，且不能含有特殊字符"))
+            errors.append(RowError(name, "too_long", f"最多{most}个字，且不能含有特殊字符"))
     if "nationality" in values and not COUNTRY.fullmatch(values["nationality"].upper()):
-        wrong.append(RowError("nationality", "country_code", "请填写护照签发国的三位字母代码，如 USA"))
-    return wrong
+        errors.append(RowError("nationality", "country_code", "请填写护照签发国的三位字母代码，如 USA"))
+    return errors
 
 
 def columns_of(kind: Kind) -> tuple[Column, ...]:
-    """The columns of a kind's files: who and from where, then the kind's own."""
+    """The columns of a kind's import files: the common ones, then those of the kind."""
     return *COLUMNS, *(Column(field.name, field.title, field.required, _hint(field)) for field in kind.fields())
 
 

@@ -1,4 +1,4 @@
-"""Whose document a number is: asked at identity, which alone may know, many at once and as this service itself."""
+"""Finds the owners of identity documents through identity's API, in batches, with this service's own token."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ SCOPE = "practitioners:lookup"
 
 
 class IdentityDocument(NamedTuple):
-    """A document: a passport's number is only unique with the country that issued it."""
+    """An identity document. A passport number is unique only together with the issuing country (`nationality`)."""
 
     document_type: str
     document_number: str
@@ -21,7 +21,7 @@ class IdentityDocument(NamedTuple):
 
 
 class Found(BaseModel):
-    """Its owner, or why nobody can be named."""
+    """The owner of a document, or the code of the reason why none was found."""
 
     practitioner_id: str | None
     code: Literal["not_found", "document_ambiguous"] | None
@@ -37,22 +37,23 @@ class _Document(BaseModel):
     nationality: str | None
 
 
-class _Question(BaseModel):
+class _Lookup(BaseModel):
     documents: list[_Document]
 
 
 class People:
-    """Nothing of an answer is kept: records stores who, never by which number."""
+    """Looks up owners. Document numbers are not stored in records."""
 
     def __init__(self, identity: ServiceClient, token: ClientCredentials) -> None:
-        self._identity, self._token = identity, token
+        self._identity = identity
+        self._token = token
 
-    async def find(self, papers: Sequence[IdentityDocument]) -> list[Found]:
-        """The owners, in order; at most 1,000. Raises `Unavailable`, also when this service may not ask."""
-        if not papers:
+    async def find(self, documents: Sequence[IdentityDocument]) -> list[Found]:
+        """The owners of at most 1,000 documents, in order. Raises `Unavailable`, also if the token is refused."""
+        if not documents:
             return []
-        question = _Question(documents=[_Document(**paper._asdict()) for paper in papers])
-        answer = await self._identity.ask(PATH, await self._token.get(), _Answer, question)
-        if answer is None or len(answer.items) != len(papers):
+        body = _Lookup(documents=[_Document(**document._asdict()) for document in documents])
+        answer = await self._identity.ask(PATH, await self._token.get(), _Answer, body)
+        if answer is None or len(answer.items) != len(documents):
             raise Unavailable("identity's look-up")
         return answer.items

@@ -1,4 +1,4 @@
-"""Which events each version of a document of records becomes."""
+"""Publications of records: the events for each version of a document."""
 
 from contracts.records import AccessLogged, RecordChanged
 from kit.core.events import NewEvent
@@ -9,12 +9,12 @@ from services.records.store import COLLECTION
 
 
 def record_changed(document: Fields) -> list[NewEvent]:
-    """Every version of a record is one event with its whole current state."""
+    """One event for each version of a record, with its complete state."""
     return [RecordChanged.of(document, record_id=document["_id"])]
 
 
 def access_logged(document: Fields) -> list[NewEvent]:
-    """A look by somebody else."""
+    """One event for each access by somebody else."""
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 

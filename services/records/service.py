@@ -1,4 +1,4 @@
-"""What can be done with records; the only place that decides and writes."""
+"""The operations on records: who may do what, and what is written."""
 
 import hashlib
 from collections.abc import Mapping
@@ -30,49 +30,54 @@ class VersionConflict(Exception):
 
 
 class RecordService:
-    """A practitioner's records: the person keeps their own; staff and clients read them, and are written down."""
+    """A practitioner's records: the person edits their own; reads by staff and clients are audited."""
 
-    def __init__(self, records: Records, looks: AccessAudit, clock: Clock) -> None:
-        self._records, self._looks, self._clock = records, looks, clock
+    def __init__(self, records: Records, audit: AccessAudit, clock: Clock) -> None:
+        self._records = records
+        self._audit = audit
+        self._clock = clock
 
     async def page(
         self, caller: Caller, person: str, kind: str | None, after: Cursor | None, limit: int
     ) -> tuple[list[Record], Cursor | None]:
-        """A page of a person's records, newest first, and where the next one begins."""
+        """A page of a person's records, newest first, and the cursor of the next page."""
         if kind:
-            _known(kind)
-        owner = await self._looks.owner(caller, person, SCOPE, "records", person)
+            _kind_of(kind)
+        owner = await self._audit.owner(caller, person, SCOPE, "records", person)
         return await self._records.of_person(owner, kind, after, limit)
 
     async def create(
         self, caller: Caller, person: str, kind: str, raw: Mapping[str, object], key: str | None
     ) -> Record:
-        """A new record; the same request with the same key again gets the same answer. Raises 409 for another one."""
+        """Create a record; `key` is the idempotency key: a repeated request returns the record as it was created.
+
+        Raises 409 if the key was used for another request, 422.
+        """
         owner = caller.own(person)
         data = await self._data(owner, _writable(kind), raw)
         record_id = derived_id("record", owner, key) if key else new_id()
-        request, at, by = _fingerprint(kind, raw), self._clock.now(), caller.label
-        record = Record.entered(record_id, owner, kind, data, request=request, at=at, by=by)
+        request = _fingerprint(kind, raw)
+        record = Record.entered(record_id, owner, kind, data, request=request, at=self._clock.now(), by=caller.label)
         try:
             await self._records.insert(record)
         except Duplicate:
-            return await self._answered_before(record)
+            return await self._created_before(record)
         return record
 
-    async def _answered_before(self, record: Record) -> Record:
-        first = await self._records.any_state(record.id)
-        if first is None or first.request != record.request:
+    async def _created_before(self, record: Record) -> Record:
+        existing = await self._records.any_state(record.id)
+        if existing is None or existing.request != record.request:
             raise AppError(409, "idempotency_conflict", "同一个 Idempotency-Key 已用于内容不同的请求")
-        return first.as_created()
+        return existing.as_created()
 
     async def check(self, caller: Caller, person: str, kind: str, raw: Mapping[str, object]) -> None:
-        """Judge data as `create` and `change` do, and write nothing. Raises 422 with everything that is wrong."""
+        """Validate data as `create` and `change` do, without writing. Raises 422 with all errors."""
         await self._data(caller.own(person), _writable(kind), raw)
 
     async def get(self, caller: Caller, record_id: str) -> Record:
-        """The current version. Raises `NotFound`: unknown, deleted, not for the caller to see."""
+        """The current version. Raises `NotFound` if unknown or deleted, or if the caller may not see it."""
         record = await self._found(record_id)
-        await self._looks.owner(caller, record.practitioner_id, SCOPE, "record", record_id)
+        await self._audit.owner(caller, record.practitioner_id, SCOPE, "record", record_id)
         return record
 
     async def _found(self, record_id: str) -> Record:
@@ -87,7 +92,7 @@ class RecordService:
         return record
 
     async def change(self, caller: Caller, record_id: str, version: int, raw: Mapping[str, object]) -> Record:
-        """Replace the data; the same data again makes no new version. Raises `VersionConflict`."""
+        """Replace the data; unchanged data make no new version. Raises `VersionConflict`."""
         record = await self._current(caller, record_id, version)
         data = await self._data(record.practitioner_id, KINDS[record.kind], raw)
         if data == record.data:
@@ -95,7 +100,7 @@ class RecordService:
         return await self._write(caller, record.edited(data, at=self._clock.now(), by=caller.label))
 
     async def delete(self, caller: Caller, record_id: str, version: int) -> None:
-        """Delete the record (a version too). Raises `VersionConflict`."""
+        """Delete the record; the deletion is a version. Raises `VersionConflict`."""
         record = await self._current(caller, record_id, version)
         await self._write(caller, record.deleted(at=self._clock.now(), by=caller.label))
 
@@ -113,31 +118,32 @@ class RecordService:
             raise VersionConflict(await self._own(caller, version.id)) from None
         return version
 
-    async def follow(self, told: AttachmentChanged) -> None:
-        """Let the record tell what became of its scan: a version of its own, unless something newer is known."""
-        await retry_on_conflict(partial(self._follow, told))  # somebody may change the record at the same time
+    async def follow(self, event: AttachmentChanged) -> None:
+        """Store the state of the record's scan in a new version, unless a newer state is stored."""
+        await retry_on_conflict(partial(self._follow, event))  # the record may be changed at the same time
 
-    async def _follow(self, told: AttachmentChanged) -> None:
-        record = await self._records.get(told.record_id)
-        if record and record.outdated_by(told):
-            await self._records.replace(record.scan_changed(told, at=self._clock.now(), by="service:attachments"))
+    async def _follow(self, event: AttachmentChanged) -> None:
+        record = await self._records.get(event.record_id)
+        if record and record.outdated_by(event):
+            await self._records.replace(record.scan_changed(event, at=self._clock.now(), by="service:attachments"))
 
     async def _data(self, owner: str, kind: Kind, raw: Mapping[str, object]) -> Data:
-        today, birth_year = shanghai_date(self._clock.now()), await self._records.birth_year(owner)
+        today = shanghai_date(self._clock.now())
+        birth_year = await self._records.birth_year(owner)
         try:
             return parse_data(kind, raw, today, birth_year).model_dump(mode="json")
         except ValidationError as error:
             raise InvalidFields.of(error, "data") from error
 
 
-def _known(kind: str) -> Kind:
-    if kind not in KINDS:
+def _kind_of(name: str) -> Kind:
+    if name not in KINDS:
         raise InvalidFields.one("kind", "unknown_kind", "没有这种记录类型")
-    return KINDS[kind]
+    return KINDS[name]
 
 
 def _writable(name: str) -> Kind:
-    kind = _known(name)
+    kind = _kind_of(name)
     if kind.maintained_by != "practitioner":
         raise AppError(403, "read_only_kind", f"{kind.title}由主管部门的系统提供，不能自行填写或修改")
     return kind

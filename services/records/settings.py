@@ -7,24 +7,25 @@ from kit.settings import BlobSettings, ClientSettings, KeyRing, RetentionSetting
 
 
 class SourceGrant(BaseModel):
-    """Which API clients write a source's rows (their ids), and of which kinds of record; no kinds: of all."""
+    """Which API clients (ids) may import rows of a source, and of which kinds of record; no kinds: all."""
 
     clients: list[str]
     kinds: list[str] = []
 
 
 class Quotas(QuotaSettings):
-    """Of a person: records that are created, changed, deleted or checked. Rows of imports are not counted."""
+    """Quotas of one person: records created, changed, deleted or checked. Rows of imports are not counted."""
 
     records_per_hour: int = Field(default=2_000, ge=1)
     records_per_day: int = Field(default=5_000, ge=1)
 
 
 class Settings(ServiceSettings):
-    """What imports need beside what every service does: `identity_url` is the API that knows whose a document is.
+    """Settings of records beside those of every service; `identity_url`: the API that finds a document's owner.
 
-    `sources`: the name of a source → who writes it. A source that is named belongs to its clients alone, and a client
-    that is named writes nothing else. Whatever is not named belongs, row by row, to the client that sent it first.
+    `sources`: the name of a source → the clients that may import its rows. Only these clients may import a listed
+    source, and a listed client may import no other source. A row of an unlisted source belongs to the client that
+    imported it first.
     """
 
     seal: KeyRing

@@ -1,4 +1,4 @@
-"""The collection `records`: one document a record, its versions in its own history."""
+"""records' collections: `records`, each with the history of its versions; `known_practitioners`, birth years."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ BIRTH_YEAR_SECONDS = 300
 
 
 class Records:
-    """Queries over records; a deleted record is only found by `any_state`. And what is known of their owners."""
+    """Queries over records and their owners' birth years; only `any_state` and `by_id` return deleted records."""
 
     def __init__(self, database: Database) -> None:
         by_person = Index([("practitioner_id", 1), *NEWEST])
@@ -34,7 +34,7 @@ class Records:
         self.any_state = self._collection.get
         self.write_many = self._collection.write_many
         self._practitioners = Projection(database, KNOWN_PRACTITIONERS)
-        # a person saves many records in a row: of one who is corrected meanwhile the year of before counts so long
+        # a person saves many records in a row; a corrected birth year takes effect after BIRTH_YEAR_SECONDS at most
         self._birth_year = alru_cache(maxsize=10_000, ttl=BIRTH_YEAR_SECONDS)(self._read_birth_year)
 
     async def get(self, record_id: str) -> Record | None:
@@ -42,24 +42,24 @@ class Records:
         return await self._collection.find_one({"_id": record_id, "state": "active"})
 
     async def by_id(self, record_ids: Sequence[str]) -> dict[str, Record]:
-        """Those that there are, in whichever state, with their histories."""
+        """The records that exist, in any state, with their histories."""
         found = await self._collection.whole({"_id": {"$in": list(record_ids)}})
         return {record.id: record for record in found}
 
     async def of_person(
         self, practitioner_id: str, kind: str | None, after: Cursor | None, limit: int
     ) -> tuple[list[Record], Cursor | None]:
-        """A page of a person's records, newest first, and where the next one begins; without their histories."""
-        of_kind = {"kind": kind} if kind else {}
-        query = {"practitioner_id": practitioner_id, "state": "active", **of_kind}
+        """A page of a person's records without their histories, newest first, and the cursor of the next page."""
+        filters = {"kind": kind} if kind else {}
+        query = {"practitioner_id": practitioner_id, "state": "active", **filters}
         return await self._collection.newest(query, after, limit)
 
     async def note_practitioner(self, practitioner_id: str, version: int, birth_year: int) -> None:
-        """Keep what identity told of a person, unless something newer is known."""
+        """Store a person's birth year from identity's event, unless a newer version is stored."""
         await self._practitioners.put(practitioner_id, version, {"birth_year": birth_year})
 
     async def birth_year(self, practitioner_id: str) -> int | None:
-        """The year of a person's birth; None until identity's event has come."""
+        """The year of a person's birth; None until identity's event was consumed."""
         year = await self._birth_year(practitioner_id)
         if year is None:
             self._birth_year.cache_invalidate(practitioner_id)

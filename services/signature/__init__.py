@@ -1,1 +1,1 @@
-"""signature owns the printed form for a person's signature, and what was cut out of its scan."""
+"""signature owns the signature sheets, their scans, and the signatures cut out of them."""

@@ -1,4 +1,4 @@
-"""Routes of signature: translate between HTTP and the service, decide nothing."""
+"""Routes of signature sheets and signatures."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +16,10 @@ from services.signature.domain import Remark, Rules, Signature, State
 from services.signature.form.service import SheetService
 from services.signature.service import SignatureService
 
-FORM: dict[str, object] = {  # read by hand, while it streams
+FORM: dict[str, object] = {  # FastAPI cannot derive it: the route reads the body as a stream
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
         "type": "object", "required": ["file"], "additionalProperties": False, "properties": {
-            "file": {"type": "string", "format": "binary", "description": "a JPEG of the signed form"},
+            "file": {"type": "string", "format": "binary", "description": "a JPEG of the signed sheet"},
         },
     }}}}
 }  # fmt: skip
@@ -29,7 +29,7 @@ PNG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}
 
 
 class FormOut(Out):
-    """A form to be printed and signed; it is taken back until it expires."""
+    """A signature sheet to be printed and signed; it can be uploaded until `expires_at`."""
 
     form_id: str
     expires_at: datetime
@@ -37,11 +37,11 @@ class FormOut(Out):
 
 
 class UploadIn(In):
-    """The text fields of an upload: none."""
+    """The text fields of an upload; there are none."""
 
 
 class UploadedOut(Out):
-    """What came, before anybody looked at it."""
+    """An uploaded scan that is not checked yet."""
 
     signature_id: str
     state: State
@@ -56,7 +56,7 @@ class AcceptedOut(Out):
 
 
 class SignatureOut(Out):
-    """What was uploaded last and what a check says of it, and the signature in force (perhaps an older one)."""
+    """The scan that was uploaded last, with its verdict, and the signature in force, which may be an older one."""
 
     state: Literal["none", "checking", "accepted", "refused"]
     signature_id: str | None = None
@@ -68,7 +68,7 @@ class SignatureOut(Out):
 
     @classmethod
     def of(cls, last: Signature | None, in_force: Signature | None) -> "SignatureOut":
-        """`none` while nothing was uploaded."""
+        """Make it from the documents; state `none` if nothing was uploaded."""
         accepted = {**_fields(in_force), "accepted_at": in_force.updated_at} if in_force else None
         return cls.model_validate({**(_fields(last) if last else {"state": "none"}), "accepted": accepted})
 
@@ -82,14 +82,14 @@ def _fields(signature: Signature) -> dict[str, object]:
 class ApiDependencies:
     """What the routes need."""
 
-    forms: SheetService
+    sheets: SheetService
     signatures: SignatureService
     rules: Rules
 
     def too_large(self) -> AppError:
-        """The refusal of a file that is larger than the limit."""
-        told = f"图片不能超过 {self.rules.limit_bytes // 1024 // 1024}MB，请降低分辨率后重新扫描或拍照"
-        return AppError(413, "file_too_large", told)
+        """The error for a file that is larger than the limit."""
+        message = f"图片不能超过 {self.rules.limit_bytes // 1024 // 1024}MB，请降低分辨率后重新扫描或拍照"
+        return AppError(413, "file_too_large", message)
 
 
 async def _dependencies(request: Request) -> ApiDependencies:
@@ -103,9 +103,9 @@ router = APIRouter(prefix="/api/signature", route_class=StrictRoute)
 
 @router.post("/practitioners/me/forms", status_code=201, dependencies=[counted("exports")])
 async def make_form(api: ApiDep, caller: CallerDep, request: Request) -> FormOut:
-    """The form 签名信息采集表, to be printed, signed, scanned and uploaded."""
-    form = await api.forms.make(caller, bearer_token(request))
-    return FormOut(form_id=form.id, expires_at=form.expires_at, pdf_url=f"{router.prefix}/forms/{form.id}.pdf")
+    """Make a signature sheet 签名信息采集表, to be printed, signed, scanned and uploaded."""
+    sheet = await api.sheets.make(caller, bearer_token(request))
+    return FormOut(form_id=sheet.id, expires_at=sheet.expires_at, pdf_url=f"{router.prefix}/forms/{sheet.id}.pdf")
 
 
 @router.get(
@@ -116,13 +116,13 @@ async def make_form(api: ApiDep, caller: CallerDep, request: Request) -> FormOut
     openapi_extra=ACCESS_REASON,
 )
 async def get_form(api: ApiDep, caller: CallerDep, form_id: Id) -> Response:
-    """The form as PDF, A4."""
-    return _file(await api.forms.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
+    """The signature sheet as PDF, A4."""
+    return _file(await api.sheets.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
 
 
 @router.post("/practitioners/me/signature", status_code=202, openapi_extra=FORM)
 async def upload_signature(api: ApiDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
-    """The signed form, scanned or photographed; the verdict follows within some seconds. Asks for a fresh proof."""
+    """Upload the signed sheet, scanned or photographed; checked within seconds. Requires a recent authentication."""
     person = await api.signatures.place(caller)
     await count(request, caller, "uploads")
     upload = await read_upload(request, api.rules.limit_bytes + 1, api.too_large)
@@ -135,7 +135,7 @@ async def upload_signature(api: ApiDep, caller: FreshCallerDep, request: Request
 
 @router.get("/practitioners/{practitioner_id}/signature", openapi_extra=ACCESS_REASON)
 async def get_signature(api: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> SignatureOut:
-    """A person's signature: what was uploaded last, and what is in force."""
+    """A person's signature: the scan uploaded last, and the signature in force."""
     return SignatureOut.of(*await api.signatures.of_person(caller, practitioner_id))
 
 
@@ -159,7 +159,7 @@ async def get_scan(api: ApiDep, caller: CallerDep, practitioner_id: PersonId) ->
     openapi_extra=ACCESS_REASON,
 )
 async def get_image(api: ApiDep, caller: CallerDep, practitioner_id: PersonId) -> Response:
-    """The signature in force alone, on transparent ground."""
+    """The image of the signature in force, with a transparent background."""
     return _file(await api.signatures.image(caller, practitioner_id), "image/png", "signature.png")
 
 

@@ -1,4 +1,4 @@
-"""The check of a signed sheet, behind the answer to who uploaded it: read in the sandbox, judged, written down."""
+"""The check of a signed sheet, after the upload was answered: read in the sandbox, judged, stored."""
 
 import asyncio
 
@@ -19,37 +19,43 @@ logger = log.get(__name__)
 
 
 class Checks:
-    """Handles what the service told itself; each step may be done twice."""
+    """Handles the service's own events; every step is idempotent."""
 
     def __init__(
         self,
         signatures: Signatures,
-        forms: SignatureSheets,
+        sheets: SignatureSheets,
         people: KnownPeople,
         bucket: EncryptedBucket,
-        sheets: SheetReader,
+        reader: SheetReader,
         key: bytes,
         rules: Rules,
         clock: Clock,
     ) -> None:
-        self._signatures, self._forms, self._people, self._bucket = signatures, forms, people, bucket
-        self._sheets, self._key, self._rules, self._clock = sheets, key, rules, clock
+        self._signatures = signatures
+        self._sheets = sheets
+        self._people = people
+        self._bucket = bucket
+        self._reader = reader
+        self._key = key
+        self._rules = rules
+        self._clock = clock
         metrics.initialise(metrics.uploads_checked, ["signature"], ["accepted", "refused"])
 
     async def check(self, signature_id: str) -> None:
-        """Bring a signature that is `checking` to its verdict. Raises `Unavailable` while a server is away."""
+        """Check a signature in the state `checking` and store its verdict. Raises `Unavailable`."""
         signature = await self._signatures.get(signature_id)
         if signature is None or signature.state != "checking":
             return
         verdict = await self._verdict(signature)
-        if await self._written(signature.judged(verdict, at=self._clock.now(), by=BY)):
+        if await self._replaced(signature.judged(verdict, at=self._clock.now(), by=BY)):
             metrics.uploads_checked.labels("signature", verdict.state).inc()
 
-    async def _written(self, version: Signature) -> bool:
-        """Write it down; False when something else is written there already."""
+    async def _replaced(self, version: Signature) -> bool:
+        """Store the version; False if another one was stored first."""
         try:
             await self._signatures.replace(version)
-        except Conflict:  # another worker was quicker: what was told of that is still to come
+        except Conflict:  # judged by another worker, whose event is still to come
             logger.info("verdict discarded", signature=version.id)
             return False
         return True
@@ -59,23 +65,23 @@ class Checks:
         if content is None:
             return refused("lost")
         try:
-            sheet = await retry_once(lambda: self._sheets.read(content, LAYOUT))
+            scan = await retry_once(lambda: self._reader.read(content, LAYOUT))
         except BadImage as error:
             return refused(error.code)
-        return await self._judged(signature, sheet) if sheet else refused("check_failed")
+        return await self._judge(signature, scan) if scan else refused("check_failed")
 
-    async def _judged(self, signature: Signature, sheet: ScannedSheet) -> Verdict:
-        if sheet.text is None:
+    async def _judge(self, signature: Signature, scan: ScannedSheet) -> Verdict:
+        if scan.text is None:
             return refused("sheet_not_found")
-        form_id = form_of(sheet.text, self._key)
-        form = await self._forms.get(form_id) if form_id else None
+        form_id = form_of(scan.text, self._key)
+        sheet = await self._sheets.get(form_id) if form_id else None
         person = signature.practitioner_id
         identified = await self._people.identified(person)
-        if fault := form_fault(form, person, identified, signature.created_at):
+        if fault := form_fault(sheet, person, identified, signature.created_at):
             return refused(fault, form_id if fault != "sheet_of_another" else None)
-        verdict = judge(str(form_id), sheet.cut, self._rules)
-        if verdict.state == "accepted" and sheet.cut and sheet.page:
-            await self._keep(signature, sheet.page, sheet.cut)
+        verdict = judge(str(form_id), scan.cut, self._rules)
+        if verdict.state == "accepted" and scan.cut and scan.page:
+            await self._keep(signature, scan.page, scan.cut)
         return verdict
 
     async def _keep(self, signature: Signature, page: bytes, cut: CutBox) -> None:
@@ -84,16 +90,16 @@ class Checks:
             signature.keep(signature.image, cut.image, "image/png", self._bucket),
         )
 
-    async def settle(self, practitioner_id: str) -> None:
-        """After a verdict: what is neither the newest nor in force is replaced."""
+    async def replace_older(self, practitioner_id: str) -> None:
+        """After a verdict, replace the person's judged signatures except the newest and the one in force."""
         judged = [one for one in await self._signatures.of_person(practitioner_id) if one.state != "checking"]
         in_force = next((one for one in judged if one.state == "accepted"), None)
         for one in judged[1:]:
             if one != in_force and (current := await self._signatures.get(one.id)):
-                await self._written(current.replaced(at=self._clock.now(), by=BY))
+                await self._replaced(current.replaced(at=self._clock.now(), by=BY))
 
     async def remove_files(self, signature_id: str) -> None:
-        """Nothing of a replaced signature stays in the bucket."""
+        """Remove the files of a replaced signature from the bucket."""
         signature = await self._signatures.get(signature_id)
         if signature is None or signature.state != "replaced":
             return

@@ -1,4 +1,4 @@
-"""What signature's worker reads, and who handles it."""
+"""The consumer groups of signature and their handlers."""
 
 from dataclasses import dataclass
 
@@ -15,31 +15,31 @@ from services.signature.form.service import StaleSheets
 class Handlers:
     """One method for each event."""
 
-    outdating: StaleSheets
+    stale_sheets: StaleSheets
     checks: Checks
     erasure: Erasure
 
     async def note_person(self, event: PractitionerChanged) -> None:
-        """What identity says of people."""
-        await self.outdating.note_person(event.practitioner_id, event.version, event.changed)
+        """Store a person's version, and outdate their sheets if name or number changed."""
+        await self.stale_sheets.note_person(event.practitioner_id, event.version, event.changed)
 
     async def check(self, event: SignatureChanged) -> None:
-        """What this service said itself: a sheet that came is checked, one that was judged settles those before it."""
+        """Check an uploaded sheet, remove the files of a replaced one, replace those before a judged one."""
         if event.state == "checking":
             await self.checks.check(event.signature_id)
         elif event.state == "replaced":
             await self.checks.remove_files(event.signature_id)
         else:
-            await self.checks.settle(event.practitioner_id)
+            await self.checks.replace_older(event.practitioner_id)
 
     async def erase(self, event: Event) -> None:
-        """Somebody is to be erased."""
+        """Remove everything stored of an erased person."""
         await self.erasure.handle(event)
 
 
 GROUPS = (
     Group("signature.practitioners", on(PractitionerChanged, Handlers.note_person)),
-    # a group of its own: checks do not wait behind the backlog of identity.changes
+    # a separate group, so that checks do not wait for the backlog of identity.changes
     Group("signature.check", on(SignatureChanged, Handlers.check)),
     Group("signature.erasures", on_raw(PractitionerErased, Handlers.erase), for_erased=True),
 )

@@ -1,4 +1,4 @@
-"""The rules of forms and signatures that are true without I/O: what they are, what becomes of them, what a scan is."""
+"""Signature sheets, signatures and their rules, without I/O: transitions, and how a scanned sheet is judged."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ IDENTIFYING = frozenset({"name", "document_number", "document_type"})
 
 
 class Rules(BaseModel):
-    """What a scan may weigh (bytes), and how much ink is a signature (mm²)."""
+    """The largest scan (bytes), and the least ink of a signature (mm²)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class Rules(BaseModel):
 
 
 class Remark(BaseModel):
-    """Why a scan was refused, or what is doubtful about it: a stable code, a sentence that says what to do."""
+    """A reason or a warning: a stable code, and a sentence that tells the person what to do."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +64,7 @@ def remark(code: str) -> Remark:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Refused when there is a reason; warnings refuse nothing. `form_id`: the form that was recognised as ours."""
+    """Refused if there are reasons; warnings do not refuse. `form_id`: of the sheet that was recognised, if any."""
 
     reasons: Sequence[Remark]
     warnings: Sequence[Remark] = ()
@@ -72,17 +72,17 @@ class Verdict:
 
     @property
     def state(self) -> State:
-        """What becomes of the signature."""
+        """The signature's next state."""
         return "refused" if self.reasons else "accepted"
 
 
 def refused(code: str, form_id: str | None = None) -> Verdict:
-    """Refused for one reason."""
+    """A refusal with one reason."""
     return Verdict([remark(code)], form_id=form_id)
 
 
 class Person(BaseModel):
-    """What identity says to the person themselves, as far as it is printed."""
+    """A person's data that are printed on the sheet, as identity returns them to the person."""
 
     practitioner_id: str
     version: int
@@ -91,7 +91,7 @@ class Person(BaseModel):
 
 
 class SignatureSheet(Document):
-    """A form that was printed for a person as they were called in `practitioner_version`."""
+    """A signature sheet, with the person's name and number as of `practitioner_version`."""
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"number_sealed"}
 
@@ -106,19 +106,19 @@ class SignatureSheet(Document):
     def printed(
         cls, form_id: str, person: Person, number_sealed: str, expires_at: datetime, *, at: datetime, by: str
     ) -> Self:
-        """A form for the person as identity knows them; their number is sealed for this id."""
+        """A new sheet for a person; the document number is encrypted for this id."""
         return cls.first(
             at=at, by=by, action="printed", id=form_id, practitioner_id=person.practitioner_id,
             practitioner_version=person.version, name=person.name, expires_at=expires_at, number_sealed=number_sealed,
         )  # fmt: skip
 
     def outdated(self, *, at: datetime, by: str) -> Self:
-        """The person's name or number is another one now."""
+        """The person's name or document number has changed."""
         return self.next_version({"state": "stale"}, at=at, by=by, action="outdated")
 
 
 class Signature(EncryptedFileDocument):
-    """A scan of a signed form."""
+    """The scan of a signed sheet, and the signature cut out of it."""
 
     ROOT: ClassVar[str] = FOLDERS
 
@@ -130,45 +130,48 @@ class Signature(EncryptedFileDocument):
     sha256: str
     size: int
     seen: bool = False
-    """Whether its owner has looked at it since it was refused."""
+    """Whether its owner has seen that it was refused."""
 
     @classmethod
     def uploaded(cls, practitioner_id: str, content: bytes, *, sealed: bool, at: datetime, by: str) -> Self:
-        """A scan of the person's form, to be checked."""
+        """A new scan of the person's sheet, to be checked."""
         return cls.first(
             at=at, by=by, action="uploaded", id=new_id(), practitioner_id=practitioner_id,
             sha256=hashlib.sha256(content).hexdigest(), size=len(content), folder=cls.new_folder(), sealed=sealed,
         )  # fmt: skip
 
     def judged(self, verdict: Verdict, *, at: datetime, by: str) -> Self:
-        """The check is done."""
-        state, remarks = verdict.state, {"reasons": [*verdict.reasons], "warnings": [*verdict.warnings]}
-        changes = {"state": state, **remarks, "form_id": verdict.form_id}
-        return self.next_version(changes, at=at, by=by, action=state)
+        """The check has decided."""
+        changes = {
+            "state": verdict.state, "reasons": [*verdict.reasons], "warnings": [*verdict.warnings],
+            "form_id": verdict.form_id,
+        }  # fmt: skip
+        return self.next_version(changes, at=at, by=by, action=verdict.state)
 
     def seen_by_owner(self, *, at: datetime, by: str) -> Self:
-        """Its owner has learned that it was refused."""
+        """Its owner has seen that it was refused."""
         return self.next_version({"seen": True}, at=at, by=by, action="seen")
 
     def replaced(self, *, at: datetime, by: str) -> Self:
-        """A later one takes its place; its files follow."""
+        """A later one has replaced it; the worker removes its files."""
         return self.next_version({"state": "replaced"}, at=at, by=by, action="replaced")
 
     @property
     def scan(self) -> str:
-        """The key of the straightened page."""
+        """The object key of the straightened page."""
         return f"{self.folder}/scan"
 
     @property
     def image(self) -> str:
-        """The key of the signature alone."""
+        """The object key of the signature image."""
         return f"{self.folder}/image"
 
 
 def form_fault(form: SignatureSheet | None, practitioner_id: str, identified: int, uploaded_at: datetime) -> str | None:
-    """Why this form is not taken from this person, as a code. What was in time when it was uploaded is in time.
+    """The code of the reason why this sheet is refused from this person; None if it is not.
 
-    `identified`: the person's version since which name and number are what they are.
+    `identified`: the person's version that last changed name or number. The sheet must be valid at `uploaded_at`; it
+    may expire before the check.
     """
     if form is None:
         return "sheet_unknown"
@@ -180,7 +183,7 @@ def form_fault(form: SignatureSheet | None, practitioner_id: str, identified: in
 
 
 def judge(form_id: str, cut: CutBox | None, rules: Rules) -> Verdict:
-    """The verdict on a sheet that is the person's own; without `cut` the box was not found."""
+    """The verdict on the person's own sheet; `cut`: None if the signature box was not found."""
     if cut is None:
         return refused("markers_missing", form_id)
     if cut.ink_mm2 < rules.least_ink_mm2:
@@ -190,17 +193,16 @@ def judge(form_id: str, cut: CutBox | None, rules: Rules) -> Verdict:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a person: the newest version told, and the one since which name and number are what they are."""
+    """A person's newest version, and the version that last changed name or document number."""
 
     version: int
     identified: int
 
 
 def known_after(before: Known | None, version: int, changed: Sequence[str]) -> Known:
-    """What is known once identity told of a version. One that was left out may have changed name or number."""
+    """What to store after the event of a version; a version that was skipped may have changed name or number."""
     if before is not None and before.version >= version:
         return before
-    told_all = before is not None and before.version == version - 1
-    if before is None or not told_all or IDENTIFYING & set(changed):
+    if before is None or before.version < version - 1 or IDENTIFYING & set(changed):
         return Known(version, version)
     return Known(version, before.identified)

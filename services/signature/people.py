@@ -1,4 +1,4 @@
-"""What is known of people: which of their versions changed what stands on a form, told by identity's events."""
+"""The projection of people: their newest version, and the newest one that changed what a signature sheet shows."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from services.signature.store import KNOWN_PRACTITIONERS
 
 
 class KnownPeople:
-    """The projection."""
+    """Stores and reads the projection."""
 
     def __init__(self, database: Database) -> None:
         self._projection = Projection(database, KNOWN_PRACTITIONERS)
 
     async def note(self, practitioner_id: str, version: int, changed: Sequence[str]) -> Known:
-        """Keep what identity's event says, unless a newer version is known. Returns what is known now."""
+        """Store a version from identity's event, unless a newer one is stored. Returns what is stored now."""
         known = known_after(await self._get(practitioner_id), version, changed)
         await self._projection.put(practitioner_id, known.version, {"identified": known.identified})
         return known
 
     async def identified(self, practitioner_id: str) -> int:
-        """The version since which name and number are what they are; 0 while nothing is known."""
+        """The version that last changed name or document number; 0 if no version is stored."""
         known = await self._get(practitioner_id)
         return known.identified if known else 0
 

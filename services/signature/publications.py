@@ -1,4 +1,4 @@
-"""Which events each version of a document of signature becomes."""
+"""Publications of signature: the events for each version of a document."""
 
 from contracts.signature import AccessLogged, FormChanged, SignatureChanged
 from kit.core.events import NewEvent
@@ -9,17 +9,17 @@ from services.signature.store import FORMS, SIGNATURES
 
 
 def form_changed(document: Fields) -> list[NewEvent]:
-    """A form was printed, or became stale."""
+    """One event for each version of a signature sheet: printed, or outdated."""
     return [FormChanged.of(document, form_id=document["_id"])]
 
 
 def signature_changed(document: Fields) -> list[NewEvent]:
-    """Every version of a signature is one event with its whole current state."""
+    """One event for each version of a signature, with its complete state."""
     return [SignatureChanged.of(document, signature_id=document["_id"], seen=document.get("seen", False))]
 
 
 def access_logged(document: Fields) -> list[NewEvent]:
-    """A look by somebody else."""
+    """One event for each access by somebody else."""
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 

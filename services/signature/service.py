@@ -1,4 +1,4 @@
-"""What can be done with signatures: uploaded, looked at."""
+"""The operations on signatures: upload and read."""
 
 from contextlib import suppress
 
@@ -18,13 +18,16 @@ def _being_checked() -> AppError:
 
 
 class SignatureService:
-    """A person's signature: they upload their own; staff and clients look, and are written down."""
+    """A person's signature: they upload their own; reads by staff and clients are audited."""
 
-    def __init__(self, signatures: Signatures, bucket: EncryptedBucket, looks: AccessAudit, clock: Clock) -> None:
-        self._signatures, self._bucket, self._looks, self._clock = signatures, bucket, looks, clock
+    def __init__(self, signatures: Signatures, bucket: EncryptedBucket, audit: AccessAudit, clock: Clock) -> None:
+        self._signatures = signatures
+        self._bucket = bucket
+        self._audit = audit
+        self._clock = clock
 
     async def place(self, caller: Caller) -> str:
-        """The person who may upload now, before a byte of it is read. Raises `Hidden`, 409."""
+        """The person's id, if they may upload now; checked before the file is read. Raises `Hidden`, 409."""
         if caller.kind != "practitioner":
             raise Hidden
         if any(one.state == "checking" for one in await self._signatures.of_person(caller.subject)):
@@ -32,11 +35,12 @@ class SignatureService:
         return caller.subject
 
     async def upload(self, caller: Caller, practitioner_id: str, content: bytes) -> Signature:
-        """Store the file, then the document that names it: whoever dies in between leaves a file nobody knows."""
+        """Store the file, then its document: a crash between the two leaves an orphaned object, which is swept."""
         if not content.startswith(JPEG):
             raise AppError(415, "not_jpeg", "采集表必须是 JPG 图片，请扫描或拍照为 JPG 格式后上传")
-        at, sealed = self._clock.now(), self._bucket.seals_new
-        signature = Signature.uploaded(practitioner_id, content, sealed=sealed, at=at, by=caller.label)
+        now = self._clock.now()
+        sealed = self._bucket.seals_new
+        signature = Signature.uploaded(practitioner_id, content, sealed=sealed, at=now, by=caller.label)
         await signature.keep(signature.original, content, "image/jpeg", self._bucket)
         try:
             await self._signatures.insert(signature)
@@ -46,14 +50,14 @@ class SignatureService:
         return signature
 
     async def of_person(self, caller: Caller, person: str) -> tuple[Signature | None, Signature | None]:
-        """What was uploaded last, and what is in force: the newest that was accepted."""
+        """The signature that was uploaded last, and the one in force: the newest that was accepted."""
         found = await self._of(caller, person)
         if caller.kind == "practitioner" and found and found[0].state == "refused" and not found[0].seen:
             await self._see(caller, found[0].id)
         return (found[0] if found else None), _in_force(found)
 
     async def _see(self, caller: Caller, signature_id: str) -> None:
-        """The owner looks: written down once, when they learn that it was refused (who saw it needs no notice)."""
+        """Store that the owner has seen the refusal, once: no notice is sent then."""
         signature = await self._signatures.get(signature_id)
         if signature is None or signature.state != "refused" or signature.seen:
             return
@@ -66,12 +70,12 @@ class SignatureService:
         return await signature.file(signature.scan, self._bucket)
 
     async def image(self, caller: Caller, person: str) -> bytes:
-        """The signature in force alone: PNG with transparent ground. Raises `NotFound`."""
+        """The image of the signature in force: a PNG with a transparent background. Raises `NotFound`."""
         signature = await self._accepted(caller, person)
         return await signature.file(signature.image, self._bucket)
 
     async def _of(self, caller: Caller, person: str) -> list[Signature]:
-        owner = await self._looks.owner(caller, person, SCOPE, "signature", person)
+        owner = await self._audit.owner(caller, person, SCOPE, "signature", person)
         return await self._signatures.of_person(owner)
 
     async def _accepted(self, caller: Caller, person: str) -> Signature:

@@ -9,19 +9,19 @@ from services.signature.domain import Rules
 
 
 class ApiSettings(HttpSettings):
-    """As much as the gateway lets through: an upload that is too large is measured, and told so, by its own call."""
+    """HTTP limits: bodies as large as the gateway allows, so that the upload route refuses a large file with 413."""
 
     max_body_bytes: int = 12 * 1024 * 1024
 
 
 class SheetSettings(BaseModel):
-    """How long a printed form may come back."""
+    """How long a signature sheet may be uploaded after it was made."""
 
     lifetime_days: int = Field(default=180, ge=1)
 
 
 class Quotas(QuotaSettings):
-    """Of a person; exports are forms that are made and printed."""
+    """Quotas of one person; exports are signature sheets that are made or downloaded as PDF."""
 
     uploads_per_hour: int = Field(default=300, ge=1)
     uploads_per_day: int = Field(default=1_000, ge=1)
@@ -32,10 +32,10 @@ class Quotas(QuotaSettings):
 
 
 class Settings(ServiceSettings):
-    """What signature needs beside what every service does; `identity_url` is the API of identity.
+    """Settings of signature beside those of every service; `identity_url`: the API of identity.
 
-    The seal's keys seal document numbers, and files in the bucket; its index key also makes the codes that only we can
-    print. `seal_files` is off only while processes of a version that can't open sealed files run.
+    `seal`: the keys of document numbers and of the files in the bucket; its index key also authenticates the QR codes
+    of signature sheets. `seal_files`: off only while processes of a release that cannot decrypt files are running.
     """
 
     http: ApiSettings = ApiSettings()

@@ -1,1 +1,1 @@
-"""subscriptions owns how other systems follow the records without Kafka: the feed of changes, and webhooks."""
+"""subscriptions owns the change feed and webhooks, for systems that follow records without Kafka."""

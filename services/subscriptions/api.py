@@ -1,4 +1,4 @@
-"""What the routes of subscriptions share."""
+"""The dependencies of all routes of subscriptions."""
 
 from dataclasses import dataclass
 from typing import Annotated

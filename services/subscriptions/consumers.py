@@ -1,8 +1,8 @@
-"""What subscriptions' worker reads, and who handles it."""
+"""The consumer group of subscriptions and its handler."""
 
 from contracts.identity import ClientChanged
 from kit.messaging.groups import Group, on
 from services.subscriptions.webhooks.store import Clients
 
-# clients are no people: nobody's erasure concerns them
+# API clients are not people, so erasures do not apply to their events
 GROUPS = (Group("subscriptions.clients", on(ClientChanged, Clients.note), for_erased=True),)

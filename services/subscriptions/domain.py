@@ -1,4 +1,4 @@
-"""What the feed and webhooks share: the scope they need, and times as requests write them."""
+"""Shared by the change feed and webhooks: their scope, and the format of times in requests."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -7,13 +7,14 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 SCOPE = "changes:read"
-"""What an API client needs to follow the records."""
+"""The scope that allows an API client to read the feed and register webhooks."""
 
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def _time_from_text(value: object) -> object:
-    if not isinstance(value, str) or "T" not in value:  # pydantic takes numbers for timestamps: one form only
+    if not isinstance(value, str) or "T" not in value:  # pydantic would also accept timestamps
         raise PydanticCustomError("time_invalid", "请填写带时区的时间，例如 2026-01-31T08:00:00Z")
     return value
 

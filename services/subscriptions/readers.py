@@ -1,4 +1,4 @@
-"""A bounded number of readers of the topic, for whoever needs what is not in memory."""
+"""A pool of Kafka readers of the topic, for events that are not in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -12,20 +12,21 @@ QUEUE_TIMEOUT_SECONDS = 5.0
 
 
 class KafkaReaders:
-    """Connected when they are first needed, kept for the next one; thrown away after an error."""
+    """A pool of at most `most` readers: connected when needed, reused, closed after an error."""
 
     def __init__(self, settings: KafkaSettings, topic: str, most: int) -> None:
-        self._settings, self._topic = settings, topic
-        self._room = asyncio.Semaphore(most)
+        self._settings = settings
+        self._topic = topic
+        self._slots = asyncio.Semaphore(most)
         self._idle: list[Reader] = []
 
     @asynccontextmanager
-    async def one(self, offsets: Mapping[int, int] | None = None) -> AsyncIterator[Reader]:
-        """A reader of one's own; where possible one that stands at `offsets` already. Raises `Unavailable`."""
-        await self._turn()
+    async def borrow(self, offsets: Mapping[int, int] | None = None) -> AsyncIterator[Reader]:
+        """Borrow a reader, if possible one whose position is `offsets`. Raises `Unavailable` if none gets free."""
+        await self._wait_for_slot()
         reader: Reader | None = None
         try:
-            reader = await self._ready(offsets or {})
+            reader = await self._take(offsets or {})
             yield reader
         except BaseException:
             if reader is not None:
@@ -34,16 +35,16 @@ class KafkaReaders:
         else:
             self._idle.append(reader)
         finally:
-            self._room.release()
+            self._slots.release()
 
-    async def _turn(self) -> None:
+    async def _wait_for_slot(self) -> None:
         try:
             async with asyncio.timeout(QUEUE_TIMEOUT_SECONDS):
-                await self._room.acquire()
+                await self._slots.acquire()
         except TimeoutError as error:
-            raise Unavailable("a reader") from error
+            raise Unavailable("a Kafka reader") from error
 
-    async def _ready(self, offsets: Mapping[int, int]) -> Reader:
+    async def _take(self, offsets: Mapping[int, int]) -> Reader:
         if self._idle:
             fitting = next((reader for reader in self._idle if reader.stands_at(offsets)), self._idle[0])
             self._idle.remove(fitting)
@@ -57,6 +58,6 @@ class KafkaReaders:
         return reader
 
     async def close(self) -> None:
-        """Disconnect them all."""
+        """Close all idle readers."""
         while self._idle:
             await self._idle.pop().close()

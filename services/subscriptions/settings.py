@@ -5,19 +5,20 @@ from pydantic import BaseModel, Field
 from kit.settings import HttpSettings, KeyRing, ServiceSettings
 
 MAX_WAIT = 30
-"""Seconds for which a reader may ask to wait for a change."""
+"""The longest `wait` of a request to the change feed, in seconds."""
 
 
 class ApiSettings(HttpSettings):
-    """Most requests wait for a change, and nothing is done for them meanwhile."""
+    """HTTP limits: many concurrent requests, because most only wait for the next event."""
 
     concurrency: int = Field(default=1000, ge=1)
 
 
 class FeedSettings(BaseModel):
-    """The feed of changes, in each api process.
+    """The change feed, in each api process.
 
-    `memory_bytes`: of the newest events; `readers`: of Kafka, for who is further behind; `polls`: at once, by client.
+    `memory_bytes`: size of the newest events in memory; `readers`: Kafka readers for older events; `polls`: concurrent
+    requests of one client.
     """
 
     memory_bytes: int = 32 * 1024 * 1024
@@ -26,9 +27,9 @@ class FeedSettings(BaseModel):
 
 
 class WebhookSettings(BaseModel):
-    """How webhooks are called.
+    """Delivery to webhooks.
 
-    `pauses`: seconds before each further try, the last one over and over, until `give_up_seconds` after the first.
+    `pauses`: seconds before each further attempt, the last one repeated, until `give_up_seconds` after the first.
     """
 
     per_client: int = 20
@@ -42,7 +43,7 @@ class WebhookSettings(BaseModel):
 
 
 class Settings(ServiceSettings):
-    """What subscriptions needs beside what every service does."""
+    """Settings of subscriptions beside those of every service."""
 
     http: ApiSettings = ApiSettings()
     seal: KeyRing

@@ -12,8 +12,8 @@ from deploy.local.people import random_phone
 from deploy.local.sms_carrier.templates import ALIYUN_IDS, TENCENT_IDS
 from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, NotSent, Refused, Sms, Unknown
-from services.notify.providers import CarrierClient
 from services.notify.providers.aliyun import Aliyun
+from services.notify.providers.sdk_client import CarrierClient
 from services.notify.providers.tencent import Tencent
 from services.notify.settings import AliyunSettings, CarrierSettings, TencentSettings
 from tests.support.names import own_id

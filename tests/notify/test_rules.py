@@ -94,16 +94,16 @@ def test_where_a_message_goes_next(outcome: Outcome, goes_elsewhere: bool, is_il
 
 
 def test_pauses_grow_and_a_code_never_waits_long() -> None:
-    def pause(attempts: int, *, code: bool, reason: Reason = "money", everybody: bool = True) -> float:
-        return pause_seconds(code=code, attempts=attempts, outcome=Refused(reason, "x"), everybody=everybody)
+    def pause(attempts: int, *, code: bool, reason: Reason = "money", all_tried: bool = True) -> float:
+        return pause_seconds(code=code, attempts=attempts, outcome=Refused(reason, "x"), all_tried=all_tried)
 
     codes = [pause(attempts, code=True) for attempts in range(0, 40, 2)]
     assert codes == sorted(codes)
     assert (codes[0], codes[-1]) == (1, 10)
     assert pause(400, code=False) == 600
     assert pause(2, code=True, reason="throttled") == 60
-    assert pause(2, code=True, reason="throttled", everybody=False) == 0.5, "the other one was only busy"
-    assert pause(400, code=False, everybody=False) == 600
+    assert pause(2, code=True, reason="throttled", all_tried=False) == 0.5, "the other one was only busy"
+    assert pause(400, code=False, all_tried=False) == 600
 
 
 @dataclass
@@ -123,22 +123,22 @@ def breaker(time: Time) -> Breaker:
 def test_a_breaker_opens_at_a_failure_and_closes_by_a_probe_that_goes_well() -> None:
     time = Time()
     tested = breaker(time)
-    tested.end(tested.begin(), well=False)
+    tested.end(tested.begin(), succeeded=False)
     assert (tested.state, tested.allows()) == ("open", False)
     time.seconds += 5
     assert (tested.state, tested.allows()) == ("half_open", True)
     probe = tested.begin()
     assert not tested.allows(), "one probe at a time"
-    tested.end(probe, well=True)
+    tested.end(probe, succeeded=True)
     assert (tested.state, tested.allows()) == ("closed", True)
 
 
 def test_a_probe_that_fails_opens_it_again() -> None:
     time = Time()
     tested = breaker(time)
-    tested.end(tested.begin(), well=False)
+    tested.end(tested.begin(), succeeded=False)
     time.seconds += 5
-    tested.end(tested.begin(), well=False)
+    tested.end(tested.begin(), succeeded=False)
     assert not tested.allows()
     time.seconds += 5
     assert tested.allows()
@@ -148,8 +148,8 @@ def test_the_good_end_of_a_call_from_before_proves_nothing() -> None:
     time = Time()
     tested = breaker(time)
     early = tested.begin()
-    tested.end(tested.begin(), well=False)
-    tested.end(early, well=True)
+    tested.end(tested.begin(), succeeded=False)
+    tested.end(early, succeeded=True)
     assert tested.state == "open"
 
 
@@ -160,7 +160,7 @@ def test_a_call_that_hangs_sends_the_others_on_a_detour_without_being_given_up()
     assert tested.allows()
     time.seconds += 1.1
     assert (tested.state, tested.allows()) == ("closed", False)
-    tested.end(hanging, well=True)
+    tested.end(hanging, succeeded=True)
     assert tested.allows()
 
 
@@ -181,8 +181,8 @@ def test_every_text_fits_into_one_sms_with_the_longest_signature_and_variables(p
 
 @pytest.mark.parametrize("variables", [["1234567"], ["12a456"], ["１２３"], [], ["1", "2"]])
 def test_a_code_template_takes_up_to_six_digits_and_nothing_else(variables: list[str]) -> None:
-    assert not CATALOGUE["login_code"].takes(variables)
-    assert CATALOGUE["login_code"].takes(["012345"])
+    assert not CATALOGUE["login_code"].accepts(variables)
+    assert CATALOGUE["login_code"].accepts(["012345"])
 
 
 def test_what_the_operators_approved_is_what_the_catalogue_says() -> None:

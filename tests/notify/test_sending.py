@@ -213,11 +213,11 @@ async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
 async def test_a_sender_that_stands_still_is_noticed(stack: RunningStack, endpoint: str) -> None:
     changes = QUICK | {"SENDING__OVERDUE_SECONDS": "0"}
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), changes, running=False) as sending:
-        await sending.sender.keeps_up()
+        await sending.sender.check_overdue()
         await sending.code()
         await asyncio.sleep(0.6)  # the time of grace
         with pytest.raises(RuntimeError, match="has been due"):
-            await sending.sender.keeps_up()
+            await sending.sender.check_overdue()
 
 
 async def test_of_two_senders_one_sends(stack: RunningStack, endpoint: str, operators: Carriers) -> None:

@@ -37,7 +37,7 @@ OWN = {
         "receipts.py": "what carriers report of it",
         "metrics.py": "what notify counts",
         "templates.py": "texts of messages",
-        "envelopes.py": "how phones and texts are encrypted",
+        "encryption.py": "how phones and texts are encrypted",
     },
     "portal": {
         "client/": "calls to the other services",
@@ -66,7 +66,7 @@ OWN = {
         "feed/": "the change feed",
         "webhooks/": "webhooks and their deliveries",
         "metrics.py": "what subscriptions counts",
-        "changes.py": "a change as both hand it on",
+        "feed_events.py": "an event as both pass it on",
         "readers.py": "readers of the topic, shared by both",
     },
 }

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaProducer
 
 from kit.core.events import Headers, partition_of
 from kit.security.tokens import Caller
-from services.subscriptions.changes import FORGOTTEN
+from services.subscriptions.feed.recent_events import RecentEvents
 from services.subscriptions.feed.service import CursorExpired, Feed, FeedQuery
-from services.subscriptions.feed.tail import Tail
+from services.subscriptions.feed_events import FORGOTTEN
 from services.subscriptions.readers import KafkaReaders
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
@@ -66,15 +66,15 @@ class Topic:
 @asynccontextmanager
 async def followed(stack: RunningStack, name: str, memory: int) -> AsyncIterator[Feed]:
     settings = stack.kafka_settings(PARTITIONS)
-    tail, readers = Tail(settings, name, memory), KafkaReaders(settings, name, 2)
-    task = asyncio.create_task(tail.run())
+    recent, readers = RecentEvents(settings, name, memory), KafkaReaders(settings, name, 2)
+    task = asyncio.create_task(recent.run())
 
     async def live() -> bool:
-        return tail.live
+        return recent.live
 
     try:
         await eventually(live, 15, "the topic is followed")
-        yield Feed(tail, readers, PARTITIONS, 10)
+        yield Feed(recent, readers, PARTITIONS, 10)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

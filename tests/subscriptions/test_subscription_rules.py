@@ -69,16 +69,16 @@ def test_the_same_event_waits_longer_each_time_and_another_one_begins_anew() -> 
 
 def test_who_gets_on_begins_anew_and_who_does_not_keeps_count() -> None:
     failed = lane().failed(10, NOON, RETRIES)
-    assert failed.moved(10, NOON + DAY) == failed
-    moved = failed.moved(11, NOON + DAY)
+    assert failed.advanced(10, NOON + DAY) == failed
+    moved = failed.advanced(11, NOON + DAY)
     assert (moved.offset, moved.attempts, moved.since, moved.due_at) == (11, 0, None, NOON + DAY)
 
 
 def test_only_who_waits_is_held_up() -> None:
     one = progress(lane("p"))
     assert (one.waits("p"), one.waits("q"), one.room) == (True, False, MAX_PERSON_QUEUES - 1)
-    assert not one.with_lanes([], ["p"]).waits("p")
-    assert one.with_lanes([lane("p", 20)]).lanes == [lane("p", 20)]
+    assert not one.with_queues([], ["p"]).waits("p")
+    assert one.with_queues([lane("p", 20)]).lanes == [lane("p", 20)]
 
 
 def test_the_longest_overdue_comes_first_and_nobody_before_their_time() -> None:
@@ -93,19 +93,19 @@ def test_nothing_else_is_waited_for_longer_than_until_somebody_is_due() -> None:
 
 
 def test_an_endpoint_is_failing_from_its_first_failure_until_the_next_success() -> None:
-    failing = progress().noted(succeeded=0, failed=2, now=NOON)
-    still = failing.noted(succeeded=0, failed=1, now=NOON + DAY)
+    failing = progress().counted(succeeded=0, failed=2, now=NOON)
+    still = failing.counted(succeeded=0, failed=1, now=NOON + DAY)
     assert (failing.failing_since, still.failing_since) == (NOON, NOON)
-    back = still.noted(succeeded=1, failed=5, now=NOON + DAY)
+    back = still.counted(succeeded=1, failed=5, now=NOON + DAY)
     assert (back.failing_since, back.delivered) == (None, 1)
-    assert back.noted(succeeded=0, failed=0, now=NOON + DAY).failing_since is None
+    assert back.counted(succeeded=0, failed=0, now=NOON + DAY).failing_since is None
 
 
 def test_when_an_endpoint_is_back_nobody_waits_for_the_hour_to_be_over() -> None:
     waiting = lane(due_at=NOON + timedelta(hours=1), attempts=7, since=NOON)
-    back = progress(waiting, failing_since=NOON).noted(succeeded=1, failed=0, now=NOON + 90 * SECOND)
+    back = progress(waiting, failing_since=NOON).counted(succeeded=1, failed=0, now=NOON + 90 * SECOND)
     assert back.due(NOON + 90 * SECOND)
-    blip = progress(waiting, failing_since=NOON).noted(succeeded=1, failed=0, now=NOON + SECOND)
+    blip = progress(waiting, failing_since=NOON).counted(succeeded=1, failed=0, now=NOON + SECOND)
     assert not blip.due(NOON + 90 * SECOND)
 
 
@@ -118,7 +118,7 @@ def test_resuming_forgets_what_failed_before_it() -> None:
 
 def test_a_replay_goes_back_and_never_forward() -> None:
     waits = progress(lane("far", 10), lane("near", 90))
-    again = waits.again([500, 50, 0])
+    again = waits.moved_back([500, 50, 0])
     assert (again.offsets, [one.person for one in again.lanes]) == ([100, 50, 0], ["far"])
 
 

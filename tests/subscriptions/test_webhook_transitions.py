@@ -102,13 +102,15 @@ def moves(place: Progress, data: st.DataObject, at: datetime) -> list[Callable[[
     tried = [lane.failed(lane.offset, at, RETRIES) for lane in place.lanes]
     return [
         lambda: place.read_to(ahead),
-        lambda: place.with_lanes(lanes),
-        lambda: place.with_lanes(tried),
-        lambda: place.with_lanes([lane.moved(lane.offset + 1, at) for lane in place.lanes]),
-        lambda: place.with_lanes([], [lane.person for lane in place.lanes[:1]]),
-        lambda: place.noted(succeeded=data.draw(COUNTS), failed=data.draw(COUNTS), abandoned=data.draw(COUNTS), now=at),
+        lambda: place.with_queues(lanes),
+        lambda: place.with_queues(tried),
+        lambda: place.with_queues([lane.advanced(lane.offset + 1, at) for lane in place.lanes]),
+        lambda: place.with_queues([], [lane.person for lane in place.lanes[:1]]),
+        lambda: place.counted(
+            succeeded=data.draw(COUNTS), failed=data.draw(COUNTS), abandoned=data.draw(COUNTS), now=at
+        ),
         lambda: place.resumed(at),
-        lambda: place.again(data.draw(OFFSETS)),
+        lambda: place.moved_back(data.draw(OFFSETS)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the api process runs."""
+"""The objects of the api process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ from services.attachments.api import ApiDependencies, router
 from services.attachments.settings import Settings
 from services.attachments.store import Attachments
 from services.attachments.wiring import NAME
-from services.attachments.wiring.shared import ASK_SECONDS, attachment_service
+from services.attachments.wiring.shared import RECORDS_TIMEOUT_SECONDS, attachment_service
 
 
 @asynccontextmanager
@@ -35,20 +35,22 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
-        httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
+        httpx2.AsyncClient(base_url=settings.records_url, timeout=RECORDS_TIMEOUT_SECONDS) as http,
     ):
-        attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
+        attachments = Attachments(database)
+        audit = AccessAudit(database, clock, READERS)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         dependencies = ApiDependencies(
-            attachment_service(settings, database, bucket, http, attachments, looks), settings.rules
+            attachment_service(settings, database, bucket, http, attachments, audit), settings.rules
         )
         app = create_app(NAME, "附件", settings, verifier, router, dependencies)
         app.state.quotas = Quotas(redis.limits, settings.quotas)
-        indexes = {"indexes": attachments.prepare, "indexes of looks": looks.prepare}
-        servers: dict[str, Check] = {
+        checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),
             "bucket": bucket.prepare,
             "tokens": verifier.ready,
+            "indexes": attachments.prepare,
+            "indexes of the access log": audit.prepare,
         }
-        yield Api(app, servers | indexes, [ended.follow])
+        yield Api(app, checks, [ended.follow])

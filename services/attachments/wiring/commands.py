@@ -9,7 +9,7 @@ from services.attachments.wiring import NAME
 
 
 def files(settings: Settings) -> EncryptedFiles:
-    """Where sealed files are."""
+    """The encrypted files in the bucket."""
     return EncryptedFiles(COLLECTION, settings.blobs, Cipher(settings.seal))
 
 

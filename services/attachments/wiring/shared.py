@@ -1,4 +1,4 @@
-"""What both processes of the service are built from."""
+"""Objects that both processes need."""
 
 import httpx2
 
@@ -12,14 +12,14 @@ from services.attachments.service import AttachmentService
 from services.attachments.settings import Settings
 from services.attachments.store import Attachments
 
-ASK_SECONDS = 5
+RECORDS_TIMEOUT_SECONDS = 5
 
 
 def attachment_service(
     settings: Settings, database: Database, bucket: EncryptedBucket, http: httpx2.AsyncClient, attachments: Attachments,
-    looks: AccessAudit,
+    audit: AccessAudit,
 ) -> AttachmentService:  # fmt: skip
-    """The use cases, over open connections."""
+    """The service with its projection of records."""
     known = KnownRecords.over(database, ServiceClient("records", http))
     most = settings.quotas.uploads_at_once
-    return AttachmentService(attachments, known, bucket, looks, SystemClock(), most)
+    return AttachmentService(attachments, known, bucket, audit, SystemClock(), most)

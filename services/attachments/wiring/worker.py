@@ -1,4 +1,4 @@
-"""What the worker process runs."""
+"""The objects of the worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,22 +29,23 @@ from services.attachments.publications import PUBLICATIONS
 from services.attachments.settings import Settings
 from services.attachments.store import COLLECTION, COMPACTED, PERSONAL_DATA, Attachments
 from services.attachments.wiring import NAME
-from services.attachments.wiring.shared import ASK_SECONDS, attachment_service
+from services.attachments.wiring.shared import RECORDS_TIMEOUT_SECONDS, attachment_service
 
-LIMITS = Limits(cpu_seconds=3)  # the largest picture that is let in takes one
+LIMITS = Limits(cpu_seconds=3)  # the largest allowed image takes one second
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to records, the check, erasures, the sweeper and the purge."""
+    """The publisher, the consumers with the check of scans, and the removal of deleted scans and erased people."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
-        httpx2.AsyncClient(base_url=settings.records_url, timeout=ASK_SECONDS) as http,
+        httpx2.AsyncClient(base_url=settings.records_url, timeout=RECORDS_TIMEOUT_SECONDS) as http,
         Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
         clock = SystemClock()
-        attachments, looks = Attachments(database), AccessAudit(database, clock, READERS)
+        attachments = Attachments(database)
+        audit = AccessAudit(database, clock, READERS)
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
         removal = Removal(database, clock, COMPACTED)
@@ -52,10 +53,10 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         erasure = Erasure(
             database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
         )
-        service = attachment_service(settings, database, bucket, http, attachments, looks)
+        service = attachment_service(settings, database, bucket, http, attachments, audit)
         handlers = Handlers(service, checks, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
-        ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
+        readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run])

@@ -1,9 +1,9 @@
-"""Aliyun SMS (Dysmsapi 2017-05-25), by its own SDK. The SDK puts phone and code into the URL: it is never logged."""
+"""Aliyun SMS (Dysmsapi 2017-05-25), with its own SDK. The SDK puts phone and code into the URL: never log it."""
 
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
+from typing import ClassVar
 
 from alibabacloud_dysmsapi20170525.client import Client
 from alibabacloud_dysmsapi20170525.models import (
@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from kit.core.clock import shanghai_date
 from kit.core.errors import Unavailable
-from services.notify.domain import Accepted, Outcome, Reason, Refused, Report, Sms, outcome_of
-from services.notify.providers.calls import Threads, outcome_of_failure
+from services.notify.domain import Accepted, Outcome, Reason, Report, Sms, outcome_of
+from services.notify.providers.sdk_client import CarrierClient
 from services.notify.settings import AliyunSettings
 from services.notify.templates import CATALOGUE
 
@@ -45,41 +45,26 @@ REASONS: Mapping[str, Reason] = {
 }
 
 
-class Aliyun:
+class Aliyun(CarrierClient):
     """An account at Aliyun SMS."""
 
     name = "aliyun"
+    reasons: ClassVar[Mapping[str, Reason]] = REASONS
 
     def __init__(self, settings: AliyunSettings) -> None:
+        super().__init__(settings.at_once)
         self._settings = settings
-        self._threads = Threads(self.name, settings.at_once)
         self._client = Client(_configuration(settings))
 
-    async def send(self, sms: Sms) -> Outcome:
-        """Send one message."""
-        return await self._threads.run(partial(self._send, sms))
-
-    async def reports(self, phone: str, since: datetime) -> list[Report]:
-        """By phone and day; our own id stands in each."""
-        return await self._threads.run(partial(self._reports, phone, since))
-
     def _send(self, sms: Sms) -> Outcome:
-        try:
-            return _outcome(self._client.send_sms(self._request(sms)).body)
-        except AlibabaCloudException as error:
-            return outcome_of(str(error.code or ""), REASONS)
-        except Exception as error:  # not reached, or an answer that is none: the SDK has many words for it
-            return outcome_of_failure(error)
+        return _outcome(self._client.send_sms(self._request(sms)).body)
 
-    def _reports(self, phone: str, since: datetime) -> list[Report]:
-        try:
-            body = self._client.query_send_details(_question(phone, since)).body
-        except AlibabaCloudException as error:
-            if isinstance(outcome_of(str(error.code or ""), REASONS), Refused):
-                return []
-            raise Unavailable(self.name) from None
-        except Exception:
-            raise Unavailable(self.name) from None
+    def _error_code(self, error: Exception) -> str | None:
+        return str(error.code or "") if isinstance(error, AlibabaCloudException) else None
+
+    def _query_reports(self, phone: str, since: datetime) -> list[Report]:
+        """By phone and day; each report has our own id."""
+        body = self._client.query_send_details(_query(phone, since)).body
         if not body.code:
             raise Unavailable(self.name)
         details = body.sms_send_detail_dtos.sms_send_detail_dto if body.sms_send_detail_dtos else None
@@ -112,7 +97,7 @@ def _configuration(settings: AliyunSettings) -> Config:
     )
 
 
-def _question(phone: str, since: datetime) -> QuerySendDetailsRequest:
+def _query(phone: str, since: datetime) -> QuerySendDetailsRequest:
     day = shanghai_date(since).strftime("%Y%m%d")
     return QuerySendDetailsRequest(phone_number=phone, send_date=day, page_size=MAX_REPORTS, current_page=1)
 
@@ -123,8 +108,8 @@ def _outcome(body: SendSmsResponseBody) -> Outcome:
     return outcome_of(str(body.code or ""), REASONS)
 
 
-class CalledBack(BaseModel):
-    """One receipt as Aliyun calls it back."""
+class ReceiptIn(BaseModel):
+    """One delivery receipt in Aliyun's format."""
 
     success: bool
     err_code: str | None = None
@@ -132,7 +117,7 @@ class CalledBack(BaseModel):
     out_id: str | None = None
 
     def report(self) -> Report:
-        """In our words."""
+        """The receipt in our format."""
         return Report(self.biz_id, self.out_id or "", self.success, self.err_code or "")
 
 

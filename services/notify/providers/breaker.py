@@ -1,4 +1,4 @@
-"""A circuit breaker: an operator that is ill is left alone for a while, then tried with one message."""
+"""A circuit breaker: after a failure a carrier is not used for a while, then tried with one message."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,18 @@ STATES: tuple[BreakerState, ...] = ("closed", "half_open", "open")
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A call under way; `probe`: its outcome decides whether the breaker closes."""
+    """A call in progress; `probe`: its outcome decides whether the breaker closes."""
 
-    begun: float
+    started: float
     probe: bool
 
 
 @dataclass
 class Breaker:
-    """Opens at the first failure: what is lost by an unknown outcome costs more than a detour does.
+    """Opens at the first failure: a code with an unknown outcome is lost, a detour costs only half a second.
 
-    It need not be open to say no: while a call has been waiting for `slow_seconds`, or `most` are under way, the
-    others take the detour; the call that hangs may still be answered. Seconds of a monotonic clock.
+    Also while closed it refuses calls if one has waited for `slow_seconds` or `most` are in progress: these messages
+    go to another carrier, and the slow call may still be answered. Times are seconds of a monotonic clock.
     """
 
     open_seconds: float
@@ -34,30 +34,30 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """Open turns into half open by itself, half open into closed by a call that goes well."""
+        """An open breaker becomes half-open after `open_seconds`, a half-open one closed after a successful call."""
         if self._opened is None:
             return "closed"
         return "open" if self.now() - self._opened < self.open_seconds else "half_open"
 
     def allows(self) -> bool:
-        """Whether a call may begin now."""
+        """Whether a call may start now."""
         if self.state == "half_open":
             return not any(call.probe for call in self._calls)
         return self.state == "closed" and len(self._calls) < self.most and not self._slow()
 
     def begin(self) -> Call:
-        """A call begins."""
+        """Register the start of a call."""
         call = Call(self.now(), probe=self.state == "half_open")
         self._calls.add(call)
         return call
 
-    def end(self, call: Call, *, well: bool) -> None:
-        """It ended; a good end of a call from before the trouble proves nothing."""
+    def end(self, call: Call, *, succeeded: bool) -> None:
+        """Register its end; success of a call that started before the breaker opened does not close it."""
         self._calls.discard(call)
-        if not well:
+        if not succeeded:
             self._opened = self.now()
         elif call.probe:
             self._opened = None
 
     def _slow(self) -> bool:
-        return any(self.now() - call.begun > self.slow_seconds for call in self._calls)
+        return any(self.now() - call.started > self.slow_seconds for call in self._calls)

@@ -1,9 +1,8 @@
-"""Tencent Cloud SMS 2021-01-11, by its own SDK."""
+"""Tencent Cloud SMS 2021-01-11, with its own SDK."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 from tencentcloud.common.credential import Credential
@@ -13,9 +12,8 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.sms.v20210111 import models
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-from kit.core.errors import Unavailable
 from services.notify.domain import Accepted, Outcome, Reason, Report, Sms, outcome_of
-from services.notify.providers.calls import Threads, outcome_of_failure
+from services.notify.providers.sdk_client import CarrierClient
 from services.notify.settings import TencentSettings
 
 MAX_REPORTS = 100
@@ -44,7 +42,7 @@ REASONS: Mapping[str, Reason] = {
     "FailedOperation.TemplateIncorrectOrUnapproved": "configuration",
     "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": "configuration",
     "FailedOperation.TemplateUnapprovedOrNotExist": "configuration",
-    "InternalError.RequestTimeException": "configuration",  # our clock is ten minutes wrong
+    "InternalError.RequestTimeException": "configuration",  # our clock is off by more than ten minutes
     "InternalError.SigFieldMissing": "configuration",
     "InternalError.SigVerificationFail": "configuration",
     "AuthFailure": "configuration",
@@ -58,45 +56,37 @@ REASONS: Mapping[str, Reason] = {
 }
 
 
-class Tencent:
+class Tencent(CarrierClient):
     """An account at Tencent Cloud SMS."""
 
     name = "tencent"
+    reasons: ClassVar[Mapping[str, Reason]] = REASONS
 
     def __init__(self, settings: TencentSettings) -> None:
+        super().__init__(settings.at_once)
         self._settings = settings
-        self._threads = Threads(self.name, settings.at_once)
-
-    async def send(self, sms: Sms) -> Outcome:
-        """Send one message."""
-        return await self._threads.run(partial(self._send, sms))
-
-    async def reports(self, phone: str, since: datetime) -> list[Report]:
-        """By phone; a message whose outcome is unknown is found only where the account returns SessionContext."""
-        return await self._threads.run(partial(self._reports, phone, since))
 
     def _send(self, sms: Sms) -> Outcome:
-        try:
-            [status] = self._client().SendSms(self._request(sms)).SendStatusSet or [models.SendStatus()]
-            return Accepted(str(status.SerialNo)) if status.Code == "Ok" else outcome_of(str(status.Code), REASONS)
-        except TencentCloudSDKException as error:
-            return outcome_of(str(error.get_code()), REASONS) if _answered(error) else outcome_of_failure(error)
+        [status] = self._client().SendSms(self._request(sms)).SendStatusSet or [models.SendStatus()]
+        return Accepted(str(status.SerialNo)) if status.Code == "Ok" else outcome_of(str(status.Code), REASONS)
 
-    def _reports(self, phone: str, since: datetime) -> list[Report]:
-        try:
-            found = self._client().PullSmsSendStatusByPhoneNumber(self._question(phone, since))
-            return [_report(status) for status in found.PullSmsSendStatusSet or []]
-        except TencentCloudSDKException as error:
-            if _answered(error):
-                return []
-            raise Unavailable(self.name) from None
+    def _error_code(self, error: Exception) -> str | None:
+        """The SDK raises one class for all errors; only one that the carrier answered has a request id."""
+        if isinstance(error, TencentCloudSDKException) and error.get_request_id() is not None:
+            return str(error.get_code())
+        return None
+
+    def _query_reports(self, phone: str, since: datetime) -> list[Report]:
+        """By phone; a message whose outcome is unknown is found only if the account returns SessionContext."""
+        found = self._client().PullSmsSendStatusByPhoneNumber(self._query(phone, since))
+        return [_report(status) for status in found.PullSmsSendStatusSet or []]
 
     def _client(self) -> SmsClient:
-        """A client of its own per call: the SDK's is not safe to share between threads."""
+        """A new client for each call: the SDK's client is not thread-safe."""
         settings = self._settings
         credential = Credential(settings.secret_id.get_secret_value(), settings.secret_key.get_secret_value())
-        patience = (settings.connect_seconds, settings.answer_seconds)  # the SDK hands it to requests as it is
-        http = HttpProfile(settings.protocol, settings.endpoint, reqTimeout=patience)
+        timeouts = (settings.connect_seconds, settings.answer_seconds)  # the SDK passes them on to requests
+        http = HttpProfile(settings.protocol, settings.endpoint, reqTimeout=timeouts)
         return SmsClient(credential, settings.region, ClientProfile(httpProfile=http))
 
     def _request(self, sms: Sms) -> models.SendSmsRequest:
@@ -109,7 +99,7 @@ class Tencent:
         request.SessionContext = sms.out_id
         return request
 
-    def _question(self, phone: str, since: datetime) -> models.PullSmsSendStatusByPhoneNumberRequest:
+    def _query(self, phone: str, since: datetime) -> models.PullSmsSendStatusByPhoneNumberRequest:
         request = models.PullSmsSendStatusByPhoneNumberRequest()
         request.PhoneNumber = f"+86{phone}"
         request.SmsSdkAppId = self._settings.sdk_app_id
@@ -119,18 +109,13 @@ class Tencent:
         return request
 
 
-def _answered(error: TencentCloudSDKException) -> bool:
-    """Whether the operator said so; the SDK gives its own errors, and all others, the same class."""
-    return error.get_request_id() is not None
-
-
 def _report(status: models.PullSmsSendStatus) -> Report:
     delivered, code = status.ReportStatus == "SUCCESS", str(status.Description or "")
     return Report(str(status.SerialNo), str(status.SessionContext or ""), delivered, code)
 
 
-class CalledBack(BaseModel):
-    """One receipt as Tencent calls it back; `ext` is the SessionContext, where the account returns it."""
+class ReceiptIn(BaseModel):
+    """One delivery receipt in Tencent's format; `ext` is the SessionContext, if the account returns it."""
 
     report_status: Literal["SUCCESS", "FAIL"]
     errmsg: str | None = None
@@ -138,7 +123,7 @@ class CalledBack(BaseModel):
     ext: str | None = None
 
     def report(self) -> Report:
-        """In our words."""
+        """The receipt in our format."""
         return Report(self.sid, self.ext or "", self.report_status == "SUCCESS", self.errmsg or "")
 
 

@@ -1,4 +1,4 @@
-"""What the api process runs."""
+"""The objects of the api process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +16,8 @@ from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.notify.api import ApiDependencies, router
-from services.notify.envelopes import MessageCipher
-from services.notify.providers.operators import Carriers
+from services.notify.encryption import MessageCipher
+from services.notify.providers.carriers import Carriers
 from services.notify.receipts import ReceiptAuthorization, Receipts
 from services.notify.service import NotifyService
 from services.notify.settings import Settings
@@ -26,22 +26,23 @@ from services.notify.wiring import NAME
 from services.notify.wiring.shared import accounts
 
 
-def _services(settings: Settings, messages: Messages) -> ApiDependencies:
-    clock, envelopes = SystemClock(), MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
-    receipts = Receipts(messages, Carriers([]), envelopes, settings.receipts, clock)
+def _dependencies(settings: Settings, messages: Messages) -> ApiDependencies:
+    clock = SystemClock()
+    cipher = MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
+    receipts = Receipts(messages, Carriers([]), cipher, settings.receipts, clock)
     authorizations = {name: ReceiptAuthorization(name, account) for name, account in accounts(settings).items()}
     return ApiDependencies(NotifyService(messages, settings.notices, clock), receipts, authorizations)
 
 
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Api]:
-    """The HTTP API for operators: people who look, and companies that call back."""
+    """The HTTP API: messages for operators, receipts from carriers."""
     clock = SystemClock()
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
         messages, ended = Messages(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         security_events.initialise("secret_wrong")
-        app = create_app(NAME, "消息", settings, verifier, router, _services(settings, messages))
+        app = create_app(NAME, "消息", settings, verifier, router, _dependencies(settings, messages))
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": messages.prepare,
         }  # fmt: skip

@@ -9,7 +9,7 @@ from services.notify.wiring import NAME
 
 
 def sealed(settings: Settings) -> list[EncryptedField]:
-    """Where sealed texts stand."""
+    """The encrypted fields of stored documents."""
     rest = Cipher(settings.seal)
     return [
         EncryptedField(MESSAGES, "phone_sealed", rest, lambda document: f"phone:{document['_id']}"),

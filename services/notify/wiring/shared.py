@@ -1,4 +1,4 @@
-"""What both processes of the service are built from."""
+"""Objects that both processes need."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,6 @@ from services.notify.settings import CarrierSettings, Settings
 
 
 def accounts(settings: Settings) -> dict[str, CarrierSettings]:
-    """The operators in use, in their order of preference."""
-    known: Mapping[str, CarrierSettings | None] = {"tencent": settings.tencent, "aliyun": settings.aliyun}
-    return {name: account for name in settings.order if (account := known[name])}
+    """The accounts at the carriers in use, in order of preference."""
+    by_name: Mapping[str, CarrierSettings | None] = {"tencent": settings.tencent, "aliyun": settings.aliyun}
+    return {name: account for name in settings.order if (account := by_name[name])}

@@ -1,4 +1,4 @@
-"""What the worker process runs."""
+"""The objects of the worker process."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,11 +17,11 @@ from kit.runtime.process import Worker
 from kit.security.encryption import Cipher
 from services.notify.consumers import GROUPS, Handlers
 from services.notify.domain import State
-from services.notify.envelopes import MessageCipher
-from services.notify.providers import CarrierClient
+from services.notify.encryption import MessageCipher
 from services.notify.providers.aliyun import Aliyun
 from services.notify.providers.breaker import Breaker
-from services.notify.providers.operators import Carrier, Carriers
+from services.notify.providers.carriers import Carrier, Carriers
+from services.notify.providers.sdk_client import CarrierClient
 from services.notify.providers.tencent import Tencent
 from services.notify.publications import PUBLICATIONS
 from services.notify.receipts import Receipts
@@ -33,39 +33,39 @@ from services.notify.wiring import NAME
 from services.notify.wiring.shared import accounts
 
 
-def _provider(account: CarrierSettings) -> CarrierClient:
-    kinds: Mapping[type[CarrierSettings], Callable[..., CarrierClient]] = {
+def _client(account: CarrierSettings) -> CarrierClient:
+    clients: Mapping[type[CarrierSettings], Callable[..., CarrierClient]] = {
         TencentSettings: Tencent, AliyunSettings: Aliyun,
     }  # fmt: skip
-    return kinds[type(account)](account)
+    return clients[type(account)](account)
 
 
-def _operators(settings: Settings) -> Carriers:
+def _carriers(settings: Settings) -> Carriers:
     breaker = settings.breaker
     return Carriers(
         [
-            Carrier(_provider(account), Breaker(breaker.open_seconds, breaker.slow_seconds, account.at_once))
+            Carrier(_client(account), Breaker(breaker.open_seconds, breaker.slow_seconds, account.at_once))
             for account in accounts(settings).values()
         ]
     )
 
 
 def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
-    """What a worker sends with."""
-    messages, clock, operators = Messages(database), SystemClock(), _operators(settings)
-    envelopes = MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
-    receipts = Receipts(messages, operators, envelopes, settings.receipts, clock)
-    sender = Sender(messages, operators, receipts, envelopes, settings.sending, clock)
+    """The objects with which a worker sends messages."""
+    messages = Messages(database)
+    clock = SystemClock()
+    carriers = _carriers(settings)
+    cipher = MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
+    receipts = Receipts(messages, carriers, cipher, settings.receipts, clock)
+    sender = Sender(messages, carriers, receipts, cipher, settings.sending, clock)
     contacts = Projection(database, CONTACTS)
-    requests = Requests(
-        messages, contacts, envelopes, receipts, sender.hand_over, settings.sending, settings.notices, clock
-    )
+    requests = Requests(messages, contacts, cipher, receipts, sender.enqueue, settings.sending, settings.notices, clock)
     return requests, sender
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, the consumers of requests, certificates, scans, signatures, erasures, the sender and the purge."""
+    """The publisher, the consumers, the sender, and the removal of old messages and erased people."""
     async with mongo.connect(settings.mongo, NAME) as database:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         requests, sender = sending(settings, database)
@@ -77,7 +77,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         handlers = Handlers(requests, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         checks: dict[str, Check] = {
-            "mongo": partial(mongo.ping, database), "sender": sender.keeps_up, "indexes": erasure.prepare,
+            "mongo": partial(mongo.ping, database), "sender": sender.check_overdue, "indexes": erasure.prepare,
         }  # fmt: skip
         purge = Purge(removal, [RetentionRule(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
         yield Worker(publisher, running, checks, [sender.run, erasure.run, purge.run])

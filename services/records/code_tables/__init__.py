@@ -1,8 +1,8 @@
-"""The code tables: which terms a coded field accepts, kept as data beside this file.
+"""The code tables: the terms that a coded field accepts, in CSV files beside this module.
 
-The value of a coded field is the term as printed on the certificate. `scheme` and `scheme_codes` say what a national
-standard calls it; a term without them exists in practice but in no standard. Every term is accepted on write, so that
-old records stay readable and editable; `offered` marks those a new form shows.
+The value of a coded field is the term as printed on the certificate. `scheme` and `scheme_codes`: the national standard
+that defines the term, and its codes there; empty for a term that is used in practice but in no standard. All terms are
+accepted, so that old records stay editable; `offered`: new forms list the term.
 """
 
 import csv
@@ -78,7 +78,7 @@ class Term:
     table: str
 
     def accept(self, value: str) -> str:
-        """Return the term, or refuse it when the table does not hold it."""
+        """Return the term. Raises `PydanticCustomError` if it is not in the table."""
         if value not in _accepted(self.table):
             message = "请从“{title}”列表中选择一项"
             raise PydanticCustomError("unknown_term", message, {"title": CODE_TABLES[self.table]})

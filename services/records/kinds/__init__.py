@@ -1,4 +1,4 @@
-"""The kinds of record, in the order of the guide's menu: a new kind is one file here and one line in the table."""
+"""The kinds of record, in the order of the guide's menu: a new kind is a file here and an entry in `KINDS`."""
 
 from services.records.domain import Kind
 from services.records.kinds import (

@@ -1,4 +1,4 @@
-"""Credit records (个人诚信记录), as the authorities publish them."""
+"""Credit records (个人诚信记录), imported from the authorities."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from services.records.domain import Day, Kind, PastDay, RecordData, not_before
 
 
 class Credit(RecordData, title="个人诚信记录"):
-    """A commendation or a penalty, published until a day."""
+    """A commendation or a penalty, published until a given day."""
 
     nature: Annotated[str, Term("credit_nature")] = Field(title="诚信性质", json_schema_extra={"enum": ["good", "bad"]})
     subject: Annotated[str, Text(200)] = Field(title="事由")

@@ -10,7 +10,7 @@ from services.records.domain import Day, Kind, PastDay, RecordData, not_before
 
 
 class Education(RecordData, title="学历证书"):
-    """A certificate of completed education. Many are dated some days before its end, so that is no error."""
+    """A certificate of completed education. `issued_on` may precede `end`: many are dated some days before it."""
 
     school: Annotated[str, Text(200)] = Field(title="学校名称")
     level: Annotated[str, Term("education_level")] = Field(title="学历")

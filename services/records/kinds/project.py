@@ -1,4 +1,4 @@
-"""Projects a person worked on (工程业绩, guide 5.6), as the project register keeps them."""
+"""Projects that a person worked on (工程业绩, guide 5.6), imported from the project register."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from services.records.domain import Kind, RecordData
 class Project(RecordData, title="工程业绩"):
     """A person's part in one project."""
 
-    # The format of the number is the register's affair and not published: text, never checked further.
+    # the register does not publish the format of the number, so any text is accepted
     project_no: Annotated[str, Text(32)] = Field(title="报建编号")
     project_name: Annotated[str, Text(200)] = Field(title="项目名称")
     contract_type: Annotated[str, Term("contract_type")] = Field(title="合同类型")

@@ -1,4 +1,4 @@
-"""Professional registrations (注册信息, guide 5.4), as the registration authority keeps them."""
+"""Professional registrations (注册信息, guide 5.4), imported from the registration authority."""
 
 from typing import Annotated
 

@@ -10,7 +10,7 @@ from services.records.domain import Day, Kind, PastDay, RecordData, after
 
 
 class SkillCertificate(RecordData, title="技能培训证书"):
-    """A certificate of a trade skill. The guide's own was issued after its validity ended, so that is no error."""
+    """A certificate of a trade skill. `issued_on` may follow `valid_to`, as in the guide's example."""
 
     name: Annotated[str, Text(100)] = Field(title="证书名称")
     trade: Annotated[str, Term("trade")] = Field(title="专业工种")

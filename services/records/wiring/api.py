@@ -1,4 +1,4 @@
-"""What the api process runs."""
+"""The objects of the api process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,18 +43,22 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         RedisServer(settings.redis, NAME) as redis,
         Sandbox(limits=tabular.LIMITS) as sandbox,
     ):
-        records, looks, imports = Records(database), AccessAudit(database, clock, READERS), Imports(database)
+        records = Records(database)
+        audit = AccessAudit(database, clock, READERS)
+        imports = Imports(database)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
-        app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, looks, clock))
+        app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, audit, clock))
         app.state.quotas = Quotas(redis.limits, settings.quotas)
         files = ImportFiles(bucket, Cipher(settings.seal))
         dependencies = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", dependencies)
-        indexes = {"indexes": records.prepare, "indexes of looks": looks.prepare, "indexes of imports": imports.prepare}
-        servers: dict[str, Check] = {
+        checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),
             "bucket": bucket.prepare,
             "tokens": verifier.ready,
+            "indexes": records.prepare,
+            "indexes of the access log": audit.prepare,
+            "indexes of imports": imports.prepare,
         }
-        yield Api(app, servers | indexes, [ended.follow])
+        yield Api(app, checks, [ended.follow])

@@ -1,4 +1,4 @@
-"""What the worker process runs."""
+"""The objects of the worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,20 +32,18 @@ from services.records.settings import Settings
 from services.records.store import COLLECTION, COMPACTED, PERSONAL_DATA, Records
 from services.records.wiring import NAME
 
-TOKENS = "/api/identity/oauth/token"
-
-
-ASK_SECONDS = 10
+OAUTH_PATH = "/api/identity/oauth/token"
+IDENTITY_TIMEOUT_SECONDS = 10
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to attachments, people and erasures, the purge, and who carries imports out."""
+    """The publisher, the consumers, imports, and the removal of deleted records, old files and erased people."""
     clock = SystemClock()
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
-        httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
+        httpx2.AsyncClient(base_url=settings.identity_url, timeout=IDENTITY_TIMEOUT_SECONDS) as http,
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         records, imports = Records(database), Imports(database)
@@ -55,7 +53,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         erasure = Erasure(database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, confirmed=confirmed)
         handlers = Handlers(service, records, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        people = People(ServiceClient("identity", http), ClientCredentials(http, TOKENS, settings.client, SCOPE))
+        people = People(ServiceClient("identity", http), ClientCredentials(http, OAUTH_PATH, settings.client, SCOPE))
         targets = {
             kind: RecordImport(KINDS[kind], records, people, clock, settings.sources) for kind in COLUMNS_BY_KIND
         }

@@ -1,1 +1,1 @@
-"""The printed form: made for a person, and how it is laid out."""
+"""The signature sheet: making, layout, printing."""

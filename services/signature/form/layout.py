@@ -1,4 +1,4 @@
-"""The printed sheet: where what stands (for the template and for the way back), and the text of its QR code."""
+"""The layout of the signature sheet, for printing and for reading scans, and the text of its QR code."""
 
 import base64
 import hmac
@@ -7,14 +7,16 @@ from uuid import UUID
 from kit.formats.sheets import Box, Layout
 
 VERSION = "1"
-"""Of the layout: old sheets come back for months, so another layout gets another version beside this one."""
+"""Version of the layout. Sheets are uploaded months after printing: a new layout gets a new version beside this one."""
 PREFIX = "QM"
-ID_LENGTH = 26  # 16 bytes in base32, like the code against forgery
+ID_LENGTH = 26  # 16 bytes in base32, as the MAC has
 MAC_BYTES = 16
 
-MARKER_MM, MARGIN_MM = 10, 14
+MARKER_MM = 10
+MARGIN_MM = 14
 A4_WIDTH, A4_HEIGHT = 210, 297
-_RIGHT, _BOTTOM = A4_WIDTH - MARGIN_MM - MARKER_MM, A4_HEIGHT - MARGIN_MM - MARKER_MM
+_RIGHT = A4_WIDTH - MARGIN_MM - MARKER_MM
+_BOTTOM = A4_HEIGHT - MARGIN_MM - MARKER_MM
 LAYOUT = Layout(
     width=A4_WIDTH,
     height=A4_HEIGHT,
@@ -37,21 +39,21 @@ PATTERNS = {  # of the ArUco dictionary 4x4_50
 
 
 def code_text(form_id: str, key: bytes) -> str:
-    """What the QR code of a form says: layout, form, a code that only we can make; all of it alphanumeric to QR."""
-    said = PREFIX + VERSION + _base32(UUID(form_id).bytes)
-    return said + _mac(said, key)
+    """The text of a sheet's QR code: layout version, sheet id, MAC; all in QR's alphanumeric set."""
+    payload = PREFIX + VERSION + _base32(UUID(form_id).bytes)
+    return payload + _mac(payload, key)
 
 
 def form_of(text: str, key: bytes) -> str | None:
-    """The id of the form whose code says this; None when we did not print it."""
-    said, mac = text[:-ID_LENGTH], text[-ID_LENGTH:]
-    if not text.isascii() or not hmac.compare_digest(_mac(said, key), mac):
+    """The sheet id in the text of a QR code; None if its MAC is not ours."""
+    payload, mac = text[:-ID_LENGTH], text[-ID_LENGTH:]
+    if not text.isascii() or not hmac.compare_digest(_mac(payload, key), mac):
         return None
-    return str(UUID(bytes=base64.b32decode(said[len(PREFIX + VERSION) :] + "======")))
+    return str(UUID(bytes=base64.b32decode(payload[len(PREFIX + VERSION) :] + "======")))
 
 
-def _mac(said: str, key: bytes) -> str:
-    return _base32(hmac.digest(key, f"signature form {said}".encode(), "sha256")[:MAC_BYTES])
+def _mac(payload: str, key: bytes) -> str:
+    return _base32(hmac.digest(key, f"signature form {payload}".encode(), "sha256")[:MAC_BYTES])
 
 
 def _base32(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Prints the form 上海市建设工程企业从业人员签名信息采集表 (guide §5.7.1)."""
+"""Renders the signature sheet 上海市建设工程企业从业人员签名信息采集表 (guide §5.7.1) as PDF."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -21,18 +21,20 @@ INSTRUCTIONS = [
 
 
 class Printing:
-    """The form as PDF."""
+    """Renders sheets; `key` authenticates their QR codes."""
 
     def __init__(self, fonts: FontSettings, key: bytes) -> None:
-        self._printer, self._key = Printer(TEMPLATE, fonts), key
-        self.ready, self.missing = self._printer.ready, self._printer.missing
+        self._printer = Printer(TEMPLATE, fonts)
+        self._key = key
+        self.ready = self._printer.ready
+        self.missing = self._printer.missing
 
     async def pdf(self, form_id: str, name: str, number: str, printed: datetime, expires: datetime) -> bytes:
-        """The sheet of a form, to be printed on A4."""
+        """One sheet as PDF, A4."""
         return await self._printer.pdf(self.page(form_id, name, number, printed, expires), printed)
 
     def page(self, form_id: str, name: str, number: str, printed: datetime, expires: datetime) -> dict[str, JsonValue]:
-        """What the template is filled with."""
+        """The data of the template."""
         return {
             "title": "".join(HEADING), "heading": [*HEADING], "instructions": [*INSTRUCTIONS], "sheet": _sheet(),
             "name": name, "number": number, "form_id": form_id, "qr": qr_code(code_text(form_id, self._key)),

@@ -1,4 +1,4 @@
-"""What the api process runs."""
+"""The objects of the api process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,39 +29,40 @@ from services.signature.settings import Settings
 from services.signature.store import Signatures, SignatureSheets
 from services.signature.wiring import NAME
 
-ASK_SECONDS = 5
+IDENTITY_TIMEOUT_SECONDS = 5
 
 
 @asynccontextmanager
 async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
-    """The HTTP API; `clock` is that of forms and signatures, tokens go by the system's."""
+    """The HTTP API; `clock` is used for sheets and signatures, the system's clock for tokens."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
-        httpx2.AsyncClient(base_url=settings.identity_url, timeout=ASK_SECONDS) as http,
+        httpx2.AsyncClient(base_url=settings.identity_url, timeout=IDENTITY_TIMEOUT_SECONDS) as http,
     ):
-        forms, signatures, looks = (
-            SignatureSheets(database),
-            Signatures(database),
-            AccessAudit(database, clock, READERS),
-        )
+        sheets = SignatureSheets(database)
+        signatures = Signatures(database)
+        audit = AccessAudit(database, clock, READERS)
         printing = Printing(settings.fonts, settings.seal.index_key)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, SystemClock())
         fetch = jwks_over_http(settings.tokens.jwks_url)
         verifier = TokenVerifier(fetch, settings.tokens, SystemClock(), ended.get)
-        made = SheetService(
-            forms, ServiceClient("identity", http), printing, Cipher(settings.seal), looks, clock,
+        sheet_service = SheetService(
+            sheets, ServiceClient("identity", http), printing, Cipher(settings.seal), audit, clock,
             settings.forms.lifetime_days,
         )  # fmt: skip
-        dependencies = ApiDependencies(made, SignatureService(signatures, bucket, looks, clock), settings.rules)
+        signature_service = SignatureService(signatures, bucket, audit, clock)
+        dependencies = ApiDependencies(sheet_service, signature_service, settings.rules)
         app = create_app(NAME, "签名", settings, verifier, router, dependencies)
         app.state.quotas = Quotas(redis.limits, settings.quotas)
-        indexes = {"forms": forms.prepare, "signatures": signatures.prepare, "looks": looks.prepare}
-        servers: dict[str, Check] = {
+        checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),
             "bucket": bucket.prepare,
             "tokens": verifier.ready,
             "fonts": printing.ready,
+            "indexes of sheets": sheets.prepare,
+            "indexes of signatures": signatures.prepare,
+            "indexes of the access log": audit.prepare,
         }
-        yield Api(app, servers | indexes, [ended.follow])
+        yield Api(app, checks, [ended.follow])

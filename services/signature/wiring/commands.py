@@ -9,13 +9,13 @@ from services.signature.wiring import NAME
 
 
 def sealed(settings: Settings) -> list[EncryptedField]:
-    """Where sealed texts stand."""
+    """The encrypted fields of stored documents."""
     rest = Cipher(settings.seal)
     return [EncryptedField(FORMS, "number_sealed", rest, lambda document: f"document_number:{document['_id']}")]
 
 
 def files(settings: Settings) -> EncryptedFiles:
-    """Where sealed files are."""
+    """The encrypted files in the bucket."""
     return EncryptedFiles(SIGNATURES, settings.blobs, Cipher(settings.seal))
 
 

@@ -1,4 +1,4 @@
-"""What the worker process runs."""
+"""The objects of the worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ def _checks(settings: Settings, database: Database, bucket: EncryptedBucket, san
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """The publisher, who listens to identity, the check, erasures, the sweeper and the purge."""
+    """The publisher, the consumers with the check of sheets, and the removal of old signatures and erased people."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
@@ -47,15 +47,15 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         clock = SystemClock()
-        outdating = StaleSheets(SignatureSheets(database), KnownPeople(database), clock)
+        stale_sheets = StaleSheets(SignatureSheets(database), KnownPeople(database), clock)
         removal = Removal(database, clock, COMPACTED)
         confirmed = confirmed_over_http(settings.tokens.erased_url)
         erasure = Erasure(
             database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
         )
-        handlers = Handlers(outdating, _checks(settings, database, bucket, sandbox), erasure)
+        handlers = Handlers(stale_sheets, _checks(settings, database, bucket, sandbox), erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, Signatures(database).in_folders, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, SIGNATURES, "replaced"), clock)
-        ready: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, ready, [sweeper.run, erasure.run, purge.run])
+        readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run])

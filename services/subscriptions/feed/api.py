@@ -18,7 +18,7 @@ router = APIRouter(route_class=StrictRoute)
 
 
 class ChangeOut(Out):
-    """An event in CloudEvents' JSON format; `data` as its type's schema says, null when a document is forgotten."""
+    """An event in CloudEvents' JSON format; `data` matches its type's schema, null if a document was removed."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -35,7 +35,7 @@ class ChangeOut(Out):
 
 
 class ChangesOut(Out):
-    """Changes, and the cursor behind them: there is always one."""
+    """Events, and the cursor of the next page, which is never null."""
 
     items: list[ChangeOut]
     next_cursor: str
@@ -55,10 +55,10 @@ async def get_changes(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     wait: Annotated[int, Query(ge=0, le=MAX_WAIT, description="seconds to wait for a change when there is none")] = 0,
 ) -> Response:
-    """The changes of all records behind a cursor, in order for each person: the events of Kafka's records.changes."""
+    """The events of all records after a cursor, in order for each person: those of the topic records.changes."""
     if after is not None and since is not None:
         raise InvalidFields.one("since", "not_both", "after 与 since 只能使用其中之一")
     found, cursor = await services.feed.changes(caller, FeedQuery(after, since, limit, wait))
-    items = b",".join(change.body for change in found)
+    items = b",".join(event.body for event in found)
     body = b'{"items":[' + items + b'],"next_cursor":"' + cursor.encode() + b'"}'
     return Response(body, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Cursors: a position in the topic as opaque text."""
+"""Cursors of the change feed: positions in the topic as opaque text."""
 
 import base64
 import json
@@ -14,17 +14,17 @@ class BadCursor(ValueError):
 
 
 class ForeignCursor(ValueError):
-    """A cursor of ours, for a topic of another shape: it was made anew since."""
+    """A cursor for another number of partitions: the topic was recreated since."""
 
 
 def write_cursor(offsets: Sequence[int]) -> str:
-    """A place in the topic, as opaque text: the next offset of each partition."""
+    """A position in the topic as opaque text; `offsets`: the next offset of each partition."""
     text = json.dumps([CURSOR_VERSION, *offsets], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_cursor(cursor: str, partitions: int) -> list[int]:
-    """What `write_cursor` wrote. Raises `BadCursor`, `ForeignCursor`."""
+    """The offsets in a cursor of `write_cursor`. Raises `BadCursor`, `ForeignCursor`."""
     if len(cursor) > MAX_CURSOR_LENGTH:
         raise BadCursor
     try:

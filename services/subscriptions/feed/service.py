@@ -1,4 +1,4 @@
-"""The feed of changes: pages behind a cursor, from memory or else from Kafka, and waiting for the next one."""
+"""The change feed: pages of events after a cursor, from memory or from Kafka; waits for the next event."""
 
 import asyncio
 from collections import Counter
@@ -11,19 +11,19 @@ from kit.core.errors import AppError, InvalidFields, TooManyRequests, Unavailabl
 from kit.kafka import OffsetGone
 from kit.security.tokens import Caller
 from services.subscriptions import metrics
-from services.subscriptions.changes import Change, read
 from services.subscriptions.domain import SCOPE
 from services.subscriptions.feed.domain import BadCursor, ForeignCursor, read_cursor, write_cursor
-from services.subscriptions.feed.tail import Tail
+from services.subscriptions.feed.recent_events import RecentEvents
+from services.subscriptions.feed_events import FeedEvent, parse_event
 from services.subscriptions.readers import KafkaReaders
 
 READ_MS = 500
-READ_SECONDS = 8.0  # without an answer Kafka counts as away
+READ_SECONDS = 8.0  # without an answer for so long Kafka counts as unavailable
 RETRY_SECONDS = 1
 
 
 class CursorExpired(AppError):
-    """The topic does not reach back to there: it was made anew, or its beginning was deleted."""
+    """The cursor's position is not in the topic: it was recreated, or its beginning was deleted."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class CursorExpired(AppError):
 
 @dataclass(frozen=True)
 class FeedQuery:
-    """What a request asks for: behind a cursor, or from a time on, or from the beginning; `wait` in seconds."""
+    """A request: events after a cursor, else since a time, else from the beginning; `wait` in seconds."""
 
     after: str | None
     since: datetime | None
@@ -42,56 +42,59 @@ class FeedQuery:
 
 
 class Feed:
-    """Answers requests for changes."""
+    """Answers requests to the change feed; `polls`: concurrent requests of one client at most."""
 
-    def __init__(self, tail: Tail, readers: KafkaReaders, partitions: int, polls: int) -> None:
-        self._tail, self._readers, self._partitions, self._polls = tail, readers, partitions, polls
-        self._busy: Counter[str] = Counter()
+    def __init__(self, recent: RecentEvents, readers: KafkaReaders, partitions: int, polls: int) -> None:
+        self._recent = recent
+        self._readers = readers
+        self._partitions = partitions
+        self._polls = polls
+        self._in_progress: Counter[str] = Counter()
 
-    async def changes(self, caller: Caller, wanted: FeedQuery) -> tuple[list[Change], str]:
-        """The next changes, none when there was none within `wait`, and the cursor behind them.
+    async def changes(self, caller: Caller, query: FeedQuery) -> tuple[list[FeedEvent], str]:
+        """The next events, none if none came within `wait`, and the cursor after them.
 
-        Raises 403, 422 `cursor_invalid`, 410 `cursor_expired`, 429, `Unavailable` when Kafka is away.
+        Raises 403, 422 `cursor_invalid`, 410 `cursor_expired`, 429, `Unavailable`.
         """
         caller.require(scope=SCOPE)
-        with self._turn(caller.subject):
+        with self._slot(caller.subject):
             try:
-                found, offsets = await self._wait(wanted)
+                found, offsets = await self._wait(query)
             except OffsetGone as error:
                 raise CursorExpired from error
         metrics.feed_events.inc(len(found))
         return found, write_cursor([offsets[partition] for partition in range(self._partitions)])
 
     @contextmanager
-    def _turn(self, client: str) -> Iterator[None]:
-        if self._busy[client] >= self._polls:
+    def _slot(self, client: str) -> Iterator[None]:
+        if self._in_progress[client] >= self._polls:
             raise TooManyRequests(RETRY_SECONDS, "同时进行的读取请求过多")
-        self._busy[client] += 1
+        self._in_progress[client] += 1
         metrics.feed_polls.inc()
         try:
             yield
         finally:
             metrics.feed_polls.dec()
-            self._busy[client] -= 1
+            self._in_progress[client] -= 1
 
-    async def _wait(self, wanted: FeedQuery) -> tuple[list[Change], dict[int, int]]:
+    async def _wait(self, query: FeedQuery) -> tuple[list[FeedEvent], dict[int, int]]:
         clock = asyncio.get_running_loop().time
-        until = clock() + wanted.wait
-        offsets = await self._start(wanted)
+        until = clock() + query.wait
+        offsets = await self._start(query)
         while True:
-            found, offsets = await self._next(offsets, wanted.limit)
+            found, offsets = await self._next(offsets, query.limit)
             left = until - clock()
-            if found or self._tail.closing or (left <= 0 and self._tail.live):
+            if found or self._recent.closing or (left <= 0 and self._recent.live):
                 return found, offsets
             if left <= 0:
                 raise Unavailable("Kafka")
-            await self._tail.news(left)
+            await self._recent.wait_for_event(left)
 
-    async def _start(self, wanted: FeedQuery) -> dict[int, int]:
-        if wanted.after is not None:
-            return await self._checked(self._read(wanted.after))
-        async with _in_time(), self._readers.one() as reader:
-            return await (reader.since(wanted.since) if wanted.since else reader.begins())
+    async def _start(self, query: FeedQuery) -> dict[int, int]:
+        if query.after is not None:
+            return await self._checked(self._read(query.after))
+        async with _in_time(), self._readers.borrow() as reader:
+            return await (reader.since(query.since) if query.since else reader.begins())
 
     def _read(self, cursor: str) -> dict[int, int]:
         try:
@@ -102,36 +105,36 @@ class Feed:
             raise CursorExpired from error
 
     async def _checked(self, offsets: dict[int, int]) -> dict[int, int]:
-        """A place beyond what is known here: another process may be ahead a moment; beyond the end nothing ever was."""
-        if self._tail.live and any(offset > self._tail.reached[partition] for partition, offset in offsets.items()):
-            async with _in_time(), self._readers.one() as reader:
+        """Refuse offsets beyond the end of the topic; another process may have read further than this one."""
+        if self._recent.live and any(offset > self._recent.reached[partition] for partition, offset in offsets.items()):
+            async with _in_time(), self._readers.borrow() as reader:
                 ends = await reader.ends()
             if any(offset > ends[partition] for partition, offset in offsets.items()):
                 raise CursorExpired
         return offsets
 
-    async def _next(self, offsets: dict[int, int], most: int) -> tuple[list[Change], dict[int, int]]:
-        """What there is now; nothing while the tail has lost its topic: that passes, or the wait does."""
-        if not self._tail.live:
+    async def _next(self, offsets: dict[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
+        """The events available now; none while the topic is not being read."""
+        if not self._recent.live:
             return [], offsets
-        if self._tail.holds(offsets):
-            return self._tail.take(offsets, most)
+        if self._recent.covers(offsets):
+            return self._recent.events_after(offsets, most)
         metrics.feed_kafka_reads.inc()
         async with _in_time():
             return await self._catch_up(offsets, most)
 
-    async def _catch_up(self, offsets: dict[int, int], most: int) -> tuple[list[Change], dict[int, int]]:
-        """From Kafka, of those partitions that memory does not reach back for; until there is something."""
-        found: list[Change] = []
-        while not found and self._tail.live and (behind := self._tail.behind(offsets)):
-            found, reached = await self._from_kafka(behind, most)
+    async def _catch_up(self, offsets: dict[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
+        """Events from Kafka, of the partitions whose offsets are older than memory."""
+        found: list[FeedEvent] = []
+        while not found and self._recent.live and (missing := self._recent.older_than_memory(offsets)):
+            found, reached = await self._from_kafka(missing, most)
             offsets = {**offsets, **reached}
         return found, offsets
 
-    async def _from_kafka(self, offsets: Mapping[int, int], most: int) -> tuple[list[Change], dict[int, int]]:
-        async with self._readers.one(offsets) as reader:
+    async def _from_kafka(self, offsets: Mapping[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
+        async with self._readers.borrow(offsets) as reader:
             chunk = await reader.read(offsets, READ_MS, most)
-        return [change for change in map(read, chunk.records) if change], chunk.reached
+        return [event for event in map(parse_event, chunk.records) if event], chunk.reached
 
 
 @asynccontextmanager

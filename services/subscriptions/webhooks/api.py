@@ -29,8 +29,8 @@ router = APIRouter(route_class=StrictRoute)
 async def create_webhook(
     services: ApiDep, caller: CallerDep, body: NewWebhook, response: Response
 ) -> WebhookWithSecret:
-    """Register a webhook. The secret is in this answer only."""
-    webhook, secret = await services.webhooks.register(caller, body.wish(), body.since)
+    """Register a webhook. Its secret is only in this response."""
+    webhook, secret = await services.webhooks.register(caller, body.draft(), body.since)
     response.headers["Location"] = f"{WEBHOOKS}/{webhook.id}"
     response.headers["ETag"] = etag(webhook.version)
     return WebhookWithSecret.with_secret(webhook, secret)
@@ -40,14 +40,14 @@ async def create_webhook(
 async def list_webhooks(
     services: ApiDep, caller: CallerDep, after: After, state: State | None = None, limit: Limit = 50
 ) -> Page[WebhookOut]:
-    """The client's own webhooks, all for an operator; newest first."""
-    found, following = await services.webhooks.page(caller, state, after, limit)
-    return Page(items=[WebhookOut.of(webhook) for webhook in found], next_cursor=write_cursor(following))
+    """The client's webhooks, for operators all; newest first."""
+    found, next_cursor = await services.webhooks.page(caller, state, after, limit)
+    return Page(items=[WebhookOut.of(webhook) for webhook in found], next_cursor=write_cursor(next_cursor))
 
 
 @router.get(WEBHOOK)
 async def get_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, response: Response) -> WebhookWithProgress:
-    """One webhook and how it gets on; its version is the ETag."""
+    """One webhook and its progress; its version is the ETag."""
     webhook = await services.webhooks.get(caller, webhook_id)
     response.headers["ETag"] = etag(webhook.version)
     progress, suspended = await services.webhooks.progress(webhook), await services.webhooks.is_suspended(webhook)
@@ -58,8 +58,8 @@ async def get_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, respo
 async def change_webhook(
     services: ApiDep, caller: CallerDep, webhook_id: Id, body: WebhookChange, version: ExpectedVersion
 ) -> WebhookOut:
-    """Another address, other kinds; `If-Match` names the version that is replaced."""
-    return WebhookOut.of(await services.webhooks.change(caller, webhook_id, version, body.wish()))
+    """Change URL, kinds or description; `If-Match` names the version that is replaced."""
+    return WebhookOut.of(await services.webhooks.change(caller, webhook_id, version, body.draft()))
 
 
 @router.delete(WEBHOOK, status_code=204)
@@ -70,31 +70,31 @@ async def delete_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, ve
 
 @router.post(f"{WEBHOOK}/pause")
 async def pause_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id) -> WebhookOut:
-    """No calls until it is resumed; nothing is lost meanwhile."""
+    """Stop delivery until the webhook is resumed; no event is lost."""
     return WebhookOut.of(await services.webhooks.pause(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/resume")
 async def resume_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id) -> WebhookOut:
-    """Go on where it was paused."""
+    """Continue delivery where it was paused."""
     return WebhookOut.of(await services.webhooks.resume(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/secret", status_code=201)
 async def renew_secret(services: ApiDep, caller: CallerDep, webhook_id: Id) -> WebhookWithSecret:
-    """A new secret, in this answer only; until `old_secret_until` each call is signed with both."""
+    """Make a new secret, which is only in this response; until `old_secret_until` events are signed with both."""
     return WebhookWithSecret.with_secret(*await services.webhooks.renew_secret(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/test")
 async def test_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id) -> TestOut:
-    """Send a test event (`subscriptions.webhook.tested.v1`) now, and tell what came of it."""
+    """Send a test event (`subscriptions.webhook.tested.v1`) now, and return its result."""
     return TestOut.of(await services.webhooks.test(caller, webhook_id))
 
 
 @router.post(f"{WEBHOOK}/replays", status_code=202)
 async def replay_webhook(services: ApiDep, caller: CallerDep, webhook_id: Id, body: NewReplay) -> ReplayOut:
-    """Deliver again: everything from a time on, or what is about one person."""
+    """Deliver events again: all since a time, those of one person, or both."""
     return ReplayOut.of(await services.webhooks.replay(caller, webhook_id, body.since, body.practitioner_id))
 
 
@@ -108,5 +108,5 @@ async def list_deliveries(
     limit: Limit = 50,
 ) -> Page[DeliveryOut]:
     """The attempts of the last seven days, newest first."""
-    found, following = await services.webhooks.deliveries(caller, webhook_id, outcome, after, limit)
-    return Page(items=[DeliveryOut.of(one) for one in found], next_cursor=write_cursor(following))
+    found, next_cursor = await services.webhooks.deliveries(caller, webhook_id, outcome, after, limit)
+    return Page(items=[DeliveryOut.of(one) for one in found], next_cursor=write_cursor(next_cursor))

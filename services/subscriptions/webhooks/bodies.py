@@ -1,4 +1,4 @@
-"""Bodies of requests and answers about webhooks."""
+"""Bodies of requests and responses about webhooks."""
 
 from datetime import datetime
 from typing import Annotated
@@ -31,32 +31,32 @@ Kinds = Annotated[list[Kind], Field(min_length=1, max_length=20)]
 
 
 class WebhookChange(In):
-    """Where to post, and what: records of these `kinds`, of all without any."""
+    """Where to deliver, and which events: of records of these `kinds`; null: of all."""
 
     url: str = Field(max_length=2_000)
     kinds: Kinds | None = None
     description: Annotated[Annotated[str, Text(200)] | None, BeforeValidator(_none_for_empty)] = None
 
-    def wish(self) -> WebhookDraft:
-        """What the service takes."""
+    def draft(self) -> WebhookDraft:
+        """The data in the format of the service."""
         return WebhookDraft(self.url, self.kinds or [], self.description or "")
 
 
 class NewWebhook(WebhookChange):
-    """A webhook to be registered: for everything from now on, or from `since` on."""
+    """A webhook to be registered, for all events from now on, or from `since` on."""
 
     since: Moment | None = None
 
 
 class NewReplay(In):
-    """What to deliver again: everything from a time on, what is about one person, or both."""
+    """The events to deliver again: all since a time, those of one person, or both."""
 
     since: Moment | None = None
     practitioner_id: Annotated[str, Field(pattern=UUID_PATTERN)] | None = None
 
 
 class ProgressOut(Out):
-    """How a webhook gets on. `people_waiting`: whose events are tried again; at `most_waiting` all others wait too."""
+    """The progress of a webhook. `people_waiting`: whose events are retried; at `most_waiting` all events wait."""
 
     failing_since: datetime | None
     people_waiting: int
@@ -67,15 +67,15 @@ class ProgressOut(Out):
 
     @classmethod
     def of(cls, progress: Progress) -> "ProgressOut":
-        """From what its worker wrote last."""
-        waiting = sum(lane.since is not None for lane in progress.lanes)
+        """Make it from the stored progress."""
+        waiting = sum(queue.since is not None for queue in progress.lanes)
         return cls.model_validate(
             {**progress.model_dump(), "people_waiting": waiting, "most_waiting": MAX_PERSON_QUEUES}
         )
 
 
 class WebhookOut(Out):
-    """A webhook; never its secret."""
+    """A webhook, without its secret."""
 
     webhook_id: str
     client_id: str
@@ -92,25 +92,25 @@ class WebhookOut(Out):
 
     @classmethod
     def of(cls, webhook: Webhook) -> "WebhookOut":
-        """From the document."""
+        """Make it from the document."""
         return cls.model_validate(_fields(webhook))
 
 
 class WebhookWithSecret(WebhookOut):
-    """With its secret: shown once."""
+    """A webhook with its secret, which is returned only once."""
 
     secret: str
 
     @classmethod
     def with_secret(cls, webhook: Webhook, secret: str) -> "WebhookWithSecret":
-        """From the document."""
+        """Make it from the document."""
         return cls.model_validate({**_fields(webhook), "secret": secret})
 
 
 class WebhookWithProgress(WebhookOut):
-    """And how it gets on; null before a worker has seen it.
+    """A webhook with its progress, null before a worker has started it.
 
-    `suspended`: its client was disabled or lost the scope; it goes on where it was when the client may follow again.
+    `suspended`: its client is disabled or has lost the scope; delivery continues when the client has it again.
     """
 
     progress: ProgressOut | None
@@ -118,9 +118,9 @@ class WebhookWithProgress(WebhookOut):
 
     @classmethod
     def with_progress(cls, webhook: Webhook, progress: Progress | None, *, suspended: bool) -> "WebhookWithProgress":
-        """From both documents."""
-        told = ProgressOut.of(progress) if progress else None
-        return cls.model_validate({**_fields(webhook), "progress": told, "suspended": suspended})
+        """Make it from both documents."""
+        progress_out = ProgressOut.of(progress) if progress else None
+        return cls.model_validate({**_fields(webhook), "progress": progress_out, "suspended": suspended})
 
 
 def _fields(webhook: Webhook) -> dict[str, object]:
@@ -128,7 +128,7 @@ def _fields(webhook: Webhook) -> dict[str, object]:
 
 
 class TestOut(Out):
-    """What came of a test event."""
+    """The result of a test event."""
 
     delivered: bool
     status: int | None
@@ -137,12 +137,12 @@ class TestOut(Out):
 
     @classmethod
     def of(cls, answer: Answer) -> "TestOut":
-        """From the receiver's answer."""
+        """Make it from the receiver's answer."""
         return cls(delivered=answer.ok, status=answer.status, error=answer.error, milliseconds=answer.milliseconds)
 
 
 class ReplayOut(Out):
-    """A replay that was asked for: it begins within seconds, or when the webhook is resumed."""
+    """A requested replay; it begins within seconds, or when the webhook is resumed."""
 
     replay_id: str
     since: datetime | None
@@ -150,12 +150,12 @@ class ReplayOut(Out):
 
     @classmethod
     def of(cls, replay: Replay) -> "ReplayOut":
-        """From the document."""
+        """Make it from the document."""
         return cls(replay_id=replay.id, since=replay.since, practitioner_id=replay.person)
 
 
 class DeliveryOut(Out):
-    """One attempt."""
+    """One attempt to deliver an event."""
 
     delivery_id: str
     event_id: str
@@ -170,5 +170,5 @@ class DeliveryOut(Out):
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryOut":
-        """From the document."""
+        """Make it from the document."""
         return cls.model_validate({**delivery.model_dump(), "delivery_id": delivery.id, "at": delivery.created_at})

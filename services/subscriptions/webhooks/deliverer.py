@@ -1,4 +1,4 @@
-"""Delivery to one webhook: the topic in order, person by person; who can't be served waits alone (decision 0023)."""
+"""Delivery to one webhook: in order for each person; after a failure only that person's events wait (decision 0023)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from kit.core.clock import Clock
 from kit.core.events import partition_of
 from kit.kafka import Reader
 from kit.observability import log
-from services.subscriptions.changes import Change, person_of, read
+from services.subscriptions.feed_events import FeedEvent, parse_event, person_of
 from services.subscriptions.readers import KafkaReaders
-from services.subscriptions.webhooks.calls import WebhookClient, delivery_of
+from services.subscriptions.webhooks.client import WebhookClient, delivery_of
 from services.subscriptions.webhooks.domain import (
     GONE,
     Delivery,
@@ -27,14 +27,14 @@ from services.subscriptions.webhooks.domain import (
 from services.subscriptions.webhooks.store import Deliveries, Progresses, Replays
 
 READ_MS = 1_000
-BATCH = 500  # records looked at for one person
+BATCH = 500  # Kafka records read at a time for one person's queue
 IDLE_SECONDS = 0.5
 PERSON_QUEUES_AT_ONCE = 16
 logger = log.get(__name__)
 
 
 class Pause(Exception):
-    """The webhook must not be called any more until somebody resumes it."""
+    """Raised when the webhook must be paused until somebody resumes it."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -43,10 +43,10 @@ class Pause(Exception):
 
 @dataclass
 class BatchResult:
-    """What came of one round of attempts, to be written down at its end."""
+    """The results of one batch of attempts, stored at its end."""
 
     log: list[Delivery] = field(default_factory=list)
-    lanes: list[PersonQueue] = field(default_factory=list)
+    queues: list[PersonQueue] = field(default_factory=list)
     caught_up: list[str] = field(default_factory=list)
     gone: bool = False
 
@@ -57,7 +57,7 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class DeliveryStores:
-    """What is written about deliveries."""
+    """The collections that a deliverer writes."""
 
     progress: Progresses
     deliveries: Deliveries
@@ -65,77 +65,84 @@ class DeliveryStores:
 
 
 class Deliverer:
-    """Works on one version of one webhook until it is cancelled, or ends with `Pause`."""
+    """Delivers to one version of a webhook until it is cancelled or raises `Pause`."""
 
     def __init__(
         self,
         webhook: Webhook,
-        calls: WebhookClient,
-        files: DeliveryStores,
+        client: WebhookClient,
+        stores: DeliveryStores,
         reader: Reader,
         readers: KafkaReaders,
         retries: Retries,
         at_once: int,
         clock: Clock,
     ) -> None:
-        self.webhook, self._calls, self._files = webhook, calls, files
-        self._reader, self._readers, self._retries, self._clock = reader, readers, retries, clock
-        self._room = asyncio.Semaphore(at_once)
+        self.webhook = webhook
+        self._client = client
+        self._stores = stores
+        self._reader = reader
+        self._readers = readers
+        self._retries = retries
+        self._clock = clock
+        self._slots = asyncio.Semaphore(at_once)
         self._number = 0
         self._progress: Progress | None = None
 
     @property
     def failing(self) -> bool:
-        """Whether nothing got through since a failure."""
+        """Whether no delivery has succeeded since a failure."""
         return self._progress is not None and self._progress.failing_since is not None
 
     async def run(self) -> None:
-        """Deliver for ever. Raises `Pause`, and whatever the world does: whoever runs it starts it over."""
+        """Deliver until cancelled. Raises `Pause`, and errors of dependencies, after which the caller restarts it."""
         await self._reader.start()
         try:
-            progress = await self._begun()
+            progress = await self._resume()
             while True:
-                progress = await self._replayed(progress)
-                progress = await self._lanes(progress)
-                progress = await self._main(progress)
+                progress = await self._apply_replays(progress)
+                progress = await self._retry_queues(progress)
+                progress = await self._deliver_next(progress)
         finally:
             await self._reader.close()
 
-    async def _begun(self) -> Progress:
-        self._number, known = await self._files.progress.get(self.webhook.id)
-        if known is None:
+    async def _resume(self) -> Progress:
+        self._number, stored = await self._stores.progress.get(self.webhook.id)
+        if stored is None:
             start = await self._reader.since(self.webhook.since)
-            known = Progress(offsets=_list(start), updated_at=self._clock.now())
-        there = known.within(_list(await self._reader.begins()), _list(await self._reader.ends()))
-        if there != known:  # the topic was made anew, or lost its beginning: what it holds now is delivered
+            stored = Progress(offsets=_list(start), updated_at=self._clock.now())
+        progress = stored.within(_list(await self._reader.begins()), _list(await self._reader.ends()))
+        if progress != stored:  # the topic was recreated or its beginning deleted: what it has now is delivered
             logger.error("webhook position expired", webhook=self.webhook.id)
-        return await self._saved(there.resumed(self.webhook.resumed_at))
+        return await self._save(progress.resumed(self.webhook.resumed_at))
 
-    async def _saved(self, progress: Progress) -> Progress:
+    async def _save(self, progress: Progress) -> Progress:
         self._number += 1
-        await self._files.progress.put(self.webhook.id, self._number, progress)
+        await self._stores.progress.put(self.webhook.id, self._number, progress)
         self._progress = progress
         return progress
 
-    async def _replayed(self, progress: Progress) -> Progress:
-        """What somebody wants again; begun twice after a crash, which does no harm."""
-        for replay in await self._files.replays.requested(self.webhook.id):
+    async def _apply_replays(self, progress: Progress) -> Progress:
+        """Move positions back for requested replays; after a crash this is repeated, which is harmless."""
+        for replay in await self._stores.replays.requested(self.webhook.id):
             start = await (self._reader.since(replay.since) if replay.since else self._reader.begins())
-            progress = await self._saved(self._back(progress, replay, start))
-            whole = await self._files.replays.get(replay.id) or replay
-            await self._files.replays.replace(whole.begun(at=self._clock.now()))
+            progress = await self._save(self._moved_back(progress, replay, start))
+            with_history = await self._stores.replays.get(replay.id) or replay
+            await self._stores.replays.replace(with_history.begun(at=self._clock.now()))
         return progress
 
-    def _back(self, progress: Progress, replay: Replay, start: dict[int, int]) -> Progress:
+    def _moved_back(self, progress: Progress, replay: Replay, start: dict[int, int]) -> Progress:
         if replay.person is None:
-            return progress.again(_list(start))
+            return progress.moved_back(_list(start))
         partition = partition_of(replay.person, len(progress.offsets))
-        lane = PersonQueue(person=replay.person, partition=partition, offset=start[partition], due_at=self._clock.now())
-        earlier = [one for one in progress.lanes if one.person == replay.person and one.offset < lane.offset]
-        return progress if earlier else progress.with_lanes([lane])
+        queue = PersonQueue(
+            person=replay.person, partition=partition, offset=start[partition], due_at=self._clock.now()
+        )
+        earlier = [one for one in progress.lanes if one.person == replay.person and one.offset < queue.offset]
+        return progress if earlier else progress.with_queues([queue])
 
-    async def _main(self, progress: Progress) -> Progress:
-        """The next events of everybody who does not wait; as many as there is room for people who may come to wait."""
+    async def _deliver_next(self, progress: Progress) -> Progress:
+        """Deliver the next events of all people without a queue; as many as new queues are allowed."""
         if progress.room <= 0:
             await asyncio.sleep(IDLE_SECONDS)
             return progress
@@ -144,81 +151,81 @@ class Deliverer:
         chunk = await self._reader.read(dict(enumerate(progress.offsets)), wait, progress.room)
         if not chunk.records and _list(chunk.reached) == progress.offsets:
             return progress
-        work = BatchResult()
-        people: dict[str, list[Change]] = {}
-        for change in filter(None, map(read, chunk.records)):
-            if not progress.waits(change.person):
-                people.setdefault(change.person, []).append(change)
+        result = BatchResult()
+        people: dict[str, list[FeedEvent]] = {}
+        for event in filter(None, map(parse_event, chunk.records)):
+            if not progress.waits(event.person):
+                people.setdefault(event.person, []).append(event)
         async with asyncio.TaskGroup() as group:
-            for person, run in people.items():
-                group.create_task(self._person(person, run, work))
-        return await self._finished(progress.read_to(_list(chunk.reached)), work)
+            for person, events in people.items():
+                group.create_task(self._deliver_to_person(person, events, result))
+        return await self._store(progress.read_to(_list(chunk.reached)), result)
 
-    async def _person(self, person: str, run: Sequence[Change], work: BatchResult) -> None:
-        """A person's events in order; at the first that fails they come to wait."""
-        for change in run:
-            if not await self._done(change, 1, work):
+    async def _deliver_to_person(self, person: str, events: Sequence[FeedEvent], result: BatchResult) -> None:
+        """Deliver a person's events in order; the first failure starts a queue with the rest."""
+        for event in events:
+            if not await self._attempt(event, 1, result):
                 now = self._clock.now()
-                lane = PersonQueue(person=person, partition=change.partition, offset=change.offset, due_at=now)
-                work.lanes.append(lane.failed(change.offset, now, self._retries))
+                queue = PersonQueue(person=person, partition=event.partition, offset=event.offset, due_at=now)
+                result.queues.append(queue.failed(event.offset, now, self._retries))
                 return
 
-    async def _lanes(self, progress: Progress) -> Progress:
+    async def _retry_queues(self, progress: Progress) -> Progress:
         due = progress.due(self._clock.now())[:PERSON_QUEUES_AT_ONCE]
         if not due:
             return progress
-        work = BatchResult()
+        result = BatchResult()
         async with asyncio.TaskGroup() as group:
-            for lane in due:
-                group.create_task(self._lane(lane, progress, work))
-        return await self._finished(progress, work)
+            for queue in due:
+                group.create_task(self._deliver_queue(queue, progress, result))
+        return await self._store(progress, result)
 
-    async def _lane(self, lane: PersonQueue, progress: Progress, work: BatchResult) -> None:
-        """On from where the person stands, a stretch at a time, until they have caught up with everybody else."""
-        end = progress.offsets[lane.partition]
-        place = {lane.partition: lane.offset}
-        async with self._readers.one(place) as reader:
-            chunk = await reader.read(place, READ_MS, BATCH)
-        theirs = [record for record in chunk.records if record.offset < end and person_of(record) == lane.person]
-        for change in filter(None, map(read, theirs)):
-            attempt = lane.attempts + 1 if change.offset == lane.offset else 1
-            if not await self._done(change, attempt, work, last=self._hopeless(lane, change, progress)):
-                work.lanes.append(lane.failed(change.offset, self._clock.now(), self._retries))
+    async def _deliver_queue(self, queue: PersonQueue, progress: Progress, result: BatchResult) -> None:
+        """Deliver a batch of a queue; the queue ends when it has caught up with the webhook's position."""
+        end = progress.offsets[queue.partition]
+        position = {queue.partition: queue.offset}
+        async with self._readers.borrow(position) as reader:
+            chunk = await reader.read(position, READ_MS, BATCH)
+        theirs = [record for record in chunk.records if record.offset < end and person_of(record) == queue.person]
+        for event in filter(None, map(parse_event, theirs)):
+            attempt = queue.attempts + 1 if event.offset == queue.offset else 1
+            if not await self._attempt(event, attempt, result, last=self._is_last(queue, event, progress)):
+                result.queues.append(queue.failed(event.offset, self._clock.now(), self._retries))
                 return
-            lane = lane.moved(change.offset + 1, self._clock.now())
-        if chunk.reached[lane.partition] >= end:
-            work.caught_up.append(lane.person)
+            queue = queue.advanced(event.offset + 1, self._clock.now())
+        if chunk.reached[queue.partition] >= end:
+            result.caught_up.append(queue.person)
         else:
-            work.lanes.append(lane.moved(chunk.reached[lane.partition], self._clock.now()))
+            result.queues.append(queue.advanced(chunk.reached[queue.partition], self._clock.now()))
 
-    def _hopeless(self, lane: PersonQueue, change: Change, progress: Progress) -> bool:
-        """Refused for so long while others got through: it is this event's fault, and the next one is tried."""
-        tried = lane.since if change.offset == lane.offset else None
-        over = tried is not None and self._clock.now() - tried >= self._retries.give_up
-        return over and progress.failing_since is None
+    def _is_last(self, queue: PersonQueue, event: FeedEvent, progress: Progress) -> bool:
+        """Whether the event is abandoned if it fails now: retried until `give_up` while other deliveries succeeded."""
+        failing_since = queue.since if event.offset == queue.offset else None
+        expired = failing_since is not None and self._clock.now() - failing_since >= self._retries.give_up
+        return expired and progress.failing_since is None
 
-    async def _done(self, change: Change, attempt: int, work: BatchResult, *, last: bool = False) -> bool:
-        """Whether the person's next event may be tried: this one was taken, is not wanted, or had its last try."""
-        if not wanted(self.webhook.kinds, change.kind):
+    async def _attempt(self, event: FeedEvent, attempt: int, result: BatchResult, *, last: bool = False) -> bool:
+        """Whether to go on with the person's next event: this one was delivered, filtered out, or abandoned."""
+        if not wanted(self.webhook.kinds, event.kind):
             return True
-        async with self._room:
-            answer = await self._calls.call(self.webhook, change.id, change.body)
+        async with self._slots:
+            answer = await self._client.call(self.webhook, event.id, event.body)
         outcome: Outcome = "delivered" if answer.ok else "abandoned" if last else "failed"
         if outcome == "abandoned":
-            logger.error("delivery abandoned", webhook=self.webhook.id, event_id=change.id)
-        work.gone |= answer.status == GONE
-        work.log.append(delivery_of(self.webhook, change, attempt, answer, outcome, self._clock))
+            logger.error("delivery abandoned", webhook=self.webhook.id, event_id=event.id)
+        result.gone |= answer.status == GONE
+        result.log.append(delivery_of(self.webhook, event, attempt, answer, outcome, self._clock))
         return outcome != "failed"
 
-    async def _finished(self, progress: Progress, work: BatchResult) -> Progress:
-        """Write down what was done. A crash before it means that it is done again."""
-        await self._files.deliveries.insert_all(work.log)
-        progress = progress.with_lanes(work.lanes, work.caught_up).noted(
-            succeeded=work.count("delivered"), failed=work.count("failed"), abandoned=work.count("abandoned"),
+    async def _store(self, progress: Progress, result: BatchResult) -> Progress:
+        """Store the log and the progress; after a crash before this, the events are delivered again."""
+        await self._stores.deliveries.insert_all(result.log)
+        progress = progress.with_queues(result.queues, result.caught_up).counted(
+            succeeded=result.count("delivered"), failed=result.count("failed"), abandoned=result.count("abandoned"),
             now=self._clock.now(),
         )  # fmt: skip
-        progress = await self._saved(progress)
-        if work.gone:
+        progress = await self._save(progress)
+        if result.gone:
             raise Pause("gone")
         if progress.failing_since and self._clock.now() - progress.failing_since >= self._retries.give_up:
             raise Pause("failing")

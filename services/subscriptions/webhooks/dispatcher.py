@@ -1,4 +1,4 @@
-"""Who delivers to which webhook: each worker its share, one deliverer a webhook, started over after any error."""
+"""Runs the deliverers of the webhooks assigned to this worker, one each, and restarts them after errors."""
 
 import asyncio
 from collections import Counter
@@ -24,16 +24,16 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class DispatcherPolicy:
-    """How often it looks which webhooks there are, and when it is not ready for having looked at none."""
+    """`dispatch_seconds`: between two reads of the webhooks; after `stall_seconds` without one it is not ready."""
 
-    look_seconds: float = 1.0
+    dispatch_seconds: float = 1.0
     restart_seconds: float = 2.0
     stall_seconds: float = 30.0
 
 
 @dataclass
 class _Running:
-    """A deliverer at work for one version of a webhook."""
+    """The running deliverer of one version of a webhook; `deliverer` is empty until it is connected."""
 
     version: int
     task: asyncio.Task[None]
@@ -41,9 +41,9 @@ class _Running:
 
 
 class Dispatcher:
-    """Looks every second which webhooks there are; any new version of one is begun anew.
+    """Starts and stops deliverers by the stored webhooks; a new version of a webhook restarts its deliverer.
 
-    A webhook whose client may not follow any more is suspended: not called, its place kept until the client may again.
+    A webhook whose client is disabled or has lost the scope is suspended: nothing is delivered, its position is kept.
     """
 
     def __init__(
@@ -51,45 +51,49 @@ class Dispatcher:
         policy: DispatcherPolicy = DispatcherPolicy(),
     ) -> None:  # fmt: skip
         self._policy = policy
-        self._webhooks, self._clients, self._make, self._clock = webhooks, clients, make, clock
+        self._webhooks = webhooks
+        self._clients = clients
+        self._make = make
+        self._clock = clock
         self._suspended: set[str] = set()
         self._running: dict[str, _Running] = {}
         self._mine: Mine = lambda _: False
-        self._looked = 0.0
+        self._dispatched_at = 0.0
         initialise(metrics.webhook_pauses, ["failing", "gone"])
 
     async def run(self, mine: Mine) -> None:
-        """Dispatch until cancelled; `mine`: whether a webhook (its id) is in this worker's share."""
-        self._mine, self._looked = mine, asyncio.get_running_loop().time()
+        """Dispatch until cancelled; `mine`: whether a webhook (its id) is assigned to this worker."""
+        self._mine = mine
+        self._dispatched_at = asyncio.get_running_loop().time()
         try:
-            await every(self._policy.look_seconds, self._look, "dispatch webhooks")
+            await every(self._policy.dispatch_seconds, self._dispatch, "dispatch webhooks")
         finally:
-            await self.let_go()
+            await self.release()
 
     async def check(self) -> None:
-        """A readiness check: the webhooks were looked at lately."""
-        still = asyncio.get_running_loop().time() - self._looked
-        if still > self._policy.stall_seconds:
-            raise RuntimeError(f"webhooks were not looked at for {still:.0f} s")
+        """A readiness check: the webhooks were read within `stall_seconds`."""
+        seconds = asyncio.get_running_loop().time() - self._dispatched_at
+        if seconds > self._policy.stall_seconds:
+            raise RuntimeError(f"webhooks were not dispatched for {seconds:.0f} s")
 
-    async def let_go(self) -> None:
-        """End all deliverers; what they had under way is delivered again."""
-        await self._end(list(self._running))
+    async def release(self) -> None:
+        """Stop all deliverers; events whose delivery was in progress are delivered again."""
+        await self._stop(list(self._running))
 
-    async def _look(self) -> None:
+    async def _dispatch(self) -> None:
         found = await self._webhooks.present()
         mine = {webhook.id: webhook for webhook in found if self._mine(webhook.id)}
         active = {identity: webhook for identity, webhook in mine.items() if webhook.state == "active"}
         self._suspend(active, await self._clients.ended())
-        await self._end([identity for identity in self._running if self._is_stale(identity, active)])
+        await self._stop([identity for identity in self._running if self._is_stale(identity, active)])
         for webhook in active.values():
             if webhook.id not in self._running and self._mine(webhook.id):
-                self._begin(webhook)
+                self._start(webhook)
         self._measure(mine.values())
-        self._looked = asyncio.get_running_loop().time()
+        self._dispatched_at = asyncio.get_running_loop().time()
 
     def _suspend(self, active: dict[str, Webhook], ended: set[str]) -> None:
-        """Take those whose clients have ended out of `active`."""
+        """Remove the webhooks of clients in `ended` (ids) from `active`."""
         suspended = {identity for identity, webhook in active.items() if webhook.client_id in ended}
         for identity in suspended:
             webhook = active.pop(identity)
@@ -101,12 +105,12 @@ class Dispatcher:
         running = self._running[identity]
         return running.task.done() or identity not in active or active[identity].version != running.version
 
-    def _begin(self, webhook: Webhook) -> None:
+    def _start(self, webhook: Webhook) -> None:
         holder: list[Deliverer] = []
         task = asyncio.create_task(self._keep_delivering(webhook, holder))
         self._running[webhook.id] = _Running(webhook.version, task, holder)
 
-    async def _end(self, identities: list[str]) -> None:
+    async def _stop(self, identities: list[str]) -> None:
         tasks = [self._running.pop(identity).task for identity in identities]
         for task in tasks:
             task.cancel()
@@ -131,7 +135,7 @@ class Dispatcher:
             await self._pause(webhook.id, pause.reason)
 
     async def _pause(self, identity: str, reason: Reason) -> None:
-        """Write that it is paused, and raise the alarm. Its place is kept: resuming loses nothing."""
+        """Store the pause, log it as an error and count it; the position is kept, so that nothing is lost."""
         webhook = await self._webhooks.get(identity)
         if webhook is None or webhook.state != "active":
             return
@@ -140,7 +144,7 @@ class Dispatcher:
         paused = webhook.paused(reason, at=self._clock.now(), by=BY)
         try:
             await self._webhooks.replace(paused)
-        except Conflict:  # its owner changed it this moment: then it is tried as it is now
+        except Conflict:  # changed at the same time: delivery continues with the new version
             logger.info("pause discarded", webhook=identity)
 
     def _measure(self, mine: Iterable[Webhook]) -> None:

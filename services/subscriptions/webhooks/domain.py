@@ -1,4 +1,4 @@
-"""Webhooks and their rules, without I/O: their versions, who gets what, lanes, and when to try again."""
+"""Webhooks and their rules, without I/O: transitions, filters, queues of people, retries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,21 @@ State = Literal["active", "paused", "deleted"]
 Reason = Literal["failing", "gone", "owner", "operator"]
 Outcome = Literal["delivered", "failed", "abandoned"]
 BY = "service:subscriptions"
-"""Who makes the versions that no caller asked for."""
+"""The author of versions that the service makes on its own."""
 GONE = 410
-MAX_PERSON_QUEUES = 100  # so many people at most wait by themselves; then the webhook waits as a whole
+MAX_PERSON_QUEUES = 100
+"""How many people may have a queue; with more failures the whole webhook waits."""
 RECOVERED_AFTER = timedelta(seconds=60)
 
 
 def wanted(kinds: Sequence[str], kind: str | None) -> bool:
-    """Whether a webhook for these kinds (none: all) gets an event; what is of no kind concerns everybody."""
+    """Whether a webhook for these kinds (empty: all) gets an event; events without a kind go to all webhooks."""
     return not kinds or kind is None or kind in kinds
 
 
 @dataclass(frozen=True)
 class WebhookDraft:
-    """What a client says of a webhook."""
+    """The data of a webhook that its client sets; `kinds`: empty for all."""
 
     url: str
     kinds: Sequence[str]
@@ -36,7 +37,7 @@ class WebhookDraft:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a receiver answered: the status, or else an `error`."""
+    """The answer of a receiver: the HTTP status, or an `error` if there was no answer."""
 
     status: int | None
     error: str | None
@@ -44,12 +45,12 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the receiver has taken the event: any 2xx."""
+        """Whether the receiver accepted the event: any 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class Webhook(Document):
-    """A webhook of a client. The old secret signs too until `old_secret_until`."""
+    """A webhook of a client; until `old_secret_until` events are also signed with the old secret."""
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"secret_sealed", "old_secret_sealed"}
 
@@ -59,7 +60,7 @@ class Webhook(Document):
     description: str
     state: State = "active"
     reason: Reason | None = None
-    since: datetime  # events written before it are not this webhook's
+    since: datetime  # events written to Kafka before it are not delivered
     resumed_at: datetime
     secret_sealed: str
     old_secret_sealed: str | None = None
@@ -67,42 +68,42 @@ class Webhook(Document):
 
     @classmethod
     def registered(
-        cls, webhook_id: str, client_id: str, wish: WebhookDraft, secret_sealed: str, *,
+        cls, webhook_id: str, client_id: str, draft: WebhookDraft, secret_sealed: str, *,
         since: datetime | None, at: datetime, by: str,
     ) -> Self:  # fmt: skip
-        """A webhook for everything from now on, or from `since` on; its secret is sealed for this id."""
+        """A webhook for all events from now on, or from `since` on; its secret is encrypted for this id."""
         return cls.first(
-            at=at, by=by, action="created", id=webhook_id, client_id=client_id, url=wish.url, kinds=[*wish.kinds],
-            description=wish.description, since=since or at, resumed_at=at, secret_sealed=secret_sealed,
+            at=at, by=by, action="created", id=webhook_id, client_id=client_id, url=draft.url, kinds=[*draft.kinds],
+            description=draft.description, since=since or at, resumed_at=at, secret_sealed=secret_sealed,
         )  # fmt: skip
 
-    def edited(self, wish: WebhookDraft, *, at: datetime, by: str) -> Self:
-        """Another address, other kinds or another description."""
-        changes = {"url": wish.url, "kinds": [*wish.kinds], "description": wish.description}
+    def edited(self, draft: WebhookDraft, *, at: datetime, by: str) -> Self:
+        """URL, kinds or description are changed."""
+        changes = {"url": draft.url, "kinds": [*draft.kinds], "description": draft.description}
         return self.next_version(changes, at=at, by=by, action="changed")
 
     def deleted(self, *, at: datetime, by: str) -> Self:
-        """Not called any more; the secrets are forgotten."""
-        gone = {"state": "deleted", "secret_sealed": "", "old_secret_sealed": None}
-        return self.next_version(gone, at=at, by=by, action="deleted")
+        """It is deleted, and its secrets are removed."""
+        changes = {"state": "deleted", "secret_sealed": "", "old_secret_sealed": None}
+        return self.next_version(changes, at=at, by=by, action="deleted")
 
     def paused(self, reason: Reason, *, at: datetime, by: str) -> Self:
-        """Not called until it is resumed."""
+        """Nothing is delivered until it is resumed."""
         return self.next_version({"state": "paused", "reason": reason}, at=at, by=by, action="paused")
 
     def resumed(self, *, at: datetime, by: str) -> Self:
-        """Called again; what failed before does not count any more."""
+        """Delivery continues; failures before do not count any more."""
         changes = {"state": "active", "reason": None, "resumed_at": at}
         return self.next_version(changes, at=at, by=by, action="resumed")
 
     def secret_renewed(self, secret_sealed: str, *, old_until: datetime, at: datetime, by: str) -> Self:
-        """A new secret; the one before signs too until then."""
+        """A new secret; the old one is used as well until `old_until`."""
         old = {"old_secret_sealed": self.secret_sealed, "old_secret_until": old_until}
         return self.next_version({"secret_sealed": secret_sealed, **old}, at=at, by=by, action="secret_renewed")
 
 
 class Replay(Document):
-    """Somebody wants events again: of one person, or of everybody, from a time on or from the beginning."""
+    """A request to deliver events again: of one person or all, since a time or from the beginning."""
 
     webhook_id: str
     since: datetime | None
@@ -111,18 +112,18 @@ class Replay(Document):
 
     @classmethod
     def requested(cls, webhook_id: str, since: datetime | None, person: str | None, *, at: datetime, by: str) -> Self:
-        """It begins when a worker sees it."""
+        """A new replay; the webhook's worker begins it."""
         return cls.first(
             at=at, by=by, action="requested", id=new_id(), webhook_id=webhook_id, since=since, person=person
         )
 
     def begun(self, *, at: datetime) -> Self:
-        """The webhook's place was set back."""
+        """The webhook's position was moved back."""
         return self.next_version({"state": "begun"}, at=at, by=BY, action="begun")
 
 
 class Delivery(Document):
-    """One attempt. `status`: of the answer; null with an `error` when there was none."""
+    """One attempt. `status`: of the HTTP answer; null, with an `error`, if there was none."""
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | set(Document.model_fields)
 
@@ -141,7 +142,7 @@ class Delivery(Document):
         cls, webhook_id: str, answer: Answer, outcome: Outcome, *,
         event_id: str, event_type: str, practitioner_id: str, attempt: int, at: datetime,
     ) -> Self:  # fmt: skip
-        """One delivery attempt; it is written once and never changed."""
+        """The log entry of one attempt; it is never changed."""
         return cls.first(
             at=at, by=BY, action=outcome, id=new_id(), webhook_id=webhook_id, event_id=event_id, event_type=event_type,
             practitioner_id=practitioner_id, outcome=outcome, attempt=attempt, status=answer.status,
@@ -151,20 +152,20 @@ class Delivery(Document):
 
 @dataclass(frozen=True)
 class Retries:
-    """When to try again: after each of `pauses` in turn, then ever after the last one, until `give_up` is over."""
+    """When to retry: after each of `pauses` (seconds) in turn, the last one repeated, until `give_up` is over."""
 
     pauses: Sequence[float]
     give_up: timedelta
 
     def after(self, attempts: int) -> timedelta:
-        """How long to wait after so many failed attempts (one or more)."""
+        """How long to wait after this number of failed attempts (at least 1)."""
         return timedelta(seconds=self.pauses[min(attempts, len(self.pauses)) - 1])
 
 
 class PersonQueue(BaseModel):
-    """A person whose events wait: from `offset` on; everybody else's go on meanwhile.
+    """A person whose events from `offset` on wait, while those of all other people are delivered.
 
-    `since`: of the first failed attempt at what stands first; null: nothing failed, the lane is a replay.
+    `since`: the first failed attempt of the first event; null if nothing failed, as in a replay.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -177,24 +178,24 @@ class PersonQueue(BaseModel):
     since: datetime | None = None
 
     def failed(self, offset: int, now: datetime, retries: Retries) -> Self:
-        """The webhook after a failed delivery of the event at this position."""
-        again = offset == self.offset and self.since is not None
-        attempts = self.attempts + 1 if again else 1
-        since = self.since if again else now
+        """The queue after a failed delivery of the event at this offset."""
+        repeated = offset == self.offset and self.since is not None
+        attempts = self.attempts + 1 if repeated else 1
+        since = self.since if repeated else now
         fields = {"offset": offset, "attempts": attempts, "since": since, "due_at": now + retries.after(attempts)}
         return self.model_copy(update=fields)
 
-    def moved(self, offset: int, now: datetime) -> Self:
-        """After everything before `offset` was delivered; the rest goes on at once. Not moved is not changed."""
+    def advanced(self, offset: int, now: datetime) -> Self:
+        """The queue after all events before `offset` were delivered; due at once. Unchanged at the same offset."""
         if offset == self.offset:
             return self
         return self.model_copy(update={"offset": offset, "attempts": 0, "since": None, "due_at": now})
 
 
 class Progress(BaseModel):
-    """How far a webhook is: by partition, and who waits behind. Saved whole; nothing before it is ever needed again.
+    """The position of a webhook in each partition, and the queues of people (`lanes`) whose events wait.
 
-    `failing_since`: the first failure after the last success.
+    All events before `offsets` are delivered or in a queue. `failing_since`: the first failure after the last success.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -208,58 +209,61 @@ class Progress(BaseModel):
 
     @property
     def room(self) -> int:
-        """How many more people may come to wait by themselves."""
+        """How many more people may get a queue."""
         return MAX_PERSON_QUEUES - len(self.lanes)
 
     def waits(self, person: str) -> bool:
-        """Whether this person's events wait in a lane."""
-        return any(lane.person == person for lane in self.lanes)
+        """Whether this person has a queue."""
+        return any(queue.person == person for queue in self.lanes)
 
     def due(self, now: datetime) -> list[PersonQueue]:
-        """The lanes to be tried now, the longest overdue first."""
-        return sorted((lane for lane in self.lanes if lane.due_at <= now), key=lambda lane: lane.due_at)
+        """The queues that are due, the longest overdue first."""
+        return sorted((queue for queue in self.lanes if queue.due_at <= now), key=lambda queue: queue.due_at)
 
     def idle(self, now: datetime, most: timedelta) -> timedelta:
-        """How long nobody who waits will be due, `most` at most."""
-        return min([most, *(max(timedelta(0), lane.due_at - now) for lane in self.lanes)])
+        """How long until the next queue is due, `most` at most."""
+        return min([most, *(max(timedelta(0), queue.due_at - now) for queue in self.lanes)])
 
-    def with_lanes(self, changed: Sequence[PersonQueue], gone: Sequence[str] = ()) -> Self:
-        """With these lanes in place of the same people's, and without those that have caught up."""
-        people = {*gone, *(lane.person for lane in changed)}
-        return self.model_copy(update={"lanes": [*(one for one in self.lanes if one.person not in people), *changed]})
+    def with_queues(self, changed: Sequence[PersonQueue], caught_up: Sequence[str] = ()) -> Self:
+        """Add or replace these queues, and remove those of the people who have caught up."""
+        people = {*caught_up, *(queue.person for queue in changed)}
+        others = [queue for queue in self.lanes if queue.person not in people]
+        return self.model_copy(update={"lanes": [*others, *changed]})
 
     def read_to(self, offsets: Sequence[int]) -> Self:
-        """With everything before these offsets read: delivered, or waiting in a lane."""
+        """Move the position to these offsets: everything before them is delivered or in a queue."""
         return self.model_copy(update={"offsets": [*offsets]})
 
-    def noted(self, *, succeeded: int, failed: int, abandoned: int = 0, now: datetime) -> Self:
-        """After a round of attempts. An endpoint that is back after a while need not wait for anybody's turn."""
-        was, lanes = self.failing_since, self.lanes
+    def counted(self, *, succeeded: int, failed: int, abandoned: int = 0, now: datetime) -> Self:
+        """Count a batch of attempts; if the receiver has recovered from a longer failure, all queues are due now."""
+        failing_since = self.failing_since
+        queues = self.lanes
         if succeeded:
-            if was is not None and now - was > RECOVERED_AFTER:
-                lanes = [lane.model_copy(update={"due_at": now}) for lane in lanes]
-            was = None
+            if failing_since is not None and now - failing_since > RECOVERED_AFTER:
+                queues = [queue.model_copy(update={"due_at": now}) for queue in queues]
+            failing_since = None
         elif failed:
-            was = was or now
+            failing_since = failing_since or now
         counts = {"delivered": self.delivered + succeeded, "abandoned": self.abandoned + abandoned}
-        return self.model_copy(update={"failing_since": was, "lanes": lanes, "updated_at": now, **counts})
+        changes = {"failing_since": failing_since, "lanes": queues, "updated_at": now, **counts}
+        return self.model_copy(update=changes)
 
     def resumed(self, at: datetime) -> Self:
-        """After somebody resumed the webhook at this time: what failed before it does not count any more."""
+        """Forget failures before this time, when the webhook was resumed; all queues are due then."""
         if self.failing_since is None or self.failing_since >= at:
             return self
-        lanes = [lane.model_copy(update={"due_at": at, "attempts": 0, "since": None}) for lane in self.lanes]
-        return self.model_copy(update={"failing_since": None, "lanes": lanes})
+        queues = [queue.model_copy(update={"due_at": at, "attempts": 0, "since": None}) for queue in self.lanes]
+        return self.model_copy(update={"failing_since": None, "lanes": queues})
 
-    def again(self, offsets: Sequence[int]) -> Self:
-        """Back to these offsets, for everybody; never forward."""
-        back = [min(pair) for pair in zip(self.offsets, offsets, strict=True)]
-        behind = [lane for lane in self.lanes if lane.offset < back[lane.partition]]
-        return self.model_copy(update={"offsets": back, "lanes": behind})
+    def moved_back(self, offsets: Sequence[int]) -> Self:
+        """Move the position back to these offsets, never forward; queues that start before it are kept."""
+        lower = [min(pair) for pair in zip(self.offsets, offsets, strict=True)]
+        earlier = [queue for queue in self.lanes if queue.offset < lower[queue.partition]]
+        return self.model_copy(update={"offsets": lower, "lanes": earlier})
 
     def within(self, begins: Sequence[int], ends: Sequence[int]) -> Self:
-        """In a topic that reaches from and to these offsets: a place that is not in it becomes its beginning."""
-        places = zip(self.offsets, begins, ends, strict=True)
-        offsets = [at if begin <= at <= end else begin for at, begin, end in places]
-        lanes = [lane for lane in self.lanes if begins[lane.partition] <= lane.offset < offsets[lane.partition]]
-        return self.model_copy(update={"offsets": offsets, "lanes": lanes})
+        """Move positions that are outside of the topic to its beginning, and drop the queues outside of it."""
+        positions = zip(self.offsets, begins, ends, strict=True)
+        offsets = [at if begin <= at <= end else begin for at, begin, end in positions]
+        queues = [queue for queue in self.lanes if begins[queue.partition] <= queue.offset < offsets[queue.partition]]
+        return self.model_copy(update={"offsets": offsets, "lanes": queues})

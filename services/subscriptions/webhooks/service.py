@@ -1,4 +1,4 @@
-"""What clients decide about their webhooks: register, change, pause, resume, new secret, test event, replay."""
+"""The operations on webhooks: register, change, pause, resume, renew the secret, test, replay."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from kit.http.webhooks import new_secret
 from kit.mongo import Conflict, Cursor
 from kit.security.encryption import Cipher
 from kit.security.tokens import Caller
-from services.subscriptions.changes import Change
 from services.subscriptions.domain import SCOPE
+from services.subscriptions.feed_events import FeedEvent
 from services.subscriptions.settings import WebhookSettings
-from services.subscriptions.webhooks.calls import WebhookClient, delivery_of, place_of
+from services.subscriptions.webhooks.client import WebhookClient, delivery_of, secret_context
 from services.subscriptions.webhooks.domain import (
     Answer,
     Delivery,
@@ -40,7 +40,7 @@ TEST = "subscriptions.webhook.tested.v1"
 
 @dataclass(frozen=True)
 class Stores:
-    """What is kept."""
+    """The collections of webhooks."""
 
     webhooks: Webhooks
     replays: Replays
@@ -55,24 +55,32 @@ class Stores:
 
 
 class WebhookService:
-    """Webhooks for clients with the scope `changes:read`, each their own; role `operator` sees all, pauses, resumes."""
+    """Clients with the scope `changes:read` manage their own webhooks; operators see, pause and resume all."""
 
     def __init__(
-        self, stores: Stores, calls: Callable[[], AbstractAsyncContextManager[WebhookClient]], sealer: Cipher,
+        self, stores: Stores, make_client: Callable[[], AbstractAsyncContextManager[WebhookClient]], cipher: Cipher,
         settings: WebhookSettings, clock: Clock, *, loopback: bool,
     ) -> None:  # fmt: skip
-        self._stores, self._webhooks, self._calls, self._sealer = stores, stores.webhooks, calls, sealer
-        self._settings, self._clock, self._loopback = settings, clock, loopback
-        self._testing = asyncio.Semaphore(settings.tests_at_once)
+        self._stores = stores
+        self._webhooks = stores.webhooks
+        self._make_client = make_client
+        self._cipher = cipher
+        self._settings = settings
+        self._clock = clock
+        self._loopback = loopback
+        self._test_slots = asyncio.Semaphore(settings.tests_at_once)
 
-    async def register(self, caller: Caller, wish: WebhookDraft, since: datetime | None) -> tuple[Webhook, str]:
-        """A new webhook for everything from now on (or from `since` on), and its secret. Raises 403, 409, 422."""
+    async def register(self, caller: Caller, draft: WebhookDraft, since: datetime | None) -> tuple[Webhook, str]:
+        """Register a webhook for events from now (or `since`) on; returns it and its secret. Raises 403, 409, 422."""
         caller.require(scope=SCOPE)
         await self._check_count(caller)
-        await self._check_address(wish.url)
-        now, identity, secret = self._clock.now(), secret_id(), new_secret()
-        sealed = self._sealer.seal(secret, place_of(identity))
-        webhook = Webhook.registered(identity, caller.subject, wish, sealed, since=since, at=now, by=caller.label)
+        await self._check_address(draft.url)
+        identity = secret_id()
+        secret = new_secret()
+        sealed = self._cipher.seal(secret, secret_context(identity))
+        webhook = Webhook.registered(
+            identity, caller.subject, draft, sealed, since=since, at=self._clock.now(), by=caller.label
+        )
         await self._webhooks.insert(webhook)
         return webhook, secret
 
@@ -83,34 +91,34 @@ class WebhookService:
             raise AppError(409, "too_many_webhooks", f"最多可登记{most}个推送地址，请先删除不再使用的")
 
     async def _check_address(self, text: str) -> None:
-        """As far as it can be known now: it is looked at again at every call."""
+        """Refuse a URL that is not public now; it is checked again before each delivery."""
         try:
             url = checked_url(text, loopback=self._loopback)
             await resolve(url.host, url.port or 443, loopback=self._loopback)
         except Forbidden as error:
-            sentence = "推送地址须为可从公网访问的 https 地址，不含用户名、密码和 # 部分"
-            raise InvalidFields.one("url", "address_not_allowed", sentence) from error
-        except NotReached:  # a name that is not known yet
+            message = "推送地址须为可从公网访问的 https 地址，不含用户名、密码和 # 部分"
+            raise InvalidFields.one("url", "address_not_allowed", message) from error
+        except NotReached:  # a host name that DNS does not resolve yet
             return
 
     async def page(
         self, caller: Caller, state: State | None, after: Cursor | None, limit: int
     ) -> tuple[list[Webhook], Cursor | None]:
-        """A page of the client's own, of all for an operator; newest first, and where the next one begins."""
+        """A page of the client's webhooks, for operators of all, newest first, and the cursor of the next page."""
         caller.require(role=OPERATOR, scope=SCOPE)
         client = None if caller.may(role=OPERATOR) else caller.subject
         return await self._webhooks.page(client, state, after, limit)
 
     async def get(self, caller: Caller, webhook_id: str) -> Webhook:
-        """One's own, or any for an operator. Raises `NotFound`."""
+        """A webhook of the client, for operators any. Raises `NotFound`."""
         return await self._found(caller, webhook_id, operator=True)
 
     async def progress(self, webhook: Webhook) -> Progress | None:
-        """How far it is; None before a worker has seen it."""
+        """Its progress; None before a worker has started it."""
         return (await self._stores.progress.get(webhook.id))[1]
 
     async def is_suspended(self, webhook: Webhook) -> bool:
-        """Whether it is not called because its client was disabled or lost the scope."""
+        """Whether its client is disabled or has lost the scope, so that nothing is delivered."""
         return await self._stores.clients.has_ended(webhook.client_id)
 
     async def _found(self, caller: Caller, webhook_id: str, *, operator: bool = False) -> Webhook:
@@ -122,46 +130,48 @@ class WebhookService:
             raise NotYours
         return webhook
 
-    async def change(self, caller: Caller, webhook_id: str, version: int, wish: WebhookDraft) -> Webhook:
-        """Another address or other kinds, from now on. Raises `NotFound`, 412, 422."""
+    async def change(self, caller: Caller, webhook_id: str, version: int, draft: WebhookDraft) -> Webhook:
+        """Change URL, kinds or description. Raises `NotFound`, 412, 422."""
         webhook = await self._found(caller, webhook_id)
         if webhook.version != version:
             raise _changed()
-        await self._check_address(wish.url)
-        return await self._written(webhook.edited(wish, at=self._clock.now(), by=caller.label))
+        await self._check_address(draft.url)
+        return await self._replace(webhook.edited(draft, at=self._clock.now(), by=caller.label))
 
     async def delete(self, caller: Caller, webhook_id: str, version: int) -> None:
-        """No more calls; the secrets are forgotten. Raises `NotFound`, 412."""
+        """Delete it and its secrets. Raises `NotFound`, 412."""
         webhook = await self._found(caller, webhook_id)
         if webhook.version != version:
             raise _changed()
-        await self._written(webhook.deleted(at=self._clock.now(), by=caller.label))
+        await self._replace(webhook.deleted(at=self._clock.now(), by=caller.label))
 
     async def pause(self, caller: Caller, webhook_id: str) -> Webhook:
-        """No calls until it is resumed; its place is kept. Again is no error; an operator's pause replaces another."""
+        """Stop delivery until it is resumed; idempotent. An operator's pause replaces the client's."""
         webhook = await self.get(caller, webhook_id)
         reason: Reason = OPERATOR if caller.may(role=OPERATOR) else "owner"
         if webhook.state == "paused" and reason in ("owner", webhook.reason):
             return webhook
-        return await self._written(webhook.paused(reason, at=self._clock.now(), by=caller.label))
+        return await self._replace(webhook.paused(reason, at=self._clock.now(), by=caller.label))
 
     async def resume(self, caller: Caller, webhook_id: str) -> Webhook:
-        """Go on where it was. Again is no error. Raises 409 when an operator paused it: only they resume it."""
+        """Continue delivery where it was paused; idempotent. Raises 409 for a client if an operator paused it."""
         webhook = await self.get(caller, webhook_id)
         if webhook.state == "active":
             return webhook
         if webhook.reason == OPERATOR and not caller.may(role=OPERATOR):
             raise AppError(409, "paused_by_operator", "该推送已由运维人员暂停，请联系运维人员恢复")
-        return await self._written(webhook.resumed(at=self._clock.now(), by=caller.label))
+        return await self._replace(webhook.resumed(at=self._clock.now(), by=caller.label))
 
     async def renew_secret(self, caller: Caller, webhook_id: str) -> tuple[Webhook, str]:
-        """A new secret; the old one signs too for a day."""
-        webhook, secret = await self._found(caller, webhook_id), new_secret()
-        now, sealed = self._clock.now(), self._sealer.seal(secret, place_of(webhook_id))
+        """Make a new secret and return it; for `old_secret_seconds` events are signed with both."""
+        webhook = await self._found(caller, webhook_id)
+        secret = new_secret()
+        sealed = self._cipher.seal(secret, secret_context(webhook_id))
+        now = self._clock.now()
         until = now + timedelta(seconds=self._settings.old_secret_seconds)
-        return await self._written(webhook.secret_renewed(sealed, old_until=until, at=now, by=caller.label)), secret
+        return await self._replace(webhook.secret_renewed(sealed, old_until=until, at=now, by=caller.label)), secret
 
-    async def _written(self, webhook: Webhook) -> Webhook:
+    async def _replace(self, webhook: Webhook) -> Webhook:
         try:
             await self._webhooks.replace(webhook)
         except Conflict as conflict:
@@ -169,28 +179,28 @@ class WebhookService:
         return webhook
 
     async def test(self, caller: Caller, webhook_id: str) -> Answer:
-        """Send a test event now, whatever the state, and tell what came of it. Raises `NotFound`, 429."""
+        """Send a test event now, in any state, and return the receiver's answer. Raises `NotFound`, 429."""
         webhook = await self._found(caller, webhook_id)
-        if self._testing.locked():
+        if self._test_slots.locked():
             raise TooManyRequests(1, "正在发送的测试过多")
-        change = self._test_event(webhook)
-        async with self._testing, self._calls() as calls:
-            answer = await calls.call(webhook, change.id, change.body)
+        event = self._test_event(webhook)
+        async with self._test_slots, self._make_client() as client:
+            answer = await client.call(webhook, event.id, event.body)
         outcome: Outcome = "delivered" if answer.ok else "failed"
-        await self._stores.deliveries.insert_all([delivery_of(webhook, change, 1, answer, outcome, self._clock)])
+        await self._stores.deliveries.insert_all([delivery_of(webhook, event, 1, answer, outcome, self._clock)])
         return answer
 
-    def _test_event(self, webhook: Webhook) -> Change:
+    def _test_event(self, webhook: Webhook) -> FeedEvent:
         identity = f"test:{new_id()}"
-        event = {
+        attributes = {
             "specversion": "1.0", "id": identity, "source": "/subscriptions", "type": TEST, "subject": webhook.id,
             "time": rfc3339(self._clock.now()), "datacontenttype": "application/json",
             "data": {"webhook_id": webhook.id, "kinds": webhook.kinds},
         }  # fmt: skip
-        return Change(0, 0, 0, identity, TEST, "", orjson.dumps(event))
+        return FeedEvent(0, 0, 0, identity, TEST, "", orjson.dumps(attributes))
 
     async def replay(self, caller: Caller, webhook_id: str, since: datetime | None, person: str | None) -> Replay:
-        """Deliver again what is about this person, or about everybody from a time on. Raises `NotFound`, 422."""
+        """Deliver again the events of a person, or all since a time, or both. Raises `NotFound`, 422."""
         webhook = await self._found(caller, webhook_id)
         if since is None and person is None:
             raise InvalidFields.one("since", "required", "请填写起始时间或人员编号")
@@ -201,7 +211,7 @@ class WebhookService:
     async def deliveries(
         self, caller: Caller, webhook_id: str, outcome: Outcome | None, after: Cursor | None, limit: int
     ) -> tuple[list[Delivery], Cursor | None]:
-        """A page of the log, newest first, and where the next one begins. Raises `NotFound`."""
+        """A page of the log, newest first, and the cursor of the next page. Raises `NotFound`."""
         webhook = await self.get(caller, webhook_id)
         return await self._stores.deliveries.page(webhook.id, outcome, after, limit)
 

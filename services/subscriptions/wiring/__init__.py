@@ -1,4 +1,4 @@
-"""The one place where subscriptions' concrete things meet. A module for each process: it imports only what it runs."""
+"""Wiring of subscriptions: creates its objects from the settings. One module a process, with only its imports."""
 
 from kit.runtime.process import Service
 from services.subscriptions.settings import Settings

@@ -1,4 +1,4 @@
-"""What both processes of the service are built from."""
+"""Objects that both processes need."""
 
 from contracts.records import RecordChanged
 from kit.http.outbound import Limits
@@ -15,7 +15,7 @@ def stores_of(database: Database) -> Stores:
     return Stores(Webhooks(database), Replays(database), Deliveries(database), Progresses(database), Clients(database))
 
 
-def call_limits(settings: Settings) -> Limits:
-    """A developer's receiver is on the same machine; nowhere else may ours be called."""
-    local, own = settings.environment == "local", settings.webhooks
-    return Limits(own.connect_seconds, own.answer_seconds, loopback=local)
+def webhook_limits(settings: Settings) -> Limits:
+    """Timeouts of webhooks; loopback addresses are allowed only locally, for a developer's receiver."""
+    webhooks = settings.webhooks
+    return Limits(webhooks.connect_seconds, webhooks.answer_seconds, loopback=settings.environment == "local")

@@ -1,4 +1,4 @@
-"""What the worker process runs."""
+"""The objects of the worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,34 +17,33 @@ from kit.security.encryption import Cipher
 from services.subscriptions.consumers import GROUPS
 from services.subscriptions.readers import KafkaReaders
 from services.subscriptions.settings import Settings
-from services.subscriptions.webhooks.calls import calls
+from services.subscriptions.webhooks.client import webhook_client
 from services.subscriptions.webhooks.deliverer import Deliverer, DeliveryStores
 from services.subscriptions.webhooks.dispatcher import Dispatcher
 from services.subscriptions.webhooks.domain import Retries, Webhook
 from services.subscriptions.webhooks.store import Clients
 from services.subscriptions.wiring import NAME
-from services.subscriptions.wiring.shared import TOPIC, call_limits, stores_of
+from services.subscriptions.wiring.shared import TOPIC, stores_of, webhook_limits
 
 READERS = 4
-
-
-SHARES = "subscriptions.webhooks"
+ASSIGNMENT = "subscriptions.webhooks"
 
 
 @asynccontextmanager
 async def dispatcher(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[Dispatcher]:
-    """What a worker delivers with."""
-    stores, own = stores_of(database), settings.webhooks
+    """The dispatcher of a worker."""
+    stores = stores_of(database)
     readers = KafkaReaders(settings.kafka, TOPIC, READERS)
-    files = DeliveryStores(stores.progress, stores.deliveries, stores.replays)
-    retries = Retries(own.pauses, timedelta(seconds=own.give_up_seconds))
-    sealer = Cipher(settings.seal)
+    delivery_stores = DeliveryStores(stores.progress, stores.deliveries, stores.replays)
+    retries = Retries(settings.webhooks.pauses, timedelta(seconds=settings.webhooks.give_up_seconds))
+    at_once = settings.webhooks.at_once
+    cipher = Cipher(settings.seal)
 
     @asynccontextmanager
     async def deliverer(webhook: Webhook) -> AsyncIterator[Deliverer]:
         reader = Reader(settings.kafka, TOPIC)
-        async with calls(call_limits(settings), own.at_once, sealer, clock) as made:
-            yield Deliverer(webhook, made, files, reader, readers, retries, own.at_once, clock)
+        async with webhook_client(webhook_limits(settings), at_once, cipher, clock) as client:
+            yield Deliverer(webhook, client, delivery_stores, reader, readers, retries, at_once, clock)
 
     try:
         yield Dispatcher(stores.webhooks, stores.clients, deliverer, clock)
@@ -54,12 +53,12 @@ async def dispatcher(settings: Settings, database: Database, clock: Clock) -> As
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Worker]:
-    """Who delivers to webhooks (several workers share them), and who listens to what becomes of clients."""
+    """The dispatcher of webhooks, which are assigned to several workers, and the consumer of clients' events."""
     async with (
         mongo.connect(settings.mongo, NAME) as database,
-        dispatcher(settings, database, SystemClock()) as delivering,
+        dispatcher(settings, database, SystemClock()) as webhooks,
     ):
-        shares = WorkAssignment(SHARES, settings.kafka, settings.instance, delivering.let_go)
-        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "webhooks": delivering.check}
+        assignment = WorkAssignment(ASSIGNMENT, settings.kafka, settings.instance, webhooks.release)
+        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "webhooks": webhooks.check}
         running = consumers(GROUPS, Clients(database), None, settings.kafka, settings.instance)
-        yield Worker(None, running, checks, [shares.run, partial(delivering.run, shares.mine)])
+        yield Worker(None, running, checks, [assignment.run, partial(webhooks.run, assignment.mine)])

@@ -1,4 +1,4 @@
-"""A change as it is handed on: a record of the topic, in CloudEvents' JSON format."""
+"""The events that the change feed and webhooks pass on: Kafka records in CloudEvents' JSON format."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +18,8 @@ logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class Change:
-    """One event. `at`: when it was written to Kafka, in milliseconds; `body`: the CloudEvent."""
+class FeedEvent:
+    """One event. `at`: when it was written to Kafka, in ms; `person`: whom it is about; `body`: the CloudEvent."""
 
     partition: int
     offset: int
@@ -31,14 +31,14 @@ class Change:
 
     @cached_property
     def kind(self) -> str | None:
-        """The kind of record it tells of, if it does."""
+        """The kind of record it is about; None if its data has none."""
         data = orjson.loads(self.body)["data"]
         kind = data.get("kind") if isinstance(data, dict) else None
         return kind if isinstance(kind, str) else None
 
 
-def read(record: Record) -> Change | None:
-    """The change a record tells of; None when it is no event, which is counted."""
+def parse_event(record: Record) -> FeedEvent | None:
+    """The event in a Kafka record; None if it is not an event, which is logged and counted."""
     try:
         return _forgotten(record) if record.value is None else _event(record)
     except Reject as error:
@@ -48,20 +48,20 @@ def read(record: Record) -> Change | None:
 
 
 def person_of(record: Record) -> str:
-    """Whom a record is about, seen without reading it: a tombstone without headers is about its document."""
+    """The partition key of a Kafka record, from its headers; of a tombstone without headers, the message key."""
     headers: dict[str, bytes] = dict(record.headers)
     return headers.get("ce_partitionkey", record.key or b"").decode(errors="replace")
 
 
-def _event(record: Record) -> Change:
+def _event(record: Record) -> FeedEvent:
     body = structured(record.headers, record.value)
     headers = dict(record.headers)
-    identity, kind = headers["ce_id"].decode(), headers["ce_type"].decode()
-    return Change(record.partition, record.offset, record.timestamp, identity, kind, person_of(record), body)
+    identity, event_type = headers["ce_id"].decode(), headers["ce_type"].decode()
+    return FeedEvent(record.partition, record.offset, record.timestamp, identity, event_type, person_of(record), body)
 
 
-def _forgotten(record: Record) -> Change:
-    """A tombstone: whoever keeps the document has to forget it. It has no version, so its place is its name."""
+def _forgotten(record: Record) -> FeedEvent:
+    """The event for a tombstone: subscribers must remove the document. Its id is its position in the topic."""
     subject = (record.key or b"").decode(errors="replace")
     identity = f"{record.topic}:{record.partition}:{record.offset}"
     at = rfc3339(datetime.fromtimestamp(record.timestamp / 1000, UTC))
@@ -70,4 +70,4 @@ def _forgotten(record: Record) -> Change:
         "subject": subject, "time": at, "data": None,
     }  # fmt: skip
     body = orjson.dumps(attributes)
-    return Change(record.partition, record.offset, record.timestamp, identity, FORGOTTEN, person_of(record), body)
+    return FeedEvent(record.partition, record.offset, record.timestamp, identity, FORGOTTEN, person_of(record), body)
