@@ -1,7 +1,7 @@
-// The same in JavaScript, as small as it can be: the newest state of every record, in one JSON file.
+// The same in JavaScript, minimal: the current state of all records, in one JSON file.
 //   npm ci; node subscriber.mjs host:port group [file]
-// Here Kafka keeps the position, committed after the file is written: after a crash some events come twice, and the
-// version makes that harmless.
+// Kafka stores the position, which is committed after the file is written: after a crash some events come twice and are
+// ignored by their version.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { Kafka } from "kafkajs";
 
@@ -12,19 +12,19 @@ const { records, erased } = existsSync(file) ? JSON.parse(readFileSync(file, "ut
 function take({ key, value, headers }) {
   const id = key.toString();
   if (value === null) {
-    delete records[id]; // a tombstone: nothing about this record may be kept
+    delete records[id]; // a tombstone: remove everything about this record
     return;
   }
   const type = headers.ce_type.toString();
   const { version, practitioner_id, kind, state, data } = JSON.parse(value);
   if (type === "identity.practitioner.erased.v1") erase(practitioner_id);
-  const kept = records[id];
-  if (erased[practitioner_id] || kept?.version >= version) return;
+  const stored = records[id];
+  if (erased[practitioner_id] || stored?.version >= version) return;
   if (type === "records.record.changed.v1") records[id] = { version, practitioner_id, kind, state, data };
-  if (type === "publication.failed.v1" && kept) kept.out_of_date = true;
+  if (type === "publication.failed.v1" && stored) stored.out_of_date = true;
 }
 
-// For ever: what the other topic still holds of this person may come after this.
+// Later events of this person are ignored: the other topic may still have older ones.
 function erase(practitioner) {
   erased[practitioner] = true;
   for (const id in records) if (records[id].practitioner_id === practitioner) delete records[id];
@@ -32,10 +32,10 @@ function erase(practitioner) {
 
 function save() {
   writeFileSync(`${file}.new`, JSON.stringify({ records, erased }));
-  renameSync(`${file}.new`, file); // whole or not at all
+  renameSync(`${file}.new`, file); // atomic
 }
 
-// In production: user and password of your own system, and TLS. The local stack has neither.
+// In production: TLS, and the Kafka user and password of your system. The local stack has neither.
 const { KAFKA_USER: username, KAFKA_PASSWORD: password, KAFKA_CA: ca } = process.env;
 const security = username && {
   ssl: { ca: ca && readFileSync(ca) },
