@@ -10,7 +10,7 @@ from playwright.async_api import Browser, async_playwright
 from kit.security.tokens import TokenIssuer
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.portal import Member, member_of
-from tests.support.screens import CHROMIUM, SIZES, Screen, screen
+from tests.support.screens import CHROMIUM, SIZES, Screen, Windows
 from tests.support.stack import RunningStack
 
 
@@ -22,23 +22,28 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest.fixture(scope="session")
+def windows(chromium: Browser, stack: RunningStack) -> Windows:
+    return Windows(chromium, stack.gateway)
+
+
 @pytest_asyncio.fixture(params=SIZES)
-async def window_of(request: pytest.FixtureRequest, chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
+async def window_of(request: pytest.FixtureRequest, windows: Windows) -> AsyncIterator[Screen]:
     """At a phone, then at a desk."""
-    async with screen(chromium, stack.gateway, request.param) as opened:
+    async with windows.screen(request.param) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(params=[True, False], ids=["script", "no-script"])
-async def phone(request: pytest.FixtureRequest, chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
+async def phone(request: pytest.FixtureRequest, windows: Windows) -> AsyncIterator[Screen]:
     """A phone with JavaScript, then one without."""
-    async with screen(chromium, stack.gateway, "phone", script=request.param) as opened:
+    async with windows.screen("phone", script=request.param) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
-async def desk(chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
-    async with screen(chromium, stack.gateway, "desk") as opened:
+async def desk(windows: Windows) -> AsyncIterator[Screen]:
+    async with windows.screen("desk") as opened:
         yield opened
 
 

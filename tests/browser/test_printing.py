@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
 
 from deploy.local.samples import RECORDS
 from kit.security.tokens import TokenIssuer
@@ -15,7 +14,7 @@ from tests.support.browsing import Browsing
 from tests.support.dead_letters import LETTER_GROUP, lay_letter
 from tests.support.identity_clients import LoginPage, Window
 from tests.support.portal import Member, import_record, member_of
-from tests.support.screens import Screen, screen
+from tests.support.screens import Screen, Windows
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
 
@@ -118,7 +117,7 @@ async def test_the_heading_of_a_table_stands_on_each_sheet_and_no_record_is_spli
     assert (await desk.page.locator("tbody tr").first.evaluate(style))[1] == "avoid"
 
 
-async def test_a_phone_prints_tables_as_tables(chromium: Browser, stack: RunningStack, printed: Printed) -> None:
-    async with screen(chromium, stack.gateway, "phone") as phone:
+async def test_a_phone_prints_tables_as_tables(windows: Windows, printed: Printed) -> None:
+    async with windows.screen("phone") as phone:
         await phone.be(printed.own.browsing)
         await on_paper(phone, "/file/education")

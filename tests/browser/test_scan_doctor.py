@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser
 
 from tests.support.people import EDUCATION
 from tests.support.portal import Member
 from tests.support.scans import photo, scan
-from tests.support.screens import Screen, screen
-from tests.support.stack import RunningStack
+from tests.support.screens import Screen, Windows
 from tests.support.waiting import eventually
 
 
@@ -81,12 +79,12 @@ async def attachment(own: Member, record: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("orientation", [1, 6], ids=["landscape", "phone held upright"])
 async def test_a_photo_of_4_mb_is_an_accepted_scan_after_three_taps(
-    chromium: Browser, stack: RunningStack, own: Member, tmp_path: Path, orientation: int
+    windows: Windows, own: Member, tmp_path: Path, orientation: int
 ) -> None:
     record, path = await own.add("education", EDUCATION), tmp_path / "photo.jpg"
     path.write_bytes(photo(orientation))
     assert 3_500_000 < path.stat().st_size < 5_000_000
-    async with screen(chromium, stack.gateway, "phone") as phone:
+    async with windows.screen("phone") as phone:
         await phone.be(own.browsing)
         await phone.open(f"/records/{record}")
         async with phone.page.expect_file_chooser() as opens:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 from PIL import Image
+from playwright.async_api import Browser
 
 from deploy.local.card_reader.cards import foreign_card, residence_permit
 from deploy.local.people import random_phone
@@ -20,7 +21,7 @@ from tests.support.dead_letters import LETTER_GROUP, lay_letter
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.identity_documents import passport
 from tests.support.portal import Member, import_record, member_of
-from tests.support.screens import Screen
+from tests.support.screens import Screen, screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, Hire, attend
 from tests.support.waiting import eventually
@@ -208,8 +209,18 @@ async def lay(stack: RunningStack, card: dict[str, object] | None) -> None:
         (await http.post(tray, content=json.dumps(card), headers=headers)).raise_for_status()
 
 
-async def test_what_operators_see_changes_by_itself(desk: Screen, duty: Browsing, stack: RunningStack) -> None:
-    await desk.page.clock.install()
+@pytest_asyncio.fixture(params=[True, False], ids=["script", "no-script"])
+async def of_its_own(request: pytest.FixtureRequest, chromium: Browser, stack: RunningStack) -> AsyncIterator[Screen]:
+    """A window whose clock is the test's where there is JavaScript: it can't be given back."""
+    async with screen(chromium, stack.gateway, "phone", script=request.param) as opened:
+        if opened.script:
+            await opened.page.clock.install()
+        yield opened
+
+
+@pytest.mark.parametrize("of_its_own", [True], indirect=True)
+async def test_what_operators_see_changes_by_itself(of_its_own: Screen, duty: Browsing, stack: RunningStack) -> None:
+    desk = of_its_own
     await desk.be(duty)
     await desk.open("/operators")
     cause = f"Reject: {random_phone()[3:]}"
@@ -222,9 +233,8 @@ async def test_what_operators_see_changes_by_itself(desk: Screen, duty: Browsing
     await eventually(shown, 15, "the letter is on the page", pause=0.3)
 
 
-async def test_the_page_of_operators_is_fresh_with_and_without_javascript(phone: Screen, duty: Browsing) -> None:
-    if phone.script:
-        await phone.page.clock.install()
+async def test_the_page_of_operators_is_fresh_with_and_without_javascript(of_its_own: Screen, duty: Browsing) -> None:
+    phone = of_its_own
     await phone.be(duty)
     await phone.open("/operators")
     first = await phone.text("main .lead")

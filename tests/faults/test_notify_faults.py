@@ -13,7 +13,7 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 RATE = 25
-BEFORE, ILL, AFTER = scaled(100, 25), scaled(200, 75), scaled(200, 25)
+BEFORE, ILL, AFTER = scaled(100, 25), scaled(200, 55), scaled(200, 20)
 MANY = BEFORE + ILL + AFTER
 KILLS = scaled(5, 2)
 AT_ONCE = 32  # calls to an operator under way at the moment it stops to answer

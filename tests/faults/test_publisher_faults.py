@@ -31,7 +31,7 @@ async def test_killing_the_publisher_again_and_again_under_load_loses_and_repeat
     random = seeded()
     took: list[float] = []
     async with run.load(200) as log:
-        for _ in range(scaled(10, 4)):
+        for _ in range(scaled(10, 3)):
             await asyncio.sleep(random.uniform(0.5, 1.5))
             await run.processes.kill("records-worker")
             began = time.monotonic()

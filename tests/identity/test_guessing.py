@@ -18,7 +18,7 @@ from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
-PEOPLE, GUESSES = scaled(400, 60), 6
+PEOPLE, GUESSES = scaled(400, 30), 6
 OWN_DATABASE = "/9"
 
 

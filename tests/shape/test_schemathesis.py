@@ -17,9 +17,10 @@ from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile_input import SERVICES
 from tests.support.names import own_id
 from tests.support.problems import well_formed
+from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 
-EXAMPLES = 12
+EXAMPLES = scaled(12, 8)
 """Requests for each operation and way of generating."""
 
 
