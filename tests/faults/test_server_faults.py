@@ -41,7 +41,7 @@ async def test_a_broker_that_has_just_started_never_says_that_there_is_no_positi
         await things.seen(3)
     async with kafka.admin(things.settings) as before:
         stored = await before.position(things.group)
-    assert stored[0] == 3
+    assert stored[0] >= 3  # a thing written while the snapshot begins is published by it and by the stream
     for _ in range(scaled(3, 1)):
         await run.processes.kill("kafka")
         answers = [await eventually(lambda: position(things), 40, "the broker answers", pause=0)]
