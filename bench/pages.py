@@ -11,11 +11,11 @@ from kit.redis import RedisServer
 from kit.security.encryption import Cipher
 from kit.security.tokens import Ended
 from kit.settings import KeyRing, RedisSettings
-from services.portal.client.answers import Tokens
 from services.portal.client.backend import Backend
+from services.portal.client.models import Tokens
+from services.portal.session.encrypted_cache import EncryptedCache
+from services.portal.session.page_context import COOKIE_NAME
 from services.portal.session.sessions import Sessions
-from services.portal.session.vault import EncryptedCache
-from services.portal.session.visits import COOKIE_NAME
 from services.records.store import COLLECTION
 
 PEOPLE = 100

@@ -1,1 +1,1 @@
-"""portal owns the pages: what people see of the other services. It keeps nothing but sessions and drafts, in Redis."""
+"""portal owns the pages for practitioners and staff. It stores only sessions and drafts, in Redis."""

@@ -1,4 +1,4 @@
-"""The nine items of the guide's menu, what their lists show, and what in a person's file wants something done."""
+"""The nine items of the menu (guide §5), the columns of their lists, and a person's to-dos."""
 
 import re
 import unicodedata
@@ -6,25 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.portal.client.answers import Kind, Record, Signature, Value
+from services.portal.client.models import Kind, Record, Signature, Value
 
-SOON = timedelta(days=90)
+EXPIRES_SOON = timedelta(days=90)
 DAY = re.compile(
     r"([0-9]{4})([0-9]{2})([0-9]{2})"
     r"|([0-9]{4})\s*[-–—./年]\s*([0-9]{1,2})\s*[-–—./月]\s*([0-9]{1,2})\s*日?"
 )
 UNTIL_TODAY = "至今"
 OPEN_ENDED = {("work_experience", "end")}
-"""Days that may be left open: the form offers 至今 for them."""
-WORDS = {("credit", "nature"): {"good": "良好", "bad": "不良"}}
-"""Terms whose code is not what people read."""
-RUNS_OUT = {"skill_certificate": "valid_to", "registration": "valid_until"}
-"""Until when a record of a kind is valid."""
+"""Dates that may be left open: their form fields offer 至今."""
+TERMS = {("credit", "nature"): {"good": "良好", "bad": "不良"}}
+"""The text of terms whose code is shown otherwise."""
+EXPIRY_FIELDS = {"skill_certificate": "valid_to", "registration": "valid_until"}
+"""The field with the last day on which a record of a kind is valid."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a list: the fields that stand in it, below each other or as a range."""
+    """A column of a list: the fields that it shows, below each other or as a range."""
 
     title: str
     fields: tuple[str, ...]
@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Item:
-    """An item of the menu: its page shows one kind of record, or two."""
+    """An item of the menu; its page shows records of its kinds."""
 
     name: str
     title: str
@@ -42,7 +42,7 @@ class Item:
 
     @property
     def path(self) -> str:
-        """Its page."""
+        """The path of its page."""
         return f"/file/{self.name}"
 
 
@@ -125,26 +125,26 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 
 
 def item_of(kind: str) -> Item:
-    """The item on whose page a kind of record is shown; a kind that is new gets an item of its own."""
+    """The item that shows a kind of record; an unknown kind gets an item of its own."""
     return next((item for item in ITEMS if kind in item.kinds), Item(kind, kind, kinds=(kind,)))
 
 
 def columns_of(kind: Kind) -> Sequence[Column]:
-    """The columns of a kind's list: the guide's, or all that is required."""
+    """The columns of a kind's list; for an unknown kind its required fields."""
     required = tuple(Column(field.title, (field.name,)) for field in kind.fields if field.required)
     return COLUMNS.get(kind.name, required)
 
 
 def shown(record: Record, field: str) -> str:
-    """A value as a list shows it."""
+    """The value of a field as lists show it."""
     value = record.data.get(field)
     if value is None:
         return UNTIL_TODAY if (record.kind, field) in OPEN_ENDED else ""
-    return "、".join(value) if isinstance(value, list) else WORDS.get((record.kind, field), {}).get(value, value)
+    return "、".join(value) if isinstance(value, list) else TERMS.get((record.kind, field), {}).get(value, value)
 
 
 def day(text: str) -> str:
-    """A day as people write it (20140301, 2014.3.1, 2014年3月1日) as the services take it; anything else as it is."""
+    """A date in one of the usual notations (20140301, 2014.3.1, 2014年3月1日) as YYYY-MM-DD; other text unchanged."""
     found = DAY.fullmatch(unicodedata.normalize("NFKC", text).strip())
     return "{:0>4}-{:0>2}-{:0>2}".format(*filter(None, found.groups())) if found else text
 
@@ -160,7 +160,7 @@ def _month(value: Value) -> str:
 
 @dataclass(frozen=True)
 class ToDo:
-    """Something that wants doing: at which item, how urgent (`bad`, `warn`, `wait`), what, and where."""
+    """A to-do: its item, urgency (`bad`, `warn`, `wait`), text, and the path of the page where it is done."""
 
     item: Item
     tone: str
@@ -169,7 +169,7 @@ class ToDo:
 
 
 def to_dos(records: Iterable[Record], kinds: dict[str, Kind], signature: Signature | None, today: date) -> list[ToDo]:
-    """What is refused, runs out, or is missing; the most urgent first."""
+    """What was refused, expires, or is missing; the most urgent first."""
     records = list(records)
     found = [one for record in records for one in _of_record(record, today)]
     found += _without_scan(records, kinds)
@@ -183,46 +183,48 @@ def to_dos(records: Iterable[Record], kinds: dict[str, Kind], signature: Signatu
 
 
 def _of_record(record: Record, today: date) -> Iterable[ToDo]:
-    item, path, name = item_of(record.kind), f"/records/{record.record_id}", label(record)
+    item = item_of(record.kind)
+    path = f"/records/{record.record_id}"
+    name = label(record)
     if record.attachment and record.attachment.state == "refused":
-        why = "；".join(reason.message for reason in record.attachment.reasons)
-        yield ToDo(item, "bad", f"{name}：附件未通过，{why}", f"{path}#attachment")
-    until = ends(record)
+        reasons = "；".join(reason.message for reason in record.attachment.reasons)
+        yield ToDo(item, "bad", f"{name}：附件未通过，{reasons}", f"{path}#attachment")
+    until = valid_until(record)
     if until and until < today:
         yield ToDo(item, "warn", f"{name}：已于 {until} 到期", item.path)
-    elif until and until <= today + SOON:
+    elif until and until <= today + EXPIRES_SOON:
         yield ToDo(item, "warn", f"{name}：将于 {until} 到期，还有 {(until - today).days} 天", item.path)
 
 
 def _without_scan(records: Sequence[Record], kinds: dict[str, Kind]) -> Iterable[ToDo]:
-    """One line for each kind: a person may have two hundred records."""
+    """One to-do for each kind: a person may have two hundred records."""
     for kind in kinds.values():
-        bare = [record for record in records if record.kind == kind.name and record.attachment is None]
-        if kind.attachment and bare:
-            some = f"{len(bare)} 份{kind.title}" if len(bare) > 1 else label(bare[0])
+        missing = [record for record in records if record.kind == kind.name and record.attachment is None]
+        if kind.attachment and missing:
+            some = f"{len(missing)} 份{kind.title}" if len(missing) > 1 else label(missing[0])
             yield ToDo(item_of(kind.name), "wait", f"{some}：还没有上传附件", item_of(kind.name).path)
 
 
 def _of_signature(signature: Signature) -> Iterable[ToDo]:
     item = ITEMS[-1]
     if signature.state == "refused":
-        why = "；".join(reason.message for reason in signature.reasons)
-        yield ToDo(item, "bad", f"签名采集表未通过：{why}", item.path)
+        reasons = "；".join(reason.message for reason in signature.reasons)
+        yield ToDo(item, "bad", f"签名采集表未通过：{reasons}", item.path)
     elif signature.state == "none":
         yield ToDo(item, "wait", "还没有采集签名", item.path)
 
 
 def label(record: Record) -> str:
-    """What a record is called in a sentence."""
+    """A short name of a record, for sentences."""
     names = ("school", "name", "category", "employer", "project_name", "subject", "title")
     return next((text for name in names if (text := shown(record, name))), "记录")
 
 
-def ends(record: Record) -> date | None:
-    """The last day on which a record is valid, where it has one."""
-    value = record.data.get(RUNS_OUT.get(record.kind, ""))
+def valid_until(record: Record) -> date | None:
+    """The last day on which a record is valid, if it expires."""
+    value = record.data.get(EXPIRY_FIELDS.get(record.kind, ""))
     return date.fromisoformat(value) if isinstance(value, str) else None
 
 
 PHOTO_BYTES = 100 * 1024
-"""Identity's limit; the page shows it."""
+"""Identity's limit for portraits, which the page shows."""

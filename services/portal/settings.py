@@ -12,15 +12,15 @@ ServiceName = Literal["identity", "records", "attachments", "signature", "notify
 
 
 class ApiSettings(HttpSettings):
-    """As much as the gateway lets through: what is too large is measured, and refused by a page, when it arrived."""
+    """The limit of the gateway: a form that is too large is refused with a page instead of a bare error."""
 
     max_body_bytes: int = 100 * 1000 * 1000
 
 
 class SessionSettings(BaseModel):
-    """How long what was typed waits for its person to log in again.
+    """How long drafts are kept, and fresh proofs valid.
 
-    `fresh_seconds`: for how long a code counts as a fresh proof, as at the services (TOKENS__FRESH_SECONDS).
+    `fresh_seconds` must equal TOKENS__FRESH_SECONDS of the services.
     """
 
     draft_seconds: int = 2 * 3600
@@ -28,17 +28,17 @@ class SessionSettings(BaseModel):
 
 
 class Quotas(QuotaSettings):
-    """Of a person: all their data as ZIP, JSON or PDF."""
+    """Quotas per person for exports as ZIP, JSON or PDF."""
 
     exports_per_hour: int = Field(default=30, ge=1)
     exports_per_day: int = Field(default=100, ge=1)
 
 
 class Settings(ProcessSettings):
-    """What the portal needs beside what every process does: the addresses of the services, keys for what it keeps.
+    """Settings of the portal beside those of every process.
 
-    For operators: where every process shows its health (`processes`, by name), and where the dead letters lie.
-    For windows: the origin of the card reader's agent on a clerk's machine, where there are readers.
+    `services`: addresses by name. `seal`: encryption keys for Redis. `processes`: addresses of internal ports by name,
+    for the dashboard; `kafka` for its dead letters. `reader_origin`: the card reader's agent on a clerk's machine.
     """
 
     http: ApiSettings = ApiSettings()

@@ -71,7 +71,7 @@ class Attack:
         host = b"Host: 127.0.0.1:%d\r\n" % self.port
         post = b"POST /login HTTP/1.1\r\n" + host
         form = post + FORM + b"\r\n" + FIELD
-        page = b"GET /static/look.css HTTP/1.1\r\n" + host + b"\r\n"
+        page = b"GET /static/style.css HTTP/1.1\r\n" + host + b"\r\n"
         kinds = [(post + b"X-", True), (form, True), (form + FILE + bytes(200_000), True), (page * 400, False)]
         self.clients = [SlowClient(self.port, *kinds[number % 4]) for number in range(SLOW_CLIENTS)]
 

@@ -19,7 +19,7 @@ from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
 
 A4 = {"width": 703, "height": 1017}
-"""Pixels of a sheet of A4 between its margins (look.css)."""
+"""Pixels of a sheet of A4 between its margins (style.css)."""
 OWN = (
     "/", "/file/basic", "/file/education", "/file/title", "/file/registration", "/file/skill_certificate",
     "/file/work_experience", "/file/project", "/file/credit", "/file/signature", "/file/education/new",

@@ -9,7 +9,7 @@ import httpx2
 from kit import kafka, mongo
 from kit.core.errors import Unavailable
 from kit.kafka import KafkaError
-from services.portal.operations.scrape import read_status
+from services.portal.operations.process_status import read_status
 from tests.faults.conftest import Run
 from tests.support.people import EDUCATION, Person
 from tests.support.processes import leads

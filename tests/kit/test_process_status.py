@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import Counter
 
 from kit.runtime import health
-from services.portal.operations.scrape import addresses_of, read_status
+from services.portal.operations.process_status import addresses_of, read_status
 from tests.support.names import own_name
 
 NAME = own_name("scraped").replace("-", "_")

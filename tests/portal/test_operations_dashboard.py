@@ -8,8 +8,8 @@ from typing import Any
 from kit.kafka.dead_letters import DeadLetter
 from services.portal.operations.dashboard import dashboard
 from services.portal.operations.dead_letters import grouped_dead_letters, outline
-from services.portal.operations.processes import MetricsPeriod, MetricsSample
-from services.portal.operations.scrape import ProcessStatus
+from services.portal.operations.monitor import MetricsPeriod, MetricsSample
+from services.portal.operations.process_status import ProcessStatus
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 Figures = Mapping[Any, float]
@@ -36,7 +36,7 @@ def letter(group: str, cause: str, minute: int) -> DeadLetter:
 
 def test_all_is_well() -> None:
     told = dashboard(period({}, {"identity-api": glance({})}), [])
-    assert told.troubles == []
+    assert told.problems == []
     assert {tile.tone for tile in told.tiles} == {"good"}
 
 
@@ -50,7 +50,7 @@ def test_a_counter_tells_what_grew_in_all_processes_and_one_that_began_anew_coun
 def test_a_process_that_does_not_answer_and_one_with_a_failing_check_are_troubles() -> None:
     after = {"records-api": ProcessStatus(False), "notify-worker": glance({}, mongo="ok", kafka="Kafka is away")}
     told = dashboard(period({}, after), [])
-    assert told.troubles == ["records-api 没有应答", "notify-worker 未就绪", "Kafka 连不上"]
+    assert told.problems == ["records-api 没有应答", "notify-worker 未就绪", "Kafka 连不上"]
     assert told.processes[1].why == "kafka：Kafka is away"
 
 
@@ -58,7 +58,7 @@ def test_a_publisher_is_late_or_missing() -> None:
     def of(leads: float, late: float) -> list[str]:
         labels = (("service", "records"),)
         figures = {("publisher_leads", labels): leads, ("publisher_lag_seconds", labels): late}
-        return dashboard(period({}, {"records-worker": glance(figures)}), []).troubles
+        return dashboard(period({}, {"records-worker": glance(figures)}), []).problems
 
     assert (of(1, 5), of(1, 31), of(0, 0)) == ([], ["records 积压"], ["records 没有发布者"])
 
@@ -75,8 +75,8 @@ def test_an_operator_left_alone_or_alarming_is_a_trouble() -> None:
     state = ("sms_carrier_state", (("provider", "tencent"),))
     alarm = ("sms_carrier_errors_total", (("provider", "aliyun"), ("reason", "money")))
     told = dashboard(period({}, {"notify-worker": glance({state: 2, alarm: 1})}), [])
-    assert told.troubles == ["阿里云 需要处理", "腾讯云 暂停使用"]
-    assert told.operators[0].why == "money 1 次"
+    assert told.problems == ["阿里云 需要处理", "腾讯云 暂停使用"]
+    assert told.carriers[0].why == "money 1 次"
 
 
 def test_letters_lie_in_piles_by_group_and_cause_oldest_first() -> None:
@@ -84,12 +84,12 @@ def test_letters_lie_in_piles_by_group_and_cause_oldest_first() -> None:
     assert [(pile.group, pile.cause, pile.count, pile.since) for pile in found] == [
         ("a", "y", 1, NOON + timedelta(minutes=1)), ("b", "x", 2, NOON),
     ]  # fmt: skip
-    assert dashboard(period({}, {}), found).troubles == ["a 死信", "b 死信"]
+    assert dashboard(period({}, {}), found).problems == ["a 死信", "b 死信"]
 
 
 def test_without_kafka_the_page_says_so() -> None:
     told = dashboard(period({}, {}), None)
-    assert (told.piles, told.tiles[-1].tone) == (None, "bad")
+    assert (told.dead_letters, told.tiles[-1].tone) == (None, "bad")
 
 
 def test_the_outline_of_a_letter_tells_nothing_of_a_person() -> None:

@@ -11,7 +11,7 @@ from tests.support.portal import Member, NewMember, end_session, let_token_run_o
 from tests.support.stack import RunningStack
 
 Nobody = Callable[[], Browsing]
-ADDRESSES = ("/login", "/help", "/nothing", "/file/basic", "/static/look.css", "/static/nothing.css", "/records/1")
+ADDRESSES = ("/login", "/help", "/nothing", "/file/basic", "/static/style.css", "/static/nothing.css", "/records/1")
 ELSEWHERE = (
     "https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example", "http:evil.example",
     "/\r\nLocation:https://evil.example", "javascript:alert(1)", "///evil.example", "/\t/evil.example",
@@ -36,7 +36,7 @@ async def test_pages_are_kept_by_nobody_and_files_for_ever(shared: Member) -> No
     assert page.headers["cache-control"] == "no-store"
     style = page.text.split('rel="stylesheet" href="')[1].split('"')[0]
     assert "immutable" in (await shared.browsing.get(style)).headers["cache-control"]
-    assert "immutable" not in (await shared.browsing.get("/static/look.css?v=old")).headers["cache-control"]
+    assert "immutable" not in (await shared.browsing.get("/static/style.css?v=old")).headers["cache-control"]
 
 
 async def test_no_page_holds_a_script_or_a_style_of_its_own(shared: Member) -> None:

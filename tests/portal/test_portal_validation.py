@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from kit.core.text import REQUIRED
-from services.portal.client.answers import Kind
+from services.portal.client.models import Kind
 from tests.support.browsing import Browsing, hidden_of
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.identity_documents import passport

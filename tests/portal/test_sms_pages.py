@@ -7,7 +7,7 @@ import pytest_asyncio
 from services.notify.domain import State
 from services.notify.templates import CATALOGUE
 from services.portal.client.messages import CODES
-from services.portal.words import MESSAGE_STATES, PURPOSES
+from services.portal.wording import MESSAGE_STATES, PURPOSES
 from tests.support.browsing import Browsing
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.names import own_id

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from services.portal.client.answers import Kind, Record, RecordAttachment, Remark, Signature
+from services.portal.client.models import Kind, Record, RecordAttachment, Remark, Signature
 from services.portal.domain import COLUMNS, ITEMS, columns_of, day, item_of, month_range, shown, to_dos
 from services.portal.dossier.contents import tables_of
-from services.portal.words import device
+from services.portal.wording import device
 from services.records.api import KIND_PAGE
 
 KINDS = {kind["name"]: Kind.model_validate(kind) for kind in KIND_PAGE.model_dump(mode="json")["items"]}

@@ -46,7 +46,7 @@ OWN = {
         "window/": "the window's work",
         "operations/": "what operators see",
         "pages/": "the pages, a package for each of these",
-        "words.py": "words and formats of all pages",
+        "wording.py": "words and formats of all pages",
         "templates/": "the pages' templates, in the same groups",
         "static/": "style, scripts and pictures of the pages",
         "print/": "the template of the dossier as PDF",
@@ -73,7 +73,7 @@ OWN = {
 PURE = {
     "identity": {"practitioners.identity_documents", "practitioners.registration", "practitioners.portrait_folders"},
     "notify": {"templates"},
-    "portal": {"client.answers"},
+    "portal": {"client.models"},
 }
 """Modules beside `domain` that stores and domains may import, in their service."""
 MOST_LINES = {"bench": 400, "contracts": 400, "deploy": 400, "examples": 400, "kit": 400, "services": 400, "tests": 600}

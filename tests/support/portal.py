@@ -14,8 +14,8 @@ from kit.redis import RedisServer
 from kit.security.encryption import Cipher
 from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
+from services.portal.session.encrypted_cache import EncryptedCache
 from services.portal.session.sessions import Session, cookie_hash
-from services.portal.session.vault import EncryptedCache
 from services.records.domain import Record
 from services.records.store import Records
 from tests.support.browsing import COOKIE, Browsing

@@ -1,1 +1,1 @@
-"""Calls to the other services, and their answers."""
+"""Calls to the other services, and their responses."""

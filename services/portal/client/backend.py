@@ -1,4 +1,4 @@
-"""The services over HTTP: one way to ask them, and what their refusals mean to a page."""
+"""HTTP calls to the services, and their errors."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,14 +17,14 @@ from services.portal.settings import ServiceName
 M = TypeVar("M", bound=BaseModel)
 TIMEOUT = httpx2.Timeout(10, connect=1)
 LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=3)
-"""An idle connection is dropped before the service drops it: none is written into just when it closes."""
+"""Idle connections expire here before the service closes them, so no request is sent into a closing connection."""
 FIELD_ERRORS = TypeAdapter(list[FieldError])
 
 
 class Refused(AppError):
-    """A service said no: its status, code and sentence, its field errors, and whatever else it told (`answer`)."""
+    """A 4xx response of a service: status, code, detail, field errors, and the whole body (`answer`)."""
 
-    cause = ""  # the service has recorded it
+    cause = ""  # the service has recorded the security event
 
     def __init__(self, answer: Mapping[str, object], status: int, headers: Mapping[str, str]) -> None:
         kept = {name: value for name, value in headers.items() if name.lower() == "retry-after"}
@@ -34,7 +34,7 @@ class Refused(AppError):
 
 
 class RequestOptions(TypedDict, total=False):
-    """What a request may carry, as httpx2 names it."""
+    """Arguments of a request that are passed on to httpx2."""
 
     json: object
     params: Mapping[str, str | int]
@@ -45,33 +45,33 @@ class RequestOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class CallerContext:
-    """For whom the services are asked: their token, and the address and the browser they come from."""
+    """Who a call is made for: access token, address and user agent of the browser, access reason."""
 
     address: str = ""
-    device: str = ""
+    user_agent: str = ""
     token: str | None = None
     reason: str = ""
 
     def with_token(self, token: str) -> "CallerContext":
-        """The same browser, logged in."""
+        """The same browser with an access token."""
         return replace(self, token=token)
 
     @property
     def headers(self) -> dict[str, str]:
-        """As the services expect them."""
-        given = {
+        """The request headers for the services."""
+        headers = {
             "Authorization": f"Bearer {self.token}" if self.token else "",
             "X-Forwarded-For": self.address,
-            "User-Agent": self.device,
+            "User-Agent": self.user_agent,
             "X-Request-Id": current_request_id(),
             "X-Access-Reason": quote(self.reason),
             **tracing.headers(),
         }
-        return {name: value for name, value in given.items() if value}
+        return {name: value for name, value in headers.items() if value}
 
 
 class Backend:
-    """Clients of the services, by name."""
+    """HTTP clients of the services, by name."""
 
     def __init__(self, clients: Mapping[str, httpx2.AsyncClient]) -> None:
         self._clients = clients
@@ -79,7 +79,7 @@ class Backend:
     @classmethod
     @asynccontextmanager
     async def opened(cls, addresses: Mapping[ServiceName, str]) -> AsyncIterator["Backend"]:
-        """Connections for as long as the process lives."""
+        """HTTP clients for the lifetime of the process."""
         async with AsyncExitStack() as stack:
             clients: dict[str, httpx2.AsyncClient] = {}
             for name, address in addresses.items():
@@ -87,13 +87,13 @@ class Backend:
                 clients[name] = await stack.enter_async_context(client)
             yield cls(clients)
 
-    async def ask(
-        self, asker: CallerContext, service: ServiceName, method: str, path: str, **asked: Unpack[RequestOptions]
+    async def request(
+        self, caller: CallerContext, service: ServiceName, method: str, path: str, **options: Unpack[RequestOptions]
     ) -> httpx2.Response:
-        """One request. Raises `Refused` for a 4xx answer, `Unavailable` when there is no answer or a 5xx."""
-        asked["headers"] = asker.headers | dict(asked.get("headers", {}))
+        """Send a request. Raises `Refused` for a 4xx response, `Unavailable` for a 5xx or none."""
+        options["headers"] = caller.headers | dict(options.get("headers", {}))
         try:
-            response = await self._clients[service].request(method, path, **asked)
+            response = await self._clients[service].request(method, path, **options)
         except (httpx2.HTTPError, KeyError) as error:
             raise Unavailable(service) from error
         if response.status_code >= 500:
@@ -104,12 +104,12 @@ class Backend:
 
     async def read(
         self,
-        asker: CallerContext,
+        caller: CallerContext,
         service: ServiceName,
         model: type[M],
         method: str,
         path: str,
-        **asked: Unpack[RequestOptions],
+        **options: Unpack[RequestOptions],
     ) -> M:
-        """The answer's body as `model`."""
-        return model.model_validate_json((await self.ask(asker, service, method, path, **asked)).content)
+        """Send a request and parse the response as `model`."""
+        return model.model_validate_json((await self.request(caller, service, method, path, **options)).content)

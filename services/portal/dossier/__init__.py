@@ -1,1 +1,1 @@
-"""A practitioner's dossier: lists, forms, and the copy to download."""
+"""A practitioner's dossier: lists, forms, and the export to download."""

@@ -1,4 +1,4 @@
-"""A person's whole file, as every page of theirs needs it: for its list, and for the to-dos in the menu."""
+"""A practitioner's dossier, which every page of theirs needs for its list and the to-dos in the menu."""
 
 import asyncio
 from collections import Counter
@@ -8,53 +8,55 @@ from math import ceil
 
 from kit.core.clock import shanghai_date
 from kit.core.errors import AppError
-from services.portal.client.answers import Kind, Record, Signature
+from services.portal.client.models import Kind, Record, Signature
 from services.portal.client.practitioner import PractitionerClient
 from services.portal.domain import ITEMS, Column, Item, ToDo, columns_of, item_of, to_dos
-from services.portal.session.visits import PageContext
+from services.portal.session.page_context import PageContext
 
-ROWS = 50
+ROWS_PER_PAGE = 50
 
 
 @dataclass(frozen=True)
 class Dossier:
-    """What is known of a person; `here` is the name of the menu's item that is open."""
+    """Records, signature and to-dos of a person; `current` is the name of the open menu item."""
 
-    own: PractitionerClient
+    client: PractitionerClient
     kinds: dict[str, Kind]
     records: list[Record]
     signature: Signature | None
     to_dos: list[ToDo]
-    here: str
+    current: str
 
     @property
     def menu(self) -> list[tuple[Item, int]]:
-        """The nine items and how much is to be done at each."""
+        """The nine items, each with its number of urgent to-dos."""
         counts = Counter(one.item.name for one in self.to_dos if one.tone != "wait")
         return [(item, counts[item.name]) for item in ITEMS]
 
     def count(self, item: Item) -> int:
-        """How many records an item has."""
+        """The number of records of an item."""
         return sum(record.kind in item.kinds for record in self.records)
 
 
-async def file_of(visit: PageContext, here: str = "") -> Dossier:
-    """The file of who is logged in. Raises `Unavailable` when records is away."""
-    own = visit.own_file
-    kinds, records, signature = await asyncio.gather(visit.portal.catalogue.kinds(), own.records(), signature_of(own))
-    wanted = to_dos(records, kinds, signature, shanghai_date(visit.portal.clock.now()))
-    return Dossier(own, kinds, records, signature, wanted, here)
+async def dossier_of(context: PageContext, current: str = "") -> Dossier:
+    """The dossier of the practitioner who is logged in. Raises `Unavailable` if records is unavailable."""
+    client = context.client
+    kinds, records, signature = await asyncio.gather(
+        context.portal.catalogue.kinds(), client.records(), signature_of(client)
+    )
+    open_to_dos = to_dos(records, kinds, signature, shanghai_date(context.portal.clock.now()))
+    return Dossier(client, kinds, records, signature, open_to_dos, current)
 
 
-async def opened(visit: PageContext, record_id: str) -> tuple[Record, Dossier]:
-    """A record, and the file with its item open."""
-    record, file = await asyncio.gather(visit.own_file.record(record_id), file_of(visit))
-    return record, replace(file, here=item_of(record.kind).name)
+async def open_record(context: PageContext, record_id: str) -> tuple[Record, Dossier]:
+    """A record, and the dossier with its item open."""
+    record, dossier = await asyncio.gather(context.client.record(record_id), dossier_of(context))
+    return record, replace(dossier, current=item_of(record.kind).name)
 
 
 @dataclass(frozen=True)
 class Table:
-    """One page of a person's records of a kind; `page` is its number."""
+    """One page of a person's records of one kind."""
 
     kind: Kind
     columns: Sequence[Column]
@@ -65,20 +67,21 @@ class Table:
 
 
 def tables_of(records: Sequence[Record], kinds: Iterable[Kind], turned: str, page: int) -> list[Table]:
-    """A table for each kind: the one that was turned at this page or its last, the others at their first."""
+    """A table for each kind: `turned` at `page` or its last page, the others at the first."""
     return [_table(records, kind, page if kind.name == turned else 1) for kind in kinds]
 
 
 def _table(records: Sequence[Record], kind: Kind, page: int) -> Table:
-    mine = [record for record in records if record.kind == kind.name]
-    page = min(page, max(1, ceil(len(mine) / ROWS)))
-    first = (page - 1) * ROWS
-    return Table(kind, columns_of(kind), mine[first : first + ROWS], len(mine), page, first + ROWS < len(mine))
+    of_kind = [record for record in records if record.kind == kind.name]
+    page = min(page, max(1, ceil(len(of_kind) / ROWS_PER_PAGE)))
+    first = (page - 1) * ROWS_PER_PAGE
+    end = first + ROWS_PER_PAGE
+    return Table(kind, columns_of(kind), of_kind[first:end], len(of_kind), page, end < len(of_kind))
 
 
-async def signature_of(own: PractitionerClient) -> Signature | None:
-    """A page does without it when signature is away."""
+async def signature_of(client: PractitionerClient) -> Signature | None:
+    """The signature; None if the service signature is unavailable."""
     try:
-        return await own.signature()
+        return await client.signature()
     except AppError:
         return None

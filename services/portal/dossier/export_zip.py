@@ -1,4 +1,4 @@
-"""All of a person's data as one ZIP, made while it is sent: no more than one picture is held at a time."""
+"""All of a person's data as one ZIP, streamed: at most one image is in memory at a time."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,79 +13,82 @@ from services.portal.dossier.contents import Dossier
 
 @dataclass(frozen=True)
 class ExportImage:
-    """A picture: where it lies in the parcel, what the data call it, and how it is asked for."""
+    """An image: its path in the ZIP, its id in the data, and the call that fetches it."""
 
     path: str
     id: str
-    ask: Callable[[PractitionerClient], Awaitable[bytes]]
+    fetch: Callable[[PractitionerClient], Awaitable[bytes]]
 
 
-def images_of(file: Dossier) -> list[ExportImage]:
-    """The portrait, accepted scans (named by the number of their record in the list of its kind), the signature."""
-    scans = [picture for kind in file.kinds for picture in _scans(file, kind)]
-    return [ExportImage("portrait.jpg", "portrait", PractitionerClient.portrait), *scans, *_signature(file)]
+def images_of(dossier: Dossier) -> list[ExportImage]:
+    """The portrait, the signature and accepted scans, which are numbered like their records in the list of the kind."""
+    scans = [image for kind in dossier.kinds for image in _scans(dossier, kind)]
+    return [ExportImage("portrait.jpg", "portrait", PractitionerClient.portrait), *scans, *_signature(dossier)]
 
 
-def _scans(file: Dossier, kind: str) -> list[ExportImage]:
-    mine = [record.attachment for record in file.records if record.kind == kind]
-    accepted = [(number, one.attachment_id) for number, one in enumerate(mine, 1) if one and one.state == "accepted"]
+def _scans(dossier: Dossier, kind: str) -> list[ExportImage]:
+    attachments = [record.attachment for record in dossier.records if record.kind == kind]
+    accepted = [
+        (number, one.attachment_id) for number, one in enumerate(attachments, 1) if one and one.state == "accepted"
+    ]
     return [ExportImage(f"scans/{kind}-{number}.jpg", scan, _scan(scan)) for number, scan in accepted]
 
 
 def _scan(attachment_id: str) -> Callable[[PractitionerClient], Awaitable[bytes]]:
-    return lambda own: own.picture(attachment_id, "image")
+    return lambda client: client.scan_image(attachment_id, "image")
 
 
-def _signature(file: Dossier) -> list[ExportImage]:
-    if not (file.signature and file.signature.accepted):
+def _signature(dossier: Dossier) -> list[ExportImage]:
+    if not (dossier.signature and dossier.signature.accepted):
         return []
-    names, found = {"scan": "signature/form.jpg", "image": "signature/signature.png"}, file.signature.accepted
-    return [ExportImage(path, found.signature_id, _of_signature(which)) for which, path in names.items()]
+    names = {"scan": "signature/form.jpg", "image": "signature/signature.png"}
+    accepted = dossier.signature.accepted
+    return [ExportImage(path, accepted.signature_id, _of_signature(which)) for which, path in names.items()]
 
 
 def _of_signature(which: str) -> Callable[[PractitionerClient], Awaitable[bytes]]:
-    return lambda own: own.signature_picture(which)
+    return lambda client: client.signature_image(which)
 
 
 async def export_zip(
     texts: Mapping[str, bytes],
-    pictures: Sequence[ExportImage],
-    own: Callable[[], Awaitable[PractitionerClient]],
+    images: Sequence[ExportImage],
+    refreshed_client: Callable[[], Awaitable[PractitionerClient]],
     at: datetime,
 ) -> AsyncIterator[bytes]:
-    """The ZIP, piece by piece; `own` gives the file with a token that lasts for the next picture.
+    """The ZIP in pieces; `refreshed_client` returns a client whose token is valid for the next image.
 
-    What can't be read ends it with that error: a parcel that looks whole is whole.
+    An error of a service breaks it off, so a ZIP that can be opened is complete.
     """
-    begun = _Pieces()
-    with ZipFile(begun, "w") as archive:
-        for path, content in texts.items():
-            archive.writestr(_entry(path, at), content, ZIP_DEFLATED)
-        yield begun.taken()
-        for picture in pictures:
-            seen = await _seen(picture, await own())
-            if seen is not None:
-                archive.writestr(_entry(picture.path, at), seen, ZIP_STORED)
-                yield begun.taken()
-    yield begun.taken()
+    buffer = _Buffer()
+    with ZipFile(buffer, "w") as archive:
+        for path, text in texts.items():
+            archive.writestr(_entry(path, at), text, ZIP_DEFLATED)
+        yield buffer.taken()
+        for image in images:
+            content = await _fetched(image, await refreshed_client())
+            if content is not None:
+                archive.writestr(_entry(image.path, at), content, ZIP_STORED)
+                yield buffer.taken()
+    yield buffer.taken()
 
 
 def _entry(path: str, at: datetime) -> ZipInfo:
     return ZipInfo(path, at.astimezone(SHANGHAI).timetuple()[:6])
 
 
-async def _seen(picture: ExportImage, own: PractitionerClient) -> bytes | None:
-    """None when there is none: no portrait was taken, or the scan was deleted this moment."""
+async def _fetched(image: ExportImage, client: PractitionerClient) -> bytes | None:
+    """The image; None if there is no portrait, or if the scan was just deleted."""
     try:
-        return await picture.ask(own)
+        return await image.fetch(client)
     except Refused as refused:
         if refused.status == 404:
             return None
         raise
 
 
-class _Pieces:
-    """What a ZIP is written into: it can't be gone back in."""
+class _Buffer:
+    """A write-only file for `ZipFile`, which can't seek in it."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -95,13 +98,13 @@ class _Pieces:
         return len(piece)
 
     def flush(self) -> None:
-        """Nothing waits elsewhere."""
+        """Nothing to do."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to do."""
 
     def taken(self) -> bytes:
-        """What was written since the last time."""
+        """Remove and return what was written since the last call."""
         piece = bytes(self._written)
         self._written.clear()
         return piece

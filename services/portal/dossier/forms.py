@@ -1,4 +1,4 @@
-"""The form of a record: built from its kind's fields, read back into data, compared when two people changed it."""
+"""The form of a record: built from the fields of its kind, parsed into data, merged with concurrent changes."""
 
 import json
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from kit.core.errors import FieldError
 from kit.core.text import REQUIRED
-from services.portal.client.answers import Code, Field, Kind, Record, Value
 from services.portal.client.catalogue import Catalogue
+from services.portal.client.models import Code, Field, Kind, Record, Value
 from services.portal.domain import OPEN_ENDED, UNTIL_TODAY, day
 
 Whose = Literal["mine", "theirs", "both"]
 DATA = TypeAdapter(dict[str, Value])
 OPEN = "_open"
-"""The field that says that a day is left open (至今) is called after the day."""
+"""Suffix of the checkbox that leaves a date open (至今)."""
 
 
 @dataclass(frozen=True)
 class FormField:
-    """A field as a page shows it; `options` of a drop-down, `open` when a day may be left open and is."""
+    """A field as a page shows it; `options` of a drop-down list; `open`: the date is left open."""
 
     field: Field
     value: str
@@ -34,7 +34,7 @@ class FormField:
 async def fields_of(
     catalogue: Catalogue, kind: Kind, values: Mapping[str, str], errors: Mapping[str, str]
 ) -> list[FormField]:
-    """The fields of a kind with what was typed and what is wrong with it."""
+    """The fields of a kind with typed values and errors."""
     return [
         FormField(
             field=field,
@@ -49,7 +49,7 @@ async def fields_of(
 
 
 async def _options(catalogue: Catalogue, field: Field, value: str) -> list[Code]:
-    """The terms that are offered, and the one that is there already, be it in the table or not."""
+    """The terms that are offered, and the current value even if it is not offered any more."""
     if not field.code_table:
         return []
     codes = await catalogue.codes(field.code_table)
@@ -58,16 +58,16 @@ async def _options(catalogue: Catalogue, field: Field, value: str) -> list[Code]
 
 
 def values_of(record: Record) -> dict[str, str]:
-    """The fields as the form of a record begins."""
+    """The initial form of a record."""
     filled = {name: _text(value) for name, value in record.data.items() if value is not None}
-    opened = {name + OPEN: "1" for kind, name in OPEN_ENDED if kind == record.kind and record.data.get(name) is None}
-    return filled | opened
+    left_open = {name + OPEN: "1" for kind, name in OPEN_ENDED if kind == record.kind and record.data.get(name) is None}
+    return filled | left_open
 
 
 def data_of(kind: Kind, form: Mapping[str, str]) -> dict[str, Value]:
-    """A record's data from a form; a day that has to be given, and is not, is absent. Left open needs `open_errors`."""
-    given = {field: _value(field, form) for field in kind.fields}
-    return {field.name: value for field, value in given.items() if not (field.type == "date" and value == "")}
+    """A record's data from a form, without required dates that are empty; check open dates with `open_errors`."""
+    values = {field: _value(field, form) for field in kind.fields}
+    return {field.name: value for field, value in values.items() if not (field.type == "date" and value == "")}
 
 
 def _value(field: Field, form: Mapping[str, str]) -> Value:
@@ -84,10 +84,11 @@ def _text(value: Value) -> str:
 
 
 def open_errors(kind: Kind, form: Mapping[str, str]) -> list[FieldError]:
-    """What only a form can know: a day is given or left open on purpose, neither both nor none of it."""
+    """Errors of dates that are both given and left open, or neither: the data can't express that."""
     wrong: list[FieldError] = []
     for field in kind.fields:
-        given, left_open = bool(form.get(field.name, "").strip()), field.name + OPEN in form
+        given = bool(form.get(field.name, "").strip())
+        left_open = field.name + OPEN in form
         if (kind.name, field.name) in OPEN_ENDED and given == left_open:
             both = f"填写了{field.title}，又勾选了“{UNTIL_TODAY}”，请只保留一项"
             message = both if given else f"{REQUIRED}，或勾选“{UNTIL_TODAY}”"
@@ -96,13 +97,13 @@ def open_errors(kind: Kind, form: Mapping[str, str]) -> list[FieldError]:
 
 
 def base_of(record: Record) -> str:
-    """What a form begins with, which travels in it: it tells who changed what since, whatever the version says."""
+    """The data that a form was opened with, as a hidden field: shows who changed which field since."""
     return json.dumps(record.data, sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A field of which a form and the record as it is now say something else: who changed it since the form began."""
+    """A field whose value in the form (`mine`) differs from the current record (`theirs`), and who changed it."""
 
     field: Field
     mine: str
@@ -111,20 +112,21 @@ class Difference:
 
 
 def differences(kind: Kind, form: Mapping[str, str], current: Record) -> list[Difference]:
-    """Where a form and the record as it is now say something else; what nobody touched is the same in both."""
+    """The fields in which a form differs from the current record."""
     mine, base = data_of(kind, form), _base(form)
     found: list[Difference] = []
     for field in kind.fields:
-        own, theirs = _shown(kind, field, mine), _shown(kind, field, current.data)
-        began = None if base is None else _shown(kind, field, base)
+        own = _shown(kind, field, mine)
+        theirs = _shown(kind, field, current.data)
+        initial = None if base is None else _shown(kind, field, base)
         if own != theirs:
-            whose: Whose = "mine" if theirs == began else "theirs" if own == began else "both"
+            whose: Whose = "mine" if theirs == initial else "theirs" if own == initial else "both"
             found.append(Difference(field, own, theirs, whose))
     return found
 
 
 def _base(form: Mapping[str, str]) -> Mapping[str, Value] | None:
-    """None when it is nothing that a page gave."""
+    """The initial data of a form; None if the hidden field is not valid."""
     try:
         return DATA.validate_json(form.get("base", ""))
     except ValidationError:
@@ -132,11 +134,11 @@ def _base(form: Mapping[str, str]) -> Mapping[str, Value] | None:
 
 
 def merged(kind: Kind, form: Mapping[str, str], current: Record) -> dict[str, str]:
-    """A form that goes on from the record as it is now: what its person did not change is as somebody else left it."""
-    taken = {one.field.name for one in differences(kind, form, current) if one.whose == "theirs"}
-    taken |= {name + OPEN for name in taken}
-    now = {name: text for name, text in values_of(current).items() if name in taken}
-    return {name: text for name, text in form.items() if name not in taken} | now
+    """The form with concurrent changes of the record; where both changed a field, the form's value stays."""
+    changed = {one.field.name for one in differences(kind, form, current) if one.whose == "theirs"}
+    changed |= {name + OPEN for name in changed}
+    now = {name: text for name, text in values_of(current).items() if name in changed}
+    return {name: text for name, text in form.items() if name not in changed} | now
 
 
 def _shown(kind: Kind, field: Field, data: Mapping[str, Value]) -> str:

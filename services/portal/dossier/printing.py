@@ -1,4 +1,4 @@
-"""All of a person's data as a document for reading: what stands on it (how it looks: print/file.typ)."""
+"""The content of the PDF with all of a person's data; its layout is print/dossier.typ."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -6,26 +6,26 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from contracts.identity import DOCUMENT_TITLES
-from services.portal.client.answers import AccessEntry, Certificate, Kind, Practitioner, Record, Session
+from services.portal.client.models import AccessEntry, Certificate, Kind, Practitioner, Record, Session
 from services.portal.domain import shown
 from services.portal.dossier.contents import Dossier
-from services.portal.words import ATTACHMENT_STATES, CERTIFICATE_STATES, LOOKED_AT, ROLES, SEXES, device, moment
+from services.portal.wording import ACCESSED, ATTACHMENT_STATES, CERTIFICATE_STATES, ROLES, SEXES, device, moment
 
 Facts = list[tuple[str, str]]
 
 
 def document(
-    file: Dossier, person: Practitioner, certificate: Certificate | None, sessions: Sequence[Session],
-    looks: Sequence[AccessEntry], at: datetime,
+    dossier: Dossier, person: Practitioner, certificate: Certificate | None, sessions: Sequence[Session],
+    accesses: Sequence[AccessEntry], at: datetime,
 ) -> dict[str, JsonValue]:  # fmt: skip
-    """The data of the template: a title, a footer, sections of entries of (name, value)."""
+    """The data of the template: title, footer, and sections of entries, which are lists of (name, value)."""
     sections = [
         _section("个人基本信息", [_basic(person)]),
         _section("个人数字证书", [_certificate(certificate)] if certificate else []),
-        *(_section(kind.title, _records(file.records, kind)) for kind in file.kinds.values()),
-        _section("个人签名信息", _signature(file)),
+        *(_section(kind.title, _records(dossier.records, kind)) for kind in dossier.kinds.values()),
+        _section("个人签名信息", _signature(dossier)),
         _section("登录设备", [_session(one) for one in sessions]),
-        _section("查阅记录", [_look(one) for one in looks]),
+        _section("查阅记录", [_access(one) for one in accesses]),
     ]
     return {"title": "个人从业信息", "footer": f"{person.name} · {moment(at)} 生成", "sections": sections}
 
@@ -66,9 +66,9 @@ def _attachment(record: Record) -> str:
     return f"{attachment.title}（{ATTACHMENT_STATES[attachment.state][1]}）" if attachment else ""
 
 
-def _signature(file: Dossier) -> Iterable[Facts]:
-    if file.signature and file.signature.accepted:
-        yield [("通过时间", moment(file.signature.accepted.accepted_at))]
+def _signature(dossier: Dossier) -> Iterable[Facts]:
+    if dossier.signature and dossier.signature.accepted:
+        yield [("通过时间", moment(dossier.signature.accepted.accepted_at))]
 
 
 def _session(session: Session) -> Facts:
@@ -78,8 +78,8 @@ def _session(session: Session) -> Facts:
     ]  # fmt: skip
 
 
-def _look(look: AccessEntry) -> Facts:
+def _access(access: AccessEntry) -> Facts:
     return [
-        ("时间", moment(look.at)), ("查阅人", f"{ROLES.get(look.role, look.role)} {look.who}"),
-        ("查阅内容", LOOKED_AT.get(look.what, look.what)), ("原因", look.reason),
+        ("时间", moment(access.at)), ("查阅人", f"{ROLES.get(access.role, access.role)} {access.who}"),
+        ("查阅内容", ACCESSED.get(access.what, access.what)), ("原因", access.reason),
     ]  # fmt: skip

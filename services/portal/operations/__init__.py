@@ -1,1 +1,1 @@
-"""What operators see: processes, dead letters, figures."""
+"""The dashboard of operators: process status, metrics, dead letters."""

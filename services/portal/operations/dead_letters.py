@@ -1,4 +1,4 @@
-"""Dead letters as operators see and end them: their causes and their shape, never what they say of a person."""
+"""Dead letters for operators: listed, replayed or dropped. Shows causes and field names, but no personal data."""
 
 import asyncio
 import json
@@ -18,15 +18,15 @@ from kit.settings import KafkaSettings
 
 SECONDS = 5.0
 FRESH_SECONDS = 3
-PLAIN = re.compile(r"(?:.*_)?(?:id|kind|state|action|changed|version|at|purpose|code|sha256)")
-"""Fields of events whose values say nothing of a person."""
+IMPERSONAL = re.compile(r"(?:.*_)?(?:id|kind|state|action|changed|version|at|purpose|code|sha256)")
+"""Fields of events whose values are no personal data."""
 HEADERS = re.compile(r"(?:ce|dead)_[a-z]+")
 Action = Literal["replay", "drop"]
 logger = log.get(__name__)
 
 
-class AlreadyEnded(AppError):
-    """Somebody else was quicker."""
+class AlreadyResolved(AppError):
+    """Another operator has just replayed or dropped them."""
 
     def __init__(self) -> None:
         super().__init__(409, "already_ended", "这些死信刚刚已被处理，请核对后再操作")
@@ -34,82 +34,83 @@ class AlreadyEnded(AppError):
 
 @dataclass(frozen=True)
 class DeadLetterGroup:
-    """The letters of a group that died for the same cause, oldest first."""
+    """Dead letters of a consumer group with the same cause, oldest first."""
 
     group: str
     cause: str
-    letters: Sequence[DeadLetter]
+    dead_letters: Sequence[DeadLetter]
 
     @property
     def count(self) -> int:
-        """How many."""
-        return len(self.letters)
+        """The number of dead letters."""
+        return len(self.dead_letters)
 
     @property
     def since(self) -> datetime:
-        """When the first one died."""
-        return self.letters[0].at
+        """When the first of them was dead-lettered."""
+        return self.dead_letters[0].at
 
 
-def grouped_dead_letters(letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
-    """Letters by group and cause."""
-    ordered = sorted(letters, key=lambda letter: (letter.group, letter.cause, letter.at))
-    grouped = groupby(ordered, key=lambda letter: (letter.group, letter.cause))
+def grouped_dead_letters(dead_letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
+    """Dead letters by consumer group and cause."""
+    ordered = sorted(dead_letters, key=lambda one: (one.group, one.cause, one.at))
+    grouped = groupby(ordered, key=lambda one: (one.group, one.cause))
     return [DeadLetterGroup(group, cause, list(same)) for (group, cause), same in grouped]
 
 
 class DeadLetters:
-    """Reads them, gives them to their group once more, or ends them."""
+    """Lists, replays and drops dead letters."""
 
     def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
-        self._reading = asyncio.Lock()
-        self._known: tuple[float, list[DeadLetter]] = (0.0, [])
+        self._settings = settings
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._cached: tuple[float, list[DeadLetter]] = (0.0, [])
 
-    async def waiting_lately(self) -> list[DeadLetter]:
-        """The same as of a few seconds ago, for the page that is always open. Raises `Unavailable`."""
-        async with self._reading:
+    async def cached_unresolved(self) -> list[DeadLetter]:
+        """`unresolved`, at most `FRESH_SECONDS` old, for the dashboard that refreshes. Raises `Unavailable`."""
+        async with self._lock:
             now = self._clock.now().timestamp()
-            if now - self._known[0] > FRESH_SECONDS:
-                self._known = now, await self.waiting()
-            return self._known[1]
+            if now - self._cached[0] > FRESH_SECONDS:
+                self._cached = now, await self.unresolved()
+            return self._cached[1]
 
-    async def waiting(self) -> list[DeadLetter]:
-        """All dead letters that wait for a decision, oldest first. Raises `Unavailable`."""
+    async def unresolved(self) -> list[DeadLetter]:
+        """All dead letters that were neither replayed nor dropped, oldest first. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(SECONDS):
                 return await dead_letters.all_dead_letters(self._settings)
         except TimeoutError as error:
             raise Unavailable("Kafka") from error
 
-    async def end(self, action: Action, letters: Sequence[DeadLetter], who: str, why: str) -> None:
-        """Replay or drop letters of one group; who (a staff id) did it and why is written to the log first.
+    async def resolve(self, action: Action, chosen: Sequence[DeadLetter], staff_id: str, reason: str) -> None:
+        """Replay or drop dead letters of one group; staff id and reason are logged first.
 
-        Raises `AlreadyEnded`, `Unavailable`.
+        Raises `AlreadyResolved`, `Unavailable`.
         """
-        group, ids = letters[0].group, [letter.id for letter in letters]
+        group, ids = chosen[0].group, [one.id for one in chosen]
         logger.warning(
-            "dead letters resolved", action=action, group=group, dead_letters=ids, by=f"staff:{who}", reason=why
+            "dead letters resolved", action=action, group=group, dead_letters=ids, by=f"staff:{staff_id}", reason=reason
         )
-        do = dead_letters.replay if action == "replay" else dead_letters.drop
+        resolve = dead_letters.replay if action == "replay" else dead_letters.drop
         try:
             async with asyncio.timeout(SECONDS + 0.01 * len(ids)):
-                await do(self._settings, group, ids)
+                await resolve(self._settings, group, ids)
         except dead_letters.DeadLetterNotFound as error:
-            raise AlreadyEnded from error
+            raise AlreadyResolved from error
         except TimeoutError as error:
             raise Unavailable("Kafka") from error
         finally:
-            self._known = (0.0, [])
+            self._cached = (0.0, [])
 
 
-def told_headers(letter: DeadLetter) -> dict[str, str]:
-    """The headers of the envelope, and why it died; those of others may hold anything."""
-    return {name: value for name, value in letter.headers.items() if HEADERS.fullmatch(name)}
+def safe_headers(dead_letter: DeadLetter) -> dict[str, str]:
+    """The headers of the CloudEvent and of the dead letter; any other may contain personal data."""
+    return {name: value for name, value in dead_letter.headers.items() if HEADERS.fullmatch(name)}
 
 
 def outline(value: bytes) -> str:
-    """The shape of a letter's data: names of fields, and values only of those that say nothing of a person."""
+    """The data of a dead letter as JSON, with the values of `IMPERSONAL` fields only."""
     try:
         return json.dumps(_outlined(json.loads(value)), ensure_ascii=False, indent=2)
     except (ValueError, RecursionError):
@@ -121,11 +122,11 @@ def _outlined(value: object, name: str = "") -> object:
         return {_field(key): _outlined(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_outlined(item, name) for item in value]
-    if isinstance(value, str) and not PLAIN.fullmatch(name):
+    if isinstance(value, str) and not IMPERSONAL.fullmatch(name):
         return f"…（{len(value)} 字）"
-    return value if isinstance(value, str | bool | None) or PLAIN.fullmatch(name) else "…"
+    return value if isinstance(value, str | bool | None) or IMPERSONAL.fullmatch(name) else "…"
 
 
 def _field(name: str) -> str:
-    """A field's name; one that is none of ours may be anything."""
+    """A field name; replaced unless it looks like one of ours, since it may contain personal data."""
     return name if re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) else "…"

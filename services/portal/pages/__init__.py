@@ -1,6 +1,6 @@
-"""The pages, a package for each room: a module's `router`, a line in `wiring.ROUTERS`, `templates/<room>/`.
+"""The pages, in packages with the same names as those of `templates/`; routers are listed in `wiring.ROUTERS`.
 
-A route takes its context as `PageContextDep` (anybody), `PersonDep` (a practitioner) or
-`Annotated[PageContext, Depends(staff_with("clerk"))]`; forms are checked (`visit.form`) before it runs. It answers
-`visit.page(template, …)` or `visit.go(path)`, and lets errors fall: `errors.py` makes pages of them.
+A route gets its context as `PageContextDep` (with or without a session), `PersonDep` (a practitioner) or
+`Annotated[PageContext, Depends(staff_with("clerk"))]`; the CSRF token of `context.form` is checked before. It returns
+`context.render(template, …)` or `context.redirect(path)`; `errors.py` renders the errors that it raises.
 """

@@ -1,1 +1,1 @@
-"""Sessions of browsers: cookies, tokens, drafts, and the request as every page sees it."""
+"""Sessions of browsers: cookies, tokens, drafts, and the context of a request."""

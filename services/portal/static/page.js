@@ -1,13 +1,12 @@
-// Parts of a page that change by themselves, buttons that may be pressed only after a while, a menu that is too wide,
-// what was typed and not sent.
+// Live parts of a page, buttons with a countdown, the scrolling menu, a warning about unsaved input, large type.
 
-// <div data-live="/where" data-every="seconds">: replaced by what is there when it differs (a screen reader reads what
-// is replaced), until there is a data-done in it.
+// <div data-live="/path" data-every="seconds">: replaced by the response of that path if it differs (screen readers
+// announce a replacement), until it contains data-done.
 for (const part of document.querySelectorAll("[data-live]")) {
   const again = async () => {
     const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
     if (answer?.redirected || answer?.status === 204) return;
-    const used = part.contains(document.activeElement); // whoever reads on by keyboard is not thrown out
+    const used = part.contains(document.activeElement); // don't remove the focused element
     if (answer?.ok && !used) {
       const fresh = document.createElement("template");
       fresh.innerHTML = await answer.text();
@@ -19,7 +18,7 @@ for (const part of document.querySelectorAll("[data-live]")) {
   setTimeout(again, part.dataset.every * 1000);
 }
 
-// <button data-countdown="seconds">
+// <button data-countdown="seconds">: disabled until then.
 for (const button of document.querySelectorAll("[data-countdown]")) {
   const text = button.textContent;
   const ends = Date.now() + button.dataset.countdown * 1000;
@@ -32,12 +31,12 @@ for (const button of document.querySelectorAll("[data-countdown]")) {
   tick();
 }
 
-// On a phone the menu scrolls: the open item is in sight.
+// On a phone the menu scrolls: bring the open item into view.
 const menu = document.querySelector(".menu");
 const open = menu?.querySelector("[aria-current]");
 if (open) menu.scrollLeft = open.offsetLeft - menu.offsetLeft - 16;
 
-// <form data-asks>: asks before it is left with what was changed in it; data-asks="unsaved": there is something already.
+// <form data-asks>: warns before it is left with unsaved input; data-asks="unsaved": it was filled from unsaved input.
 let unsaved = document.querySelector("[data-asks=unsaved]") !== null;
 addEventListener("input", (event) => {
   if (event.target.form?.matches("[data-asks]")) unsaved = true;
@@ -51,14 +50,14 @@ addEventListener("beforeunload", (event) => {
   event.returnValue = "";
 });
 
-// Larger type at once: what is being typed stays.
+// Switch large type without reloading, which would lose typed text.
 document.querySelector("[action='/large']").addEventListener("submit", (event) => {
   event.preventDefault();
   fetch("/large", { method: "POST", body: new URLSearchParams(new FormData(event.target)), redirect: "manual", keepalive: true });
   event.submitter.textContent = document.documentElement.classList.toggle("large") ? "标准字号" : "大字版";
 });
 
-// A day that may be left open: whoever types one does not mean 至今 any more.
+// A date that may be left open: typing one unchecks 至今.
 for (const box of document.querySelectorAll("input[type=checkbox][name$=_open]")) {
   const day = document.getElementById(box.id.replace(/_open$/, ""));
   day.addEventListener("input", () => { if (day.value) box.checked = false; });

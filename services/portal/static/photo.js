@@ -1,7 +1,7 @@
-// A photo that is chosen as a file: shown before it is sent, and made smaller where it is too large for its place.
+// A photo chosen as a file: previewed, and scaled down if it is too large.
 import { addressOf, choose, drawn, jpegOf, opened } from "./picture.js";
 
-const LONGEST = 640; // pixels: identity keeps no more
+const LONGEST = 640; // pixels; identity stores no more
 const QUALITIES = [0.92, 0.85, 0.75, 0.6];
 
 const input = document.querySelector("input[data-photo]");

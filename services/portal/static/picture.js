@@ -1,7 +1,7 @@
-// A picture that was chosen as a file: opened, made smaller, saved as JPEG.
-const MOST_PIXELS = 16_000_000; // of a canvas in Safari on a phone
+// An image chosen as a file: decoded, scaled down, saved as JPEG.
+const MOST_PIXELS = 16_000_000; // limit of a canvas in Safari on a phone
 
-// What an <img> shows is upright as EXIF says in every browser. The pages' policy lets it show data:, not blob:.
+// An <img> applies the EXIF orientation in every browser. The content security policy allows data: URLs, not blob:.
 export const addressOf = (blob) =>
   new Promise((done) => {
     const reader = new FileReader();
@@ -9,7 +9,7 @@ export const addressOf = (blob) =>
     reader.readAsDataURL(blob);
   });
 
-// The picture; fails when the browser can't decode it.
+// The decoded image. Rejects if the browser can't decode it.
 export async function opened(file) {
   const picture = new Image();
   picture.src = await addressOf(file);
@@ -17,7 +17,7 @@ export async function opened(file) {
   return picture;
 }
 
-// The picture on a canvas of this size. It is halved step by step: some browsers leave out pixels in one long step.
+// The image on a canvas of this size. It is halved step by step: some browsers skip pixels in one large step.
 export function drawn(picture, width, height, canvas = document.createElement("canvas")) {
   let times = 1;
   while (2 * times * width < picture.naturalWidth && 4 * times * times * width * height < MOST_PIXELS) times *= 2;
@@ -30,14 +30,14 @@ function copied(from, width, height, canvas) {
   canvas.width = Math.round(width);
   canvas.height = Math.round(height);
   const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff"; // beneath what is transparent
+  pen.fillStyle = "#fff"; // background of transparent images
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingQuality = "high";
   pen.drawImage(from, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
 
-// The best JPEG of the canvas with no more bytes than that: the first of the qualities that fits, or null.
+// The canvas as JPEG of at most `most` bytes, in the first of the qualities that fits; or null.
 export async function jpegOf(canvas, qualities, most) {
   for (const quality of qualities) {
     const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
@@ -46,7 +46,7 @@ export async function jpegOf(canvas, qualities, most) {
   return null;
 }
 
-// As if the person had chosen this file.
+// Put a file into the input, as if it was chosen.
 export function choose(input, blob, name) {
   const files = new DataTransfer();
   files.items.add(new File([blob], name, { type: "image/jpeg" }));

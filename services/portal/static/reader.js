@@ -1,4 +1,4 @@
-// The card reader on a clerk's machine (docs/card-reader.md): reads the card, fills in the form, leaves the rest to it.
+// Reads a card from the agent on the clerk's machine (docs/card-reader.md), and fills in the form.
 const section = document.querySelector("[data-reader]");
 const button = section?.querySelector("button");
 const status = section?.querySelector("[role=status]");
@@ -11,13 +11,13 @@ const SENTENCES = {
 
 function fill(card) {
   const form = entries.querySelector("form");
-  form.querySelector("[data-question]")?.remove(); // it was about another card
+  form.querySelector("[data-question]")?.remove(); // it concerned another card
   const values = { ...card, device_id: card.reader?.device_id };
-  for (const place of form.elements) {
-    if (!place.name || place.name === "csrf") continue;
-    const value = values[place.name];
-    if (place.type === "checkbox") place.checked = value === true;
-    else place.value = value ?? "";
+  for (const control of form.elements) {
+    if (!control.name || control.name === "csrf") continue;
+    const value = values[control.name];
+    if (control.type === "checkbox") control.checked = value === true;
+    else control.value = value ?? "";
   }
   for (const entry of form.querySelectorAll("[data-entry]")) {
     const name = entry.dataset.entry;

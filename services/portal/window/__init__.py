@@ -1,1 +1,1 @@
-"""The window: whom a clerk attends to, and how they are registered."""
+"""The window: the person that a clerk attends to, and registration."""

@@ -1,6 +1,6 @@
-"""The form by which a clerk registers a person: read from a card, or typed in for documents without a chip.
+"""The form for registering a person: read from a card, or typed for documents without a chip.
 
-What identity notices of the document (it has expired, its owner may be on file already) is asked on the same form.
+Identity checks the registration first. Its warnings (an expired document, similar people) are shown in the same form.
 """
 
 import base64
@@ -9,16 +9,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.portal.client.answers import Practitioner
+from services.portal.client.models import Practitioner
 from services.portal.client.staff import Candidate, Check
 from services.portal.domain import PHOTO_BYTES, day
 
 CARD = "card"
-"""Instead of a document's type: what lies on the reader says of which type it is."""
+"""In place of a document type, which is read from the card."""
 BY_HAND = ("passport", "hk_macao_permit", "taiwan_permit", "military_id", "foreign_permanent_resident_id")
 LONG_TERM, TICKED = "long_term", "1"
-SAME_AS, NEWCOMER, EXPIRED, RENEWED = "same_as", "new", "document_expired", "renewed"
-"""Answers of the form: whose file goes on, or nobody's; the document has expired; it is another than that on file."""
+SAME_AS = "same_as"
+NEWCOMER = "new"
+EXPIRED = "document_expired"
+RENEWED = "renewed"
+"""Fields of the form that answer questions: `SAME_AS` is a person's id or `NEWCOMER`, the others are ticks."""
 ASKED, QUESTIONS = "asked", "questions"
 ANSWERS = (SAME_AS, EXPIRED, RENEWED, ASKED, QUESTIONS)
 SENTENCES = {RENEWED: "请确认是否为本人换发的证件", SAME_AS: "请选择是否为同一人"}
@@ -26,7 +29,7 @@ SENTENCES = {RENEWED: "请确认是否为本人换发的证件", SAME_AS: "请�
 
 @dataclass(frozen=True)
 class Entry:
-    """One field of the form: `shown_for` lists the documents that have it, none means all."""
+    """One field of the form; `shown_for` lists the document types that have it, empty for all."""
 
     name: str
     title: str
@@ -35,8 +38,8 @@ class Entry:
     hint: str = ""
     shown_for: frozenset[str] = frozenset()
 
-    def of(self, document_type: str) -> bool:
-        """Whether a document of this type has it."""
+    def belongs_to(self, document_type: str) -> bool:
+        """Whether documents of this type have the field."""
         return document_type == CARD or not self.shown_for or document_type in self.shown_for
 
 
@@ -68,28 +71,28 @@ DAYS = {entry.name for entry in ENTRIES if entry.kind == "date"}
 
 
 def entries_of(document_type: str) -> list[Entry]:
-    """The fields of a form; of a card's each name once."""
-    return list({entry.name: entry for entry in ENTRIES if entry.of(document_type)}.values())
+    """The fields for a document type, each name once."""
+    return list({entry.name: entry for entry in ENTRIES if entry.belongs_to(document_type)}.values())
 
 
 def body_of(document_type: str, form: Mapping[str, str]) -> dict[str, object]:
-    """What identity is told; fields that were left empty are absent."""
+    """The request body for identity, without empty fields."""
     names = [entry.name for entry in entries_of(document_type) if entry.name != LONG_TERM]
-    told: dict[str, object] = {name: form[name] for name in names if form.get(name, "").strip()}
-    told |= {name: day(form[name]) for name in DAYS & told.keys()}
-    told[LONG_TERM] = form.get(LONG_TERM) == TICKED
+    body: dict[str, object] = {name: form[name] for name in names if form.get(name, "").strip()}
+    body |= {name: day(form[name]) for name in DAYS & body.keys()}
+    body[LONG_TERM] = form.get(LONG_TERM) == TICKED
     if form.get("portrait"):
-        told["portrait"] = form["portrait"]
+        body["portrait"] = form["portrait"]
     if document_type != CARD:
-        return told | {"source": "manual", "document_type": document_type}
+        return body | {"source": "manual", "document_type": document_type}
     read = {"document_type": form.get("document_type", ""), "source": "card_reader"}
     reader = {"reader": {"device_id": form["device_id"]}} if form.get("device_id") else {}
-    return told | read | reader
+    return body | read | reader
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a clerk confirms or chooses before somebody is registered; `about`: which registration it is about."""
+    """What a clerk confirms or chooses before a person is registered; `about` is a hash of the registration."""
 
     about: str
     ticks: Mapping[str, str] = field(default_factory=dict)
@@ -97,17 +100,17 @@ class Question:
 
     @property
     def names(self) -> list[str]:
-        """The fields that answer it."""
+        """The form fields that answer the question."""
         return [*self.ticks, *([SAME_AS] if self.candidates else [])]
 
     @property
     def errors(self) -> dict[str, str]:
-        """Until it is answered, by field."""
+        """Error messages by field, shown until the question is answered."""
         return {name: SENTENCES.get(name, "请确认是否仍要登记") for name in self.names}
 
 
 def question_of(body: Mapping[str, object], check: Check, name: str = "") -> Question:
-    """From what identity noticed; `name`: of the person whose document it is said to be."""
+    """The question for the result of a check; `name` is that of the attended person, if there is one."""
     ticks = {warning.code: f"{warning.message}，仍要登记" for warning in check.warnings}
     if name and check.known is None:
         ticks[RENEWED] = f"证件与档案中的不同，是{name}本人换发的证件，续用原档案"
@@ -115,24 +118,26 @@ def question_of(body: Mapping[str, object], check: Check, name: str = "") -> Que
 
 
 def is_answered(body: Mapping[str, object], form: Mapping[str, str]) -> bool:
-    """Whether the form answers all that was asked, of this same registration."""
+    """Whether the form answers all questions about this registration."""
     return form.get(ASKED) == _about(body) and all(form.get(name) for name in form.get(QUESTIONS, "").split())
 
 
 def _about(body: Mapping[str, object]) -> str:
-    """What an answer is about: typed otherwise it is asked again. A photo or an address makes no other person."""
-    told = {name: value for name, value in body.items() if name not in ("portrait", "address", "authority", "reader")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    """A hash of the fields that identify a person: if one of them changes, the question is asked again."""
+    identifying = {
+        name: value for name, value in body.items() if name not in ("portrait", "address", "authority", "reader")
+    }
+    return hashlib.sha256(json.dumps(identifying, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def same_as(form: Mapping[str, str]) -> dict[str, object]:
-    """The clerk's choice among similar people, as identity expects it."""
+    """The clerk's choice among similar people, for the request body."""
     chosen = form.get(SAME_AS, "")
     return {SAME_AS: chosen} if chosen not in ("", NEWCOMER) else {}
 
 
 def values_of(person: Practitioner, document_type: str) -> dict[str, str]:
-    """What is known of a person, in the form of a document: of another than theirs only what every document says."""
+    """The form filled with a person's data; for another document type than theirs only what all documents contain."""
     names = {entry.name for entry in entries_of(document_type)} & Practitioner.model_fields.keys()
     if document_type != person.document_type:
         names &= {"name", "name_latin", "sex", "birth_date"}
@@ -141,8 +146,8 @@ def values_of(person: Practitioner, document_type: str) -> dict[str, str]:
 
 
 def with_photo(form: Mapping[str, str], photo: bytes | None) -> dict[str, str]:
-    """The form with the photo that was chosen as a file, in place of the one from before.
+    """The form with the uploaded photo in place of the previous one.
 
-    One that is too large is cut just behind the limit: identity refuses it, together with all else that is wrong.
+    A photo that is too large is cut after the limit, so that identity refuses it together with other errors.
     """
     return {**form, "portrait": base64.b64encode(photo[: PHOTO_BYTES + 1]).decode()} if photo else dict(form)

@@ -1,4 +1,4 @@
-"""The one place where the portal's concrete things meet. A module for each process: it imports only what it runs."""
+"""Chooses the portal's implementations and puts them together. A module for each process imports only what it runs."""
 
 from kit.runtime.process import Service
 from services.portal.settings import Settings

@@ -1,4 +1,4 @@
-"""What the api process runs."""
+"""The api process: the portal's pages, with the implementations they use."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,20 +14,20 @@ from kit.runtime.process import Api
 from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
-from services.portal import words
+from services.portal import wording
 from services.portal.client.backend import Backend
 from services.portal.client.catalogue import Catalogue
 from services.portal.operations.dead_letters import DeadLetters
-from services.portal.operations.processes import Monitor
+from services.portal.operations.monitor import Monitor
 from services.portal.pages import site
 from services.portal.pages.dossier import account, home, records, scans, signature
 from services.portal.pages.errors import render_error
 from services.portal.pages.operations import dashboard, messages
 from services.portal.pages.session import login, proof, staff
 from services.portal.pages.window import certificate, person, rebindings, registration, search
+from services.portal.session.encrypted_cache import EncryptedCache
+from services.portal.session.page_context import Portal
 from services.portal.session.sessions import Sessions
-from services.portal.session.vault import EncryptedCache
-from services.portal.session.visits import Portal
 from services.portal.settings import Settings
 from services.portal.wiring import NAME
 
@@ -44,21 +44,23 @@ HERE = Path(__file__).parents[1]
 @asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[Api]:
     """The pages."""
-    clock, sealer = SystemClock(), Cipher(settings.seal)
+    clock = SystemClock()
+    cipher = Cipher(settings.seal)
     static = StaticFiles(HERE / "static", "/static")
-    templates = Templates(HERE / "templates", {"static": static.address, **words.NAMES}, words.FILTERS)
-    printer = Printer(HERE / "print" / "file.typ", settings.fonts)
+    templates = Templates(HERE / "templates", {"static": static.address, **wording.NAMES}, wording.FILTERS)
+    printer = Printer(HERE / "print" / "dossier.typ", settings.fonts)
     async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
-        vault = EncryptedCache(redis.cache, sealer)
+        cache = EncryptedCache(redis.cache, cipher)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
-        sessions = Sessions(vault, backend, ended.get, clock)
-        catalogue, watch = Catalogue(backend, clock), Monitor(settings.processes, clock)
+        sessions = Sessions(cache, backend, ended.get, clock)
+        catalogue = Catalogue(backend, clock)
+        monitor = Monitor(settings.processes, clock)
         portal = Portal(
-            backend=backend, sessions=sessions, vault=vault, catalogue=catalogue, templates=templates,
-            static=static, printer=printer, sealer=sealer, clock=clock, draft_seconds=settings.sessions.draft_seconds,
-            watch=watch, letters=DeadLetters(settings.kafka, clock), reader=settings.reader_origin,
+            backend=backend, sessions=sessions, cache=cache, catalogue=catalogue, templates=templates,
+            static=static, printer=printer, cipher=cipher, clock=clock, draft_seconds=settings.sessions.draft_seconds,
+            monitor=monitor, dead_letters=DeadLetters(settings.kafka, clock), reader_origin=settings.reader_origin,
             fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas),
         )  # fmt: skip
         security_events.initialise("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
-        yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [watch.run, ended.follow])
+        yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [monitor.run, ended.follow])

@@ -1,4 +1,4 @@
-"""What a person may know of their own account: where they are logged in, who looked, all their data."""
+"""Pages of a person's account: sessions, access log, export of all data."""
 
 import asyncio
 import json
@@ -11,115 +11,117 @@ from starlette.responses import Response, StreamingResponse
 
 from kit.core.clock import shanghai_date
 from kit.http.routes import Id
-from services.portal.dossier.contents import Dossier, file_of
+from services.portal.dossier.contents import Dossier, dossier_of
 from services.portal.dossier.export_zip import ExportImage, export_zip, images_of
 from services.portal.dossier.printing import document
-from services.portal.session.visits import PageContext, PersonDep
+from services.portal.session.page_context import PageContext, PersonDep
 
 Cursor = Annotated[str, Query(max_length=200)]
 router = APIRouter()
 
 
 @router.get("/account/sessions")
-async def sessions(visit: PersonDep, note: str = "") -> Response:
-    """Where the person is logged in."""
-    file = await file_of(visit, "sessions")
-    return visit.page("dossier/sessions.html", file=file, sessions=await file.own.sessions(), note=note)
+async def sessions(context: PersonDep, note: str = "") -> Response:
+    """The person's sessions."""
+    dossier = await dossier_of(context, "sessions")
+    return context.render("dossier/sessions.html", dossier=dossier, sessions=await dossier.client.sessions(), note=note)
 
 
 @router.get("/account/sessions/{session_id}/end")
-async def back(visit: PersonDep, session_id: Id) -> Response:
-    """Where that form stands."""
-    return visit.go("/account/sessions")
+async def back(context: PersonDep, session_id: Id) -> Response:
+    """The page with the form, if its address is opened."""
+    return context.redirect("/account/sessions")
 
 
 @router.post("/account/sessions/{session_id}/end")
-async def end(visit: PersonDep, session_id: Id) -> Response:
-    """Log out on another device."""
-    await visit.own_file.end_session(session_id)
-    return visit.go("/account/sessions?note=ended")
+async def end(context: PersonDep, session_id: Id) -> Response:
+    """End a session on another device."""
+    await context.client.end_session(session_id)
+    return context.redirect("/account/sessions?note=ended")
 
 
 @router.get("/account/sessions/end")
-async def back_to_all(visit: PersonDep) -> Response:
-    """Where that form stands."""
-    return visit.go("/account/sessions")
+async def back_to_all(context: PersonDep) -> Response:
+    """The page with the form, if its address is opened."""
+    return context.redirect("/account/sessions")
 
 
 @router.post("/account/sessions/end")
-async def end_others(visit: PersonDep) -> Response:
-    """Log out on all other devices, and forget them."""
-    await visit.own_file.end_other_sessions()
-    return visit.go("/account/sessions?note=ended_others")
+async def end_others(context: PersonDep) -> Response:
+    """End all other sessions, and remove all other known devices."""
+    await context.client.end_other_sessions()
+    return context.redirect("/account/sessions?note=ended_others")
 
 
 @router.get("/account/looks")
-async def looks(visit: PersonDep, cursor: Cursor = "") -> Response:
-    """Who looked at the person's file, and why."""
-    file = await file_of(visit, "looks")
-    return visit.page("dossier/looks.html", file=file, looks=await file.own.looks(cursor))
+async def access_log(context: PersonDep, cursor: Cursor = "") -> Response:
+    """Who accessed the person's dossier, and why."""
+    dossier = await dossier_of(context, "access_log")
+    return context.render(
+        "dossier/access_log.html", dossier=dossier, access_log=await dossier.client.access_log(cursor)
+    )
 
 
-def _proved(visit: PersonDep) -> PageContext:
-    visit.require_fresh("/account/download")
-    return visit
+def _proved(context: PersonDep) -> PageContext:
+    context.require_fresh("/account/download")
+    return context
 
 
 ProvedDep = Annotated[PageContext, Depends(_proved)]
-"""A practitioner who proved a short while ago who they are."""
+"""A practitioner with a fresh proof."""
 
 
-async def _exporting(visit: ProvedDep) -> PageContext:
-    if visit.session:
-        await visit.portal.quotas.admit("exports", visit.session.kind, visit.session.subject)
-    return visit
+async def _exporting(context: ProvedDep) -> PageContext:
+    if context.session:
+        await context.portal.quotas.admit("exports", context.session.kind, context.session.subject)
+    return context
 
 
 ExportingDep = Annotated[PageContext, Depends(_exporting)]
-"""The same, who has some of their quota of exports left."""
+"""A practitioner with a fresh proof and exports left in their quota."""
 
 
 @router.get("/account/download")
-async def download(visit: ProvedDep) -> Response:
-    """In which forms the data may be had."""
-    return visit.page("dossier/download.html", file=await file_of(visit, "download"))
+async def download(context: ProvedDep) -> Response:
+    """The formats to choose from."""
+    return context.render("dossier/download.html", dossier=await dossier_of(context, "download"))
 
 
 @router.get("/account/download.zip")
-async def download_zip(visit: ExportingDep) -> Response:
-    """Everything: data, document and pictures."""
-    file, now = await file_of(visit), visit.portal.clock.now()
-    pictures = images_of(file)
-    texts = {"data.json": await _json(visit, now, pictures), "practitioner.pdf": await _pdf(visit, file, now)}
-    pieces = export_zip(texts, pictures, visit.lasting_file, now)
+async def download_zip(context: ExportingDep) -> Response:
+    """Everything: JSON, PDF and images."""
+    dossier, now = await dossier_of(context), context.portal.clock.now()
+    images = images_of(dossier)
+    texts = {"data.json": await _json(context, now, images), "practitioner.pdf": await _pdf(context, dossier, now)}
+    pieces = export_zip(texts, images, context.refreshed_client, now)
     return StreamingResponse(pieces, headers=_named("zip", now), media_type="application/zip")
 
 
 @router.get("/account/download.json")
-async def download_json(visit: ExportingDep) -> Response:
-    """All the person's data, as the services keep them."""
-    now = visit.portal.clock.now()
-    return Response(await _json(visit, now), headers=_named("json", now), media_type="application/json")
+async def download_json(context: ExportingDep) -> Response:
+    """All of the person's data, as the services return them."""
+    now = context.portal.clock.now()
+    return Response(await _json(context, now), headers=_named("json", now), media_type="application/json")
 
 
 @router.get("/account/download.pdf")
-async def download_pdf(visit: ExportingDep) -> Response:
-    """The same for reading and printing."""
-    file, now = await file_of(visit), visit.portal.clock.now()
-    return Response(await _pdf(visit, file, now), headers=_named("pdf", now), media_type="application/pdf")
+async def download_pdf(context: ExportingDep) -> Response:
+    """All of the person's data, for reading and printing."""
+    dossier, now = await dossier_of(context), context.portal.clock.now()
+    return Response(await _pdf(context, dossier, now), headers=_named("pdf", now), media_type="application/pdf")
 
 
-async def _json(visit: PageContext, at: datetime, pictures: Sequence[ExportImage] = ()) -> bytes:
-    told = {"made_at": at.isoformat(), **await visit.own_file.everything()}
-    if pictures:
-        told["pictures"] = {picture.path: picture.id for picture in pictures}
-    return json.dumps(told, ensure_ascii=False, indent=2).encode()
+async def _json(context: PageContext, at: datetime, images: Sequence[ExportImage] = ()) -> bytes:
+    data = {"made_at": at.isoformat(), **await context.client.everything()}
+    if images:
+        data["pictures"] = {image.path: image.id for image in images}
+    return json.dumps(data, ensure_ascii=False, indent=2).encode()
 
 
-async def _pdf(visit: PageContext, file: Dossier, at: datetime) -> bytes:
-    own = file.own
-    known = await asyncio.gather(own.basic(), own.certificate(), own.sessions(), own.all_looks())
-    return await visit.portal.printer.pdf_apart(document(file, *known, at), at)
+async def _pdf(context: PageContext, dossier: Dossier, at: datetime) -> bytes:
+    client = dossier.client
+    parts = await asyncio.gather(client.basic(), client.certificate(), client.sessions(), client.whole_access_log())
+    return await context.portal.printer.pdf_apart(document(dossier, *parts, at), at)
 
 
 def _named(kind: str, at: datetime) -> dict[str, str]:

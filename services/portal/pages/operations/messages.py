@@ -1,4 +1,4 @@
-"""The operators' pages of SMS messages: found by state, looked at, a failed notice sent again."""
+"""The operators' pages of SMS messages: list, details, resend."""
 
 from typing import Annotated
 
@@ -9,52 +9,52 @@ from kit.core.errors import AppError
 from kit.http.routes import Id
 from services.portal.client.messages import MessageCalls
 from services.portal.pages.operations.dashboard import OperatorDep
-from services.portal.session.visits import PageContext
-from services.portal.words import MESSAGE_STATES, PURPOSES
+from services.portal.session.page_context import PageContext
+from services.portal.wording import MESSAGE_STATES, PURPOSES
 
 Word = Annotated[str, Query(pattern="^[a-z_]{0,40}$")]
 Cursor = Annotated[str, Query(max_length=200)]
 router = APIRouter()
 
 
-def _calls(visit: PageContext) -> MessageCalls:
-    return MessageCalls(visit.portal.backend, visit.asker)
+def _calls(context: PageContext) -> MessageCalls:
+    return MessageCalls(context.portal.backend, context.caller)
 
 
 @router.get("/operators/messages")
-async def messages(visit: OperatorDep, state: Word = "failed", purpose: Word = "", cursor: Cursor = "") -> Response:
+async def messages(context: OperatorDep, state: Word = "failed", purpose: Word = "", cursor: Cursor = "") -> Response:
     """Messages of a state and purpose, newest first."""
-    known = state if state in MESSAGE_STATES else "", purpose if purpose in PURPOSES else ""
-    page = await _calls(visit).page(*known, cursor)
-    return visit.page("operations/messages.html", page=page, state=known[0], purpose=known[1], cursor=cursor)
+    filters = state if state in MESSAGE_STATES else "", purpose if purpose in PURPOSES else ""
+    page = await _calls(context).page(*filters, cursor)
+    return context.render("operations/messages.html", page=page, state=filters[0], purpose=filters[1], cursor=cursor)
 
 
 @router.get("/operators/messages/{message_id}")
-async def message(visit: OperatorDep, message_id: Id, note: str = "") -> Response:
+async def message(context: OperatorDep, message_id: Id, note: str = "") -> Response:
     """One message."""
-    return await _page(visit, message_id, note)
+    return await _page(context, message_id, note)
 
 
-async def _page(visit: PageContext, message_id: str, note: str = "", error: AppError | None = None) -> Response:
-    return visit.page(
-        "operations/message.html", status=error.status if error else 200, message=await _calls(visit).one(message_id),
+async def _page(context: PageContext, message_id: str, note: str = "", error: AppError | None = None) -> Response:
+    return context.render(
+        "operations/message.html", status=error.status if error else 200, message=await _calls(context).one(message_id),
         note=note, problem=error.detail if error else "",
     )  # fmt: skip
 
 
 @router.get("/operators/messages/{message_id}/retry")
-async def back(visit: OperatorDep, message_id: Id) -> Response:
-    """Where that form stands."""
-    return visit.go(f"/operators/messages/{message_id}")
+async def back(context: OperatorDep, message_id: Id) -> Response:
+    """The page with the form, if its address is opened."""
+    return context.redirect(f"/operators/messages/{message_id}")
 
 
 @router.post("/operators/messages/{message_id}/retry")
-async def send_again(visit: OperatorDep, message_id: Id) -> Response:
-    """Send a failed notice once more; notify writes down who did it."""
+async def resend(context: OperatorDep, message_id: Id) -> Response:
+    """Resend a failed message; notify logs who did it."""
     try:
-        await _calls(visit).send_again(message_id)
+        await _calls(context).resend(message_id)
     except AppError as error:
         if error.status != 409:
             raise
-        return await _page(visit, message_id, error=error)
-    return visit.go(f"/operators/messages/{message_id}?note=queued")
+        return await _page(context, message_id, error=error)
+    return context.redirect(f"/operators/messages/{message_id}?note=queued")

@@ -1,1 +1,1 @@
-"""Pages to log in and out, and to prove it once more."""
+"""Pages to log in and out, and for the fresh proof."""

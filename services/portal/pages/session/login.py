@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from kit.core.errors import AppError
 from kit.http.routes import Id
-from services.portal.client.answers import CodeSent
 from services.portal.client.backend import Refused
 from services.portal.client.login import LoginCalls
+from services.portal.client.models import CodeSent
 from services.portal.client.practitioner import PractitionerClient
-from services.portal.session.codes import where_is
+from services.portal.session.code_status import code_status
 from services.portal.session.forms import code_of, sentence_of
+from services.portal.session.page_context import COOKIE_NAME, PageContext, PageContextDep, own_path
 from services.portal.session.sessions import cookie_hash
-from services.portal.session.visits import COOKIE_NAME, PageContext, PageContextDep, own_path
 
 STATE_SECONDS = 2 * 3600
 FIELDS = {"document_number": "证件号", "phone": "手机号码", "captcha": "验证码"}
@@ -27,38 +27,38 @@ router = APIRouter()
 
 
 class Pending(BaseModel):
-    """A log-in between its two steps."""
+    """A log-in between its two steps; `next` is the page after it."""
 
     challenge_id: str
     phone_hint: str
     next: str
 
 
-def _calls(visit: PageContext) -> LoginCalls:
-    return LoginCalls(visit.portal.backend, visit.asker)
+def _calls(context: PageContext) -> LoginCalls:
+    return LoginCalls(context.portal.backend, context.caller)
 
 
 @router.get("/login")
-async def show(visit: PageContextDep, next: Next = "/", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
+async def show(context: PageContextDep, next: Next = "/", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
     """The first step."""
-    if visit.session and visit.session.kind == "practitioner":
-        return visit.go(own_path(next))
-    return await _first_step(visit, {"next": own_path(next)}, notes=(why, note))
+    if context.session and context.session.kind == "practitioner":
+        return context.redirect(own_path(next))
+    return await _first_step(context, {"next": own_path(next)}, notes=(why, note))
 
 
 async def _first_step(
-    visit: PageContext,
+    context: PageContext,
     values: Mapping[str, str],
     error: AppError | None = None,
     scale: int = 1,
     notes: Sequence[str] = (),
 ) -> Response:
-    """With what was typed; the captcha is always another one."""
-    captcha = await _calls(visit).captcha(scale)
+    """The page with what was typed and a new captcha, `scale` times the normal size."""
+    captcha = await _calls(context).captcha(scale)
     status = error.status if error else 200
     errors = _errors(error) if error else {}
-    response = visit.page(
-        "session/start.html", status=status, values=values, captcha=captcha, scale=scale, errors=errors,
+    response = context.render(
+        "session/login.html", status=status, values=values, captcha=captcha, scale=scale, errors=errors,
         problem=error.detail if error else "", titles=FIELDS, to_note=notes,
     )  # fmt: skip
     response.headers.update(error.headers or {} if error else {})
@@ -66,7 +66,7 @@ async def _first_step(
 
 
 def _errors(error: AppError) -> dict[str, str]:
-    """Sentences by field."""
+    """Error messages by field."""
     if isinstance(error, Refused) and error.fields:
         return {one.field.removesuffix("_answer"): one.message for one in error.fields}
     field = FIELD_OF_CODE.get(error.code)
@@ -74,102 +74,104 @@ def _errors(error: AppError) -> dict[str, str]:
 
 
 @router.post("/login")
-async def start(visit: PageContextDep) -> Response:
-    """Send a code; or another captcha, larger if wanted."""
-    form = visit.form
+async def start(context: PageContextDep) -> Response:
+    """Send a code, or show another captcha."""
+    form = context.form
     if action := form.get("action"):
-        return await _first_step(visit, form, scale=2 if action == "magnify" else 1)
+        return await _first_step(context, form, scale=2 if action == "magnify" else 1)
     try:
-        sent = await _calls(visit).send_code(
+        sent = await _calls(context).send_code(
             form.get("document_number", ""), form.get("phone", ""), form.get("captcha_id", ""),
-            form.get("captcha", ""), visit.device,
+            form.get("captcha", ""), context.device_token,
         )  # fmt: skip
     except AppError as error:
-        return await _first_step(visit, form, error, scale=2 if form.get("scale") == "2" else 1)
-    await _remember(visit, sent, own_path(form.get("next", "/")))
-    return visit.go("/login/code")
+        return await _first_step(context, form, error, scale=2 if form.get("scale") == "2" else 1)
+    await _store_pending(context, sent, own_path(form.get("next", "/")))
+    return context.redirect("/login/code")
 
 
-async def _remember(visit: PageContext, sent: CodeSent, path: str) -> None:
+async def _store_pending(context: PageContext, sent: CodeSent, path: str) -> None:
     pending = Pending(challenge_id=sent.challenge_id, phone_hint=sent.phone_hint, next=path)
-    await visit.portal.vault.put(_key(visit), pending.model_dump_json(), STATE_SECONDS)
+    await context.portal.cache.put(_key(context), pending.model_dump_json(), STATE_SECONDS)
 
 
-async def _pending(visit: PageContext) -> Pending | None:
-    kept = await visit.portal.vault.get(_key(visit))
-    return Pending.model_validate_json(kept.text) if kept else None
+async def _pending(context: PageContext) -> Pending | None:
+    cached = await context.portal.cache.get(_key(context))
+    return Pending.model_validate_json(cached.text) if cached else None
 
 
-def _key(visit: PageContext) -> str:
-    return f"login:{cookie_hash(visit.cookie)}"
+def _key(context: PageContext) -> str:
+    return f"login:{cookie_hash(context.cookie)}"
 
 
 @router.get("/login/captchas/{captcha_id}/audio")
-async def listen(visit: PageContextDep, captcha_id: Id) -> Response:
-    """The captcha spoken."""
-    return Response(await _calls(visit).captcha_audio(captcha_id), media_type="audio/wav")
+async def captcha_audio(context: PageContextDep, captcha_id: Id) -> Response:
+    """The captcha spoken, as WAV."""
+    return Response(await _calls(context).captcha_audio(captcha_id), media_type="audio/wav")
 
 
 @router.get("/login/code")
-async def ask_code(visit: PageContextDep) -> Response:
+async def ask_code(context: PageContextDep) -> Response:
     """The second step."""
-    return await _second_step(visit)
+    return await _second_step(context)
 
 
-async def _second_step(visit: PageContext, error: AppError | None = None, code: str = "") -> Response:
-    pending = await _pending(visit)
+async def _second_step(context: PageContext, error: AppError | None = None, code: str = "") -> Response:
+    pending = await _pending(context)
     if pending is None:
-        return visit.go("/login")
-    response = visit.page(
+        return context.redirect("/login")
+    response = context.render(
         "session/code.html", status=error.status if error else 200, pending=pending, code=code,
-        problem=sentence_of(error) if error else "", where=await where_is(visit, pending.challenge_id),
+        problem=sentence_of(error) if error else "", code_status=await code_status(context, pending.challenge_id),
     )  # fmt: skip
     response.headers.update(error.headers or {} if error else {})
     return response
 
 
 @router.get("/login/code/state")
-async def code_state(visit: PageContextDep) -> Response:
-    """The part of the second step that changes by itself."""
-    pending = await _pending(visit)
+async def code_state(context: PageContextDep) -> Response:
+    """The part of the second step that is refreshed by script."""
+    pending = await _pending(context)
     if pending is None:
         return Response(status_code=204)
-    return visit.page("session/state.html", pending=pending, where=await where_is(visit, pending.challenge_id))
+    return context.render(
+        "session/code_status.html", pending=pending, code_status=await code_status(context, pending.challenge_id)
+    )
 
 
 @router.post("/login/code")
-async def finish(visit: PageContextDep) -> Response:
-    """Log in with the code; or have it sent again."""
-    pending = await _pending(visit)
+async def finish(context: PageContextDep) -> Response:
+    """Log in with the code, or send it again."""
+    pending = await _pending(context)
     if pending is None:
-        return visit.go("/login")
+        return context.redirect("/login")
     try:
-        if visit.form.get("action") == "resend":
-            await _calls(visit).resend(pending.challenge_id)
-            return visit.go("/login/code")
-        return await _log_in(visit, pending)
+        if context.form.get("action") == "resend":
+            await _calls(context).resend(pending.challenge_id)
+            return context.redirect("/login/code")
+        return await _log_in(context, pending)
     except AppError as error:
-        return await _second_step(visit, error, visit.form.get("code", ""))
+        return await _second_step(context, error, context.form.get("code", ""))
 
 
-async def _log_in(visit: PageContext, pending: Pending) -> Response:
-    tokens = await _calls(visit).tokens(pending.challenge_id, code_of(visit.form), visit.device)
-    person = await PractitionerClient(visit.portal.backend, visit.asker.with_token(tokens.access_token)).basic()
-    cookie = await visit.portal.sessions.open("practitioner", tokens.practitioner_id, person.name, tokens)
-    await visit.portal.vault.drop(_key(visit))
-    response = visit.go(pending.next)
-    visit.remember(response, cookie)
-    visit.remember_device(response, tokens.device_token)
+async def _log_in(context: PageContext, pending: Pending) -> Response:
+    tokens = await _calls(context).tokens(pending.challenge_id, code_of(context.form), context.device_token)
+    person = await PractitionerClient(context.portal.backend, context.caller.with_token(tokens.access_token)).basic()
+    cookie = await context.portal.sessions.open("practitioner", tokens.practitioner_id, person.name, tokens)
+    await context.portal.cache.drop(_key(context))
+    response = context.redirect(pending.next)
+    context.set_cookie(response, cookie)
+    context.set_device_cookie(response, tokens.device_token)
     return response
 
 
 @router.post("/logout")
-async def log_out(visit: PageContextDep) -> Response:
+async def log_out(context: PageContextDep) -> Response:
     """End the session here and at identity."""
-    if visit.session:
-        await visit.portal.sessions.end(visit.cookie, "logged_out")
-        with suppress(AppError):  # it runs out by itself when identity is away
-            await visit.own_file.end_session("current")
-    response = visit.go(f"{'/staff' if visit.home == '/staff' else ''}/login?note=out")
+    if context.session:
+        await context.portal.sessions.end(context.cookie, "logged_out")
+        with suppress(AppError):  # if identity is unavailable, its session expires later
+            await context.client.end_session("current")
+    response = context.redirect(f"{'/staff' if context.home == '/staff' else ''}/login?note=out")
     response.delete_cookie(COOKIE_NAME, path="/", secure=True, httponly=True, samesite="lax")
     return response

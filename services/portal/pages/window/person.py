@@ -1,4 +1,4 @@
-"""A person at the window, as they see themselves: asked for a reason first, and nothing can be changed."""
+"""A person's dossier at the window, read-only; an access reason is required first."""
 
 from typing import Annotated, Literal
 
@@ -12,87 +12,91 @@ from services.portal.dossier.contents import signature_of, tables_of
 from services.portal.pages.dossier.home import Name, Number, Turned, portrait_of
 from services.portal.pages.dossier.signature import MEDIA_TYPES
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import PageContext, own_path
-from services.portal.window.attending import OTHER, REASONS, AttendedDep, ClerkDep, attend, chosen_reason
+from services.portal.session.page_context import PageContext, own_path
+from services.portal.window.attended_person import OTHER, REASONS, AttendedDep, ClerkDep, attend, chosen_reason
 
 Next = Annotated[str, Query(max_length=500)]
 router = APIRouter()
 
 
 @router.get("/staff/people/{person}/reason")
-async def ask(visit: ClerkDep, person: Id, next: Next = "") -> Response:  # noqa: A002  # the word in the address
-    """Why the clerk looks."""
+async def ask(context: ClerkDep, person: Id, next: Next = "") -> Response:  # noqa: A002  # the word in the address
+    """The form for the access reason."""
     usual = REASONS[0] if "note=" in next else ""
-    return _reason_page(visit, person, await visit.draft() or {"next": next, "reason": usual})
+    return _reason_page(context, person, await context.load_draft() or {"next": next, "reason": usual})
 
 
 def _reason_page(
-    visit: PageContext, person: str, values: dict[str, str], error: InvalidFields | None = None
+    context: PageContext, person: str, values: dict[str, str], error: InvalidFields | None = None
 ) -> Response:
     errors = errors_of(error) if error else {}
-    return visit.page(
+    return context.render(
         "window/reason.html", status=error.status if error else 200, person=person, values=values, reasons=REASONS,
         other=OTHER, errors=errors, problem=next(iter(errors.values()), ""),
     )  # fmt: skip
 
 
 @router.post("/staff/people/{person}/reason")
-async def give(visit: ClerkDep, person: Id) -> Response:
-    """From now on this reason is told with every look at this person."""
+async def give(context: ClerkDep, person: Id) -> Response:
+    """Set the access reason for this person and session."""
     try:
-        reason = chosen_reason(visit.form)
+        reason = chosen_reason(context.form)
     except InvalidFields as error:
-        return _reason_page(visit, person, visit.form, error)
-    await attend(visit, person, reason)
-    own = f"/staff/people/{person}"
-    path = own_path(visit.form.get("next", ""))
-    return await visit.done(path if path.startswith(own) else own)
+        return _reason_page(context, person, context.form, error)
+    await attend(context, person, reason)
+    person_path = f"/staff/people/{person}"
+    path = own_path(context.form.get("next", ""))
+    return await context.finish(path if path.startswith(person_path) else person_path)
 
 
 @router.get("/staff/people/{person}")
-async def show(visit: ClerkDep, who: AttendedDep, note: str = "") -> Response:
+async def show(context: ClerkDep, attended: AttendedDep, note: str = "") -> Response:
     """Basic information and the certificate."""
-    return visit.page(
-        "window/person.html", who=who, here="basic", person=await who.file.basic(),
-        certificate=await who.file.certificate(), note=note,
+    return context.render(
+        "window/person.html", attended=attended, current="basic", person=await attended.client.basic(),
+        certificate=await attended.client.certificate(), note=note,
     )  # fmt: skip
 
 
 @router.get("/staff/people/{person}/portrait")
-async def portrait(visit: ClerkDep, who: AttendedDep) -> Response:
+async def portrait(context: ClerkDep, attended: AttendedDep) -> Response:
     """Their portrait."""
-    return await portrait_of(visit, who.file)
+    return await portrait_of(context, attended.client)
 
 
 @router.get("/staff/people/{person}/file/signature")
-async def signature(visit: ClerkDep, who: AttendedDep) -> Response:
-    """How far their signature is."""
-    return visit.page("window/signature.html", who=who, here="signature", signature=await signature_of(who.file))
+async def signature(context: ClerkDep, attended: AttendedDep) -> Response:
+    """The state of their signature."""
+    return context.render(
+        "window/signature.html", attended=attended, current="signature", signature=await signature_of(attended.client)
+    )
 
 
 @router.get("/staff/people/{person}/file/signature/{which}")
-async def signature_picture(visit: ClerkDep, who: AttendedDep, which: Literal["scan", "image"]) -> Response:
-    """The accepted page, or the signature alone."""
-    return Response(await who.file.signature_picture(which), media_type=MEDIA_TYPES[which])
+async def signature_image(context: ClerkDep, attended: AttendedDep, which: Literal["scan", "image"]) -> Response:
+    """The accepted sheet, or the signature alone."""
+    return Response(await attended.client.signature_image(which), media_type=MEDIA_TYPES[which])
 
 
 @router.get("/staff/people/{person}/file/{name}")
-async def records(visit: ClerkDep, who: AttendedDep, name: Name, kind: Turned = "", page: Number = 1) -> Response:
+async def records(
+    context: ClerkDep, attended: AttendedDep, name: Name, kind: Turned = "", page: Number = 1
+) -> Response:
     """The list of an item."""
-    item, kinds = domain.item_of(name), await visit.portal.catalogue.kinds()
+    item, kinds = domain.item_of(name), await context.portal.catalogue.kinds()
     if not item.kinds or not set(item.kinds) <= kinds.keys():
         raise NotFound
-    found = await who.file.records()
+    found = await attended.client.records()
     tables = tables_of(found, [kinds[name] for name in item.kinds], kind, page)
-    return visit.page("window/records.html", who=who, here=item.name, item=item, tables=tables)
+    return context.render("window/records.html", attended=attended, current=item.name, item=item, tables=tables)
 
 
 @router.get("/staff/people/{person}/attachments/{attachment_id}/{which}")
-async def picture(
-    visit: ClerkDep, who: AttendedDep, attachment_id: Id, which: Literal["image", "thumbnail"]
+async def scan_image(
+    context: ClerkDep, attended: AttendedDep, attachment_id: Id, which: Literal["image", "thumbnail"]
 ) -> Response:
-    """A scan of one of their records: nobody else's is read for this person's reason."""
-    own = [record.attachment.attachment_id for record in await who.file.records() if record.attachment]
+    """A scan of one of their records. Raises `NotYours` for one of another person, to whom the reason doesn't apply."""
+    own = [record.attachment.attachment_id for record in await attended.client.records() if record.attachment]
     if attachment_id not in own:
         raise NotYours
-    return Response(await who.file.picture(attachment_id, which), media_type="image/jpeg")
+    return Response(await attended.client.scan_image(attachment_id, which), media_type="image/jpeg")

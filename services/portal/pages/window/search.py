@@ -1,4 +1,4 @@
-"""The window: find a person by their document."""
+"""Find a person by their identity document."""
 
 from collections.abc import Mapping
 
@@ -9,54 +9,54 @@ from kit.core.errors import AppError, FieldError, InvalidFields
 from kit.core.text import REQUIRED
 from services.portal.client.staff import StaffCalls
 from services.portal.session.forms import errors_of
-from services.portal.session.visits import PageContext
-from services.portal.window.attending import ClerkDep
+from services.portal.session.page_context import PageContext
+from services.portal.window.attended_person import ClerkDep
 
-OF_A_COUNTRY = ("passport", "foreign_permanent_resident_id")
+WITH_COUNTRY = ("passport", "foreign_permanent_resident_id")
 NO_COUNTRY = "该类证件没有签发国（地区），请清空此项，或改选证件类型"
 NOBODY = "没有找到持有该证件的人员。请核对证件类型、号码和签发国（地区）；尚未登记的，请先登记"
 router = APIRouter()
 
 
 @router.get("/staff/find")
-async def search(visit: ClerkDep) -> Response:
+async def search(context: ClerkDep) -> Response:
     """The form."""
-    visit.form = await visit.draft() or {}
-    return _search_page(visit)
+    context.form = await context.load_draft() or {}
+    return _search_page(context)
 
 
-def _search_page(visit: PageContext, error: AppError | None = None) -> Response:
+def _search_page(context: PageContext, error: AppError | None = None) -> Response:
     problem = "" if error is None else NOBODY if error.status == 404 else str(error.detail)
-    return visit.page(
-        "window/find.html", status=error.status if error else 200, values=visit.form, problem=problem,
+    return context.render(
+        "window/find.html", status=error.status if error else 200, values=context.form, problem=problem,
         errors=errors_of(error) if error else {},
     )  # fmt: skip
 
 
 @router.post("/staff/find")
-async def find(visit: ClerkDep) -> Response:
-    """Find who has this document; the number never stands in an address."""
+async def find(context: ClerkDep) -> Response:
+    """Find the owner of a document; POST keeps its number out of URLs."""
     names = ("document_type", "document_number", "nationality")
-    document = {name: text for name in names if (text := visit.form.get(name, "").strip())}
+    document = {name: text for name in names if (text := context.form.get(name, "").strip())}
     if "nationality" in document:
         document["nationality"] = document["nationality"].upper()
     try:
-        _judge(document)
-        person = await StaffCalls(visit.portal.backend, visit.asker).find(document)
+        _validate(document)
+        person = await StaffCalls(context.portal.backend, context.caller).find(document)
     except AppError as error:
-        visit.still_there(error)
-        return _search_page(visit, error)
-    return await visit.done(f"/staff/people/{person}")
+        context.raise_session_errors(error)
+        return _search_page(context, error)
+    return await context.finish(f"/staff/people/{person}")
 
 
-def _judge(document: Mapping[str, str]) -> None:
-    """Raises 422 with all that is wrong: a country that was typed for a document that has none is not ignored."""
+def _validate(document: Mapping[str, str]) -> None:
+    """Raises 422 for missing fields, and for a country given for a document type that has none."""
     wrong = [
         FieldError(field=name, code="required", message=REQUIRED)
         for name in ("document_type", "document_number")
         if name not in document
     ]
-    if "nationality" in document and document.get("document_type", "passport") not in OF_A_COUNTRY:
+    if "nationality" in document and document.get("document_type", "passport") not in WITH_COUNTRY:
         wrong.append(FieldError(field="nationality", code="not_applicable", message=NO_COUNTRY))
     if wrong:
         raise InvalidFields(wrong)

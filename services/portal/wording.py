@@ -1,4 +1,4 @@
-"""The words of pages: names of states and codes, notes after an action, how times are written."""
+"""Wording of the pages: texts of states and codes, notes after an action, formats of times."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -60,14 +60,14 @@ PURPOSES = {
     "erasure_requested": "申请删除信息", "rebinding_requested": "申请改绑（原手机）",
 }  # fmt: skip
 WHOSE = {"mine": "您修改了", "theirs": "另一处修改了", "both": "两处都修改了"}
-"""Who changed a field while two had the same record open: the other may be the same person's other device."""
+"""Who changed a field of a record that was open twice; the other may be another device of the same person."""
 DOUBTS = {
     "no_card": "未读取本人证件", "looked_up": "读取证件后又按证件号码查找", "too_many": "申请人当天办理次数过多",
 }  # fmt: skip
-"""Why another phone waits for a second clerk."""
+"""Why a change of phone needs a second clerk."""
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
-LOOKED_AT = {
+ACCESSED = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
     "certificate": "个人数字证书", "attachment": "附件", "access_log": "查阅记录", "signature": "签名",
     "lookup": "按证件号码查找", "phone_rebound": "更换绑定的手机号码", "phone_shared": "绑定他人也在使用的手机号码",
@@ -79,12 +79,12 @@ LOOKED_AT = {
 
 
 def moment(at: datetime) -> str:
-    """A time as people in Shanghai write it."""
+    """A time in Shanghai, to the minute."""
     return at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
 
 
 def clock(at: datetime) -> str:
-    """A time of today, to the second."""
+    """A time of day in Shanghai, to the second."""
     return at.astimezone(SHANGHAI).strftime("%H:%M:%S")
 
 
@@ -99,7 +99,7 @@ BROWSERS = {
 
 
 def device(agent: str) -> str:
-    """What a browser calls itself, in words; as it is when it is none that people use."""
+    """A user agent as system and browser; an unknown one unchanged."""
     system = next((words for sign, words in SYSTEMS.items() if sign in agent), "")
     browser = next((words for sign, words in BROWSERS.items() if sign in agent), "")
     return " · ".join(filter(None, (system, browser))) or agent or "未知设备"
@@ -114,7 +114,7 @@ NAMES: Mapping[str, object] = {
     "doubts": DOUBTS,
     "sexes": SEXES,
     "roles": ROLES,
-    "looked_at": LOOKED_AT,
+    "accessed": ACCESSED,
     "message_states": MESSAGE_STATES,
     "message_tones": MESSAGE_TONES,
     "message_reasons": MESSAGE_REASONS,

@@ -1,4 +1,4 @@
-"""What the services answer, as far as pages show it: a field that a page does not need is not named here."""
+"""Responses of the services, with the fields that pages need."""
 
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 class Answer(BaseModel):
-    """An answer's body; what is new in it is no error."""
+    """The body of a response; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Page(Answer, Generic[T]):
-    """A list and the cursor of its next page."""
+    """One page of a list, and the cursor of the next."""
 
     items: list[T]
     next_cursor: str | None = None
@@ -29,7 +29,7 @@ class Captcha(Answer):
 
 
 class CodeSent(Answer):
-    """A code is on its way."""
+    """The challenge of a code that is being sent."""
 
     challenge_id: str
     phone_hint: str
@@ -38,7 +38,7 @@ class CodeSent(Answer):
 
 
 class CodeState(Answer):
-    """Where the code is."""
+    """The delivery state of a code."""
 
     state: Literal["requested", "sent", "delivered", "failed", "expired", "used"]
     tries_left: int
@@ -47,7 +47,7 @@ class CodeState(Answer):
 
 
 class Tokens(Answer):
-    """What a log-in, a refresh or a fresh proof gives; `expires_in` seconds, `auth_time` of the last code (Unix)."""
+    """Tokens of a log-in, refresh or fresh proof; `expires_in` seconds, `auth_time`: Unix time of the last code."""
 
     session_id: str
     access_token: str
@@ -82,7 +82,7 @@ class Practitioner(Answer):
 
 
 class PendingRebinding(Answer):
-    """Another phone that a second clerk has to confirm."""
+    """A change of phone that a second clerk has to confirm."""
 
     rebinding_id: str
     phone_hint: str
@@ -113,7 +113,7 @@ class Session(Answer):
 
 
 class AccessEntry(Answer):
-    """Somebody looked at the person's file."""
+    """One access to the person's dossier."""
 
     at: datetime
     who: str
@@ -134,7 +134,7 @@ class Field(Answer):
 
 
 class Kind(Answer):
-    """A kind of record and what a form needs to know of it."""
+    """A kind of record and its fields."""
 
     name: str
     title: str
@@ -144,7 +144,7 @@ class Kind(Answer):
 
     @property
     def days(self) -> set[str]:
-        """The names of its fields that are days."""
+        """The names of its date fields."""
         return {field.name for field in self.fields if field.type == "date"}
 
 
@@ -157,7 +157,7 @@ class Code(Answer):
 
 
 class Remark(Answer):
-    """Why a scan was refused, or what is doubtful about it."""
+    """A reason for which a scan was refused, or a warning."""
 
     code: str
     message: str
@@ -167,7 +167,7 @@ AttachmentState = Literal["checking", "accepted", "refused"]
 
 
 class RecordAttachment(Answer):
-    """What a record tells of its scan."""
+    """A record's scan, as records knows it."""
 
     attachment_id: str
     title: str
@@ -176,7 +176,7 @@ class RecordAttachment(Answer):
 
 
 class Attachment(RecordAttachment):
-    """A scan and what the check says of it."""
+    """A scan and the result of its check."""
 
     size: int
     warnings: list[Remark]
@@ -186,7 +186,7 @@ class Attachment(RecordAttachment):
 
 
 class Source(Answer):
-    """From where a record came that the person doesn't keep themselves."""
+    """The register that a record comes from, for kinds that people don't maintain themselves."""
 
     system: str
     key: str
@@ -197,7 +197,7 @@ Value = str | list[str] | None
 
 
 class Record(Answer):
-    """A record of the person's file."""
+    """A record of the dossier."""
 
     record_id: str
     kind: str
@@ -210,7 +210,7 @@ class Record(Answer):
 
 
 class ScanRules(Answer):
-    """What a scan must be like."""
+    """The rules for scans."""
 
     limit_bytes: int
     least_dpi: int
@@ -219,21 +219,21 @@ class ScanRules(Answer):
 
 
 class SignatureSheet(Answer):
-    """A printable signature form."""
+    """A signature sheet to print."""
 
     form_id: str
     expires_at: datetime
 
 
 class AcceptedSignature(Answer):
-    """The signature that counts."""
+    """The signature in use."""
 
     signature_id: str
     accepted_at: datetime
 
 
 class Signature(Answer):
-    """How far a person's signature is."""
+    """The state of a person's signature."""
 
     state: Literal["none", "checking", "accepted", "refused"]
     reasons: list[Remark] = []

@@ -1,4 +1,4 @@
-"""What a process shows on its internal port (kit.runtime.health, kit.observability.metrics), read by another one."""
+"""Reads checks and metrics from the internal ports of processes (kit.runtime.health, kit.observability.metrics)."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ RESOLVE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """A process at one moment: what its checks say by name (`ok`, or why not), and values by metric and labels."""
+    """A process at one moment: results of its checks by name (`ok`, or why not), and values by metric and labels."""
 
     answers: bool
     checks: Mapping[str, str] = field(default_factory=dict)
@@ -23,9 +23,9 @@ class ProcessStatus:
 
 
 async def addresses_of(address: str) -> list[str]:
-    """An address for each process behind the name in `address` (http://name:port): one for each IP address it has.
+    """The addresses of all processes that the host name in `address` (http://name:port) resolves to.
 
-    In Kubernetes a headless Service has one a pod. A name without any stays as it is: who is asked there is away.
+    A headless Service in Kubernetes resolves to one per pod. A name that can't be resolved is returned unchanged.
     """
     url = httpx2.URL(address)
     try:
@@ -37,7 +37,7 @@ async def addresses_of(address: str) -> list[str]:
 
 
 async def read_status(http: httpx2.AsyncClient, address: str, names: Collection[str]) -> ProcessStatus:
-    """Readiness, and the metrics called `names`, of the process at `address`; one that is away is no error."""
+    """Readiness, and the metrics in `names`, of the process at `address`; `answers` is False if it is unavailable."""
     try:
         ready, metrics = await asyncio.gather(http.get(f"{address}/readyz"), http.get(f"{address}/metrics"))
         return ProcessStatus(True, ready.json()["checks"], _values(metrics.text, names))
@@ -46,7 +46,7 @@ async def read_status(http: httpx2.AsyncClient, address: str, names: Collection[
 
 
 def _values(text: str, names: Collection[str]) -> Values:
-    """Only the lines that are wanted are parsed: most of them are buckets of requests."""
+    """Parse only the wanted lines: most of the others are histogram buckets."""
     lines = [line for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] in names]
     families = text_string_to_metric_families("\n".join(lines) + "\n")
     return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}

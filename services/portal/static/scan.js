@@ -1,16 +1,16 @@
-// The scan doctor: looks at a picture before it is uploaded, says what is wrong, offers one that will be accepted.
-// Pixels per inch: `least` to `most`; bytes: less than `limit`. Everything happens in the browser.
+// Checks a scan before it is uploaded, shows the findings, and offers a corrected image. Runs in the browser only.
+// Rules: `least` to `most` pixels per inch, less than `limit` bytes.
 import { choose, drawn, jpegOf, opened } from "./picture.js";
 
 const INCH = 25.4;
-// mm: long and short side of the paper assumed where none is known, of the largest (and a scanner's margin), of a card
+// Sides in mm: the paper that is assumed if its size is unknown; the largest paper, with a margin; a card.
 const A4 = [297, 210];
 const A3 = [420 * 1.05, 297 * 1.05];
 const CARD = 80;
 const QUALITIES = [0.9, 0.8, 0.7, 0.6, 0.5];
-const LAST_QUALITIES = [0.4, 0.3]; // where there are no fewer pixels to be had
+const LAST_QUALITIES = [0.4, 0.3]; // if the resolution is already the lowest
 const HEADER = 18; // bytes of a JFIF header
-const HEAD = 256 * 1024; // as much of a file as may stand before its picture
+const HEAD = 256 * 1024; // the headers of a file fit in this many bytes
 const PREVIEW = 720;
 const ORIGINAL = "仍然上传原图";
 const kb = (bytes) => `${Math.ceil(bytes / 1024)} KB`;
@@ -20,7 +20,7 @@ document.addEventListener("change", (event) => {
   if (doctor) examine(event.target, doctor);
 });
 
-// The same name may be a better scan: a browser tells of no change unless the choice was empty.
+// Clear the choice, so that choosing a file of the same name again raises a change event.
 document.addEventListener("click", (event) => {
   if (event.target.type === "file") event.target.value = "";
 });
@@ -43,8 +43,8 @@ async function examine(input, doctor) {
   if (wanted && input.files[0] === file) await offer(input, doctor, cured ? wayOn(input, cured) : [noWay(rules)], cured);
 }
 
-// What the file says of itself: { jpeg, density: { across, down, room } or null }, dots an inch. Files count in whole
-// dots an inch or a centimetre: each may be off by `room`.
+// The file headers: { jpeg, density: { across, down, room } or null }, in dots per inch. Headers have whole dots per inch
+// or centimetre, so each value may be off by `room`.
 function read(view) {
   if (view.byteLength < 4 || view.getUint16(0) !== 0xffd8) return { jpeg: false, density: null };
   let jfif = null;
@@ -85,12 +85,12 @@ function ofExif(view, start, end) {
     }
     return densityOf(found[0x11a], found[0x11b], { 2: 1, 3: 2.54 }[found.unit]);
   } catch {
-    return null; // damaged: it says nothing
+    return null; // invalid EXIF: no density
   }
 }
 
-// The paper in mm, { across, down, real }. A density by which it is larger than A3 or smaller than a card is none: phones
-// write 72 into every photo. Then the picture is taken for as large a part of an A4 page, upright or not, as fits.
+// The size of the paper in mm: { across, down, real }. A density that makes it larger than A3 or smaller than a card is
+// ignored (phones write 72 into every photo). Then the image is assumed to fill an A4 page, portrait or landscape.
 function paperOf({ naturalWidth: width, naturalHeight: height }, density) {
   const said = density && { across: (width / density.across) * INCH, down: (height / density.down) * INCH };
   const [long, short] = said ? [said.across, said.down].sort((one, other) => other - one) : [0, 0];
@@ -99,7 +99,7 @@ function paperOf({ naturalWidth: width, naturalHeight: height }, density) {
   return { across: width * pixel, down: height * pixel, real: false, said };
 }
 
-// [tone, sentence, whether a doubt is worth curing]
+// [tone, text, whether a warning should be corrected]
 function judge(file, { jpeg, density }, picture, paper, rules) {
   if (!picture) return [["bad", "图片无法打开"]];
   return [
@@ -139,7 +139,7 @@ function preview(doctor, picture) {
   drawn(picture, picture.naturalWidth * scale, picture.naturalHeight * scale, doctor.querySelector("canvas"));
 }
 
-// The same paper at an allowed density, in a file that is small enough: { blob, dpi, width, height }, or null.
+// The image at an allowed density in a file that is small enough: { blob, dpi, width, height }, or null.
 async function cure(picture, paper, { limit, least, most }) {
   const inches = [paper.across / INCH, paper.down / INCH];
   const finest = Math.min(picture.naturalWidth / inches[0], picture.naturalHeight / inches[1]);
@@ -152,7 +152,7 @@ async function cure(picture, paper, { limit, least, most }) {
   return null;
 }
 
-// A JPEG whose JFIF header says its density; a header is put in where there is none.
+// The JPEG with its density in the JFIF header, which is added if there is none.
 async function withDensity(blob, dpi) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const header = new Uint8Array([0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46, 0, 1, 1, 1, dpi >> 8, dpi & 255, dpi >> 8, dpi & 255, 0, 0]);
@@ -160,7 +160,7 @@ async function withDensity(blob, dpi) {
   return new Blob([bytes.subarray(0, 2), header, bytes.subarray(old)], { type: "image/jpeg" });
 }
 
-// What there is to do about the chosen file. While there is something, uploading the file as it is is not the main way.
+// Shows what can be done about the chosen file. Meanwhile the button to upload the original is a secondary one.
 async function offer(input, doctor, ways, cured = null) {
   const place = doctor.querySelector(".cure");
   place.hidden = !ways.length;
