@@ -77,7 +77,7 @@ class Monitor:
 
     async def run(self) -> None:
         """Take samples until cancelled."""
-        await every(STEP.total_seconds(), self.period, "look at every process")
+        await every(STEP.total_seconds(), self.period, "sample process metrics")
 
     async def period(self) -> MetricsPeriod:
         """From the oldest sample to one that is at most `FRESH` old."""

@@ -181,7 +181,7 @@ class Sessions:
         over = Session(kind=session.kind, subject=session.subject, name="", over=reason or UNKNOWN)
         await self._cache.put(_key(cookie), over.model_dump_json(), KEPT_SECONDS)
 
-    async def forget(self, cookie: str) -> None:
+    async def delete(self, cookie: str) -> None:
         """Delete a session that continues under another cookie."""
         await self._cache.drop(_key(cookie))
 

@@ -108,7 +108,7 @@ async def change_password(context: MemberDep) -> Response:
     name = context.session.name if context.session else ""
     old_cookie = context.cookie
     response = await _open_session(context, name, tokens, f"{PASSWORD}?note=password_saved")
-    await context.portal.sessions.forget(old_cookie)
+    await context.portal.sessions.delete(old_cookie)
     return response
 
 
