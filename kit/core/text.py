@@ -6,10 +6,10 @@ import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Annotated, Final
 
 import regex
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -76,7 +76,7 @@ def name_key(name: str) -> str:
 
 
 def day_from_text(value: object) -> date:
-    """Return the calendar day that is written YYYY-MM-DD: for `Annotated[date, BeforeValidator(day_from_text)]`.
+    """Return the calendar day that is written YYYY-MM-DD.
 
     ISO 8601 knows other spellings (20140301, 2014-W09-6), and pydantic takes numbers for timestamps: one form only.
     """
@@ -86,6 +86,10 @@ def day_from_text(value: object) -> date:
     if value is None or value == "":
         raise PydanticCustomError("date_invalid", REQUIRED)
     raise PydanticCustomError("date_invalid", "请填写真实存在的日期，格式如 2014-03-01")
+
+
+CalendarDay = Annotated[date, BeforeValidator(day_from_text)]
+"""A calendar day, written YYYY-MM-DD."""
 
 
 def day_as_written(text: str) -> str:

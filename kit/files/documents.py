@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
 from kit.core.documents import Document
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
@@ -52,6 +54,15 @@ class EncryptedFileDocument(FileDocument):
     async def file(self, key: str, bucket: EncryptedBucket) -> bytes:
         """One of its files. Raises `NotFound`, `ChecksumMismatch`, `Unavailable`."""
         return await bucket.named(key, clear=not self.sealed)
+
+
+class Remark(BaseModel):
+    """A reason or a warning of a check: a stable code, and a sentence that tells the person what to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
 
 
 def folder_of(stored: Mapping[str, object]) -> list[str]:

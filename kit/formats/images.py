@@ -92,9 +92,14 @@ def prepare() -> None:
     Image.preinit()
 
 
+def is_jpeg(content: bytes) -> bool:
+    """Whether a file begins as a JPEG does; nothing is decoded."""
+    return content.startswith(BEGINNING)
+
+
 def probe(jpeg: bytes, most_pixels: int = MAX_PIXELS) -> Size:
     """The size in a JPEG's header; nothing is decoded. Raises `BadImage`."""
-    if not jpeg.startswith(BEGINNING):
+    if not is_jpeg(jpeg):
         raise BadImage("not_jpeg")
     size = _size(jpeg)
     if size.width * size.height > most_pixels:

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -13,6 +15,7 @@ from starlette.types import Message, Receive
 from kit.core.errors import AppError, BodyTooLarge, InvalidFields, Overloaded
 from kit.observability import metrics
 
+M = TypeVar("M", bound=BaseModel)
 ROOM = 16 * 1024
 """Bytes for what stands around the file in its form: other fields, headers of the parts, boundaries."""
 Admit = Callable[[Mapping[str, str]], Awaitable[int]]
@@ -25,6 +28,13 @@ class Upload:
 
     content: bytes
     fields: dict[str, str]
+
+    def parse(self, form: type[M]) -> M:
+        """The text fields as this model. Raises `InvalidFields`."""
+        try:
+            return form.model_validate(self.fields)
+        except ValidationError as error:
+            raise InvalidFields.of(error) from error
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,13 @@ class Spool:
         finally:
             self.files += begun
             self.bytes += taken
+
+
+def upload_body(file: str, fields: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The `openapi_extra` of a route that calls `read_upload`: what the file is, and schemas of the text fields."""
+    properties = {"file": {"type": "string", "format": "binary", "description": file}, **(fields or {})}
+    schema = {"type": "object", "required": [*properties], "additionalProperties": False, "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:

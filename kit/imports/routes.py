@@ -13,7 +13,7 @@ from kit.formats.tabular import LIMITS, BadTable, Tables, template_csv, template
 from kit.http.callers import CallerDep
 from kit.http.request_limits import Allowance
 from kit.http.routes import Id, Out, StrictRoute
-from kit.http.uploads import read_upload
+from kit.http.uploads import read_upload, upload_body
 from kit.imports.model import Column, Import, ImportFiles, Imports, State, of_kind, recognised, refusal
 from kit.security.tokens import ADMIN, Caller
 
@@ -22,13 +22,7 @@ ROUTE_BYTES = 100 * 1000 * 1000  # as much as a gateway lets through: the call i
 READ_SECONDS = LIMITS.seconds + 30
 """A large workbook is read while its sender waits."""
 CSV, XLSX = "text/csv; charset=utf-8", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-FORM: dict[str, object] = {  # read by hand, while it streams
-    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object", "required": ["file"], "additionalProperties": False, "properties": {
-            "file": {"type": "string", "format": "binary", "description": "CSV (UTF-8, GB 18030) or XLSX, < 20 MiB"},
-        },
-    }}}}
-}  # fmt: skip
+FORM = upload_body("CSV (UTF-8, GB 18030) or XLSX, < 20 MiB")
 
 
 class StartedOut(Out):

@@ -3,27 +3,20 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ValidationError
 
-from kit.core.errors import AppError, InvalidFields
+from kit.core.errors import AppError
 from kit.core.text import Text
+from kit.files.documents import Remark
 from kit.http.callers import ACCESS_REASON, CallerDep, bearer_token
 from kit.http.quotas import count, counted
 from kit.http.routes import Id, In, Out, StrictRoute
-from kit.http.uploads import read_upload
-from services.attachments.domain import Attachment, Remark, Rules, State
+from kit.http.uploads import read_upload, upload_body
+from services.attachments.domain import Attachment, Rules, State
 from services.attachments.service import AttachmentService
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 TITLE_LENGTH = 100
-FORM: dict[str, object] = {  # FastAPI cannot derive it: the route reads the body as a stream
-    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object", "required": ["file", "title"], "additionalProperties": False, "properties": {
-            "file": {"type": "string", "format": "binary", "description": "a JPEG"},
-            "title": {"type": "string", "minLength": 1, "maxLength": TITLE_LENGTH},
-        },
-    }}}}
-}  # fmt: skip
+FORM = upload_body("a JPEG", {"title": {"type": "string", "minLength": 1, "maxLength": TITLE_LENGTH}})
 JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 
 
@@ -112,10 +105,7 @@ async def upload_attachment(api: ApiDep, caller: CallerDep, record_id: Id, reque
     record = await api.service.place(caller, bearer_token(request), record_id)
     await count(request, caller, "uploads")
     upload = await read_upload(request, api.rules.limit_bytes, api.too_large)
-    try:
-        fields = AttachmentFields.model_validate(upload.fields)
-    except ValidationError as error:
-        raise InvalidFields.of(error) from error
+    fields = upload.parse(AttachmentFields)
     return UploadedOut.model_validate(_fields(await api.service.upload(caller, record, fields.title, upload.content)))
 
 

@@ -8,14 +8,13 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from kit.core.ids import new_id
-from kit.files.documents import EncryptedFileDocument
+from kit.files.documents import EncryptedFileDocument, Remark
 from kit.formats.images import Scan, Size
 
 State = Literal["checking", "accepted", "refused", "deleted"]
 LIVE: tuple[State, ...] = ("checking", "accepted", "refused")
 FOLDERS = "scans"
 
-JPEG = b"\xff\xd8\xff"
 WITH_SCAN = frozenset({"education", "degree", "title", "skill_certificate"})
 """The kinds of record that have a scan (guide §5.2–5.5); the same as `attachment` in records' `GET /kinds`."""
 
@@ -48,15 +47,6 @@ class Rules(BaseModel):
     least_sharpness: float = 0.2
     blank_ink: float = 1.6
     certain_ink: float = 3.5
-
-
-class Remark(BaseModel):
-    """A reason or a warning: a stable code, and a sentence that tells the person what to do."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    message: str
 
 
 @dataclass(frozen=True)

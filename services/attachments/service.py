@@ -8,10 +8,11 @@ from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound, NotYours, TooManyRequests
 from kit.files.blobs import ChecksumMismatch
 from kit.files.encrypted_bucket import EncryptedBucket
+from kit.formats.images import is_jpeg
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
 from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
-from services.attachments.domain import JPEG, WITH_SCAN, Attachment, KnownRecord
+from services.attachments.domain import WITH_SCAN, Attachment, KnownRecord
 from services.attachments.known_records import KnownRecords
 from services.attachments.store import Attachments
 
@@ -63,7 +64,7 @@ class AttachmentService:
 
     async def upload(self, caller: Caller, record: KnownRecord, title: str, content: bytes) -> Attachment:
         """Store the file, then its document: a crash between the two leaves an orphaned object, which is swept."""
-        if not content.startswith(JPEG):
+        if not is_jpeg(content):
             raise AppError(415, "not_jpeg", "附件必须是 JPG 图片，请扫描为 JPG 格式后上传")
         now = self._clock.now()
         sealed = self._bucket.seals_new

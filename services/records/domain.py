@@ -7,13 +7,13 @@ from datetime import date, datetime
 from math import inf
 from typing import Annotated, Any, ClassVar, Literal, LiteralString, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from contracts.attachments import AttachmentChanged
 from contracts.records import Attachment, Source, Value
 from kit.core.documents import Document
-from kit.core.text import day_from_text, today_of
+from kit.core.text import CalendarDay, today_of
 
 EARLIEST_DAY = date(1900, 1, 1)
 
@@ -72,7 +72,7 @@ def aged(years: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-Day = Annotated[date, BeforeValidator(day_from_text), AfterValidator(_plausible)]
+Day = Annotated[CalendarDay, AfterValidator(_plausible)]
 """A calendar day, written YYYY-MM-DD, in a person's life: none is before the year of their birth."""
 
 PastDay = Annotated[Day, past("日期不能晚于今天，请检查后重新填写")]

@@ -5,24 +5,19 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from kit.core.errors import AppError, InvalidFields
+from kit.core.errors import AppError
+from kit.files.documents import Remark
 from kit.http.callers import ACCESS_REASON, CallerDep, FreshCallerDep, bearer_token
 from kit.http.quotas import count, counted
 from kit.http.routes import Id, In, Out, PersonId, StrictRoute
-from kit.http.uploads import read_upload
-from services.signature.domain import Remark, Rules, Signature, State
+from kit.http.uploads import read_upload, upload_body
+from services.signature.domain import Rules, Signature, State
 from services.signature.form.service import SheetService
 from services.signature.service import SignatureService
 
-FORM: dict[str, object] = {  # FastAPI cannot derive it: the route reads the body as a stream
-    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object", "required": ["file"], "additionalProperties": False, "properties": {
-            "file": {"type": "string", "format": "binary", "description": "a JPEG of the signed sheet"},
-        },
-    }}}}
-}  # fmt: skip
+FORM = upload_body("a JPEG of the signed sheet")
 PDF_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}}}
 JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 PNG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
@@ -126,10 +121,7 @@ async def upload_signature(api: ApiDep, caller: FreshCallerDep, request: Request
     person = await api.signatures.place(caller)
     await count(request, caller, "uploads")
     upload = await read_upload(request, api.rules.limit_bytes + 1, api.too_large)
-    try:
-        UploadIn.model_validate(upload.fields)
-    except ValidationError as error:
-        raise InvalidFields.of(error) from error
+    upload.parse(UploadIn)
     return UploadedOut.model_validate(_fields(await api.signatures.upload(caller, person, upload.content)))
 
 

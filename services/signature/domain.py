@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kit.core.documents import Document
 from kit.core.ids import new_id
-from kit.files.documents import EncryptedFileDocument
+from kit.files.documents import EncryptedFileDocument, Remark
 from kit.formats.sheets import CutBox
 
 State = Literal["checking", "accepted", "refused", "replaced"]
 FormState = Literal["valid", "stale"]
 FOLDERS = "signatures"
-JPEG = b"\xff\xd8\xff"
 IDENTIFYING = frozenset({"name", "document_number", "document_type"})
 """Fields from identity that are printed on the sheet."""
 
@@ -28,15 +27,6 @@ class Rules(BaseModel):
 
     limit_bytes: int = 5 * 1024 * 1024
     least_ink_mm2: float = 6
-
-
-class Remark(BaseModel):
-    """A reason or a warning: a stable code, and a sentence that tells the person what to do."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    message: str
 
 
 SENTENCES = {

@@ -5,10 +5,11 @@ from contextlib import suppress
 from kit.core.clock import Clock
 from kit.core.errors import AppError, Hidden, NotFound
 from kit.files.encrypted_bucket import EncryptedBucket
+from kit.formats.images import is_jpeg
 from kit.mongo import Conflict, Duplicate
 from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
-from services.signature.domain import JPEG, Signature
+from services.signature.domain import Signature
 from services.signature.form.service import SCOPE
 from services.signature.store import Signatures
 
@@ -36,7 +37,7 @@ class SignatureService:
 
     async def upload(self, caller: Caller, practitioner_id: str, content: bytes) -> Signature:
         """Store the file, then its document: a crash between the two leaves an orphaned object, which is swept."""
-        if not content.startswith(JPEG):
+        if not is_jpeg(content):
             raise AppError(415, "not_jpeg", "采集表必须是 JPG 图片，请扫描或拍照为 JPG 格式后上传")
         now = self._clock.now()
         sealed = self._bucket.seals_new

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from kit.files.documents import Remark
 from kit.formats.images import Size
-from services.attachments.domain import FAULTS, Attachment, KnownRecord, Remark, Verdict
+from services.attachments.domain import FAULTS, Attachment, KnownRecord, Verdict
 from tests.support.transitions import sound
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)

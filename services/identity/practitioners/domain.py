@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Self
 
+from pydantic import BaseModel, ConfigDict
+
 from kit.core.documents import Document
 from services.identity.domain import Sex
 from services.identity.practitioners.identity_documents import DocumentType
 
 
-@dataclass(frozen=True)
-class Particulars:
-    """A registration as it is stored, with document numbers and address encrypted. The fields are the document's."""
+class Particulars(BaseModel):
+    """A registration as it is stored, with document numbers and address encrypted."""
+
+    model_config = ConfigDict(frozen=True)
 
     document_type: DocumentType
     keys: list[str]
@@ -44,7 +47,7 @@ class Portrait:
     portrait_came_as: str
 
 
-class Practitioner(Document):
+class Practitioner(Particulars, Document):
     """A practitioner. Document numbers and address are encrypted.
 
     `number_indexes`: the blind indexes of all their document numbers, also former ones. `keys`: the unique keys of
@@ -56,24 +59,6 @@ class Practitioner(Document):
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {"folder", "card_read_at"}
 
     folder: str = ""
-    document_type: DocumentType
-    keys: list[str]
-    number_indexes: list[str]
-    number_sealed: str
-    former_numbers_sealed: list[str]
-    name: str
-    name_latin: str | None
-    sex: Sex
-    birth_date: str
-    ethnicity: str | None
-    nationality: str | None
-    address_sealed: str | None
-    authority: str | None
-    valid_from: str | None
-    valid_to: str | None
-    long_term: bool
-    source: str
-    device_id: str | None
     card_read_at: datetime | None = None
     portrait_key: str | None = None  # of the object in the bucket
     portrait_sha256: str | None = None  # of the re-encoded image

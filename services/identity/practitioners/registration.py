@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import (
     Base64Bytes,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -16,7 +15,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kit.core.text import Name, Text, day_from_text, today_of
+from kit.core.text import CalendarDay, Name, Text, today_of
+from kit.formats.images import is_jpeg
 from services.identity.domain import DocumentNumber, Sex
 from services.identity.practitioners.identity_documents import BY_HAND, WITH_CHIP, DocumentType, Rule, rule_of
 
@@ -28,9 +28,6 @@ ON_CHIP: dict[DocumentType, tuple[str, ...]] = {
     "hmt_residence_permit": ("address", *ON_EVERY_CHIP),
     "foreign_permanent_resident_id": ("name_latin", "nationality", *ON_EVERY_CHIP),
 }
-
-
-Day = Annotated[date, BeforeValidator(day_from_text)]
 
 
 class Reader(BaseModel):
@@ -53,14 +50,14 @@ class Registration(BaseModel):
     name: Annotated[str, Name(100)]
     name_latin: Annotated[str, Name(120)] | None = Field(default=None, validate_default=True)
     sex: Sex
-    birth_date: Day
+    birth_date: CalendarDay
     ethnicity: Annotated[str, Text(50)] | None = Field(default=None, validate_default=True)
     nationality: Annotated[str, Text(50)] | None = Field(default=None, validate_default=True)
     address: Annotated[str, Text(300)] | None = Field(default=None, validate_default=True)
     authority: Annotated[str, Text(100)] | None = Field(default=None, validate_default=True)
-    valid_from: Day | None = Field(default=None, validate_default=True)
+    valid_from: CalendarDay | None = Field(default=None, validate_default=True)
     long_term: StrictBool = False
-    valid_to: Day | None = Field(default=None, validate_default=True)
+    valid_to: CalendarDay | None = Field(default=None, validate_default=True)
     portrait: Base64Bytes | None = Field(default=None, repr=False)
     reader: Reader | None = Field(default=None, validate_default=True)
     same_as: str | None = None
@@ -142,7 +139,7 @@ class Registration(BaseModel):
     @field_validator("portrait")
     @classmethod
     def _jpeg(cls, value: bytes | None) -> bytes | None:
-        if value is not None and (len(value) > PORTRAIT_BYTES or not value.startswith(b"\xff\xd8\xff")):
+        if value is not None and (len(value) > PORTRAIT_BYTES or not is_jpeg(value)):
             raise PydanticCustomError("portrait_invalid", "照片须为不超过100KB的JPG图片，请换一张")
         return value
 
