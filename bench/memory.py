@@ -12,7 +12,7 @@ from bench.stack import Stack
 from bench.table import Row
 from bench.wire import request
 
-AT_REST_MB = 130
+AT_REST_MB = 115
 SAMPLE_SECONDS = 5.0
 FLAT_MB_A_MINUTE = 1.0
 WRITES = 100

@@ -12,7 +12,7 @@ from kit.http.paging import After, Page, write_cursor
 from kit.http.routes import Id, Limit, Out, StrictRoute
 from kit.security.tokens import Unauthorized
 from services.notify.domain import Message, Report, State
-from services.notify.providers import aliyun, tencent
+from services.notify.providers.receipts import ALIYUN_ANSWER, TENCENT_ANSWER, AliyunReceipt, TencentReceipt
 from services.notify.receipts import ReceiptAuthorization, Receipts
 from services.notify.service import NotifyService
 
@@ -110,14 +110,14 @@ async def _note(services: ApiDependencies, carrier: str, receipts: Sequence[Carr
 
 
 @router.post("/receipts/tencent", dependencies=[_only_from("tencent")])
-async def tencent_receipts(services: ApiDep, receipts: list[tencent.ReceiptIn]) -> dict[str, int | str]:
+async def tencent_receipts(services: ApiDep, receipts: list[TencentReceipt]) -> dict[str, int | str]:
     """Receive delivery receipts of Tencent Cloud SMS; body and answer have its format."""
     await _note(services, "tencent", receipts)
-    return tencent.ANSWER
+    return TENCENT_ANSWER
 
 
 @router.post("/receipts/aliyun", dependencies=[_only_from("aliyun")])
-async def aliyun_receipts(services: ApiDep, receipts: list[aliyun.ReceiptIn]) -> dict[str, int | str]:
+async def aliyun_receipts(services: ApiDep, receipts: list[AliyunReceipt]) -> dict[str, int | str]:
     """Receive delivery receipts of Aliyun SMS; body and answer have its format."""
     await _note(services, "aliyun", receipts)
-    return aliyun.ANSWER
+    return ALIYUN_ANSWER

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-LARGE = {"PIL", "aiokafka", "cv2", "fastapi", "motor", "numpy", "pymongo", "redis", "rich", "typst"}
+LARGE = {"PIL", "aiokafka", "cv2", "fastapi", "motor", "numpy", "pymongo", "redis", "requests", "rich", "typst"}
 NEEDS = {
     "kit.http.app": {"fastapi"},
     "services.portal.wiring.api": {"aiokafka", "fastapi", "redis"},
     "services.records.wiring.api": {"fastapi", "motor", "pymongo", "redis"},
-    "services.notify.wiring.worker": {"aiokafka", "motor", "pymongo"},
+    "services.notify.wiring.api": {"fastapi", "motor", "pymongo", "redis"},
+    "services.notify.wiring.worker": {"aiokafka", "motor", "pymongo", "requests"},
     "services.subscriptions.wiring.worker": {"aiokafka", "motor", "pymongo"},
 }
 

@@ -13,7 +13,6 @@ from alibabacloud_dysmsapi20170525.models import (
 )
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from alibabacloud_tea_openapi.utils_models import Config
-from pydantic import BaseModel
 
 from kit.core.clock import shanghai_date
 from kit.core.errors import Unavailable
@@ -106,19 +105,3 @@ def _outcome(body: SendSmsResponseBody) -> Outcome:
     if body.code == "OK" and body.biz_id:
         return Accepted(str(body.biz_id))
     return outcome_of(str(body.code or ""), REASONS)
-
-
-class ReceiptIn(BaseModel):
-    """One delivery receipt in Aliyun's format."""
-
-    success: bool
-    err_code: str | None = None
-    biz_id: str
-    out_id: str | None = None
-
-    def report(self) -> Report:
-        """The receipt in our format."""
-        return Report(self.biz_id, self.out_id or "", self.success, self.err_code or "")
-
-
-ANSWER: dict[str, int | str] = {"code": 0, "msg": "接收成功"}

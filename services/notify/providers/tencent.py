@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import BaseModel
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
@@ -112,19 +111,3 @@ class Tencent(CarrierClient):
 def _report(status: models.PullSmsSendStatus) -> Report:
     delivered, code = status.ReportStatus == "SUCCESS", str(status.Description or "")
     return Report(str(status.SerialNo), str(status.SessionContext or ""), delivered, code)
-
-
-class ReceiptIn(BaseModel):
-    """One delivery receipt in Tencent's format; `ext` is the SessionContext, if the account returns it."""
-
-    report_status: Literal["SUCCESS", "FAIL"]
-    errmsg: str | None = None
-    sid: str
-    ext: str | None = None
-
-    def report(self) -> Report:
-        """The receipt in our format."""
-        return Report(self.sid, self.ext or "", self.report_status == "SUCCESS", self.errmsg or "")
-
-
-ANSWER: dict[str, int | str] = {"result": 0, "errmsg": "OK"}
