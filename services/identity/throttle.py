@@ -119,7 +119,10 @@ class Throttle:
         await self._admit_code((self._by_clerk, "clerk", clerk), (self._sends, "phone", phone_index))
 
     async def _admit_code(self, *counted: tuple[Sequence[Rule], str, str]) -> None:
-        """The city's limit is checked first and counted last: a code refused by one limit is not counted by another."""
+        """Check the city's limit first, and count it last.
+
+        A code that it refuses counts against no person, and a code refused to a person does not count for the city.
+        """
         try:
             await self._limits.check(self._sends_in_city, "city", sentence=CITY_BUSY)
         except TooManyRequests:
