@@ -1,4 +1,4 @@
-"""What tests share: the stack of real servers, people at its door, a small service of a test's own."""
+"""Fixtures for all tests: the stack of real servers, API callers, and a small sample service."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -8,7 +8,7 @@ import pytest_asyncio
 import structlog
 
 from kit.security.tokens import TokenIssuer
-from tests.support.early_responses import ListeningTransport
+from tests.support.early_responses import EarlyResponseTransport
 from tests.support.people import Person
 from tests.support.processes import Processes
 from tests.support.scale import LONG
@@ -25,9 +25,9 @@ pytest_plugins = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What goes through all that the stack holds comes first, while it holds little: each other test leaves more.
+    """Runs the tests that scan all stored data first, while there is little: each test adds to it.
 
-    The long tests keep it where it stands, among what the others left.
+    With LONG=1 the order stays, so that they scan what the other tests left.
     """
     if not LONG:
         items.sort(key=lambda item: item.get_closest_marker("all_data") is None)
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_logs() -> None:
-    """What the kit logs stands in the output of a test that fails, on short lines."""
+    """Writes the kit's logs as short lines, so that the output of a failed test is readable."""
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.processors.add_log_level, plain])
 
@@ -54,7 +54,7 @@ def issuer(stack: RunningStack) -> TokenIssuer:
 async def gateway(stack: RunningStack) -> AsyncIterator[httpx2.AsyncClient]:
     limits = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=2)
     async with httpx2.AsyncClient(
-        base_url=stack.gateway, timeout=20, transport=ListeningTransport(limits=limits)
+        base_url=stack.gateway, timeout=20, transport=EarlyResponseTransport(limits=limits)
     ) as client:
         yield client
 

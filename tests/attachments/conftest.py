@@ -81,5 +81,5 @@ def another(new_person: Callable[[], Person]) -> Uploader:
 
 @pytest_asyncio.fixture
 async def bucket(stack: RunningStack) -> AsyncIterator[EncryptedBucket]:
-    async with encrypted_bucket.connect(stack.blobs("attachments"), stack.sealer("attachments")) as opened:
+    async with encrypted_bucket.connect(stack.blobs("attachments"), stack.cipher("attachments")) as opened:
         yield opened

@@ -46,11 +46,11 @@ def in_centimetres(dpi: int, dots: int) -> bytes:
 
 REFUSED: dict[str, Callable[[], bytes]] = {
     "density_out_of_range": lambda: scan(150, quality=40),
-    "density_out_of_range 71": lambda: scan(72, says=(71, 71)),
-    "density_out_of_range 101": lambda: scan(100, says=(101, 101)),
+    "density_out_of_range 71": lambda: scan(72, density=(71, 71)),
+    "density_out_of_range 101": lambda: scan(100, density=(101, 101)),
     "density_out_of_range 27 a cm": lambda: in_centimetres(72, 27),
     "density_out_of_range 40 a cm": lambda: in_centimetres(100, 40),
-    "density_unequal": lambda: scan(100, says=(100, 72)),
+    "density_unequal": lambda: scan(100, density=(100, 72)),
     "blank": blank,
     "damaged": lambda: half(scan()),
     "too_many_pixels": huge,
@@ -71,8 +71,8 @@ async def test_blank_says_what_is_meant_and_a_page_of_one_stamp_is_not(uploader:
 
 
 WARNED: dict[str, Callable[[], bytes]] = {
-    "density_missing": lambda: scan(says=(0, 0)),
-    "size_implausible": lambda: scan(200, says=(72, 72), quality=20),
+    "density_missing": lambda: scan(density=(0, 0)),
+    "size_implausible": lambda: scan(200, density=(72, 72), quality=20),
     "nearly_blank": lambda: scan(page=stamp()),
     "too_dark": lambda: scan(dark=0.25),
     "blurred": lambda: scan(blur=5),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from kit.files.documents import Remark
 from kit.formats.images import Size
 from services.attachments.domain import FAULTS, Attachment, KnownRecord, Verdict
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 RECORD = KnownRecord(record_id="r", practitioner_id="p", kind="education", version=3)
@@ -45,7 +45,7 @@ def test_a_scan_is_judged_once_and_never_comes_back(data: st.DataObject) -> None
     first = scan = uploaded()
     own = {"practitioner_id", "record_id", "kind", "title", "sha256", "size", "folder", "sealed", "created_at", "id"}
     while following := steps(scan, data.draw(VERDICTS), AT + timedelta(minutes=scan.version)):
-        before, scan = scan, sound(scan, data.draw(st.sampled_from(following)))
+        before, scan = scan, checked(scan, data.draw(st.sampled_from(following)))
         assert scan.model_dump(include=own) == first.model_dump(include=own)
         assert scan.state != "checking"
         if before.state != "checking":

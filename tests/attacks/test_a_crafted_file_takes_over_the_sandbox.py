@@ -1,4 +1,4 @@
-"""Code that runs inside the process which decodes strangers' files reaches nothing, and its answer is data."""
+"""Code that runs inside the process which decodes untrusted files reaches nothing, and its answer is only data."""
 
 import base64
 import os
@@ -12,7 +12,7 @@ import pytest_asyncio
 from kit.core.errors import Unavailable
 from kit.sandbox.pool import Limits, Sandbox
 from tests.support import sandbox_jobs
-from tests.support.sandbox_jobs import HERE, Told
+from tests.support.sandbox_jobs import HERE, Answer
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -21,8 +21,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield made
 
 
-async def test_what_an_honest_function_returns_arrives(sandbox: Sandbox) -> None:
-    assert await sandbox.run(sandbox_jobs.tell, b"\xff\xd8\x00") == Told(b"\xff\xd8\x00", (1, 2), None)
+async def test_the_result_of_an_honest_function_arrives(sandbox: Sandbox) -> None:
+    assert await sandbox.run(sandbox_jobs.describe, b"\xff\xd8\x00") == Answer(b"\xff\xd8\x00", (1, 2), None)
 
 
 async def test_it_has_no_settings_and_no_secrets(
@@ -54,7 +54,7 @@ async def test_it_reaches_no_socket_and_no_other_process(
 
 
 class Exploit:
-    """What unpickles to a call of our choice."""
+    """Unpickles to a call of the attacker's choice."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, (f"touch {Exploit.mark}",)
@@ -75,22 +75,24 @@ def forged(tmp_path: Path) -> list[bytes]:
     ]  # fmt: skip
 
 
-async def test_a_forged_answer_is_no_answer_and_runs_nothing(tmp_path: Path) -> None:
+async def test_a_forged_answer_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     for answer in forged(tmp_path):
         async with Sandbox(readable=(HERE,)) as fresh:
             with pytest.raises(Unavailable):
                 await fresh.run(sandbox_jobs.forge, answer)
-            assert await fresh.run(sandbox_jobs.tell, b"next") == Told(b"next", (1, 2), None), "by another process"
+            assert await fresh.run(sandbox_jobs.describe, b"next") == Answer(b"next", (1, 2), None), (
+                "by another process"
+            )
     assert not (tmp_path / "ran").exists()
 
 
-async def test_an_answer_too_many_is_not_taken_for_the_next_files() -> None:
-    told = base64.b64encode(b"another's").decode()
-    answer = f'r[{{"picture": "{told}", "sizes": [0, 0], "note": null}}]'.encode()
+async def test_a_surplus_answer_is_not_taken_for_the_next_file() -> None:
+    another = base64.b64encode(b"another's").decode()
+    answer = f'r[{{"picture": "{another}", "sizes": [0, 0], "note": null}}]'.encode()
     async with Sandbox(readable=(HERE,)) as fresh:
         assert (await fresh.run(sandbox_jobs.twice, answer)).picture == b"another's", (
             "its own file's result it may forge"
         )
         with pytest.raises(Unavailable):
-            await fresh.run(sandbox_jobs.tell, b"mine")
-        assert (await fresh.run(sandbox_jobs.tell, b"mine")).picture == b"mine"
+            await fresh.run(sandbox_jobs.describe, b"mine")
+        assert (await fresh.run(sandbox_jobs.describe, b"mine")).picture == b"mine"

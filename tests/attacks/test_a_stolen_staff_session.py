@@ -18,7 +18,7 @@ from tests.support.events import SecurityLog
 from tests.support.identity_clients import WINDOW, Session, Staff, bearer
 from tests.support.names import own_id, own_name
 from tests.support.own_services import identity
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.stack import RunningStack
 from tests.support.staffing import PASSWORD, Hire
 
@@ -193,7 +193,7 @@ async def test_who_has_a_token_only_can_guess_the_password_a_few_times_and_locks
     answers = [await thief.call("POST", f"{STAFF}/password", json=body) for _ in range(4)]
     for answer in answers[:3]:
         problem(answer, 403, "credentials_wrong")
-    told_to_wait(answers[3])
+    retry_after_seconds(answers[3])
     assert (await clerk.try_to_log_in()).status_code == 201
 
 

@@ -7,7 +7,7 @@ import httpx2
 from deploy.local.people import random_phone
 from tests.attacks.conftest import Door
 from tests.support.identity_clients import LoginPage, Window
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 
 
 async def test_past_the_limit_the_right_phone_is_answered_like_a_wrong_one(
@@ -19,7 +19,7 @@ async def test_past_the_limit_the_right_phone_is_answered_like_a_wrong_one(
         for _ in range(3):
             problem(await stranger.ask(citizen, phone=random_phone()), 403, "not_enrolled", *citizen.secrets)
         wrong, right = await stranger.ask(citizen, phone=random_phone()), await stranger.ask(citizen)
-        waits = [told_to_wait(answer, *citizen.secrets) for answer in (wrong, right)]
+        waits = [retry_after_seconds(answer, *citizen.secrets) for answer in (wrong, right)]
         assert abs(waits[0] - waits[1]) <= 5
         assert (await login_from(from_("198.51.100.9")).ask(citizen)).status_code == 429, "the same network"
         assert (await login_from(from_("203.0.113.7")).ask(citizen)).status_code == 202, "the owner, elsewhere"

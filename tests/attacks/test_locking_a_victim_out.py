@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from deploy.local.people import random_phone
 from tests.attacks.conftest import Door
 from tests.support.identity_clients import Citizen, LoginPage, Session, Window, another
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 
 LoginFrom = Callable[[httpx2.AsyncClient], LoginPage]
 HOME, STRANGE = "203.0.113.7", "198.51.100.1"
@@ -60,7 +60,7 @@ async def test_a_stranger_burns_every_code_and_the_person_logs_in_on_their_own_d
         asked = await home.ask(citizen, device_token=token)
         own, code = asked.json()["challenge_id"], await home.code(citizen.phone, 2)
         assert await burn(strange, citizen) == 3
-        told_to_wait(await home.ask(citizen), *citizen.secrets)
+        retry_after_seconds(await home.ask(citizen), *citizen.secrets)
         assert (await home.where_is(own))["tries_left"] == 5
         again = await home.ask(citizen, device_token=token)
         assert (again.status_code, again.json()["challenge_id"]) == (202, own)
@@ -77,7 +77,7 @@ async def test_a_token_that_is_made_up_or_somebody_elses_is_worth_nothing(
         theirs = (await logged_in(strange, stranger, own_redis))["device_token"]
         assert await burn(strange, citizen) == 1
         for worthless in (theirs, "x" * 43, f"{token[:-1]}{'A' if token[-1] != 'A' else 'B'}", "", "x" * 64):
-            told_to_wait(await strange.ask(citizen, device_token=worthless))
+            retry_after_seconds(await strange.ask(citizen, device_token=worthless))
         problem(await strange.ask(citizen, device_token="x" * 65), 422, "invalid_fields")
         assert (await home.ask(citizen, device_token=token)).status_code == 202
 
@@ -91,7 +91,7 @@ async def test_a_stolen_token_gives_tries_and_no_log_in(
         token = (await logged_in(home, citizen, own_redis))["device_token"]
         for _ in range(2):
             problem(await thief.ask(citizen, device_token=token, phone=random_phone()), 403, "not_enrolled")
-        told_to_wait(await thief.ask(citizen, device_token=token))  # in whichever network they are
+        retry_after_seconds(await thief.ask(citizen, device_token=token))  # in whichever network they are
         assert (await login_from(from_(STRANGE)).ask(citizen)).status_code == 202
         await own_redis.flushdb()
         challenge = (await thief.ask(citizen, device_token=token)).json()["challenge_id"]
@@ -99,7 +99,7 @@ async def test_a_stolen_token_gives_tries_and_no_log_in(
             body = {"challenge_id": challenge, "code": "000000", "device_token": token}
             refused = await thief.http.post("/api/identity/login/sessions", json=body)
             assert problem(refused, 401, "code_wrong")["tries_left"] == left
-        told_to_wait(await thief.ask(citizen, device_token=token))
+        retry_after_seconds(await thief.ask(citizen, device_token=token))
         assert (await home.ask(citizen)).status_code == 202, "the person has the public code, still"
 
 
@@ -124,7 +124,7 @@ async def test_a_device_is_forgotten(
             assert (await session.call("GET", SESSIONS)).json()["items"][0]["current"]
         await own_redis.flushdb()
         assert (await home.ask(citizen)).status_code == 202
-        told_to_wait(await home.ask(citizen, device_token=lost["device_token"]))
+        retry_after_seconds(await home.ask(citizen, device_token=lost["device_token"]))
         kept = await home.ask(citizen, device_token=here["device_token"])
         assert kept.status_code == (429 if by == "another phone" else 202)
 
@@ -163,7 +163,7 @@ async def test_a_row_of_wrong_codes_alarms_and_slows_guessing_down(
         token, before = (await logged_in(home, citizen, own_redis))["device_token"], alarms()
         assert await burn(strange, citizen) == 2
         assert alarms() == before + 1
-        assert 3000 < told_to_wait(await strange.ask(citizen), *citizen.secrets) <= 3600
+        assert 3000 < retry_after_seconds(await strange.ask(citizen), *citizen.secrets) <= 3600
         assert (await home.ask(citizen, device_token=token)).status_code == 202
         assert (await window.revoke(citizen)).status_code == 204
         assert (await window.issue(citizen)).status_code == 201

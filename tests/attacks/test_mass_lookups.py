@@ -13,7 +13,7 @@ from tests.attacks.conftest import Door
 from tests.support.events import SecurityLog
 from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Window, bearer
 from tests.support.names import own_id, own_name
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
 from tests.support.waiting import eventually
@@ -96,10 +96,10 @@ async def test_a_clerk_who_tries_many_numbers_is_noticed_and_then_stopped(door: 
         assert (await http.post(MANY, json=some, headers=headers)).status_code == 200
         assert counted("many") == before + 1
         refused = counted("limit_lookups", "throttled")
-        told_to_wait(await http.post(MANY, json=some, headers=headers))
+        retry_after_seconds(await http.post(MANY, json=some, headers=headers))
         assert counted("limit_lookups", "throttled") == refused + 1
         problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")  # the tenth
-        told_to_wait(await http.post(ONE, json=document(Citizen()), headers=headers))
+        retry_after_seconds(await http.post(ONE, json=document(Citizen()), headers=headers))
         problem(await http.post(ONE, json=document(Citizen()), headers=clerk(issuer)), 404, "not_found")
 
 
@@ -108,13 +108,13 @@ async def test_a_clerk_who_is_patient_is_stopped_for_the_day(door: Door, issuer:
         headers = clerk(issuer)
         for _ in range(3):
             problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")
-        assert told_to_wait(await http.post(ONE, json=document(Citizen()), headers=headers)) > 3600
+        assert retry_after_seconds(await http.post(ONE, json=document(Citizen()), headers=headers)) > 3600
 
 
 async def test_a_client_has_a_cap_and_records_one_of_its_own(door: Door, issuer: TokenIssuer) -> None:
     async with capped(door, lookups_per_client_per_hour=5) as http:
         headers, six = client(issuer), documents(*(Citizen() for _ in range(6)))
-        told_to_wait(await http.post(MANY, json=six, headers=headers))
+        retry_after_seconds(await http.post(MANY, json=six, headers=headers))
         assert (await http.post(MANY, json=documents(Citizen()), headers=headers)).status_code == 200
         assert (await http.post(MANY, json=six, headers=client(issuer, "records"))).status_code == 200
 

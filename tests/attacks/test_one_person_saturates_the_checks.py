@@ -22,7 +22,7 @@ from tests.support.identity_clients import LoginPage, Window
 from tests.support.names import own_id
 from tests.support.people import Person
 from tests.support.portal import member_of
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
@@ -67,7 +67,7 @@ async def test_a_flood_of_scans_does_not_fill_the_queue_of_checks(
         refused = [answer for answer in answers if answer.status_code != 202]
         assert len(refused) == MORE
         for answer in refused:
-            told_to_wait(answer)
+            retry_after_seconds(answer)
         another = problem(await attacker.send(records[-1], scan(72, seed=7)), 429, "too_many_requests")
         assert f"已有 {MOST} 份附件等待检查" in another["detail"]
 
@@ -87,10 +87,10 @@ async def test_uploads_and_downloads_have_an_end(
     for quota in ("uploads", "downloads"):
         await use_up("attachments", ScanQuotas(), quota, attacker.id)
     told = [await attacker.send(record, scan(72, seed=10)) for record in records]
-    told_to_wait(told[-1])
+    retry_after_seconds(told[-1])
     path = f"/api/attachments/attachments/{attachments[0]}/image"
     shown = await attacker.person.call("GET", path, headers={"X-Request-Id": request})
-    told_to_wait(shown)
+    retry_after_seconds(shown)
     assert (await neighbour.file(attachments[1])).status_code == 200
     event = await SecurityLog(stack, gateway).one(request)
     assert (event["outcome"], event["cause"]) == ("throttled", "limit_downloads")
@@ -103,7 +103,7 @@ async def test_records_that_are_written_have_an_end(use_up: UseUp, new_person: C
     leased = RecordQuotas().records_per_hour // 100
     answers = [await attacker.create() for _ in range(leased)]
     assert [answer.status_code for answer in answers].count(201) < leased
-    told_to_wait(answers[-1])
+    retry_after_seconds(answers[-1])
     assert (await neighbour.create()).status_code == 201
     assert (await attacker.get(record["record_id"])).status_code == 200, "who may not write may read"
 

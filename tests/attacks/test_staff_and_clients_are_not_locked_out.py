@@ -9,7 +9,7 @@ import pytest
 from tests.attacks.conftest import Door
 from tests.support.identity_clients import Staff
 from tests.support.names import own_name
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
 
@@ -55,7 +55,7 @@ async def test_guesses_at_a_clients_secret_do_not_keep_the_client_out(door: Door
         stranger = from_("198.51.100.1")
         wrong = [await stranger.post(TOKEN, data=GRANT, auth=(demo["client_id"], "guess")) for _ in range(8)]
         assert [answer.status_code for answer in wrong] == [401] * 5 + [429] * 3
-        told_to_wait(wrong[-1])
+        retry_after_seconds(wrong[-1])
         right = demo["client_id"], demo["client_secret"]
         assert (await stranger.post(TOKEN, data=GRANT, auth=right)).status_code == 429, "guessing on tells nothing"
         for _ in range(8):

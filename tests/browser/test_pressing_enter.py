@@ -6,7 +6,7 @@ import pytest
 
 from kit.core.ids import new_id
 from tests.browser.test_logging_in import ask_for_a_code
-from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import DEAD_LETTER_GROUP, store_dead_letter
 from tests.support.identity_clients import Citizen, LoginPage
 from tests.support.people import EDUCATION
 from tests.support.portal import Member
@@ -57,11 +57,11 @@ async def test_enter_on_the_pages_of_a_file(desk: Screen, own: Member) -> None:
 
 async def test_enter_on_the_pages_of_staff(desk: Screen, own: Member, desk_of: Desk, stack: RunningStack) -> None:
     admin, person = await desk_of("admin"), f"/staff/people/{own.citizen.id}"
-    letter = await lay_letter(stack, cause=f"Reject: {new_id()}")
+    letter = await store_dead_letter(stack, cause=f"Reject: {new_id()}")
     await desk.be(admin)
     await enter_presses_the_main_button(
         desk, "/staff/find", "/staff/register/passport", "/staff/register/foreign_permanent_resident_id",
-        f"{person}/reason", f"/operators/letters/{LETTER_GROUP}?id={letter}",
+        f"{person}/reason", f"/operators/letters/{DEAD_LETTER_GROUP}?id={letter}",
     )  # fmt: skip
     await attend(admin, own.citizen.id)
     await enter_presses_the_main_button(desk, f"{person}/certificate/rebind")

@@ -11,7 +11,7 @@ from deploy.local.samples import RECORDS
 from kit.security.tokens import TokenIssuer
 from tests.records.test_kinds import CREDIT, PROJECT, REGISTRATION
 from tests.support.browsing import Browsing
-from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import DEAD_LETTER_GROUP, store_dead_letter
 from tests.support.identity_clients import LoginPage, Window
 from tests.support.portal import Member, import_record, member_of
 from tests.support.screens import Screen, Windows
@@ -50,10 +50,10 @@ async def printed(
         await own.add(kind, data)
     for kind, data in (("registration", REGISTRATION), ("project", PROJECT), ("credit", CREDIT)):
         await import_record(stack, own.citizen.id, kind, data)
-    letter = await lay_letter(stack, cause="Reject: an event without data")
+    letter = await store_dead_letter(stack, cause="Reject: an event without data")
     await attend(admin, own.citizen.id)
     people = tuple(f"/staff/people/{own.citizen.id}{path}" for path in PERSON)
-    operators = ("/operators", "/operators/messages?state=", f"/operators/letters/{LETTER_GROUP}?id={letter}")
+    operators = ("/operators", "/operators/messages?state=", f"/operators/letters/{DEAD_LETTER_GROUP}?id={letter}")
     yield Printed(own, admin, people + operators + ("/staff/find", "/staff/register/passport"))
 
 

@@ -17,7 +17,7 @@ from kit.security.tokens import TokenIssuer
 from tests.browser.test_every_page import looked_at
 from tests.records.test_kinds import CREDIT
 from tests.support.browsing import Browsing
-from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import DEAD_LETTER_GROUP, store_dead_letter
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.identity_documents import passport
 from tests.support.portal import Member, import_record, member_of
@@ -81,10 +81,10 @@ async def test_a_page_of_a_person_at_the_window(window_of: Screen, clerks: Brows
 
 
 async def test_the_pages_of_operators(window_of: Screen, duty: Browsing, stack: RunningStack) -> None:
-    letter = await lay_letter(stack, cause="Reject: an event without data")
+    letter = await store_dead_letter(stack, cause="Reject: an event without data")
     await window_of.be(duty)
     await looked_at(window_of, "/operators", "operators")
-    await looked_at(window_of, f"/operators/letters/{LETTER_GROUP}?id={letter}", "operators-letters")
+    await looked_at(window_of, f"/operators/letters/{DEAD_LETTER_GROUP}?id={letter}", "operators-letters")
     await looked_at(window_of, "/operators/messages?state=", "operators-messages")
     await window_of.page.locator("td a").first.click()
     await looked_at(window_of, window_of.path, "operators-message")
@@ -224,7 +224,7 @@ async def test_what_operators_see_changes_by_itself(of_its_own: Screen, duty: Br
     await desk.be(duty)
     await desk.open("/operators")
     cause = f"Reject: {random_phone()[3:]}"
-    await lay_letter(stack, cause=cause)
+    await store_dead_letter(stack, cause=cause)
 
     async def shown() -> bool:
         await desk.page.clock.fast_forward(FRESH_AFTER)

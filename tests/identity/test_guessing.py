@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from tests.support.identity_clients import LoginPage, Window, another, crowd
 from tests.support.names import seeded
 from tests.support.own_services import identity
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
@@ -83,7 +83,7 @@ async def test_an_address_that_guesses_is_stopped_and_the_next_one_is_not(city: 
     async with city.door("10.0.0.2", wrong_codes_per_address=4) as http:
         for challenge, right in others[:4]:
             problem(await tried(http, challenge, another(right)), 401, "code_wrong")
-        assert 60 < told_to_wait(await tried(http, mine, code), code) <= 3600
+        assert 60 < retry_after_seconds(await tried(http, mine, code), code) <= 3600
     async with city.door("10.0.0.3", wrong_codes_per_address=4) as http:
         assert (await tried(http, mine, code)).status_code == 201
 
@@ -112,7 +112,7 @@ async def test_codes_for_the_whole_city_have_a_budget(
         people = [await window.enrolled() for _ in range(4)]
         answers = [await page.ask(citizen) for citizen in people]
         assert [answer.status_code for answer in answers] == [202, 202, 429, 429]
-        assert all(told_to_wait(answer) <= 60 for answer in answers[2:])
+        assert all(retry_after_seconds(answer) <= 60 for answer in answers[2:])
 
         async def sent() -> bool:
             return bool(sum([len(await login_page.messages(citizen.phone)) for citizen in people]) == 2)
@@ -134,7 +134,7 @@ async def test_a_person_gets_one_code_a_minute_five_an_hour_ten_a_day_and_is_tol
                 page = LoginPage(http, own, login_page.inbox)
                 answers = [await page.ask(citizen) for _ in range(12)]
                 counts.append([answer.status_code for answer in answers].count(202))
-                waits.append(told_to_wait(answers[-1], *citizen.secrets))
+                waits.append(retry_after_seconds(answers[-1], *citizen.secrets))
     assert counts == [1, 5, 10]
     assert waits[0] <= 60 < waits[1] <= 3600 < waits[2] <= 24 * 3600
 
@@ -143,7 +143,7 @@ async def test_an_address_that_asks_too_often_is_told_how_long_to_wait(city: Cit
     async with city.door("10.0.5.1", per_address_per_minute=2) as http:
         answers = [await http.post("/api/identity/captchas") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
-    assert 1 <= told_to_wait(answers[-1]) <= 60
+    assert 1 <= retry_after_seconds(answers[-1]) <= 60
 
 
 async def test_of_two_limits_that_are_reached_the_longer_wait_is_told(
@@ -156,4 +156,4 @@ async def test_of_two_limits_that_are_reached_the_longer_wait_is_told(
     ):
         page = LoginPage(http, own, login_page.inbox)
         assert (await page.ask(citizen)).status_code == 202
-        assert told_to_wait(await page.ask(citizen), *citizen.secrets) > 60
+        assert retry_after_seconds(await page.ask(citizen), *citizen.secrets) > 60

@@ -10,7 +10,7 @@ from kit.core.clock import ManualClock
 from tests.support.identity_clients import Citizen, LoginPage, Session, Window, another, at_once
 from tests.support.names import own_id
 from tests.support.own_services import identity
-from tests.support.problems import fields_of, problem, told_to_wait
+from tests.support.problems import fields_of, problem, retry_after_seconds
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -71,7 +71,7 @@ async def test_a_code_is_not_asked_for_twice_a_minute(window: Window, login_page
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     for answer in (await login_page.ask(citizen), await login_page.resend(challenge)):
-        assert 1 <= told_to_wait(answer, *citizen.secrets) <= 60
+        assert 1 <= retry_after_seconds(answer, *citizen.secrets) <= 60
 
 
 async def test_the_same_code_is_sent_again_and_its_tries_carry_over(window: Window, login_page: LoginPage) -> None:

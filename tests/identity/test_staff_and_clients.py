@@ -14,7 +14,7 @@ from kit.core.clock import ManualClock
 from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Staff, Window, at_once, bearer
 from tests.support.names import own_name
 from tests.support.own_services import identity
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.stack import RunningStack
 from tests.support.staffing import Hire
 from tests.support.tokens import token_settings
@@ -97,9 +97,9 @@ async def test_guessing_at_one_account_is_slowed_down(stack: RunningStack, monke
         while len(waits) < 3:
             answer = await http.post("/api/identity/staff/sessions", json=body)
             if answer.status_code == 429:
-                waits.append(told_to_wait(answer))
+                waits.append(retry_after_seconds(answer))
                 clock.advance(timedelta(seconds=waits[-1] - 0.5))
-                assert told_to_wait(await http.post("/api/identity/staff/sessions", json=body)) == 1
+                assert retry_after_seconds(await http.post("/api/identity/staff/sessions", json=body)) == 1
                 clock.advance(timedelta(seconds=0.6))
             else:
                 problem(answer, 401, "login_failed")

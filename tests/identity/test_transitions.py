@@ -16,7 +16,7 @@ from services.identity.certificates.domain import BoundPhone, Certificate, Pendi
 from services.identity.erasures.domain import ErasureRequest
 from services.identity.login.domain import Challenge, Delivery, Device, Session, WrongCodes
 from services.identity.practitioners.domain import Particulars, Portrait, Practitioner
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 D = TypeVar("D", bound=Document)
 Step = Callable[[D, datetime], D]
@@ -72,7 +72,7 @@ def test_a_person_keeps_the_portrait_until_there_is_another(data: st.DataObject)
             shown = {"folder", "portrait_key", "portrait_sha256", "portrait_came_as"}
             assert after.model_dump(include=shown) == before.model_dump(include=shown)
         assert after.portrait_key is not None or before.portrait_key is None
-        return sound(before, after)
+        return checked(before, after)
 
     first = Practitioner.registered("p", known_as[0], data.draw(st.none() | portraits), at=NOON, by=BY)
     assert walk(data, first, steps, check).id == "p"
@@ -101,7 +101,7 @@ def test_a_certificate_has_a_phone_while_it_is_active_and_one_waits_until_the_ne
         assert (after.contact is None) == (after.state == "revoked")
         assert (after.waiting is not None) == (after.action == "rebinding_requested")
         assert after.action == "issued" or after.certificate_no == before.certificate_no
-        return sound(before, after)
+        return checked(before, after)
 
     walk(data, Certificate.issued("p", data.draw(texts), data.draw(phones), at=NOON, by=BY), steps, check)
 
@@ -136,7 +136,7 @@ def test_a_code_is_worth_nothing_once_it_is_closed(data: st.DataObject) -> None:
         assert after.used == (after.action == "used") == (after.state(NOON) == "used")
         assert after.open == (after.state(NOON) == after.delivery)
         assert after.state(after.expires_at) in ("used", "expired")
-        return sound(before, after)
+        return checked(before, after)
 
     walk(data, code, steps, check)
 
@@ -216,7 +216,7 @@ def test_who_is_erased_stays_erased(data: st.DataObject) -> None:
         assert after.last(after.action) == after.history[-1]
         assert (after.stop_reason is None) == (after.state != "stopped")
         assert after.state != "requested" or after.due_at is None
-        return sound(before, after)
+        return checked(before, after)
 
     asked = ErasureRequest.requested("p", text, at=NOON, by=BY)
     restored = ErasureRequest.restored("p", data.draw(st.none() | texts), at=NOON, by=BY)
@@ -267,7 +267,7 @@ def test_a_client_keeps_the_secret_before_the_one_of_now(data: st.DataObject) ->
     def check(before: Client, after: Client) -> Client:
         assert after.told
         assert after.former_hash == (before.secret_hash if after.action == "changed" else before.former_hash)
-        return sound(before, after)
+        return checked(before, after)
 
     walk(data, Client.created("archive", "h", ["records:read"], at=NOON, by=BY), steps, check)
 

@@ -1,4 +1,4 @@
-"""The trail out of Docker's files: what counts is kept once for each day, through rotation, restarts and half lines."""
+"""The audit trail from Docker's log files: a line is kept once, by day, across rotation, restarts and partial lines."""
 
 import gzip
 import json
@@ -46,7 +46,7 @@ def test_security_events_and_the_gateways_requests_are_kept_and_nothing_else(set
     assert (kept(settings, "security"), kept(settings, "gateway")) == (EVENT, REQUEST)
 
 
-def test_a_line_is_kept_once_whole_and_by_whoever_comes_after_a_restart(settings: TrailSettings) -> None:
+def test_a_line_is_kept_once_and_complete_also_across_a_restart(settings: TrailSettings) -> None:
     log, line = own_log(settings), written(EVENT)
     log.write_text(line + line[:40])
     trail = AuditTrail(settings)
@@ -59,7 +59,7 @@ def test_a_line_is_kept_once_whole_and_by_whoever_comes_after_a_restart(settings
     assert kept(settings, "security") == EVENT * 3
 
 
-def test_what_docker_renamed_is_read_to_its_end(settings: TrailSettings) -> None:
+def test_a_rotated_file_is_read_to_its_end(settings: TrailSettings) -> None:
     log, trail = own_log(settings), AuditTrail(settings)
     log.write_text(written(EVENT))
     trail.collect()
@@ -71,7 +71,7 @@ def test_what_docker_renamed_is_read_to_its_end(settings: TrailSettings) -> None
     assert kept(settings, "security") == EVENT * 3
 
 
-def test_days_that_are_over_are_compressed_and_removed_when_the_time_is_up(settings: TrailSettings) -> None:
+def test_past_days_are_compressed_and_removed_after_the_retention_time(settings: TrailSettings) -> None:
     trail = AuditTrail(settings)
     for _ in range(2):  # a late line, the second time
         own_log(settings).write_text(written(EVENT) + written(EVENT, "2024-01-01"))
@@ -83,6 +83,6 @@ def test_days_that_are_over_are_compressed_and_removed_when_the_time_is_up(setti
     assert gzip.decompress((settings.kept / f"security-{DAY}.jsonl.gz").read_bytes()).decode() == EVENT * 2
 
 
-def test_less_than_the_law_asks_is_not_kept() -> None:
+def test_a_retention_time_below_the_legal_minimum_is_refused() -> None:
     with pytest.raises(ValueError, match="180"):
         TrailSettings(days=179)

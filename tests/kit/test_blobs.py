@@ -1,8 +1,8 @@
-"""What kit.files.blobs needs of an S3 server: a contract that any backend must pass before the product may stand on it.
+"""What kit.files.blobs needs of an S3 server: every backend must pass this before the product can use it.
 
-It takes the backend from the settings that every service reads (BLOBS__ENDPOINT, BLOBS__ACCESS_KEY, BLOBS__SECRET_KEY,
-BLOBS__BUCKET; BLOBS__REGION where it matters); without them, it is the S3 of the tests' stack. The bucket is created
-where it is missing. Another backend needs no stack:
+The backend comes from the settings that every service reads (BLOBS__ENDPOINT, BLOBS__ACCESS_KEY, BLOBS__SECRET_KEY,
+BLOBS__BUCKET; BLOBS__REGION where it matters); without them it is the S3 server of the tests' stack. A missing bucket
+is created. Another backend needs no stack:
 
     export BLOBS__ENDPOINT=https://… BLOBS__ACCESS_KEY=… BLOBS__SECRET_KEY=… BLOBS__BUCKET=…
     python -m pytest tests/kit/test_blobs.py
@@ -30,7 +30,7 @@ from tests.support.names import own_name
 from tests.support.stack import RunningStack
 
 MORE_THAN_A_PAGE = 1_001  # S3 lists a thousand keys at a time
-LARGEST = 5 * 1024 * 1024  # what the product ever keeps in one object
+LARGEST = 5 * 1024 * 1024  # the largest object of the product
 
 
 class Backend(BaseSettings):
@@ -53,18 +53,18 @@ async def bucket(settings: BlobSettings) -> AsyncIterator[Bucket]:
 
 @pytest.fixture
 def other(settings: BlobSettings) -> Minio:
-    """Somebody who has the keys and goes round the kit."""
+    """A client with the keys that bypasses the kit."""
     scheme, _, place = settings.endpoint.partition("://")
     keys = settings.access_key.get_secret_value(), settings.secret_key.get_secret_value()
     return Minio(endpoint=place, access_key=keys[0], secret_key=keys[1], secure=scheme == "https")
 
 
-async def test_a_bucket_is_made_once_however_many_want_it(bucket: Bucket) -> None:
+async def test_concurrent_callers_create_a_bucket_once(bucket: Bucket) -> None:
     await asyncio.gather(*(bucket.prepare() for _ in range(8)))
 
 
 @pytest.mark.parametrize("size", [0, 1, 300 * 1024, LARGEST])
-async def test_what_is_put_is_got_and_known_until_it_is_deleted(bucket: Bucket, size: int) -> None:
+async def test_an_object_is_stored_read_and_deleted(bucket: Bucket, size: int) -> None:
     key, content = f"{own_name('blob')}/a", (bytes(range(256)) * (size // 256 + 1))[:size]
     began = datetime.now(UTC)
     await bucket.put(key, content, "image/jpeg")
@@ -89,13 +89,13 @@ async def test_an_object_is_replaced_whole_and_the_next_reader_sees_it(bucket: B
     await bucket.delete(key)
 
 
-async def test_what_never_was_is_not_there_and_deleting_it_is_no_error(bucket: Bucket) -> None:
+async def test_a_missing_object_is_not_found_and_deleting_it_is_no_error(bucket: Bucket) -> None:
     key = own_name("nothing")
     assert (await bucket.get(key), await bucket.stat(key), await bucket.keys(key)) == (None, None, [])
     await bucket.delete(key)
 
 
-async def test_many_at_once_are_each_what_they_are(bucket: Bucket) -> None:
+async def test_concurrent_objects_are_not_mixed_up(bucket: Bucket) -> None:
     folder = f"scans/{secret_id()}"
     contents = {f"{folder}/{number}": secret_id().encode() * (number + 1) for number in range(60)}
     await asyncio.gather(*(bucket.put(key, content, "image/jpeg") for key, content in contents.items()))
@@ -110,7 +110,7 @@ async def test_keys_are_listed_below_their_prefix(bucket: Bucket) -> None:
         await bucket.put(f"{folder}/{name}", b"x", "text/plain")
     assert await bucket.keys(f"{folder}/") == [f"{folder}/{name}" for name in ("a", "b-c", "b/c", "b/d")]
     assert await bucket.keys(f"{folder}/b/") == [f"{folder}/b/c", f"{folder}/b/d"]
-    assert len(await bucket.keys(f"{folder}/b")) == 3  # a prefix is no folder: half a name will do
+    assert len(await bucket.keys(f"{folder}/b")) == 3  # a prefix may end within a name
     now = datetime.now(UTC)
     for than, old in ((now - timedelta(hours=1), False), (now + timedelta(hours=1), True)):
         assert await bucket.older(f"{folder}/b/", than) == {f"{folder}/b/c": old, f"{folder}/b/d": old}
@@ -125,12 +125,12 @@ async def test_more_keys_than_a_page_holds_are_all_listed(bucket: Bucket) -> Non
 
 
 async def some_at_once(keys: list[str], act: Callable[[str], Awaitable[None]]) -> None:
-    """What waits for a thread waits within the time that its call may take."""
+    """Runs the calls in small groups: the time a call waits for a thread counts towards its time-out."""
     for at in range(0, len(keys), 100):
         await asyncio.gather(*map(act, keys[at : at + 100]))
 
 
-async def test_what_somebody_changed_in_the_bucket_is_noticed(
+async def test_an_object_changed_in_the_bucket_is_a_checksum_mismatch(
     bucket: Bucket, other: Minio, settings: BlobSettings
 ) -> None:
     key, digest = own_name("blob"), hashlib.sha256(b"what we wrote").hexdigest()
@@ -145,7 +145,7 @@ def overwrite(other: Minio, name: str, key: str, content: bytes, digest: str) ->
     other.put_object(name, key, BytesIO(content), len(content), metadata=metadata)
 
 
-async def test_nobody_reads_without_the_keys(bucket: Bucket, settings: BlobSettings) -> None:
+async def test_without_the_keys_nothing_can_be_read(bucket: Bucket, settings: BlobSettings) -> None:
     key = own_name("private")
     await bucket.put(key, b"private", "text/plain")
     wrong = settings.model_copy(update={"secret_key": SecretStr("wrong")})

@@ -1,4 +1,4 @@
-"""The kit's layer over S3 while its server is away, dies or hangs."""
+"""The kit's S3 client while the server is unavailable, is killed or hangs."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ async def test_without_s3_everything_is_unavailable_at_once() -> None:
                 await call
 
 
-async def test_s3_may_be_killed_and_what_it_acknowledged_is_there(
+async def test_acknowledged_objects_survive_a_kill_of_s3(
     bucket: Bucket, stack: RunningStack, processes: Processes
 ) -> None:
     folder = own_name("killed")
@@ -52,7 +52,7 @@ async def test_s3_may_be_killed_and_what_it_acknowledged_is_there(
     assert kept == [b"%d" % number for number in range(20)]
 
 
-async def test_a_server_that_hangs_is_away_after_a_while(stack: RunningStack, processes: Processes) -> None:
+async def test_a_server_that_hangs_is_unavailable_after_the_timeout(stack: RunningStack, processes: Processes) -> None:
     settings = stack.blobs("kit-tests").model_copy(update={"read_seconds": 1.0, "call_seconds": 1.5})
     async with blobs.connect(settings) as bucket:
         await bucket.prepare()

@@ -1,4 +1,4 @@
-"""Bursts of denials: lines are bounded for each network and in all, many subjects of one network are noticed once."""
+"""Bursts of denials: log lines are limited per network and in total; many subjects from one network raise one event."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from kit.security.bursts import LogLineLimit, SprayDetector
 
 @dataclass
 class Seconds:
-    """A clock that a test turns."""
+    """A clock that the test sets."""
 
     now: float = 0
 
@@ -17,12 +17,14 @@ class Seconds:
         return self.now
 
 
-def test_of_a_flood_a_bounded_number_of_lines_is_written_and_the_rest_is_told() -> None:
+def test_a_flood_writes_a_limited_number_of_lines_and_counts_the_rest() -> None:
     clock = Seconds()
     lines = LogLineLimit(clock)
     one = [lines.admit("access_denied", "no_token", "198.51.100.0/24") for _ in range(LogLineLimit.OF_NETWORK + 7)]
     assert one == [0] * LogLineLimit.OF_NETWORK + [None] * 7
-    assert lines.admit("access_denied", "no_token", "203.0.113.0/24") == 7, "another network is heard, and told of them"
+    assert lines.admit("access_denied", "no_token", "203.0.113.0/24") == 7, (
+        "another network is logged, with the count of suppressed lines"
+    )
     assert lines.admit("access_denied", "forbidden", "198.51.100.0/24") == 0, "so is what else the same network does"
     many = [lines.admit("access_denied", "no_token", f"10.0.{place}.0/24") for place in range(LogLineLimit.OF_ALL)]
     assert many.count(None) == LogLineLimit.OF_NETWORK + 1
@@ -46,8 +48,8 @@ def test_many_subjects_of_one_network_are_noticed_once_in_ten_minutes() -> None:
 @pytest.mark.parametrize(
     ("others", "is_noticed"), [(SprayDetector.NETWORKS - 1, True), (SprayDetector.NETWORKS, False)]
 )
-def test_whoever_has_many_networks_does_not_fill_the_memory(others: int, is_noticed: bool) -> None:
-    """As many as fit are remembered, then the one that was quiet for longest is forgotten."""
+def test_many_networks_do_not_fill_the_memory(others: int, is_noticed: bool) -> None:
+    """The number of networks kept is limited; the least recently seen one is evicted."""
     sprays = SprayDetector(Seconds())
     for place in range(1, SprayDetector.SUBJECTS):
         sprays.noticed("198.51.100.0/24", f"claimed:{place}")

@@ -1,4 +1,4 @@
-"""The consumer and its dead letters, on a real broker: order, patience, and when it stops."""
+"""The consumer and its dead letters on a real broker: order, retries, and when it stops."""
 
 import asyncio
 import gc
@@ -28,31 +28,31 @@ Handle = Callable[[Event], Awaitable[None]]
 WATCHFUL = ConsumerPolicy(measure_seconds=0.1)
 
 
-class Told(EventData):
-    TYPE: ClassVar[str] = "tests.told.v1"
-    TOPIC: ClassVar[str] = "told"
-    SUBJECT: ClassVar[str] = "told_id"
+class SampleEvent(EventData):
+    TYPE: ClassVar[str] = "tests.sample.v1"
+    TOPIC: ClassVar[str] = "samples"
+    SUBJECT: ClassVar[str] = "sample_id"
 
-    told_id: str
+    sample_id: str
 
 
-def told(identity: str, version: int = 1, person: str = "one") -> Outgoing:
+def sample(identity: str, version: int = 1, person: str = "one") -> Outgoing:
     from kit.core.clock import SystemClock
 
     at = SystemClock().now()
-    facts = {"version": version, "action": "told", "changed": [], "updated_at": at, "practitioner_id": person}
-    return encode(Told.of(facts, told_id=identity), "/tests", 3)
+    facts = {"version": version, "action": "changed", "changed": [], "updated_at": at, "practitioner_id": person}
+    return encode(SampleEvent.of(facts, sample_id=identity), "/tests", 3)
 
 
 @pytest_asyncio.fixture
 async def kept(stack: RunningStack) -> AsyncIterator[Kept]:
-    topic = own_name("told")
-    async with own_topics(stack.kafka, **{topic: 3}), own_projection(stack, [topic], Told.TYPE) as made:
+    topic = own_name("samples")
+    async with own_topics(stack.kafka, **{topic: 3}), own_projection(stack, [topic], SampleEvent.TYPE) as made:
         yield made
 
 
 async def send(kept: Kept, *records: Outgoing) -> None:
-    """In one partition, in this order."""
+    """Sends the records to one partition, in this order."""
     producer = AIOKafkaProducer(bootstrap_servers=kept.settings.servers, enable_idempotence=True)
     await producer.start()
     try:
@@ -67,7 +67,7 @@ async def send(kept: Kept, *records: Outgoing) -> None:
 async def handling(
     kept: Kept, handle: Handle, policy: ConsumerPolicy = ConsumerPolicy()
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """The bare consumer: what ends it can be seen."""
+    """Runs the bare consumer, so that the error which ends it is raised in the test."""
     consumer = kept.consumer(handle, policy)
     task = asyncio.create_task(consumer.run())
     try:
@@ -78,8 +78,11 @@ async def handling(
             await task
 
 
-async def letters(kept: Kept) -> list[dict[str, bytes]]:
-    return [dict(letter.headers) for letter in (await dead_letters.dead_letters(kept.settings, kept.group)).values()]
+async def dead_letter_headers(kept: Kept) -> list[dict[str, bytes]]:
+    return [
+        dict(dead_letter.headers)
+        for dead_letter in (await dead_letters.dead_letters(kept.settings, kept.group)).values()
+    ]
 
 
 async def until(enough: Callable[[], bool], what: str, within: float = 20) -> None:
@@ -89,7 +92,7 @@ async def until(enough: Callable[[], bool], what: str, within: float = 20) -> No
     await eventually(found, within, what)
 
 
-async def test_versions_of_one_document_come_in_order_and_documents_beside_each_other(kept: Kept) -> None:
+async def test_versions_of_one_document_are_handled_in_order_and_documents_concurrently(kept: Kept) -> None:
     seen: dict[str, list[int]] = defaultdict(list)
     together, most = 0, 0
 
@@ -101,7 +104,7 @@ async def test_versions_of_one_document_come_in_order_and_documents_beside_each_
         seen[event.subject].append(event.version)
         together -= 1
 
-    await send(kept, *(told(name, version) for version in range(1, 11) for name in "abcdefgh"))
+    await send(kept, *(sample(name, version) for version in range(1, 11) for name in "abcdefgh"))
     async with handling(kept, handle):
         await until(lambda: sum(map(len, seen.values())) == 80, "all are handled")
     assert set(map(tuple, seen.values())) == {tuple(range(1, 11))}
@@ -115,23 +118,25 @@ async def test_a_member_that_leaves_has_committed_what_it_did(kept: Kept) -> Non
         seen.append(event.subject)
 
     for name in "abc":
-        await send(kept, told(name))
+        await send(kept, sample(name))
         async with handling(kept, handle, ConsumerPolicy(commit_seconds=60)):
             await until(lambda name=name: name in seen, f"{name} is handled")  # type: ignore[misc]
     assert seen == ["a", "b", "c"]
 
 
-async def test_older_never_beats_newer_and_twice_is_once(kept: Kept) -> None:
-    await send(kept, told("a", 2), told("a", 1), told("a", 2), told("b", 1), told("b", 1))
+async def test_an_older_version_never_replaces_a_newer_one_and_handling_is_idempotent(kept: Kept) -> None:
+    await send(kept, sample("a", 2), sample("a", 1), sample("a", 2), sample("b", 1), sample("b", 1))
     async with consuming(kept):
         await until_kept(kept, {"a": 2, "b": 1})
 
 
-async def test_two_versions_that_race_for_the_first_place_leave_the_newer(kept: Kept) -> None:
-    """A replay and the topic itself are handled at the same time."""
+async def test_of_two_versions_inserted_concurrently_the_newer_stays(kept: Kept) -> None:
+    """A replay and the topic itself are handled concurrently."""
     for number in range(40):
         identity = f"thing-{number}"
-        events = [Event(Told.TYPE, "", "", identity, "one", version, b"") for version in (1, 2, 3, 4, 5, 6, 7, 8)]
+        events = [
+            Event(SampleEvent.TYPE, "", "", identity, "one", version, b"") for version in (1, 2, 3, 4, 5, 6, 7, 8)
+        ]
         await asyncio.gather(*map(kept.keep, events))
     found = await kept.database["kept"].find({"version": {"$ne": 8}}).to_list(None)
     assert found == []
@@ -145,31 +150,33 @@ async def until_kept(kept: Kept, expected: dict[str, int]) -> None:
     await eventually(found, 20, f"{expected} is kept")
 
 
-async def test_while_the_world_is_away_it_waits_and_keeps_its_partition(kept: Kept) -> None:
-    """Longer than the session's two seconds: it remains a member, nothing is buried, and then it goes on."""
-    away, tries, done = asyncio.Event(), 0, 0
-    away.set()
+async def test_while_a_dependency_is_unavailable_it_waits_and_keeps_its_partition(kept: Kept) -> None:
+    """The outage is longer than the two seconds of the session: the consumer stays a member, dead-letters nothing, and
+    resumes afterwards.
+    """
+    unavailable, tries, done = asyncio.Event(), 0, 0
+    unavailable.set()
 
     async def handle(_event: Event) -> None:
         nonlocal tries, done
         tries += 1
-        if away.is_set():
+        if unavailable.is_set():
             raise Unavailable("the world")
         done += 1
 
-    await send(kept, *(told(name) for name in "abc"))
+    await send(kept, *(sample(name) for name in "abc"))
     async with handling(kept, handle) as task:
         await until(lambda: tries >= 6, "it has tried often")
         await asyncio.sleep(4)
         assert not task.done()
-        away.clear()
+        unavailable.clear()
         await until(lambda: done == 3, "all are handled", within=25)
         assert not task.done()
-    assert await letters(kept) == []
+    assert await dead_letter_headers(kept) == []
 
 
-async def test_what_a_library_cancelled_is_not_done(kept: Kept) -> None:
-    """The consumer ends, and whoever comes next handles it again."""
+async def test_an_event_whose_handler_a_library_cancelled_is_handled_again(kept: Kept) -> None:
+    """The consumer ends without a commit; the next member handles the event again."""
     seen: list[str] = []
 
     async def cut_off(_event: Event) -> None:
@@ -180,7 +187,7 @@ async def test_what_a_library_cancelled_is_not_done(kept: Kept) -> None:
     async def handle(event: Event) -> None:
         seen.append(event.subject)
 
-    await send(kept, told("a"))
+    await send(kept, sample("a"))
     async with handling(kept, cut_off) as task:
         await asyncio.wait([task], timeout=20)
         assert task.cancelled()
@@ -188,15 +195,15 @@ async def test_what_a_library_cancelled_is_not_done(kept: Kept) -> None:
         await until(lambda: seen == ["a"], "it is handled")
 
 
-async def test_a_consumer_can_be_begun_anew(kept: Kept) -> None:
+async def test_a_consumer_can_be_restarted(kept: Kept) -> None:
     seen: list[str] = []
 
     async def handle(event: Event) -> None:
         seen.append(event.subject)
 
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, kept.settings, "one")
+    consumer = Consumer(kept.group, kept.topics, {SampleEvent.TYPE: handle}, kept.settings, "one")
     for name in "ab":
-        await send(kept, told(name))
+        await send(kept, sample(name))
         task = asyncio.create_task(consumer.run())
         await until(lambda name=name: name in seen, f"{name} is handled")  # type: ignore[misc]
         task.cancel()
@@ -204,7 +211,7 @@ async def test_a_consumer_can_be_begun_anew(kept: Kept) -> None:
     assert seen == ["a", "b"]
 
 
-async def test_a_refused_message_is_buried_at_once_with_its_cause_and_unchanged(kept: Kept) -> None:
+async def test_a_permanent_error_is_dead_lettered_at_once_with_its_cause_and_unchanged(kept: Kept) -> None:
     tries = 0
 
     async def handle(event: Event) -> None:
@@ -213,15 +220,15 @@ async def test_a_refused_message_is_buried_at_once_with_its_cause_and_unchanged(
             tries += 1
             raise Reject("no such thing")
 
-    bad = told("bad")
-    await send(kept, told("good"), bad, told("good", 2))
+    bad = sample("bad")
+    await send(kept, sample("good"), bad, sample("good", 2))
     async with handling(kept, handle):
-        await eventually(lambda: letters(kept), 20, "it is buried")
-    ((identity, letter),) = (await dead_letters.dead_letters(kept.settings, kept.group)).items()
-    headers = dict(letter.headers)
+        await eventually(lambda: dead_letter_headers(kept), 20, "it is dead-lettered")
+    ((identity, dead_letter),) = (await dead_letters.dead_letters(kept.settings, kept.group)).items()
+    headers = dict(dead_letter.headers)
     assert tries == 1
     assert identity == f"{kept.topics[0]}/0/1"
-    assert letter.value == bad.value
+    assert dead_letter.value == bad.value
     assert {name: headers[name] for name, _ in bad.headers} == dict(bad.headers)
     facts = ("dead_cause", "dead_group", "dead_topic", "dead_partition", "dead_offset", "dead_key")
     assert [headers[name].decode() for name in facts] == [
@@ -229,7 +236,7 @@ async def test_a_refused_message_is_buried_at_once_with_its_cause_and_unchanged(
     ]  # fmt: skip
 
 
-async def test_an_unexpected_error_is_tried_three_times(kept: Kept) -> None:
+async def test_an_unexpected_error_is_retried_three_times(kept: Kept) -> None:
     tries = 0
 
     async def handle(_event: Event) -> None:
@@ -237,21 +244,21 @@ async def test_an_unexpected_error_is_tried_three_times(kept: Kept) -> None:
         tries += 1
         raise ZeroDivisionError
 
-    await send(kept, told("a"))
+    await send(kept, sample("a"))
     async with handling(kept, handle):
-        (headers,) = await eventually(lambda: letters(kept), 20, "it is buried")
+        (headers,) = await eventually(lambda: dead_letter_headers(kept), 20, "it is dead-lettered")
     assert (tries, headers["dead_cause"]) == (3, b"ZeroDivisionError")
 
 
-async def test_twenty_bad_ones_in_a_row_stop_it_and_none_of_them_is_buried(kept: Kept) -> None:
+async def test_twenty_failures_in_a_row_stop_it_and_none_is_dead_lettered(kept: Kept) -> None:
     async def handle(_event: Event) -> None:
         raise Reject("all of them")
 
-    await send(kept, *(told(f"bad-{number}") for number in range(30)))
+    await send(kept, *(sample(f"bad-{number}") for number in range(30)))
     async with handling(kept, handle) as task:
         with pytest.raises(TooManyDeadLetters):
             await asyncio.wait_for(asyncio.shield(task), 20)
-    assert await letters(kept) == []
+    assert await dead_letter_headers(kept) == []
     done: list[str] = []
 
     async def repaired(event: Event) -> None:
@@ -261,32 +268,32 @@ async def test_twenty_bad_ones_in_a_row_stop_it_and_none_of_them_is_buried(kept:
         await until(lambda: len(done) == 30, "a repaired one handles them all")
 
 
-async def test_one_that_stopped_is_not_ready_any_more(kept: Kept) -> None:
+async def test_a_stopped_consumer_is_not_ready(kept: Kept) -> None:
     async def handle(_event: Event) -> None:
         raise Reject("all of them")
 
-    await send(kept, *(told(f"bad-{number}") for number in range(30)))
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, kept.settings, "one")
+    await send(kept, *(sample(f"bad-{number}") for number in range(30)))
+    consumer = Consumer(kept.group, kept.topics, {SampleEvent.TYPE: handle}, kept.settings, "one")
     with pytest.raises(TooManyDeadLetters):
         await asyncio.wait_for(consumer.run(), 20)
     with pytest.raises(RuntimeError, match="has ended: 20 in a row"):
         await consumer.standstill.check()
 
 
-async def test_more_than_a_twentieth_stops_it_too(kept: Kept) -> None:
+async def test_more_than_a_twentieth_of_failures_stops_it(kept: Kept) -> None:
     async def handle(event: Event) -> None:
         if event.version % 10 == 0:
             raise Reject("every tenth")
 
-    await send(kept, *(told("a", version) for version in range(1, 600)))
+    await send(kept, *(sample("a", version) for version in range(1, 600)))
     async with handling(kept, handle) as task:
         with pytest.raises(TooManyDeadLetters):
             await asyncio.wait_for(asyncio.shield(task), 20)
-    assert len(await letters(kept)) <= 50
+    assert len(await dead_letter_headers(kept)) <= 50
 
 
-async def test_a_handler_that_is_cut_off_is_not_tried_again(kept: Kept) -> None:
-    """Its partition is somebody else's now."""
+async def test_a_cancelled_handler_is_not_retried(kept: Kept) -> None:
+    """Its partition belongs to another member by then."""
     begun = asyncio.Event()
     tries = 0
 
@@ -296,13 +303,13 @@ async def test_a_handler_that_is_cut_off_is_not_tried_again(kept: Kept) -> None:
         begun.set()
         await asyncio.sleep(60)
 
-    await send(kept, told("a"))
+    await send(kept, sample("a"))
     async with handling(kept, handle):
         await asyncio.wait_for(begun.wait(), 20)
     assert tries == 1
 
 
-async def test_readiness_turns_red_while_work_waits_and_nothing_moves(kept: Kept) -> None:
+async def test_it_is_not_ready_while_events_wait_and_none_is_handled(kept: Kept) -> None:
     stuck = asyncio.Event()
 
     async def handle(event: Event) -> None:
@@ -310,13 +317,13 @@ async def test_readiness_turns_red_while_work_waits_and_nothing_moves(kept: Kept
             await stuck.wait()
 
     settings = kept.settings.model_copy(update={"stall_seconds": 1.0})
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one", WATCHFUL)
+    consumer = Consumer(kept.group, kept.topics, {SampleEvent.TYPE: handle}, settings, "one", WATCHFUL)
     tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
     try:
-        await send(kept, told("stuck"))
-        await eventually(lambda: red(consumer), 20, "it is red")
+        await send(kept, sample("stuck"))
+        await eventually(lambda: is_not_ready(consumer), 20, "it is red")
         stuck.set()
-        await eventually(lambda: green(consumer), 20, "it is green again")
+        await eventually(lambda: is_ready(consumer), 20, "it is green again")
     finally:
         for task in tasks:
             task.cancel()
@@ -324,22 +331,22 @@ async def test_readiness_turns_red_while_work_waits_and_nothing_moves(kept: Kept
                 await task
 
 
-async def test_readiness_turns_red_when_our_client_hangs_and_others_reach_the_broker(kept: Kept) -> None:
-    """As one whose search for the brokers has died: it waits for them for ever, and how far it is can't be seen."""
+async def test_it_is_not_ready_when_only_its_own_client_cannot_reach_the_broker(kept: Kept) -> None:
+    """As when aiokafka's lookup of the brokers has died: the client waits indefinitely, and its lag is unknown."""
     handled = asyncio.Event()
 
     async def handle(_event: Event) -> None:
         handled.set()
 
     settings = kept.settings.model_copy(update={"stall_seconds": 1.0, "call_timeout_seconds": 0.5})
-    consumer = Consumer(kept.group, kept.topics, {Told.TYPE: handle}, settings, "one", WATCHFUL)
+    consumer = Consumer(kept.group, kept.topics, {SampleEvent.TYPE: handle}, settings, "one", WATCHFUL)
     tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(consumer.watch())]
     try:
-        await eventually(lambda: green(consumer), 20, "it is green")
-        await send(kept, told("a"))
+        await eventually(lambda: is_ready(consumer), 20, "it is green")
+        await send(kept, sample("a"))
         await asyncio.wait_for(handled.wait(), 20)
         lose_the_brokers(kept.group)
-        await eventually(lambda: red(consumer), 20, "it is red")
+        await eventually(lambda: is_not_ready(consumer), 20, "it is red")
     finally:
         for task in tasks:
             task.cancel()
@@ -347,13 +354,13 @@ async def test_readiness_turns_red_when_our_client_hangs_and_others_reach_the_br
 
 
 def lag_of(consumer: Consumer) -> float:
-    """The sum of the last lags measured."""
+    """The sum of the lags measured last."""
     samples = (sample for metric in consumer_lag.collect() for sample in metric.samples)
     return sum(sample.value for sample in samples if sample.labels["group"] == consumer.group)
 
 
 def lose_the_brokers(group: str) -> None:
-    """Ends the search for the brokers of a member's client, as an error inside of aiokafka would."""
+    """Ends the broker lookup of a member's client, as an error inside aiokafka would."""
     [client] = [
         each._client for each in gc.get_objects() if type(each) is AIOKafkaConsumer and each._group_id == group
     ]  # fmt: skip
@@ -361,7 +368,7 @@ def lose_the_brokers(group: str) -> None:
     client.force_metadata_update()
 
 
-async def red(consumer: Consumer) -> bool:
+async def is_not_ready(consumer: Consumer) -> bool:
     try:
         await consumer.standstill.check()
     except RuntimeError as error:
@@ -369,13 +376,13 @@ async def red(consumer: Consumer) -> bool:
     return False
 
 
-async def green(consumer: Consumer) -> bool:
-    return not await red(consumer)
+async def is_ready(consumer: Consumer) -> bool:
+    return not await is_not_ready(consumer)
 
 
 @pytest.fixture
 def command(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[str]]:
-    """`python -m kit.kafka.dead_letters`, as an operator calls it."""
+    """Runs `python -m kit.kafka.dead_letters` as an operator does."""
     monkeypatch.setenv("KAFKA__SERVERS", kept.settings.servers)
     monkeypatch.setenv("COLUMNS", "300")
 
@@ -387,7 +394,7 @@ def command(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaita
     return run
 
 
-async def test_letters_are_listed_shown_replayed_to_their_group_alone_and_dropped(
+async def test_dead_letters_are_listed_shown_replayed_to_their_group_only_and_dropped(
     kept: Kept, command: Callable[..., Awaitable[str]], stack: RunningStack
 ) -> None:
     repaired, seen, seen_by_others = False, [], []
@@ -400,13 +407,13 @@ async def test_letters_are_listed_shown_replayed_to_their_group_alone_and_droppe
     async def other(event: Event) -> None:
         seen_by_others.append(event.subject)
 
-    await send(kept, told("good"), told("bad-1"), told("bad-2"), told("bad-3"))
+    await send(kept, sample("good"), sample("bad-1"), sample("bad-2"), sample("bad-3"))
     async with (
-        own_projection(stack, kept.topics, Told.TYPE) as neighbour,
-        handling(neighbour, other),
+        own_projection(stack, kept.topics, SampleEvent.TYPE) as other_group,
+        handling(other_group, other),
         handling(kept, handle),
     ):
-        await eventually(lambda: three(kept), 20, "three are buried")
+        await eventually(lambda: three(kept), 20, "three are dead-lettered")
         await until(lambda: len(seen_by_others) == 4, "the other group has handled them")
         listed = await command("list", kept.group)
         first, second, third = (f"{kept.topics[0]}/0/{offset}" for offset in (1, 2, 3))
@@ -415,20 +422,20 @@ async def test_letters_are_listed_shown_replayed_to_their_group_alone_and_droppe
         assert '"ce_subject": "bad-1"' in await command("show", kept.group, first)
         repaired = True
         assert "replayed 1" in await command("replay", kept.group, first)
-        await until(lambda: seen == ["good", "bad-1"], "the letter is handled")
+        await until(lambda: seen == ["good", "bad-1"], "the dead letter is handled")
         assert "dropped 1" in await command("drop", kept.group, second)
         assert set(await dead_letters.dead_letters(kept.settings, kept.group)) == {third}
         assert "replayed 1" in await command("replay", kept.group, "all")
         await until(lambda: seen == ["good", "bad-1", "bad-3"], "the last one is handled")
-    assert await letters(kept) == []
+    assert await dead_letter_headers(kept) == []
     assert len(seen_by_others) == 4
 
 
 async def three(kept: Kept) -> bool:
-    return len(await letters(kept)) == 3
+    return len(await dead_letter_headers(kept)) == 3
 
 
-async def test_an_unknown_letter_is_named_in_the_complaint(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_error_names_an_unknown_dead_letter(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA__SERVERS", kept.settings.servers)
     for arguments in (["show", kept.group, "no/0/1"], ["drop", kept.group, "no/0/1"]):
         result = await asyncio.to_thread(CliRunner().invoke, dead_letters.app, arguments)
@@ -436,24 +443,24 @@ async def test_an_unknown_letter_is_named_in_the_complaint(kept: Kept, monkeypat
         assert "no such letter" in result.output
 
 
-async def test_a_record_without_a_value_is_buried_and_replayed_as_it_was(kept: Kept) -> None:
+async def test_a_record_without_a_value_is_dead_lettered_and_replayed_unchanged(kept: Kept) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kept.settings.servers)
     await producer.start()
-    await producer.send_and_wait(kept.topics[0], None, key=b"gone", headers=told("gone").headers, partition=0)
+    await producer.send_and_wait(kept.topics[0], None, key=b"gone", headers=sample("gone").headers, partition=0)
     await producer.stop()
 
     async def handle(_event: Event) -> None: ...
 
     async with handling(kept, handle):
-        await eventually(lambda: letters(kept), 20, "it is buried")
+        await eventually(lambda: dead_letter_headers(kept), 20, "it is dead-lettered")
         assert await dead_letters.replay(kept.settings, kept.group, ["all"])
-        again = await eventually(lambda: letters(kept), 20, "it is buried again")
+        again = await eventually(lambda: dead_letter_headers(kept), 20, "it is dead-lettered again")
     assert again[0]["dead_topic"] == f"{kept.group}.replay".encode()
     assert again[0]["dead_cause"] == b"Reject: an event without data"
 
 
-async def test_transaction_markers_are_no_work_that_waits(stack: RunningStack, things: Things) -> None:
-    """Each transaction ends with a marker, which nobody is ever given."""
+async def test_transaction_markers_do_not_count_as_lag(stack: RunningStack, things: Things) -> None:
+    """Each transaction ends with a marker, which no consumer receives."""
     seen: list[str] = []
 
     async def handle(event: Event) -> None:
@@ -468,7 +475,7 @@ async def test_transaction_markers_are_no_work_that_waits(stack: RunningStack, t
                 await things.write(1)
                 await until(lambda expected=number: len(seen) == expected, "it is handled")  # type: ignore[misc]
             await asyncio.sleep(1.5)
-            assert await green(consumer)
+            assert await is_ready(consumer)
             assert lag_of(consumer) == 0
         finally:
             for task in tasks:

@@ -1,4 +1,4 @@
-"""Ended sessions are known to every process at once, also to one that starts later, and forgotten in time."""
+"""Ended sessions: every process knows them at once, also one that starts later, and removes them in time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ OUT = Ended("logged_out", "您已退出登录")
 
 @asynccontextmanager
 async def following(stack: RunningStack, stream: str, clock: ManualClock | None = None) -> AsyncIterator[EndedSessions]:
-    """As one process has it."""
+    """The ended sessions as one process knows them."""
     async with AsyncExitStack() as opened:
         redis = await opened.enter_async_context(RedisServer(stack.redis, "tests"))
         ended = EndedSessions(redis, stream, SENTENCES, clock or ManualClock())
@@ -46,7 +46,7 @@ async def known(ended: EndedSessions, session: str, within: float = 1) -> Ended:
     return answer
 
 
-async def test_what_one_process_tells_all_know_and_one_that_starts_later_too(stack: RunningStack) -> None:
+async def test_every_process_knows_a_published_end_also_one_that_starts_later(stack: RunningStack) -> None:
     stream = own_name("ended")
     async with following(stack, stream) as teller, following(stack, stream) as other:
         await teller.tell("first", "logged_out")
@@ -60,7 +60,7 @@ async def test_what_one_process_tells_all_know_and_one_that_starts_later_too(sta
         assert await known(late, "second")
 
 
-async def test_very_many_are_read_by_one_that_starts(stack: RunningStack) -> None:
+async def test_a_starting_process_reads_very_many(stack: RunningStack) -> None:
     stream = own_name("ended")
     async with following(stack, stream) as teller:
         for batch in range(25):
@@ -70,7 +70,7 @@ async def test_very_many_are_read_by_one_that_starts(stack: RunningStack) -> Non
             assert await known(late, "0-0") == OUT
 
 
-async def test_an_ended_session_is_forgotten_when_no_token_of_it_can_be_good(stack: RunningStack) -> None:
+async def test_an_ended_session_is_removed_when_all_its_tokens_have_expired(stack: RunningStack) -> None:
     stream, clock = own_name("ended"), ManualClock()
     async with following(stack, stream) as teller, following(stack, stream, clock) as ended:
         await teller.tell("old", "logged_out")
@@ -88,7 +88,7 @@ async def test_an_ended_session_is_forgotten_when_no_token_of_it_can_be_good(sta
         assert ended.get("newer") == OUT
 
 
-async def test_without_redis_one_knows_what_one_tells_and_says_that_nothing_is_followed() -> None:
+async def test_without_redis_a_process_knows_its_own_ends_and_reports_that_it_reads_no_others() -> None:
     settings = RedisSettings.model_validate({"url": f"redis://127.0.0.1:{free_port()}/0"})
     async with RedisServer(settings, "tests") as redis:
         stream = own_name("ended")

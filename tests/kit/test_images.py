@@ -1,4 +1,4 @@
-"""Hostile pictures: what is in them never reaches who looks, and what decodes them may die of it."""
+"""Hostile images: nothing in them reaches a viewer, and they may crash only the process that decodes them."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ SIZE_AT = 5  # in a frame header: marker, length, precision, height, width
 
 
 def jpeg(size: tuple[int, int] = (358, 441), mode: str = "RGB", **options: object) -> bytes:
-    """A picture that is not plain, so that its scan has some bytes."""
+    """A JPEG that is not of one colour, so that its scan has some bytes."""
     noise = Image.frombytes("L", size, Random(7).randbytes(size[0] * size[1]))
     made = BytesIO()
     noise.convert(mode).save(made, "JPEG", **options)
@@ -36,7 +36,7 @@ def jpeg(size: tuple[int, int] = (358, 441), mode: str = "RGB", **options: objec
 
 
 def claiming(width: int, height: int) -> bytes:
-    """A small file whose header says that it is as big as this."""
+    """A small file whose header claims this size."""
     made = jpeg()
     frame = made.index(b"\xff\xc0")
     return made[: frame + SIZE_AT] + struct.pack(">HH", height, width) + made[frame + SIZE_AT + 4 :]
@@ -62,7 +62,7 @@ def images(sandbox: Sandbox) -> Images:
 @pytest.mark.parametrize(
     "options", [{}, {"progressive": True}, {"mode": "L"}, {"mode": "CMYK"}, {"exif": b"Exif\0\0" + b"x" * 9000}]
 )
-async def test_a_picture_stays_the_picture_it_is(images: Images, options: dict[str, object]) -> None:
+async def test_an_image_keeps_its_content(images: Images, options: dict[str, object]) -> None:
     content = jpeg(**options)  # type: ignore[arg-type]
     assert probe(content) == Size(358, 441)
     with opened(await images.reencode(content, 600)) as clean:
@@ -74,7 +74,7 @@ async def test_a_big_picture_is_made_smaller(images: Images) -> None:
         assert clean.size == (400, 600)
 
 
-async def test_a_picture_that_lies_on_its_side_is_put_upright(images: Images) -> None:
+async def test_a_rotated_image_is_put_upright(images: Images) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     with opened(await images.reencode(jpeg((300, 200), exif=turned), 600)) as clean:
@@ -82,7 +82,7 @@ async def test_a_picture_that_lies_on_its_side_is_put_upright(images: Images) ->
         assert not clean.getexif()
 
 
-async def test_nothing_but_the_picture_survives(images: Images) -> None:
+async def test_everything_but_the_pixels_is_removed(images: Images) -> None:
     exif = Image.Exif()
     exif[0x010E] = MARK.decode()
     exif[0x8825] = {1: "N", 2: (31.0, 14.0, 0.0)}
@@ -95,7 +95,7 @@ async def test_nothing_but_the_picture_survives(images: Images) -> None:
         assert not {"exif", "comment", "icc_profile", "xmp"} & picture.info.keys()
 
 
-def test_what_is_no_jpeg_is_refused_by_its_first_bytes() -> None:
+def test_a_file_that_is_not_a_jpeg_is_refused_by_its_first_bytes() -> None:
     png = BytesIO()
     Image.new("RGB", (9, 9)).save(png, "PNG", pnginfo=PngInfo())
     for content in (b"", b"\xff", png.getvalue(), b"GIF89a", b"%PDF-1.7", MARK, b"\xd8\xff" + jpeg()):
@@ -105,14 +105,14 @@ def test_what_is_no_jpeg_is_refused_by_its_first_bytes() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(65_500, 65_500), (5_001, 5_000), (65_535, 400)])
-def test_a_picture_that_says_it_is_huge_is_not_decoded(width: int, height: int) -> None:
+def test_an_image_whose_header_claims_a_huge_size_is_not_decoded(width: int, height: int) -> None:
     with pytest.raises(BadImage) as caught:
         probe(claiming(width, height))
     assert caught.value.code == "too_many_pixels"
 
 
-async def test_a_header_that_says_it_twice_is_not_believed(images: Images) -> None:
-    """Whoever looks at the first frame header and decodes by the second would be fooled."""
+async def test_a_file_with_two_frame_headers_is_refused(images: Images) -> None:
+    """Otherwise a check of the first frame header could pass an image that is decoded by the second."""
     big, small = claiming(60_000, 60_000), jpeg()
     frame = slice(big.index(b"\xff\xc0"), big.index(b"\xff\xc0") + 19)
     twice = small[: frame.start] + small[frame] + big[frame.start :]
@@ -120,7 +120,7 @@ async def test_a_header_that_says_it_twice_is_not_believed(images: Images) -> No
         await images.reencode(twice, 600)
 
 
-async def test_what_is_damaged_is_refused_and_nothing_else_happens(images: Images) -> None:
+async def test_a_damaged_image_is_refused_and_the_sandbox_goes_on(images: Images) -> None:
     content, chance = jpeg(), Random(11)
     frame = content.index(b"\xff\xc0")
     broken = [content[:length] for length in (3, 30, frame + 4, len(content) // 2)]
@@ -141,7 +141,7 @@ async def test_what_is_damaged_is_refused_and_nothing_else_happens(images: Image
             assert max(clean.size) <= 600
 
 
-async def test_work_that_costs_too_much_is_the_inputs_fault_and_the_next_one_is_done(sandbox: Sandbox) -> None:
+async def test_exceeding_the_limits_is_the_fault_of_the_input_and_the_next_one_is_processed(sandbox: Sandbox) -> None:
     for work in (burn, crash):
         with pytest.raises(TooCostly):
             await sandbox.run(work)
@@ -150,13 +150,13 @@ async def test_work_that_costs_too_much_is_the_inputs_fault_and_the_next_one_is_
         await sandbox.run(hoard)
 
 
-async def test_a_process_that_hangs_is_the_machines_fault() -> None:
+async def test_a_hanging_process_is_a_transient_error() -> None:
     async with Sandbox(limits=Limits(seconds=3), readable=(HERE,)) as hanging:
         with pytest.raises(Unavailable):
             await hanging.run(sleep)
 
 
-async def test_a_process_that_is_killed_is_the_machines_fault(sandbox: Sandbox) -> None:
+async def test_a_killed_process_is_a_transient_error(sandbox: Sandbox) -> None:
     pid = await sandbox.run(os.getpid)
     working = asyncio.create_task(sandbox.run(sleep))
     await asyncio.sleep(0.5)
@@ -180,7 +180,7 @@ async def test_many_pictures_at_once_are_all_made(images: Images) -> None:
     assert [opened(one).width for one in made] == list(range(40, 70))
 
 
-async def test_the_process_is_small_and_starts_when_it_is_needed() -> None:
+async def test_the_process_is_small_and_starts_on_demand() -> None:
     async with Sandbox() as fresh:
         before = len(psutil.Process().children(recursive=True))
         pid = await fresh.run(os.getpid)
@@ -199,35 +199,35 @@ async def test_processes_that_do_something_first_start_before_they_are_needed() 
 
 
 async def imported(before: set[psutil.Process]) -> bool:
-    """Whether two new processes have Pillow's library open."""
+    """Whether two new processes have loaded Pillow's library."""
     new = [child for child in psutil.Process().children() if child not in before]
     return sum(any("_imaging" in each.path for each in child.memory_maps()) for child in new) == 2
 
 
-def test_what_the_sandbox_does_can_be_tried_without_it() -> None:
+def test_the_functions_of_the_sandbox_run_without_it() -> None:
     with opened(reencode(jpeg(), 100, 85)) as clean:
         assert clean.height == 100
 
 
-def test_a_scan_is_measured_as_its_header_and_its_pixels_say() -> None:
+def test_a_scan_is_measured_by_its_header_and_its_pixels() -> None:
     found = scan(drawn(72))
     assert (found.size, found.density) == (Size(*pixels(72)), Density(72, 72, 0.5))
-    assert scan(drawn(says=(100, 72))).density == Density(100, 72, 0.5)
-    assert scan(drawn(says=(0, 0))).density is None
+    assert scan(drawn(density=(100, 72))).density == Density(100, 72, 0.5)
+    assert scan(drawn(density=(0, 0))).density is None
     assert scan(drawn(dark=0.2)).brightness < 70 < found.brightness
     assert scan(drawn(blur=5)).sharpness < 0.2 < 0.6 < found.sharpness
     assert scan(jpeg((1, 1))).sharpness == 0
 
 
-def test_the_density_of_exif_counts_where_jfif_says_nothing() -> None:
+def test_the_density_of_exif_counts_where_jfif_has_none() -> None:
     exif = Image.Exif()
     exif[0x011A], exif[0x011B], exif[0x0128] = 40.0, 40.0, 3
-    with_both = drawn(says=(90, 90), exif=exif)
+    with_both = drawn(density=(90, 90), exif=exif)
     assert scan(with_both).density == Density(90, 90, 0.5)
     unsaid = with_both.replace(b"JFIF\x00\x01\x01\x01\x00\x5a\x00\x5a", b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01")
     assert scan(unsaid).density == Density(101.6, 101.6, 1.27)
     del exif[0x011B]
-    assert scan(drawn(says=(0, 0), exif=exif)).density is None
+    assert scan(drawn(density=(0, 0), exif=exif)).density is None
 
 
 def test_the_pictures_of_a_scan_are_clean_and_upright() -> None:
@@ -241,7 +241,7 @@ def test_the_pictures_of_a_scan_are_clean_and_upright() -> None:
             assert picture.width > picture.height
 
 
-def test_a_scan_that_breaks_off_is_damaged() -> None:
+def test_a_truncated_scan_is_damaged() -> None:
     content = drawn(72)
     for length in (200, len(content) // 3, len(content) * 9 // 10):
         with pytest.raises(BadImage) as caught:

@@ -1,4 +1,4 @@
-"""What may become of an import, batch by batch: no server, random ways through its life."""
+"""Transitions of an import, batch by batch: random sequences, no server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kit.imports.model import LEASE, Import, Outcome, RowError
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 FAILED: Outcome = (RowError("name", "required", "…"),)
@@ -20,7 +20,7 @@ def started() -> Import:
 
 
 def moved(job: Import, data: st.DataObject) -> Import:
-    """What a worker does next with an import that is not over."""
+    """The next transition of a running import."""
     at = AT + timedelta(seconds=job.version)
     if job.runner is None or data.draw(st.integers(0, 3)) == 0:  # the first one, or another after a crash
         return job.claimed(data.draw(st.sampled_from("ab")), at=at)
@@ -32,10 +32,10 @@ def moved(job: Import, data: st.DataObject) -> Import:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
-def test_an_import_counts_each_row_once_whoever_works_on_it(data: st.DataObject) -> None:
+def test_an_import_counts_each_row_once_whichever_worker_processes_it(data: st.DataObject) -> None:
     job = started()
     for _ in range(10):
-        before, job = job, sound(job, moved(job, data))
+        before, job = job, checked(job, moved(job, data))
         assert job.rows_done == job.rows_created + job.rows_updated + job.rows_unchanged + job.rows_failed
         assert job.rows_done >= before.rows_done
         assert (job.started_by, job.folder, job.columns) == ("client:a", before.folder, ["name", None])
@@ -45,7 +45,7 @@ def test_an_import_counts_each_row_once_whoever_works_on_it(data: st.DataObject)
             return
 
 
-def test_a_batch_is_counted_by_what_became_of_its_rows() -> None:
+def test_a_batch_is_counted_by_the_outcome_of_its_rows() -> None:
     outcomes: list[Outcome] = ["created", "created", "updated", FAILED]
     job = started().claimed("a", at=AT).advanced(outcomes, at=AT, by="worker:a")
     assert {name: getattr(job, name) for name in Import.COUNTS} == {

@@ -1,4 +1,4 @@
-"""Reading from place to place, as who catches up person by person does, on a real broker."""
+"""Reading from changing positions, as catching up person by person does, on a real broker."""
 
 import gc
 from itertools import product
@@ -14,14 +14,14 @@ from tests.support.topics import own_topics
 PLACES = range(0, 100, 5)
 
 
-async def test_what_was_fetched_at_one_place_goes_when_the_next_is_read(stack: RunningStack) -> None:
+async def test_records_fetched_at_one_position_are_discarded_when_another_is_read(stack: RunningStack) -> None:
     topic = own_name("places")
     async with own_topics(stack.kafka, **{topic: 2}):
         await filled(stack.kafka, topic, PLACES.stop)
         reader = Reader(stack.kafka_settings(), topic)
         await reader.start()
         gc.collect()
-        gc.disable()  # it comes seldom in a service too
+        gc.disable()  # as rarely as in a service
         try:
             for partition, place in product((0, 1), PLACES):
                 await reads(reader, partition, place)

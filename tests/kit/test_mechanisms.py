@@ -1,4 +1,4 @@
-"""The small mechanisms of the kit that need no server: seal, documents, logs, errors, clock, health."""
+"""The small mechanisms of the kit that need no server: encryption, documents, logs, errors, clock, health."""
 
 import asyncio
 import secrets
@@ -29,39 +29,39 @@ ONE, TWO = secrets.token_bytes(32), secrets.token_bytes(32)
 
 
 @given(st.text())
-def test_what_is_sealed_opens_in_its_place_and_says_nothing(text: str) -> None:
-    sealer = Cipher(ring("k1", k1=ONE))
-    sealed = sealer.seal(text, "phone:1")
-    assert sealer.open(sealed, "phone:1") == text
-    assert sealed != sealer.seal(text, "phone:1")
+def test_an_encrypted_text_is_decrypted_in_its_context_and_reveals_nothing(text: str) -> None:
+    cipher = Cipher(ring("k1", k1=ONE))
+    sealed = cipher.seal(text, "phone:1")
+    assert cipher.open(sealed, "phone:1") == text
+    assert sealed != cipher.seal(text, "phone:1")
     assert len(text) < 4 or text not in sealed
 
 
-def test_a_sealed_text_opens_in_no_other_place_and_not_when_damaged() -> None:
-    sealer = Cipher(ring("k1", k1=ONE))
-    sealed = sealer.seal("13800005678", "phone:1")
+def test_an_encrypted_text_is_not_decrypted_in_another_context_or_when_damaged() -> None:
+    cipher = Cipher(ring("k1", k1=ONE))
+    sealed = cipher.seal("13800005678", "phone:1")
     flipped = sealed[:-3] + ("A" if sealed[-3] != "A" else "B") + sealed[-2:]
     for text, context in ((sealed, "phone:2"), (flipped, "phone:1"), (sealed[:-4], "phone:1"), ("", "phone:1"),
                           ("k9" + sealed[2:], "phone:1"), ("k1.", "phone:1"), ("k1.!!!", "phone:1")):  # fmt: skip
         with pytest.raises(DecryptionError):
-            sealer.open(text, context)
+            cipher.open(text, context)
 
 
-def test_an_old_key_still_opens_and_the_new_one_seals() -> None:
+def test_an_old_key_still_decrypts_and_the_new_one_encrypts() -> None:
     old = Cipher(ring("k1", k1=ONE)).seal("secret", "here")
     both = Cipher(ring("k2", k1=ONE, k2=TWO))
     assert both.open(old, "here") == "secret"
     assert both.seal("secret", "here").startswith("k2.")
 
 
-def test_a_sealed_file_is_told_from_a_picture_by_how_it_begins() -> None:
+def test_an_encrypted_file_differs_from_an_image_in_its_first_bytes() -> None:
     for kid in ("k1", "2026-11", "2026/11 b"):
         assert looks_encrypted(Cipher(ring(kid, **{kid: ONE})).seal_bytes(b"\xff\xd8\xff", "file:1"))
     for picture in (b"\xff\xd8\xff\xe0 k1.", b"\x89PNG\r\n\x1a\n k1.", b""):
         assert not looks_encrypted(picture)
 
 
-def test_a_file_is_sealed_like_a_field() -> None:
+def test_a_file_is_encrypted_like_a_field() -> None:
     content = bytes(range(256)) * 4
     old, both = Cipher(ring("k1", k1=ONE)), Cipher(ring("k2", k1=ONE, k2=TWO))
     sealed = old.seal_bytes(content, "portrait:1")
@@ -86,7 +86,7 @@ def test_weak_keys_are_refused_and_never_shown(weak: bytes) -> None:
     assert repr(ONE)[2:12] not in repr(ring("k1", k1=ONE))
 
 
-def test_a_blind_index_is_the_same_for_the_same_parts_only() -> None:
+def test_a_keyed_hash_is_equal_for_equal_parts_only() -> None:
     assert keyed_hash(ONE, "a", "b") == keyed_hash(ONE, "a", "b")
     others = {keyed_hash(ONE, "ab"), keyed_hash(ONE, "a", "c"), keyed_hash(TWO, "a", "b"), keyed_hash(ONE, "", "ab")}
     assert keyed_hash(ONE, "a", "b") not in others
@@ -106,7 +106,7 @@ class Note(Document):
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-def test_each_version_stands_in_the_documents_own_history() -> None:
+def test_each_version_is_in_the_documents_own_history() -> None:
     first = Note.first(at=AT, by="zhang", action="created", id="1", text="one")
     second = first.changed_to("two", ["x"], at=AT + timedelta(days=1), by="clerk")
     assert (first.version, second.version) == (1, 2)
@@ -122,7 +122,7 @@ def test_each_version_stands_in_the_documents_own_history() -> None:
     assert first.text == "one"
 
 
-def test_a_field_that_a_document_does_not_have_is_refused_in_every_version() -> None:
+def test_an_unknown_field_is_refused_in_every_version() -> None:
     with pytest.raises(ValidationError, match="txt"):
         Note.first(at=AT, by="zhang", action="created", id="1", text="one", txt="two")
     with pytest.raises(KeyError, match="txt"):
@@ -132,7 +132,7 @@ def test_a_field_that_a_document_does_not_have_is_refused_in_every_version() -> 
 
 
 @given(st.lists(st.tuples(st.text(max_size=5), st.lists(st.text(max_size=3), max_size=3)), max_size=8))
-def test_the_history_tells_the_present_state(steps: list[tuple[str, list[str]]]) -> None:
+def test_the_history_leads_to_the_current_state(steps: list[tuple[str, list[str]]]) -> None:
     note = Note.first(at=AT, by="a", action="created", id="1", text="")
     for text, tags in steps:
         note = note.changed_to(text, tags, at=AT, by="a")
@@ -159,7 +159,7 @@ def test_nothing_that_identifies_a_person_reaches_the_log(fields: dict[str, obje
         assert secret not in written
 
 
-def test_what_identifies_nobody_stays_in_the_log() -> None:
+def test_fields_that_identify_no_person_stay_in_the_log() -> None:
     fields: dict[str, object] = {
         "event": "request", "ms": 1.5, "id": "7f9d0933-ead0-4e0c-8f5d-b4159e0b0000", "ok": True, "none": None,
         "count": 15,
@@ -186,7 +186,7 @@ class Form(BaseModel):
         ({"name": "a", "age": 20, "tags": [1]}, "data.tags.0", "invalid"),
     ],
 )
-def test_each_wrong_field_gets_a_chinese_sentence_and_its_value_is_not_repeated(
+def test_each_invalid_field_gets_a_chinese_message_that_does_not_repeat_its_value(
     data: dict[str, object], field: str, code: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -210,23 +210,23 @@ def test_times_are_utc_to_the_millisecond_and_days_are_those_of_shanghai() -> No
     assert clock.now() == AT + timedelta(hours=1)
 
 
-async def test_a_standstill_is_red_only_while_work_waits_and_nothing_moves() -> None:
+async def test_a_stall_is_reported_only_while_work_waits_and_nothing_is_done() -> None:
     part = StallDetector("the work", limit=0.05)
     await part.check()
     part.observe(1, waiting=False)
     await asyncio.sleep(0.1)
     await part.check()  # nothing waits
     part.observe(1, waiting=True)
-    await part.check()  # it only begins to wait
+    await part.check()  # work has just begun to wait
     await asyncio.sleep(0.1)
     part.observe(1, waiting=True)
     with pytest.raises(RuntimeError, match="the work stalled"):
         await part.check()
     part.observe(2, waiting=True)
-    await part.check()  # it moved
+    await part.check()  # work was done
     await asyncio.sleep(0.1)
     with pytest.raises(RuntimeError):
-        await part.check()  # nobody even observes any more
+        await part.check()  # no observation arrives
     part.observe(2, waiting=False)
     await part.check()
 

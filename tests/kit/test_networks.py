@@ -1,4 +1,4 @@
-"""Addresses as limits count them."""
+"""Networks as rate limits count them."""
 
 import pytest
 
@@ -16,5 +16,5 @@ from kit.security.networks import neighbourhood, subscriber
         ("", "", ""),
     ],
 )
-def test_an_address_is_counted_with_what_its_subscriber_has(address: str, one: str, around: str) -> None:
+def test_an_address_is_counted_by_the_network_of_its_subscriber(address: str, one: str, around: str) -> None:
     assert (subscriber(address), neighbourhood(address)) == (one, around)

@@ -1,4 +1,4 @@
-"""Pages: what is put into a template is text, every error is a page, every answer keeps other sites out."""
+"""Pages: values in templates are escaped, every error is a page, every response has the security headers."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -65,7 +65,7 @@ async def test_every_answer_is_a_page_with_the_headers(
     assert PAGE_HEADERS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
 
 
-def test_what_is_put_into_a_template_is_text_and_a_missing_name_an_error(tmp_path: Path) -> None:
+def test_a_template_escapes_values_and_a_missing_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "one.html").write_text("<p>{{ typed }} {{ shout('x') }}</p>")
     templates = Templates(tmp_path, {"shout": str.upper}, {})
     assert templates.render("one.html", {"typed": "<b>{{ 7 * 7 }}"}) == "<p>&lt;b&gt;{{ 7 * 7 }} X</p>"

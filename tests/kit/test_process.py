@@ -1,4 +1,4 @@
-"""What becomes of a part of a process that loses its server, ends, or is cancelled."""
+"""Tasks of a process: what happens when one loses its server, ends, or is cancelled."""
 
 import asyncio
 from contextlib import suppress
@@ -16,26 +16,26 @@ from kit.runtime.process import Part, keep_running
 from tests.support.stack import RunningStack
 
 
-async def cancelled_by_itself() -> None:
-    """As a library does that lets a cancellation of its own out."""
+async def leaked_cancellation() -> None:
+    """Raises a cancellation, as a library does that leaks one of its own."""
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.cancel()
     await future
 
 
-async def test_without_its_server_a_part_is_begun_anew() -> None:
-    began, well = 0, asyncio.Event()
+async def test_a_task_whose_server_is_unavailable_is_restarted() -> None:
+    began, running = 0, asyncio.Event()
 
-    async def part() -> None:
+    async def work() -> None:
         nonlocal began
         began += 1
         if began < 3:
             raise Unavailable("Kafka")
-        well.set()
+        running.set()
         await asyncio.sleep(60)
 
-    task = asyncio.create_task(keep_running(part, pause_seconds=0.001))
-    await asyncio.wait_for(well.wait(), 5)
+    task = asyncio.create_task(keep_running(work, pause_seconds=0.001))
+    await asyncio.wait_for(running.wait(), 5)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -46,26 +46,26 @@ async def ends() -> None:
     return
 
 
-@pytest.mark.parametrize("part", [cancelled_by_itself, ends])
-async def test_a_part_that_ends_or_is_cancelled_by_nobody_ends_the_process(part: Part) -> None:
-    """A task group would pass over a cancelled one, and the process would go on without it."""
+@pytest.mark.parametrize("task", [leaked_cancellation, ends])
+async def test_a_task_that_ends_or_leaks_a_cancellation_ends_the_process(task: Part) -> None:
+    """A task group ignores a cancelled task, and the process would continue without it."""
     with pytest.raises(ExceptionGroup) as caught:
-        await beside_others(part)
+        await beside_others(task)
     assert [type(error) for error in caught.value.exceptions] == [RuntimeError]
 
 
-async def beside_others(part: Part) -> None:
+async def beside_others(task: Part) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(keep_running(part))
+        group.create_task(keep_running(task))
         group.create_task(asyncio.sleep(60))
 
 
-async def test_a_broken_connection_does_not_look_like_a_cancellation() -> None:
+async def test_a_broken_connection_is_not_a_cancellation() -> None:
     with pytest.raises(Unavailable), world():
-        await cancelled_by_itself()
+        await leaked_cancellation()
 
 
-async def test_who_is_cancelled_stays_cancelled() -> None:
+async def test_a_cancelled_task_stays_cancelled() -> None:
     async def wait() -> None:
         with world():
             await asyncio.sleep(60)
@@ -81,13 +81,13 @@ async def test_who_is_cancelled_stays_cancelled() -> None:
     ("raised", "seen"),
     [(KafkaError(), Unavailable), (TimeoutError(), Unavailable), (Fenced(), Fenced), (OffsetGone(), OffsetGone)],
 )
-async def test_errors_of_the_broker_are_told_apart(raised: Exception, seen: type[Exception]) -> None:
+async def test_broker_errors_are_transient_or_permanent(raised: Exception, seen: type[Exception]) -> None:
     with pytest.raises(seen), world():
         raise raised
 
 
-def test_writing_into_a_connection_that_closed_a_moment_ago_says_that_it_broke(stack: RunningStack) -> None:
-    """With the event loop of our processes, which calls it a RuntimeError."""
+def test_writing_to_a_connection_that_was_just_closed_is_a_connection_error(stack: RunningStack) -> None:
+    """With uvloop, which raises a RuntimeError there."""
     host, _, port = stack.kafka.rpartition(":")
 
     async def write() -> None:

@@ -1,4 +1,4 @@
-"""What a consumer keeps: put one by one or together, older never beats newer, and none suffers for another."""
+"""Projections: one by one or in batches, an older version never replaces a newer one; a bad document fails alone."""
 
 import asyncio
 import random
@@ -25,17 +25,17 @@ async def projection(stack: RunningStack) -> AsyncIterator[Projection]:
         await database.client.drop_database(name)
 
 
-async def test_of_versions_put_in_any_order_and_twice_the_newest_stays(projection: Projection) -> None:
+async def test_of_versions_written_in_any_order_and_twice_the_newest_stays(projection: Projection) -> None:
     seed = random.randrange(10**6)
     print("seed", seed)
-    told = [(f"document-{number}", version) for number in range(20) for version in range(1, 11)] * 2
-    random.Random(seed).shuffle(told)
-    await asyncio.gather(*(projection.put(name, version, {"is": version}) for name, version in told))
+    versions = [(f"document-{number}", version) for number in range(20) for version in range(1, 11)] * 2
+    random.Random(seed).shuffle(versions)
+    await asyncio.gather(*(projection.put(name, version, {"is": version}) for name, version in versions))
     for number in range(20):
         assert await projection.get(f"document-{number}") == {"_id": f"document-{number}", "version": 10, "is": 10}
 
 
-async def test_what_can_not_be_kept_hurts_nobody_who_is_put_beside_it(projection: Projection) -> None:
+async def test_a_document_that_cannot_be_stored_fails_alone_in_its_batch(projection: Projection) -> None:
     puts = [projection.put("good", 1, {"is": "kept"}), projection.put("bad", 1, {"is": object()})]
     puts += [projection.put(f"another-{number}", 1, {}) for number in range(30)]
     answers = await asyncio.gather(*puts, return_exceptions=True)
@@ -45,7 +45,7 @@ async def test_what_can_not_be_kept_hurts_nobody_who_is_put_beside_it(projection
     assert await projection.get("bad") is None
 
 
-async def test_everybody_is_told_that_the_database_is_away() -> None:
+async def test_every_caller_of_a_batch_gets_the_error_of_the_database() -> None:
     nowhere = MongoSettings.model_validate({"url": f"mongodb://127.0.0.1:{free_port()}", "timeout_ms": 300})
     async with mongo.connect(nowhere, "nowhere") as database:
         projection = Projection(database, "kept")

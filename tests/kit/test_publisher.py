@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 
 async def store_position(things: Things, count: int, text: str) -> None:
-    """As an operator's hand, or a bug, could have left it."""
+    """Stores a position that an operator or a bug could have left."""
     producer = AIOKafkaProducer(
         bootstrap_servers=things.settings.servers, transactional_id=f"{things.group}.by-hand", max_batch_size=1
     )
@@ -52,21 +52,21 @@ async def test_every_version_becomes_one_event_in_order(things: Things) -> None:
     assert (headers["ce_id"], headers["ce_partitionkey"]) == (f"{thing.id}:3", thing.practitioner_id)
 
 
-async def test_everything_about_one_person_lands_in_one_partition(things: Things) -> None:
+async def test_all_events_of_one_person_are_in_one_partition(things: Things) -> None:
     await things.write(30, person="zhang")
     async with running(things.publisher):
         await things.seen(30)
     assert len({record.partition for record in things.subscriber.records}) == 1
 
 
-async def test_what_was_written_before_the_first_start_is_told_too(things: Things) -> None:
+async def test_versions_written_before_the_first_start_are_published(things: Things) -> None:
     written = await things.write(1_200)
     async with running(things.publisher):
         seen = await things.seen(1_200)
     assert sorted(seen) == sorted((thing.id, 1) for thing in written)
 
 
-async def test_after_a_pause_it_goes_on_where_it_was(things: Things) -> None:
+async def test_after_a_pause_it_resumes_at_its_position(things: Things) -> None:
     first = await things.write(20)
     async with running(things.publisher):
         await things.seen(20)
@@ -84,7 +84,7 @@ async def test_after_a_pause_it_goes_on_where_it_was(things: Things) -> None:
         '{"token": "text"}', '{"token": {"$oid": 3}}', '{"snapshot": {"collection": "no such", "after": null}}',
     ],
 )  # fmt: skip
-async def test_a_position_that_cannot_be_read_means_a_snapshot(things: Things, text: str) -> None:
+async def test_an_unreadable_position_leads_to_a_snapshot(things: Things, text: str) -> None:
     written = await things.write(10)
     await store_position(things, 4, text)
     async with running(things.publisher):
@@ -92,7 +92,7 @@ async def test_a_position_that_cannot_be_read_means_a_snapshot(things: Things, t
     assert sorted(seen) == sorted((thing.id, 1) for thing in written)
 
 
-async def test_a_position_that_has_left_the_oplog_means_a_snapshot(things: Things) -> None:
+async def test_a_position_that_has_left_the_oplog_leads_to_a_snapshot(things: Things) -> None:
     written = await things.write(10)
     async with running(things.publisher):
         await things.seen(10)
@@ -105,7 +105,7 @@ async def test_a_position_that_has_left_the_oplog_means_a_snapshot(things: Thing
     assert sorted(seen) == sorted((thing.id, 1) for thing in written * 2)
 
 
-async def test_an_interrupted_snapshot_goes_on_behind_what_it_told(things: Things) -> None:
+async def test_an_interrupted_snapshot_resumes_after_the_last_published_document(things: Things) -> None:
     written = sorted(await things.write(30), key=lambda thing: thing.id)
     state = {"collection": "things", "after": written[19].id, "time": await cluster_time(things)}
     await store_position(things, 20, json_util.dumps({"snapshot": state}))
@@ -131,7 +131,7 @@ async def test_a_dropped_database_does_not_keep_it_busy(things: Things) -> None:
         written = await things.write(5)
         seen = await things.seen(10)
         assert {(thing.id, 1) for thing in written} <= set(seen)
-        await asyncio.sleep(2)  # a loop would show by now
+        await asyncio.sleep(2)  # a loop would have taken more snapshots
     assert snapshots(things) - before <= 3
 
 
@@ -159,7 +159,7 @@ async def test_another_partition_count_than_configured_is_refused(things: Things
         await asyncio.wait_for(publisher.run(), 20)
 
 
-async def test_a_version_that_cannot_be_told_leaves_a_stub_and_the_rest_goes_on(things: Things) -> None:
+async def test_an_unpublishable_version_leaves_a_stub_and_the_rest_is_published(things: Things) -> None:
     (first,) = await things.write(1)
     unspeakable = await things.rewrite(first, "unspeakable")
     (last,) = await things.write(1)
@@ -177,13 +177,13 @@ async def test_a_version_that_cannot_be_told_leaves_a_stub_and_the_rest_goes_on(
      {"text": "x" * 3_000_000, "version": 1, "updated_at": datetime(2026, 1, 1, tzinfo=UTC), "action": "created",
       "changed": [], "practitioner_id": "somebody"}],
 )  # fmt: skip
-async def test_a_document_that_was_put_there_by_hand_does_not_block_the_others(
+async def test_a_document_inserted_by_hand_does_not_block_the_others(
     things: Things, strange: dict[str, object]
 ) -> None:
     await things.database["things"].insert_one({"_id": "strange", **strange})
     (good,) = await things.write(1)
     async with running(things.publisher):
-        seen = await things.subscriber.until(lambda found: len(found) >= 2, 15, "both are told")
+        seen = await things.subscriber.until(lambda found: len(found) >= 2, 15, "both are published")
     kinds = {record.key.decode(): headers_of(record)["ce_type"] for record in seen}
     assert kinds == {"strange": "publication.failed.v1", good.id: "things.thing.changed.v1"}
 
@@ -215,13 +215,13 @@ async def test_of_two_publishers_one_leads_and_the_other_takes_over(things: Thin
 
 @pytest.fixture
 async def usurper(things: Things) -> AsyncIterator[AIOKafkaProducer]:
-    """Somebody with the publisher's transactional id who cares for no leadership."""
+    """A producer with the publisher's transactional id that does not take part in the leader election."""
     producer = AIOKafkaProducer(bootstrap_servers=things.settings.servers, transactional_id=f"{things.group}.0")
     yield producer
     await producer.stop()
 
 
-async def test_a_fenced_publisher_joins_anew_and_loses_nothing(things: Things, usurper: AIOKafkaProducer) -> None:
+async def test_a_fenced_publisher_restarts_and_loses_nothing(things: Things, usurper: AIOKafkaProducer) -> None:
     async with running(things.publisher) as task:
         first = await things.write(5)
         await things.seen(5)

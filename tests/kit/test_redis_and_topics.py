@@ -1,4 +1,4 @@
-"""The kit's thin layers over Redis and Kafka's topics, on the real ones."""
+"""The kit's clients of Redis and of Kafka's topics, on real servers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def redis(stack: RunningStack) -> AsyncIterator[RedisServer]:
         yield server
 
 
-async def test_of_a_hundred_that_race_exactly_as_many_pass_as_the_rule_says(redis: RedisServer) -> None:
+async def test_of_a_hundred_concurrent_calls_as_many_pass_as_the_limit_allows(redis: RedisServer) -> None:
     rules = [Rule(10, 60), Rule(1_000, 3_600)]
     hits = (redis.limits.hit(rules, "phone", sentence="请稍后再试") for _ in range(100))
     answers = await asyncio.gather(*hits, return_exceptions=True)
@@ -39,7 +39,7 @@ async def test_of_a_hundred_that_race_exactly_as_many_pass_as_the_rule_says(redi
     await redis.limits.hit(rules, "another phone", sentence="请稍后再试")
 
 
-async def test_of_many_who_take_a_value_one_gets_it(redis: RedisServer) -> None:
+async def test_of_many_concurrent_takes_of_a_value_one_gets_it(redis: RedisServer) -> None:
     await redis.cache.put("captcha", "abcd", 60)
     taken = await asyncio.gather(*(redis.cache.take("captcha") for _ in range(50)))
     assert sorted(filter(None, taken)) == ["abcd"]
@@ -68,12 +68,12 @@ async def test_without_redis_everything_is_unavailable_at_once() -> None:
                 await call
 
 
-async def test_without_kafka_a_check_says_so_at_once() -> None:
+async def test_without_kafka_a_check_fails_at_once() -> None:
     with pytest.raises(Unavailable):
         await asyncio.wait_for(kafka.ping(KafkaSettings(servers=f"127.0.0.1:{free_port()}")), 5)
 
 
-async def test_topics_are_made_once_configured_again_and_never_recounted(
+async def test_topics_are_created_once_and_reconfigured_but_keep_their_partitions(
     stack: RunningStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = own_name("topic")
@@ -124,7 +124,7 @@ async def test_the_official_library_reads_what_we_write(things: Things) -> None:
 @pytest.mark.parametrize(
     "damage", ["ce_type", "ce_id", "ce_source", "ce_subject", "ce_sequence", "ce_partitionkey", "ce_specversion"]
 )
-def test_a_record_that_is_no_event_of_ours_is_refused(damage: str) -> None:
+def test_a_record_that_is_not_a_valid_event_is_refused(damage: str) -> None:
     names = ("ce_type", "ce_id", "ce_source", "ce_subject", "ce_partitionkey")
     headers = [("ce_specversion", b"1.0"), ("ce_sequence", b"1"), *((name, b"x") for name in names)]
     decode(headers, b"{}")

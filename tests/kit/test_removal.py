@@ -1,4 +1,4 @@
-"""Documents that are removed: tombstones on the topic, again after a lost position; purged; a person erased."""
+"""Removal of documents: tombstones, also after a lost position; purge; erasure of a person."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -40,15 +40,15 @@ async def remove(things: Things, thing: Thing) -> None:
 
 
 async def tombstones(things: Things, count: int) -> list[Record]:
-    async def told() -> list[Record]:
+    async def found() -> list[Record]:
         await things.subscriber.read()
         found = things.subscriber.tombstones
         return found if len(found) >= count else []
 
-    return await eventually(told, 20, f"{count} tombstones")
+    return await eventually(found, 20, f"{count} tombstones")
 
 
-async def test_what_is_removed_ends_with_a_tombstone(things: Things) -> None:
+async def test_removing_a_document_publishes_a_tombstone(things: Things) -> None:
     (thing,) = await things.write(1)
     async with running(things.publisher):
         await things.seen(1)
@@ -63,7 +63,7 @@ async def test_what_is_removed_ends_with_a_tombstone(things: Things) -> None:
     assert await things.collection.get(thing.id) is None
 
 
-async def test_a_tombstone_is_told_again_when_the_position_was_lost(things: Things) -> None:
+async def test_a_tombstone_is_published_again_when_the_position_was_lost(things: Things) -> None:
     gone, stays = await things.write(2)
     async with running(things.publisher):
         await things.seen(2)
@@ -75,18 +75,18 @@ async def test_a_tombstone_is_told_again_when_the_position_was_lost(things: Thin
     assert [version for identity, version in await things.seen(3) if identity == stays.id] == [1, 1]
 
 
-async def test_who_dies_while_removing_does_it_again(things: Things) -> None:
+async def test_a_removal_interrupted_by_a_crash_is_repeated(things: Things) -> None:
     (thing,) = await things.write(1)
     removal = removal_of(things)
     (document,) = await removal.find("things", {"_id": thing.id})
     await removal.remove("things", document)
-    await things.database["things"].insert_one(document)  # as if it had died before the document was deleted
+    await things.database["things"].insert_one(document)  # as if it had crashed before the document was deleted
     await remove(things, thing)
     (stone,) = [each async for each in things.database[TOMBSTONES].find({})]
     assert (stone["_id"], await things.collection.get(thing.id)) == (thing.id, None)
 
 
-async def test_what_outlived_its_time_is_purged_and_nothing_else(things: Things) -> None:
+async def test_only_documents_past_their_retention_time_are_purged(things: Things) -> None:
     old, young = await things.write(2)
     clock = ManualClock()
     await things.database["things"].update_one({"_id": old.id}, {"$set": {"state": "deleted"}})
@@ -101,7 +101,7 @@ async def test_what_outlived_its_time_is_purged_and_nothing_else(things: Things)
     assert [each["_id"] async for each in things.database["things"].find({})] == [young.id]
 
 
-async def test_what_is_deleted_goes_after_three_years_and_a_kind_after_its_own_time(things: Things) -> None:
+async def test_deleted_documents_are_purged_after_three_years_or_the_time_of_their_kind(things: Things) -> None:
     plain, credit, kept = await things.write(3)
     for thing, kind in ((plain, "degree"), (credit, "credit"), (kept, "title")):
         await things.database["things"].update_one({"_id": thing.id}, {"$set": {"state": "deleted", "kind": kind}})
@@ -139,11 +139,11 @@ def erasure_of(things: Things, group: str, clock: ManualClock, bucket: Bucket) -
 
 
 async def nobody(_: str) -> bool:
-    """No event is asked about here."""
+    """Contains no person: no event is skipped here."""
     return False
 
 
-async def test_a_person_goes_with_their_files_and_comes_back_by_no_event(
+async def test_an_erasure_removes_the_files_and_later_events_restore_nothing(
     things: Things, group: str, bucket: Bucket
 ) -> None:
     (mine,), (other,) = await things.write(1, "zhang"), await things.write(1, "li")
@@ -168,21 +168,21 @@ async def test_a_person_goes_with_their_files_and_comes_back_by_no_event(
     await bucket.delete(f"scans/{other.id}/original")
 
 
-async def test_erasing_goes_on_after_s3_was_away(
+async def test_an_erasure_resumes_after_s3_was_unavailable(
     stack: RunningStack, things: Things, group: str, bucket: Bucket
 ) -> None:
     (mine,) = await things.write(1, "zhang")
     await bucket.put(f"scans/{mine.id}/original", b"a scan", "image/jpeg")
     clock, nobody_listens = ManualClock(), f"http://127.0.0.1:{free_port()}"
-    async with blobs.connect(stack.blobs("attachments").model_copy(update={"endpoint": nobody_listens})) as away:
+    async with blobs.connect(stack.blobs("attachments").model_copy(update={"endpoint": nobody_listens})) as unavailable:
         with pytest.raises(Unavailable):
-            await erasure_of(things, group, clock, away).erase("zhang")
-    assert await things.collection.get(mine.id), "the document still says where its files are"
+            await erasure_of(things, group, clock, unavailable).erase("zhang")
+    assert await things.collection.get(mine.id), "the document still names its files"
     await erasure_of(things, group, clock, bucket).erase("zhang")
     assert (await things.collection.get(mine.id), await bucket.keys(f"scans/{mine.id}")) == (None, [])
 
 
-async def test_what_was_under_way_is_found_when_all_is_looked_through_again(
+async def test_the_second_pass_of_an_erasure_finds_what_was_written_meanwhile(
     things: Things, group: str, bucket: Bucket
 ) -> None:
     clock = ManualClock()
@@ -197,14 +197,14 @@ async def test_what_was_under_way_is_found_when_all_is_looked_through_again(
         await erasure.look_again()
     assert await things.database["things"].count_documents({}) == 0
     stones = [each async for each in things.database[TOMBSTONES].find({})]
-    assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "told again at each look"
+    assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "published again at each pass"
     clock.advance(timedelta(days=30))
     await erasure.look_again()
     stones = [each async for each in things.database[TOMBSTONES].find({})]
     assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "and then never more"
 
 
-async def test_when_documents_are_forgotten_may_be_changed_where_the_index_is_there(things: Things) -> None:
+async def test_the_retention_time_can_be_changed_when_the_index_exists(things: Things) -> None:
     for seconds in (0, 3_600):
         index = Index([("created_at", 1)], expireAfterSeconds=seconds)
         await Collection(things.database, "things", Thing, [index]).prepare()

@@ -1,4 +1,4 @@
-"""What a request may take, over real connections: who is slow is waited for only so long, and takes nobody's place."""
+"""Limits of a request over real connections: a slow client is disconnected in time and takes no other's place."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -59,7 +59,7 @@ class Connection:
         await self.writer.drain()
 
     async def answer(self) -> bytes:
-        """All of it, until the connection is closed."""
+        """The whole response, until the connection is closed."""
         async with asyncio.timeout(10):
             return await self.reader.read(-1)
 
@@ -104,7 +104,7 @@ def get(path: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [0, 50_000])
-async def test_a_body_that_stops_is_waited_for_only_so_long_however_much_came_before(sent: int) -> None:
+async def test_a_stalled_body_times_out_however_much_was_sent(sent: int) -> None:
     async with serving() as connect, connect() as slow:
         began = asyncio.get_running_loop().time()
         await slow.send(post(100_000) + bytes(sent))
@@ -114,17 +114,17 @@ async def test_a_body_that_stops_is_waited_for_only_so_long_however_much_came_be
     assert asyncio.get_running_loop().time() - began < SECONDS * 8
 
 
-async def test_a_trickle_is_none() -> None:
+async def test_a_trickled_body_times_out() -> None:
     async with serving() as connect, connect() as slow:
         status = asyncio.create_task(slow.reader.readexactly(len(b"HTTP/1.1 408 ")))
         await slow.send(post(100_000))
-        while not status.done():  # a byte that is sent after the answer would break the connection
+        while not status.done():  # a byte sent after the response would break the connection
             await slow.send(b"x")
             await asyncio.sleep(SECONDS / 10)
         assert status.result() == b"HTTP/1.1 408 "
 
 
-async def test_who_sends_steadily_may_take_long() -> None:
+async def test_a_steady_upload_may_take_long() -> None:
     pieces = 8
     async with serving() as connect, connect() as steady:
         await steady.send(post(pieces * RATE))
@@ -136,17 +136,17 @@ async def test_who_sends_steadily_may_take_long() -> None:
     assert answer.endswith(b"%d" % (pieces * RATE))
 
 
-async def test_an_answer_begins_in_time_unless_its_path_may_take_longer() -> None:
+async def test_a_response_starts_in_time_unless_its_path_allows_more() -> None:
     async with serving() as connect, connect() as impatient, connect() as patient:
         await impatient.send(get(b"/long"))
         await patient.send(get(b"/patient/long"))
-        cut, whole = await asyncio.gather(impatient.answer(), patient.answer())
+        cut, complete = await asyncio.gather(impatient.answer(), patient.answer())
     assert cut.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 2" in cut
-    assert whole.endswith(b'"done"')
+    assert complete.endswith(b'"done"')
 
 
-async def test_who_does_not_read_is_let_go_of_and_who_reads_gets_all() -> None:
+async def test_a_client_that_does_not_read_is_disconnected_and_a_reader_gets_everything() -> None:
     async with serving(least_bytes_per_second=10 * PIECE) as connect, connect() as lazy, connect() as reading:
         await lazy.send(get(b"/pieces"))
         await reading.send(get(b"/pieces"))
@@ -155,7 +155,7 @@ async def test_who_does_not_read_is_let_go_of_and_who_reads_gets_all() -> None:
         assert PIECE < len(await lazy.answer()) < PIECE * PIECES
 
 
-async def test_a_process_takes_only_so_many_at_once_and_the_slow_take_nobodys_place() -> None:
+async def test_a_process_limits_concurrent_requests_and_slow_uploads_do_not_count() -> None:
     async with serving(concurrency=2) as connect, connect() as one, connect() as two, connect() as three:
         for slow in (one, two):
             await slow.send(post(100_000))
@@ -172,7 +172,7 @@ async def test_a_process_takes_only_so_many_at_once_and_the_slow_take_nobodys_pl
             assert (await four.answer()).endswith(b'"done"')
 
 
-async def test_there_is_an_end_to_those_who_are_waited_for_too() -> None:
+async def test_the_number_of_slow_uploads_is_limited() -> None:
     async with serving(open_requests=1) as connect, connect() as one, connect() as two:
         await one.send(post(100_000))
         await asyncio.sleep(0.05)
@@ -181,9 +181,9 @@ async def test_there_is_an_end_to_those_who_are_waited_for_too() -> None:
 
 
 @pytest.mark.parametrize("pieces", [10, None])
-async def test_who_is_still_sending_is_answered_when_all_has_come_or_nothing_more_does(pieces: int | None) -> None:
-    """Before, the gateway would close the connection under their hands, and they would never see the answer."""
-    taken, told = 0, list[Message]()
+async def test_an_early_response_waits_until_the_body_ends_or_stalls(pieces: int | None) -> None:
+    """Otherwise the gateway closes the connection while the client writes, and the client never sees the response."""
+    taken, sent_messages = 0, list[Message]()
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -198,12 +198,12 @@ async def test_who_is_still_sending_is_answered_when_all_has_come_or_nothing_mor
 
     async def send(message: Message) -> None:
         assert taken == (pieces or 3)
-        told.append(message)
+        sent_messages.append(message)
 
     http = HttpSettings(port=1, least_bytes_per_second=RATE)
     limits = RequestLimits(refuse, http, lambda _: Allowance(PIECE, 10), lambda _, error: never(error))
     await limits({"type": "http", "path": "/", "headers": [(b"transfer-encoding", b"chunked")]}, receive, send)
-    assert told[0]["status"] == 413
+    assert sent_messages[0]["status"] == 413
 
 
 async def never(error: errors.AppError) -> Response:

@@ -1,4 +1,4 @@
-"""Security events: written at every log level, ids only; what is not somebody's looks like what is not there."""
+"""Security events: written at every log level, ids only; a foreign object gets the same answer as a missing one."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ security.record("access_denied", "denied", "forbidden", status=403)
 """
 
 
-def test_what_is_somebody_elses_is_answered_like_what_is_not_there() -> None:
+def test_a_foreign_object_is_answered_like_a_missing_one() -> None:
     for denied in (NotYours, Hidden):
         assert denied().marshal() == NotFound().marshal()
         assert denied("record_not_found", "没有").marshal() == NotFound("record_not_found", "没有").marshal()
@@ -35,7 +35,7 @@ def test_what_is_somebody_elses_is_answered_like_what_is_not_there() -> None:
         (AppError(401, "code_wrong", "不"), "code_wrong"), (AppError(409, "known", "已"), ""),
     ],
 )  # fmt: skip
-def test_an_error_knows_whether_it_denies_access_and_why(error: AppError, cause: str) -> None:
+def test_an_error_has_the_cause_of_a_denial(error: AppError, cause: str) -> None:
     assert error.cause == cause
 
 

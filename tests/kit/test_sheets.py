@@ -1,4 +1,4 @@
-"""A printed sheet on its way back, from scanners and phones: found, straightened, read, and its box cut out."""
+"""A signature sheet from scanners and phones: found, straightened, read, and its box cut out."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from tests.support.sheets import A4, PENS, drawn, opened, photograph, png, scann
 TEXT = "QM1" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 2
 PAGES = scaled(100, 10)
 PER_MM = 200 / 25.4
-LEAST_INK_MM2 = 6  # what tells the two apart in the product: both populations stay far from it
+LEAST_INK_MM2 = 6  # the product's threshold between the two: both populations stay far from it
 OFF = 0.03
 
 
@@ -36,15 +36,15 @@ def taken(page: bytes, rng: Random, number: int, hidden: int | None = None) -> b
 
 
 def off(signed: bytes, cut: bytes) -> float:
-    """How far nearly all of the cut's ink is from where it was written, as a share of the box's height."""
+    """The distance of nearly all of the cut's ink from where it was written, as a share of the box's height."""
     box, (height, width) = A4.cut, opened(cut).shape[:2]
     top, left = round(box.top * PER_MM), round(box.left * PER_MM)
     written = opened(signed)[top : top + height, left : left + width].min(axis=2) < 200
-    away = cv2.distanceTransform((~written).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return float(np.percentile(away[opened(cut)[:, :, 3] > 100], 98) / height)
+    distances = cv2.distanceTransform((~written).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(np.percentile(distances[opened(cut)[:, :, 3] > 100], 98) / height)
 
 
-def test_signed_pages_are_read_and_cut_however_they_lay(rng: Random) -> None:
+def test_signed_pages_are_read_and_cut_at_any_orientation(rng: Random) -> None:
     empty, unread = drawn(TEXT), list[int]()
     for number in range(PAGES):
         page = sign(empty, rng, pen=rng.choice(list(PENS)))
@@ -71,18 +71,18 @@ def test_a_box_is_cut_out_to_a_hundredth_of_it_though_a_marker_is_hidden(rng: Ra
         assert cut is not None, number
         inked = (opened(cut.image)[:, :, 3] > 100).astype(np.uint8)
         _, _, _, middles = cv2.connectedComponentsWithStats(inked)
-        away = [np.hypot(*(middles[1:] / PER_MM - blot).T).min() for blot in blots]
-        assert max(away) < A4.cut.height / 100, (number, away)
+        distances = [np.hypot(*(middles[1:] / PER_MM - blot).T).min() for blot in blots]
+        assert max(distances) < A4.cut.height / 100, (number, distances)
 
 
-def test_empty_boxes_hold_no_ink(rng: Random) -> None:
+def test_empty_boxes_have_no_ink(rng: Random) -> None:
     empty = drawn(TEXT)
     for number in range(PAGES):
         cut = read(taken(empty, rng, number), A4).cut
         assert cut is None or cut.ink_mm2 < LEAST_INK_MM2 / 2, (number, cut.ink_mm2)
 
 
-def test_what_is_not_our_sheet_shows_nothing_of_it(rng: Random) -> None:
+def test_nothing_is_found_on_a_page_that_is_not_our_sheet(rng: Random) -> None:
     assert read(scanned(drawn(None), rng)[0], A4).text is None
     foreign = read(scanned(drawn("https://example.org/"), rng)[0], A4)
     assert foreign.text == "https://example.org/"
@@ -91,7 +91,7 @@ def test_what_is_not_our_sheet_shows_nothing_of_it(rng: Random) -> None:
     assert (read(blank, A4).text, read(blank, A4).cut) == (None, None)
 
 
-def test_a_cut_is_the_whole_box_and_nothing_but_ink(rng: Random) -> None:
+def test_a_cut_is_the_whole_box_with_ink_only(rng: Random) -> None:
     sheet = read(scanned(sign(drawn(TEXT), rng, pen="blue"), rng)[0], A4)
     assert sheet.cut is not None
     cut = opened(sheet.cut.image)
@@ -105,7 +105,7 @@ def test_a_cut_is_the_whole_box_and_nothing_but_ink(rng: Random) -> None:
     assert not sheet.cut.touches_border
 
 
-def test_ink_that_goes_on_over_the_line_touches_the_border(rng: Random) -> None:
+def test_ink_that_crosses_the_line_touches_the_border(rng: Random) -> None:
     page = opened(drawn(TEXT))
     top, left = round((A4.cut.top + 20) * PER_MM), round((A4.cut.left + 100) * PER_MM)
     cv2.line(page, (left, top), (left + round(60 * PER_MM), top + 40), (40, 30, 30), 5)
@@ -118,14 +118,14 @@ def test_ink_that_goes_on_over_the_line_touches_the_border(rng: Random) -> None:
     ("content", "code"),
     [(b"", "not_jpeg"), (b"\xff\xd8\xff", "damaged"), (b"\xff\xd8\xff" + bytes(5_000), "damaged")],
 )
-async def test_what_is_no_picture_is_the_files_fault(content: bytes, code: str) -> None:
+async def test_a_file_that_is_not_an_image_is_refused(content: bytes, code: str) -> None:
     async with Sandbox() as sandbox:
         with pytest.raises(BadImage) as caught:
             await SheetReader(sandbox).read(content, A4)
     assert caught.value.code == code
 
 
-async def test_large_photos_fit_the_sandbox_and_bombs_do_not_get_in(rng: Random) -> None:
+async def test_large_photos_fit_the_sandbox_and_bombs_are_refused(rng: Random) -> None:
     page = sign(drawn(TEXT), rng)
     photo, _ = photograph(page, rng, pixels=24_500_000, quality=80)
     async with Sandbox() as sandbox:
@@ -140,13 +140,15 @@ async def test_large_photos_fit_the_sandbox_and_bombs_do_not_get_in(rng: Random)
 
 
 async def test_a_process_that_has_read_many_still_has_memory_to_spare(rng: Random) -> None:
-    """The largest that is decoded whole takes the most; what a process keeps of one photo is missing for the next."""
+    """The largest photo that is decoded at full size takes the most; memory kept after one is missing for the next."""
     photo, _ = photograph(drawn(TEXT), rng, pixels=12_600_000, quality=80)
     async with Sandbox(limits=Limits(memory_bytes=480 * 1024 * 1024)) as sandbox:
         for _ in range(4):
             assert (await SheetReader(sandbox).read(photo, A4)).cut is not None
 
 
-def test_only_who_reads_a_sheet_loads_what_reads_it() -> None:
-    told = "import sys, kit.formats.sheets; print(*{'cv2', 'numpy', 'zxingcpp', 'PIL'} & sys.modules.keys())"
-    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.strip() == ""
+def test_only_a_process_that_reads_sheets_loads_the_libraries() -> None:
+    program = "import sys, kit.formats.sheets; print(*{'cv2', 'numpy', 'zxingcpp', 'PIL'} & sys.modules.keys())"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == ""
+    )

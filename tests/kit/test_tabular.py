@@ -1,4 +1,4 @@
-"""Tables as people and programs write them, read as text."""
+"""Tables from people and programs, read as text."""
 
 import datetime as dt
 
@@ -16,19 +16,19 @@ def rows(content: bytes) -> list[Row]:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_csv_is_read_however_it_was_saved(encoding: str, delimiter: str, end: str) -> None:
+def test_a_csv_is_read_in_every_encoding_and_format(encoding: str, delimiter: str, end: str) -> None:
     text = end.join([delimiter.join(line) for line in (["姓名", "住址"], ["𠮷野", ' "a\nb" '.strip()], [], ["x", ""])])
     table = read(text.encode(encoding))
     assert (table.header, table.rows) == (["姓名", "住址"], 2)
     assert list(read_rows(table.content)) == [Row(2, ["𠮷野", "a\nb"]), Row(4, ["x"])]
 
 
-def test_characters_that_gb18030_has_moved_are_read_where_they_are_now() -> None:
+def test_characters_that_gb18030_has_moved_are_read_at_their_current_code_points() -> None:
     [row] = rows("姓名\n".encode("gb18030") + b"\xfe\x59\xa6\xd9\xa8\xbc")
     assert row.cells == ["\u9fb4\ufe10\u1e3f"]
 
 
-def test_cells_of_a_workbook_become_what_somebody_would_have_typed() -> None:
+def test_cells_of_a_workbook_become_the_text_as_typed() -> None:
     lines: list[list[object]] = [[], ["a", "b"], [1, 2.5], [None, None]]
     lines += [[True, dt.date(2014, 3, 1)], [dt.datetime(2014, 3, 1, 8), 10**15]]
     assert rows(as_xlsx(lines)) == [
@@ -50,9 +50,9 @@ def test_no_cell_is_a_formula() -> None:
 
 
 @pytest.mark.parametrize("text", ["2014-03-01", "2014/3/1", "2014.03.1", "20140301", "2014年3月1日", "2014年03月01"])
-def test_a_day_may_be_written_as_in_tables(text: str) -> None:
+def test_a_day_is_read_in_every_format_of_tables(text: str) -> None:
     assert day_as_written(text) == "2014-03-01"
 
 
-def test_what_is_no_day_stays_as_it_is() -> None:
+def test_text_that_is_not_a_day_is_unchanged() -> None:
     assert day_as_written("去年") == "去年"

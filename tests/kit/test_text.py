@@ -1,4 +1,4 @@
-"""Text as people type it: what is tidied up, what is refused, and what must come through untouched."""
+"""Typed text: what is cleaned up, what is refused, and what must be kept unchanged."""
 
 from typing import Annotated
 
@@ -48,12 +48,12 @@ def test_a_pasted_line_is_trimmed_and_its_breaks_become_one_space(typed: str, ke
         pytest.param("\u202e学大济同", id="reversed reading order"),
     ],
 )
-def test_characters_that_cannot_be_kept_or_shown_are_refused(typed: str) -> None:
+def test_characters_that_cannot_be_stored_or_shown_are_refused(typed: str) -> None:
     assert refusal(typed) == "character_not_allowed"
 
 
 @pytest.mark.parametrize("value", [None, 11, True, b"text", ["11"], {"$gt": ""}])
-def test_what_is_no_text_is_refused_instead_of_turned_into_text(value: object) -> None:
+def test_a_value_that_is_not_text_is_refused_rather_than_converted(value: object) -> None:
     assert refusal(value) == "string_type"
 
 
@@ -70,13 +70,13 @@ def test_what_is_no_text_is_refused_instead_of_turned_into_text(value: object) -
         pytest.param("〇", id="ideographic zero"),
     ],
 )
-def test_rare_characters_come_through_unchanged(rare: str) -> None:
+def test_rare_characters_are_kept_unchanged(rare: str) -> None:
     assert clean_name(rare) == rare
     assert clean_text(rare) == rare
 
 
 @pytest.mark.parametrize("separator", list("·•‧・･⋅\u2e31．."))
-def test_every_way_to_type_the_separator_of_a_name_becomes_the_same_one(separator: str) -> None:
+def test_every_form_of_the_name_separator_is_normalised(separator: str) -> None:
     assert clean_name(f"阿卜杜拉{separator}买买提{separator}艾力") == "阿卜杜拉\u00b7买买提\u00b7艾力"
 
 
@@ -120,7 +120,7 @@ def test_no_name_of_a_real_person_is_refused(name: str) -> None:
         "㊗",
     ],
 )
-def test_emoji_and_pictures_are_no_names_but_stay_in_other_text(symbol: str) -> None:
+def test_emoji_and_symbols_are_refused_in_names_but_kept_in_other_text(symbol: str) -> None:
     with pytest.raises(PydanticCustomError) as refused:
         clean_name(f"李{symbol}明")
     assert refused.value.type == "character_not_allowed"
@@ -131,7 +131,7 @@ def test_text_that_is_not_a_name_keeps_its_separators() -> None:
     assert clean_text("沪•建.字") == "沪•建.字"
 
 
-def test_length_is_counted_in_characters_as_seen_and_after_cleaning() -> None:
+def test_length_counts_visible_characters_after_cleaning() -> None:
     assert SCHOOL.validate_python("  𠮷𠮷𠮷𠮷𠮷\n") == "𠮷" * 5
     with pytest.raises(ValidationError) as refused:
         SCHOOL.validate_python("𠮷" * 6)
@@ -147,14 +147,14 @@ def test_a_name_of_a_hundred_characters_fits_and_one_more_does_not() -> None:
 
 
 @pytest.mark.parametrize("blank", ["", "   ", "\r\n\t", "\u3000", "\u200b\ufeff"])
-def test_a_field_that_only_looks_filled_counts_as_missing(blank: str) -> None:
+def test_a_field_with_invisible_content_counts_as_missing(blank: str) -> None:
     with pytest.raises(ValidationError) as refused:
         SCHOOL.validate_python(blank)
     [error] = refused.value.errors()
     assert (error["type"], error["msg"]) == ("missing", "请填写此项")
 
 
-def test_a_very_long_value_is_judged_in_linear_time() -> None:
+def test_a_very_long_value_is_checked_in_linear_time() -> None:
     with pytest.raises(ValidationError):
         PERSON.validate_python("李" + " " * 1_000_000 + ".")
 

@@ -1,4 +1,4 @@
-"""Uploads: refused while they arrive, and never taken further than they may be long."""
+"""Uploads: refused while they arrive, and never read beyond their limit."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def field(name: bytes, value: bytes) -> bytes:
 
 
 class Body:
-    """Sends a body in pieces, and counts what was asked for."""
+    """Sends a body in pieces, and counts the pieces read."""
 
     def __init__(self, body: bytes, piece: int = 8_192) -> None:
         self.pieces = [body[at : at + piece] for at in range(0, len(body), piece)]
@@ -51,13 +51,13 @@ class Body:
         )
 
 
-async def test_the_file_and_the_fields_come_as_they_were_sent() -> None:
+async def test_the_file_and_the_fields_arrive_as_sent() -> None:
     body = Body(form(b"\x00\xff\r\n--" * 900, more=field(b"title", "证书".encode())))
     assert await read_upload(body.request(), LIMIT, TooLarge) == Upload(b"\x00\xff\r\n--" * 900, {"title": "证书"})
 
 
 @pytest.mark.parametrize(("size", "taken"), [(LIMIT - 1, True), (LIMIT, False), (LIMIT + ROOM, False)])
-async def test_the_limit_itself_is_too_large(size: int, taken: bool) -> None:
+async def test_a_file_of_exactly_the_limit_is_too_large(size: int, taken: bool) -> None:
     body = Body(form(b"x" * size))
     if taken:
         assert len((await read_upload(body.request(), LIMIT, TooLarge)).content) == size
@@ -66,14 +66,14 @@ async def test_the_limit_itself_is_too_large(size: int, taken: bool) -> None:
             await read_upload(body.request(), LIMIT, TooLarge)
 
 
-async def test_what_is_far_too_large_is_not_read_to_its_end() -> None:
+async def test_a_file_far_beyond_the_limit_is_not_read_to_its_end() -> None:
     body = Body(form(b"x" * 50 * LIMIT))
     with pytest.raises(TooLarge):
         await read_upload(body.request(), LIMIT, TooLarge)
     assert body.taken <= (LIMIT + ROOM) // 8_192 + 1
 
 
-async def test_a_browser_is_listened_to_until_it_has_sent_all_and_no_field_is_lost() -> None:
+async def test_a_browser_upload_is_read_to_its_end_and_no_field_is_lost() -> None:
     for size in (LIMIT, 50 * LIMIT):
         body = Body(field(b"title", "证书".encode()) + form(b"x" * size, more=field(b"note", b"behind")))
         read = await read_form(body.request(), LIMIT, TooLarge, admit=admitting(LIMIT))
@@ -89,7 +89,7 @@ def admitting(most: int) -> Admit:
     return admit
 
 
-async def test_whose_file_it_is_is_asked_before_more_of_it_is_read() -> None:
+async def test_the_caller_is_checked_before_more_of_the_file_is_read() -> None:
     asked: list[Mapping[str, str]] = []
 
     async def admit(fields: Mapping[str, str]) -> int:
@@ -102,13 +102,13 @@ async def test_whose_file_it_is_is_asked_before_more_of_it_is_read() -> None:
     assert (asked, body.taken) == ([{"csrf": "token"}], 1)
 
 
-async def test_only_so_much_of_a_file_is_kept_as_is_admitted() -> None:
+async def test_no_more_of_a_file_is_kept_than_is_admitted() -> None:
     for size, kept in ((19_999, True), (20_000, False)):
         read = await read_form(Body(form(b"x" * size)).request(), LIMIT, TooLarge, admit=admitting(20_000))
         assert (read.file is not None) is kept
 
 
-async def test_files_on_their_way_in_share_a_room_that_is_given_back() -> None:
+async def test_concurrent_uploads_share_a_spool_that_is_released() -> None:
     spool = Spool(files=1, bytes=LIMIT)
     for _ in range(3):
         await read_upload(Body(form(b"x" * (LIMIT - 1))).request(spool=spool), LIMIT, TooLarge)
@@ -123,12 +123,12 @@ async def test_files_on_their_way_in_share_a_room_that_is_given_back() -> None:
     assert spool == Spool(files=1, bytes=50_000)
 
 
-async def test_what_stands_around_a_file_is_measured_too() -> None:
-    for behind in (
+async def test_bytes_around_a_file_count_towards_the_limit() -> None:
+    for extra in (
         b"--%s\r\nX-Long: %s" % (BOUNDARY, b"x" * 10 * LIMIT),
         b"--%s--\r\n%s" % (BOUNDARY, b"x" * 10 * LIMIT),
     ):
-        body = Body(form(b"x").replace(b"--%s--\r\n" % BOUNDARY, behind))
+        body = Body(form(b"x").replace(b"--%s--\r\n" % BOUNDARY, extra))
         with pytest.raises((BodyTooLarge, HTTPException)):
             await read_upload(body.request(), LIMIT, TooLarge)
         assert body.taken < 10
@@ -143,7 +143,7 @@ async def test_a_form_without_files_is_measured_as_it_arrives() -> None:
     assert body.taken <= LIMIT // 8_192 + 1
 
 
-async def test_a_form_without_a_file_says_so() -> None:
+async def test_a_form_without_a_file_is_refused() -> None:
     for body in (form(b"x", name=b"other"), b"--%s--\r\n" % BOUNDARY):
         with pytest.raises(InvalidFields):
             await read_upload(Body(body).request(), LIMIT, TooLarge)
@@ -161,7 +161,7 @@ async def test_a_form_may_come_without_its_file_and_with_more_fields() -> None:
         await read_form(Body(fields + b"--%s--\r\n" % BOUNDARY).request(), LIMIT, TooLarge)
 
 
-async def test_a_form_with_two_files_says_so_whatever_they_are_called() -> None:
+async def test_a_form_with_two_files_is_refused_whatever_their_names() -> None:
     for name in (b"file", b"other"):
         second = form(b"y", name=name).partition(b"\r\n")[2].rpartition(b"--%s" % BOUNDARY)[0]
         with pytest.raises(InvalidFields) as caught:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from services.notify.domain import FINAL, OUTCOME_UNKNOWN, Addressed, Message
 from services.notify.templates import CATALOGUE
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 LATER = AT + timedelta(days=3)
@@ -78,7 +78,7 @@ def test_a_message_keeps_what_it_needs_and_no_more(data: st.DataObject, purpose:
         following = steps(message, data.draw(WORDS), AT + timedelta(minutes=minute))
         if not following:
             break
-        before, message = message, sound(message, data.draw(st.sampled_from(following)))
+        before, message = message, checked(message, data.draw(st.sampled_from(following)))
         holds(message)
         assert message.model_dump(include=own) == first.model_dump(include=own)
         assert message.attempts == before.attempts + (message.action == "attempted")
@@ -91,9 +91,9 @@ def test_a_message_keeps_what_it_needs_and_no_more(data: st.DataObject, purpose:
 @given(PURPOSES)
 def test_only_a_notice_that_failed_can_be_sent_again(purpose: str) -> None:
     tried = queued(purpose).attempted("tencent", due_at=LATER, at=AT)
-    failed = sound(tried, tried.failed("bad_number", until=LATER, at=AT))
+    failed = checked(tried, tried.failed("bad_number", until=LATER, at=AT))
     assert bool(failed.phone_sealed and failed.variables_sealed) is not failed.is_code
-    unknown = sound(tried, tried.outcome_unknown(ask_at=LATER, at=AT))
+    unknown = checked(tried, tried.outcome_unknown(ask_at=LATER, at=AT))
     assert (unknown.reason, unknown.awaits_receipt, failed.awaits_receipt) == (OUTCOME_UNKNOWN, True, False)
 
 

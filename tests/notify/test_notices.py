@@ -75,7 +75,7 @@ def scan_of(record: str) -> str:
     return f"/api/attachments/records/{record}/attachment"
 
 
-REFUSED = scan(72, says=(150, 150))
+REFUSED = scan(72, density=(150, 150))
 
 
 async def test_who_left_before_the_verdict_is_told_when_their_scan_is_refused_and_only_then(

@@ -10,14 +10,14 @@ from markupsafe import escape
 
 from tests.portal.test_portal_text import HOSTILE, harmless
 from tests.support.browsing import Browsing
-from tests.support.dead_letters import LETTER_GROUP, REASON, lay_letter
+from tests.support.dead_letters import DEAD_LETTER_GROUP, REASON, store_dead_letter
 from tests.support.names import own_name
 from tests.support.portal import NewMember
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, Hire, log_in
 from tests.support.waiting import eventually
 
-LETTERS = f"/operators/letters/{LETTER_GROUP}"
+LETTERS = f"/operators/letters/{DEAD_LETTER_GROUP}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -80,7 +80,7 @@ async def test_a_letter_is_looked_at_and_replayed_and_its_work_is_done(
     duty: Browsing, stack: RunningStack, new_member: NewMember
 ) -> None:
     member, why = await new_member(), own_name("database was away")
-    letter = await lay_letter(stack, "Reject: not yet", member.citizen.id)
+    letter = await store_dead_letter(stack, "Reject: not yet", member.citizen.id)
     page = f"{LETTERS}?id={quote(letter)}"
     text = (await duty.get(page)).text
     assert "records.access.logged.v1" in text
@@ -101,7 +101,7 @@ async def test_a_letter_is_looked_at_and_replayed_and_its_work_is_done(
 
 
 async def test_a_letter_is_found_whenever_it_is_looked_for(duty: Browsing, stack: RunningStack) -> None:
-    page = f"{LETTERS}?id={quote(await lay_letter(stack, own_name('Reject: waits')))}"
+    page = f"{LETTERS}?id={quote(await store_dead_letter(stack, own_name('Reject: waits')))}"
     assert {(await duty.get(page)).status_code for _ in range(20)} == {200}
     await duty.submit(LETTERS, page, reason="测试数据", action="drop")
 
@@ -109,8 +109,8 @@ async def test_a_letter_is_found_whenever_it_is_looked_for(duty: Browsing, stack
 async def test_all_letters_of_a_cause_are_dropped_and_others_stay(duty: Browsing, stack: RunningStack) -> None:
     cause, other = own_name("Reject: broken"), own_name("Reject: other")
     for _ in range(3):
-        await lay_letter(stack, cause, value=b"{no json")
-    await lay_letter(stack, other)
+        await store_dead_letter(stack, cause, value=b"{no json")
+    await store_dead_letter(stack, other)
     page = f"{LETTERS}?cause={quote(cause)}"
     assert "3 封" in (await duty.get(page)).text
     done = await duty.submit(LETTERS, page, reason="测试数据", action="drop")
@@ -125,7 +125,7 @@ async def test_all_letters_of_a_cause_are_dropped_and_others_stay(duty: Browsing
 async def test_nothing_is_done_without_a_reason(duty: Browsing, stack: RunningStack, reason: str) -> None:
     cause = own_name("Reject: waits")
     page = f"{LETTERS}?cause={quote(cause)}"
-    await lay_letter(stack, cause)
+    await store_dead_letter(stack, cause)
     for action in ("replay", "drop"):
         refused = await duty.submit(LETTERS, page, reason=reason, action=action)
         assert refused.status_code == 422
@@ -137,7 +137,7 @@ async def test_nothing_is_done_without_a_reason(duty: Browsing, stack: RunningSt
 async def test_causes_headers_and_contents_are_text_whatever_they_hold(duty: Browsing, stack: RunningStack) -> None:
     for hostile in HOSTILE:
         value = json.dumps({hostile: hostile, "kind": hostile, "name": "张伟"}).encode()
-        letter = await lay_letter(stack, hostile, value=value)
+        letter = await store_dead_letter(stack, hostile, value=value)
         page = f"{LETTERS}?id={quote(letter)}"
         for path in ("/operators", page, f"{LETTERS}?cause={quote(hostile)}"):
             harmless((await duty.get(path)).text)

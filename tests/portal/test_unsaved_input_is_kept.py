@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.people import portrait, random_phone
 from tests.support.browsing import Browsing, hidden_of
-from tests.support.dead_letters import LETTER_GROUP, lay_letter
+from tests.support.dead_letters import DEAD_LETTER_GROUP, store_dead_letter
 from tests.support.identity_clients import LoginPage
 from tests.support.identity_documents import passport
 from tests.support.names import own_id
@@ -242,9 +242,9 @@ async def test_an_operators_reason_comes_back_beside_the_letters_it_was_for(
     hire: Hire, browsing: Browsing, stack: RunningStack
 ) -> None:
     operator, cause = await hire("operator"), f"Reject: {own_id()}"
-    await lay_letter(stack, cause=cause)
+    await store_dead_letter(stack, cause=cause)
     await log_in(browsing, operator, "/operators")
-    action = f"/operators/letters/{LETTER_GROUP}"
+    action = f"/operators/letters/{DEAD_LETTER_GROUP}"
     page = await browsing.ask("GET", action, params={"cause": cause})
     form = hidden_of(page.text, action) | {"reason": "故障已排除", "action": "replay"}
     await end_session(stack, browsing)

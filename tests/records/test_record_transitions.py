@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from contracts.attachments import AttachmentChanged
 from contracts.records import Reason, Source
 from services.records.domain import Data, Record
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 WORDS = st.text("一二三四abc", max_size=10)
@@ -59,7 +59,7 @@ def test_a_record_stays_its_persons_and_remembers_how_it_began(data: st.DataObje
         following = step(record, data)
         if following is None:
             continue
-        before, record = record, sound(record, following)
+        before, record = record, checked(record, following)
         assert record.model_dump(include=own) == first.model_dump(include=own)
         assert record.as_created().data == first.data
         if before.state == "deleted":
@@ -92,7 +92,7 @@ def test_events_that_come_again_change_nothing(
     record = entered({"school": "1"})
     for event in [*told[:cut], *told[again:]]:
         if record.outdated_by(event):
-            record = sound(record, record.scan_changed(event, at=AT, by="service:attachments"))
+            record = checked(record, record.scan_changed(event, at=AT, by="service:attachments"))
     shown, newest = record.attachment, told[-1]
     if newest.state == "deleted":
         assert shown is None
@@ -106,8 +106,8 @@ def test_a_register_brings_a_record_and_its_rows_change_it() -> None:
     at = AT + timedelta(days=1)
     record = Record.imported("r", "p", "title", {"title": "讲师"}, SOURCE, "client:a", at=AT, by="import:1")
     assert (record.request, record.kept_by, record.source, record.action) == ("import:1", "client:a", SOURCE, "created")
-    deleted = sound(record, record.deleted(at=AT, by="practitioner:p"))
-    again = sound(deleted, deleted.synced({"title": "教授"}, SOURCE, None, at=at, by="import:2"))
+    deleted = checked(record, record.deleted(at=AT, by="practitioner:p"))
+    again = checked(deleted, deleted.synced({"title": "教授"}, SOURCE, None, at=at, by="import:2"))
     assert (again.state, again.data, again.kept_by) == ("active", {"title": "教授"}, None)
     assert again.changed == ["title", "state"]
 

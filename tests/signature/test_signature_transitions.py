@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.signature.domain import SENTENCES, Person, Signature, SignatureSheet, Verdict, form_fault, remark
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 PERSON = Person(practitioner_id="p", version=7, name="王小明", document_number="310101199003071230")
@@ -40,7 +40,7 @@ def test_a_signature_is_judged_once_and_replaced_for_good(data: st.DataObject) -
     first = signature = uploaded()
     own = {"practitioner_id", "sha256", "size", "folder", "sealed", "created_at", "id"}
     while following := steps(signature, data.draw(VERDICTS), AT + timedelta(minutes=signature.version)):
-        before, signature = signature, sound(signature, data.draw(st.sampled_from(following)))
+        before, signature = signature, checked(signature, data.draw(st.sampled_from(following)))
         assert signature.model_dump(include=own) == first.model_dump(include=own)
         assert signature.state != "checking"
         if before.state != "checking":
@@ -58,7 +58,7 @@ def test_a_form_is_taken_until_it_is_over_or_outdated(days: int, identified: int
     form, at = printed(), AT + timedelta(days=days)
     fault = form_fault(form, "p", identified, at)
     assert fault == ("sheet_stale" if identified > 7 else "sheet_expired" if days >= 90 else None)
-    stale = sound(form, form.outdated(at=at, by="service:identity"))
+    stale = checked(form, form.outdated(at=at, by="service:identity"))
     assert (stale.state, stale.changed) == ("stale", ["state"])
     assert "sealed" not in str(stale.history)
 

@@ -12,7 +12,7 @@ from services.subscriptions.feed.domain import read_cursor, write_cursor
 from services.subscriptions.settings import FeedSettings
 from tests.support.change_clients import CHANGES, Client
 from tests.support.people import Person
-from tests.support.problems import problem, told_to_wait
+from tests.support.problems import problem, retry_after_seconds
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Subscriber, headers_of
 from tests.support.waiting import eventually
@@ -131,7 +131,7 @@ async def test_nobody_holds_more_polls_than_their_share(client: Client, person: 
     cursor, most = await client.end(), FeedSettings().polls
     waiting = [asyncio.create_task(client.changes(after=cursor, wait=30)) for _ in range(most)]
     refused = await eventually(lambda: _refusal(client, cursor), 20, "one more is refused")
-    assert told_to_wait(refused) > 0
+    assert retry_after_seconds(refused) > 0
     await person.created()
     assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 

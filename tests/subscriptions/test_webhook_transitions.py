@@ -20,7 +20,7 @@ from services.subscriptions.webhooks.domain import (
     Webhook,
     WebhookDraft,
 )
-from tests.support.transitions import sound
+from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -76,7 +76,7 @@ def test_a_webhook_keeps_its_beginning_and_forgets_its_secrets(data: st.DataObje
         following = steps(hook, data, AT + timedelta(hours=hour))
         if not following:
             break
-        before, hook = hook, sound(hook, data.draw(st.sampled_from(following))())
+        before, hook = hook, checked(hook, data.draw(st.sampled_from(following))())
         holds(hook)
         assert hook.model_dump(include=own) == first.model_dump(include=own)
         assert (hook.resumed_at == before.resumed_at) or hook.action == "resumed"
@@ -86,7 +86,7 @@ def test_a_webhook_keeps_its_beginning_and_forgets_its_secrets(data: st.DataObje
 
 def test_a_replay_is_begun_and_a_delivery_is_written_once() -> None:
     replay = Replay.requested("w", None, "p", at=AT, by="client:c")
-    begun = sound(replay, replay.begun(at=AT))
+    begun = checked(replay, replay.begun(at=AT))
     assert (replay.state, begun.state, begun.changed) == ("requested", "begun", ["state"])
     delivery = Delivery.attempted(
         "w", Answer(204, None, 3), "delivered", event_id="e", event_type="t", practitioner_id="p", attempt=1, at=AT

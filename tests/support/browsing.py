@@ -1,4 +1,4 @@
-"""A browser as far as HTTP goes: keeps cookies, fills in the forms that pages give it, logs in by them."""
+"""A browser over plain HTTP: keeps cookies, submits the forms of pages, logs in through them."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ COOKIE = "__Host-portal"
 
 @dataclass
 class Browsing:
-    """One browser: `cookies` by name. Redirects are not followed, so that a test sees where it is sent."""
+    """One browser: `cookies` by name. Redirects are not followed, so that a test sees their target."""
 
     http: httpx2.AsyncClient
     cookies: dict[str, str] = field(default_factory=dict)
@@ -44,19 +44,19 @@ class Browsing:
         return token_of((await self.get(path)).text)
 
     async def submit(self, path: str, page: str = "", **fields: str) -> httpx2.Response:
-        """Send a form of `page` (the same path if nothing is said) with its hidden fields and these."""
+        """Submits a form of `page` (default: the same path) with its hidden fields and these."""
         hidden = hidden_of((await self.get(page or path)).text, path)
         return await self.ask("POST", path, data=hidden | fields)
 
     async def log_in(self, citizen: Citizen, login: LoginPage, next: str = "/") -> httpx2.Response:  # noqa: A002
-        """By captcha and SMS, as people do; the answer sends the browser on."""
+        """Logs in by captcha and SMS code. Returns the response that redirects the browser."""
         before = len(await login.messages(citizen.phone))
         sent = await self.ask_code(citizen, login, next)
         assert sent.headers.get("location") == "/login/code", sent.text
         return await self.submit("/login/code", code=await login.code(citizen.phone, before + 1))
 
     async def ask_code(self, citizen: Citizen, login: LoginPage, next: str = "/") -> httpx2.Response:  # noqa: A002
-        """The first step of the log-in, with a captcha that is solved."""
+        """The first step of the log-in, with a solved captcha."""
         hidden = hidden_of((await self.get(f"/login?next={next}")).text, "/login")
         answer = await login.redis.get(f"identity:captcha:{hidden['captcha_id']}")
         who = {"document_number": citizen.number, "phone": citizen.phone, "captcha": str(answer)}

@@ -1,4 +1,4 @@
-"""API clients that follow the records over HTTP: by the feed of changes, and with webhooks."""
+"""API clients that follow the records over HTTP: by the change feed, and with webhooks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -39,7 +39,7 @@ class Client:
         return await self.call("GET", CHANGES, params=query)
 
     async def end(self) -> str:
-        """The cursor behind everything that there is."""
+        """The cursor after the last event."""
         answer = await self.changes(since=datetime(2099, 1, 1, tzinfo=UTC).isoformat())
         assert answer.status_code == 200, answer.text
         return str(answer.json()["next_cursor"])
@@ -50,7 +50,7 @@ class Client:
         return dict(answer.json())
 
     async def forget(self) -> None:
-        """Delete one's webhooks: nobody's events go to a receiver that is no more."""
+        """Deletes the client's webhooks, so that nothing is delivered to a receiver that has ended."""
         for one in (await self.call("GET", WEBHOOKS, params={"limit": 200})).json()["items"]:
             match = {"If-Match": f'"{one["version"]}"'}
             await self.call("DELETE", f"{WEBHOOKS}/{one['webhook_id']}", headers=match)
@@ -63,7 +63,7 @@ class Client:
 
 @dataclass
 class Follower:
-    """Follows the feed as its documentation says: keeps the cursor, and asks again after any trouble."""
+    """Follows the feed as its documentation says: keeps the cursor, and retries after any error."""
 
     client: Client
     cursor: str
@@ -99,7 +99,7 @@ class Follower:
 
 
 def by_person(events: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """The ids of events in their order, by whom they are about."""
+    """The ids of events in order, by person."""
     found: dict[str, list[str]] = {}
     for event in events:
         found.setdefault(event["partitionkey"], []).append(event["id"])
@@ -107,5 +107,5 @@ def by_person(events: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def first_times(ids: Sequence[str]) -> list[str]:
-    """Each id once, where it came first."""
+    """Each id once, in the order of first occurrence."""
     return list(dict.fromkeys(ids))

@@ -1,4 +1,4 @@
-"""The chart: what an installation says of itself, and what helm makes of both, where there is a helm."""
+"""The Helm chart: an installation's values, and the manifests that helm renders, where helm is installed."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What must hold after any fault: every acknowledged version told once, in order, to the end."""
+"""The invariants after any fault: every acknowledged version is published once, in order, completely."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ Version = tuple[str, int]
 
 @dataclass(frozen=True)
 class Seen:
-    """An event at its place in the topic."""
+    """An event with its place in the topic."""
 
     partition: int
     offset: int
@@ -19,11 +19,12 @@ class Seen:
 
 @dataclass
 class Evidence:
-    """What a run left behind, about its own documents only.
+    """What a run left, of its own documents only.
 
-    `acknowledged`: versions that were answered with yes. `unknown`: ids whose write got no answer. `source`: the
-    current version by id. `topic`: what a read_committed reader sees. `store`: what a consumer keeps. `answers`: every
-    yes by Idempotency-Key. `snapshots`: whether one was begun: then versions may repeat, or be passed over by newer.
+    `acknowledged`: versions whose write succeeded. `unknown`: ids whose write got no response. `source`: the current
+    version by id. `topic`: what a read_committed reader sees. `store`: what a consumer stored. `answers`: the
+    successful responses by Idempotency-Key. `snapshots`: whether one was started: then versions may repeat, or be
+    skipped for newer ones.
     """
 
     acknowledged: set[Version] = field(default_factory=set)
@@ -42,13 +43,13 @@ class Violation:
 
 
 def check(run: Evidence) -> list[Violation]:
-    """Every invariant that does not hold; empty when all is well."""
+    """Every violated invariant; empty if all hold."""
     rules = (_lost, _unseen, _disorder, _divergence, _stale_tail, _phantoms, _duplicates, _double_effects)
     return [violation for rule in rules for violation in rule(run)]
 
 
 def invariants(run: Evidence) -> set[str]:
-    """The names of those that do not hold."""
+    """The names of the violated invariants."""
     return {violation.invariant for violation in check(run)}
 
 
@@ -69,14 +70,16 @@ def _unseen(run: Evidence) -> Iterable[Violation]:
 def _disorder(run: Evidence) -> Iterable[Violation]:
     newest: dict[str, int] = {}
     homes: dict[str, int] = {}
-    told: set[Version] = set()
+    published: set[Version] = set()
     for event in _in_order(run):
         if homes.setdefault(event.id, event.partition) != event.partition:
             yield Violation("I3", f"{event.id} stands in two partitions")
-        late = event.version < newest.get(event.id, 0) and (event.id, event.version) not in told
-        if late and not run.snapshots:  # behind a snapshot the stream tells once more what the snapshot was ahead of
+        late = event.version < newest.get(event.id, 0) and (event.id, event.version) not in published
+        if (
+            late and not run.snapshots
+        ):  # after a snapshot the stream publishes again the versions that the snapshot was ahead of
             yield Violation("I3", f"{event.id} version {event.version} was told first after {newest[event.id]}")
-        told.add((event.id, event.version))
+        published.add((event.id, event.version))
         newest[event.id] = max(newest.get(event.id, 0), event.version)
 
 
@@ -111,9 +114,9 @@ def _duplicates(run: Evidence) -> Iterable[Violation]:
     places: dict[Version, list[tuple[int, int]]] = defaultdict(list)
     for event in run.topic:
         places[event.id, event.version].append((event.partition, event.offset))
-    for (identity, version), told in places.items():
-        if len(told) > 1:
-            yield Violation("I7", f"{identity} version {version} was told {len(told)} times: {told}")
+    for (identity, version), published in places.items():
+        if len(published) > 1:
+            yield Violation("I7", f"{identity} version {version} was told {len(published)} times: {published}")
 
 
 def _double_effects(run: Evidence) -> Iterable[Violation]:
@@ -127,6 +130,6 @@ def _double_effects(run: Evidence) -> Iterable[Violation]:
 
 
 def _in_order(run: Evidence) -> list[Seen]:
-    """What was really committed, as it stands in the topic."""
+    """The committed events, in the order of the topic."""
     committed = [event for event in run.topic if event.version <= run.source.get(event.id, 0)]
     return sorted(committed, key=lambda event: (event.partition, event.offset))

@@ -1,4 +1,4 @@
-"""A collector of traces: a real OTLP/HTTP receiver as small as it can be."""
+"""A minimal OTLP/HTTP receiver of traces."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class Span:
-    """One step, ids in hexadecimal; `process` like `records-api`."""
+    """One span, ids in hexadecimal; `process` like `records-api`."""
 
     process: str
     name: str
@@ -23,17 +23,17 @@ class Span:
 
 @dataclass
 class Collector:
-    """What arrived."""
+    """The spans received."""
 
     url: str = ""
     spans: list[Span] = field(default_factory=list)
 
     def of(self, trace: str) -> list[Span]:
-        """The steps of a trace."""
+        """The spans of a trace."""
         return [span for span in self.spans if span.trace == trace]
 
     def take(self, body: bytes) -> None:
-        """A request of OTLP/HTTP in protobuf."""
+        """Stores a request of OTLP/HTTP in protobuf."""
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             names = {each.key: each.value.string_value for each in resource.resource.attributes}
             for scope in resource.scope_spans:
@@ -48,7 +48,7 @@ class Collector:
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """A collector that listens for as long as the block runs."""
+    """Runs a collector for the length of the block."""
     collector = Collector()
 
     class Receiver(BaseHTTPRequestHandler):

@@ -1,7 +1,7 @@
-"""A client that listens while it sends what is large, as browsers and curl do.
+"""A transport that reads the response while it sends a large body, as browsers and curl do.
 
-httpx2 listens when all is sent. An answer that comes before ends the connection of a large body (see the Caddyfile):
-whoever still writes into it finds it broken, and never sees the answer.
+httpx2 reads after it has sent everything. An early response closes the connection of a large body (see the Caddyfile):
+a client that still writes finds the connection broken, and never sees the response.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ LARGE = 200_000
 SECONDS = 20
 
 
-class ListeningTransport(httpx2.AsyncHTTPTransport):
-    """A connection of its own for each large body whose length is known."""
+class EarlyResponseTransport(httpx2.AsyncHTTPTransport):
+    """Uses a connection of its own for each large body of known length."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if int(request.headers.get("Content-Length", 0)) < LARGE:
@@ -49,5 +49,5 @@ def _answered(connection: HTTPConnection, request: httpx2.Request, body: bytes) 
 
 
 def _sent(connection: socket.socket, body: bytes) -> None:
-    with suppress(OSError):  # it may be closed meanwhile
+    with suppress(OSError):  # the server may have closed it
         connection.sendall(body)

@@ -1,4 +1,4 @@
-"""Admins who have people erased: one asks for it, another approves it."""
+"""Erasures as staff request them: one admin asks, another approves."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ GROUND = "依本人申请"
 
 @dataclass
 class Colleague:
-    """A member of staff with these roles, who says why in each call."""
+    """A member of staff with these roles, who gives an access reason in each call."""
 
     http: httpx2.AsyncClient
     issuer: TokenIssuer
@@ -28,7 +28,7 @@ class Colleague:
     id: str = field(default_factory=own_id)
 
     async def call(self, method: str, person: str, rest: str = "erasure", why: str = GROUND) -> httpx2.Response:
-        """A call about a person."""
+        """Calls the erasure API of a person."""
         token = self.issuer.issue(Caller(self.id, "staff", frozenset({self.role})))
         headers = bearer(token) | ({"X-Access-Reason": quote(why)} if why else {})
         return await self.http.request(method, f"{WINDOW}/{person}/{rest}", headers=headers)
@@ -44,7 +44,7 @@ class Colleague:
 
 
 async def have_erased(http: httpx2.AsyncClient, issuer: TokenIssuer, person: str) -> None:
-    """As two admins do it; it is carried out a second later."""
+    """Requests and approves an erasure as two admins; it is carried out a second later."""
     asked = await Colleague(http, issuer).asks(person)
     assert (asked.status_code, asked.json()["state"]) == (202, "requested"), asked.text
     approved = await Colleague(http, issuer).approves(person)
@@ -52,7 +52,7 @@ async def have_erased(http: httpx2.AsyncClient, issuer: TokenIssuer, person: str
 
 
 async def forge(stack: RunningStack, person: str, proof: str) -> None:
-    """What whoever can write to identity's topic would write."""
+    """Writes an erasure event as an attacker with write access to identity's topic would."""
     facts = {"practitioner_id": person, "version": 1, "action": "carried_out", "changed": [], "at": datetime.now(UTC)}
     event = encode(
         NewEvent(PractitionerErased, {**facts, "erasure_id": erasure_id(person), "proof": proof}), "/identity", 6

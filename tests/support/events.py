@@ -1,4 +1,4 @@
-"""Security events as the processes of the stack have logged them."""
+"""Security events in the logs of the stack's processes."""
 
 import json
 from collections import defaultdict
@@ -24,18 +24,18 @@ class SecurityLog:
     gateway: httpx2.AsyncClient
 
     async def of(self, requests: Collection[str]) -> dict[str, list[Event]]:
-        """The events of these requests, by request id: all there are, for each API has logged a later request."""
+        """The events of these requests, by request id; complete, since each API has logged a later request."""
         found = defaultdict[str, list[Event]](list)
         for event in await self._all():
             found[event.get("request_id", "")].append(event)
         return {request: found[request] for request in requests}
 
     async def about(self, subject: str) -> list[Event]:
-        """The events that concern this subject, in their order."""
+        """The events that concern this subject, in order."""
         return [event for event in await self._all() if event.get("subject") == subject]
 
     async def from_address(self, address: str) -> list[Event]:
-        """The events of requests from there, in their order."""
+        """The events of requests from this address, in order."""
         return [event for event in await self._all() if event.get("address") == address]
 
     async def _all(self) -> list[Event]:

@@ -1,4 +1,4 @@
-"""Gathers what a run left in the database and in the topic, for the checker."""
+"""Collects what a run left in the database and in the topic, for the checker."""
 
 from collections.abc import Collection
 from typing import Any
@@ -31,7 +31,7 @@ async def versions(database: mongo.Database, collection: str, persons: Collectio
 async def of_records(
     stack: RunningStack, subscriber: Subscriber, log: Log, persons: Collection[str], within: float
 ) -> Evidence:
-    """Of a run against the service records, once the topic holds the last version of all or `within` is over."""
+    """The evidence of a run against records, once the topic has all last versions or `within` is over."""
     async with mongo.connect(stack.mongo, "records") as database:
         source = await versions(database, "records", persons)
 

@@ -1,4 +1,4 @@
-"""A gateway of a test's own: a real Caddy with the Caddyfile."""
+"""A gateway for one test: a real Caddy with the Caddyfile."""
 
 import socket
 import subprocess
@@ -18,16 +18,16 @@ from tests.support.setting_names import ROOT
 def gateway(
     site: str, certificates: Path, home: Path, changed: Mapping[str, str] = MappingProxyType({}), /, **apis: str
 ) -> Iterator[tuple[int, Path]]:
-    """Caddy with compose's environment but for `apis`, at a port of its own on loopback. Its port and its log.
+    """Runs Caddy with compose's environment except `apis`, on a loopback port. Yields its port and its log.
 
-    `changed`: what is written in the Caddyfile instead of its own words.
+    `changed`: replacements of texts in the Caddyfile.
     """
     port, log = free_port(), home / "caddy.log"
     given = compose()["gateway"].environment | {
         "GATEWAY": f"{site}:{port}", "GATEWAY_BIND": "127.0.0.1", "CERTIFICATES": str(certificates),
         "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home), **apis,
     }  # fmt: skip
-    # the redirect from plain HTTP needs a port that every user may listen at
+    # the redirect from plain HTTP needs an unprivileged port
     caddyfile = home / "Caddyfile"
     text = (ROOT / "deploy/Caddyfile").read_text().replace("{\n", f"{{\n\thttp_port {free_port()}\n", 1)
     for own, instead in changed.items():

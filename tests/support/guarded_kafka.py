@@ -1,4 +1,4 @@
-"""A second broker with a door for subscribers, set up as docs/subscribing.md tells the operators."""
+"""A second broker with a listener for subscribers, set up as docs/subscribing.md describes."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ HEADING = "What the operators do"
 TOOLS = {"kafka-acls.sh": "org.apache.kafka.tools.AclCommand", "kafka-configs.sh": "kafka.admin.ConfigCommand"}
 USER, PASSWORD = "qualification", "only-for-this-broker"
 
-# Behind the local stack's own properties: of two lines for one name the later one counts.
+# After the local stack's own properties: the last line of a name counts.
 _PROPERTIES = """
 controller.quorum.voters=1@127.0.0.1:{controller}
 inter.broker.listener.name=INSIDE
@@ -40,18 +40,18 @@ listener.name.outside.ssl.keystore.location={keystore}
 
 @dataclass(frozen=True)
 class GuardedKafka:
-    """`inside` knows nobody and allows everything; `outside` asks for a user, over TLS."""
+    """The listener `inside` allows everything without authentication; `outside` requires a user, over TLS."""
 
     inside: str
     outside: str
     certificate: Path
 
     def environment(self, password: str = PASSWORD) -> dict[str, str]:
-        """What the examples read."""
+        """The environment that the examples read."""
         return {"KAFKA_USER": USER, "KAFKA_PASSWORD": password, "KAFKA_CA": str(self.certificate)}
 
     def client(self, password: str = PASSWORD) -> dict[str, Any]:
-        """What aiokafka's clients take."""
+        """The arguments for aiokafka's clients."""
         return {
             "bootstrap_servers": self.outside,
             "security_protocol": "SASL_SSL",
@@ -64,7 +64,7 @@ class GuardedKafka:
 
 @asynccontextmanager
 async def guarded_kafka(folder: Path) -> AsyncIterator[GuardedKafka]:
-    """The broker for as long as the block runs, with one user who was let in as the page says."""
+    """Runs the broker for the length of the block, with one user added as the page describes."""
     stack = Stack.named("guarded", folder)
     stack.servers.mkdir()
     await asyncio.to_thread(prepare_servers, stack)
@@ -89,7 +89,7 @@ def _properties(kafka: GuardedKafka, keystore: Path) -> str:
 
 
 def _keystore(folder: Path, certificate: Path) -> Path:
-    """A key and a certificate for the loopback address, which signs itself."""
+    """A key and a self-signed certificate for the loopback address."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
     made = (
@@ -113,7 +113,7 @@ def _keystore(folder: Path, certificate: Path) -> Path:
 
 
 def _let_in(folder: Path, inside: str) -> None:
-    """Run the page's commands, with Kafka's tools under the names that its distribution gives them."""
+    """Runs the page's commands, with Kafka's tools under the names that its distribution gives them."""
     tools = folder / "tools"
     tools.mkdir()
     for name, java_class in TOOLS.items():

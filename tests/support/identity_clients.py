@@ -1,4 +1,4 @@
-"""People at the public door of identity: staff who log in, citizens at a window, the login page."""
+"""Callers of identity's public API: staff who log in, citizens at a window, the login page."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def code_messages(http: httpx2.AsyncClient, inbox: str, phone: str) -> list[str]:
-    """The texts with a code that arrived on a phone, newest last."""
+    """The texts with a code that a phone has received, newest last."""
     response = await http.get(f"{inbox}/inbox.json", params={"phone": phone})
     return [message["text"] for message in response.json() if CODE.search(message["text"])]
 
@@ -57,7 +57,7 @@ async def newest_code(
 
 @dataclass
 class Staff:
-    """A member of staff who logged in once with both factors, and keeps the session alive."""
+    """A member of staff who has logged in once with both factors, and keeps the session alive."""
 
     http: httpx2.AsyncClient
     login: dict[str, str]
@@ -66,11 +66,11 @@ class Staff:
     _logging_in: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def code(self) -> str:
-        """The TOTP code of now."""
+        """The current TOTP code."""
         return pyotp.TOTP(self.login["totp_secret"]).now()
 
     def next_code(self) -> str:
-        """The one after it, which is taken already."""
+        """The next TOTP code, which is already accepted."""
         return pyotp.TOTP(self.login["totp_secret"]).at(datetime.now(UTC), counter_offset=1)
 
     async def try_to_log_in(self, **changes: str) -> httpx2.Response:
@@ -79,7 +79,7 @@ class Staff:
         return await self.http.post("/api/identity/staff/sessions", json=body | changes)
 
     async def log_in(self) -> None:
-        """A TOTP code works once: when the current one is used up the next one is taken, then a new one waited for."""
+        """Logs in. A TOTP code works once: if the current one is used the next one is tried, then a new one awaited."""
 
         async def tokens() -> dict[str, Any]:
             for code in (self.code(), self.next_code()):
@@ -100,7 +100,7 @@ class Staff:
         async with self._logging_in:
             if not self.tokens:
                 await self.log_in()
-            if time.monotonic() - self._since > REFRESH_AFTER:  # by one only: used twice, it ends the session
+            if time.monotonic() - self._since > REFRESH_AFTER:  # once only: used twice, it ends the session
                 await self._refresh()
         headers = {**bearer(self.tokens["access_token"]), **request.pop("headers", {})}
         return await self.http.request(method, path, headers=headers, **request)
@@ -108,7 +108,7 @@ class Staff:
 
 @dataclass
 class Citizen:
-    """Somebody with an identity card and a phone, unknown to the portal until a window registers them."""
+    """A person with an identity card and a phone, not registered until a window does it."""
 
     card: dict[str, Any] = field(default_factory=random_card)
     phone: str = field(default_factory=random_phone)
@@ -120,13 +120,13 @@ class Citizen:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no event, log or error may tell."""
+        """What no event, log or error may contain."""
         return self.number, self.phone, str(self.card["address"])
 
 
 @dataclass
 class Window:
-    """Where a clerk registers people and issues certificates; `inbox` shows what came on a phone beside them."""
+    """A clerk's API calls: registers people and issues certificates; `inbox` has what phones received."""
 
     clerk: Staff
     inbox: str = ""
@@ -138,12 +138,12 @@ class Window:
         return await self.clerk.call("POST", self._certificate(citizen), json={"phone": phone or citizen.phone})
 
     async def phone_code(self, citizen: Citizen, phone: str, **more: str) -> httpx2.Response:
-        """Have a code sent to a phone that is to be bound."""
+        """Sends a code to a phone that is to be bound."""
         body = {"phone": phone, **more}
         return await self.clerk.call("POST", f"{self._certificate(citizen)}/phone-codes", json=body)
 
     async def rebind(self, citizen: Citizen, phone: str, **more: str) -> httpx2.Response:
-        """Bind another phone with the code that comes on it."""
+        """Binds another phone with the code that it received."""
         before = len(await code_messages(self.clerk.http, self.inbox, phone))
         sent = await self.phone_code(citizen, phone, **more)
         if sent.status_code != 202:
@@ -156,12 +156,12 @@ class Window:
         return await self.clerk.call("PUT", self._certificate(citizen), json=body, headers=NEW_PHONE)
 
     async def look_up(self, citizen: Citizen) -> httpx2.Response:
-        """Find somebody by a number that is typed: no card is there."""
+        """Looks up a person by a typed number, without a card."""
         body = {name: citizen.card[name] for name in ("document_type", "document_number")}
         return await self.clerk.call("POST", f"{WINDOW}/lookup", json=body)
 
     async def waiting(self, citizen: Citizen, phone: str) -> str:
-        """The id of another phone that waits for a second clerk, because nobody read the card."""
+        """The id of a rebinding that waits for a second clerk, because no card was read."""
         assert (await self.look_up(citizen)).status_code == 200
         answer = await self.rebind(citizen, phone)
         assert answer.status_code == 202, answer.text
@@ -171,7 +171,7 @@ class Window:
         return await self.clerk.call("DELETE", self._certificate(citizen))
 
     async def registered(self) -> Citizen:
-        """Somebody new, without a certificate."""
+        """A new person without a certificate."""
         citizen = Citizen()
         response = await self.read_card(citizen)
         assert response.status_code == 201, response.text
@@ -179,7 +179,7 @@ class Window:
         return citizen
 
     async def enrolled(self) -> Citizen:
-        """Somebody new who can log in."""
+        """A new person who can log in."""
         citizen = await self.registered()
         response = await self.issue(citizen)
         assert response.status_code == 201, response.text
@@ -191,7 +191,7 @@ class Window:
 
 @dataclass
 class Session:
-    """A citizen who is logged in."""
+    """A logged-in citizen."""
 
     http: httpx2.AsyncClient
     tokens: dict[str, Any]
@@ -207,7 +207,7 @@ class Session:
 
 @dataclass
 class LoginPage:
-    """The login page, a phone beside it, and (on a local stack only) the answers of its captchas."""
+    """The login page, the phone's inbox, and (on a local stack only) the answers of its captchas."""
 
     http: httpx2.AsyncClient
     redis: "Redis"
@@ -224,7 +224,7 @@ class LoginPage:
         return {"captcha_id": captcha["captcha_id"], "captcha_answer": str(answer)}
 
     async def ask(self, citizen: Citizen, **changes: str) -> httpx2.Response:
-        """Ask for a code with a captcha that is solved."""
+        """Requests a code with a solved captcha."""
         captcha = {} if "captcha_id" in changes else await self.solved()
         body = {"document_number": citizen.number, "phone": citizen.phone, **captcha, **changes}
         return await self.http.post(LOGIN_CODES, json=body)
@@ -246,7 +246,7 @@ class LoginPage:
         return await self.http.post("/api/identity/login/sessions", json={"challenge_id": challenge, "code": code})
 
     async def messages(self, phone: str) -> list[str]:
-        """The texts with a code that arrived, newest last; what else a phone was told is not the login page's."""
+        """The texts with a code that the phone has received, newest last; other texts are left out."""
         return await code_messages(self.http, self.inbox, phone)
 
     async def code(self, phone: str, count: int = 1, within: float = 20) -> str:
@@ -261,14 +261,14 @@ class LoginPage:
         return Session(self.http, dict(response.json()))
 
     async def forget_limits(self, citizen: Citizen) -> None:
-        """As if a minute had gone by: what was counted against this person, all phones and devices is forgotten."""
+        """Removes the counters of this person and of all phones and devices, as after a minute."""
         for pattern in (f"*identity*person*{citizen.id}*", "*identity*phone*", "*identity*device*"):
             async for key in self.redis.scan_iter(pattern):
                 await self.redis.delete(key)
 
 
 async def crowd(window: Window, page: LoginPage, people: int) -> list[tuple[Citizen, str, str]]:
-    """So many people who asked for a code: who, the challenge, the code."""
+    """People who have requested a code: citizen, challenge, code."""
     few, asked = asyncio.Semaphore(8), list[tuple[Citizen, str]]()
 
     async def ask() -> None:
@@ -281,17 +281,17 @@ async def crowd(window: Window, page: LoginPage, people: int) -> list[tuple[Citi
 
 
 def another(code: str) -> str:
-    """Six digits that are not this code."""
+    """Six digits that differ from this code."""
     return f"{(int(code) + 1) % 10**6:06d}"
 
 
 async def at_once(*calls: "asyncio.Future[httpx2.Response] | Any") -> list[httpx2.Response]:
-    """Every answer of calls that were made side by side."""
+    """The responses of concurrent calls."""
     return list(await asyncio.gather(*calls))
 
 
 def just_now(text: str, within: float = 60) -> bool:
-    """Whether a time of an answer is a UTC time of this very moment."""
+    """Whether a time of a response is a UTC time of the last seconds."""
     return abs((datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()) < within
 
 

@@ -1,4 +1,4 @@
-"""Made-up people with every kind of document, as a window would register them."""
+"""Invented people with every type of identity document, as a window registers them."""
 
 import random
 import string
@@ -28,7 +28,7 @@ def _eighteen(region: str) -> tuple[str, Papers]:
 
 
 def _letters(count: int, of: str = string.ascii_uppercase) -> str:
-    """Of a name that nobody else has: two of one name and one day of birth may be one person."""
+    """Letters of a name nobody else has: two people of one name and one day of birth may be one person."""
     return "".join(random.choices(of, k=count))
 
 

@@ -1,4 +1,4 @@
-"""Files as registers send them, and whoever sends them and watches what becomes of them."""
+"""Import files as registers send them, and an API client that sends them and follows their progress."""
 
 import csv
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ def as_csv(rows: list[dict[str, str]], encoding: str = "utf-8") -> bytes:
 
 
 def as_xlsx(lines: list[list[Any]]) -> bytes:
-    """A workbook of one sheet; the cells as they are, also days and numbers."""
+    """A workbook of one sheet; the cells keep their types, including days and numbers."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet()
     for line in lines:
@@ -56,7 +56,7 @@ def as_xlsx(lines: list[list[Any]]) -> bytes:
 
 @dataclass
 class Sender:
-    """An API client that may send imports; `path` is the door's."""
+    """An API client that may send imports; `path` is the import endpoint."""
 
     http: httpx2.AsyncClient
     issuer: TokenIssuer
@@ -88,7 +88,7 @@ class Sender:
         return dict(response.json())
 
     async def ended(self, import_id: str, within: float = 60) -> dict[str, Any]:
-        """How it ended."""
+        """How the import ended."""
 
         async def over() -> dict[str, Any]:
             now = await self.progress(import_id)
@@ -97,7 +97,7 @@ class Sender:
         return await eventually(over, within, f"import {import_id} ends", pause=0.2)
 
     async def done(self, kind: str, content: bytes, within: float = 60) -> tuple[dict[str, Any], list[dict[str, str]]]:
-        """Send a file and wait for its end: the progress, and the errors."""
+        """Sends a file and waits for its end. Returns the progress and the errors."""
         import_id = await self.started(kind, content)
         return await self.ended(import_id, within), await self.errors(import_id)
 
@@ -108,7 +108,7 @@ class Sender:
 
 
 def counts(progress: dict[str, Any]) -> dict[str, int]:
-    """What became of the rows, without what became of none."""
+    """The counts of rows by outcome, without zeros."""
     return {name: progress[f"rows_{name}"] for name in OUTCOMES if progress[f"rows_{name}"]}
 
 

@@ -22,7 +22,7 @@ _REQUIRED = re.compile(r"\$\{SITE:\?[^}]*\}")
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction of a Dockerfile: `COPY`, and what follows."""
+    """One instruction of a Dockerfile: `COPY`, and its arguments."""
 
     word: str
     rest: str
@@ -47,17 +47,17 @@ class Composed:
 
     @property
     def job(self) -> bool:
-        """It does something and ends."""
+        """Whether it runs once and ends."""
         return bool(self.given["restart"] == "no")
 
     @property
     def service(self) -> str:
-        """The one of our services that it runs: `records` for `services.records`."""
+        """The service of ours that it runs: `records` for `services.records`."""
         return str(self.given["command"][0]).removeprefix("services.")
 
     @property
     def environment(self) -> dict[str, str]:
-        """A name without a value is told only where a file .env has one."""
+        """The variables; a name without a value is set only by a .env file, and left out."""
         return {name: value for name, value in self.given.get("environment", {}).items() if value is not None}
 
     @property
@@ -66,38 +66,38 @@ class Composed:
 
     @property
     def mounts(self) -> dict[str, str]:
-        """Files and folders of this machine (not volumes), and where they stand in the container."""
+        """Files and folders of this machine (not volumes), with their places in the container."""
         pairs = [str(each).split(":") for each in self.given.get("volumes", [])]
         return {source: target for source, target, *_ in pairs if source.startswith("./")}
 
 
 def compose() -> dict[str, Composed]:
-    """The compose file with the shortest .env that there can be beside it: all but SITE have their defaults."""
+    """The compose file with the shortest possible .env: all variables but SITE have their defaults."""
     text = _REQUIRED.sub(SITE, _DEFAULT.sub(r"\1", (ROOT / "docker-compose.yml").read_text())).replace("$$", "$")
     return {name: Composed(name, given) for name, given in yaml.safe_load(text)["services"].items()}
 
 
 def processes() -> dict[str, Composed]:
-    """Those that run our services."""
+    """The containers that run our services."""
     return {name: each for name, each in compose().items() if each.ours and each.given["command"][0] != each.service}
 
 
 def make_secrets(folder: Path) -> str:
-    """What `deploy/secrets.sh` says while it makes them."""
+    """Runs `deploy/secrets.sh`. Returns its output."""
     script = [str(ROOT / "deploy/secrets.sh"), str(folder)]
     return subprocess.run(script, check=True, capture_output=True, text=True).stdout
 
 
 def fill_in_sms_accounts(folder: Path) -> None:
-    """As the person does who has accounts at the operators."""
+    """Fills in the accounts with the carriers, as an operator does."""
     for name in ("tencent", "aliyun"):
         path = folder / "notify" / name
-        told = {"sign_name": "上海建筑业", "templates": dict.fromkeys(CATALOGUE, "1")}
-        path.write_text(json.dumps(json.loads(path.read_text()) | told))
+        filled = {"sign_name": "上海建筑业", "templates": dict.fromkeys(CATALOGUE, "1")}
+        path.write_text(json.dumps(json.loads(path.read_text()) | filled))
 
 
 def chart_environment(service: str) -> Mapping[str, str]:
-    """What the chart's values tell a process, where no helm renders them: the templates in them have samples."""
+    """The environment from the chart's values, without helm: the templates in them are replaced by samples."""
     values = yaml.safe_load((ROOT / "deploy/helm/values.yaml").read_text())
     given = values["env"] | values["services"][service]["env"]
     apis = dict.fromkeys(get_args(ServiceName), "http://sample")
@@ -106,5 +106,5 @@ def chart_environment(service: str) -> Mapping[str, str]:
     def sample(template: re.Match[str]) -> str:
         return next((value for word, value in samples.items() if word in template[0]), "sample")
 
-    told = {name: re.sub(r"\{\{.*?\}\}", sample, str(value)) for name, value in given.items()}
-    return {name: value for name, value in told.items() if value}
+    filled = {name: re.sub(r"\{\{.*?\}\}", sample, str(value)) for name, value in given.items()}
+    return {name: value for name, value in filled.items() if value}

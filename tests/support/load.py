@@ -1,4 +1,4 @@
-"""Writes through the gateway at a steady rate, and a log of what was acknowledged."""
+"""Writes through the gateway at a steady rate, and a log of acknowledged writes."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ Answer = httpx2.Response | None
 
 @dataclass
 class Log:
-    """What the callers know. `failed` counts requests without a yes; the same key is tried again until there is one."""
+    """What the callers know. `failed` counts requests without a success; they are retried with the same key."""
 
     acknowledged: set[Version] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
@@ -41,7 +41,7 @@ class Log:
 
 @dataclass
 class Load:
-    """Each writer is one person: makes a record, changes it twice, makes the next one."""
+    """Each writer is one person: creates a record, changes it twice, creates the next one."""
 
     writers: Sequence[Person]
     rate: float
@@ -50,7 +50,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Log]:
-        """Writes for as long as the block runs; every write that was begun is brought to its end."""
+        """Writes for the length of the block; every started write is retried until it succeeds."""
         began = time.monotonic()
         tasks = [asyncio.create_task(self._write(person, place)) for place, person in enumerate(self.writers)]
         try:
@@ -67,7 +67,9 @@ class Load:
         identity, version = "", 0
         while not self._stop.is_set():
             await asyncio.sleep(max(0.0, due - clock()))
-            due = max(due + pause, clock() - 1)  # what a pause of the server held up is made up for, within limits
+            due = max(
+                due + pause, clock() - 1
+            )  # writes delayed by a pause of the server are made up for, within limits
             if version in (0, 3):
                 identity, version = await self._create(person)
             else:
@@ -92,7 +94,7 @@ class Load:
             if response is not None and response.status_code == 200:
                 self.log.acknowledged.add((identity, version + 1))
                 return version + 1
-            if response is not None and response.status_code == 412:  # the try before this one got through
+            if response is not None and response.status_code == 412:  # the attempt before this one succeeded
                 return int(response.json()["current"]["version"])
             await asyncio.sleep(PAUSE_SECONDS)
         raise AssertionError("no yes to a change")

@@ -1,4 +1,4 @@
-"""Tables of who may do what: pages of docs/security that tests write, and hold to what really happens."""
+"""Tables of permissions: pages of docs/security that tests write, and compare with the actual responses."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Answers = Mapping[tuple[str, str], str]
 
 
 def outcome(status: int, events: Sequence[Event]) -> str:
-    """What an answer means, by the events that its request left."""
+    """The meaning of a response, by the security events of its request."""
     return str(status) if {event["cause"] for event in events} & DENIED else ALLOWED
 
 
@@ -24,7 +24,8 @@ def table(columns: Sequence[str], rows: Mapping[str, Answers]) -> list[str]:
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, answers in rows.items():
         cells = [
-            _cell({who: told for (column, who), told in answers.items() if column == each}) for each in columns[1:]
+            _cell({who: outcome_ for (column, who), outcome_ in answers.items() if column == each})
+            for each in columns[1:]
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
@@ -35,13 +36,13 @@ def _cell(answers: Mapping[str, str]) -> str:
         return "–"
     if len(set(answers.values())) == 1:
         return next(iter(answers.values()))
-    may = sorted(name for name, told in answers.items() if told == ALLOWED)
-    refused = sorted({told for told in answers.values() if told != ALLOWED})
+    may = sorted(name for name, outcome_ in answers.items() if outcome_ == ALLOWED)
+    refused = sorted({outcome_ for outcome_ in answers.values() if outcome_ != ALLOWED})
     return "; ".join(", ".join(names) for names in (may, refused) if names)
 
 
 def same_as_the_page(name: str, text: str) -> None:
-    """Hold a page to `text`; with WRITE=1 in the environment write it first."""
+    """Compares the page with `text`; with WRITE=1 in the environment writes it first."""
     page = FOLDER / name
     if os.environ.get("WRITE"):
         page.write_text(text)

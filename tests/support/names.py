@@ -1,4 +1,4 @@
-"""Names that nothing else in the stack has: what a test makes is its own."""
+"""Unique names, so that tests do not share data."""
 
 import random
 import secrets
@@ -6,17 +6,17 @@ from uuid import uuid4
 
 
 def own_name(prefix: str) -> str:
-    """For topics, groups, databases."""
+    """A name for topics, groups, databases."""
     return f"{prefix}-{secrets.token_hex(4)}"
 
 
 def own_id() -> str:
-    """For practitioners and documents."""
+    """An id for practitioners and documents."""
     return str(uuid4())
 
 
 def seeded() -> random.Random:
-    """A random source whose seed stands in the output of a test that fails."""
+    """A random source; the output of a failed test has its seed."""
     seed = secrets.randbits(32)
     print(f"random seed: {seed}")
     return random.Random(seed)

@@ -1,4 +1,4 @@
-"""Programs in JavaScript, with the packages that their lock file names."""
+"""JavaScript programs with the packages of their lock file."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""A door of a service inside the test, on the stack's servers: with a clock, settings, an address of the test's."""
+"""A service's API inside the test process, on the stack's servers: with the test's clock, settings, client address."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -23,7 +23,7 @@ from tests.support.stack import RunningStack
 
 
 class OwnClient(httpx2.AsyncClient):
-    """Calls an application of this process, from an address of the test's."""
+    """Calls an application of this process, from a client address of the test's choice."""
 
     def __init__(self, app: FastAPI, address: str) -> None:
         super().__init__(transport=httpx2.ASGITransport(app, client=(address, 1)), base_url="http://own")
@@ -38,7 +38,7 @@ async def identity(
     address: str = "127.0.0.1",
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[OwnClient]:
-    """identity's."""
+    """The API of identity."""
     _environment(monkeypatch, stack.environment("identity-api") | dict(settings or {}))
     async with identity_api(IdentitySettings(), clock or ManualClock()) as made, OwnClient(made.app, address) as http:
         yield http
@@ -48,7 +48,7 @@ async def identity(
 async def signature(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> AsyncIterator[OwnClient]:
-    """signature's."""
+    """The API of signature."""
     _environment(monkeypatch, stack.environment("signature-api"))
     async with signature_api(SignatureSettings(), clock) as made, OwnClient(made.app, "127.0.0.1") as http:
         yield http
@@ -56,7 +56,7 @@ async def signature(
 
 @dataclass(frozen=True)
 class OwnSubscriptions:
-    """subscriptions' door, and what its worker delivers with, on a database of the test's own."""
+    """The API and the deliveries of subscriptions, on a database of their own."""
 
     http: OwnClient
     clock: ManualClock
@@ -66,7 +66,7 @@ class OwnSubscriptions:
 async def subscriptions(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]
 ) -> AsyncIterator[OwnSubscriptions]:
-    """Only the worker's clock is the test's: tokens are good by the real one."""
+    """The API and the worker; only the worker has the test's clock, since the API checks tokens by real time."""
     name, clock = own_name("subscriptions"), ManualClock()
     _environment(monkeypatch, stack.environment("subscriptions-api") | {"MONGO__DATABASE": name} | dict(settings))
     own = SubscriptionsSettings()

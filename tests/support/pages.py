@@ -1,4 +1,4 @@
-"""Pages of docs/, as far as they can be run."""
+"""Code blocks of pages in docs/, to be run."""
 
 import re
 
@@ -6,7 +6,7 @@ from deploy.local.stack import ROOT
 
 
 def blocks(page: str, heading: str, language: str = "sh") -> str:
-    """The fenced blocks of one language between this heading of docs/`page` and the next one, as one text."""
+    """The fenced blocks of one language between this heading of docs/`page` and the next one, joined."""
     text = (ROOT / "docs" / page).read_text()
     _, _, after = text.partition(f"# {heading}\n")
     section = re.split(r"^#+ ", after, maxsplit=1, flags=re.MULTILINE)[0]

@@ -1,4 +1,4 @@
-"""A practitioner at the public door of records: what a browser or an API client would send."""
+"""A practitioner at the public API of records: the calls of a browser or an API client."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ OWN = "/api/records/practitioners/me/records"
 
 @dataclass
 class Person:
-    """Speaks for one practitioner, who need not be registered anywhere: the token says who it is."""
+    """Calls as one practitioner, who need not be registered: the token holds the id."""
 
     http: httpx2.AsyncClient
     issuer: TokenIssuer
@@ -46,7 +46,7 @@ class Person:
         return await self.call("POST", OWN, json={"kind": kind, "data": data or EDUCATION}, headers=headers)
 
     async def created(self, data: dict[str, Any] | None = None, *, kind: str = "education") -> dict[str, Any]:
-        """A record that was made without trouble."""
+        """A record that was created without an error."""
         response = await self.create(data, kind=kind)
         assert response.status_code == 201, response.text
         return dict(response.json())

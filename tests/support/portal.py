@@ -1,4 +1,4 @@
-"""People with a file at the portal's pages, their browser logged in, and what only a test may do to a session."""
+"""People with a dossier at the portal, their browser logged in, and changes to a session that only a test makes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ KEPT_SECONDS = 600
 
 @dataclass
 class Member:
-    """A citizen, their browser, and their file at the services."""
+    """A citizen, their browser, and their dossier at the services."""
 
     citizen: Citizen
     browsing: Browsing
@@ -48,7 +48,7 @@ NewMember = Callable[[], Awaitable[Member]]
 async def member_of(
     window: Window, login: LoginPage, http: httpx2.AsyncClient, issuer: TokenIssuer, citizen: Citizen | None = None
 ) -> Member:
-    """Registered at a window, logged in through the pages."""
+    """A citizen, registered at a window and logged in through the pages."""
     citizen = citizen or await window.enrolled()
     browsing = Browsing(http)
     response = await browsing.log_in(citizen, login)
@@ -58,7 +58,7 @@ async def member_of(
 
 @asynccontextmanager
 async def _vault(stack: RunningStack) -> AsyncIterator[EncryptedCache]:
-    """What the portal keeps."""
+    """The portal's stored sessions."""
     environment = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(
         f'{{"keys": {environment["SEAL__KEYS"]}, "current": "{environment["SEAL__CURRENT"]}"}}'
@@ -68,7 +68,7 @@ async def _vault(stack: RunningStack) -> AsyncIterator[EncryptedCache]:
 
 
 async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
-    """As if five minutes had gone by."""
+    """Makes the access token expire, as after five minutes."""
     key = f"session:{cookie_hash(browsing.cookies[COOKIE])}"
     async with _vault(stack) as vault:
         kept = await vault.get(key)
@@ -78,7 +78,7 @@ async def let_token_run_out(stack: RunningStack, browsing: Browsing) -> None:
 
 
 async def let_proof_grow_old(stack: RunningStack, browsing: Browsing) -> None:
-    """As if the code had been typed eleven minutes ago."""
+    """Makes the authentication eleven minutes old."""
     key = f"session:{cookie_hash(browsing.cookies[COOKIE])}"
     async with _vault(stack) as vault, mongo.connect(stack.mongo, "identity") as database:
         kept = await vault.get(key)
@@ -91,13 +91,13 @@ async def let_proof_grow_old(stack: RunningStack, browsing: Browsing) -> None:
 
 
 async def end_session(stack: RunningStack, browsing: Browsing) -> None:
-    """As if two hours had gone by."""
+    """Expires the session, as after two hours."""
     async with RedisServer(stack.redis, "portal") as redis:
         await redis.cache.drop(f"session:{cookie_hash(browsing.cookies[COOKIE])}")
 
 
 async def import_record(stack: RunningStack, person: str, kind: str, data: dict[str, Any]) -> str:
-    """A record as an authority's system delivers it."""
+    """A record as a register delivers it."""
     async with mongo.connect(stack.mongo, "records") as database:
         source = {"system": "上海市建设工程注册管理系统", "key": own_id(), "synced_at": rfc3339(SystemClock().now())}
         fields = {"practitioner_id": person, "kind": kind, "data": data, "source": source, "request": ""}

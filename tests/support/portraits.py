@@ -1,4 +1,4 @@
-"""Portraits as earlier versions of identity stored them: outside of any folder."""
+"""Portraits as earlier versions of identity stored them: outside any folder."""
 
 import json
 
@@ -10,7 +10,7 @@ from kit.mongo import Database
 
 
 async def make_loose(database: Database, bucket: Bucket, person_id: str) -> str:
-    """Take a person's portrait out of its folder; its key from now on."""
+    """Moves a person's portrait out of its folder. Returns its new key."""
     person = await database["practitioners"].find_one({"_id": person_id}) or {}
     key, loose = str(person["portrait_key"]), f"portraits/{secret_id()}"
     await bucket.put(loose, await bucket.named(key), "application/octet-stream")

@@ -1,4 +1,4 @@
-"""What an error looks like at the public API (RFC 9457)."""
+"""Errors of the public API (RFC 9457)."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ INSIDE = ("Traceback", "site-packages", 'File "', "pymongo", "pydantic", "redis.
 
 
 def problem(response: httpx2.Response, status: int, code: str, *unsaid: str) -> dict[str, Any]:
-    """The body of this error, which is well formed and repeats none of `unsaid`."""
+    """Checks that the response is this well-formed error and repeats none of `unsaid`. Returns its body."""
     assert response.status_code == status, f"{response.status_code} for {status}: {response.text[:500]}"
     body = well_formed(response, *unsaid)
     assert body["code"] == code, body
@@ -18,7 +18,7 @@ def problem(response: httpx2.Response, status: int, code: str, *unsaid: str) -> 
 
 
 def well_formed(response: httpx2.Response, *unsaid: str) -> dict[str, Any]:
-    """The body of an error; fails when it is not problem+json with Chinese sentences, or says too much."""
+    """Checks that the response is problem+json with Chinese sentences that reveal nothing. Returns its body."""
     assert response.headers["Content-Type"] == "application/problem+json", response.headers
     assert response.headers["X-Request-Id"], response.headers
     body = dict(response.json())
@@ -38,8 +38,8 @@ def well_formed(response: httpx2.Response, *unsaid: str) -> dict[str, Any]:
 WAIT = re.compile(r"，请在 (?:(\d+) 小时 ?)?(?:(\d+) 分钟)?(?:(\d+) 秒)?后再试$")
 
 
-def told_to_wait(response: httpx2.Response, *unsaid: str) -> int:
-    """The seconds that a 429 asks to wait, which its sentence says in words: less than a minute more, never less."""
+def retry_after_seconds(response: httpx2.Response, *unsaid: str) -> int:
+    """The seconds that a 429 asks to wait; its sentence has the time in words, at most a minute more."""
     detail = problem(response, 429, "too_many_requests", *unsaid)["detail"]
     seconds, words = int(response.headers["Retry-After"]), WAIT.search(detail)
     assert words, detail
@@ -51,7 +51,7 @@ def told_to_wait(response: httpx2.Response, *unsaid: str) -> int:
 
 
 def not_found_page(response: httpx2.Response, *unsaid: str) -> None:
-    """What the portal shows where there is nothing: outside the APIs, paths are pages."""
+    """Checks for the portal's page for unknown paths: outside the APIs, paths are pages."""
     assert response.status_code == 404, f"{response.status_code}: {response.text[:500]}"
     assert response.headers["Content-Type"] == "text/html; charset=utf-8", response.headers
     assert "default-src 'none'" in response.headers["Content-Security-Policy"], response.headers
@@ -61,5 +61,5 @@ def not_found_page(response: httpx2.Response, *unsaid: str) -> None:
 
 
 def fields_of(body: dict[str, Any]) -> dict[str, str]:
-    """Which field is wrong by which code."""
+    """The code by invalid field."""
     return {error["field"]: error["code"] for error in body["errors"]}

@@ -22,12 +22,12 @@ from tests.support.waiting import eventually
 
 @dataclass(frozen=True)
 class Processes:
-    """The stack's supervised programs by name; the supervisor starts again what is killed."""
+    """The stack's supervised programs by name; the supervisor restarts a killed one."""
 
     stack: RunningStack
 
     async def pid(self, program: str) -> int:
-        """Of the running program."""
+        """The pid of the running program."""
 
         async def found() -> int:
             programs = await asyncio.to_thread(self.stack.supervisor.programs)
@@ -36,14 +36,14 @@ class Processes:
         return await eventually(found, 30, f"{program} runs")
 
     async def kill(self, program: str) -> int:
-        """kill -9. Returns the pid that is no more."""
+        """Sends SIGKILL. Returns the pid that has ended."""
         pid = await self.pid(program)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     @asynccontextmanager
     async def down(self, *programs: str) -> AsyncIterator[None]:
-        """Stopped by the supervisor, side by side, and started again afterwards."""
+        """Stops the programs for the length of the block, all at once."""
         await asyncio.to_thread(self.stack.supervisor.stop, *programs)
         try:
             yield
@@ -51,7 +51,7 @@ class Processes:
             await asyncio.to_thread(self.stack.supervisor.start, *programs)
 
     async def ready(self, url: str, within: float = 40) -> float:
-        """Wait until a process says that it is ready. Returns how long that took."""
+        """Waits until a process is ready. Returns the seconds that took."""
         began = time.monotonic()
         await eventually(lambda: answers(f"{url}/readyz"), within, f"{url} is ready", pause=0.1)
         return time.monotonic() - began
@@ -87,7 +87,7 @@ class Processes:
 
 @dataclass(frozen=True)
 class Standby:
-    """`url` is internal; `api` answers people, where it is an api."""
+    """`url` is the internal address; `api` the public one, of an api process."""
 
     pid: int
     url: str
@@ -95,7 +95,7 @@ class Standby:
 
 
 async def leads(url: str, service: str) -> bool:
-    """Whether the worker at this internal address says that it publishes."""
+    """Whether the worker at this internal address reports that it publishes."""
     async with httpx2.AsyncClient(timeout=2) as client:
         try:
             text = (await client.get(f"{url}/metrics")).text

@@ -1,4 +1,4 @@
-"""A downstream consumer built on the kit, with its store in a database of its own."""
+"""A downstream consumer built on the kit, with its own database."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from tests.support.topics import own_topics
 
 @dataclass
 class Kept:
-    """The group's name, and what it keeps."""
+    """The group's name, and its stored versions."""
 
     group: str
     database: Database
@@ -40,7 +40,7 @@ class Kept:
         return Consumer(self.group, self.topics, handlers, self.settings, "one", policy)
 
     async def consume(self, consumer: Consumer) -> None:
-        """Run it; begin again when it ends by an error, as the supervisor does with a process."""
+        """Runs the consumer; restarts it after an error, as the supervisor restarts a process."""
         while True:
             try:
                 await consumer.run()

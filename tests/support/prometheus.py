@@ -1,4 +1,4 @@
-"""The stack's Prometheus, asked as dashboards ask it."""
+"""The stack's Prometheus, queried as dashboards do."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +11,19 @@ from tests.support.stack import RunningStack
 
 @dataclass(frozen=True)
 class Prometheus:
-    """At an address."""
+    """Prometheus at an address."""
 
     url: str
 
     async def get(self, path: str, **parameters: str) -> Any:
-        """The `data` of an answer of its API."""
+        """The `data` of a response of its API."""
         async with httpx2.AsyncClient(timeout=10) as client:
             answer = (await client.get(f"{self.url}/api/v1/{path}", params=parameters)).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 
     async def ask(self, query: str) -> list[dict[str, Any]]:
-        """The samples of a query, as of now."""
+        """The samples of an instant query."""
         return list((await self.get("query", query=query))["result"])
 
     async def alert(self, name: str, state: str = "firing", **labels: str) -> bool:

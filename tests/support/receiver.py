@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server in the test, as well or as badly behaved as a test wants it."""
+"""A receiver of webhooks: a real HTTP server in the test, with responses of the test's choice."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def refused(_event: Event) -> Response:
 
 @dataclass(frozen=True)
 class Received:
-    """One call, and what it was answered."""
+    """One delivery attempt, and its response."""
 
     headers: dict[str, str]
     body: bytes
@@ -47,7 +47,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Keeps every call in the order of their ends; `answer` may be exchanged at any time."""
+    """Keeps every attempt in the order in which they end; `answer` can be replaced at any time."""
 
     url: str
     answer: Answer = taken
@@ -60,7 +60,7 @@ class Receiver:
         return response
 
     def events(self, person: str | None = None) -> list[Event]:
-        """Those that were taken, each as often as it was; of one person."""
+        """The accepted events, with repetitions; of one person if given."""
         found = [call.event for call in self.calls if call.taken]
         return [event for event in found if person is None or event.get("partitionkey") == person]
 
@@ -73,13 +73,13 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(answer: Answer = taken) -> AsyncIterator[Receiver]:
-    """A receiver at a port of its own for as long as the block runs."""
+    """Runs a receiver for the length of the block."""
     port = free_port()
     receiver = Receiver(f"http://127.0.0.1:{port}/hook", answer)
     app = Starlette(routes=[Route("/hook", receiver.take, methods=["POST"])])
     config = uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False, lifespan="off", ws="none")
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())  # without `serve`, which takes the signals
+    task = asyncio.create_task(server._serve())  # without `serve`, which installs signal handlers
     try:
         await eventually(lambda: listens(f"127.0.0.1:{port}"), 10, "the receiver listens")
         yield receiver

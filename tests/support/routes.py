@@ -1,4 +1,4 @@
-"""Which service a path reaches: as the Caddyfile says, as the chart's Ingress says; and what each service serves."""
+"""Which service a path reaches, by the Caddyfile and by the chart's Ingress; and which paths each service serves."""
 
 import importlib
 import json
@@ -31,7 +31,7 @@ INGRESS_RULE = """
 
 
 class CaddyRoutes:
-    """The Caddyfile as Caddy itself reads it."""
+    """The Caddyfile as Caddy reads it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         adapt = [f"{ROOT}/.venv/bin/caddy", "adapt", "--adapter", "caddyfile", "--config", f"{ROOT}/deploy/Caddyfile"]
@@ -41,7 +41,7 @@ class CaddyRoutes:
         self._routes = [(list(_paths(route)), list(_dialled(route))) for route in server["routes"] if "group" in route]
 
     def service(self, path: str) -> str | None:
-        """The first one whose pattern fits is the one; None: refused by the gateway itself."""
+        """The service of the first matching pattern; None: the gateway refuses the path."""
         dialled = next(to for patterns, to in self._routes if not patterns or any(_fits(path, at) for at in patterns))
         return dialled[0].split("-api")[0] if dialled else None
 
@@ -66,7 +66,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 class IngressRoutes:
-    """The chart's Ingress as Kubernetes reads it: an exact path first, then the longest prefix, by whole segments."""
+    """The chart's Ingress as Kubernetes reads it: an exact path first, then the longest prefix of whole segments."""
 
     def __init__(self, paths: list[tuple[str, str, str]]) -> None:
         self._exact = {path: service for path, kind, service in paths if kind == "Exact"}
@@ -82,7 +82,7 @@ class IngressRoutes:
 
 
 def ingress_by_values() -> IngressRoutes:
-    """What the template makes of the values, where no helm renders it: this is its rule."""
+    """The Ingress from the values, without helm: follows the rule of the template."""
     assert INGRESS_RULE.strip() in (CHART / "templates/ingress.yaml").read_text(), "the rule here is another one"
     services = yaml.safe_load((CHART / "values.yaml").read_text())["services"]
     own = [("/" if name == "portal" else f"/api/{name}", "Prefix", name) for name in services]
@@ -90,7 +90,7 @@ def ingress_by_values() -> IngressRoutes:
 
 
 def ingress_by_helm(tmp_path: Path) -> IngressRoutes:
-    """What helm renders."""
+    """The Ingress that helm renders."""
     (ingress,) = [each for each in rendered(tmp_path) if each["kind"] == "Ingress"]
     (rule,) = ingress["spec"]["rules"]
     assert {each["backend"]["service"]["port"]["name"] for each in rule["http"]["paths"]} == {"http"}
@@ -102,7 +102,7 @@ def _backend(path: Mapping[str, Any]) -> str:
 
 
 async def served(secrets: Path) -> dict[str, set[str]]:
-    """Every path of each service, from the application that its api process serves; no server is asked for it."""
+    """Every path of each service, from the application of its api process; needs no servers."""
     found = {}
     for service in SERVICES:
         with patch.dict(os.environ, processes()[f"{service}-api"].environment, clear=True):
@@ -113,7 +113,7 @@ async def served(secrets: Path) -> dict[str, set[str]]:
 
 
 def _paths_of(app: FastAPI) -> Iterator[str]:
-    """Those in the OpenAPI document and the document itself; pages are in none."""
+    """The paths of the OpenAPI document, and the document itself; pages are not included."""
     if app.openapi_url:
         yield from [app.openapi_url, *app.openapi()["paths"]]
     else:

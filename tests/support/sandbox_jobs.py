@@ -1,4 +1,4 @@
-"""What tests have done inside a sandbox: work that costs too much, and what an attacker would try there."""
+"""Functions that tests run inside a sandbox: work beyond its limits, and what an attacker would try there."""
 
 import ctypes
 import os
@@ -14,8 +14,8 @@ HERE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True)
-class Told:
-    """A type that a sandbox's answer may have."""
+class Answer:
+    """A return type that the sandbox allows."""
 
     picture: bytes
     sizes: tuple[int, int]
@@ -39,22 +39,22 @@ def sleep() -> None:
     time.sleep(60)
 
 
-def tell(picture: bytes) -> Told:
-    return Told(picture, (1, 2), None)
+def describe(picture: bytes) -> Answer:
+    return Answer(picture, (1, 2), None)
 
 
-def forge(answer: bytes) -> Told:
-    """Write an answer of one's own in place of what a function returns, as who took over the process could."""
+def forge(answer: bytes) -> Answer:
+    """Writes a forged answer in place of the function's, as an attacker in the process could."""
     for descriptor in range(3, 20):
         try:
             os.write(descriptor, len(answer).to_bytes(4, "big") + answer)
         except OSError:
             continue
-    return Told(b"", (0, 0), None)
+    return Answer(b"", (0, 0), None)
 
 
-def twice(answer: bytes) -> Told:
-    """Answer under the question's own token, before the function does."""
+def twice(answer: bytes) -> Answer:
+    """Answers under the request's own token, before the function does."""
     token = sys._getframe(2).f_locals["token"]
     return forge(token + answer)
 
@@ -64,7 +64,7 @@ def environment() -> list[str]:
 
 
 def opens(path: str) -> str:
-    """What stands there. Raises what the system says."""
+    """Reads the file. Raises the system's error."""
     return Path(path).read_text(errors="replace")[:100]
 
 

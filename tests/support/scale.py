@@ -1,4 +1,4 @@
-"""How much of everything: CI has half an hour, `make test-long` plays the full numbers."""
+"""The size of tests: short in CI, which has half an hour; full in `make test-long`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Scans drawn for tests: a certificate at 300 dpi, made smaller as a scanner would save it."""
+"""Scans for tests: a certificate drawn at 300 dpi, reduced as a scanner would save it."""
 
 from functools import cache
 from io import BytesIO
@@ -18,7 +18,7 @@ def pixels(dpi: float, paper: tuple[int, int] = A4_MM) -> tuple[int, int]:
 
 @cache
 def certificate(lines: int = 50) -> Image.Image:
-    """Paper with a red frame and lines of something like words."""
+    """Paper with a red frame and lines that resemble words."""
     width, height = pixels(DRAWN_DPI)
     page, chance = Image.new("RGB", (width, height), (246, 244, 238)), Random(3)
     pen = ImageDraw.Draw(page)
@@ -35,7 +35,7 @@ def certificate(lines: int = 50) -> Image.Image:
 def scan(
     dpi: float = 100,
     *,
-    says: tuple[int, int] | None = None,
+    density: tuple[int, int] | None = None,
     seed: int = 0,
     blur: float = 0,
     dark: float = 1,
@@ -43,7 +43,7 @@ def scan(
     paper: tuple[int, int] = A4_MM,
     **save: Any,
 ) -> bytes:
-    """A JPEG whose header `says` its density, its own if nothing else; `seed` makes its bytes differ from another's."""
+    """A JPEG; `density` is the one in its header, by default the true one; `seed` makes its bytes unique."""
     picture = page or certificate()
     if blur:
         picture = picture.filter(ImageFilter.GaussianBlur(blur * DRAWN_DPI / dpi))
@@ -53,14 +53,14 @@ def scan(
     if seed:
         ImageDraw.Draw(picture).text((picture.width // 2, picture.height - 40), f"No. {seed}", fill=(10, 10, 10))
     made = BytesIO()
-    picture.save(made, "JPEG", **{"quality": 75, "dpi": says or (dpi, dpi)} | save)
+    picture.save(made, "JPEG", **{"quality": 75, "dpi": density or (dpi, dpi)} | save)
     return made.getvalue()
 
 
 def photo(orientation: int = 1) -> bytes:
-    """A certificate in landscape on a desk, as a phone takes it: 4000×3000, about 4 MB, EXIF says 72 dpi.
+    """A certificate in landscape on a desk, as a phone takes it: 4000×3000, about 4 MB, 72 dpi in EXIF.
 
-    `orientation`: how the phone was held, as EXIF counts; the certificate is upright for whoever heeds it.
+    `orientation`: how the phone was held, as EXIF counts; a viewer that applies it shows the certificate upright.
     """
     page = certificate().transpose(Image.Transpose.ROTATE_90).resize((3600, 2546))
     taken = Image.new("RGB", (4000, 3000), (96, 72, 52))
@@ -75,7 +75,7 @@ def photo(orientation: int = 1) -> bytes:
 
 
 def padded(content: bytes, size: int) -> bytes:
-    """The same picture in a file of this size: comments before the scan, as some software writes them."""
+    """The same image in a file of this size, with comments before the scan, as some software writes them."""
     missing, start = size - len(content), content[:2]
     rest = content[2:]
     comments = b""

@@ -1,4 +1,4 @@
-"""Chromium on the real stack: a person at a phone or a desk, what axe finds on a page, what a page weighs."""
+"""Chromium on the real stack, at the size of a phone or a desktop; axe's findings for a page."""
 
 import os
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ class Screen:
         return self.page.url.removeprefix(self.base)
 
     async def press(self, text: str) -> None:
-        """A button or a link by its words; the page that it leads to has been loaded then."""
+        """Presses a button or a link by its text, and waits for the page to load."""
         await self.page.locator(f"button:has-text('{text}'), a:has-text('{text}')").first.click()
         await self.page.wait_for_load_state()
 
@@ -56,10 +56,10 @@ class Screen:
         return await self.page.locator(within).inner_text()
 
     async def be(self, browsing: Browsing) -> None:
-        """Take over the session of a browser that is logged in."""
+        """Takes over the session of a browser that is logged in."""
         secure = self.base.replace(
             "http:", "https:"
-        )  # by this way Chromium takes such a cookie from secure places only
+        )  # set this way, Chromium accepts such a cookie from secure origins only
         cookie: Any = {
             "name": COOKIE,
             "value": browsing.cookies[COOKIE],
@@ -70,18 +70,18 @@ class Screen:
         await self.page.context.add_cookies([cookie])
 
     async def picture(self, name: str) -> None:
-        """A screenshot of the whole page, where they are kept."""
+        """Takes a screenshot of the whole page, if they are kept."""
         if PICTURES:
             await self.page.screenshot(path=Path(PICTURES) / f"{name}-{self.size}.png", full_page=True)
 
     async def paper(self, name: str) -> None:
-        """The page as it is printed, where pictures are kept."""
+        """Prints the page to PDF, if pictures are kept."""
         if PICTURES:
             path = Path(PICTURES) / f"print-{name}.pdf"
             await self.page.pdf(path=path, format="A4", prefer_css_page_size=True)
 
     async def grave_findings(self) -> list[str]:
-        """What axe calls serious or critical; it never ends where JavaScript is off."""
+        """What axe rates serious or critical; needs JavaScript, it never ends without."""
         assert self.script
         await self.page.evaluate(AXE)
         found = await self.page.evaluate("axe.run({resultTypes: ['violations']})")
@@ -95,7 +95,7 @@ class Screen:
 
 @asynccontextmanager
 async def screen(browser: Browser, base: str, size: str, script: bool = True) -> AsyncIterator[Screen]:
-    """A window of its own; `script`: whether JavaScript runs."""
+    """Opens a window; `script`: whether JavaScript is enabled."""
     context = await _new(browser, size, script)
     try:
         yield Screen(await context.new_page(), base, size, script)

@@ -1,4 +1,4 @@
-"""A sender of a test's own: notify's real parts on its own database, beside the stack's, with simulated operators."""
+"""A sender for one test: notify's real components on their own database, with simulated carriers."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 @dataclass
 class Sending:
-    """What a worker sends with."""
+    """The components of the sender."""
 
     codes: Codes
     database: Database
@@ -33,7 +33,7 @@ class Sending:
     sender: Sender
 
     async def code(self, phone: str = "", lifetime: float = 300, challenge: str = "") -> str:
-        """Ask for a code; running or not, the sender has it then. Returns the challenge."""
+        """Requests a code and hands it to the sender. Returns the challenge."""
         event = self.codes.event(phone or random_phone(), lifetime, challenge or own_id())
         await self.requests.code_requested(event)
         return event.challenge_id
@@ -56,7 +56,7 @@ class Sending:
 
 
 def own_settings(stack: RunningStack, operators: Mapping[str, str], changes: Mapping[str, str]) -> Settings:
-    """The stack's worker's, with other operators and what else a test changes."""
+    """The settings of the stack's worker, with other carriers and the test's changes."""
     environment = stack.environment("notify-worker") | dict(changes)
     for name, address in operators.items():
         environment[f"{name.upper()}__ENDPOINT"] = address
@@ -69,7 +69,7 @@ def own_settings(stack: RunningStack, operators: Mapping[str, str], changes: Map
 async def own_sending(
     stack: RunningStack, operators: Mapping[str, str], changes: Mapping[str, str], *, running: bool = True
 ) -> AsyncIterator[Sending]:
-    """For as long as the block runs; the database goes with it."""
+    """A sender for the length of the block; its database is dropped afterwards."""
     name = own_name("notify")
     async with mongo.connect(stack.mongo, name) as database:
         requests, sender = sending(own_settings(stack, operators, changes), database)

@@ -1,4 +1,4 @@
-"""The names under which a service's settings stand in the environment and in files of secrets."""
+"""The names of a service's settings in the environment and in secret files."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__mai
 
 
 def roles(service: str) -> list[str]:
-    """The processes of a service: `api`, and `worker` where it has one."""
+    """The processes of a service: `api`, and `worker` if it has one."""
     known = importlib.import_module(f"services.{service}.wiring").SERVICE
     return ["api", "worker"] if known.has("worker") else ["api"]
 
@@ -26,17 +26,17 @@ def settings_of(service: str) -> type[BaseSettings]:
 
 
 def names_of(service: str) -> dict[str, FieldInfo]:
-    """Every name that the service reads, as `MONGO__URL`."""
+    """Every setting that the service reads, as `MONGO__URL`."""
     return dict(_names(settings_of(service)))
 
 
 def secret_names(service: str) -> set[str]:
-    """Those whose values nobody may see."""
+    """The settings with secret values."""
     return {name for name, field in names_of(service).items() if not field.repr or field.annotation is SecretStr}
 
 
 def names_in_file(name: str, content: Mapping[str, object]) -> set[str]:
-    """What a file of secrets says: the file `seal` with the key `current` is SEAL__CURRENT."""
+    """The settings in a secret file: the file `seal` with the key `current` is SEAL__CURRENT."""
     return {f"{name}__{key}".upper() for key in content}
 
 
@@ -50,7 +50,7 @@ def _names(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
 
 
 def _group(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a field that is a group of settings, one that may be left out (`X | None`) included."""
+    """The model of a field that is a group of settings, also of an optional one (`X | None`)."""
     either = (
         [field.annotation, *get_args(field.annotation)]
         if NoneType in get_args(field.annotation)

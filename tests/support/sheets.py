@@ -1,4 +1,4 @@
-"""Printed sheets for tests: signed with a pen, laid on a desk, photographed badly; all from a seeded `Random`."""
+"""Signature sheets for tests: signed with a pen, laid on a desk, photographed badly; all from a seeded `Random`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ DUST = 60
 
 @dataclass(frozen=True)
 class Truth:
-    """How the sheet was photographed: `place` maps its millimetres to the picture's pixels."""
+    """How the sheet was photographed: `place` maps its millimetres to the image's pixels."""
 
     place: Map
     degrees: float
@@ -49,13 +49,13 @@ class Truth:
 
 
 def marker(id_: int) -> list[list[int]]:
-    """The 6 × 6 fields of an ArUco marker as it is printed, frame included; 1 is black."""
+    """The 6 × 6 fields of a printed ArUco marker, frame included; 1 is black."""
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
     return [[int(field == 0) for field in row] for row in dictionary.generateImageMarker(id_, 6)]
 
 
 def drawn(text: str | None, layout: Layout = A4, dpi: int = 200) -> bytes:
-    """A plain page as a PNG: markers, box, something like words, a QR code of 26 mm unless there is no text."""
+    """A plain page as a PNG: markers, box, lines that resemble words, a QR code of 26 mm unless `text` is empty."""
     per_mm = dpi / 25.4
     page = np.full((round(layout.height * per_mm), round(layout.width * per_mm), 3), 255, np.uint8)
     for id_, box in layout.markers.items():
@@ -81,7 +81,7 @@ def _stamp(page: Pixels, fields: Pixels, box: Box, per_mm: float) -> None:
 
 
 def sign(page: bytes, rng: Random, pen: Pen = "blue", layout: Layout = A4, within: Box | None = None) -> bytes:
-    """The page with something like a signature in its box, or `within` another place on the sheet."""
+    """Draws something like a signature into the box, or `within` another area of the sheet."""
     picture = opened(page)
     per_mm = picture.shape[1] / layout.width
     ink, width, through = PENS[pen]
@@ -92,7 +92,7 @@ def sign(page: bytes, rng: Random, pen: Pen = "blue", layout: Layout = A4, withi
             _line(wet, start, end, per_mm, max(1, round(pressure)))
     blurred = cv2.GaussianBlur(wet, None, 0.05 * per_mm)
     left, top, across, down = cv2.boundingRect(blurred)
-    written = picture[top : top + down, left : left + across]  # the rest stays as it is, and is most of the page
+    written = picture[top : top + down, left : left + across]  # most of the page is unchanged
     cover = (blurred[top : top + down, left : left + across] / 255 * (1 - through))[:, :, None].astype(np.float32)
     if pen == "pencil":
         cover *= _noise(rng, written.shape, 1, 0.25)
@@ -106,7 +106,7 @@ def _line(wet: Pixels, start: Sequence[float], end: Sequence[float], per_mm: flo
 
 
 def _inside(box: Box, rng: Random) -> Box:
-    """A place for a signature of 40 to 110 mm that leaves the box's border alone."""
+    """An area for a signature of 40 to 110 mm that does not touch the box's border."""
     width, height = rng.uniform(40, 110), rng.uniform(18, 40)
     free_x, free_y = box.width - width - 12, box.height - height - 12
     return Box(box.left + 6 + rng.uniform(0, free_x), box.top + 6 + rng.uniform(0, free_y), width, height)
@@ -173,7 +173,7 @@ def photograph(
 def scanned(
     page: bytes, rng: Random, *, dpi: int = 200, hidden: int | None = None, fold: bool = False
 ) -> tuple[bytes, Truth]:
-    """The page from a flat-bed scanner: laid in any of four ways and nearly straight, evenly lit."""
+    """The page from a flat-bed scanner: in one of four orientations and nearly straight, evenly lit."""
     degrees = rng.choice((0, 90, 180, 270)) + rng.uniform(-3, 3)
     pixels = round(210 * 297 * (dpi / 25.4) ** 2 * 1.1)
     return photograph(
@@ -183,12 +183,12 @@ def scanned(
 
 
 def _place(layout: Layout, size: tuple[int, int], degrees: float, tilt: float, share: float, rng: Random) -> Map:
-    """From the sheet's millimetres to pixels, seen by a camera of a common angle from anywhere above."""
+    """Maps the sheet's millimetres to pixels, seen by a camera of a common angle from anywhere above."""
     turn, axis = radians(degrees), rng.uniform(0, 2 * pi)
     centre = np.array([(1, 0, -layout.width / 2), (0, 1, -layout.height / 2), (0, 0, 1)])
     turned = np.array([(cos(turn), -sin(turn), 0), (sin(turn), cos(turn), 0), (0, 0, 1)])
-    away = 1.6 * layout.height
-    lean = np.array([(1, 0, 0), (0, 1, 0), (sin(tilt) * cos(axis) / away, sin(tilt) * sin(axis) / away, 1)])
+    camera = 1.6 * layout.height
+    lean = np.array([(1, 0, 0), (0, 1, 0), (sin(tilt) * cos(axis) / camera, sin(tilt) * sin(axis) / camera, 1)])
     squeeze = np.diag((1 - (1 - cos(tilt)) * abs(cos(axis)), 1 - (1 - cos(tilt)) * abs(sin(axis)), 1))
     place = lean @ squeeze @ turned @ centre
     corners = np.array([[(0, 0), (layout.width, 0), (layout.width, layout.height), (0, layout.height)]], np.float64)
@@ -221,7 +221,7 @@ def _worn(page: Pixels, rng: Random, layout: Layout, fold: bool) -> Pixels:
 
 
 def _fold(shades: Floats, rng: Random) -> None:
-    """The lower part leans away from the light; the crease itself is darker still. One across, one down."""
+    """The lower part leans from the light; the crease is darker still. One across, one down."""
     across, down = rng.randrange(95, 145), rng.randrange(45, 165)
     shades[across:] *= rng.uniform(0.85, 0.95)
     shades[across - 1 : across + 1] *= rng.uniform(0.88, 0.96)
@@ -230,7 +230,7 @@ def _fold(shades: Floats, rng: Random) -> None:
 
 
 def _desk(rng: Random, size: tuple[int, int]) -> Pixels:
-    """Plain, speckled, or with a grain like wood."""
+    """A plain, speckled or wood-grained surface."""
     colour = np.array(rng.choice(DESKS), np.float32)
     cells = rng.choice(((2, 2), (60, 60), (8, 120), (200, 200)))
     rough = np.random.default_rng(rng.getrandbits(32)).uniform(0.55, 1.4, (*cells, 1)).astype(np.float32)
@@ -292,7 +292,7 @@ def _dimmed(picture: Pixels, shades: Floats) -> Pixels:
 
 
 def _noise(rng: Random, shape: Sequence[int], mean: float, deviation: float) -> Floats:
-    """A tile of noise, laid over and over: quicker than so many random numbers."""
+    """A tile of noise, repeated: quicker than so many random numbers."""
     tile = np.random.default_rng(rng.getrandbits(32)).normal(mean, deviation, (251, 257, 1)).astype(np.float32)
     return np.tile(tile, (shape[0] // 251 + 1, shape[1] // 257 + 1, 1))[: shape[0], : shape[1]]
 

@@ -1,4 +1,4 @@
-"""notify from both ends: codes asked for as identity does it, and the simulated operators with their switches."""
+"""Both ends of notify: codes requested as identity does, and the simulated carriers with their switches."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ ACCOUNTS: dict[str, dict[str, str]] = {
 
 @dataclass
 class Carriers:
-    """The simulated operators at an address: what arrived at them, and how they behave."""
+    """The simulated carriers at an address: what they received, and how they behave."""
 
     url: str
 
@@ -60,19 +60,19 @@ class Carriers:
             return list(response.json())
 
     async def well(self) -> None:
-        """All of them as on a good day."""
+        """Resets all carriers to normal behaviour."""
         for provider in PROVIDERS:
             await self.behave(provider)
 
     async def twice(self, out_ids: set[str]) -> list[str]:
-        """Which of these messages were accepted more than once."""
+        """The ids of messages that were accepted more than once."""
         seen = Counter(message["out_id"] for message in await self.inbox())
         return [out_id for out_id in out_ids if seen[out_id] > 1]
 
 
 @dataclass
 class Codes:
-    """Codes that are asked for by events, without anybody behind them."""
+    """Codes requested by events, without people."""
 
     stack: RunningStack
     asked: dict[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Codes:
         )  # fmt: skip
 
     async def ask(self, count: int = 1, rate: float = 1_000, lifetime: float = 300) -> list[str]:
-        """So many at so many a second. Returns the challenges."""
+        """Requests `count` codes at `rate` per second. Returns the challenges."""
         producer = AIOKafkaProducer(bootstrap_servers=self.stack.kafka)
         await producer.start()
         try:
@@ -111,13 +111,13 @@ class Codes:
         return event.challenge_id
 
     async def messages(self) -> dict[str, dict[str, Any]]:
-        """What notify has of them, by challenge."""
+        """notify's messages of these codes, by challenge."""
         async with mongo.connect(self.stack.mongo, "notify") as database:
             found = database["messages"].find({"about": {"$in": list(self.asked)}})
             return {str(message["about"]): dict(message) async for message in found}
 
     async def ended(self, within: float = 60) -> dict[str, dict[str, Any]]:
-        """All of them, once each has reached its last state."""
+        """All messages, once each is in its final state."""
 
         async def found() -> dict[str, dict[str, Any]] | None:
             messages = await self.messages()
@@ -132,13 +132,13 @@ class Codes:
 
 
 def states(messages: dict[str, dict[str, Any]]) -> Counter[tuple[str, str | None, str | None]]:
-    """How many ended how, and by whom."""
+    """The number of messages by final state and carrier."""
     return Counter((each["state"], each["reason"], each["provider"]) for each in messages.values())
 
 
 @contextmanager
 def operators_running(data: Path, **receipts_url: str) -> Iterator[str]:
-    """Simulated operators of a test's own: their host and port."""
+    """Simulated carriers for one test. Yields their host and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -164,7 +164,7 @@ def _wait_for_port(port: int) -> None:
 
 
 async def in_use(stack: RunningStack) -> bool:
-    """Whether notify sends through the preferred operator; a breaker that may close is given a message to do so."""
+    """Whether notify sends through the preferred carrier; a half-open breaker is given a message to probe with."""
     state = await operator_state(stack, PROVIDERS[0])
     if state == HALF_OPEN:
         await Codes(stack).ask()
@@ -172,7 +172,7 @@ async def in_use(stack: RunningStack) -> bool:
 
 
 async def operator_state(stack: RunningStack, provider: str) -> float | None:
-    """The breaker of notify's worker: 0 closed, 1 half open, 2 open; None while it does not answer."""
+    """The breaker of notify's worker: 0 closed, 1 half-open, 2 open; None while the worker does not answer."""
     try:
         async with httpx2.AsyncClient(timeout=2) as client:
             text = (await client.get(f"{stack.facts['services']['notify']['worker']}/metrics")).text
@@ -184,7 +184,7 @@ async def operator_state(stack: RunningStack, provider: str) -> float | None:
 
 @pytest_asyncio.fixture
 async def sms_operators(stack: RunningStack) -> AsyncIterator[Carriers]:
-    """The stack's simulated operators, all of them in use; they are well again afterwards."""
+    """The stack's simulated carriers, all in use; reset afterwards."""
     operators = Carriers(stack.facts["sms_inbox"])
     await eventually(lambda: in_use(stack), 30, "the preferred operator is in use", pause=0.3)
     yield operators

@@ -1,4 +1,4 @@
-"""The running stack of real servers that the tests use: found through STACK_FILE."""
+"""The running stack of real servers, found through STACK_FILE."""
 
 import json
 import os
@@ -46,22 +46,22 @@ class RunningStack:
     def blobs(self, bucket: str) -> BlobSettings:
         return BlobSettings.model_validate({**self.facts["s3"], "bucket": bucket})
 
-    def sealer(self, service: str) -> Cipher:
-        """With the keys of a service that seals."""
-        told = self.environment(f"{service}-api")
-        return Cipher(KeyRing(keys=json.loads(told["SEAL__KEYS"]), current=told["SEAL__CURRENT"]))
+    def cipher(self, service: str) -> Cipher:
+        """A cipher with the service's keys."""
+        environment = self.environment(f"{service}-api")
+        return Cipher(KeyRing(keys=json.loads(environment["SEAL__KEYS"]), current=environment["SEAL__CURRENT"]))
 
     def environment(self, program: str) -> dict[str, str]:
-        """What a process of the stack, like `records-worker`, was started with."""
+        """The environment of a process of the stack, like `records-worker`."""
         text = (Path(self.facts["environments"]) / f"{program}.json").read_text()
         return {str(name): str(value) for name, value in json.loads(text).items()}
 
     def log(self, program: str) -> Path:
-        """What a process of the stack, like `records-worker`, has logged."""
+        """The log of a process of the stack, like `records-worker`."""
         return Path(self.facts["data"]) / "logs" / f"{program}.log"
 
     def kafka_settings(self, partitions: int = 3) -> KafkaSettings:
-        """For parts of the kit that a test runs itself; a dead member is missed after two seconds."""
+        """Settings for kit components that run in a test; a dead group member is noticed after two seconds."""
         return KafkaSettings(
             servers=self.kafka, partitions=partitions, session_timeout_ms=2_000, call_timeout_seconds=10
         )

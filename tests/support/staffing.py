@@ -1,4 +1,4 @@
-"""Members of staff of a test's own, and their browsers: nobody waits for another's TOTP code to run out."""
+"""Staff accounts for one test, with browsers: no test waits for a TOTP code that another has used."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,14 +25,14 @@ PASSWORD = "correct horse battery staple"
 
 
 async def log_in(browsing: Browsing, staff: Staff, to: str = "/staff", **changes: str) -> httpx2.Response:
-    """By the form, as people do."""
+    """Logs in through the form."""
     names = ("username", "password")
     typed = {name: staff.login[name] for name in names} | {"totp": staff.code()}
     return await browsing.submit("/staff/login", f"/staff/login?next={to}", **(typed | changes))
 
 
 async def attend(browsing: Browsing, person: str) -> None:
-    """Tell why one looks at this person."""
+    """Gives the access reason for this person."""
     path = f"/staff/people/{person}"
     response = await browsing.submit(f"{path}/reason", reason=WHY)
     assert response.headers.get("location") == path, response.text
@@ -40,7 +40,7 @@ async def attend(browsing: Browsing, person: str) -> None:
 
 @pytest_asyncio.fixture(scope="session")
 async def inside(stack: RunningStack) -> AsyncIterator[Dependencies]:
-    """identity's own parts, as its commands open them."""
+    """identity's components, as its commands open them."""
     with mock.patch.dict(os.environ, stack.environment("identity-api")):
         settings = Settings()
     async with open_dependencies(settings) as made:
@@ -73,5 +73,5 @@ def desk_of(hire: Hire, gateway: httpx2.AsyncClient) -> Desk:
 
 @pytest.fixture
 def browsing(gateway: httpx2.AsyncClient) -> Browsing:
-    """A browser that was nowhere yet."""
+    """A browser without cookies."""
     return Browsing(gateway)

@@ -1,4 +1,4 @@
-"""Where something stands: every document, record, object, key and log of the stack, raw, searched for marks."""
+"""All stored data of the stack, raw: every document, record, object, Redis key and log, searched for marker texts."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -30,7 +30,7 @@ async def in_databases(stack: RunningStack) -> AsyncIterator[Place]:
 
 
 async def in_topics(stack: RunningStack) -> AsyncIterator[Place]:
-    """The compacted ones: what other topics keep ends with their time."""
+    """The compacted topics; records of other topics expire."""
     settings = stack.kafka_settings()
     async with kafka.admin(settings) as admin:
         topics = [name for name in await admin.topics() if name.endswith((".changes", ".dead")) and own(name)]
@@ -42,17 +42,17 @@ async def in_topics(stack: RunningStack) -> AsyncIterator[Place]:
 
 
 def own(topic: str) -> bool:
-    """Not one of another test."""
+    """Whether the topic belongs to the stack, not to another test."""
     return topic.partition(".")[0] in SERVICES
 
 
 async def in_buckets(stack: RunningStack) -> AsyncIterator[Place]:
-    """As they are, and what was sealed opened: a mark behind a seal has to go, too."""
+    """The objects as stored, and decrypted: a marker in an encrypted object has to be removed, too."""
     for name in BUCKETS:
-        sealer = stack.sealer(name)
+        cipher = stack.cipher(name)
         async with (
             blobs.connect(stack.blobs(name)) as bucket,
-            encrypted_bucket.connect(stack.blobs(name), sealer) as sealed,
+            encrypted_bucket.connect(stack.blobs(name), cipher) as sealed,
         ):
             for key in await bucket.keys(""):
                 yield f"bucket {name}", key.encode() + b" " + (await bucket.get(key) or b"")
@@ -71,7 +71,7 @@ def in_logs(stack: RunningStack) -> Iterable[Place]:
 
 
 async def everything(stack: RunningStack, redis: "Redis") -> AsyncIterator[Place]:
-    """All of it."""
+    """All places."""
     for places in (in_databases(stack), in_topics(stack), in_buckets(stack), in_redis(redis)):
         async for place in places:
             yield place
@@ -79,8 +79,8 @@ async def everything(stack: RunningStack, redis: "Redis") -> AsyncIterator[Place
         yield place
 
 
-async def traces(places: AsyncIterator[Place], marks: Iterable[str]) -> dict[str, set[str]]:
-    """Where each mark stands, as UTF-8 or as JSON writes it."""
+async def find_markers(places: AsyncIterator[Place], marks: Iterable[str]) -> dict[str, set[str]]:
+    """The places that contain each marker, as UTF-8 or as escaped by JSON."""
     forms = {mark: (mark.encode(), json.dumps(mark)[1:-1].encode()) for mark in marks}
     found: dict[str, set[str]] = {mark: set() for mark in forms}
     async for place, content in places:
@@ -91,7 +91,7 @@ async def traces(places: AsyncIterator[Place], marks: Iterable[str]) -> dict[str
 
 
 async def held(stack: RunningStack, person: str) -> set[str]:
-    """The collections with documents that name a person."""
+    """The collections with documents of a person."""
     places = set()
     for service in SERVICES:
         async with mongo.connect(stack.mongo, service) as database:

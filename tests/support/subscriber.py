@@ -1,4 +1,4 @@
-"""A subscriber that knows nothing of this product: plain Kafka, committed records only."""
+"""A subscriber independent of the product: plain Kafka, committed records only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ Records = list[ConsumerRecord]
 
 @dataclass
 class Subscriber:
-    """Keeps what it has read, tombstones apart; goes on after a broken connection where it was."""
+    """Keeps the records read, tombstones separately; resumes at its position after a broken connection."""
 
     servers: str
     topic: str
@@ -24,12 +24,12 @@ class Subscriber:
     _next: dict[int, int] = field(default_factory=dict)
 
     async def skip(self) -> None:
-        """Read from now on instead of from the beginning."""
+        """Reads from now on instead of from the beginning."""
         async with self._consumer() as (consumer, partitions):
             self._next = {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
 
     async def read(self) -> Records:
-        """Everything up to the present end."""
+        """Reads up to the current end."""
         async with asyncio.timeout(60), self._consumer() as (consumer, partitions):
             ends = await consumer.end_offsets(partitions)
             for partition in partitions:
@@ -38,11 +38,13 @@ class Subscriber:
                 for partition, batch in (await consumer.getmany(timeout_ms=200)).items():
                     self.records += [record for record in batch if record.value is not None]
                     self.tombstones += [record for record in batch if record.value is None]
-                    self._next[partition.partition] = batch[-1].offset + 1  # at once: nothing may come in between
+                    self._next[partition.partition] = (
+                        batch[-1].offset + 1
+                    )  # without an await: nothing may come in between
         return self.records
 
     async def until(self, enough: Callable[[Records], bool], within: float, what: str) -> Records:
-        """Read until `enough` says so."""
+        """Reads until `enough` is true."""
 
         async def found() -> Records | None:
             return self.records if enough(await self.read()) else None
@@ -59,7 +61,7 @@ class Subscriber:
             await consumer.stop()
 
     async def _started(self) -> AIOKafkaConsumer | None:
-        consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topic
+        consumer = AIOKafkaConsumer(  # without a group it reads every partition of its topic
             self.topic, bootstrap_servers=self.servers, isolation_level="read_committed", enable_auto_commit=False
         )
         try:
@@ -75,6 +77,6 @@ def headers_of(record: ConsumerRecord) -> dict[str, str]:
 
 
 def version_of(record: ConsumerRecord) -> tuple[str, int]:
-    """The document and version an event tells of."""
+    """The document id and version of an event."""
     headers = headers_of(record)
     return headers["ce_subject"], int(headers["ce_sequence"])

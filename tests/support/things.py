@@ -1,4 +1,4 @@
-"""A service as small as it can be, of a test's own: documents `things`, their contract, their publisher."""
+"""A minimal sample service: documents `things`, their contract, their publisher."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -43,7 +43,7 @@ class Thing(Document):
 
 @dataclass(frozen=True)
 class Things:
-    """The service: its database, its topics, and how to publish it."""
+    """The service: its database, its topics, its publisher."""
 
     name: str
     database: Database
@@ -63,7 +63,7 @@ class Things:
         return Collection(self.database, "things", Thing)
 
     async def write(self, count: int, person: str | None = None) -> list[Thing]:
-        """New things, one after the other."""
+        """Inserts new things, one after the other."""
         things = [
             Thing.first(
                 at=SystemClock().now(), by="test", action="created",
@@ -80,11 +80,11 @@ class Things:
         await self.collection.replace(rewritten)
         return rewritten
 
-    def told(self, document: Mapping[str, object]) -> list[NewEvent]:
-        """The publication; it raises for the text `unspeakable`."""
+    def publication(self, document: Mapping[str, object]) -> list[NewEvent]:
+        """The publication; raises for the text `unpublishable`."""
         contract: type[ThingChanged] = type("Told", (ThingChanged,), {"TOPIC": self.topic})
-        if document["text"] == "unspeakable":
-            raise ValueError("cannot be told")
+        if document["text"] == "unpublishable":
+            raise ValueError("cannot be published")
         return [contract.of(document, thing_id=document["_id"])]
 
     def publisher(
@@ -93,11 +93,11 @@ class Things:
         settings: KafkaSettings | None = None,
         producer: type[TransactionalProducer] = TransactionalProducer,
     ) -> Publisher:
-        publications, own = {"things": self.told}, settings or self.settings
+        publications, own = {"things": self.publication}, settings or self.settings
         return Publisher(self.name, self.database, publications, own, instance, QUICK, producer)
 
     async def seen(self, count: int, within: float = 15) -> list[tuple[str, int]]:
-        """What a subscriber has read once it is at least so many events: (id, version)."""
+        """The records of a subscriber, once there are at least `count`: (id, version)."""
         records = await self.subscriber.until(lambda found: len(found) >= count, within, f"{count} events")
         return [(record.key.decode(), int(dict(record.headers)["ce_sequence"])) for record in records]
 
@@ -114,7 +114,7 @@ async def own_things(stack: RunningStack) -> AsyncIterator[Things]:
 
 @asynccontextmanager
 async def running(make: Callable[[], Publisher]) -> AsyncIterator[asyncio.Task[None]]:
-    """A publisher at work for as long as the block runs."""
+    """Runs a publisher for the length of the block."""
     task = asyncio.create_task(make().run())
     try:
         yield task

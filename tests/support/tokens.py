@@ -1,4 +1,4 @@
-"""Access tokens for whomever a test needs, signed with the stack's own key as identity does it."""
+"""Access tokens for any caller, signed with the stack's key as identity does."""
 
 import json
 from typing import Any
@@ -14,20 +14,20 @@ LIFETIME_SECONDS = 3_600
 
 
 def token_settings(stack: RunningStack) -> TokenSettings:
-    """How the stack's services check tokens."""
+    """The settings by which the stack's services check tokens."""
     environment = stack.environment("records-api")
     names = ("issuer", "audience", "jwks_url")
     return TokenSettings(**{name: environment[f"TOKENS__{name.upper()}"] for name in names})
 
 
 def stack_issuer(stack: RunningStack) -> TokenIssuer:
-    """Signs what every service of the stack accepts."""
+    """Signs tokens that every service of the stack accepts."""
     keys: list[dict[str, Any]] = json.loads(stack.environment("identity-api")["SIGNING__KEYS"])
     own = [OKPKey.import_key(key) for key in keys]
     return TokenIssuer(own, token_settings(stack), SystemClock(), LIFETIME_SECONDS)
 
 
 def practitioner_token(issuer: TokenIssuer, practitioner_id: str) -> str:
-    """Of somebody who logged in just now."""
+    """The token of a practitioner who has just logged in."""
     now = int(SystemClock().now().timestamp())
     return issuer.issue(Caller(practitioner_id, "practitioner", session="test", auth_time=now))

@@ -1,4 +1,4 @@
-"""Topics of a test's own on the stack's broker, deleted afterwards."""
+"""Topics for one test on the stack's broker, deleted afterwards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def own_topics(servers: str, **partitions: int) -> AsyncIterator[None]:
-    """Topics with so many partitions each, for as long as the block runs."""
+    """Topics with these numbers of partitions, for the length of the block."""
     async with admin(servers) as client:
         made = await client.create_topics(
             [NewTopic(name, count, 1, topic_configs=SIZE) for name, count in partitions.items()]
@@ -36,6 +36,6 @@ async def own_topics(servers: str, **partitions: int) -> AsyncIterator[None]:
 
 
 async def group_position(servers: str, group: str) -> OffsetAndMetadata | None:
-    """What the publisher's group has stored."""
+    """The position that the publisher's group has stored."""
     async with admin(servers) as client:
         return (await client.list_consumer_group_offsets(group)).get(TopicPartition(group, 0))

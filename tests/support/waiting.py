@@ -1,4 +1,4 @@
-"""Waiting for what happens soon: asked again and again until a deadline, never slept for."""
+"""Waiting for a condition: polled until a deadline."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def eventually(found: Callable[[], Awaitable[T]], within: float, what: str, pause: float = 0.05) -> T:
-    """The first answer that is not false. Fails, saying `what` did not happen, after `within` seconds."""
+    """The first true result of `found`. Fails with `what` after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         answer = await found()

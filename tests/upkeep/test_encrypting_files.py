@@ -75,7 +75,7 @@ async def of_before(stack: RunningStack, service: str) -> AsyncIterator[Old]:
     async with (
         mongo.connect(stack.mongo, service) as database,
         blobs.connect(stack.blobs(service)) as bucket,
-        encrypted_bucket.connect(stack.blobs(service), stack.sealer(service)) as sealed,
+        encrypted_bucket.connect(stack.blobs(service), stack.cipher(service)) as sealed,
     ):
         yield Old(database, service, bucket, sealed)
 
@@ -93,7 +93,7 @@ async def reseal(stack: RunningStack, service: str) -> Progress:
     """What the command does, in this process: it would need two seconds to start."""
     async with (
         mongo.connect(stack.mongo, service) as database,
-        encrypted_bucket.connect(stack.blobs(service), stack.sealer(service)) as bucket,
+        encrypted_bucket.connect(stack.blobs(service), stack.cipher(service)) as bucket,
     ):
         return await reencrypt_files(database, COLLECTIONS[service], bucket)
 
@@ -231,13 +231,13 @@ class Files:
         self.database, self.settings = database, stack.blobs("attachments")
         self.root, self.rings = f"test-{secret_id()}", {"k1": random_key(), "k2": random_key()}
 
-    def sealer(self, current: str, *others: str) -> Cipher:
+    def cipher(self, current: str, *others: str) -> Cipher:
         keys = {name: self.rings[name] for name in (current, *others)}
         return Cipher(KeyRing.model_validate({"keys": keys, "current": current}))
 
     @asynccontextmanager
     async def opened(self, current: str, *others: str) -> AsyncIterator[EncryptedBucket]:
-        async with encrypted_bucket.connect(self.settings, self.sealer(current, *others)) as bucket:
+        async with encrypted_bucket.connect(self.settings, self.cipher(current, *others)) as bucket:
             yield bucket
 
     def key(self, number: int) -> str:
@@ -274,7 +274,7 @@ async def files(stack: RunningStack, things: Things) -> AsyncIterator[Files]:
 
 async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(files: Files) -> None:
     with blobs.threads_of(files.settings) as threads:
-        killed = Killed(files.settings, threads, files.sealer("k2", "k1"))
+        killed = Killed(files.settings, threads, files.cipher("k2", "k1"))
         with pytest.raises(Unavailable):
             await reencrypt_files(files.database, "files", killed)
     async with files.opened("k2", "k1") as bucket:

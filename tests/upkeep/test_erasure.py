@@ -16,13 +16,13 @@ from kit import kafka
 from kit.kafka.topics import read_file
 from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
-from tests.support.dead_letters import lay_letter
+from tests.support.dead_letters import store_dead_letter
 from tests.support.erasure import Colleague, have_erased
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.people import EDUCATION, Person
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
-from tests.support.stored_data import SERVICES, everything, held, in_topics, own, traces
+from tests.support.stored_data import SERVICES, everything, find_markers, held, in_topics, own
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.all_data
@@ -81,7 +81,7 @@ async def marked(
     reason = {"X-Access-Reason": quote(why)}
     seen = await window.clerk.call("GET", f"/api/records/practitioners/{citizen.id}/records", headers=reason)
     assert seen.status_code == 200, seen.text
-    await lay_letter(stack, "a bug", citizen.id, cause.encode())
+    await store_dead_letter(stack, "a bug", citizen.id, cause.encode())
     plain = [name, authority, device, school, major, title, why, plain_agent, cause, inside]
     return Marked(citizen, plain, [citizen.number, citizen.phone])
 
@@ -112,7 +112,7 @@ async def test_of_who_is_erased_nothing_is_left(
         return {"identity.accesses", "notify.messages"} <= await held(stack, person)
 
     await eventually(arrived, 60, "what other services were told of is there")
-    assert all((await traces(everything(stack, redis), marked.marks)).values()), "every mark stands somewhere"
+    assert all((await find_markers(everything(stack, redis), marked.marks)).values()), "every mark stands somewhere"
     await have_erased(gateway, issuer, person)
 
     async def gone() -> bool:
@@ -123,10 +123,10 @@ async def test_of_who_is_erased_nothing_is_left(
     assert (await Colleague(gateway, issuer).asks(person)).json()["times"] == 2
 
     async def compacted() -> bool:
-        return not any((await traces(in_topics(stack), marks)).values())
+        return not any((await find_markers(in_topics(stack), marks)).values())
 
     await eventually(compacted, 120, "Kafka compacted its topics", pause=0.5)
-    remain = await traces(everything(stack, redis), [*marks, person])
+    remain = await find_markers(everything(stack, redis), [*marks, person])
     assert {each: remain[each] for each in marks} == {each: set() for each in marks}
     allowed = {*REMEMBER, "identity.erasures", "identity.changes", "logs", "redis"}
     tombstones = {f"{service}.changes" for service in SERVICES}

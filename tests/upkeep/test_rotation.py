@@ -155,8 +155,8 @@ class Sealing:
     new: str
 
     def place(self, current: str = "k2") -> EncryptedField:
-        sealer = Cipher(ring(current, k1=self.old, k2=self.new))
-        return EncryptedField("things", "secret_sealed", sealer, context)
+        cipher = Cipher(ring(current, k1=self.old, k2=self.new))
+        return EncryptedField("things", "secret_sealed", cipher, context)
 
     async def opened_by_new(self) -> int:
         """How many documents need the old key no more, in their histories neither."""
