@@ -1,4 +1,4 @@
-"""Looks at a person's file by others: allowed with a reason, written down first, shown to the person."""
+"""Access to a dossier by others: needs a reason, is audited before it is served, is shown to the person."""
 
 from typing import Any
 from urllib.parse import quote
@@ -22,17 +22,17 @@ def log_of(citizen: Citizen) -> str:
     return f"{WINDOW}/{citizen.id}/access-log"
 
 
-async def looks(session: Session, count: int) -> list[dict[str, Any]]:
-    """The looks that the person is shown, newest first, once there are so many."""
+async def entries(session: Session, count: int) -> list[dict[str, Any]]:
+    """The entries that the person sees, newest first, once there are `count`."""
 
     async def shown() -> list[dict[str, Any]]:
         items = (await session.call("GET", f"{WINDOW}/me/access-log")).raise_for_status().json()["items"]
         return list(items) if len(items) >= count else []
 
-    return await eventually(shown, 20, f"{count} looks are shown")
+    return await eventually(shown, 20, f"{count} entries are shown")
 
 
-async def test_a_clerk_looks_with_a_reason_and_the_person_sees_it(window: Window, login_page: LoginPage) -> None:
+async def test_access_by_a_clerk_needs_a_reason_and_the_person_sees_it(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     made = await session.call("POST", OWN, json={"kind": "education", "data": EDUCATION})
@@ -52,14 +52,14 @@ async def test_a_clerk_looks_with_a_reason_and_the_person_sees_it(window: Window
         refused = problem(await window.clerk.call("GET", path), 422, "invalid_fields")
         assert fields_of(refused) == {"X-Access-Reason": "reason_required"}
         assert (await window.clerk.call("GET", path, headers=REASON)).status_code == 200
-    found = await looks(session, len(paths))
-    assert sorted(look["what"] for look in found) == sorted(paths)
-    assert {(look["role"], look["reason"]) for look in found} == {("clerk", WHY)}
-    assert {look["document_id"] for look in found} == {citizen.id, record, attachment}
-    assert len({look["who"] for look in found}) == 1
+    found = await entries(session, len(paths))
+    assert sorted(entry["what"] for entry in found) == sorted(paths)
+    assert {(entry["role"], entry["reason"]) for entry in found} == {("clerk", WHY)}
+    assert {entry["document_id"] for entry in found} == {citizen.id, record, attachment}
+    assert len({entry["who"] for entry in found}) == 1
 
 
-async def test_a_client_with_the_scope_reads_and_is_written_down(
+async def test_access_by_a_client_with_the_scope_is_audited(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.enrolled()
@@ -68,19 +68,19 @@ async def test_a_client_with_the_scope_reads_and_is_written_down(
     headers = bearer(issuer.issue(client))
     assert (await gateway.get(f"{WINDOW}/{citizen.id}", headers=headers)).json()["name"] == citizen.card["name"]
     problem(await gateway.get(f"/api/records/practitioners/{citizen.id}/records", headers=headers), 404, "not_found")
-    assert [(look["who"], look["role"], look["what"]) for look in await looks(session, 1)] == [
+    assert [(entry["who"], entry["role"], entry["what"]) for entry in await entries(session, 1)] == [
         ("qualification-7", "client", "practitioner")
     ]
 
 
-async def test_ones_own_looks_are_nobodys_business(window: Window, login_page: LoginPage) -> None:
+async def test_reading_ones_own_dossier_is_not_audited(window: Window, login_page: LoginPage) -> None:
     session = await login_page.logged_in(await window.enrolled())
     for path in (f"{WINDOW}/me", OWN):
         assert (await session.call("GET", path)).status_code == 200
     assert (await session.call("GET", f"{WINDOW}/me/access-log")).json() == {"items": [], "next_cursor": None}
 
 
-async def test_who_may_not_look_learns_nothing(
+async def test_a_caller_without_access_sees_nothing(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.registered()
@@ -93,7 +93,7 @@ async def test_who_may_not_look_learns_nothing(
 
 
 @pytest.mark.parametrize("reason", ["%20", "x" * 201, "a%00b", "a%0Ab", "%FF%00"])
-async def test_a_reason_is_one_sentence(window: Window, reason: str) -> None:
+async def test_an_access_reason_is_one_sentence(window: Window, reason: str) -> None:
     citizen = await window.registered()
     answer = await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers={"X-Access-Reason": reason})
     assert list(fields_of(problem(answer, 422, "invalid_fields"))) == ["X-Access-Reason"]
@@ -104,7 +104,7 @@ async def test_the_log_has_pages(window: Window, login_page: LoginPage) -> None:
     session = await login_page.logged_in(citizen)
     for _ in range(3):
         await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers=REASON)
-    everything = await looks(session, 3)
+    everything = await entries(session, 3)
     first = (await session.call("GET", f"{WINDOW}/me/access-log", params={"limit": 2})).json()
     rest = (
         await session.call("GET", f"{WINDOW}/me/access-log", params={"limit": 2, "cursor": first["next_cursor"]})

@@ -1,4 +1,4 @@
-"""Another phone: proved by its own code, once, for one person; a phone of somebody else only for a reason."""
+"""Binding another phone: needs a code sent to it, valid once and for one person; a shared phone needs a reason."""
 
 import asyncio
 from datetime import timedelta
@@ -23,7 +23,7 @@ NO_CODE = "请填写新手机收到的动态密码"
 
 
 async def sent(window: Window, login_page: LoginPage, citizen: Citizen, phone: str) -> dict[str, str]:
-    """The proof that this phone's owner stands at the window: challenge and code."""
+    """The proof that the phone's owner is at the window: challenge and code."""
     before = len(await login_page.messages(phone))
     answer = await window.phone_code(citizen, phone)
     assert answer.status_code == 202, answer.text
@@ -31,7 +31,7 @@ async def sent(window: Window, login_page: LoginPage, citizen: Citizen, phone: s
 
 
 async def phone_of(window: Window, citizen: Citizen) -> str:
-    """What the window sees of it."""
+    """The phone that the window sees."""
     headers = {"X-Access-Reason": "test"}
     found = await window.clerk.call("GET", f"{WINDOW}/{citizen.id}/certificate", headers=headers)
     return str(found.json()["phone_hint"])
@@ -40,13 +40,13 @@ async def phone_of(window: Window, citizen: Citizen) -> str:
 async def test_the_new_phone_is_sent_a_code_that_binds_it(window: Window, login_page: LoginPage) -> None:
     citizen, phone = await window.enrolled(), random_phone()
     asked = await window.phone_code(citizen, phone)
-    told = asked.json()
-    assert (asked.status_code, told["phone_hint"]) == (202, f"{phone[:3]}****{phone[-4:]}")
-    assert told.keys() == {"challenge_id", "phone_hint", "expires_at", "resend_at"}
+    accepted = asked.json()
+    assert (asked.status_code, accepted["phone_hint"]) == (202, f"{phone[:3]}****{phone[-4:]}")
+    assert accepted.keys() == {"challenge_id", "phone_hint", "expires_at", "resend_at"}
     code = await login_page.code(phone)
     assert code not in asked.text
     assert await phone_of(window, citizen) == f"{citizen.phone[:3]}****{citizen.phone[-4:]}", "it does not count yet"
-    bound = await window.bind(citizen, phone, challenge_id=told["challenge_id"], code=code)
+    bound = await window.bind(citizen, phone, challenge_id=accepted["challenge_id"], code=code)
     assert (bound.status_code, bound.json()["phone_hint"]) == (200, f"{phone[:3]}****{phone[-4:]}")
     await login_page.forget_limits(citizen)
     await login_page.logged_in(Citizen(citizen.card, phone, citizen.id))
@@ -71,8 +71,10 @@ async def test_a_code_binds_only_its_own_phone_to_its_own_person(window: Window,
     assert (await window.bind(citizen, phone, **proof)).status_code == 200
 
 
-async def test_a_code_to_log_in_binds_nothing_and_the_other_way_round(window: Window, login_page: LoginPage) -> None:
-    """Whoever reads the old phone's code can't move the certificate; a clerk who hears a code can't log in."""
+async def test_a_login_code_binds_no_phone_and_a_binding_code_logs_nobody_in(
+    window: Window, login_page: LoginPage
+) -> None:
+    """A reader of the old phone's code can't move the certificate; a clerk who hears a code can't log in."""
     citizen, phone = await window.enrolled(), random_phone()
     login = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -85,7 +87,7 @@ async def test_a_code_to_log_in_binds_nothing_and_the_other_way_round(window: Wi
     assert (await window.bind(citizen, phone, **proof)).status_code == 200
 
 
-async def test_after_five_wrong_codes_the_right_one_is_worth_nothing(window: Window, login_page: LoginPage) -> None:
+async def test_after_five_wrong_codes_the_right_one_is_refused(window: Window, login_page: LoginPage) -> None:
     citizen, phone = await window.enrolled(), random_phone()
     proof = await sent(window, login_page, citizen, phone)
     wrong = proof | {"code": another(proof["code"])}
@@ -105,7 +107,7 @@ async def test_a_code_binds_once_however_often_it_is_sent(window: Window, login_
     assert await phone_of(window, citizen) == f"{citizen.phone[:3]}****{citizen.phone[-4:]}"
 
 
-async def test_a_code_for_a_phone_lives_for_ten_minutes(
+async def test_a_code_for_a_phone_expires_after_ten_minutes(
     stack: RunningStack, window: Window, login_page: LoginPage, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     citizen, phone, clock = await window.enrolled(), random_phone(), ManualClock()
@@ -119,7 +121,7 @@ async def test_a_code_for_a_phone_lives_for_ten_minutes(
         assert (await http.put(path, json=body, headers=clerk)).status_code == 200
 
 
-async def test_who_asks_and_the_phone_have_so_many_codes_and_no_more(
+async def test_codes_are_limited_per_caller_and_per_phone(
     stack: RunningStack, window: Window, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     citizen, phone = await window.enrolled(), random_phone()
@@ -139,7 +141,7 @@ async def test_who_asks_and_the_phone_have_so_many_codes_and_no_more(
         assert (await ask(colleague)).status_code == 202
 
 
-async def test_only_who_issues_certificates_has_codes_sent(
+async def test_only_callers_who_issue_certificates_can_send_codes(
     window: Window, login_page: LoginPage, issuer: TokenIssuer, gateway: httpx2.AsyncClient
 ) -> None:
     citizen, phone = await window.enrolled(), random_phone()
@@ -155,7 +157,7 @@ async def test_only_who_issues_certificates_has_codes_sent(
     assert await login_page.messages(phone) == []
 
 
-async def test_a_rebinding_stands_in_the_persons_access_log(window: Window, login_page: LoginPage) -> None:
+async def test_a_rebinding_is_in_the_persons_access_log(window: Window, login_page: LoginPage) -> None:
     citizen, phone = await window.enrolled(), random_phone()
     proof = await sent(window, login_page, citizen, phone)
     path, why = f"{WINDOW}/{citizen.id}/certificate", {"X-Access-Reason": "change%20of%20phone"}
@@ -166,7 +168,7 @@ async def test_a_rebinding_stands_in_the_persons_access_log(window: Window, logi
 
 
 async def entries(login_page: LoginPage, citizen: Citizen, what: str) -> list[dict[str, Any]]:
-    """What the person reads of this in their access log, once it is there."""
+    """The person's access log entries of this kind, once there are any."""
     session = await login_page.logged_in(citizen)
 
     async def found() -> list[dict[str, Any]]:
@@ -176,7 +178,7 @@ async def entries(login_page: LoginPage, citizen: Citizen, what: str) -> list[di
     return await eventually(found, 20, f"{what} is in the access log")
 
 
-async def test_a_phone_of_somebody_else_is_bound_only_for_a_reason_which_both_the_file_and_its_person_keep(
+async def test_a_phone_of_somebody_else_is_bound_only_for_a_reason_which_is_stored_and_shown(
     window: Window, login_page: LoginPage
 ) -> None:
     child, parent, other = await window.enrolled(), await window.registered(), await window.enrolled()
@@ -192,7 +194,7 @@ async def test_a_phone_of_somebody_else_is_bound_only_for_a_reason_which_both_th
     assert (entry["role"], entry["reason"]) == ("clerk", REASON)
 
 
-async def test_a_rebinding_to_a_phone_that_was_taken_meanwhile_is_refused_and_its_code_kept(
+async def test_a_rebinding_to_a_phone_bound_meanwhile_is_refused_and_its_code_stays_valid(
     window: Window, login_page: LoginPage
 ) -> None:
     citizen, quicker, phone = await window.enrolled(), await window.registered(), random_phone()
@@ -210,7 +212,7 @@ async def test_a_reason_is_a_sentence(window: Window, reason: str) -> None:
     assert list(fields_of(answer)) == ["shared_reason"]
 
 
-async def test_at_most_three_people_share_a_phone_however_many_ask_at_once(window: Window) -> None:
+async def test_at_most_three_people_share_a_phone_also_with_concurrent_requests(window: Window) -> None:
     phone, people = random_phone(), [await window.registered() for _ in range(6)]
     body = {"phone": phone, "shared_reason": REASON}
 
@@ -226,7 +228,7 @@ async def test_at_most_three_people_share_a_phone_however_many_ask_at_once(windo
     assert (await issue(late)).status_code == 201, "who gave the phone up makes room"
 
 
-async def test_of_two_who_bind_a_free_phone_at_once_one_is_asked_for_a_reason(window: Window) -> None:
+async def test_of_two_concurrent_bindings_of_a_free_phone_one_needs_a_reason(window: Window) -> None:
     phone, people = random_phone(), [await window.registered() for _ in range(2)]
     answers = await at_once(*(window.issue(citizen, phone) for citizen in people))
     assert sorted(answer.status_code for answer in answers) == [201, 409]

@@ -1,4 +1,4 @@
-"""The captcha: read or heard, magnified, spent by one use."""
+"""The captcha: an image or audio, can be enlarged, used up by one attempt."""
 
 import base64
 import wave
@@ -19,7 +19,7 @@ from tests.support.stack import RunningStack
 CAPTCHA_WRONG = "请填写正确的验证码，验证码不区分大小写"
 
 
-async def test_a_captcha_is_a_picture_that_can_be_magnified(gateway: httpx2.AsyncClient) -> None:
+async def test_a_captcha_is_an_image_that_can_be_enlarged(gateway: httpx2.AsyncClient) -> None:
     sizes = []
     for scale in (1, 2):
         response = await gateway.post("/api/identity/captchas", params={"scale": scale})
@@ -41,7 +41,7 @@ async def test_a_captcha_may_be_answered_in_small_letters(window: Window, login_
     assert (await login_page.ask(await window.enrolled(), **small)).status_code == 202
 
 
-async def test_a_captcha_is_spent_by_one_use_right_or_wrong(window: Window, login_page: LoginPage) -> None:
+async def test_a_captcha_is_used_up_by_one_attempt_right_or_wrong(window: Window, login_page: LoginPage) -> None:
     citizen, solved = Citizen(), await login_page.solved()
     problem(await login_page.ask(citizen, **solved), 403, "not_enrolled")
     assert problem(await login_page.ask(citizen, **solved), 422, "captcha_wrong")["detail"] == CAPTCHA_WRONG
@@ -57,7 +57,7 @@ async def test_of_a_hundred_uses_of_one_captcha_one_counts(login_page: LoginPage
     assert sorted(answer.status_code for answer in answers) == [403, *[422] * 99]
 
 
-async def test_twenty_right_answers_to_one_captcha_are_one(window: Window, login_page: LoginPage) -> None:
+async def test_of_twenty_right_answers_to_one_captcha_one_counts(window: Window, login_page: LoginPage) -> None:
     citizen, solved = await window.enrolled(), await login_page.solved()
     answers = await at_once(*(login_page.ask(citizen, **solved) for _ in range(20)))
     assert Counter(answer.status_code for answer in answers) == {202: 1, 422: 19}
@@ -69,7 +69,7 @@ def seconds(sound: bytes) -> float:
         return float(opened.getnframes() / opened.getframerate())
 
 
-async def test_a_captcha_can_be_heard_as_often_as_wanted_until_it_is_spent(
+async def test_the_audio_of_a_captcha_is_served_until_it_is_used_up(
     gateway: httpx2.AsyncClient, login_page: LoginPage, redis: "Redis"
 ) -> None:
     captcha = await login_page.captcha()
@@ -84,12 +84,12 @@ async def test_a_captcha_can_be_heard_as_often_as_wanted_until_it_is_spent(
     problem(await gateway.get(captcha["audio_url"]), 404, "not_found", answer)
 
 
-async def test_a_captcha_that_nobody_has_can_not_be_heard(gateway: httpx2.AsyncClient) -> None:
+async def test_an_unknown_captcha_has_no_audio(gateway: httpx2.AsyncClient) -> None:
     problem(await gateway.get(f"/api/identity/captchas/{own_id()}/audio"), 404, "not_found")
     problem(await gateway.get("/api/identity/captchas/1/audio"), 422, "invalid_fields")
 
 
-def test_every_letter_has_a_voice_of_its_own() -> None:
+def test_every_letter_has_distinct_recordings() -> None:
     voices = {letter: [path.read_bytes() for path in (VOICES / letter).glob("*.wav")] for letter in LETTERS}
     assert {path.name for path in VOICES.iterdir()} == set(LETTERS)
     assert len({sound for sounds in voices.values() for sound in sounds}) == len(LETTERS)
@@ -97,13 +97,13 @@ def test_every_letter_has_a_voice_of_its_own() -> None:
 
 
 def luminance(colour: tuple[int, ...]) -> float:
-    """WCAG 2: of a colour in sRGB."""
+    """The relative luminance of a colour in sRGB, by WCAG 2."""
     linear = [c / 12.92 if (c := each / 255) <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for each in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_letters_stand_out_from_their_ground() -> None:
-    """By what WCAG asks of text, in every one of fifty: its commonest dark tone beside its commonest tone."""
+def test_the_letters_have_enough_contrast() -> None:
+    """By WCAG's contrast for text, in each of fifty: the most frequent dark tone against the most frequent tone."""
     for _ in range(50):
         with Image.open(BytesIO(draw(new_answer(), 2))) as picture:
             tones = Counter(picture.convert("RGB").get_flattened_data()).most_common(2)
@@ -111,14 +111,14 @@ def test_the_letters_stand_out_from_their_ground() -> None:
         assert (ground + 0.05) / (ink + 0.05) >= 4.5
 
 
-def test_two_captchas_neither_look_nor_sound_the_same() -> None:
+def test_no_two_captchas_have_the_same_image_or_audio() -> None:
     assert new_answer() != new_answer()
     assert set(new_answer()) <= set(LETTERS)
     assert len({draw(answer, 1) for answer in ("AAAA", "AAAA", "WWWW")}) == 3
     assert len({speak(answer) for answer in ("A3A3", "A3A3", "W7W7")}) == 3
 
 
-async def test_many_who_listen_at_once_wait_for_each_other_and_hear_their_own(
+async def test_concurrent_audio_requests_are_queued_and_not_mixed_up(
     gateway: httpx2.AsyncClient, login_page: LoginPage
 ) -> None:
     captchas = [await login_page.captcha() for _ in range(5)]
@@ -127,7 +127,7 @@ async def test_many_who_listen_at_once_wait_for_each_other_and_hear_their_own(
     assert len({answer.content for answer in answers}) == 5
 
 
-async def test_what_becomes_of_captchas_is_counted(
+async def test_outcomes_of_captchas_are_counted(
     stack: RunningStack, gateway: httpx2.AsyncClient, login_page: LoginPage
 ) -> None:
     async def counts() -> dict[str, float]:

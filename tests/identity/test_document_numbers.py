@@ -1,4 +1,4 @@
-"""Which document numbers can exist (domain §1), and what of them stays when a document is renewed."""
+"""Which identity document numbers are possible, and which part stays when a document is renewed."""
 
 from datetime import date, timedelta
 
@@ -22,8 +22,8 @@ TODAY = date(2026, 11, 24)
 SYNTHETIC: list[tuple[DocumentType, str]] = [
     ("resident_id", "310101199003071230"),
     ("resident_id", "31010119900307006X"),
-    ("resident_id", "310225197806151231"),  # a county that is no more
-    ("resident_id", "310112196006151231"),  # born before the district was made
+    ("resident_id", "310225197806151231"),  # an abolished county
+    ("resident_id", "310112196006151231"),  # born before the district was created
     ("hmt_residence_permit", "810000199003071237"),
     ("hmt_residence_permit", "820000199003071239"),
     ("hmt_residence_permit", "830000199003071230"),
@@ -68,27 +68,27 @@ def exists(document_type: DocumentType, number: str, today: date = TODAY) -> boo
 
 
 @pytest.mark.parametrize(("document_type", "number"), SYNTHETIC)
-def test_a_real_number_exists(document_type: DocumentType, number: str) -> None:
+def test_a_real_number_is_possible(document_type: DocumentType, number: str) -> None:
     assert exists(document_type, number)
 
 
 @pytest.mark.parametrize(("document_type", "number"), IMPOSSIBLE)
-def test_an_impossible_number_does_not(document_type: DocumentType, number: str) -> None:
+def test_an_impossible_number_is_refused(document_type: DocumentType, number: str) -> None:
     assert not exists(document_type, number)
 
 
 @pytest.mark.parametrize("document_type", DOCUMENT_TYPES)
 @given(number=st.text(max_size=30))
-def test_no_text_is_too_strange_to_be_judged(document_type: DocumentType, number: str) -> None:
+def test_every_text_can_be_checked(document_type: DocumentType, number: str) -> None:
     written = normalised(number)
     assert exists(document_type, written) in (True, False)
     assert lasting(document_type, written) in possible_lasting_parts(written)
 
 
-def test_no_region_refuses_a_card() -> None:
-    """Every code that could ever have been a county's, in force or abolished; those of permits are not counties.
+def test_no_region_code_is_refused() -> None:
+    """Every code that has ever been possible for a county, in force or abolished; permits have other codes.
 
-    In the short run every seventh, so that each digit has been at each place.
+    The short run takes every seventh code, so that each digit occurs at each position.
     """
     for region in range(100_000, 900_000, scaled(1, 7)):
         if region not in (810_000, 820_000, 830_000):
@@ -114,14 +114,14 @@ def test_nobody_is_born_tomorrow_or_too_long_ago() -> None:
         ("taiwan_permit", ["12345678", "1234567801", "1234567899"]),
     ],
 )
-def test_a_renewed_permit_is_the_same_persons(document_type: DocumentType, numbers: list[str]) -> None:
+def test_a_renewed_permit_belongs_to_the_same_person(document_type: DocumentType, numbers: list[str]) -> None:
     assert len({lasting(document_type, number) for number in numbers}) == 1
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"), [("３１０１０１ 19900307006ｘ", "31010119900307006X"), (" h12345678\t", "H12345678")]
 )
-def test_a_number_is_compared_as_it_is_meant(typed: str, meant: str) -> None:
+def test_a_number_is_normalised_before_comparison(typed: str, meant: str) -> None:
     assert normalised(typed) == meant
 
 

@@ -1,4 +1,4 @@
-"""Whoever guesses codes of many people: five tries a code, and an alarm that stops guessers and nobody else."""
+"""Guessing the codes of many people: five tries per code, and a city-wide limit that stops guessers only."""
 
 import asyncio
 from collections import Counter
@@ -24,14 +24,14 @@ OWN_DATABASE = "/9"
 
 @dataclass
 class City:
-    """People with a code each, and a door whose limits are counted apart from everybody else's."""
+    """People with a code each, and APIs whose limits are counted separately from those of other tests."""
 
     stack: RunningStack
     monkeypatch: pytest.MonkeyPatch
     codes: dict[str, str]
 
     @asynccontextmanager
-    async def door(self, address: str, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
+    async def api_from(self, address: str, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
         own = {f"LIMITS__{name.upper()}": str(value) for name, value in limits.items()}
         redis = self.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE
         async with identity(
@@ -45,7 +45,7 @@ async def tried(http: httpx2.AsyncClient, challenge: str, code: str) -> httpx2.R
 
 
 async def with_codes(window: Window, login_page: LoginPage, people: int) -> dict[str, str]:
-    """So many people who asked for a code: challenge → code."""
+    """People who have requested a code: challenge → code."""
     return {challenge: code for _, challenge, code in await crowd(window, login_page, people)}
 
 
@@ -58,14 +58,14 @@ async def city(
         await redis.flushdb()
 
 
-async def test_of_guesses_over_many_people_five_a_code_are_judged(
+async def test_of_guesses_over_many_people_five_per_code_are_checked(
     gateway: httpx2.AsyncClient, window: Window, login_page: LoginPage, city: City
 ) -> None:
     codes = await with_codes(window, login_page, PEOPLE)
     guesses = [challenge for challenge in codes for _ in range(GUESSES)]
     seeded().shuffle(guesses)
     few, judged, answers = asyncio.Semaphore(20), Counter[str](), Counter[int]()
-    async with city.door("10.0.0.1", wrong_codes_per_address=10_000, wrong_codes_in_city=10_000) as http:
+    async with city.api_from("10.0.0.1", wrong_codes_per_address=10_000, wrong_codes_in_city=10_000) as http:
 
         async def guess(challenge: str) -> None:
             async with few:
@@ -78,34 +78,34 @@ async def test_of_guesses_over_many_people_five_a_code_are_judged(
     assert set(judged.values()) == {5}
 
 
-async def test_an_address_that_guesses_is_stopped_and_the_next_one_is_not(city: City) -> None:
+async def test_a_guessing_address_is_stopped_and_others_are_not(city: City) -> None:
     (mine, code), *others = city.codes.items()
-    async with city.door("10.0.0.2", wrong_codes_per_address=4) as http:
+    async with city.api_from("10.0.0.2", wrong_codes_per_address=4) as http:
         for challenge, right in others[:4]:
             problem(await tried(http, challenge, another(right)), 401, "code_wrong")
         assert 60 < retry_after_seconds(await tried(http, mine, code), code) <= 3600
-    async with city.door("10.0.0.3", wrong_codes_per_address=4) as http:
+    async with city.api_from("10.0.0.3", wrong_codes_per_address=4) as http:
         assert (await tried(http, mine, code)).status_code == 201
 
 
-async def test_when_the_whole_city_is_guessed_at_guessers_have_few_tries_and_people_get_in(city: City) -> None:
+async def test_at_the_city_wide_limit_guessers_have_few_tries_and_people_log_in(city: City) -> None:
     limits = {"wrong_codes_in_city": 4, "wrong_codes_in_alarm": 2}
     (mine, code), *others = city.codes.items()
     for place, (challenge, right) in enumerate(others[:4]):
-        async with city.door(f"10.0.1.{place}", **limits) as http:
+        async with city.api_from(f"10.0.1.{place}", **limits) as http:
             problem(await tried(http, challenge, another(right)), 401, "code_wrong")
-    async with city.door("10.0.2.1", **limits) as http:  # the alarm is on
+    async with city.api_from("10.0.2.1", **limits) as http:  # the city-wide limit is reached
         statuses = [(await tried(http, challenge, another(right))).status_code for challenge, right in others[4:7]]
         assert statuses == [401, 401, 429]
-    async with city.door("10.0.2.2", **limits) as http:
+    async with city.api_from("10.0.2.2", **limits) as http:
         assert (await tried(http, mine, code)).status_code == 201
 
 
-async def test_codes_for_the_whole_city_have_a_budget(
+async def test_codes_for_the_whole_city_are_limited(
     window: Window, city: City, login_page: LoginPage, redis: "Redis"
 ) -> None:
     async with (
-        city.door("10.0.3.1", codes_in_city_per_minute=2) as http,
+        city.api_from("10.0.3.1", codes_in_city_per_minute=2) as http,
         Redis.from_url(city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as own,
     ):
         page = LoginPage(http, own, login_page.inbox)
@@ -120,17 +120,17 @@ async def test_codes_for_the_whole_city_have_a_budget(
         await eventually(sent, 20, "two codes are sent")
 
 
-async def test_a_person_gets_one_code_a_minute_five_an_hour_ten_a_day_and_is_told_how_long_to_wait(
+async def test_codes_per_person_are_limited_by_minute_hour_and_day_with_retry_after(
     window: Window, city: City, login_page: LoginPage
 ) -> None:
-    """With the minute and then the hour widened, so that the next limit is what is met."""
+    """The limits of the minute and then of the hour are raised, so that the next one is reached."""
     citizen, counts, waits = await window.enrolled(), list[int](), list[int]()
     async with Redis.from_url(
         city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True
     ) as own:
         for limits in ({}, {"codes_per_minute": 99}, {"codes_per_minute": 99, "codes_per_hour": 99}):
             await own.flushdb()
-            async with city.door("10.0.4.1", **limits) as http:
+            async with city.api_from("10.0.4.1", **limits) as http:
                 page = LoginPage(http, own, login_page.inbox)
                 answers = [await page.ask(citizen) for _ in range(12)]
                 counts.append([answer.status_code for answer in answers].count(202))
@@ -139,19 +139,19 @@ async def test_a_person_gets_one_code_a_minute_five_an_hour_ten_a_day_and_is_tol
     assert waits[0] <= 60 < waits[1] <= 3600 < waits[2] <= 24 * 3600
 
 
-async def test_an_address_that_asks_too_often_is_told_how_long_to_wait(city: City) -> None:
-    async with city.door("10.0.5.1", per_address_per_minute=2) as http:
+async def test_an_address_over_its_limit_gets_retry_after(city: City) -> None:
+    async with city.api_from("10.0.5.1", per_address_per_minute=2) as http:
         answers = [await http.post("/api/identity/captchas") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
     assert 1 <= retry_after_seconds(answers[-1]) <= 60
 
 
-async def test_of_two_limits_that_are_reached_the_longer_wait_is_told(
+async def test_of_two_reached_limits_the_longer_wait_is_returned(
     window: Window, city: City, login_page: LoginPage
 ) -> None:
     citizen = await window.enrolled()
     async with (
-        city.door("10.0.5.2", codes_per_hour=1) as http,
+        city.api_from("10.0.5.2", codes_per_hour=1) as http,
         Redis.from_url(city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as own,
     ):
         page = LoginPage(http, own, login_page.inbox)

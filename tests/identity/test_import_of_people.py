@@ -1,4 +1,4 @@
-"""An admin loads a list of people: each is registered once, and a window's word counts for more."""
+"""An admin imports a list of people: each is registered once, and data from a window takes precedence."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ async def found(admin: Sender, number: str) -> dict[str, Any]:
     return dict((await admin.http.get(address, headers=admin.headers | REASON)).raise_for_status().json())
 
 
-async def test_people_of_a_list_are_registered_once(stack: RunningStack, admin: Sender) -> None:
+async def test_people_in_an_import_are_registered_once(stack: RunningStack, admin: Sender) -> None:
     rows = [person_row(长期有效="是") for _ in range(3)]
     for row in rows:
         row["出生日期"] = row["出生日期"].replace("-0", "-").replace("-", "/")
@@ -47,12 +47,12 @@ async def test_people_of_a_list_are_registered_once(stack: RunningStack, admin: 
     changed = await found(admin, rows[0]["证件号码"])
     assert (changed["version"], changed["address"]) == (2, rows[0]["住址"])
     own = await subscriber.until(
-        lambda told: (changed["practitioner_id"], 2) in [version_of(each) for each in told], 20, "the change"
+        lambda records: (changed["practitioner_id"], 2) in [version_of(each) for each in records], 20, "the change"
     )
     assert len([each for each in own if version_of(each)[0] == changed["practitioner_id"]]) == 2
 
 
-async def test_whom_a_window_has_seen_stays_as_the_window_saw_them(admin: Sender, window: Window) -> None:
+async def test_an_import_does_not_change_people_registered_at_a_window(admin: Sender, window: Window) -> None:
     row = person_row()
     citizen = await window.registered()
     progress, _ = await admin.done("practitioners", as_csv([row, person_row(证件号码=citizen.number) | own(citizen)]))
@@ -71,7 +71,7 @@ def own(citizen: Citizen) -> dict[str, str]:
     return {"姓名": "别的名字", "性别": sex, "出生日期": str(citizen.card["birth_date"])}
 
 
-async def test_what_is_wrong_with_a_person_is_said(admin: Sender) -> None:
+async def test_errors_are_reported_by_person(admin: Sender) -> None:
     row = person_row()
     rows = [
         row,
@@ -92,7 +92,7 @@ async def test_what_is_wrong_with_a_person_is_said(admin: Sender) -> None:
     assert "310101199003071231" not in str(errors)
 
 
-async def test_only_admins_load_lists(gateway: httpx2.AsyncClient, issuer: TokenIssuer, admin: Sender) -> None:
+async def test_only_admins_import_people(gateway: httpx2.AsyncClient, issuer: TokenIssuer, admin: Sender) -> None:
     everything = frozenset({"imports:write", "intake", "practitioners:lookup"})
     for unable in (
         Sender(gateway, issuer, IDENTITY, scopes=everything),
@@ -104,7 +104,7 @@ async def test_only_admins_load_lists(gateway: httpx2.AsyncClient, issuer: Token
     problem(await gateway.post(WINDOW, json=card, headers=admin.headers), 422, "invalid_fields")
 
 
-async def test_many_documents_are_looked_up_at_once(
+async def test_many_documents_are_looked_up_in_one_call(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window
 ) -> None:
     citizen, client = await window.registered(), Sender(gateway, issuer)

@@ -1,4 +1,4 @@
-"""The login page: captcha, SMS code, session; and what a guesser meets there."""
+"""The login page: captcha, SMS code, session; and its defences against guessing."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ NOT_ENROLLED = "该证件号及手机号未申领个人数字证书，请先申�
 ME = "/api/identity/practitioners/me"
 
 
-async def test_who_has_no_certificate_is_told_to_apply(window: Window, login_page: LoginPage) -> None:
+async def test_a_person_without_a_certificate_is_referred_to_the_window(window: Window, login_page: LoginPage) -> None:
     stranger, registered, enrolled = Citizen(), await window.registered(), await window.enrolled()
     revoked = await window.enrolled()
     await window.revoke(revoked)
@@ -34,31 +34,31 @@ async def test_who_has_no_certificate_is_told_to_apply(window: Window, login_pag
 async def test_a_code_logs_in(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     asked = await login_page.ask(citizen)
-    told = asked.json()
+    accepted = asked.json()
     assert asked.status_code == 202
-    assert told["phone_hint"] == f"{citizen.phone[:3]}****{citizen.phone[-4:]}"
+    assert accepted["phone_hint"] == f"{citizen.phone[:3]}****{citizen.phone[-4:]}"
     code = await login_page.code(citizen.phone)
     assert code not in asked.text
 
     async def sent() -> bool:
-        return bool((await login_page.where_is(told["challenge_id"]))["state"] == "delivered")
+        return bool((await login_page.where_is(accepted["challenge_id"]))["state"] == "delivered")
 
     await eventually(sent, 15, "the code is known to be sent")
-    where = await login_page.where_is(told["challenge_id"])
+    where = await login_page.where_is(accepted["challenge_id"])
     assert where == {
         "state": "delivered",
         "tries_left": 5,
-        "resend_at": told["resend_at"],
-        "expires_at": told["expires_at"],
+        "resend_at": accepted["resend_at"],
+        "expires_at": accepted["expires_at"],
     }
-    lifetime = datetime.fromisoformat(told["expires_at"]) - datetime.now(UTC)
+    lifetime = datetime.fromisoformat(accepted["expires_at"]) - datetime.now(UTC)
     assert timedelta(hours=23, minutes=58) < lifetime <= timedelta(hours=24)
-    response = await login_page.try_code(told["challenge_id"], code)
+    response = await login_page.try_code(accepted["challenge_id"], code)
     session = response.json()
     assert response.status_code == 201
     assert (session["token_type"], session["practitioner_id"]) == ("Bearer", citizen.id)
     assert 0 < session["expires_in"] <= 300
-    assert (await login_page.where_is(told["challenge_id"]))["state"] == "used"
+    assert (await login_page.where_is(accepted["challenge_id"]))["state"] == "used"
 
 
 async def test_a_number_may_be_typed_in_full_width(window: Window, login_page: LoginPage) -> None:
@@ -67,14 +67,14 @@ async def test_a_number_may_be_typed_in_full_width(window: Window, login_page: L
     assert (await login_page.ask(citizen, document_number=typed, phone=f"+86 {citizen.phone}")).status_code == 202
 
 
-async def test_a_code_is_not_asked_for_twice_a_minute(window: Window, login_page: LoginPage) -> None:
+async def test_a_code_can_be_requested_once_a_minute(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     for answer in (await login_page.ask(citizen), await login_page.resend(challenge)):
         assert 1 <= retry_after_seconds(answer, *citizen.secrets) <= 60
 
 
-async def test_the_same_code_is_sent_again_and_its_tries_carry_over(window: Window, login_page: LoginPage) -> None:
+async def test_resending_sends_the_same_code_and_keeps_its_tries(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -90,9 +90,7 @@ async def test_the_same_code_is_sent_again_and_its_tries_carry_over(window: Wind
     assert (await login_page.try_code(challenge, code)).status_code == 201
 
 
-async def test_sending_again_is_counted_once_however_often_it_is_overtaken(
-    window: Window, login_page: LoginPage
-) -> None:
+async def test_a_resend_is_counted_once_despite_conflicts(window: Window, login_page: LoginPage) -> None:
     for _ in range(5):
         citizen = await window.enrolled()
         challenge = await login_page.challenge(citizen)
@@ -103,7 +101,7 @@ async def test_sending_again_is_counted_once_however_often_it_is_overtaken(
         assert again.status_code == 202, again.text
 
 
-async def test_a_wrong_code_costs_a_try_and_five_cost_the_code(window: Window, login_page: LoginPage) -> None:
+async def test_five_wrong_codes_close_the_challenge(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -115,7 +113,7 @@ async def test_a_wrong_code_costs_a_try_and_five_cost_the_code(window: Window, l
     assert (await login_page.where_is(challenge))["state"] == "expired"
 
 
-async def test_of_fifty_guesses_at_once_five_are_judged(window: Window, login_page: LoginPage) -> None:
+async def test_of_fifty_concurrent_guesses_five_are_checked(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -125,7 +123,7 @@ async def test_of_fifty_guesses_at_once_five_are_judged(window: Window, login_pa
     problem(await login_page.try_code(challenge, code), 410, "code_expired")
 
 
-async def test_of_fifty_right_codes_at_once_one_opens_a_session(window: Window, login_page: LoginPage) -> None:
+async def test_of_fifty_concurrent_right_codes_one_opens_a_session(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -133,7 +131,7 @@ async def test_of_fifty_right_codes_at_once_one_opens_a_session(window: Window, 
     assert sorted(answer.status_code for answer in answers) == [201] + [410] * 49
 
 
-async def test_a_code_works_once_and_then_the_next_one_is_another(window: Window, login_page: LoginPage) -> None:
+async def test_a_code_works_once_and_the_next_code_differs(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -144,7 +142,7 @@ async def test_a_code_works_once_and_then_the_next_one_is_another(window: Window
     assert await login_page.challenge(citizen) != challenge
 
 
-async def test_a_code_is_good_for_its_own_challenge_only(window: Window, login_page: LoginPage) -> None:
+async def test_a_code_is_valid_for_its_own_challenge_only(window: Window, login_page: LoginPage) -> None:
     citizen, neighbour = await window.enrolled(), await window.enrolled()
     own, theirs = await login_page.challenge(citizen), await login_page.challenge(neighbour)
     code = await login_page.code(citizen.phone)
@@ -165,7 +163,7 @@ async def test_a_code_has_six_digits(login_page: LoginPage, code: str) -> None:
     assert list(fields_of(body)) == ["code"]
 
 
-async def test_a_code_lives_for_a_day(
+async def test_a_code_expires_after_a_day(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     citizen, clock = await window.enrolled(), ManualClock()
@@ -181,7 +179,7 @@ async def test_a_code_lives_for_a_day(
         assert (await http.post("/api/identity/login/sessions", json=body)).status_code == 201
 
 
-async def test_another_phone_makes_the_old_phones_code_worthless(window: Window, login_page: LoginPage) -> None:
+async def test_rebinding_invalidates_the_old_phones_code(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     challenge = await login_page.challenge(citizen)
     code = await login_page.code(citizen.phone)
@@ -190,7 +188,7 @@ async def test_another_phone_makes_the_old_phones_code_worthless(window: Window,
     problem(await login_page.resend(challenge), 410, "code_expired")
 
 
-async def test_a_session_goes_on_by_refresh(window: Window, login_page: LoginPage) -> None:
+async def test_a_session_is_extended_by_refresh(window: Window, login_page: LoginPage) -> None:
     session = await login_page.logged_in(await window.enrolled())
     tokens = (await session.refresh()).raise_for_status().json()
     assert tokens["refresh_token"] != session.tokens["refresh_token"]
@@ -206,7 +204,7 @@ async def test_a_refresh_token_used_twice_ends_the_session(window: Window, login
     problem(await session.refresh(newest), 401, "refresh_invalid", newest)
 
 
-async def test_of_many_refreshes_at_once_one_succeeds(window: Window, login_page: LoginPage) -> None:
+async def test_of_many_concurrent_refreshes_one_succeeds(window: Window, login_page: LoginPage) -> None:
     session = await login_page.logged_in(await window.enrolled())
     answers = await at_once(*(session.refresh() for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 9
@@ -217,7 +215,7 @@ async def test_an_invented_refresh_token_is_refused(gateway: httpx2.AsyncClient,
     problem(await gateway.post("/api/identity/tokens/refresh", json={"refresh_token": token}), 401, "refresh_invalid")
 
 
-async def test_who_logged_out_cannot_go_on(window: Window, login_page: LoginPage) -> None:
+async def test_after_logging_out_the_session_cannot_be_used(window: Window, login_page: LoginPage) -> None:
     session = await login_page.logged_in(await window.enrolled())
     assert (await session.call("DELETE", "/api/identity/sessions/current")).status_code == 204
     problem(await session.refresh(), 401, "refresh_invalid")

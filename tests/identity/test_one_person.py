@@ -1,4 +1,4 @@
-"""One person, one file: a new document of somebody on file is told from a newcomer before anything is written."""
+"""One person, one dossier: a new document of a registered person is recognised before anything is stored."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,13 +51,13 @@ async def registered(window: Window, papers: Papers) -> str:
 
 
 async def found(window: Window, papers: Papers) -> object:
-    """Who has this document, if anybody."""
+    """The person with this document, if any."""
     names = ("document_type", "document_number", "nationality")
     asked = {name: papers[name] for name in names if papers.get(name)}
     return (await window.clerk.call("POST", f"{WINDOW}/lookup", json=asked)).json().get("practitioner_id")
 
 
-async def test_a_renewed_passport_goes_on_with_the_file_and_either_number_finds_it(
+async def test_a_renewed_passport_continues_the_dossier_and_either_number_finds_it(
     window: Window, login_page: LoginPage
 ) -> None:
     old = passport()
@@ -89,9 +89,7 @@ async def test_a_renewed_passport_goes_on_with_the_file_and_either_number_finds_
     [(passport("USA"), foreign_card()), (military(), resident()), (hk_macao_permit(), residence_permit())],
     ids=["passport and card", "military and resident", "permits"],
 )
-async def test_who_comes_with_a_document_of_another_type_is_found_by_both(
-    window: Window, old: Papers, new: Papers
-) -> None:
+async def test_a_person_with_two_document_types_is_found_by_both(window: Window, old: Papers, new: Papers) -> None:
     old = renewed(new, old, nationality=old.get("nationality"))
     person = await registered(window, old)
     assert await ids(window, new) == [person]
@@ -100,7 +98,7 @@ async def test_who_comes_with_a_document_of_another_type_is_found_by_both(
 
 
 @pytest.mark.parametrize("made", [resident, residence_permit, foreign_card, hk_macao_permit])
-async def test_two_numbers_for_life_are_two_people(window: Window, made: Any) -> None:
+async def test_two_lifelong_numbers_are_two_people(window: Window, made: Any) -> None:
     one = made()
     birth, other = str(one["birth_date"]).replace("-", ""), made()
     while other["birth_date"] != one["birth_date"] or other["document_number"] == one["document_number"]:
@@ -113,7 +111,7 @@ async def test_two_numbers_for_life_are_two_people(window: Window, made: Any) ->
 
 
 def born_then(papers: Papers, birth: str) -> Papers:
-    """Somebody of the same name, born the same day, with the next sequence number."""
+    """A person of the same name and birth date, with the next sequence number."""
     from services.identity.practitioners.identity_documents import check_digit
 
     number = str(papers["document_number"])
@@ -130,7 +128,7 @@ def born_then(papers: Papers, birth: str) -> Papers:
         ({"name": "Smith, John"}, {"name": "史密斯", "name_latin": "JOHN SMITH"}),
     ],
 )
-async def test_a_name_is_compared_as_it_is_meant(window: Window, on_file: Papers, comes: Papers) -> None:
+async def test_a_name_is_normalised_before_comparison(window: Window, on_file: Papers, comes: Papers) -> None:
     old = passport() | on_file
     person = await registered(window, old)
     assert await ids(window, renewed(old) | comes) == [person]
@@ -138,7 +136,7 @@ async def test_a_name_is_compared_as_it_is_meant(window: Window, on_file: Papers
     assert await ids(window, stranger) == []
 
 
-async def test_what_cannot_be_the_same_person_is_refused_and_nothing_changes(window: Window) -> None:
+async def test_a_document_of_another_person_is_refused_and_nothing_changes(window: Window) -> None:
     old, other = passport(), passport()
     person, somebody = await registered(window, old), await registered(window, other)
     before = await file_of(window, person)
@@ -153,7 +151,7 @@ async def test_what_cannot_be_the_same_person_is_refused_and_nothing_changes(win
     assert (await register(window, other, same_as=somebody)).status_code == 200
 
 
-async def test_a_former_number_that_is_somebody_elses_overwrites_nobody(window: Window) -> None:
+async def test_a_former_number_of_another_person_overwrites_nothing(window: Window) -> None:
     old = passport()
     person = await registered(window, old)
     new = renewed(old, former_number=old["document_number"])
@@ -163,7 +161,7 @@ async def test_a_former_number_that_is_somebody_elses_overwrites_nobody(window: 
     assert (married.status_code, married.json()["practitioner_id"]) == (200, person)
 
 
-async def test_a_client_that_does_not_ask_first_registers_and_is_told(window: Window) -> None:
+async def test_a_client_that_skips_the_check_registers_and_gets_the_candidates(window: Window) -> None:
     old = passport()
     assert (await register(window, old)).json()["possible_duplicates"] == 0
     second = await register(window, renewed(old))
@@ -172,7 +170,7 @@ async def test_a_client_that_does_not_ask_first_registers_and_is_told(window: Wi
     assert (again.status_code, again.json()["possible_duplicates"]) == (200, 0)
 
 
-async def test_one_new_document_at_several_windows_at_once_is_one_person(window: Window) -> None:
+async def test_concurrent_registrations_of_one_document_are_one_person(window: Window) -> None:
     old = passport()
     person, new = await registered(window, old), renewed(old)
     answers = await at_once(*(register(window, new, same_as=person) for _ in range(5)))
@@ -184,7 +182,7 @@ async def test_one_new_document_at_several_windows_at_once_is_one_person(window:
     ("days", "long_term", "codes"),
     [(-1, False, ["document_expired"]), (0, False, []), (None, True, []), (None, False, [])],
 )
-async def test_an_expired_document_is_told_and_can_be_registered(
+async def test_an_expired_document_is_reported_and_can_be_registered(
     window: Window, days: int | None, long_term: bool, codes: list[str]
 ) -> None:
     today = shanghai_date(datetime.now(UTC))
@@ -194,20 +192,22 @@ async def test_an_expired_document_is_told_and_can_be_registered(
     assert (await register(window, papers)).status_code == 201
 
 
-async def test_a_candidate_sees_that_they_were_shown(window: Window, login_page: LoginPage) -> None:
+async def test_a_candidate_sees_the_check_in_the_access_log(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     assert await ids(window, renewed(citizen.card, military())) == [citizen.id]
 
-    async def told() -> list[dict[str, Any]]:
-        looks = (await session.call("GET", f"{WINDOW}/me/access-log")).json()["items"]
-        return [look for look in looks if look["what"] == "registration"]
+    async def access_entries() -> list[dict[str, Any]]:
+        entries = (await session.call("GET", f"{WINDOW}/me/access-log")).json()["items"]
+        return [entry for entry in entries if entry["what"] == "registration"]
 
-    [look] = await eventually(told, 20, "the look is in the access log")
-    assert (look["role"], look["reason"]) == ("clerk", "登记时核对是否已有档案")
+    [entry] = await eventually(access_entries, 20, "the registration check is in the access log")
+    assert (entry["role"], entry["reason"]) == ("clerk", "登记时核对是否已有档案")
 
 
-async def test_a_check_is_for_those_who_register(window: Window, operator: Staff, gateway: httpx2.AsyncClient) -> None:
+async def test_only_callers_who_register_can_check(
+    window: Window, operator: Staff, gateway: httpx2.AsyncClient
+) -> None:
     problem(await operator.call("POST", CHECKS, json=passport()), 403, "forbidden")
     problem(await gateway.post(CHECKS, json=passport()), 401, "unauthorized")
     wrong = await window.clerk.call("POST", CHECKS, json=passport() | {"birth_date": "2999-01-01"})

@@ -1,4 +1,4 @@
-"""What a practitioner sees of themself, and what nobody else does."""
+"""A practitioner's own data: visible to them, and to no other practitioner."""
 
 from tests.support.identity_clients import WINDOW, LoginPage, Window, just_now
 from tests.support.names import own_id
@@ -7,7 +7,7 @@ from tests.support.problems import problem
 ME = f"{WINDOW}/me"
 
 
-async def test_a_practitioner_sees_what_the_card_said(window: Window, login_page: LoginPage) -> None:
+async def test_a_practitioner_sees_the_data_of_the_card(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     response = await session.call("GET", ME)
@@ -24,7 +24,7 @@ async def test_a_practitioner_sees_what_the_card_said(window: Window, login_page
     assert (await session.call("GET", f"{WINDOW}/{citizen.id}")).json() == seen
 
 
-async def test_a_new_card_shows_at_once(window: Window, login_page: LoginPage) -> None:
+async def test_a_new_card_is_visible_at_once(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     await window.read_card(

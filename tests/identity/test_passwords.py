@@ -34,7 +34,7 @@ def test_any_characters_may_be_chosen(password: str) -> None:
         ("从业人员自助服务的一个密码", "clerk", "password_guessable"),
     ],
 )
-def test_what_is_easily_guessed_is_refused(password: str, username: str, code: str) -> None:
+def test_an_easily_guessed_password_is_refused(password: str, username: str, code: str) -> None:
     with pytest.raises(InvalidFields) as caught:
         check_choice(password, username, "new_password")
     assert [(each.field, each.code) for each in caught.value.fields] == [("new_password", code)]

@@ -1,4 +1,4 @@
-"""The portrait: what the window sent never comes out again, and nobody but S3 keeps it, sealed."""
+"""Portraits: reduced to the image, stored encrypted in S3 only."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ async def with_portrait(window: Window, login_page: LoginPage, content: bytes) -
     return citizen, await login_page.logged_in(citizen)
 
 
-async def test_the_portrait_is_shown_without_what_came_along(window: Window, login_page: LoginPage) -> None:
+async def test_the_portrait_is_shown_without_metadata(window: Window, login_page: LoginPage) -> None:
     content = photograph(comment=MARK) + b"PK\x03\x04" + MARK
     _, session = await with_portrait(window, login_page, content)
     response = await session.call("GET", PORTRAIT)
@@ -80,7 +80,7 @@ async def test_the_portrait_is_shown_without_what_came_along(window: Window, log
     assert sum(apart) / len(apart) < 4
 
 
-async def test_the_bucket_holds_it_sealed_under_a_key_that_says_nothing(
+async def test_the_bucket_has_it_encrypted_under_a_random_object_key(
     window: Window, login_page: LoginPage, stack: RunningStack, bucket: Bucket
 ) -> None:
     citizen, session = await with_portrait(window, login_page, photograph())
@@ -95,7 +95,7 @@ async def test_the_bucket_holds_it_sealed_under_a_key_that_says_nothing(
     problem(await session.call("GET", PORTRAIT), 404, "not_found", key)
 
 
-async def test_a_card_read_again_with_the_same_picture_makes_no_new_object(
+async def test_reading_a_card_again_with_the_same_portrait_stores_no_new_object(
     window: Window, login_page: LoginPage, stack: RunningStack, bucket: Bucket
 ) -> None:
     citizen, session = await with_portrait(window, login_page, photograph(1))
@@ -114,7 +114,7 @@ async def test_a_card_read_again_with_the_same_picture_makes_no_new_object(
     assert (await stored(stack, citizen))["portrait_key"] == other["portrait_key"]
 
 
-async def test_who_has_no_portrait_has_none(window: Window, login_page: LoginPage) -> None:
+async def test_a_person_without_a_portrait_gets_not_found(window: Window, login_page: LoginPage) -> None:
     plain = Citizen()
     del plain.card["portrait"]
     plain.id = (await window.read_card(plain)).json()["practitioner_id"]
@@ -136,7 +136,9 @@ HUGE = photograph().replace(b"\x01\xb9\x01\x66", b"\xff\xdc\xff\xdc", 1)
     ],
     ids=["half", "no picture", "bomb", "gif", "big"],
 )
-async def test_a_bad_picture_is_refused_and_nobody_is_registered(window: Window, content: bytes, code: str) -> None:
+async def test_an_invalid_portrait_is_refused_and_nobody_is_registered(
+    window: Window, content: bytes, code: str
+) -> None:
     citizen = Citizen()
     response = await window.read_card(citizen, portrait=sent(content))
     assert fields_of(problem(response, 422, "invalid_fields", *citizen.secrets)) == {"portrait": code}
@@ -157,7 +159,7 @@ async def test_one_card_at_five_windows_is_one_person_with_one_portrait(
 
 @dataclass
 class Kept:
-    """The portraits in the bucket, and those who come and go there."""
+    """The portraits in the bucket, and calls that add and remove them."""
 
     stack: RunningStack
     bucket: Bucket
@@ -166,15 +168,15 @@ class Kept:
     before: set[str] = field(default_factory=set)
 
     async def added(self) -> set[str]:
-        """The keys that are new since the test began."""
+        """The object keys that are new since the test began."""
         return {*await self.bucket.keys(FOLDERS), *await self.bucket.keys("portraits/")} - self.before
 
     async def named(self, citizen: Citizen) -> set[str]:
-        """The keys in the person's document and its history."""
+        """The object keys in the person's document and its history."""
         return set(portraits(await stored(self.stack, citizen)))
 
     async def read(self, citizen: Citizen, *photos: int, count: int) -> list[httpx2.Response]:
-        """The same card at so many windows at once, each with a photo of its own."""
+        """Registers the same card at `count` windows at once, each with another photo."""
         cards = [citizen.card | {"portrait": sent(photograph(seed))} for seed in photos]
         answers = await at_once(*(self.clerk.call("POST", WINDOW, json=card) for card in cards))
         assert sum(answer.status_code == 201 for answer in answers) == count
@@ -182,14 +184,14 @@ class Kept:
         return answers
 
     async def sweep(self, folder: str, later: timedelta = timedelta()) -> None:
-        """What the worker does, as if it did it later."""
+        """Runs the worker's sweep, at a later time."""
         async with mongo.connect(self.stack.mongo, "identity") as database:
             clock = ManualClock(datetime.now(UTC) + later)
             sweeper = Sweeper(PORTRAIT_FOLDERS, Store(database).in_folders, self.bucket, clock)
             await sweeper.sweep(folder[: len(FOLDERS) + 3])
 
     async def erase(self, citizen: Citizen) -> None:
-        """And wait until they are."""
+        """Erases the person and waits for it."""
         await have_erased(self.clerk.http, self.issuer, citizen.id)
 
         async def erased() -> bool:
@@ -205,7 +207,7 @@ async def kept(stack: RunningStack, bucket: Bucket, window: Window, issuer: Toke
     return made
 
 
-async def test_of_a_newcomer_at_several_windows_at_once_nothing_is_left_once_they_are_erased(kept: Kept) -> None:
+async def test_concurrent_registrations_leave_no_portrait_after_an_erasure(kept: Kept) -> None:
     citizen = Citizen()
     await kept.read(citizen, 11, 12, 13, 14, 15, count=1)
     assert await kept.added() == await kept.named(citizen), "whoever lost the race took their portrait along"
@@ -213,7 +215,7 @@ async def test_of_a_newcomer_at_several_windows_at_once_nothing_is_left_once_the
     assert await kept.added() == set()
 
 
-async def test_of_a_card_read_again_at_several_windows_at_once_every_portrait_is_named(kept: Kept) -> None:
+async def test_concurrent_readings_of_a_card_leave_no_orphaned_portrait(kept: Kept) -> None:
     citizen = Citizen()
     await kept.read(citizen, 21, count=1)
     await kept.read(citizen, 22, 23, 24, 25, 26, count=0)
@@ -221,7 +223,7 @@ async def test_of_a_card_read_again_at_several_windows_at_once_every_portrait_is
     assert await kept.added() == await kept.named(citizen)
 
 
-async def test_what_a_crash_leaves_is_swept_up_after_a_day_and_the_portraits_of_people_stay(kept: Kept) -> None:
+async def test_orphaned_portraits_are_swept_after_a_day_and_others_stay(kept: Kept) -> None:
     citizen, left = Citizen(), new_folder()
     await kept.read(citizen, 31, count=1)
     await kept.read(citizen, 32, count=0)
@@ -235,7 +237,7 @@ async def test_what_a_crash_leaves_is_swept_up_after_a_day_and_the_portraits_of_
     assert set(await kept.bucket.keys(own)) == await kept.named(citizen)
 
 
-async def test_what_a_crash_leaves_in_the_folder_of_a_person_goes_with_them(kept: Kept) -> None:
+async def test_orphaned_portraits_in_a_persons_folder_are_removed_by_the_erasure(kept: Kept) -> None:
     citizen = Citizen()
     await kept.read(citizen, 41, count=1)
     own = (await stored(kept.stack, citizen))["folder"]
@@ -244,7 +246,7 @@ async def test_what_a_crash_leaves_in_the_folder_of_a_person_goes_with_them(kept
     assert await kept.added() == set()
 
 
-async def test_a_portrait_that_an_earlier_version_stored_is_shown_replaced_and_erased(
+async def test_a_portrait_stored_by_an_earlier_version_is_shown_replaced_and_erased(
     kept: Kept, login_page: LoginPage
 ) -> None:
     citizen, session = await with_portrait(Window(kept.clerk), login_page, photograph(51))
@@ -259,7 +261,7 @@ async def test_a_portrait_that_an_earlier_version_stored_is_shown_replaced_and_e
     assert await kept.added() == set()
 
 
-async def test_without_s3_nobody_is_registered_by_halves(
+async def test_without_s3_nobody_is_registered_partially(
     window: Window, login_page: LoginPage, processes: Processes, stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
     known, session = await with_portrait(window, login_page, photograph(1))

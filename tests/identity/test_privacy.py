@@ -1,4 +1,4 @@
-"""What identifies a person stands nowhere in plain: not in a database, not in Redis, not in a topic, not in a log."""
+"""Identifying data is nowhere in plain text: not in databases, Redis, topics or logs."""
 
 import asyncio
 import re
@@ -34,14 +34,14 @@ async def stored(stack: RunningStack, service: str) -> AsyncIterator[tuple[str, 
                 yield f"{service}.{name}", orjson.dumps(document, default=str).decode()
 
 
-async def told(stack: RunningStack, topic: str) -> AsyncIterator[str]:
+async def records_of(stack: RunningStack, topic: str) -> AsyncIterator[str]:
     """Every record of a topic with its key and headers."""
     for record in await Subscriber(stack.kafka, topic).read():
         yield f"{record.key!r} {record.headers!r} {(record.value or b'').decode()}"
 
 
 async def in_redis(redis: "Redis") -> AsyncIterator[tuple[str, str]]:
-    """Every key, and every value that is a text. The answers of captchas are no secrets of a person."""
+    """Every key, and every value that is a text. The answers of captchas are no personal data."""
     async for key in redis.scan_iter("*"):
         yield "a key in Redis", key
         if await redis.type(key) == "string":
@@ -69,9 +69,9 @@ def in_bucket(stack: RunningStack) -> list[tuple[str, str]]:
 
 
 async def everywhere(stack: RunningStack, redis: "Redis") -> list[tuple[str, str]]:
-    """All that the system keeps and tells, as (place, text)."""
+    """Everything that the system stores and publishes, as (place, text)."""
     texts = [one for service in SERVICES async for one in stored(stack, service)]
-    texts += [(topic, text) for topic in TOPICS async for text in told(stack, topic)]
+    texts += [(topic, text) for topic in TOPICS async for text in records_of(stack, topic)]
     logs = list((Path(stack.facts["data"]) / "logs").glob("*.log*"))
     assert len(logs) > 10
     texts += [(path.name, path.read_text(errors="replace")) for path in logs]
@@ -81,20 +81,22 @@ async def everywhere(stack: RunningStack, redis: "Redis") -> list[tuple[str, str
 
 
 @pytest.mark.all_data
-async def test_what_is_known_of_people_stands_nowhere_in_plain(
+async def test_identifying_data_is_nowhere_in_plain_text(
     stack: RunningStack, window: Window, login_page: LoginPage, redis: "Redis"
 ) -> None:
     visits = await crowd(window, login_page, PEOPLE)
-    for citizen, challenge, code in visits[: PEOPLE // 4]:  # some are in, some asked again, some were looked at
+    for citizen, challenge, code in visits[
+        : PEOPLE // 4
+    ]:  # some logged in, some requested again, some were read by staff
         assert (await login_page.try_code(challenge, code)).status_code == 201
         await window.read_card(citizen, name="占位·诺敏")
         await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers={"X-Access-Reason": "check"})
     last = visits[-1][0]
 
     async def notified() -> bool:
-        return last.id in "".join([text async for text in told(stack, "notify.changes")])
+        return last.id in "".join([text async for text in records_of(stack, "notify.changes")])
 
-    await eventually(notified, 60, "the last message is told")
+    await eventually(notified, 60, "the last message is published")
     planted = [secret for citizen, _, code in visits for secret in (*citizen.secrets, citizen.number[:17], f'"{code}"')]
     marks = re.compile("|".join(map(re.escape, planted)))
     assert marks.search((await login_page.http.get(f"{login_page.inbox}/inbox.json")).text), "where it has to stand"
@@ -104,21 +106,21 @@ async def test_what_is_known_of_people_stands_nowhere_in_plain(
     assert {"identity.practitioners", "identity.challenges", "notify.messages", *TOPICS[:3]} <= own
 
 
-async def test_a_person_is_told_of_without_what_identifies_them(stack: RunningStack, window: Window) -> None:
+async def test_events_of_a_person_have_no_identifying_data(stack: RunningStack, window: Window) -> None:
     subscriber = Subscriber(stack.kafka, "identity.changes")
     await subscriber.skip()
     citizen = await window.enrolled()
     await window.read_card(citizen, name="占位·诺敏", address="上海市静安区新址路2号")
     await window.revoke(citizen)
 
-    def whole(records: Records) -> bool:
+    def complete(records: Records) -> bool:
         of_person = [orjson.loads(found.value) for found in records]
         mine = [event for event in of_person if event["practitioner_id"] == citizen.id]
         return len(mine) == 4
 
     records = [
         found
-        for found in await subscriber.until(whole, 20, "two versions of the person and two of the certificate")
+        for found in await subscriber.until(complete, 20, "two versions of the person and two of the certificate")
         if orjson.loads(found.value)["practitioner_id"] == citizen.id
     ]
     events = [(headers_of(found)["ce_type"], version_of(found)[1], orjson.loads(found.value)) for found in records]

@@ -1,4 +1,4 @@
-"""What each log-in asks of the database is found by an index: a day of a city is a million codes."""
+"""The queries of each log-in use an index: a day of a city is a million codes."""
 
 from kit import mongo
 from services.identity.store import CHALLENGES, LAST_CHALLENGE, of_person

@@ -1,4 +1,4 @@
-"""Fresh proof: what can't be undone asks who is logged in for a code when the last one is ten minutes old."""
+"""Recent authentication: irreversible actions need a code proved within the last ten minutes."""
 
 import json
 from datetime import timedelta
@@ -31,8 +31,8 @@ def session_id(session: Session) -> str:
     return str(session.tokens["refresh_token"]).partition(".")[0]
 
 
-async def grown_old(stack: RunningStack, session: Session, minutes: float = 11) -> Session:
-    """As if the code had been typed so long ago; the session itself goes on."""
+async def age_proof(stack: RunningStack, session: Session, minutes: float = 11) -> Session:
+    """Makes the proof of a code this old; the session itself continues."""
     async with mongo.connect(stack.mongo, "identity") as database:
         long_ago = SystemClock().now() - timedelta(minutes=minutes)
         await database["sessions"].update_one({"_id": session_id(session)}, {"$set": {"proved_at": long_ago}})
@@ -48,7 +48,7 @@ async def two_devices(login_page: LoginPage, citizen: Citizen) -> tuple[Session,
 
 
 async def sent(login_page: LoginPage, citizen: Citizen, session: Session) -> dict[str, str]:
-    """A code for this session: what its proof takes."""
+    """A code for this session, as the body of its proof."""
     before = len(await login_page.messages(citizen.phone))
     answer = await session.call("POST", CODES)
     assert answer.status_code == 202, answer.text
@@ -59,26 +59,26 @@ async def prove(session: Session, proof: dict[str, str]) -> httpx2.Response:
     return await session.call("POST", PROOFS, json=proof)
 
 
-async def test_a_token_says_when_a_code_was_proved_and_a_refresh_does_not_make_it_younger(
+async def test_a_token_has_the_time_of_its_proof_and_a_refresh_keeps_it(
     stack: RunningStack, window: Window, login_page: LoginPage
 ) -> None:
     session = await login_page.logged_in(await window.enrolled())
     proved = claims(session.tokens["access_token"])["auth_time"]
     assert abs(proved - SystemClock().now().timestamp()) < 2 * MINUTES
     assert session.tokens["auth_time"] == proved
-    old = await grown_old(stack, session)
+    old = await age_proof(stack, session)
     for _ in range(2):
         age = SystemClock().now().timestamp() - claims(old.tokens["access_token"])["auth_time"]
         assert 11 * MINUTES <= age < 14 * MINUTES
         old = Session(old.http, (await old.refresh()).raise_for_status().json())
 
 
-async def test_who_proved_a_code_long_ago_cannot_end_other_sessions_until_they_prove_another(
+async def test_an_old_proof_cannot_end_other_sessions_until_a_new_code_is_proved(
     stack: RunningStack, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.enrolled()
     phone, office = await two_devices(login_page, citizen)
-    phone = await grown_old(stack, phone)
+    phone = await age_proof(stack, phone)
     path = f"{SESSIONS}/{session_id(office)}"
     assert problem(await phone.call("DELETE", path), 403, "fresh_proof_required")["max_age"] == 600
     office = Session(office.http, (await office.refresh()).raise_for_status().json())
@@ -95,14 +95,16 @@ async def test_who_proved_a_code_long_ago_cannot_end_other_sessions_until_they_p
     assert (await fresh.refresh()).status_code == 200
 
 
-async def test_what_can_be_undone_asks_for_nothing(stack: RunningStack, window: Window, login_page: LoginPage) -> None:
-    old = await grown_old(stack, await login_page.logged_in(await window.enrolled()))
+async def test_reversible_actions_need_no_recent_proof(
+    stack: RunningStack, window: Window, login_page: LoginPage
+) -> None:
+    old = await age_proof(stack, await login_page.logged_in(await window.enrolled()))
     assert (await old.call("GET", SESSIONS)).status_code == 200
     assert (await old.call("GET", "/api/identity/practitioners/me")).status_code == 200
     assert (await old.call("DELETE", f"{SESSIONS}/{session_id(old)}")).status_code == 204, "its own session"
 
 
-async def test_a_token_without_a_time_is_not_fresh_and_a_strangers_session_is_not_found(
+async def test_a_token_without_a_time_has_no_recent_proof_and_a_foreign_session_is_not_found(
     window: Window, login_page: LoginPage, issuer: TokenIssuer
 ) -> None:
     session = await login_page.logged_in(await window.enrolled())
@@ -112,7 +114,7 @@ async def test_a_token_without_a_time_is_not_fresh_and_a_strangers_session_is_no
     problem(await session.http.delete(f"{SESSIONS}/{own_id()}", headers=nameless), 404, "not_found")
 
 
-async def test_the_refresh_token_of_before_a_proof_is_a_used_one(window: Window, login_page: LoginPage) -> None:
+async def test_a_proof_replaces_the_refresh_token(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     await login_page.forget_limits(citizen)
@@ -131,7 +133,9 @@ async def test_a_code_proves_only_its_own_session(window: Window, login_page: Lo
     assert (await prove(phone, proof)).status_code == 200, "nobody else's try was counted"
 
 
-async def test_a_code_to_log_in_proves_nothing_and_the_other_way_round(window: Window, login_page: LoginPage) -> None:
+async def test_a_login_code_proves_nothing_and_a_proof_code_logs_nobody_in(
+    window: Window, login_page: LoginPage
+) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     await login_page.forget_limits(citizen)
@@ -155,7 +159,7 @@ async def test_a_code_to_bind_a_phone_proves_nothing(window: Window, login_page:
     assert (await window.bind(citizen, phone, **binding)).status_code == 200
 
 
-async def test_after_five_wrong_codes_the_right_one_is_worth_nothing(window: Window, login_page: LoginPage) -> None:
+async def test_after_five_wrong_codes_the_right_code_proves_nothing(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     await login_page.forget_limits(citizen)
@@ -177,7 +181,7 @@ async def test_a_code_proves_once_however_often_it_is_sent(window: Window, login
     assert sorted(answer.status_code for answer in answers) == [200, 410, 410, 410, 410]
 
 
-async def test_a_code_lives_for_ten_minutes_and_not_longer_than_its_session_or_phone(
+async def test_a_code_expires_after_ten_minutes_or_with_its_session_or_phone(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer
 ) -> None:
     citizen, clock = await window.enrolled(), ManualClock()
@@ -193,7 +197,7 @@ async def test_a_code_lives_for_ten_minutes_and_not_longer_than_its_session_or_p
     problem(await session.http.post(CODES, headers=token), 401, "unauthorized")
 
 
-async def test_codes_count_as_those_to_log_in_do(window: Window, login_page: LoginPage) -> None:
+async def test_proof_codes_count_towards_the_limits_of_login_codes(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     limited = await session.call("POST", CODES)

@@ -1,4 +1,4 @@
-"""Redis away: no code is sent rather than unguarded; who has a code or a session goes on."""
+"""Redis unavailable: no code is sent without rate limits; existing codes and sessions continue to work."""
 
 import httpx2
 
@@ -10,7 +10,7 @@ from tests.support.processes import Processes
 from tests.support.waiting import eventually
 
 
-async def test_no_code_is_sent_and_everything_else_goes_on(
+async def test_no_code_is_sent_and_everything_else_works(
     gateway: httpx2.AsyncClient, window: Window, login_page: LoginPage, processes: Processes
 ) -> None:
     citizen = await window.enrolled()

@@ -1,4 +1,4 @@
-"""Sessions: everybody sees and ends their own; they do not last for ever; keys change without ending them."""
+"""Sessions: people see and end their own; they expire; a change of keys does not end them."""
 
 import json
 from datetime import timedelta
@@ -17,7 +17,7 @@ SESSIONS = "/api/identity/sessions"
 ME = "/api/identity/practitioners/me"
 
 
-async def test_i_see_my_sessions_and_end_one(window: Window, login_page: LoginPage) -> None:
+async def test_a_person_sees_their_sessions_and_ends_one(window: Window, login_page: LoginPage) -> None:
     citizen = await window.enrolled()
     phone = await login_page.logged_in(citizen)
     await login_page.forget_limits(citizen)
@@ -38,7 +38,7 @@ async def test_i_see_my_sessions_and_end_one(window: Window, login_page: LoginPa
     assert len((await phone.call("GET", SESSIONS)).json()["items"]) == 1
 
 
-async def test_nobody_ends_the_session_of_another(window: Window, login_page: LoginPage) -> None:
+async def test_a_session_of_another_person_cannot_be_ended(window: Window, login_page: LoginPage) -> None:
     mine, theirs = [await login_page.logged_in(await window.enrolled()) for _ in range(2)]
     session_id = (await theirs.call("GET", SESSIONS)).json()["items"][0]["session_id"]
     for path in (f"{SESSIONS}/{session_id}", f"{SESSIONS}/{own_id()}"):
@@ -46,7 +46,7 @@ async def test_nobody_ends_the_session_of_another(window: Window, login_page: Lo
     assert (await theirs.refresh()).status_code == 200
 
 
-async def test_a_session_that_nobody_uses_ends(
+async def test_an_unused_session_ends(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, session = ManualClock(), await login_page.logged_in(await window.enrolled())
@@ -74,7 +74,7 @@ async def test_no_session_lasts_longer_than_a_working_day(
     assert refreshed == 11
 
 
-async def test_keys_change_without_logging_anyone_out(
+async def test_changing_keys_logs_nobody_out(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await login_page.logged_in(await window.enrolled())

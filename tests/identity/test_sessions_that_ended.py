@@ -1,4 +1,4 @@
-"""Revoked or logged out means out: at every API within a second, and everybody reads why."""
+"""Ended sessions: every API refuses their tokens within a second, with the reason."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ AT_EVERY_API = (
 
 
 async def refused(http: httpx2.AsyncClient, token: str, path: str, reason: str, within: float = 1) -> None:
-    """The API refuses the token in time, and says why its session ended."""
+    """Waits until the API refuses the token with the reason of the end."""
 
     async def answer() -> httpx2.Response | None:
         answer = await http.get(path, headers=bearer(token))
@@ -59,7 +59,7 @@ async def good_everywhere(session: Session) -> None:
 
 
 async def again(login_page: LoginPage, citizen: Citizen) -> Session:
-    """The same person on another device."""
+    """A session of the same person on another device."""
     await login_page.forget_limits(citizen)
     challenge = await login_page.challenge(citizen)
     response = await login_page.try_code(challenge, await login_page.code(citizen.phone, count=2))
@@ -95,7 +95,7 @@ async def logged_out(_window: Window, _page: LoginPage, _citizen: Citizen, sessi
         (logged_out, "logged_out"),
     ],
 )
-async def test_a_session_that_ended_is_refused_everywhere_within_a_second(
+async def test_an_ended_session_is_refused_by_every_api_within_a_second(
     window: Window, login_page: LoginPage, end: End, reason: str
 ) -> None:
     citizen = await window.enrolled()
@@ -112,7 +112,7 @@ async def test_a_refresh_token_used_twice_ends_its_access_token_too(window: Wind
     await refused_everywhere(following, "token_reused")
 
 
-async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Dependencies) -> None:
+async def test_changing_roles_ends_the_sessions(hire: Hire, inside: Dependencies) -> None:
     clerk = await hire("clerk")
     await clerk.log_in()
     login = clerk.login
@@ -120,7 +120,7 @@ async def test_whoever_gets_other_roles_logs_in_again(hire: Hire, inside: Depend
     await refused_everywhere(Session(clerk.http, clerk.tokens), "staff_changed")
 
 
-async def test_whoever_is_erased_is_out(
+async def test_erasing_a_person_ends_the_sessions(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.enrolled()
@@ -142,7 +142,7 @@ async def test_all_of_very_many_sessions_end(window: Window, login_page: LoginPa
     assert await inside.store.sessions_of(citizen.id, SystemClock().now()) == []
 
 
-async def test_an_unused_session_says_that_nobody_used_it_and_a_long_one_that_it_was_long(
+async def test_an_unused_and_a_too_long_session_end_with_their_reasons(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, session = ManualClock(), await login_page.logged_in(await window.enrolled())
@@ -158,7 +158,7 @@ async def test_an_unused_session_says_that_nobody_used_it_and_a_long_one_that_it
         assert problem(await Session(http, tokens).refresh(), 401, "refresh_invalid")["reason"] == "expired"
 
 
-async def test_a_process_that_has_just_started_refuses_it_too(
+async def test_a_process_that_has_just_started_refuses_an_ended_session(
     window: Window, login_page: LoginPage, processes: Processes, tmp_path: Path
 ) -> None:
     citizen = await window.enrolled()
@@ -171,7 +171,7 @@ async def test_a_process_that_has_just_started_refuses_it_too(
         await refused(http, session.tokens["access_token"], OWN, "certificate_revoked")
 
 
-async def test_a_process_that_died_before_it_could_end_the_sessions_does_so_when_it_is_back(
+async def test_a_process_that_crashed_before_ending_the_sessions_ends_them_after_restart(
     stack: RunningStack, window: Window, login_page: LoginPage, processes: Processes
 ) -> None:
     citizen = await window.enrolled()
@@ -184,7 +184,7 @@ async def test_a_process_that_died_before_it_could_end_the_sessions_does_so_when
     await refused(session.http, session.tokens["access_token"], OWN, "certificate_revoked", within=40)
 
 
-async def test_without_redis_a_token_is_good_until_it_runs_out_and_refused_as_soon_as_redis_is_back(
+async def test_without_redis_a_token_is_valid_until_it_expires_and_refused_once_redis_is_back(
     window: Window, login_page: LoginPage, processes: Processes
 ) -> None:
     citizen = await window.enrolled()
@@ -193,9 +193,9 @@ async def test_without_redis_a_token_is_good_until_it_runs_out_and_refused_as_so
     assert (await window.revoke(citizen)).status_code == 204
     await refused_everywhere(before, "certificate_revoked")
     async with processes.down("redis"):
-        assert (await before.call("GET", OWN)).status_code == 401  # what was heard is not forgotten
+        assert (await before.call("GET", OWN)).status_code == 401  # ends received before are remembered
         assert (await meanwhile.call("DELETE", f"{SESSIONS}/current")).status_code == 204
-        assert (await meanwhile.call("GET", ME)).status_code == 401  # identity knows by itself
+        assert (await meanwhile.call("GET", ME)).status_code == 401  # identity knows from its database
         assert (await meanwhile.call("GET", OWN)).status_code == 200
         assert problem(await meanwhile.refresh(), 401, "refresh_invalid")["reason"] == "logged_out"
     await asyncio.gather(

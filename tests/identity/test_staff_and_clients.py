@@ -1,4 +1,4 @@
-"""Staff log in with two factors, API clients with a secret; both learn nothing from a refusal."""
+"""Staff log in with two factors, API clients with a secret; a refusal reveals nothing."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,11 +41,13 @@ async def test_a_clerk_logs_in_with_both_factors_and_the_code_works_once(clerk: 
     assert clerk.tokens["roles"] == ["clerk"]
     assert (clerk.tokens["token_type"], clerk.tokens["expires_in"] <= 300) == ("Bearer", True)
     spent = await clerk.try_to_log_in()
-    if spent.status_code != 201:  # unless the next code has come meanwhile
+    if spent.status_code != 201:  # unless the next code is already valid
         problem(spent, 401, "login_failed")
 
 
-async def test_a_member_of_staff_can_go_on_and_log_out(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
+async def test_a_member_of_staff_refreshes_the_session_and_logs_out(
+    stack: RunningStack, gateway: httpx2.AsyncClient
+) -> None:
     admin = Staff(gateway, stack.facts["demo"]["admin"])
     await admin.log_in()
     body = {"refresh_token": admin.tokens["refresh_token"]}
@@ -56,7 +58,7 @@ async def test_a_member_of_staff_can_go_on_and_log_out(stack: RunningStack, gate
     problem(await gateway.post("/api/identity/tokens/refresh", json=body), 401, "refresh_invalid")
 
 
-async def test_an_admin_may_do_what_clerks_and_operators_may(hire: Hire) -> None:
+async def test_an_admin_has_the_permissions_of_clerks_and_operators(hire: Hire) -> None:
     admin, operator, citizen = await hire("admin"), await hire("operator"), Citizen()
     assert (await admin.call("POST", WINDOW, json=citizen.card)).status_code == 201
     assert (await admin.call("GET", "/api/notify/messages")).status_code == 200
@@ -64,7 +66,7 @@ async def test_an_admin_may_do_what_clerks_and_operators_may(hire: Hire) -> None
     problem(await operator.call("POST", WINDOW, json=Citizen().card), 403, "forbidden", citizen.number)
 
 
-async def test_a_certificate_is_read_in_whichever_state_it_is(window: Window, login_page: LoginPage) -> None:
+async def test_a_certificate_can_be_read_in_every_state(window: Window, login_page: LoginPage) -> None:
     citizen = await window.registered()
     path = f"{WINDOW}/{citizen.id}/certificate"
     why = {"X-Access-Reason": "test"}
@@ -77,7 +79,7 @@ async def test_a_certificate_is_read_in_whichever_state_it_is(window: Window, lo
     assert revoked == issued | {"state": "revoked", "updated_at": revoked["updated_at"]}
 
 
-async def test_every_refusal_of_staff_looks_the_same(operator: Staff) -> None:
+async def test_every_refusal_of_a_staff_login_is_the_same(operator: Staff) -> None:
     right = pyotp.TOTP(operator.login["totp_secret"]).now()
     wrong = f"{(int(right) + 1) % 10**6:06d}"
     causes = [
@@ -109,7 +111,7 @@ async def test_guessing_at_one_account_is_slowed_down(stack: RunningStack, monke
     assert waits[-1] >= 3 * waits[0]
 
 
-async def test_guesses_at_one_account_all_at_once_are_few(gateway: httpx2.AsyncClient) -> None:
+async def test_concurrent_guesses_at_one_account_are_limited(gateway: httpx2.AsyncClient) -> None:
     body = {"username": own_name("nobody"), "password": "guess", "totp": "000000"}
     answers = await at_once(*(gateway.post("/api/identity/staff/sessions", json=body) for _ in range(30)))
     assert {answer.status_code for answer in answers} == {401, 429}
@@ -158,12 +160,12 @@ async def test_a_client_has_the_scopes_it_asked_for_and_no_others(
     assert problem(refused, 400, "invalid_scope")["error"] == "invalid_scope"
 
 
-async def test_a_token_answer_is_as_oauth_says(gateway: httpx2.AsyncClient, client: tuple[str, str]) -> None:
+async def test_a_token_response_conforms_to_oauth(gateway: httpx2.AsyncClient, client: tuple[str, str]) -> None:
     response = await gateway.post(TOKEN, data=GRANT, auth=client)
-    told = response.json()
+    token = response.json()
     assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-store")
-    assert (told["token_type"], told["expires_in"] <= 300) == ("Bearer", True)
-    assert set(told["scope"].split()) == set(CLIENT_SCOPES)
+    assert (token["token_type"], token["expires_in"] <= 300) == ("Bearer", True)
+    assert set(token["scope"].split()) == set(CLIENT_SCOPES)
 
 
 async def test_a_client_is_refused_the_same_way_for_every_cause(
@@ -189,7 +191,7 @@ async def test_other_grants_are_refused(
     assert (await gateway.post(TOKEN, data=form, auth=client)).status_code in (400, 422)
 
 
-async def test_anybody_can_check_a_token_by_the_published_keys(
+async def test_a_token_can_be_verified_by_the_published_keys(
     stack: RunningStack, gateway: httpx2.AsyncClient, client: tuple[str, str]
 ) -> None:
     document = (await gateway.get("/api/identity/.well-known/jwks.json")).json()

@@ -1,4 +1,4 @@
-"""Accounts of staff at the command line: create, disable, enable, reset."""
+"""Staff accounts on the command line: create, disable, enable, reset."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 
 async def command(stack: RunningStack, *words: str, given: object = None, of: str = "staff") -> tuple[int, str]:
-    """How it ended, and what it printed."""
+    """The exit status of a command, and its output."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.identity", of, *words),
@@ -35,7 +35,7 @@ async def command(stack: RunningStack, *words: str, given: object = None, of: st
     return process.returncode or 0, output.decode()
 
 
-async def test_an_account_from_its_first_day_to_its_last(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
+async def test_the_life_cycle_of_an_account(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
     name, secret = own_name("staff"), pyotp.random_base32()
     given = {"password": PASSWORD, "totp_secret": secret}
     clerk = Staff(gateway, given | {"username": name})
@@ -62,10 +62,10 @@ async def test_an_account_from_its_first_day_to_its_last(stack: RunningStack, ga
     assert (answer.status_code, answer.json()["password_change_required"]) == (201, True)
 
 
-async def test_what_a_command_grants_is_in_the_log_that_is_kept(
+async def test_permissions_granted_by_a_command_are_in_the_audit_trail(
     stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
-    """What it prints itself is in no container's log."""
+    """A command's own output is in no container's log."""
     name, log = own_name("client"), SecurityLog(stack, gateway)
     given = {"client_secret": own_name("secret") * 3}
     assert (await command(stack, name, "--scopes", "records:read intake", given=given, of="client"))[0] == 0
@@ -95,11 +95,11 @@ REFUSED: list[tuple[Callable[[str], None], str]] = [
 
 
 @pytest.mark.parametrize(("refused", "why"), REFUSED)
-def test_what_makes_no_sense_is_refused(refused: Callable[[str], None], why: str) -> None:
+def test_invalid_arguments_are_refused(refused: Callable[[str], None], why: str) -> None:
     with pytest.raises(typer.BadParameter, match=why):
         refused(own_name("account"))
 
 
-async def test_of_who_there_is_not_the_command_says_so(stack: RunningStack) -> None:
+async def test_an_unknown_account_is_reported(stack: RunningStack) -> None:
     code, output = await command(stack, own_name("staff"), "--disable")
     assert (code, "no such account" in output) == (2, True), output

@@ -1,4 +1,4 @@
-"""Whatever happens to a document of identity, in whatever order: each version is sound, and what is over stays over."""
+"""Transitions of identity's documents in random order: each version is valid, and final states are final."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ reasons: st.SearchStrategy[EndReason] = st.sampled_from(get_args(EndReason))
 
 
 def walk(data: st.DataObject, start: D, steps: Callable[[D], Mapping[str, Step[D]]], check: Callable[[D, D], D]) -> D:
-    """Take some of the `steps` that are possible, each after the other; `check` each."""
+    """Takes some of the possible `steps`, one after the other; runs `check` after each."""
     document = start
     for number in range(data.draw(st.integers(1, 6), "steps")):
         if not (possible := steps(document)):
@@ -46,7 +46,7 @@ def walk(data: st.DataObject, start: D, steps: Callable[[D], Mapping[str, Step[D
 
 
 def goes_on(before: D, after: D) -> D:
-    """`after`, once it is a proper next version of `before`, of which the history may leave something out."""
+    """Checks that `after` is a valid next version of `before` whose history may omit fields. Returns it."""
     was, now = before.facts(), after.facts()
     assert after.version == before.version + 1
     assert set(after.changed) == {name for name in now if was[name] != now[name]}
@@ -57,7 +57,7 @@ def goes_on(before: D, after: D) -> D:
 
 @quick
 @given(st.data())
-def test_a_person_keeps_the_portrait_until_there_is_another(data: st.DataObject) -> None:
+def test_a_person_keeps_the_portrait_until_it_is_replaced(data: st.DataObject) -> None:
     known_as = data.draw(st.lists(particulars, min_size=2, max_size=2))
 
     def steps(_: Practitioner) -> Mapping[str, Step[Practitioner]]:
@@ -80,7 +80,9 @@ def test_a_person_keeps_the_portrait_until_there_is_another(data: st.DataObject)
 
 @quick
 @given(st.data())
-def test_a_certificate_has_a_phone_while_it_is_active_and_one_waits_until_the_next_change(data: st.DataObject) -> None:
+def test_an_active_certificate_has_a_phone_and_a_pending_rebinding_ends_with_the_next_change(
+    data: st.DataObject,
+) -> None:
     waiting = st.builds(PendingRebinding, at=moments, until=moments, cause=st.sampled_from(get_args(ReviewCause)),
                         card_read_at=st.none() | moments, looked_up_at=st.none() | moments)  # fmt: skip
 
@@ -108,7 +110,7 @@ def test_a_certificate_has_a_phone_while_it_is_active_and_one_waits_until_the_ne
 
 @quick
 @given(st.data())
-def test_a_code_is_worth_nothing_once_it_is_closed(data: st.DataObject) -> None:
+def test_a_closed_challenge_stays_closed(data: st.DataObject) -> None:
     certificate = Certificate.issued("p", "SH1", data.draw(phones), at=NOON, by=BY)
     code = Challenge.requested(
         "c", data.draw(st.sampled_from(["login", "bind_phone", "confirm"])), certificate,
@@ -143,7 +145,7 @@ def test_a_code_is_worth_nothing_once_it_is_closed(data: st.DataObject) -> None:
 
 @quick
 @given(st.data())
-def test_a_session_stays_whose_it_is_and_how_it_began(data: st.DataObject) -> None:
+def test_a_session_keeps_its_owner_and_its_beginning(data: st.DataObject) -> None:
     first = Session.opened(
         "s", data.draw(st.sampled_from(["practitioner", "staff"])), "p", bound_to="b", secret_hash="h",
         address="1.2.3.4", device="d", known_device=data.draw(st.none() | texts), expires_at=NOON, at=NOON,
@@ -170,7 +172,7 @@ def test_a_session_stays_whose_it_is_and_how_it_began(data: st.DataObject) -> No
 
 @quick
 @given(st.data())
-def test_a_device_that_is_forgotten_stays_so(data: st.DataObject) -> None:
+def test_a_forgotten_device_stays_forgotten(data: st.DataObject) -> None:
     first = Device.remembered("d", "p", token_hash="h", bound_to="b", expires_at=NOON, at=NOON)
 
     def steps(_: Device) -> Mapping[str, Step[Device]]:
@@ -189,7 +191,7 @@ def test_a_device_that_is_forgotten_stays_so(data: st.DataObject) -> None:
 
 @quick
 @given(st.data())
-def test_who_is_erased_stays_erased(data: st.DataObject) -> None:
+def test_an_erased_person_stays_erased(data: st.DataObject) -> None:
     text = data.draw(texts)
     by_state: Mapping[str, Mapping[str, Step[ErasureRequest]]] = {
         "requested": {
@@ -225,7 +227,7 @@ def test_who_is_erased_stays_erased(data: st.DataObject) -> None:
 
 @quick
 @given(st.data())
-def test_each_change_of_an_account_is_counted_and_a_log_in_is_none(data: st.DataObject) -> None:
+def test_each_change_of_an_account_is_a_version_and_a_login_is_not(data: st.DataObject) -> None:
     def steps(_: Staff) -> Mapping[str, Step[Staff]]:
         text, roles, step = data.draw(texts), data.draw(st.lists(texts, max_size=2)), data.draw(st.integers(1, 9))
         made = data.draw(st.none() | st.builds(TemporaryPassword, until=moments))
@@ -254,7 +256,7 @@ def test_each_change_of_an_account_is_counted_and_a_log_in_is_none(data: st.Data
 
 @quick
 @given(st.data())
-def test_a_client_keeps_the_secret_before_the_one_of_now(data: st.DataObject) -> None:
+def test_a_client_keeps_its_previous_secret(data: st.DataObject) -> None:
     def steps(_: Client) -> Mapping[str, Step[Client]]:
         secret, scopes, until = data.draw(texts), data.draw(st.lists(texts, max_size=2)), data.draw(moments)
         enabled = data.draw(st.booleans())
@@ -272,7 +274,7 @@ def test_a_client_keeps_the_secret_before_the_one_of_now(data: st.DataObject) ->
     walk(data, Client.created("archive", "h", ["records:read"], at=NOON, by=BY), steps, check)
 
 
-def test_a_field_that_is_not_there_and_a_value_that_does_not_fit_are_refused() -> None:
+def test_unknown_fields_and_invalid_values_are_refused() -> None:
     certificate = Certificate.issued("p", "SH1", BoundPhone("i", "h", "c", Place(0, None)), at=NOON, by=BY)
     with pytest.raises(KeyError):
         certificate.next_version({"stat": "revoked"}, at=NOON, by=BY, action="revoked")

@@ -1,4 +1,4 @@
-"""Who may call what: docs/security/authorization.md, from the OpenAPI documents and what calls answer."""
+"""Who may call what: writes docs/security/authorization.md from the OpenAPI documents and the actual responses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ COLUMNS = ("call", "nobody", "person", "another's", "staff", "client", "another 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call as one caller: the column and the name of the caller in its cell."""
+    """One call by one caller: the column, and the caller's name in its cell."""
 
     column: str
     name: str
@@ -42,7 +42,7 @@ class Attempt:
 
 
 def attempts(endpoint: Endpoint, things: Things, staff: Mapping[str, str]) -> Iterator[Attempt]:
-    """Every kind of caller; `staff`: an account by role. The owner comes last: they may delete the object."""
+    """One attempt by every kind of caller; `staff`: an account by role. The owner is last: it may delete the object."""
     client = next((things.clients[hole] for hole in endpoint.holes if hole in things.clients), None)
     yield Attempt("nobody", "", None)
     for role, account in staff.items():
@@ -62,7 +62,7 @@ def _person(person: str) -> Caller:
 
 
 def page(answers: Mapping[str, Answers], public: list[Endpoint]) -> str:
-    """The whole page, from what each call answered."""
+    """The whole page, from the response to each call."""
     lines = [HEAD, *table(COLUMNS, answers)]
     lines += ["\nOpen to everybody; the body, or an id that can't be guessed, is the proof:\n"]
     lines += [f"- `{each.method} {each.path}`" for each in public]

@@ -1,4 +1,4 @@
-"""What tests of every endpoint share: somebody with a file, clients with theirs, and the security events."""
+"""Fixtures for tests of every endpoint: a person with a dossier, API clients with their objects, security events."""
 
 from collections.abc import AsyncIterator
 
@@ -32,7 +32,7 @@ async def victim(window: Window, login_page: LoginPage) -> AsyncIterator[Victim]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def things(gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victim) -> AsyncIterator[Things]:
-    """All that the victim and two clients have."""
+    """One object of each kind, of the victim and of two clients."""
     scans = f"/api/attachments/records/{victim.ids['record_id']}/attachment"
     upload = {"files": {"file": ("scan.jpg", scan(72), "image/jpeg")}, "data": {"title": "扫描件"}}
     attachment = (await victim.session.call("POST", scans, **upload)).json()["attachment_id"]

@@ -1,4 +1,4 @@
-"""Hostile input for every endpoint, generated from the services' own OpenAPI documents."""
+"""Hostile input for every endpoint, generated from the services' OpenAPI documents."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.support.people import EDUCATION
 from tests.support.scale import LONG
 
 SERVICES = ("identity", "records", "notify", "attachments", "signature", "subscriptions")
-MARK = "q7planted7q"  # in what is sent: no answer may repeat it
+MARK = "q7planted7q"  # part of the input: no response may repeat it
 JSON = "application/json"
 
 SAMPLES: dict[str, dict[str, Any]] = {
@@ -77,7 +77,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Attack:
-    """A request, and whether every answer but 4xx is wrong."""
+    """A request, and whether every response but 4xx is wrong."""
 
     endpoint: Endpoint
     what: str
@@ -100,7 +100,7 @@ async def endpoints(gateway: httpx2.AsyncClient) -> list[Endpoint]:
 
 
 def raw_bodies() -> Iterator[tuple[str, bytes]]:
-    """What is not a JSON object, or not one that means one thing."""
+    """Bodies that are not a JSON object, or an ambiguous one."""
     deep = 1_000
     yield "empty", b""
     yield "blank", b"  "
@@ -177,8 +177,8 @@ ODD_IDS = [
 ]  # fmt: skip
 
 
-def odd_queries(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Each odd value under each name that the call knows; other names take turns with the values, call by call."""
+def unusual_queries(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    """Each unusual value for each parameter of the call, and one unknown parameter per value, in turns."""
     turn = crc32(endpoint.operation.encode())
     for name in ("cursor", "limit", "kind", "state", "scale", "purpose", "after", "since", MARK):
         values = ("%00", "%ff", "x" * 3_000, "%7B%22$ne%22%3A1%7D", "1&" + name + "=2", "-1", "NaN")
@@ -192,7 +192,7 @@ def path_attacks(endpoint: Endpoint) -> Iterator[Attack]:
     headers = {"Content-Type": JSON} if content else {}
     for odd in ODD_IDS if endpoint.holes else ():
         yield Attack(endpoint, f"id {odd[:40]}", endpoint.filled(odd), content, headers)
-    for name, value in odd_queries(endpoint):
+    for name, value in unusual_queries(endpoint):
         path = f"{endpoint.filled()}?{name}={value}"
         yield Attack(endpoint, f"query {name}={value[:20]}", path, content, headers, refused=False)
 

@@ -1,4 +1,4 @@
-"""Somebody with a file, and everybody who has no business with it."""
+"""A person with a dossier, and callers who may not access it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ async def protected(gateway: httpx2.AsyncClient) -> list[Endpoint]:
 
 @dataclass(frozen=True)
 class Things:
-    """One of everything: `ids` by the name that paths give it, `clients` the API client that owns it."""
+    """One object of each kind: `ids` by path parameter, `clients` by the API client that owns them."""
 
     ids: dict[str, str]
     clients: dict[str, str]
@@ -37,7 +37,7 @@ class Things:
 
 @dataclass(frozen=True)
 class Victim:
-    """Somebody with a file: what strangers would like to see, and what must be the same afterwards."""
+    """A person with a dossier, whose state must not change."""
 
     citizen: Citizen
     session: Session
@@ -50,7 +50,7 @@ class Victim:
 
 
 def strangers(issuer: TokenIssuer) -> Iterator[tuple[str, dict[str, str]]]:
-    """Everybody who has no business with the victim's file."""
+    """Callers who may not access the victim's dossier."""
     yield "nobody", {}
     for name, caller in {
         "another practitioner": Caller(own_id(), "practitioner", session=own_id()),
@@ -63,7 +63,9 @@ def strangers(issuer: TokenIssuer) -> Iterator[tuple[str, dict[str, str]]]:
         yield name, bearer(issuer.issue(caller))
 
 
-async def knock(gateway: httpx2.AsyncClient, endpoint: Endpoint, path: str, headers: dict[str, str]) -> httpx2.Response:
+async def request_as(
+    gateway: httpx2.AsyncClient, endpoint: Endpoint, path: str, headers: dict[str, str]
+) -> httpx2.Response:
     more = {"If-Match": '"1"', "X-Access-Reason": "curiosity"}
     return await gateway.request(endpoint.method, path, json=endpoint.sample, headers=more | headers)
 

@@ -1,4 +1,4 @@
-"""docs/security/authorization.md is true: every operation is called as every kind of caller."""
+"""docs/security/authorization.md is true: every operation is called by every kind of caller."""
 
 import httpx2
 
@@ -7,7 +7,7 @@ from services.identity.accounts.domain import staff_id
 from services.identity.accounts.staff import ROLES
 from tests.shape.call_matrix import Attempt, attempts, page
 from tests.shape.hostile_input import Endpoint, endpoints
-from tests.shape.strangers import Things, filled, knock, protected
+from tests.shape.strangers import Things, filled, protected, request_as
 from tests.support.events import SecurityLog
 from tests.support.identity_clients import bearer
 from tests.support.matrix import outcome, same_as_the_page
@@ -16,7 +16,7 @@ from tests.support.staffing import Hire
 
 
 def order(endpoint: Endpoint) -> tuple[bool, bool, str]:
-    """What deletes comes last: everything else has to find it."""
+    """Deletions last: every other call needs the object."""
     return endpoint.path.endswith("/erasure"), endpoint.method == "DELETE", endpoint.path
 
 
@@ -26,7 +26,7 @@ async def tried(
     """The request's id and its status."""
     request = own_id()
     token = bearer(issuer.issue(attempt.caller)) if attempt.caller else {}
-    answer = await knock(gateway, endpoint, filled(endpoint, things.ids), token | {"X-Request-Id": request})
+    answer = await request_as(gateway, endpoint, filled(endpoint, things.ids), token | {"X-Request-Id": request})
     assert answer.status_code < 500, f"{endpoint} as {attempt}: {answer.text}"
     return request, answer.status_code
 

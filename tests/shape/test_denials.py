@@ -1,4 +1,4 @@
-"""Every request that is denied leaves one security event in the logs of all processes together."""
+"""Every denied request leaves exactly one security event in the logs of all processes together."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx2
 
 from kit.security.tokens import Caller, TokenIssuer
 from tests.shape.hostile_input import Endpoint
-from tests.shape.strangers import Things, Victim, filled, knock, protected, strangers
+from tests.shape.strangers import Things, Victim, filled, protected, request_as, strangers
 from tests.support.change_clients import WEBHOOKS
 from tests.support.events import Event, SecurityLog
 from tests.support.identity_clients import Citizen, LoginPage, bearer
@@ -24,13 +24,13 @@ AGENT = "q7planted7q 13800000000"
 async def asked(
     gateway: httpx2.AsyncClient, endpoint: Endpoint, path: str, headers: dict[str, str]
 ) -> tuple[str, httpx2.Response]:
-    """The request's id, and the answer."""
+    """The id of the request, and the response."""
     request = own_id()
-    return request, await knock(gateway, endpoint, path, headers | {"X-Request-Id": request, "User-Agent": AGENT})
+    return request, await request_as(gateway, endpoint, path, headers | {"X-Request-Id": request, "User-Agent": AGENT})
 
 
 def impersonal(events: list[Event], *secrets: str) -> None:
-    """Holds nothing but ids and names of ours."""
+    """Checks that events contain only ids and names of ours."""
     for event in events:
         assert set(event) - {"session", "trace_id", "subject"} == FIELDS, event
         for secret in (*secrets, AGENT, "q7planted7q", "13800000000", "curiosity"):
@@ -57,10 +57,10 @@ async def test_a_call_without_a_token_and_one_with_a_forged_token_leave_one_even
     assert len(expected) >= 3 * 40
 
 
-async def test_whoever_reaches_for_what_is_somebody_elses_leaves_one_event(
+async def test_a_call_for_a_foreign_object_leaves_one_event(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victim, things: Things, events: SecurityLog
 ) -> None:
-    """And is answered as for what nobody has, byte by byte."""
+    """The response is that for a missing object, byte by byte."""
     expected: dict[str, tuple[Endpoint, str]] = {}
     for endpoint in await protected(gateway):
         for name, headers in strangers(issuer):
@@ -68,7 +68,7 @@ async def test_whoever_reaches_for_what_is_somebody_elses_leaves_one_event(
                 continue
             request, answer = await asked(gateway, endpoint, filled(endpoint, things.ids), headers)
             assert answer.status_code in (401, 403, 404), f"{endpoint} as {name}: {answer.text}"
-            assert answer.content == (await knock(gateway, endpoint, filled(endpoint, {}), headers)).content
+            assert answer.content == (await request_as(gateway, endpoint, filled(endpoint, {}), headers)).content
             expected[request] = (endpoint, name)
     found = await events.of(expected)
     assert {expected[request]: of for request, of in found.items() if len(of) != 1} == {}
@@ -82,16 +82,18 @@ async def test_whoever_reaches_for_what_is_somebody_elses_leaves_one_event(
         assert event["target"]
 
 
-async def test_what_is_not_there_is_no_denial(gateway: httpx2.AsyncClient, victim: Victim, events: SecurityLog) -> None:
+async def test_a_missing_object_is_not_a_denial(
+    gateway: httpx2.AsyncClient, victim: Victim, events: SecurityLog
+) -> None:
     request, path = own_id(), f"/api/records/records/{own_id()}"
     assert (await victim.session.call("GET", path, headers={"X-Request-Id": request})).status_code == 404
     assert (await events.of([request]))[request] == []
 
 
-async def test_a_refused_proof_leaves_one_event(
+async def test_a_failed_authentication_leaves_one_event(
     gateway: httpx2.AsyncClient, login_page: LoginPage, events: SecurityLog
 ) -> None:
-    """A log-in that nobody can have, a client's wrong secret, staff's wrong password, a carrier's wrong secret."""
+    """A log-in without a certificate, a client's wrong secret, staff's wrong password, a carrier's wrong secret."""
     stranger, basic = Citizen(), httpx2.BasicAuth("q7planted7q", "q7planted7q")
     who = {"document_number": stranger.number, "phone": stranger.phone}
     staff = {"username": own_name("13800000000"), "password": "q7planted7q", "totp": "000000"}
@@ -109,7 +111,7 @@ async def test_a_refused_proof_leaves_one_event(
         answer = await gateway.post(path, headers=headers, **call)
         assert answer.status_code in (401, 403), answer.text
     logged = await events.of(requests.values())
-    # a spray may be noticed with one of them, for other tests guess from this network too
+    # one of them may also raise a spray event: other tests guess from this network too
     found = {request: [event for event in of if event["outcome"] == "denied"] for request, of in logged.items()}
     assert {cause: [event["cause"] for event in found[requests[cause]]] for cause in calls} == {
         cause: [finer.get(cause, cause)] for cause in calls

@@ -1,4 +1,4 @@
-"""Where files belong: what a service and the kit may contain, what stores and domains import, how long files are."""
+"""Where files belong: the files of each service and of the kit, imports of stores and domains, the length of files."""
 
 import ast
 import re
@@ -84,7 +84,7 @@ def files(folder: Path, pattern: str = "*") -> Iterator[Path]:
 
 
 def first_part(path: Path, folder: Path) -> str:
-    """The file or directory (`name/`) of `folder` that `path` is, or is in."""
+    """The file or directory (`name/`) of `folder` that is, or contains, `path`."""
     first, *rest = path.relative_to(folder).parts
     return f"{first}/" if rest else first
 
@@ -95,7 +95,7 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module
 
 
-def test_the_kit_is_packages_but_for_two_modules() -> None:
+def test_the_kit_has_packages_and_two_modules() -> None:
     loose = {first_part(path, ROOT / "kit") for path in files(ROOT / "kit", "*.py")}
     assert {each for each in loose if not each.endswith("/")} == {"__init__.py", "redis.py", "settings.py"}
 
@@ -111,7 +111,7 @@ def test_a_service_has_the_standard_files_and_what_is_listed(service: str) -> No
     assert {"__init__.py", "__main__.py", "settings.py", "wiring/", "domain.py"} <= found
 
 
-def test_each_package_says_what_it_is_for() -> None:
+def test_each_package_has_a_docstring() -> None:
     packages = {path.parent for path in files(SERVICES, "*.py")} - {SERVICES}
     assert not [one for one in packages if not ast.get_docstring(ast.parse((one / "__init__.py").read_text("utf-8")))]
 
@@ -144,7 +144,7 @@ def test_pages_and_their_templates_have_the_same_groups() -> None:
     assert not wrong
 
 
-def test_no_file_is_too_long_to_be_read() -> None:
+def test_no_file_is_too_long() -> None:
     lengths = {
         str(path.relative_to(ROOT)): (len(path.read_text("utf-8").splitlines()), most)
         for folder, most in MOST_LINES.items()

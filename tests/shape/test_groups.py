@@ -1,4 +1,4 @@
-"""Consumer groups are declared once, in each service's table; topics, guard and the page about them follow from it."""
+"""Consumer groups are declared once, in each service's table; topics, guard and documentation follow from it."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -40,14 +40,14 @@ def test_the_page_lists_every_group() -> None:
     same_as_the_page("groups.md", HEAD + "\n".join(map(line, declared())) + "\n")
 
 
-def test_every_group_has_its_topics_and_no_topic_is_of_a_group_that_is_gone() -> None:
+def test_every_group_has_its_topics_and_no_topic_belongs_to_a_removed_group() -> None:
     named = {topic.name for topic in read_file(ROOT / "deploy/topics.yaml")}
     own = {name for name in named if name.endswith((".dead", ".replay"))}
     assert {name for group in declared() for name in group.own_topics} == own
     assert {topic for group in declared() for topic in group.topics} <= named
 
 
-def test_every_group_reads_events_that_somebody_publishes() -> None:
+def test_every_group_reads_events_that_a_service_publishes() -> None:
     published = {contract.TYPE for contract in EVENTS}
     assert all(set(group.types) <= published for group in declared())
 
@@ -56,7 +56,7 @@ async def passed_on(_: list[EventData], event: EventData) -> None:
     raise AssertionError(event)
 
 
-def test_a_group_without_a_guard_must_say_that_it_is_for_erased_people_too() -> None:
+def test_a_group_without_a_guard_must_declare_that_it_handles_erased_people() -> None:
     settings = KafkaSettings(servers="127.0.0.1:1")
     with pytest.raises(ValueError, match="needs a guard"):
         Group("things.people", on(ClientChanged, passed_on)).consumer([], None, settings, "0")

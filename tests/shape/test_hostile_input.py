@@ -1,4 +1,4 @@
-"""Whatever is sent to any endpoint, the answer is a clear refusal: never 5xx, never a word of the inside."""
+"""Hostile input to every endpoint is refused clearly: never a 5xx, nothing internal in the response."""
 
 import asyncio
 import json
@@ -43,8 +43,8 @@ SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imp
 
 
 @pytest.fixture(scope="module")
-def almighty(issuer: TokenIssuer) -> dict[str, str]:
-    """A caller whom no authorisation stops: the input has to be refused for itself."""
+def all_permissions(issuer: TokenIssuer) -> dict[str, str]:
+    """A caller with every permission: only the input can be the cause of a refusal."""
     roles = frozenset({"clerk", "admin", "operator"})
     return bearer(issuer.issue(Caller(own_id(), "practitioner", roles, SCOPES, session=own_id())))
 
@@ -54,31 +54,31 @@ def log_of(stack: RunningStack, service: str) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
-async def no_webhooks_left(gateway: httpx2.AsyncClient, almighty: dict[str, str]) -> AsyncIterator[None]:
-    """Attacks that are none may register some: nobody's events go there for the rest of the tests."""
+async def no_webhooks_left(gateway: httpx2.AsyncClient, all_permissions: dict[str, str]) -> AsyncIterator[None]:
+    """Removes webhooks that harmless attacks have registered, so that no events are delivered to them."""
     yield
     for state in ("active", "paused"):
-        page = (await gateway.get(WEBHOOKS, headers=almighty, params={"state": state, "limit": 200})).json()
+        page = (await gateway.get(WEBHOOKS, headers=all_permissions, params={"state": state, "limit": 200})).json()
         for one in page["items"]:
             match = {"If-Match": f'"{one["version"]}"'}
-            await gateway.delete(f"{WEBHOOKS}/{one['webhook_id']}", headers=almighty | match)
+            await gateway.delete(f"{WEBHOOKS}/{one['webhook_id']}", headers=all_permissions | match)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def logged_before(stack: RunningStack) -> dict[str, int]:
-    """How many lines each service had logged before the attacks: other tests may provoke errors."""
+    """The number of lines in each log before the attacks: other tests may cause errors."""
     return {service: len(log_of(stack, service).read_text(errors="replace").splitlines()) for service in SERVICES}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def doors(gateway: httpx2.AsyncClient) -> list[Endpoint]:
+async def all_endpoints(gateway: httpx2.AsyncClient) -> list[Endpoint]:
     found = await endpoints(gateway)
     assert len(found) >= 34
     return found
 
 
 async def fire(gateway: httpx2.AsyncClient, headers: dict[str, str], attacks: Iterable[Attack]) -> Counter[int]:
-    """Send them all; every answer must be of the right shape. Returns how many had which status."""
+    """Sends all attacks and checks every response. Returns the number of responses by status."""
     room, wrong, seen = asyncio.Semaphore(AT_ONCE), list[str](), Counter[int]()
 
     async def send(attack: Attack) -> None:
@@ -113,49 +113,51 @@ def judge(attack: Attack, response: httpx2.Response) -> None:
 
 
 def _left_the_apis(path: str) -> bool:
-    """A path that climbs out of the APIs is the portal's."""
+    """A path that leaves the APIs by `..` is the portal's."""
     return not normpath(unquote(path.partition("?")[0])).startswith("/api/")
 
 
-async def test_no_body_gets_through_that_should_not(
-    gateway: httpx2.AsyncClient, doors: list[Endpoint], almighty: dict[str, str]
+async def test_no_invalid_body_is_accepted(
+    gateway: httpx2.AsyncClient, all_endpoints: list[Endpoint], all_permissions: dict[str, str]
 ) -> None:
-    attacks = [attack for door in doors if door.takes_body for attack in body_attacks(door)]
+    attacks = [attack for endpoint in all_endpoints if endpoint.takes_body for attack in body_attacks(endpoint)]
     assert len(attacks) > 1_000
-    headers = almighty | {"If-Match": '"1"'}
+    headers = all_permissions | {"If-Match": '"1"'}
     seen = await fire(gateway, headers, attacks)
     assert seen.total() == len(attacks)
 
 
-async def test_no_odd_path_query_or_header_gets_through(
-    gateway: httpx2.AsyncClient, doors: list[Endpoint], almighty: dict[str, str]
+async def test_no_invalid_path_query_or_header_is_accepted(
+    gateway: httpx2.AsyncClient, all_endpoints: list[Endpoint], all_permissions: dict[str, str]
 ) -> None:
-    attacks = [attack for door in doors for make in (path_attacks, header_attacks) for attack in make(door)]
+    attacks = [
+        attack for endpoint in all_endpoints for make in (path_attacks, header_attacks) for attack in make(endpoint)
+    ]
     assert len(attacks) > 1_000
-    await fire(gateway, almighty, [attack for attack in attacks if attack.endpoint.operation != "make_captcha"])
+    await fire(gateway, all_permissions, [attack for attack in attacks if attack.endpoint.operation != "make_captcha"])
 
 
 async def test_ten_megabytes_are_refused_everywhere(
-    gateway: httpx2.AsyncClient, doors: list[Endpoint], almighty: dict[str, str]
+    gateway: httpx2.AsyncClient, all_endpoints: list[Endpoint], all_permissions: dict[str, str]
 ) -> None:
     huge = json.dumps({"kind": MARK + "x" * 10_000_000}).encode()
-    for door in doors:
-        if door.takes_body and door.operation not in STREAMED:
-            headers = almighty | {"Content-Type": JSON, "If-Match": '"1"'}
-            response = await gateway.request(door.method, door.filled(), content=huge, headers=headers)
+    for endpoint in all_endpoints:
+        if endpoint.takes_body and endpoint.operation not in STREAMED:
+            headers = all_permissions | {"Content-Type": JSON, "If-Match": '"1"'}
+            response = await gateway.request(endpoint.method, endpoint.filled(), content=huge, headers=headers)
             problem(response, 413, "body_too_large", MARK)
 
 
 @pytest.mark.parametrize("megabytes", [2, 13, 60])
-async def test_nothing_inside_a_body_that_is_refused_is_taken_for_a_request(
-    gateway: httpx2.AsyncClient, almighty: dict[str, str], megabytes: int
+async def test_a_refused_body_is_never_parsed_as_a_request(
+    gateway: httpx2.AsyncClient, all_permissions: dict[str, str], megabytes: int
 ) -> None:
-    inside, behind = of("/api/nobody"), of("/api/records/kinds", "Connection: close")
+    inside, following = of("/api/nobody"), of("/api/records/kinds", "Connection: close")
     inside *= megabytes * 1_000_000 // len(inside)
-    headers = almighty | {"Content-Type": JSON, "Content-Length": str(len(inside))}
+    headers = all_permissions | {"Content-Type": JSON, "Content-Length": str(len(inside))}
     for _ in range(5):
         request = gateway.build_request("POST", OWN, headers=headers)
-        assert await asyncio.to_thread(statuses, request, inside + behind) in ([413], [413, 200])
+        assert await asyncio.to_thread(statuses, request, inside + following) in ([413], [413, 200])
 
 
 def of(path: str, *headers: str) -> bytes:
@@ -163,7 +165,7 @@ def of(path: str, *headers: str) -> bytes:
 
 
 def statuses(request: httpx2.Request, rest: bytes) -> list[int]:
-    """Of all answers on one connection to a request's head and to what is sent behind it."""
+    """The statuses of all responses on one connection to a request's head and the bytes that follow it."""
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     with socket.create_connection((request.url.host, request.url.port or 80), timeout=10) as connection:
         connection.sendall(f"{request.method} {request.url.path} HTTP/1.1\r\n{head}\r\n".encode())
@@ -175,7 +177,7 @@ def statuses(request: httpx2.Request, rest: bytes) -> list[int]:
 
 
 def sent(connection: socket.socket, content: bytes) -> None:
-    with suppress(OSError):  # it may be closed meanwhile
+    with suppress(OSError):  # the server may have closed it
         connection.sendall(content)
 
 
@@ -186,19 +188,17 @@ def received_from(connection: socket.socket) -> bytes:
         return b""
 
 
-async def test_a_body_that_comes_in_pieces_is_measured_too(
-    gateway: httpx2.AsyncClient, almighty: dict[str, str]
-) -> None:
+async def test_a_chunked_body_is_limited(gateway: httpx2.AsyncClient, all_permissions: dict[str, str]) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b"x" * 65_536
 
-    response = await gateway.post(OWN, content=pieces(), headers=almighty | {"Content-Type": JSON})
+    response = await gateway.post(OWN, content=pieces(), headers=all_permissions | {"Content-Type": JSON})
     problem(response, 413, "body_too_large")
 
 
 @pytest.mark.parametrize("method", ["PATCH", "TRACE", "PROPFIND", "OPTIONS", "DELETE", "HEAD"])
-async def test_a_method_that_no_call_has_is_refused(gateway: httpx2.AsyncClient, method: str) -> None:
+async def test_an_unknown_method_is_refused(gateway: httpx2.AsyncClient, method: str) -> None:
     response = await gateway.request(method, "/api/records/kinds")
     assert response.status_code == 405
     if method != "HEAD":
@@ -214,17 +214,17 @@ async def test_a_method_that_no_call_has_is_refused(gateway: httpx2.AsyncClient,
         "/api/identity/metrics",
     ],
 )
-async def test_what_is_not_there_is_not_found(gateway: httpx2.AsyncClient, path: str) -> None:
+async def test_an_unknown_path_is_not_found(gateway: httpx2.AsyncClient, path: str) -> None:
     problem(await gateway.get(path), 404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/api", "/metrics", "/readyz", "/healthz", "/api/records/../../etc/passwd"])
-async def test_where_there_is_no_page_the_portal_says_so(gateway: httpx2.AsyncClient, path: str) -> None:
+async def test_an_unknown_page_is_the_portals_not_found_page(gateway: httpx2.AsyncClient, path: str) -> None:
     not_found_page(await gateway.get(path))
 
 
 @pytest.mark.parametrize("path", ["/", "//api/records/kinds", "//example.org/", "/\\example.org/"])
-async def test_whatever_else_is_asked_for_nobody_is_sent_elsewhere(gateway: httpx2.AsyncClient, path: str) -> None:
+async def test_no_path_redirects_to_another_site(gateway: httpx2.AsyncClient, path: str) -> None:
     response = await gateway.get(path)
     assert response.status_code in (303, 404), response.text[:300]
     if response.status_code == 303:

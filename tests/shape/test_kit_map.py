@@ -1,4 +1,4 @@
-"""The map of the kit names every package and module that there is, and nothing else."""
+"""The map in kit/README.md names every package and module, and nothing else."""
 
 import re
 from pathlib import Path

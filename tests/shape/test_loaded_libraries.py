@@ -1,4 +1,4 @@
-"""What a process imports it keeps in memory: the large libraries are only where they are used."""
+"""A process keeps in memory what it imports: large libraries are imported only where they are used."""
 
 import subprocess
 import sys
