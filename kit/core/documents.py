@@ -13,6 +13,8 @@ from kit.observability import tracing
 T = TypeVar("T")
 Cursor = tuple[datetime, str]
 """Where a page of a list ended: when the last document was created, and its id."""
+PERSON = "practitioner_id"
+"""The field of documents and events that holds the id of the person whom they concern."""
 RESTORED = "restored"
 """The action of a version that a restored backup made: the topic had told of newer ones."""
 

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from kit.core.documents import field_of
+from kit.core.documents import PERSON, field_of
 from kit.core.errors import Reject
 from kit.observability import tracing
 
@@ -105,7 +105,7 @@ class PublicationFailed(EventData):
 def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Outgoing:
     """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
     contract, data, traceparent = event
-    subject, person = field_of(data, contract.SUBJECT, str).encode(), field_of(data, "practitioner_id", str).encode()
+    subject, person = field_of(data, contract.SUBJECT, str).encode(), field_of(data, PERSON, str).encode()
     at = _rfc3339(field_of(data, "at", datetime))
     headers = _envelope(contract.TYPE, source, subject, field_of(data, "version", int), at, person)
     if traceparent:
@@ -127,7 +127,7 @@ def tombstone(stone: Mapping[str, object], source: str, partitions: int, topic: 
 
     `stone`: `_id` (the document's), `practitioner_id`, `version` (one after the document's last), `updated_at`.
     """
-    subject, person = field_of(stone, "_id", str).encode(), field_of(stone, "practitioner_id", str).encode()
+    subject, person = field_of(stone, "_id", str).encode(), field_of(stone, PERSON, str).encode()
     at = _rfc3339(field_of(stone, "updated_at", datetime))
     headers = _envelope(REMOVED, source, subject, field_of(stone, "version", int), at, person)
     return Outgoing(topic, zlib.crc32(person) % partitions, subject, None, headers)

@@ -1,5 +1,7 @@
 """Quotas: what one person may use in an hour and in a day, so that no person exhausts a service that others need."""
 
+from collections.abc import Mapping
+
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
 from pydantic import BaseModel
@@ -14,12 +16,6 @@ HOUR = 3600
 DAY = 24 * 3600
 BURST_SECONDS = 10
 LEASED, MAX_LEASES = 0.01, 10_000
-SENTENCES = {
-    "uploads": "上传文件的次数过多",
-    "downloads": "查看和下载文件的次数过多",
-    "exports": "导出和打印的次数过多",
-    "records": "保存记录的次数过多",
-}
 
 logger = log.get(__name__)
 
@@ -41,8 +37,9 @@ class Quotas:
     may be refused so much earlier, for each process. Without Redis nothing is counted, everything is allowed.
     """
 
-    def __init__(self, limits: RateLimits, settings: QuotaSettings) -> None:
-        names = [name for name in SENTENCES if settings.rules(name)]
+    def __init__(self, limits: RateLimits, settings: QuotaSettings, sentences: Mapping[str, str]) -> None:
+        names = [name for name in sentences if settings.rules(name)]
+        self._sentences = sentences
         self._limits, self._rules = limits, {name: settings.rules(name) for name in names}
         self._leases: dict[tuple[str, str, int], int] = {}
         security_events.initialise(*(f"limit_{name}" for name in names), outcome="throttled")
@@ -60,7 +57,7 @@ class Quotas:
     async def _lease(self, quota: str, caller: str, rule: Rule) -> int:
         leased = max(1, int(rule.amount * LEASED))
         try:
-            await self._limits.hit([rule], quota, caller, sentence=SENTENCES[quota], cost=leased)
+            await self._limits.hit([rule], quota, caller, sentence=self._sentences[quota], cost=leased)
         except Unavailable:
             logger.warning("quota not enforced", quota=quota)
         return leased

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kit import kafka
+from kit.core.documents import PERSON
 from kit.core.events import NewEvent, Outgoing, PublicationFailed, encode, tombstone
 from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
 from kit.messaging.feed import BATCH, Batch, Feed, Position, backlog_after, prefetch
@@ -251,7 +252,7 @@ def _traced(event: NewEvent) -> NewEvent:
 def _failed(document: Mapping[str, object]) -> NewEvent:
     """The stub; it can be made of any document."""
     identity = str(document["_id"])
-    person, version, at = (document.get(name) for name in ("practitioner_id", "version", "updated_at"))
+    person, version, at = (document.get(name) for name in (PERSON, "version", "updated_at"))
     return PublicationFailed.of(
         {"version": version if isinstance(version, int) else 0,
          "updated_at": at if isinstance(at, datetime) else datetime.now(UTC)},

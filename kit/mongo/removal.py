@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kit.core.clock import Clock
-from kit.core.documents import field_of
+from kit.core.documents import PERSON, field_of
 from kit.mongo import Database, Fields, Index, translate_errors
 from kit.observability import log
 from kit.runtime.periodic import every
@@ -43,7 +43,7 @@ class Removal:
         """Create the indexes of the tombstones."""
         forgotten = Index([("updated_at", 1)], expireAfterSeconds=int(self.policy.forget.total_seconds()))
         with translate_errors():
-            await self._tombstones.create_indexes([forgotten, Index([("practitioner_id", 1)])])
+            await self._tombstones.create_indexes([forgotten, Index([(PERSON, 1)])])
 
     async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
         """Some documents that match, with their histories; none when there are no more."""
@@ -60,14 +60,14 @@ class Removal:
     async def tell_again(self, person: str) -> None:
         """Publish the tombstones of a person again: after what was being written while they were first published."""
         with translate_errors():
-            for stone in await self._tombstones.find({"practitioner_id": person}).to_list(None):
+            for stone in await self._tombstones.find({PERSON: person}).to_list(None):
                 await self._tell(stone)
 
     async def _tell(self, last: Fields) -> None:
         """`last`: the document as it was, or its tombstone."""
         stone = {
             "_id": last["_id"],
-            "practitioner_id": last.get("practitioner_id", last["_id"]),  # a person's own document has only the id
+            PERSON: last.get(PERSON, last["_id"]),  # a person's own document has only the id
             "version": field_of(last, "version", int) + 1,
             "updated_at": self._clock.now(),
         }

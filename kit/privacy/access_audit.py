@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from kit.core.clock import Clock
-from kit.core.documents import Document
+from kit.core.documents import PERSON, Document
 from kit.core.errors import Hidden, InvalidFields
 from kit.core.ids import new_id
 from kit.mongo import Collection, Database, Index
@@ -85,7 +85,7 @@ class AccessAudit:
 
     async def last(self, person: str, what: str) -> datetime | None:
         """The time of the last access to this of a person, in this service."""
-        found = await self._looks.find({"practitioner_id": person, "what": what}, sort=[("created_at", -1)], limit=1)
+        found = await self._looks.find({PERSON: person, "what": what}, sort=[("created_at", -1)], limit=1)
         return found[0].created_at if found else None
 
     def _role(self, caller: Caller, scope: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kit.core.documents import PERSON
 from kit.mongo import Fields
 
 
@@ -19,6 +20,6 @@ class PersonalData:
     """
 
     collection: str
-    person: str = "practitioner_id"
+    person: str = PERSON
     indexed: bool = False
     files: Callable[[Fields], Sequence[str]] = no_files

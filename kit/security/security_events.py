@@ -18,13 +18,6 @@ from kit.observability import log, metrics
 from kit.security.bursts import GUESSES, LogLineLimit, SprayDetector
 from kit.security.networks import neighbourhood
 
-Event = Literal[
-    "access_denied", "login_code", "login", "proof_code", "fresh_proof", "session_refresh", "session_end",
-    "staff_login", "account_change", "client_token", "client_change", "people_lookup", "phone_code",
-    "certificate_issue", "certificate_rebinding", "certificate_revocation", "erasure_request",
-    "erasure_approval", "erasure_stop", "erasure_due", "erasure", "spray", "code_guessing",
-]  # fmt: skip
-"""Described in docs/security/events.md."""
 Outcome = Literal["done", "denied", "throttled", "noticed"]
 CAUSES = ("no_token", "token_invalid", "token_expired", "token_forged", "session_ended", "forbidden", "foreign_object")
 """Why access is denied in every service; a service adds the codes of its own refusals."""
@@ -42,14 +35,14 @@ _lines, _sprays = LogLineLimit(), SprayDetector()
 class RecordedEvent:
     """An event as it was recorded."""
 
-    event: Event
+    event: str
     outcome: Outcome
     cause: str
     subject: str
     facts: dict[str, str | int]
 
 
-def initialise(*causes: str, event: Event = "access_denied", outcome: Outcome = "denied") -> None:
+def initialise(*causes: str, event: str = "access_denied", outcome: Outcome = "denied") -> None:
     """Show an event for these causes as 0, so that an alert sees the first ones grow."""
     metrics.initialise(metrics.security_events, [event], [outcome], causes)
 
@@ -75,7 +68,7 @@ def collected() -> Iterator[list[RecordedEvent]]:
         _collected.reset(token)
 
 
-def attempt(event: Event, subject: str = "") -> None:
+def attempt(event: str, subject: str = "") -> None:
     """What this request attempts, and whom it concerns: if it is denied, that is this event."""
     if (scope := _request.get()) is not None:
         scope["attempt"] = (event, subject)
@@ -87,7 +80,7 @@ def deny(cause: str, status: int, subject: str = "") -> None:
     record(event, "throttled" if status == 429 else "denied", cause, subject or concerned, status=status)
 
 
-def record(event: Event, outcome: Outcome = "done", cause: str = "", subject: str = "", **facts: str | int) -> None:
+def record(event: str, outcome: Outcome = "done", cause: str = "", subject: str = "", **facts: str | int) -> None:
     """Write one event, without facts that are empty texts. `cause` is a stable name, a label of the metric.
 
     Request id and caller are in the log's context.

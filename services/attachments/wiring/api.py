@@ -7,6 +7,7 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
+from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import SystemClock
@@ -45,7 +46,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             attachment_service(settings, database, bucket, http, attachments, audit), settings.rules
         )
         app = create_app(NAME, "附件", settings, verifier, router, dependencies)
-        app.state.quotas = Quotas(redis.limits, settings.quotas)
+        app.state.quotas = Quotas(redis.limits, settings.quotas, QUOTAS)
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),
             "bucket": bucket.prepare,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
+from contracts.security_events import Event
 from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Duplicate, retry_on_conflict
@@ -19,7 +20,7 @@ from services.identity.settings import ErasureSettings
 from services.identity.store import Store
 
 CLERK = "clerk"
-EVENTS: Mapping[str, security_events.Event] = {
+EVENTS: Mapping[str, Event] = {
     "requested": "erasure_request", "repeated": "erasure_request", "approved": "erasure_approval",
     "stopped": "erasure_stop",
 }  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit.core.clock import SystemClock
 from kit.formats.pdf import Printer
@@ -59,7 +60,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             backend=backend, sessions=sessions, cache=cache, catalogue=catalogue, templates=templates,
             static=static, printer=printer, cipher=cipher, clock=clock, draft_seconds=settings.sessions.draft_seconds,
             monitor=monitor, dead_letters=DeadLetters(settings.kafka, clock), reader_origin=settings.reader_origin,
-            fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas),
+            fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas, QUOTAS),
         )  # fmt: skip
         security_events.initialise("form_expired")
         app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)

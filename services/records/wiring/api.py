@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from contracts.access import READERS
+from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import SystemClock
@@ -49,7 +50,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, audit, clock))
-        app.state.quotas = Quotas(redis.limits, settings.quotas)
+        app.state.quotas = Quotas(redis.limits, settings.quotas, QUOTAS)
         files = ImportFiles(bucket, Cipher(settings.seal))
         dependencies = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
         add_imports(app, f"/api/{NAME}", dependencies)

@@ -7,6 +7,7 @@ from functools import partial
 import httpx2
 
 from contracts.access import READERS
+from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import Clock, SystemClock
@@ -55,7 +56,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         signature_service = SignatureService(signatures, bucket, audit, clock)
         dependencies = ApiDependencies(sheet_service, signature_service, settings.rules)
         app = create_app(NAME, "签名", settings, verifier, router, dependencies)
-        app.state.quotas = Quotas(redis.limits, settings.quotas)
+        app.state.quotas = Quotas(redis.limits, settings.quotas, QUOTAS)
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database),
             "bucket": bucket.prepare,
