@@ -12,7 +12,7 @@ from bench.stack import Stack
 from bench.table import Row
 from kit.core.ids import new_id
 from kit.formats.pdf import STANDARD, FontSettings
-from services.signature.form.printing import TEMPLATE, Printing
+from services.signature.sheets.printing import TEMPLATE, Printing
 
 ROUNDS = 7
 EACH = 40

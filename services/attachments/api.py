@@ -16,7 +16,7 @@ from services.attachments.service import AttachmentService
 
 PUBLIC = {"Cache-Control": "public, max-age=300"}
 TITLE_LENGTH = 100
-FORM = upload_body("a JPEG", {"title": {"type": "string", "minLength": 1, "maxLength": TITLE_LENGTH}})
+UPLOAD_FORM = upload_body("a JPEG", {"title": {"type": "string", "minLength": 1, "maxLength": TITLE_LENGTH}})
 JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 
 
@@ -99,10 +99,10 @@ async def get_rules(api: ApiDep, response: Response) -> RulesOut:
     return RulesOut.of(api.rules)
 
 
-@router.post("/records/{record_id}/attachment", status_code=202, openapi_extra=FORM)
+@router.post("/records/{record_id}/attachment", status_code=202, openapi_extra=UPLOAD_FORM)
 async def upload_attachment(api: ApiDep, caller: CallerDep, record_id: Id, request: Request) -> UploadedOut:
     """Upload the scan of a record; it is checked within about a second."""
-    record = await api.service.place(caller, bearer_token(request), record_id)
+    record = await api.service.check_upload(caller, bearer_token(request), record_id)
     await count(request, caller, "uploads")
     upload = await read_upload(request, api.rules.limit_bytes, api.too_large)
     fields = upload.parse(AttachmentFields)

@@ -36,16 +36,16 @@ class AttachmentService:
         bucket: EncryptedBucket,
         audit: AccessAudit,
         clock: Clock,
-        most_waiting: int,
+        max_waiting: int,
     ) -> None:
         self._attachments = attachments
         self._records = records
         self._bucket = bucket
         self._audit = audit
         self._clock = clock
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
 
-    async def place(self, caller: Caller, token: str, record_id: str) -> KnownRecord:
+    async def check_upload(self, caller: Caller, token: str, record_id: str) -> KnownRecord:
         """The record, if a scan may be uploaded to it; checked before the file is read. Raises 404, 403, 409, 429."""
         if caller.kind != "practitioner":
             raise Hidden(*NO_RECORD)
@@ -58,8 +58,8 @@ class AttachmentService:
             raise AppError(403, "kind_without_attachment", "这类记录不需要上传附件")
         if await self._attachments.of_record(record_id):
             raise _exists()
-        if await self._attachments.waiting(caller.subject, self._most_waiting) == self._most_waiting:
-            raise TooManyRequests(WAIT_SECONDS, f"已有 {self._most_waiting} 份附件等待检查", "waiting")
+        if await self._attachments.waiting(caller.subject, self._max_waiting) == self._max_waiting:
+            raise TooManyRequests(WAIT_SECONDS, f"已有 {self._max_waiting} 份附件等待检查", "waiting")
         return record
 
     async def upload(self, caller: Caller, record: KnownRecord, title: str, content: bytes) -> Attachment:

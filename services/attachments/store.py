@@ -36,10 +36,10 @@ class Attachments:
         """The record's attachment, unless it is deleted."""
         return await self._collection.find_one({"record_id": record_id, "state": {"$in": list(LIVE)}})
 
-    async def waiting(self, practitioner_id: str, most: int) -> int:
-        """How many of a person's scans wait for their check, `most` at most."""
+    async def waiting(self, practitioner_id: str, limit: int) -> int:
+        """How many of a person's scans wait for their check, `limit` at most."""
         query = {"practitioner_id": practitioner_id, "state": "checking"}
-        return len(await self._collection.find(query, sort=[("practitioner_id", 1)], limit=most))
+        return len(await self._collection.find(query, sort=[("practitioner_id", 1)], limit=limit))
 
     async def used_by_another(self, sha256: str, practitioner_id: str) -> bool:
         """Whether somebody else ever uploaded the same file."""

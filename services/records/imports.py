@@ -158,9 +158,9 @@ def _common_errors(values: Values) -> list[RowError]:
         errors.append(
             RowError("document_type", "not_a_choice", f"请填写以下一种：{'、'.join(DOCUMENT_TITLES.values())}")
         )
-    for name, most in MAX_LENGTHS.items():
-        if len(values.get(name, "")) > most or not values.get(name, "").isprintable():
-            errors.append(RowError(name, "too_long", f"最多{most}个字，且不能含有特殊字符"))
+    for name, max_length in MAX_LENGTHS.items():
+        if len(values.get(name, "")) > max_length or not values.get(name, "").isprintable():
+            errors.append(RowError(name, "too_long", f"最多{max_length}个字，且不能含有特殊字符"))
     if "nationality" in values and not COUNTRY.fullmatch(values["nationality"].upper()):
         errors.append(RowError("nationality", "country_code", "请填写护照签发国的三位字母代码，如 USA"))
     return errors

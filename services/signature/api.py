@@ -14,10 +14,10 @@ from kit.http.quotas import count, counted
 from kit.http.routes import Id, In, Out, PersonId, StrictRoute
 from kit.http.uploads import read_upload, upload_body
 from services.signature.domain import Rules, Signature, State
-from services.signature.form.service import SheetService
 from services.signature.service import SignatureService
+from services.signature.sheets.service import SheetService
 
-FORM = upload_body("a JPEG of the signed sheet")
+UPLOAD_FORM = upload_body("a JPEG of the signed sheet")
 PDF_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}}}
 JPEG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 PNG_ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
@@ -115,10 +115,10 @@ async def get_form(api: ApiDep, caller: CallerDep, form_id: Id) -> Response:
     return _file(await api.sheets.pdf(caller, form_id), "application/pdf", "signature-form.pdf")
 
 
-@router.post("/practitioners/me/signature", status_code=202, openapi_extra=FORM)
+@router.post("/practitioners/me/signature", status_code=202, openapi_extra=UPLOAD_FORM)
 async def upload_signature(api: ApiDep, caller: FreshCallerDep, request: Request) -> UploadedOut:
     """Upload the signed sheet, scanned or photographed; checked within seconds. Requires a recent authentication."""
-    person = await api.signatures.place(caller)
+    person = await api.signatures.check_upload(caller)
     await count(request, caller, "uploads")
     upload = await read_upload(request, api.rules.limit_bytes + 1, api.too_large)
     upload.parse(UploadIn)

@@ -9,9 +9,9 @@ from kit.formats.images import BadImage
 from kit.formats.sheets import CutBox, ScannedSheet, SheetReader
 from kit.mongo import Conflict
 from kit.observability import log, metrics
-from services.signature.domain import Rules, Signature, Verdict, form_fault, judge, refused
-from services.signature.form.layout import LAYOUT, form_of
+from services.signature.domain import Rules, Signature, Verdict, judge, refused, sheet_fault
 from services.signature.people import KnownPeople
+from services.signature.sheets.layout import LAYOUT, sheet_id_of
 from services.signature.store import Signatures, SignatureSheets
 
 BY = "service:signature"
@@ -73,11 +73,11 @@ class Checks:
     async def _judge(self, signature: Signature, scan: ScannedSheet) -> Verdict:
         if scan.text is None:
             return refused("sheet_not_found")
-        form_id = form_of(scan.text, self._key)
+        form_id = sheet_id_of(scan.text, self._key)
         sheet = await self._sheets.get(form_id) if form_id else None
         person = signature.practitioner_id
         identified = await self._people.identified(person)
-        if fault := form_fault(sheet, person, identified, signature.created_at):
+        if fault := sheet_fault(sheet, person, identified, signature.created_at):
             return refused(fault, form_id if fault != "sheet_of_another" else None)
         verdict = judge(str(form_id), scan.cut, self._rules)
         if verdict.state == "accepted" and scan.cut and scan.page:

@@ -8,7 +8,7 @@ from kit.core.events import Event
 from kit.messaging.groups import Group, on, on_raw
 from kit.privacy.erasure import Erasure
 from services.signature.checks import Checks
-from services.signature.form.service import StaleSheets
+from services.signature.sheets.service import StaleSheets
 
 
 @dataclass(frozen=True)

@@ -157,19 +157,19 @@ class Signature(EncryptedFileDocument):
         return f"{self.folder}/image"
 
 
-def form_fault(form: SignatureSheet | None, practitioner_id: str, identified: int, uploaded_at: datetime) -> str | None:
+def sheet_fault(sheet: SignatureSheet | None, person: str, identified: int, uploaded_at: datetime) -> str | None:
     """The code of the reason why this sheet is refused from this person; None if it is not.
 
     `identified`: the person's version that last changed name or number. The sheet must be valid at `uploaded_at`; it
     may expire before the check.
     """
-    if form is None:
+    if sheet is None:
         return "sheet_unknown"
-    if form.practitioner_id != practitioner_id:
+    if sheet.practitioner_id != person:
         return "sheet_of_another"
-    if form.practitioner_version < identified:
+    if sheet.practitioner_version < identified:
         return "sheet_stale"
-    return "sheet_expired" if form.expires_at <= uploaded_at else None
+    return "sheet_expired" if sheet.expires_at <= uploaded_at else None
 
 
 def judge(form_id: str, cut: CutBox | None, rules: Rules) -> Verdict:

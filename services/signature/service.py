@@ -10,7 +10,7 @@ from kit.mongo import Conflict, Duplicate
 from kit.privacy.access_audit import AccessAudit
 from kit.security.tokens import Caller
 from services.signature.domain import Signature
-from services.signature.form.service import SCOPE
+from services.signature.sheets.service import SCOPE
 from services.signature.store import Signatures
 
 
@@ -27,7 +27,7 @@ class SignatureService:
         self._audit = audit
         self._clock = clock
 
-    async def place(self, caller: Caller) -> str:
+    async def check_upload(self, caller: Caller) -> str:
         """The person's id, if they may upload now; checked before the file is read. Raises `Hidden`, 409."""
         if caller.kind != "practitioner":
             raise Hidden

@@ -12,12 +12,12 @@ QUEUE_TIMEOUT_SECONDS = 5.0
 
 
 class KafkaReaders:
-    """A pool of at most `most` readers: connected when needed, reused, closed after an error."""
+    """A pool of at most `size` readers: connected when needed, reused, closed after an error."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, most: int) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, size: int) -> None:
         self._settings = settings
         self._topic = topic
-        self._slots = asyncio.Semaphore(most)
+        self._slots = asyncio.Semaphore(size)
         self._idle: list[Reader] = []
 
     @asynccontextmanager

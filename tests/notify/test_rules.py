@@ -117,7 +117,7 @@ class Time:
 
 
 def breaker(time: Time) -> Breaker:
-    return Breaker(open_seconds=5, slow_seconds=1, most=3, now=time)
+    return Breaker(open_seconds=5, slow_seconds=1, max_calls=3, now=time)
 
 
 def test_a_breaker_opens_at_a_failure_and_closes_by_a_probe_that_goes_well() -> None:

@@ -58,7 +58,7 @@ OWN = {
         "people.py": "identity, asked whose document a row names",
     },
     "signature": {
-        "form/": "the printed form: made, laid out, printed",
+        "sheets/": "the signature sheet: made, laid out, printed",
         "checks.py": "the check of a signed form, which the worker does",
         "people.py": "what identity's events say of people",
     },

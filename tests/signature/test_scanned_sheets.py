@@ -13,7 +13,7 @@ import pytest
 from kit import mongo
 from kit.core.clock import ManualClock
 from kit.files.blobs import Bucket
-from services.signature.form.layout import LAYOUT, code_text
+from services.signature.sheets.layout import LAYOUT, code_text
 from tests.attachments.corpus import many_scans
 from tests.signature.conftest import NewSigner, Signer
 from tests.support import own_services

@@ -10,8 +10,8 @@ import zxingcpp
 
 from kit.core.clock import ManualClock
 from kit.formats.pdf import FontSettings
-from services.signature.form.layout import LAYOUT, PATTERNS, QR, VERSION, code_text, form_of
-from services.signature.form.printing import INSTRUCTIONS, Printing
+from services.signature.sheets.layout import LAYOUT, PATTERNS, QR, VERSION, code_text, sheet_id_of
+from services.signature.sheets.printing import INSTRUCTIONS, Printing
 from tests.signature.conftest import OWN, NewSigner, Signer, rasterised, text_of
 from tests.support import own_services
 from tests.support.identity_clients import Window
@@ -115,10 +115,10 @@ async def test_what_the_code_says_can_be_read_and_not_be_forged() -> None:
     where = (code.position.top_left.x / 200 * 25.4, code.position.top_left.y / 200 * 25.4)
     assert QR.left < where[0] < QR.left + QR.width, where
     assert QR.top < where[1] < QR.top + QR.height, where
-    assert form_of(code.text, KEY) == form_id
-    assert form_of(code.text, bytes(32)) is None
+    assert sheet_id_of(code.text, KEY) == form_id
+    assert sheet_id_of(code.text, bytes(32)) is None
     for at in range(len(code.text)):
         other = "B" if code.text[at] != "B" else "C"
-        assert form_of(code.text[:at] + other + code.text[at + 1 :], KEY) is None
+        assert sheet_id_of(code.text[:at] + other + code.text[at + 1 :], KEY) is None
     for text in ("", "QM", f"QM{VERSION}", "https://example.org/", "上海", "A" * 55, code.text[:-1], code.text * 2):
-        assert form_of(text, KEY) is None
+        assert sheet_id_of(text, KEY) is None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.signature.domain import SENTENCES, Person, Signature, SignatureSheet, Verdict, form_fault, remark
+from services.signature.domain import SENTENCES, Person, Signature, SignatureSheet, Verdict, remark, sheet_fault
 from tests.support.transitions import checked
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -56,7 +56,7 @@ def test_a_signature_is_judged_once_and_replaced_for_good(data: st.DataObject) -
 @given(st.integers(0, 200), st.integers(1, 20))
 def test_a_form_is_taken_until_it_is_over_or_outdated(days: int, identified: int) -> None:
     form, at = printed(), AT + timedelta(days=days)
-    fault = form_fault(form, "p", identified, at)
+    fault = sheet_fault(form, "p", identified, at)
     assert fault == ("sheet_stale" if identified > 7 else "sheet_expired" if days >= 90 else None)
     stale = checked(form, form.outdated(at=at, by="service:identity"))
     assert (stale.state, stale.changed) == ("stale", ["state"])

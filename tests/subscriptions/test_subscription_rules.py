@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.subscriptions.feed.domain import MAX_OFFSET, BadCursor, ForeignCursor, read_cursor, write_cursor
-from services.subscriptions.webhooks.domain import MAX_PERSON_QUEUES, PersonQueue, Progress, Retries, wanted
+from services.subscriptions.webhooks.domain import MAX_PERSON_QUEUES, PersonQueue, Progress, Retries, kind_matches
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -51,7 +51,7 @@ def test_a_forged_cursor_is_refused(inside: str) -> None:
     [([], "title", True), (["title"], "title", True), (["title"], "degree", False), (["title"], None, True)],
 )
 def test_a_filter_by_kind_leaves_through_what_has_none(kinds: list[str], kind: str | None, gets: bool) -> None:
-    assert wanted(kinds, kind) is gets
+    assert kind_matches(kinds, kind) is gets
 
 
 def test_pauses_grow_and_the_last_one_stays() -> None:

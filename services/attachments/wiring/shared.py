@@ -21,5 +21,5 @@ def attachment_service(
 ) -> AttachmentService:  # fmt: skip
     """The service with its projection of records."""
     known = KnownRecords.over(database, ServiceClient("records", http))
-    most = settings.quotas.uploads_at_once
-    return AttachmentService(attachments, known, bucket, audit, SystemClock(), most)
+    max_waiting = settings.quotas.uploads_at_once
+    return AttachmentService(attachments, known, bucket, audit, SystemClock(), max_waiting)

@@ -21,13 +21,13 @@ class Call:
 class Breaker:
     """Opens at the first failure: a code with an unknown outcome is lost, a detour costs only half a second.
 
-    Also while closed it refuses calls if one has waited for `slow_seconds` or `most` are in progress: these messages
+    While closed it also refuses calls if one has waited for `slow_seconds` or `max_calls` are in progress: the messages
     go to another carrier, and the slow call may still be answered. Times are seconds of a monotonic clock.
     """
 
     open_seconds: float
     slow_seconds: float
-    most: int
+    max_calls: int
     now: Callable[[], float] = time.monotonic
     _opened: float | None = None
     _calls: set[Call] = field(default_factory=set)
@@ -43,7 +43,7 @@ class Breaker:
         """Whether a call may start now."""
         if self.state == "half_open":
             return not any(call.probe for call in self._calls)
-        return self.state == "closed" and len(self._calls) < self.most and not self._slow()
+        return self.state == "closed" and len(self._calls) < self.max_calls and not self._slow()
 
     def begin(self) -> Call:
         """Register the start of a call."""

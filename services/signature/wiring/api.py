@@ -23,10 +23,10 @@ from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.signature.api import ApiDependencies, router
-from services.signature.form.printing import Printing
-from services.signature.form.service import SheetService
 from services.signature.service import SignatureService
 from services.signature.settings import Settings
+from services.signature.sheets.printing import Printing
+from services.signature.sheets.service import SheetService
 from services.signature.store import Signatures, SignatureSheets
 from services.signature.wiring import NAME
 

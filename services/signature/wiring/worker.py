@@ -22,10 +22,10 @@ from kit.security.encryption import Cipher
 from services.signature.checks import Checks
 from services.signature.consumers import GROUPS, Handlers
 from services.signature.domain import FOLDERS
-from services.signature.form.service import StaleSheets
 from services.signature.people import KnownPeople
 from services.signature.publications import PUBLICATIONS
 from services.signature.settings import Settings
+from services.signature.sheets.service import StaleSheets
 from services.signature.store import COMPACTED, PERSONAL_DATA, SIGNATURES, Signatures, SignatureSheets
 from services.signature.wiring import NAME
 

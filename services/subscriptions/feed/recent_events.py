@@ -76,15 +76,15 @@ class RecentEvents:
         """The partitions and offsets whose next events are not in memory any more."""
         return {partition: offset for partition, offset in offsets.items() if offset < self.floor[partition]}
 
-    def events_after(self, offsets: Mapping[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
-        """At most `most` events from these offsets on, and the offsets after them.
+    def events_after(self, offsets: Mapping[int, int], limit: int) -> tuple[list[FeedEvent], dict[int, int]]:
+        """At most `limit` events from these offsets on, and the offsets after them.
 
         Events are in order within a partition, and about in order of time between partitions.
         """
-        runs = [_from(self._events.get(partition, []), offset, most) for partition, offset in offsets.items()]
-        found = list(islice(merge(*runs, key=_at), most))
+        runs = [_from(self._events.get(partition, []), offset, limit) for partition, offset in offsets.items()]
+        found = list(islice(merge(*runs, key=_at), limit))
         reached = dict(offsets)
-        if len(found) < most:  # all events were found: also skip transaction markers, which are not events
+        if len(found) < limit:  # all events were found: also skip transaction markers, which are not events
             reached = {partition: max(offset, self.reached[partition]) for partition, offset in offsets.items()}
         reached |= {event.partition: event.offset + 1 for event in found if event.offset >= reached[event.partition]}
         return found, reached
@@ -142,9 +142,9 @@ class RecentEvents:
         self._changed = asyncio.Event()
 
 
-def _from(events: list[FeedEvent], offset: int, most: int) -> Iterator[FeedEvent]:
+def _from(events: list[FeedEvent], offset: int, limit: int) -> Iterator[FeedEvent]:
     first = bisect_left(events, offset, key=_offset)
-    return islice(events, first, first + most)
+    return islice(events, first, first + limit)
 
 
 def _offset(event: FeedEvent) -> int:

@@ -113,27 +113,27 @@ class Feed:
                 raise CursorExpired
         return offsets
 
-    async def _next(self, offsets: dict[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
+    async def _next(self, offsets: dict[int, int], limit: int) -> tuple[list[FeedEvent], dict[int, int]]:
         """The events available now; none while the topic is not being read."""
         if not self._recent.live:
             return [], offsets
         if self._recent.covers(offsets):
-            return self._recent.events_after(offsets, most)
+            return self._recent.events_after(offsets, limit)
         metrics.feed_kafka_reads.inc()
         async with _in_time():
-            return await self._catch_up(offsets, most)
+            return await self._catch_up(offsets, limit)
 
-    async def _catch_up(self, offsets: dict[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
+    async def _catch_up(self, offsets: dict[int, int], limit: int) -> tuple[list[FeedEvent], dict[int, int]]:
         """Events from Kafka, of the partitions whose offsets are older than memory."""
         found: list[FeedEvent] = []
         while not found and self._recent.live and (missing := self._recent.older_than_memory(offsets)):
-            found, reached = await self._from_kafka(missing, most)
+            found, reached = await self._from_kafka(missing, limit)
             offsets = {**offsets, **reached}
         return found, offsets
 
-    async def _from_kafka(self, offsets: Mapping[int, int], most: int) -> tuple[list[FeedEvent], dict[int, int]]:
+    async def _from_kafka(self, offsets: Mapping[int, int], limit: int) -> tuple[list[FeedEvent], dict[int, int]]:
         async with self._readers.borrow(offsets) as reader:
-            chunk = await reader.read(offsets, READ_MS, most)
+            chunk = await reader.read(offsets, READ_MS, limit)
         return [event for event in map(parse_event, chunk.records) if event], chunk.reached
 
 

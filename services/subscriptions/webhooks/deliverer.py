@@ -22,7 +22,7 @@ from services.subscriptions.webhooks.domain import (
     Replay,
     Retries,
     Webhook,
-    wanted,
+    kind_matches,
 )
 from services.subscriptions.webhooks.store import Deliveries, Progresses, Replays
 
@@ -206,7 +206,7 @@ class Deliverer:
 
     async def _attempt(self, event: FeedEvent, attempt: int, result: BatchResult, *, last: bool = False) -> bool:
         """Whether to go on with the person's next event: this one was delivered, filtered out, or abandoned."""
-        if not wanted(self.webhook.kinds, event.kind):
+        if not kind_matches(self.webhook.kinds, event.kind):
             return True
         async with self._slots:
             answer = await self._client.call(self.webhook, event.id, event.body)

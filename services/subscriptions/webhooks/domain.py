@@ -21,7 +21,7 @@ MAX_PERSON_QUEUES = 100
 RECOVERED_AFTER = timedelta(seconds=60)
 
 
-def wanted(kinds: Sequence[str], kind: str | None) -> bool:
+def kind_matches(kinds: Sequence[str], kind: str | None) -> bool:
     """Whether a webhook for these kinds (empty: all) gets an event; events without a kind go to all webhooks."""
     return not kinds or kind is None or kind in kinds
 
@@ -220,9 +220,9 @@ class Progress(BaseModel):
         """The queues that are due, the longest overdue first."""
         return sorted((queue for queue in self.lanes if queue.due_at <= now), key=lambda queue: queue.due_at)
 
-    def idle(self, now: datetime, most: timedelta) -> timedelta:
-        """How long until the next queue is due, `most` at most."""
-        return min([most, *(max(timedelta(0), queue.due_at - now) for queue in self.lanes)])
+    def idle(self, now: datetime, limit: timedelta) -> timedelta:
+        """How long until the next queue is due, `limit` at most."""
+        return min([limit, *(max(timedelta(0), queue.due_at - now) for queue in self.lanes)])
 
     def with_queues(self, changed: Sequence[PersonQueue], caught_up: Sequence[str] = ()) -> Self:
         """Add or replace these queues, and remove those of the people who have caught up."""

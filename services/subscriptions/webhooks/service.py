@@ -85,10 +85,10 @@ class WebhookService:
         return webhook, secret
 
     async def _check_count(self, caller: Caller) -> None:
-        most = self._settings.per_client
-        found, _ = await self._webhooks.page(caller.subject, None, None, most)
-        if len(found) >= most:
-            raise AppError(409, "too_many_webhooks", f"最多可登记{most}个推送地址，请先删除不再使用的")
+        limit = self._settings.per_client
+        found, _ = await self._webhooks.page(caller.subject, None, None, limit)
+        if len(found) >= limit:
+            raise AppError(409, "too_many_webhooks", f"最多可登记{limit}个推送地址，请先删除不再使用的")
 
     async def _check_address(self, text: str) -> None:
         """Refuse a URL that is not public now; it is checked again before each delivery."""

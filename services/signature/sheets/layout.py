@@ -44,7 +44,7 @@ def code_text(form_id: str, key: bytes) -> str:
     return payload + _mac(payload, key)
 
 
-def form_of(text: str, key: bytes) -> str | None:
+def sheet_id_of(text: str, key: bytes) -> str | None:
     """The sheet id in the text of a QR code; None if its MAC is not ours."""
     payload, mac = text[:-ID_LENGTH], text[-ID_LENGTH:]
     if not text.isascii() or not hmac.compare_digest(_mac(payload, key), mac):

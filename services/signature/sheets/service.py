@@ -12,8 +12,8 @@ from kit.privacy.access_audit import AccessAudit
 from kit.security.encryption import Cipher
 from kit.security.tokens import Caller
 from services.signature.domain import Person, SignatureSheet
-from services.signature.form.printing import Printing
 from services.signature.people import KnownPeople
+from services.signature.sheets.printing import Printing
 from services.signature.store import SignatureSheets
 
 SCOPE = "signature:read"

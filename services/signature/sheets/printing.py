@@ -8,9 +8,9 @@ from pydantic import JsonValue
 
 from kit.core.clock import shanghai_date
 from kit.formats.pdf import FontSettings, Printer, qr_code
-from services.signature.form.layout import FRAME, LAYOUT, PATTERNS, QR, code_text
+from services.signature.sheets.layout import FRAME, LAYOUT, PATTERNS, QR, code_text
 
-TEMPLATE = Path(__file__).with_name("form.typ")
+TEMPLATE = Path(__file__).with_name("sheet.typ")
 HEADING = ["上海市建设工程企业从业人员", "签名信息采集表"]
 INSTRUCTIONS = [
     "请在以上签名框内，亲笔填写本人常用手写签名，签字文字要清晰，不要超出框线，不要涂改。",
