@@ -18,8 +18,8 @@ BY = "notify"
 """The author of versions that the service makes on its own."""
 
 Reason = Literal["throttled", "overloaded", "bad_number", "opted_out", "configuration", "money"]
-NOT_RETRYABLE: frozenset[Reason] = frozenset({"bad_number", "opted_out"})  # with no carrier
-NEEDS_ATTENTION: frozenset[Reason] = frozenset({"configuration", "money"})  # of an operator
+NOT_RETRYABLE: frozenset[Reason] = frozenset({"bad_number", "opted_out"})  # other carriers would refuse it too
+NEEDS_ATTENTION: frozenset[Reason] = frozenset({"configuration", "money"})  # an operator has to act
 # Faults of the carrier or the account as a whole; the other reasons concern one number or one template.
 FAULTY: frozenset[Reason] = frozenset({"overloaded", "money"})
 

@@ -24,7 +24,7 @@ class Handlers:
         await self.stale_sheets.note_person(event.practitioner_id, event.version, event.changed)
 
     async def check(self, event: SignatureChanged) -> None:
-        """Check an uploaded sheet, remove the files of a replaced one, replace those before a judged one."""
+        """Check an uploaded sheet, remove the files of a replaced one, replace older ones after a verdict."""
         if event.state == "checking":
             await self.checks.check(event.signature_id)
         elif event.state == "replaced":

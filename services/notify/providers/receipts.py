@@ -1,4 +1,4 @@
-"""Delivery receipts in the carriers' own formats. Apart from their SDKs, which the api process does not need."""
+"""Delivery receipts in the carriers' formats; separate from the SDKs, which the api process does not load."""
 
 from typing import Literal
 

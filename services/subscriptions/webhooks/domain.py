@@ -249,7 +249,7 @@ class Progress(BaseModel):
         return self.model_copy(update=changes)
 
     def resumed(self, at: datetime) -> Self:
-        """Forget failures before this time, when the webhook was resumed; all queues are due then."""
+        """Ignore failures before `at`, when the webhook was resumed; all queues are due then."""
         if self.failing_since is None or self.failing_since >= at:
             return self
         queues = [queue.model_copy(update={"due_at": at, "attempts": 0, "since": None}) for queue in self.lanes]
