@@ -36,7 +36,7 @@ async def dump(settings: Settings, root: Path) -> Path:
 
 
 async def _databases(settings: Settings, folder: Path) -> Databases:
-    async with mongo.connect(settings.mongo, "backup") as database, archive.at_one_time(database) as session:
+    async with mongo.connect(settings.mongo, "backup") as database, archive.read_snapshot(database) as session:
         return {service: await _database(settings, folder, service, session) for service in PLANS}
 
 

@@ -23,10 +23,10 @@ class EncryptedBucket(Bucket):
     """
 
     def __init__(
-        self, settings: BlobSettings, threads: ThreadPoolExecutor, sealer: Cipher, seals_new: bool = True
+        self, settings: BlobSettings, threads: ThreadPoolExecutor, cipher: Cipher, seals_new: bool = True
     ) -> None:
         super().__init__(settings, threads)
-        self._sealer, self.seals_new = sealer, seals_new
+        self._cipher, self.seals_new = cipher, seals_new
 
     async def put(self, key: str, content: bytes, content_type: str, clear: bool = False) -> None:
         """Encrypt and store an object; one with the same key is replaced."""
@@ -46,21 +46,21 @@ class EncryptedBucket(Bucket):
 
     def _put(self, key: str, content: bytes, content_type: str) -> None:
         """The type is for who reads it through the service: outside of the seal it is octets like any other."""
-        super()._put(key, self._sealer.seal_bytes(content, _context(key)), OCTETS)
+        super()._put(key, self._cipher.seal_bytes(content, _context(key)), OCTETS)
 
     def _open(self, key: str, clear: bool) -> bytes | None:
         stored = self._get(key)
         if stored is None or (clear and not looks_encrypted(stored)):
             return stored
         try:
-            return self._sealer.open_bytes(stored, _context(key))
+            return self._cipher.open_bytes(stored, _context(key))
         except DecryptionError as error:
             logger.error("checksum mismatch", object=key)
             raise ChecksumMismatch(key) from error
 
     def _renew(self, key: str, clear: bool) -> bool:
         stored = self._get(key)
-        if stored is None or self._sealer.is_current(stored):
+        if stored is None or self._cipher.is_current(stored):
             return False
         content = self._open(key, clear)
         if content is not None:
@@ -73,7 +73,7 @@ def _context(key: str) -> str:
 
 
 @asynccontextmanager
-async def connect(settings: BlobSettings, sealer: Cipher, seals_new: bool = True) -> AsyncIterator[EncryptedBucket]:
+async def connect(settings: BlobSettings, cipher: Cipher, seals_new: bool = True) -> AsyncIterator[EncryptedBucket]:
     """The service's bucket. Connects lazily: opening never fails."""
     with blobs.threads_of(settings) as threads:
-        yield EncryptedBucket(settings, threads, sealer, seals_new)
+        yield EncryptedBucket(settings, threads, cipher, seals_new)

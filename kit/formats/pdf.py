@@ -54,7 +54,7 @@ class Printer:
         self._template, self._settings = template, settings
         self._compiler: typst.Compiler | None = None
         self._thread = ThreadPoolExecutor(1, "typst")
-        self._one_apart = asyncio.Lock()
+        self._one_subprocess = asyncio.Lock()
         self._search: asyncio.Task[Fonts] | None = None
 
     async def pdf(self, data: Mapping[str, JsonValue], at: datetime) -> bytes:
@@ -67,14 +67,14 @@ class Printer:
             self._compiler = _compiler(self._template, self._settings)
         return _compiled(self._compiler, inputs, at)
 
-    async def pdf_apart(self, data: Mapping[str, JsonValue], at: datetime) -> bytes:
+    async def pdf_in_subprocess(self, data: Mapping[str, JsonValue], at: datetime) -> bytes:
         """The same in a process that ends: for what is printed now and then. Raises `TooCostly`, `Unavailable`.
 
         It takes 0.4 s more, and leaves nothing of the 65 MB that typst keeps for the next page.
         """
         readable = (str(self._template.parent), *self._settings.folders)
-        async with self._one_apart, Sandbox(1, SANDBOX_LIMITS, readable=readable) as apart:
-            return await apart.run(_printed, self._template, self._settings, self._inputs(data), int(at.timestamp()))
+        async with self._one_subprocess, Sandbox(1, SANDBOX_LIMITS, readable=readable) as sandbox:
+            return await sandbox.run(_printed, self._template, self._settings, self._inputs(data), int(at.timestamp()))
 
     def _inputs(self, data: Mapping[str, JsonValue]) -> dict[str, str]:
         return {"data": json.dumps({**data, "fonts": list(self._settings.families)}, ensure_ascii=False)}
@@ -97,8 +97,8 @@ class Printer:
 
     async def _look_up(self) -> Fonts:
         """In a process that ends: the 90 MB that this takes for a second would stay in ours."""
-        async with Sandbox(1, SANDBOX_LIMITS, readable=self._settings.folders) as apart:
-            return await apart.run(_find_fonts, self._settings)
+        async with Sandbox(1, SANDBOX_LIMITS, readable=self._settings.folders) as sandbox:
+            return await sandbox.run(_find_fonts, self._settings)
 
 
 def _is_complete(search: "asyncio.Task[Fonts]") -> bool:

@@ -191,17 +191,17 @@ class Imports:
 class ImportFiles:
     """The rows of an import, and what is wrong with them."""
 
-    def __init__(self, bucket: Bucket, sealer: Cipher) -> None:
-        self._bucket, self._sealer = bucket, sealer
+    def __init__(self, bucket: Bucket, cipher: Cipher) -> None:
+        self._bucket, self._cipher = bucket, cipher
 
     async def keep(self, folder: str, rows: bytes) -> None:
         """Store the rows; no rows when they are done with."""
-        sealed = self._sealer.seal_bytes(rows, folder)
+        sealed = self._cipher.seal_bytes(rows, folder)
         await self._bucket.put(f"{folder}/original", sealed, "application/octet-stream")
 
     async def rows(self, job: Import) -> bytes:
         """The rows. Raises `NotFound`, `ChecksumMismatch`, `DecryptionError`."""
-        return self._sealer.open_bytes(await self._bucket.named(job.original), job.folder)
+        return self._cipher.open_bytes(await self._bucket.named(job.original), job.folder)
 
     async def note(self, job: Import, errors: Sequence[Sequence[str]]) -> None:
         """Store the errors of the batch after `rows_done`; the same batch again replaces them."""

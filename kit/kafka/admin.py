@@ -12,7 +12,7 @@ from aiokafka.errors import CommitFailedError, TopicAlreadyExistsError, UnknownM
 from aiokafka.structs import OffsetAndMetadata
 
 from kit.core.errors import Unavailable
-from kit.kafka.connections import connected, world
+from kit.kafka.connections import connected, translate_errors
 from kit.settings import KafkaSettings
 
 
@@ -29,7 +29,7 @@ class Admin:
         passes over: a broker that has just started still loads the group, and taking that for "none" means a snapshot.
         """
         shard = Partition(group, 0)
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._timeout):
                 found = (await self._client.list_consumer_group_offsets(group, partitions=[shard])).get(shard)
         if found is None:
@@ -38,7 +38,7 @@ class Admin:
 
     async def topics(self) -> dict[str, int]:
         """Partition counts by topic. Raises `Unavailable`."""
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._timeout):
                 described = await self._client.describe_topics()
         return {topic["topic"]: len(topic["partitions"]) for topic in described}

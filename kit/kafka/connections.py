@@ -24,7 +24,7 @@ class OffsetGone(Exception):
 
 
 @contextmanager
-def world() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """An error of the broker or the network becomes `Unavailable`, one of our position `OffsetGone` or `Fenced`.
 
     So does a cancellation that nobody asked for: aiokafka lets its own out when a connection breaks, and a task group
@@ -46,7 +46,7 @@ def world() -> Iterator[None]:
 
 async def connected(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient, settings: KafkaSettings) -> None:
     """Connect. Raises `Unavailable`, `Fenced`."""
-    with world():
+    with translate_errors():
         async with asyncio.timeout(settings.call_timeout_seconds):
             await client.start()
 
@@ -54,7 +54,7 @@ async def connected(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminC
 async def close(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     """Disconnect; a failure is logged."""
     try:
-        with world():
+        with translate_errors():
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.stop()
     except Exception:

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
-from kit.kafka.connections import close, connected, world
+from kit.kafka.connections import close, connected, translate_errors
 from kit.settings import KafkaSettings
 
 EMPTY_SESSION_MS = 6_000  # how long the work of a crashed member waits, in a group that only divides work
@@ -69,14 +69,14 @@ class Consumer:
 
     async def poll(self, partitions: Iterable[Partition], wait_ms: int, most: int) -> Mapping[Partition, list[Record]]:
         """Records of these partitions; also keeps the membership alive. Raises `Unavailable`: then rejoin."""
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 found = await self._consumer.getmany(*partitions, timeout_ms=wait_ms, max_records=most)
         return cast(Mapping[Partition, list[Record]], found)
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit these offsets: everything before them is done. Raises `Unavailable`."""
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 await self._consumer.commit(dict(offsets))
 
@@ -97,7 +97,7 @@ class Consumer:
 
         Raises `Unavailable`.
         """
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 ends = await self._consumer.end_offsets(self.assignment())
                 positions = {partition: await self._consumer.position(partition) for partition in ends}
@@ -105,7 +105,7 @@ class Consumer:
 
     async def end(self, partition: Partition) -> int:
         """The offset after the last committed record of any partition, assigned or not. Raises `Unavailable`."""
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 return int((await self._consumer.end_offsets([partition]))[partition])
 

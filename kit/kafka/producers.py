@@ -10,7 +10,7 @@ from aiokafka import TopicPartition as Partition
 from aiokafka.structs import OffsetAndMetadata
 
 from kit.core.events import Outgoing
-from kit.kafka.connections import CLOSE_SECONDS, close, connected, world
+from kit.kafka.connections import CLOSE_SECONDS, close, connected, translate_errors
 from kit.settings import KafkaSettings
 
 # while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s (design §2)
@@ -39,7 +39,7 @@ class TransactionalProducer:
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has. Raises `Unavailable`."""
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 return len(await self._producer.partitions_for(topic))
 
@@ -49,7 +49,7 @@ class TransactionalProducer:
         An error (`Unavailable`, `Fenced`) leaves the transaction open, for the next producer to end: aborting may hang
         as the call before did.
         """
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 await self._producer.begin_transaction()
                 acknowledged = await self._send(records)
@@ -118,7 +118,7 @@ class Producer:
         partition: int | None = None,
     ) -> None:
         """Write one record and wait until all replicas have it. Raises `Unavailable`."""
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 await self._producer.send_and_wait(topic, value, key=key, headers=list(headers), partition=partition)
 

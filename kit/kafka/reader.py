@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
-from kit.kafka.connections import close, connected, world
+from kit.kafka.connections import close, connected, translate_errors
 from kit.settings import KafkaSettings
 
 ASK_SECONDS = 5
@@ -50,7 +50,7 @@ class Reader:
         An unavailable broker looks like no records; `ends` raises. Raises `OffsetGone`, `Unavailable`.
         """
         self._go({Partition(self._topic, number): offset for number, offset in offsets.items()})
-        with world():
+        with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=most)
                 for partition in self._at:
@@ -58,7 +58,7 @@ class Reader:
         records = [record for batch in found.values() for record in batch]
         return Chunk(records, {partition.partition: offset for partition, offset in self._at.items()})
 
-    def stands_at(self, offsets: Mapping[int, int]) -> bool:
+    def is_at(self, offsets: Mapping[int, int]) -> bool:
         """Whether reading there needs no seek, so that prefetched records can be used."""
         return {partition.partition: offset for partition, offset in self._at.items()} == offsets
 
@@ -81,14 +81,14 @@ class Reader:
         return await self._ask(self._consumer.end_offsets)
 
     async def _ask(self, call: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]) -> dict[int, int]:
-        with world():
+        with translate_errors():
             async with asyncio.timeout(ASK_SECONDS):
                 return {partition.partition: offset for partition, offset in (await call(self._all)).items()}
 
     async def since(self, moment: datetime) -> dict[int, int]:
         """By partition the first offset written at `moment` or later; the end where there is none yet."""
         ends, milliseconds = await self.ends(), max(0, int(moment.timestamp() * 1000))
-        with world():
+        with translate_errors():
             async with asyncio.timeout(ASK_SECONDS):
                 found = await self._consumer.offsets_for_times(dict.fromkeys(self._all, milliseconds))
         return {partition.partition: at.offset if at else ends[partition.partition] for partition, at in found.items()}

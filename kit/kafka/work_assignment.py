@@ -13,16 +13,16 @@ logger = log.get(__name__)
 class WorkAssignment:
     """The share of this process: partitions of the topic `name`, to which nothing is ever written.
 
-    `let_go` ends what is under way; when it has returned, other workers may begin it.
+    `release` ends what is under way; when it has returned, other workers may begin it.
     """
 
     def __init__(
-        self, name: str, settings: KafkaSettings, instance: str, let_go: Callable[[], Awaitable[None]]
+        self, name: str, settings: KafkaSettings, instance: str, release: Callable[[], Awaitable[None]]
     ) -> None:
         self._name = name
         self._settings = settings
         self._instance = instance
-        self._let_go = let_go
+        self._release = release
         self._mine: set[int] = set()
 
     def mine(self, what: str) -> bool:
@@ -48,4 +48,4 @@ class WorkAssignment:
     async def revoked(self, partitions: set[Partition]) -> None:
         """Give up all partitions: Kafka reassigns them."""
         self._mine = set()
-        await self._let_go()
+        await self._release()

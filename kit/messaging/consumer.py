@@ -62,9 +62,9 @@ class _DeadLetterCount:
     last: deque[bool] = field(default_factory=deque)
     row: int = 0
 
-    def note(self, died: list[bool]) -> None:
+    def note(self, dead_lettered: list[bool]) -> None:
         """Count a batch in the order of its offsets. Raises `TooManyDeadLetters`."""
-        for one in died:
+        for one in dead_lettered:
             self.row = self.row + 1 if one else 0
             self.last.append(one)
             if len(self.last) > self.limit.window:
@@ -90,14 +90,14 @@ class Consumer:
         self._settings = settings
         self._instance = instance
         self._policy = policy
-        self._died = _DeadLetterCount(policy.dead_letters)
+        self._dead_letter_count = _DeadLetterCount(policy.dead_letters)
         self._busy: dict[Partition, asyncio.Task[None]] = {}
         self._done: dict[Partition, int] = {}  # and not committed yet: the next offset
         self._committed = 0.0
         self._paused: set[Partition] = set()
         self._room = asyncio.Semaphore(policy.concurrency)
-        self._letters_end = -1
-        self.standstill = StallDetector(f"group {group}", settings.stall_seconds)
+        self._dead_letters_end = -1
+        self.stall = StallDetector(f"group {group}", settings.stall_seconds)
         metrics.consumer_stopped.labels(group).set(0)
         metrics.consumer_seconds.labels(group)
         for counter in (metrics.dead_letters, metrics.consumer_retries):
@@ -106,22 +106,22 @@ class Consumer:
     async def run(self) -> None:
         """Consume until cancelled. Raises `TooManyDeadLetters`; `Unavailable` without a broker: run it again."""
         self._member = kafka.Consumer(self._settings, self._group, self._instance)
-        self._letters = kafka.Producer(self._settings)
+        self._dead_letter_producer = kafka.Producer(self._settings)
         self._done.clear()  # of a run before: by now others may have got further
         try:
-            await self._letters.start()
+            await self._dead_letter_producer.start()
             await self._member.start(self._topics, self)
             while True:
                 await self._step()
         except TooManyDeadLetters as error:
             metrics.consumer_stopped.labels(self._group).set(1)
-            self.standstill.stop(str(error))
+            self.stall.stop(str(error))
             raise
         finally:
             await self._drop(set(self._busy))
             await self._commit()
             await self._member.close()
-            await self._letters.close()
+            await self._dead_letter_producer.close()
 
     async def assigned(self, partitions: set[Partition]) -> None:
         """New partitions start at the group's last committed offset."""
@@ -189,16 +189,16 @@ class Consumer:
         causes: dict[int, str] = {}
         with metrics.consumer_seconds.labels(self._group).time():
             async with asyncio.TaskGroup() as group:
-                runs = [group.create_task(self._handle_run(run, causes)) for run in by_key.values()]
+                runs = [group.create_task(self._handle_key(run, causes)) for run in by_key.values()]
         for each in runs:
             each.result()  # one that a library cancelled is not done, and the group keeps silent about it
-        self._died.note([record.offset in causes for record in records])
+        self._dead_letter_count.note([record.offset in causes for record in records])
         for record in records:
             if record.offset in causes:
-                await self._bury(record, causes[record.offset])
+                await self._dead_letter(record, causes[record.offset])
         self._done[partition] = records[-1].offset + 1
 
-    async def _handle_run(self, run: list[Record], causes: dict[int, str]) -> None:
+    async def _handle_key(self, run: list[Record], causes: dict[int, str]) -> None:
         async with self._room:
             for record in run:
                 try:
@@ -218,23 +218,23 @@ class Consumer:
 
     async def _until_handled(self, handler: Handler, event: Event) -> None:
         """Call the handler, then retry. The retry loop is entered late: it costs more than most handlers."""
-        patience = _RetryPolicy(self._group, self._policy.unexpected_tries)
+        policy = _RetryPolicy(self._group, self._policy.unexpected_tries)
         try:
             await handler(event)
         except Exception as error:
-            if not patience(error):
+            if not policy(error):
                 raise
         else:
             return
-        async for attempt in stamina.retry_context(on=patience, attempts=None, timeout=None, wait_max=10):
+        async for attempt in stamina.retry_context(on=policy, attempts=None, timeout=None, wait_max=10):
             with attempt:
                 await handler(event)
 
-    async def _bury(self, record: Record, cause: str) -> None:
+    async def _dead_letter(self, record: Record, cause: str) -> None:
         logger.error("dead letter", group=self._group, dead_letter=dead_letter_id(record), cause=cause)
         headers = dead_letter_headers(record, self._group, cause)
         key, value = dead_letter_id(record).encode(), b"" if record.value is None else record.value
-        await _until_available(self._letters.send, dead_letter_topic(self._group), key, value, headers)
+        await _until_available(self._dead_letter_producer.send, dead_letter_topic(self._group), key, value, headers)
         metrics.dead_letters.labels(self._group).inc()
 
     async def ping(self) -> None:
@@ -246,7 +246,7 @@ class Consumer:
         while True:
             try:
                 await self._measure()
-                await self._count_letters()
+                await self._count_dead_letters()
             except Exception as error:
                 logger.warning("lag measurement failed", group=self._group, error=repr(error.__cause__ or error))
                 await self._note_unmeasured()
@@ -258,21 +258,21 @@ class Consumer:
             metrics.consumer_lag.labels(self._group, partition.topic, partition.partition).set(lag)
         waiting = bool(self._busy or self._done) or any(lag for _, lag in lags.values())
         done = [position for position, _ in lags.values()], [id(task) for task in self._busy.values()]
-        self.standstill.observe(done, waiting)
+        self.stall.observe(done, waiting)
 
     async def _note_unmeasured(self) -> None:
         """Keep the last measurement without a broker. If a broker answers a ping, our client has stalled."""
         with suppress(Unavailable):
             await kafka.ping(self._settings)
-            self.standstill.observe("a client that does not answer", waiting=True)
+            self.stall.observe("a client that does not answer", waiting=True)
 
-    async def _count_letters(self) -> None:
+    async def _count_dead_letters(self) -> None:
         """Count the open dead letters, only if their topic has grown."""
         end = await self._member.end(Partition(dead_letter_topic(self._group), 0))
-        if end != self._letters_end:
+        if end != self._dead_letters_end:
             waiting = len(await dead_letters(self._settings, self._group))
             metrics.dead_letters_open.labels(self._group).set(waiting)
-            self._letters_end = end
+            self._dead_letters_end = end
 
 
 async def _until_available(call: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -89,7 +89,7 @@ class Publisher:
         metrics.publisher_leads.labels(service).set(0)
         for counter in (metrics.publisher_restarts, metrics.publisher_snapshots, metrics.publisher_failed_events):
             metrics.initialise(counter, [service])
-        self.standstill = StallDetector("publishing", settings.stall_seconds)
+        self.stall = StallDetector("publishing", settings.stall_seconds)
 
     @property
     def leads(self) -> bool:
@@ -221,7 +221,7 @@ class Publisher:
             if self._known:  # Kafka is unavailable: the backlog still grows
                 await self._measure(self._known)
             raise
-        self.standstill.observe(position, waiting=await self._measure(position) > 0)
+        self.stall.observe(position, waiting=await self._measure(position) > 0)
 
     async def _measure(self, position: Position) -> int:
         """The number of changes after the position."""

@@ -7,7 +7,7 @@ from kit.mongo import RAW, Database, Session, translate_errors
 
 
 @asynccontextmanager
-async def at_one_time(database: Database) -> AsyncIterator[Session]:
+async def read_snapshot(database: Database) -> AsyncIterator[Session]:
     """A session whose reads show all databases of the server as they were at its first one.
 
     The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes by default.

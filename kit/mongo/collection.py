@@ -79,7 +79,7 @@ class Collection(Generic[D]):
             found = await cursor.to_list(limit)
         return [self._model.model_validate(document) for document in found]
 
-    async def whole(self, query: Fields) -> list[D]:
+    async def find_with_history(self, query: Fields) -> list[D]:
         """All matches with their histories, for a query with a bounded result."""
         with translate_errors():
             found = await self._collection.find(query).to_list(None)

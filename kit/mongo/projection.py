@@ -22,7 +22,7 @@ class _Put:
     def older(self) -> Fields:
         return {"_id": self.document_id, "version": {"$lt": self.kept["version"]}}
 
-    def tell(self, error: Exception | None) -> None:
+    def finish(self, error: Exception | None) -> None:
         if self.done.done():  # its caller no longer waits
             return
         if error:
@@ -59,19 +59,19 @@ class Projection:
                     together = [ReplaceOne(put.older, put.kept, upsert=True) for put in puts]
                     await self._collection.bulk_write(together, ordered=False)
             except Unavailable as error:
-                _tell(puts, error)
+                _finish(puts, error)
             except Exception:  # of some of them: each alone, so that one failure affects no other
                 await asyncio.gather(*map(self._write_alone, puts))
             else:
-                _tell(puts, None)
+                _finish(puts, None)
 
     async def _write_alone(self, put: _Put) -> None:
         try:
             await self._replace(put)
         except Exception as error:
-            put.tell(error)
+            put.finish(error)
         else:
-            put.tell(None)
+            put.finish(None)
 
     async def _replace(self, put: _Put) -> None:
         try:
@@ -92,6 +92,6 @@ class Projection:
             return {str(found["_id"]) async for found in self._collection.find(query, {"_id": True})}
 
 
-def _tell(puts: Sequence[_Put], error: Exception | None) -> None:
+def _finish(puts: Sequence[_Put], error: Exception | None) -> None:
     for put in puts:
-        put.tell(error)
+        put.finish(error)

@@ -28,22 +28,22 @@ class RemovalPolicy:
 
 
 class Removal:
-    """Removes documents of a database; removals from the collections `told` are published on a compacted topic."""
+    """Removes documents of a database; removals from the collections `compacted` are published on a compacted topic."""
 
     def __init__(
-        self, database: Database, clock: Clock, told: Collection[str], policy: RemovalPolicy = RemovalPolicy()
+        self, database: Database, clock: Clock, compacted: Collection[str], policy: RemovalPolicy = RemovalPolicy()
     ) -> None:
         self.policy = policy
         self._database = database
         self._clock = clock
-        self._told = told
+        self._compacted = compacted
         self._tombstones = database[TOMBSTONES]
 
     async def prepare(self) -> None:
         """Create the indexes of the tombstones."""
-        forgotten = Index([("updated_at", 1)], expireAfterSeconds=int(self.policy.forget.total_seconds()))
+        expiry = Index([("updated_at", 1)], expireAfterSeconds=int(self.policy.forget.total_seconds()))
         with translate_errors():
-            await self._tombstones.create_indexes([forgotten, Index([(PERSON, 1)])])
+            await self._tombstones.create_indexes([expiry, Index([(PERSON, 1)])])
 
     async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
         """Some documents that match, with their histories; none when there are no more."""
@@ -52,18 +52,18 @@ class Removal:
 
     async def remove(self, collection: str, document: Fields) -> None:
         """Remove a document. The tombstone is written first: after a crash in between both are repeated."""
-        if collection in self._told:
-            await self._tell(document)
+        if collection in self._compacted:
+            await self._write_tombstone(document)
         with translate_errors():
             await self._database[collection].delete_one({"_id": document["_id"]})
 
-    async def tell_again(self, person: str) -> None:
+    async def republish(self, person: str) -> None:
         """Publish the tombstones of a person again: after what was being written while they were first published."""
         with translate_errors():
             for stone in await self._tombstones.find({PERSON: person}).to_list(None):
-                await self._tell(stone)
+                await self._write_tombstone(stone)
 
-    async def _tell(self, last: Fields) -> None:
+    async def _write_tombstone(self, last: Fields) -> None:
         """`last`: the document as it was, or its tombstone."""
         stone = {
             "_id": last["_id"],
@@ -99,9 +99,9 @@ def retention_rules(retention: RetentionSettings, collection: str, state: str) -
 class Purge:
     """Removes documents whose retention time is over."""
 
-    def __init__(self, removal: Removal, outlived: Sequence[RetentionRule], clock: Clock) -> None:
+    def __init__(self, removal: Removal, rules: Sequence[RetentionRule], clock: Clock) -> None:
         self._removal = removal
-        self._outlived = outlived
+        self._rules = rules
         self._clock = clock
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Purge:
 
     async def purge(self) -> None:
         """Everything that is due now."""
-        for each in self._outlived:
+        for each in self._rules:
             removed = 0
             while found := await self._removal.find(each.collection, each.query(self._clock.now())):
                 for document in found:

@@ -53,9 +53,9 @@ class AccessAudit:
 
     def __init__(self, database: Database, clock: Clock, readers: Sequence[str]) -> None:
         self._readers = readers
-        forgotten = Index([("created_at", 1)], expireAfterSeconds=FORGET_SECONDS)
-        self._looks, self._clock = Collection(database, ACCESS_LOG, AccessEntry, [forgotten]), clock
-        self.prepare = self._looks.prepare
+        expiry = Index([("created_at", 1)], expireAfterSeconds=FORGET_SECONDS)
+        self._entries, self._clock = Collection(database, ACCESS_LOG, AccessEntry, [expiry]), clock
+        self.prepare = self._entries.prepare
 
     async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
         """The id of the person whose file it is, if the caller may read it: their own, or as staff or client.
@@ -81,11 +81,11 @@ class AccessAudit:
         told = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
         at = self._clock.now()
-        await self._looks.insert_all([AccessEntry.of(told, role, person, what, person, at=at) for person in people])
+        await self._entries.insert_all([AccessEntry.of(told, role, person, what, person, at=at) for person in people])
 
     async def last(self, person: str, what: str) -> datetime | None:
         """The time of the last access to this of a person, in this service."""
-        found = await self._looks.find({PERSON: person, "what": what}, sort=[("created_at", -1)], limit=1)
+        found = await self._entries.find({PERSON: person, "what": what}, sort=[("created_at", -1)], limit=1)
         return found[0].created_at if found else None
 
     def _role(self, caller: Caller, scope: str) -> str:
@@ -98,4 +98,4 @@ class AccessAudit:
         return found
 
     async def _note(self, caller: Caller, role: str, person: str, what: str, document_id: str) -> None:
-        await self._looks.insert(AccessEntry.of(caller, role, person, what, document_id, at=self._clock.now()))
+        await self._entries.insert(AccessEntry.of(caller, role, person, what, document_id, at=self._clock.now()))

@@ -70,13 +70,13 @@ class Erasure:
     """What a service does when somebody is erased. Everything may be done twice; a kill in the middle loses nothing."""
 
     def __init__(
-        self, database: Database, holdings: Sequence[PersonalData], removal: Removal, groups: Sequence[str],
+        self, database: Database, personal_data: Sequence[PersonalData], removal: Removal, groups: Sequence[str],
         kafka: KafkaSettings, clock: Clock, bucket: Bucket | None = None, *, confirmed: Confirmed,
         policy: ErasurePolicy = ErasurePolicy(),
     ) -> None:  # fmt: skip
         self._confirmed, self._policy = confirmed, policy
         security_events.initialise(NOT_CONFIRMED, event="erasure")
-        self._holdings = holdings
+        self._personal_data = personal_data
         self._removal = removal
         self._groups = groups
         self._bucket = bucket
@@ -92,10 +92,10 @@ class Erasure:
         if not self._prepared:
             await self._removal.prepare()
             with translate_errors():
-                for holding in self._holdings:
-                    if not holding.indexed:
-                        await self._database[holding.collection].create_indexes(
-                            [Index([(holding.person, 1)], name="of_person")]
+                for place in self._personal_data:
+                    if not place.indexed:
+                        await self._database[place.collection].create_indexes(
+                            [Index([(place.person, 1)], name="of_person")]
                         )
             self._prepared = True
 
@@ -114,35 +114,35 @@ class Erasure:
         now = self._clock.now()
         await self._remember(person, {"at": now, "passes": 0, "due_at": now + self._policy.again[0]})
         (await self._people()).add(person)
-        documents = await self._look_through(person)
+        documents = await self._erase_pass(person)
         security_events.record("erasure", subject=f"practitioner:{person}", documents=documents)
 
     async def _remember(self, person: str, state: Fields) -> None:
         with translate_errors():
             await self._erased.replace_one({"_id": person}, state, upsert=True)
 
-    async def _look_through(self, person: str) -> int:
-        documents = sum([await self._empty(holding, person) for holding in self._holdings])
-        await self._removal.tell_again(person)
+    async def _erase_pass(self, person: str) -> int:
+        documents = sum([await self._remove_documents(place, person) for place in self._personal_data])
+        await self._removal.republish(person)
         letters = await dead_letters.remove_for_person(self._kafka, self._groups, person)
         metrics.erased_documents.inc(documents)
         logger.info("person erased", practitioner_id=person, documents=documents, dead_letters=letters)
         return documents
 
-    async def _empty(self, holding: PersonalData, person: str) -> int:
+    async def _remove_documents(self, place: PersonalData, person: str) -> int:
         """Remove files before documents: without its document a file is no longer found."""
         removed = 0
-        while found := await self._removal.find(holding.collection, {holding.person: person}):
+        while found := await self._removal.find(place.collection, {place.person: person}):
             for document in found:
-                for beginning in holding.files(document):
-                    await self._remove_files(beginning)
-                await self._removal.remove(holding.collection, document)
+                for prefix in place.files(document):
+                    await self._remove_files(prefix)
+                await self._removal.remove(place.collection, document)
             removed += len(found)
         return removed
 
-    async def _remove_files(self, beginning: str) -> None:
+    async def _remove_files(self, prefix: str) -> None:
         if self._bucket is not None:
-            for key in await self._bucket.keys(beginning):
+            for key in await self._bucket.keys(prefix):
                 await self._bucket.delete(key)
 
     def unless_erased(self, handler: Handler) -> Handler:
@@ -170,13 +170,13 @@ class Erasure:
 
     async def run(self) -> None:
         """Repeat erasures when they are due, until cancelled."""
-        await every(self._policy.pause_seconds, self._read_and_look_again, "erasures")
+        await every(self._policy.pause_seconds, self._read_and_repeat_due, "erasures")
 
-    async def _read_and_look_again(self) -> None:
+    async def _read_and_repeat_due(self) -> None:
         await self._read()
-        await self.look_again()
+        await self.repeat_due()
 
-    async def look_again(self) -> None:
+    async def repeat_due(self) -> None:
         """Repeat the erasures that are due."""
         with translate_errors():
             due = await self._erased.find({"due_at": {"$lte": self._clock.now()}}).to_list(None)
@@ -184,7 +184,7 @@ class Erasure:
             person = field_of(state, "_id", str)
             at = field_of(state, "at", datetime)
             again = self._policy.again
-            await self._look_through(person)
+            await self._erase_pass(person)
             passes = field_of(state, "passes", int) + 1
             following = at + again[passes] if passes < len(again) else None
             await self._remember(person, {"at": at, "passes": passes, "due_at": following})

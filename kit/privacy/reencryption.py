@@ -37,7 +37,7 @@ class EncryptedField:
 
     collection: str
     field: str
-    sealer: Cipher
+    cipher: Cipher
     context: Callable[[Fields], str]
 
     def renewed(self, document: Fields) -> dict[str, object]:
@@ -60,7 +60,7 @@ class EncryptedField:
     def _value(self, value: object, context: str) -> object:
         if isinstance(value, list):
             return [self._value(each, context) for each in value]
-        return self.sealer.renew(value, context) if isinstance(value, str) else value
+        return self.cipher.renew(value, context) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class EncryptedFiles:
 
     collection: str
     blobs: BlobSettings
-    sealer: Cipher
+    cipher: Cipher
 
 
 @dataclass
@@ -130,8 +130,8 @@ async def _files_pass(database: Database, collection: str, bucket: EncryptedBuck
             await _all(_renew_files(database, collection, each, bucket, progress) for each in some)
             progress.documents += len(some)
             if progress.documents % PROGRESS_EVERY < AT_ONCE:
-                _tell(collection, progress, of)
-    _tell(collection, progress, of)
+                _log_progress(collection, progress, of)
+    _log_progress(collection, progress, of)
     return progress
 
 
@@ -142,7 +142,7 @@ async def _all(work: Iterable[Awaitable[None]]) -> None:
             raise outcome
 
 
-def _tell(collection: str, progress: Progress, of: int) -> None:
+def _log_progress(collection: str, progress: Progress, of: int) -> None:
     told = {"documents": progress.documents, "written": progress.written, "damaged": progress.damaged}
     logger.info("files re-encrypted", collection=collection, of=of, **told)
 
@@ -202,7 +202,7 @@ def command(
 
 
 async def _files(database: Database, place: EncryptedFiles) -> None:
-    async with encrypted_bucket.connect(place.blobs, place.sealer) as bucket:
+    async with encrypted_bucket.connect(place.blobs, place.cipher) as bucket:
         progress = await reencrypt_files(database, place.collection, bucket)
     if progress.damaged:
         sys.exit(1)

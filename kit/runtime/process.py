@@ -49,7 +49,7 @@ class Api:
 class OnKafka(Protocol):
     """A publisher or a consumer. Their modules are not imported here: an api process does without a Kafka client."""
 
-    standstill: StallDetector
+    stall: StallDetector
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -234,8 +234,8 @@ async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> No
 
 
 def _progress(worker: Worker) -> dict[str, Check]:
-    checks: dict[str, Check] = {consumer.group: consumer.standstill.check for consumer in worker.consumers}
-    return checks | ({"publisher": worker.publisher.standstill.check} if worker.publisher else {})
+    checks: dict[str, Check] = {consumer.group: consumer.stall.check for consumer in worker.consumers}
+    return checks | ({"publisher": worker.publisher.stall.check} if worker.publisher else {})
 
 
 def _parts(worker: Worker) -> Iterator[Part]:

@@ -110,7 +110,7 @@ class Store:
 
     async def people_by_key(self, keys: Iterable[str]) -> dict[str, Practitioner]:
         """The people with these identity documents, by document key; with histories."""
-        found = await self.practitioners.whole({"keys": {"$in": list(keys)}})
+        found = await self.practitioners.find_with_history({"keys": {"$in": list(keys)}})
         return {key: person for person in found for key in person.keys}
 
     async def people_with_key(self, keys: Iterable[str]) -> list[Practitioner]:
@@ -130,12 +130,15 @@ class Store:
 
     async def ended_since(self, since: datetime) -> list[Session]:
         """All sessions that were ended since a time."""
-        return await self.sessions.whole({"ended": True, "updated_at": {"$gte": since}})
+        return await self.sessions.find_with_history({"ended": True, "updated_at": {"$gte": since}})
 
     async def changed_since(self, since: datetime) -> list[str]:
         """The ids of people and staff whose certificate or account was changed since a time."""
         query = {"updated_at": {"$gte": since}}
-        certificates, staff = await self.certificates.whole(query), await self.staff.whole(query)
+        certificates, staff = (
+            await self.certificates.find_with_history(query),
+            await self.staff.find_with_history(query),
+        )
         return [*(each.practitioner_id for each in certificates), *(each.id for each in staff)]
 
     async def has_admin(self, now: datetime) -> bool:
@@ -145,7 +148,7 @@ class Store:
 
     async def unpublished_clients(self) -> list[Client]:
         """API clients that a release before `ClientChanged` created."""
-        return await self.clients.whole({"told": {"$ne": True}})
+        return await self.clients.find_with_history({"told": {"$ne": True}})
 
     async def certificate_of(self, practitioner_id: str) -> Certificate | None:
         """The person's certificate, active or revoked."""
@@ -153,20 +156,20 @@ class Store:
 
     async def erasures_in(self, *states: ErasureState) -> list[ErasureRequest]:
         """Erasures in these states, with their histories; unbounded for `erased`."""
-        return await self.erasures.whole({"state": {"$in": [*states]}})
+        return await self.erasures.find_with_history({"state": {"$in": [*states]}})
 
     async def due_erasures(self, now: datetime) -> list[ErasureRequest]:
         """Approved erasures whose time has come, the longest overdue first."""
-        found = await self.erasures.whole({"state": "approved", "due_at": {"$lte": now}})
+        found = await self.erasures.find_with_history({"state": "approved", "due_at": {"$lte": now}})
         return sorted(found, key=lambda each: each.due_at or now)
 
     async def unproved_erasures(self) -> list[ErasureRequest]:
         """Erasures that a release before proofs existed carried out."""
-        return await self.erasures.whole({"proof": None, "state": {"$in": [None, "erased"]}})
+        return await self.erasures.find_with_history({"proof": None, "state": {"$in": [None, "erased"]}})
 
     async def slots_of(self, day: str) -> set[str]:
         """The taken slots of a day."""
-        found = await self.erasures.whole({"slot": {"$regex": f"^{day}/"}})
+        found = await self.erasures.find_with_history({"slot": {"$regex": f"^{day}/"}})
         return {str(each.slot) for each in found}
 
     async def certificate_waiting(self, rebinding_id: str) -> Certificate | None:

@@ -43,7 +43,7 @@ class Messages:
 
     async def queued_about(self, about: str) -> list[Message]:
         """The messages about this object that are not sent yet, with their histories."""
-        return await self._collection.whole({"state": "queued", "about": about})
+        return await self._collection.find_with_history({"state": "queued", "about": about})
 
     async def with_receipt(self, provider: str, receipt: str) -> Message | None:
         """The message with this receipt id of the carrier."""

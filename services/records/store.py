@@ -43,7 +43,7 @@ class Records:
 
     async def by_id(self, record_ids: Sequence[str]) -> dict[str, Record]:
         """The records that exist, in any state, with their histories."""
-        found = await self._collection.whole({"_id": {"$in": list(record_ids)}})
+        found = await self._collection.find_with_history({"_id": {"$in": list(record_ids)}})
         return {record.id: record for record in found}
 
     async def of_person(

@@ -46,7 +46,7 @@ class KafkaReaders:
 
     async def _take(self, offsets: Mapping[int, int]) -> Reader:
         if self._idle:
-            fitting = next((reader for reader in self._idle if reader.stands_at(offsets)), self._idle[0])
+            fitting = next((reader for reader in self._idle if reader.is_at(offsets)), self._idle[0])
             self._idle.remove(fitting)
             return fitting
         reader = Reader(self._settings, self._topic)

@@ -178,7 +178,7 @@ async def test_a_process_that_crashed_before_ending_the_sessions_ends_them_after
     session = await login_page.logged_in(citizen)
     async with mongo.connect(stack.mongo, "identity") as database:
         certificates, now = Store(database).certificates, SystemClock().now()
-        [found] = await certificates.whole({"practitioner_id": citizen.id})
+        [found] = await certificates.find_with_history({"practitioner_id": citizen.id})
         await certificates.replace(found.revoked(at=now, by="test"))
     await processes.kill("identity-api")
     await refused(session.http, session.tokens["access_token"], OWN, "certificate_revoked", within=40)

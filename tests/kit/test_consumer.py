@@ -277,7 +277,7 @@ async def test_a_stopped_consumer_is_not_ready(kept: Kept) -> None:
     with pytest.raises(TooManyDeadLetters):
         await asyncio.wait_for(consumer.run(), 20)
     with pytest.raises(RuntimeError, match="has ended: 20 in a row"):
-        await consumer.standstill.check()
+        await consumer.stall.check()
 
 
 async def test_more_than_a_twentieth_of_failures_stops_it(kept: Kept) -> None:
@@ -370,7 +370,7 @@ def lose_the_brokers(group: str) -> None:
 
 async def is_not_ready(consumer: Consumer) -> bool:
     try:
-        await consumer.standstill.check()
+        await consumer.stall.check()
     except RuntimeError as error:
         return "stalled" in str(error)
     return False

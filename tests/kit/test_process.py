@@ -11,7 +11,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from kit.core.errors import Unavailable
 from kit.kafka import Fenced, KafkaError, OffsetGone
-from kit.kafka.connections import world
+from kit.kafka.connections import translate_errors
 from kit.runtime.process import Part, keep_running
 from tests.support.stack import RunningStack
 
@@ -61,13 +61,13 @@ async def beside_others(task: Part) -> None:
 
 
 async def test_a_broken_connection_is_not_a_cancellation() -> None:
-    with pytest.raises(Unavailable), world():
+    with pytest.raises(Unavailable), translate_errors():
         await leaked_cancellation()
 
 
 async def test_a_cancelled_task_stays_cancelled() -> None:
     async def wait() -> None:
-        with world():
+        with translate_errors():
             await asyncio.sleep(60)
 
     task = asyncio.create_task(wait())
@@ -82,7 +82,7 @@ async def test_a_cancelled_task_stays_cancelled() -> None:
     [(KafkaError(), Unavailable), (TimeoutError(), Unavailable), (Fenced(), Fenced), (OffsetGone(), OffsetGone)],
 )
 async def test_broker_errors_are_transient_or_permanent(raised: Exception, seen: type[Exception]) -> None:
-    with pytest.raises(seen), world():
+    with pytest.raises(seen), translate_errors():
         raise raised
 
 

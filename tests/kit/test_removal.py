@@ -190,16 +190,16 @@ async def test_the_second_pass_of_an_erasure_finds_what_was_written_meanwhile(
     await things.write(1, "zhang")
     await erasure.erase("zhang")
     await things.write(1, "zhang")  # a request with a token of some minutes ago
-    await erasure.look_again()
+    await erasure.repeat_due()
     assert await things.database["things"].count_documents({}) == 1, "not due yet"
     for after in ErasurePolicy().again:
         clock.advance(after)
-        await erasure.look_again()
+        await erasure.repeat_due()
     assert await things.database["things"].count_documents({}) == 0
     stones = [each async for each in things.database[TOMBSTONES].find({})]
     assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "published again at each pass"
     clock.advance(timedelta(days=30))
-    await erasure.look_again()
+    await erasure.repeat_due()
     stones = [each async for each in things.database[TOMBSTONES].find({})]
     assert sorted(cast(int, each["version"]) for each in stones) == [4, 5], "and then never more"
 

@@ -86,7 +86,7 @@ async def test_what_was_typed_when_the_phone_was_changed_waits_for_the_new_log_i
 async def test_a_session_that_nobody_used_says_so(stack: RunningStack, member: Member) -> None:
     async with mongo.connect(stack.mongo, "identity") as database:
         sessions, now = Store(database).sessions, SystemClock().now()
-        [found] = await sessions.whole({"subject": member.citizen.id})
+        [found] = await sessions.find_with_history({"subject": member.citizen.id})
         run_out = found.refreshed(found.secret_hash, now - timedelta(seconds=1), None, at=now)
         await sessions.replace(run_out)
     await let_token_run_out(stack, member.browsing)

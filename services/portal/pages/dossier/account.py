@@ -121,7 +121,7 @@ async def _json(context: PageContext, at: datetime, images: Sequence[ExportImage
 async def _pdf(context: PageContext, dossier: Dossier, at: datetime) -> bytes:
     client = dossier.client
     parts = await asyncio.gather(client.basic(), client.certificate(), client.sessions(), client.whole_access_log())
-    return await context.portal.printer.pdf_apart(document(dossier, *parts, at), at)
+    return await context.portal.printer.pdf_in_subprocess(document(dossier, *parts, at), at)
 
 
 def _named(kind: str, at: datetime) -> dict[str, str]:
