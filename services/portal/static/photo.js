@@ -1,7 +1,7 @@
 // A photo chosen as a file: previewed, and scaled down if it is too large.
 import { addressOf, choose, drawn, jpegOf, opened } from "./picture.js";
 
-const LONGEST = 640; // pixels; identity stores no more
+const MAX_SIDE = 640; // pixels; identity stores no more
 const QUALITIES = [0.92, 0.85, 0.75, 0.6];
 
 const input = document.querySelector("input[data-photo]");
@@ -28,7 +28,7 @@ input?.addEventListener("change", async () => {
 });
 
 async function smaller(photo, limit) {
-  const scale = Math.min(1, LONGEST / Math.max(photo.naturalWidth, photo.naturalHeight));
+  const scale = Math.min(1, MAX_SIDE / Math.max(photo.naturalWidth, photo.naturalHeight));
   const canvas = drawn(photo, photo.naturalWidth * scale, photo.naturalHeight * scale);
   return (await jpegOf(canvas, QUALITIES, limit)) ?? jpegOf(canvas, QUALITIES.slice(-1), Infinity);
 }

@@ -1,5 +1,5 @@
 // An image chosen as a file: decoded, scaled down, saved as JPEG.
-const MOST_PIXELS = 16_000_000; // limit of a canvas in Safari on a phone
+const MAX_PIXELS = 16_000_000; // limit of a canvas in Safari on a phone
 
 // An <img> applies the EXIF orientation in every browser. The content security policy allows data: URLs, not blob:.
 export const addressOf = (blob) =>
@@ -20,7 +20,7 @@ export async function opened(file) {
 // The image on a canvas of this size. It is halved step by step: some browsers skip pixels in one large step.
 export function drawn(picture, width, height, canvas = document.createElement("canvas")) {
   let times = 1;
-  while (2 * times * width < picture.naturalWidth && 4 * times * times * width * height < MOST_PIXELS) times *= 2;
+  while (2 * times * width < picture.naturalWidth && 4 * times * times * width * height < MAX_PIXELS) times *= 2;
   let from = picture;
   for (; times > 1; times /= 2) from = copied(from, width * times, height * times, document.createElement("canvas"));
   return copied(from, width, height, canvas);
@@ -29,11 +29,11 @@ export function drawn(picture, width, height, canvas = document.createElement("c
 function copied(from, width, height, canvas) {
   canvas.width = Math.round(width);
   canvas.height = Math.round(height);
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff"; // background of transparent images
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(from, 0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff"; // background of transparent images
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(from, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
 

@@ -8,9 +8,9 @@ const A4 = [297, 210];
 const A3 = [420 * 1.05, 297 * 1.05];
 const CARD = 80;
 const QUALITIES = [0.9, 0.8, 0.7, 0.6, 0.5];
-const LAST_QUALITIES = [0.4, 0.3]; // if the resolution is already the lowest
-const HEADER = 18; // bytes of a JFIF header
-const HEAD = 256 * 1024; // the headers of a file fit in this many bytes
+const LOWEST_QUALITIES = [0.4, 0.3]; // if the resolution is already the lowest
+const JFIF_BYTES = 18; // bytes of a JFIF header
+const HEADER_BYTES = 256 * 1024; // the headers of a file fit in this many bytes
 const PREVIEW = 720;
 const ORIGINAL = "仍然上传原图";
 const kb = (bytes) => `${Math.ceil(bytes / 1024)} KB`;
@@ -32,15 +32,15 @@ async function examine(input, doctor) {
   if (!file) return;
   const rules = { limit: +doctor.dataset.limit, least: +doctor.dataset.least, most: +doctor.dataset.most };
   show(doctor.querySelector(".checks"), [["", "正在查看图片"]]);
-  const header = read(new DataView(await file.slice(0, HEAD).arrayBuffer()));
+  const header = read(new DataView(await file.slice(0, HEADER_BYTES).arrayBuffer()));
   const picture = await opened(file).catch(() => null);
   const paper = picture && paperOf(picture, header.density);
-  const findings = judge(file, header, picture, paper, rules);
-  const wanted = findings.some(([tone, , curable]) => tone === "bad" || curable);
+  const findings = findingsOf(file, header, picture, paper, rules);
+  const needed = findings.some(([tone, , correctable]) => tone === "bad" || correctable);
   if (input.files[0] === file) show(doctor.querySelector(".checks"), findings);
   if (picture) preview(doctor, picture);
-  const cured = picture && wanted ? await cure(picture, paper, rules) : null;
-  if (wanted && input.files[0] === file) await offer(input, doctor, cured ? wayOn(input, cured) : [noWay(rules)], cured);
+  const correction = picture && needed ? await corrected(picture, paper, rules) : null;
+  if (needed && input.files[0] === file) await offer(input, doctor, correction ? correctionOffer(input, correction) : [noCorrection(rules)], correction);
 }
 
 // The file headers: { jpeg, density: { across, down, room } or null }, in dots per inch. Headers have whole dots per inch
@@ -92,15 +92,15 @@ function ofExif(view, start, end) {
 // The size of the paper in mm: { across, down, real }. A density that makes it larger than A3 or smaller than a card is
 // ignored (phones write 72 into every photo). Then the image is assumed to fill an A4 page, portrait or landscape.
 function paperOf({ naturalWidth: width, naturalHeight: height }, density) {
-  const said = density && { across: (width / density.across) * INCH, down: (height / density.down) * INCH };
-  const [long, short] = said ? [said.across, said.down].sort((one, other) => other - one) : [0, 0];
-  if (long >= CARD && long <= A3[0] && short <= A3[1]) return { ...said, real: true };
+  const size = density && { across: (width / density.across) * INCH, down: (height / density.down) * INCH };
+  const [long, short] = size ? [size.across, size.down].sort((one, other) => other - one) : [0, 0];
+  if (long >= CARD && long <= A3[0] && short <= A3[1]) return { ...size, real: true };
   const pixel = Math.min(A4[0] / Math.max(width, height), A4[1] / Math.min(width, height));
-  return { across: width * pixel, down: height * pixel, real: false, said };
+  return { across: width * pixel, down: height * pixel, real: false, size };
 }
 
 // [tone, text, whether a warning should be corrected]
-function judge(file, { jpeg, density }, picture, paper, rules) {
+function findingsOf(file, { jpeg, density }, picture, paper, rules) {
   if (!picture) return [["bad", "图片无法打开"]];
   return [
     jpeg ? ["good", "JPG 图片，能完整打开"] : ["bad", "不是 JPG 图片"],
@@ -117,7 +117,7 @@ function ofDensity(density, paper, { least, most }) {
   const off = Math.abs(within(density.across, least, most) - density.across) > density.room;
   if (off) return ["bad", `${across} dpi，须为 ${least}~${most} dpi`];
   if (paper.real) return ["good", `${across} dpi，横纵一致`];
-  const [wide, high] = [paper.said.across, paper.said.down].map((side) => Math.round(side / 10));
+  const [wide, high] = [paper.size.across, paper.size.down].map((side) => Math.round(side / 10));
   return ["warn", `注明的 ${across} dpi 不可信：照此原件有 ${wide}×${high} 厘米`, true];
 }
 
@@ -140,13 +140,13 @@ function preview(doctor, picture) {
 }
 
 // The image at an allowed density in a file that is small enough: { blob, dpi, width, height }, or null.
-async function cure(picture, paper, { limit, least, most }) {
+async function corrected(picture, paper, { limit, least, most }) {
   const inches = [paper.across / INCH, paper.down / INCH];
   const finest = Math.min(picture.naturalWidth / inches[0], picture.naturalHeight / inches[1]);
   const sharpest = within(Math.round(finest), least, most);
   for (const dpi of new Set([sharpest, Math.min(sharpest, 85), least])) {
     const canvas = drawn(picture, inches[0] * dpi, inches[1] * dpi);
-    const blob = await jpegOf(canvas, dpi === least ? [...QUALITIES, ...LAST_QUALITIES] : QUALITIES, limit - HEADER - 1);
+    const blob = await jpegOf(canvas, dpi === least ? [...QUALITIES, ...LOWEST_QUALITIES] : QUALITIES, limit - JFIF_BYTES - 1);
     if (blob) return { blob: await withDensity(blob, dpi), dpi, width: canvas.width, height: canvas.height };
   }
   return null;
@@ -161,20 +161,20 @@ async function withDensity(blob, dpi) {
 }
 
 // Shows what can be done about the chosen file. Meanwhile the button to upload the original is a secondary one.
-async function offer(input, doctor, ways, cured = null) {
-  const place = doctor.querySelector(".cure");
-  place.hidden = !ways.length;
-  place.replaceChildren(...ways);
+async function offer(input, doctor, elements, correction = null) {
+  const box = doctor.querySelector(".cure");
+  box.hidden = !elements.length;
+  box.replaceChildren(...elements);
   const submit = submitOf(input);
   submit.dataset.text ??= submit.textContent;
-  submit.textContent = ways.length ? ORIGINAL : submit.dataset.text;
-  submit.classList.toggle("plain", ways.length > 0);
-  if (cured) preview(doctor, await opened(cured.blob));
+  submit.textContent = elements.length ? ORIGINAL : submit.dataset.text;
+  submit.classList.toggle("plain", elements.length > 0);
+  if (correction) preview(doctor, await opened(correction.blob));
 }
 
 const submitOf = (input) => input.form.querySelector("[formaction$='/attachment']");
 
-function wayOn(input, { blob, dpi, width, height }) {
+function correctionOffer(input, { blob, dpi, width, height }) {
   const button = made("button", "使用处理后的图片上传", "button");
   button.type = "button";
   button.addEventListener("click", () => {
@@ -184,12 +184,12 @@ function wayOn(input, { blob, dpi, width, height }) {
   return [made("p", `已处理为 ${width}×${height} 像素、${dpi} dpi、${kb(blob.size)}，请看预览中的文字是否清晰。`), button];
 }
 
-const noWay = ({ least, most }) =>
+const noCorrection = ({ least, most }) =>
   made("p", `图片无法自动处理。请用扫描仪按 ${least}~${most} dpi、原件大小（1:1）扫描为 JPG，或重新拍一张 JPG 照片。`);
 
-function made(tag, text, look = "") {
+function made(tag, text, className = "") {
   const element = document.createElement(tag);
   element.textContent = text;
-  element.className = look;
+  element.className = className;
   return element;
 }
