@@ -18,7 +18,7 @@ class ApiSettings(HttpSettings):
 
 
 class SessionSettings(BaseModel):
-    """How long drafts are kept, and fresh proofs valid.
+    """How long drafts are kept, and how long an authentication counts as recent.
 
     `fresh_seconds` must equal TOKENS__FRESH_SECONDS of the services.
     """

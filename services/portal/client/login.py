@@ -1,4 +1,4 @@
-"""Calls to identity for log-in and fresh proofs."""
+"""Calls to identity for log-in and recent authentication."""
 
 from services.portal.client.backend import Backend, CallerContext
 from services.portal.client.models import Captcha, CodeSent, CodeState, Tokens
@@ -42,7 +42,7 @@ class LoginCalls:
         return await self._backend.read(self._caller, "identity", Tokens, "POST", "/login/sessions", json=body)
 
     async def proof_code(self) -> CodeSent:
-        """Send a code for a fresh proof to the person who is logged in."""
+        """Send a code to the person who is logged in, who has to authenticate again."""
         return await self._backend.read(self._caller, "identity", CodeSent, "POST", "/sessions/current/codes")
 
 

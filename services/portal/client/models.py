@@ -47,7 +47,7 @@ class CodeState(Answer):
 
 
 class Tokens(Answer):
-    """Tokens of a log-in, refresh or fresh proof; `expires_in` seconds, `auth_time`: Unix time of the last code."""
+    """Tokens of a session; `expires_in` seconds, `auth_time`: Unix time of the last code."""
 
     session_id: str
     access_token: str

@@ -1,4 +1,4 @@
-"""Responses to errors: a page, or a redirect to the log-in or the fresh proof."""
+"""Responses to errors: a page, or a redirect to the log-in or to the page for authenticating again."""
 
 from contextlib import suppress
 from urllib.parse import quote
@@ -60,7 +60,7 @@ async def _save_draft(context: PageContext) -> bool:
 
 
 async def _to_proof(context: PageContext) -> Response:
-    """Hold the form with its file, and redirect to the fresh proof, which then submits it."""
+    """Hold the form with its file, and redirect to the page for authenticating again, which then submits it."""
     if context.file and len(context.file) > HELD_BYTES:
         return await _page(context, file_too_large(HELD_BYTES))
     if context.request.method == "POST":

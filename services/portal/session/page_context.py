@@ -41,7 +41,7 @@ WITHOUT_DRAFT = "afresh"
 """Query parameter: show the page without its draft."""
 PROOF, FRESH_PROOF_REQUIRED = "/account/proof", "fresh_proof_required"
 HELD_SECONDS, HELD_BYTES = 600, 5 * 1024 * 1024
-"""How long a form is held during a fresh proof, and the largest file that is held with it."""
+"""How long a form is held while its person authenticates again, and the largest file that is held with it."""
 MAX_FIELDS = 60
 MAX_FORM_BYTES = 256 * 1024
 """Without the file: fits a card reader's portrait, in base64 and percent-encoded, and the text fields."""
@@ -57,7 +57,7 @@ class Redirect(AppError):
 
 
 class HeldUpload(BaseModel):
-    """A form and its file, held during a fresh proof; `page` is the page that contains the form."""
+    """A form and its file, held while the person authenticates again; `page` is the page that contains the form."""
 
     page: str
     fields: dict[str, str]
@@ -164,7 +164,7 @@ class PageContext:
         return self.client
 
     def raise_session_errors(self, error: AppError) -> None:
-        """Raise `error` if no form can show it: `SessionOver`, or a fresh proof is required."""
+        """Raise `error` if no form can show it: `SessionOver`, or a recent authentication is required."""
         if isinstance(error, Refused) and error.code == "unauthorized":
             raise SessionOver(error.reason) from error
         if error.code == FRESH_PROOF_REQUIRED:
@@ -172,11 +172,11 @@ class PageContext:
 
     @property
     def proof_path(self) -> str:
-        """The path of the fresh-proof page, which leads back here."""
+        """The path of the page for authenticating again, which leads back here."""
         return f"{PROOF}?next={quote(self.return_path if self.request.method == 'GET' else self.path)}"
 
     def require_fresh(self, then: str) -> None:
-        """Require a fresh proof for what the portal itself composes. Raises `Redirect`, which leads back to `then`."""
+        """For responses that the portal composes. Raises `Redirect` if the last authentication is not recent."""
         proved = self.session.auth_time if self.session else 0
         if self.portal.clock.now().timestamp() - proved > self.portal.fresh_seconds:
             raise Redirect(f"{PROOF}?next={quote(then)}")
@@ -245,7 +245,7 @@ class PageContext:
         return self.redirect(path)
 
     async def hold_upload(self) -> None:
-        """Hold the form and its file for this browser and person during a fresh proof."""
+        """Hold the form and its file while this person authenticates again in this browser."""
         file = base64.b64encode(self.file) if self.file else None
         held = HeldUpload(page=self.form_page, fields=self.form, file=file)
         await self.portal.cache.put(self._held_key(self.path), held.model_dump_json(), HELD_SECONDS)

@@ -114,7 +114,7 @@ class Sessions:
             await asyncio.sleep(WAIT_SECONDS)
 
     async def prove(self, cookie: str, caller: CallerContext, challenge_id: str, code: str) -> Session:
-        """Add a fresh proof to the session. Raises `SessionOver`, `Refused` for a wrong code."""
+        """Authenticate again, with a code. Raises `SessionOver`, `Refused` for a wrong code."""
         async with self._exclusively(cookie):
             stored, session = await self._load(cookie)
             body = {"challenge_id": challenge_id, "code": code}

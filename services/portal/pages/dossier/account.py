@@ -68,7 +68,7 @@ def _proved(context: PersonDep) -> PageContext:
 
 
 ProvedDep = Annotated[PageContext, Depends(_proved)]
-"""A practitioner with a fresh proof."""
+"""A practitioner with a recent authentication."""
 
 
 async def _exporting(context: ProvedDep) -> PageContext:
@@ -78,7 +78,7 @@ async def _exporting(context: ProvedDep) -> PageContext:
 
 
 ExportingDep = Annotated[PageContext, Depends(_exporting)]
-"""A practitioner with a fresh proof and exports left in their quota."""
+"""A practitioner with a recent authentication and exports left in their quota."""
 
 
 @router.get("/account/download")

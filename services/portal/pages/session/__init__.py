@@ -1,1 +1,1 @@
-"""Pages to log in and out, and for the fresh proof."""
+"""Pages to log in and out, and to authenticate again."""

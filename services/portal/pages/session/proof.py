@@ -1,4 +1,4 @@
-"""A fresh proof: the person enters a code, then the action that required it is carried out."""
+"""Recent authentication: the person enters a code, then the action that required it is carried out."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ ACTIONS: tuple[tuple[str, Action], ...] = (
     ("/account/sessions/([0-9a-f-]{36})/end", account.end),
     ("/account/sessions/end", account.end_others),
 )
-"""Forms that are held during a proof, by the path of their submission; its groups are the action's arguments."""
+"""Forms that are held meanwhile, by the path of their submission; its groups are the action's arguments."""
 router = APIRouter()
 
 
