@@ -1,4 +1,4 @@
-# Every target is one line that CI and people call alike; `make` alone prints them.
+# CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
 .PHONY: up down status logs restart reset totp demo test test-long check bench soak lock pictures help
 
@@ -6,7 +6,7 @@ SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
 LOCK  := .venv/bin/uv pip compile pyproject.toml --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
-up: ## Set up this machine, start the whole stack, load demo data, print where everything is
+up: ## Set up this machine, start the whole stack, load demo data, print addresses and passwords
 	@$(SETUP)
 	@$(STACK) up
 
@@ -25,17 +25,17 @@ restart: ## Restart the processes of one service, or of all services: make resta
 reset: ## Stop the stack and delete its data
 	@$(STACK) reset
 
-totp: ## Print the TOTP code that a demo member of staff would read off a phone: make totp s=clerk
+totp: ## Print the current TOTP code of a demo member of staff: make totp s=clerk
 	@$(STACK) totp $(s)
 
-demo: ## Play the main job through the public HTTP door and a Kafka subscriber
+demo: ## Play the main journey through the public API and a Kafka subscriber
 	@$(STACK) demo
 
 test: ## Run all tests against their own copy of the stack: make test a='-k history'
 	@$(SETUP)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
-test-long: ## The same with the full numbers: much longer
+test-long: ## Run all tests with full numbers, which takes much longer
 	@$(SETUP)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
@@ -48,7 +48,7 @@ check: ## Format, lint, types, import rules, contracts, known vulnerabilities
 	.venv/bin/python -m contracts check
 	.venv/bin/python -m deploy.audit
 
-bench: ## Measure what everything costs, beside its ceiling, on its own copy of the stack
+bench: ## Measure performance, with a ceiling for each row, on its own copy of the stack
 	@$(SETUP)
 	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench $(a)
 
@@ -56,7 +56,7 @@ soak: ## Run under load for a long time and watch memory and lag
 	@$(SETUP)
 	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench soak $(a)
 
-lock: ## Resolve the hashed locks anew from pyproject.toml
+lock: ## Resolve the hashed locks again from pyproject.toml
 	@$(SETUP) --venv
 	$(LOCK) --extra local --extra dev -o requirements/dev.txt
 	$(LOCK) -o requirements/run.txt
@@ -65,5 +65,5 @@ pictures: ## Render docs/pictures/*.typ after a change
 	@$(SETUP)
 	.venv/bin/python -m deploy.pictures
 
-help: ## Print this
+help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

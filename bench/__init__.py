@@ -1,1 +1,1 @@
-"""What everything costs, beside its ceiling measured in the same run (`make bench`, `make soak`)."""
+"""Benchmarks, each with a ceiling measured in the same run (`make bench`, `make soak`)."""

@@ -44,7 +44,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.callback(invoke_without_command=True)
 def measure(context: typer.Context, only: Annotated[str, typer.Option(help=", ".join(ROWS))] = "") -> None:
-    """Measure everything, or the rows named; exits non-zero when one does not reach what it must."""
+    """Measure everything, or the named rows; exits non-zero when one misses its requirement."""
     if context.invoked_subcommand is None:
         _finish(asyncio.run(_measure(only.split(",") if only else list(ROWS))))
 

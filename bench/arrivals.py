@@ -1,4 +1,4 @@
-"""Row 2, the measuring process: writes at a pace through the API, and a subscriber that notes what arrives when."""
+"""Row 2, the measuring process: writes at a fixed rate through the API, and a subscriber that records arrival times."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def _write(free: Target, text: bytes, began: Times, answered: Times) -> No
 
 
 async def bare(pace: int, seconds: float) -> Answer:
-    """The ceiling: a majority insert and a transaction for each, one after the other, with nothing in between."""
+    """Measure the ceiling: a majority insert and a transaction for each event, one after the other."""
     stack = Stack.running()
     began: Times = {}
     producer = AIOKafkaProducer(

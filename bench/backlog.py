@@ -17,7 +17,9 @@ ROUNDS = 3
 async def rows(stack: Stack) -> list[Row]:
     await _create_topics(stack)
     await _backlog(stack, 1)
-    await measured("bench.publishing", how="ours", count=1)  # so that there is a position: else it would snapshot
+    await measured(
+        "bench.publishing", how="ours", count=1
+    )  # stores a position; without one it would publish a snapshot
     taken: dict[str, list[Answer]] = {"ours": [], "bare": []}
     for _ in range(ROUNDS):
         await _backlog(stack, BACKLOG)

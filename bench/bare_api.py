@@ -1,4 +1,4 @@
-"""The ceiling of the HTTP rows: FastAPI and motor with nothing around them."""
+"""The ceiling of the HTTP rows: only FastAPI and motor."""
 
 import os
 from datetime import UTC, date, datetime

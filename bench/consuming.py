@@ -17,7 +17,7 @@ TOPIC = "bench.consumed"
 
 
 class Throughput:
-    """Counts what is done; the clock runs from the first to the last."""
+    """Counts handled events; time is measured from the first to the last."""
 
     def __init__(self, count: int) -> None:
         self._count = count

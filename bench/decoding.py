@@ -1,4 +1,4 @@
-"""What the row of scans has done inside a sandbox: it may read this folder, so this imports nothing else of ours."""
+"""The work of the row of scans inside a sandbox, which may read only this folder: nothing else of ours is imported."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def decode_and_encode(jpeg: bytes) -> None:
 
 
 def cpu_ms(work: Callable[[bytes], object], jpeg: bytes) -> float:
-    """Milliseconds of a processor for each time."""
+    """Return the CPU milliseconds of each run."""
     used = time.process_time()
     for _ in range(EACH):
         work(jpeg)

@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one server with one kind of request: medians of the rounds."""
+    """The medians of the rounds, for one server and one kind of request."""
 
     per_cpu_second: float
     per_second: float
@@ -49,7 +49,7 @@ async def rows(stack: Stack) -> list[Row]:
 
 
 async def bare_insert(stack: Stack) -> Speed:
-    """What FastAPI and motor need for one validated majority insert, and nothing else."""
+    """Measure what FastAPI and motor alone need for one validated majority insert."""
     async with _bare(stack, "bench_http", []) as bare:
         return (await _compare("POST", [bare]))[0]
 
@@ -78,19 +78,19 @@ async def _million_row(method: str, full: Target, empty: Target) -> Row:
     return Row(f"{method} with {MILLION:,} records (the empty database beside it)", *texts, slower <= SLOWER, figures)
 
 
-async def _compare(method: str, doors: Sequence[Target]) -> list[Speed]:
-    """By turns, so that what else the machine does meets all of them."""
-    taken: list[list[Speed]] = [[] for _ in doors]
+async def _compare(method: str, targets: Sequence[Target]) -> list[Speed]:
+    """Measure the targets by turns, so that other load on the machine affects all of them."""
+    taken: list[list[Speed]] = [[] for _ in targets]
     for _ in range(ROUNDS):
-        for door, speeds in zip(doors, taken, strict=True):
-            speeds.append(await _speed(door, method))
+        for target, speeds in zip(targets, taken, strict=True):
+            speeds.append(await _speed(target, method))
     return [_median(speeds) for speeds in taken]
 
 
-async def _speed(door: Target, method: str) -> Speed:
-    used = cpu_seconds(door.process)
-    answer = await measured("bench.load", port=door.port, requests=door.requests[method], seconds=SECONDS)
-    return Speed(answer["requests"] / (cpu_seconds(door.process) - used), answer["per_second"], answer["p50_ms"])
+async def _speed(target: Target, method: str) -> Speed:
+    used = cpu_seconds(target.process)
+    answer = await measured("bench.load", port=target.port, requests=target.requests[method], seconds=SECONDS)
+    return Speed(answer["requests"] / (cpu_seconds(target.process) - used), answer["per_second"], answer["p50_ms"])
 
 
 def _median(speeds: list[Speed]) -> Speed:
@@ -98,7 +98,7 @@ def _median(speeds: list[Speed]) -> Speed:
 
 
 async def _people(stack: Stack, name: str, records: int = PEOPLE * EACH) -> list[str]:
-    """Fill the database; some of the people that are in it."""
+    """Fill the database; returns some of its people."""
     async with stack.database(name) as database:
         await fill(database[COLLECTION], records, each=EACH)
         found = database[COLLECTION].aggregate(

@@ -1,4 +1,4 @@
-"""Row: printing a form, beside typst alone with the same template and fonts."""
+"""Row: printing a signature sheet, beside typst alone with the same template and fonts."""
 
 import json
 import time
@@ -22,7 +22,7 @@ NAME = "阿卜杜拉·买买提𠮷野"
 
 
 async def rows(_: Stack) -> list[Row]:
-    """By turns, in one process; every form another one, for typst keeps what it set before."""
+    """Measure both by turns, in one process; every sheet differs, because typst caches its results."""
     printing = Printing(FONTS, KEY)
     alone = _compiler()
     now = datetime.now(UTC)

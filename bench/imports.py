@@ -30,7 +30,7 @@ LAST = ("建筑工程、市政公用工程", "上海市住房和城乡建设管�
 
 
 async def rows(stack: Stack) -> list[Row]:
-    """The same file is sent twice: the second time it changes nothing."""
+    """Send the same file twice: the second time it changes nothing."""
     people = [random_card() for _ in range(PEOPLE)]
     file = _registrations([str(card["document_number"]) for card in people], new_id())
     async with httpx2.AsyncClient(base_url=stack.file["gateway"], timeout=60) as http:
@@ -69,7 +69,7 @@ def _csv(lines: list[tuple[str, ...]]) -> bytes:
 
 
 async def _seconds(http: httpx2.AsyncClient, stack: Stack, path: str, content: bytes) -> float:
-    """From the first byte that is sent to the end of the import; every row must be taken."""
+    """Measure from the first byte sent to the end of the import; every row must be accepted."""
     headers = {"Authorization": f"Bearer {stack.staff_token('bench', 'admin')}"}
     began = time.perf_counter()
     response = await http.post(path, files={"file": ("rows.csv", content)}, headers=headers)
@@ -82,7 +82,7 @@ async def _seconds(http: httpx2.AsyncClient, stack: Stack, path: str, content: b
 
 
 async def _bare(stack: Stack, file: bytes) -> float:
-    """The file read, and a document with as many fields inserted for each row, in batches; nothing is checked."""
+    """Read the file and insert a document with as many fields for each row, in batches, without validation."""
     began, now = time.perf_counter(), SystemClock().now()
     documents = (
         {"_id": new_id(), "version": 1, "created_at": now, "data": dict(zip(TITLES, row.cells, strict=True))}

@@ -1,4 +1,4 @@
-"""Row: how long from a write through the API to its event at a subscriber, at a pace that doesn't wait."""
+"""Row: time from a write through the API to its event at a subscriber, at a fixed rate (open loop)."""
 
 from bench.processes import Answer, measured
 from bench.samples import BODY
@@ -25,7 +25,7 @@ async def rows(stack: Stack) -> list[Row]:
 
 
 def _row(pace: int, ours: Answer, bare: Answer) -> Row:
-    """Where the processors are all busy it is the machine that is late."""
+    """Make the row; it shows how busy the CPU was, because a full CPU explains delays."""
     before = ours["before"]
     return Row(
         f"create → event at a subscriber, {pace} writes/s, processors {ours['busy_percent']:.0f} % busy "

@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: as fast as `concurrency` allows, or at a pace (open loop)."""
+"""The load generator, in its own process: as fast as `concurrency` allows, or at a fixed rate (open loop)."""
 
 import asyncio
 import itertools
@@ -12,12 +12,12 @@ from bench.processes import Answer, answer
 from bench.wire import Connection
 
 Target = asyncio.Queue[Connection]
-"""Connections to one server that are free now."""
+"""The idle connections to one server."""
 T = TypeVar("T")
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """In milliseconds."""
+    """Return p50 and p99 in milliseconds."""
     cuts = quantiles(seconds, n=100)
     return {"p50_ms": cuts[49] * 1000, "p99_ms": cuts[98] * 1000}
 
@@ -47,7 +47,7 @@ async def connections(port: int, count: int) -> AsyncIterator[Target]:
 
 
 async def at_pace(pace: float, seconds: float, one: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Starts `pace` of them a second, whether the ones before have ended or not."""
+    """Start `pace` jobs a second, whether earlier ones have ended or not."""
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for number in range(int(pace * seconds)):
@@ -66,7 +66,7 @@ async def each(things: Iterable[T], act: Callable[[T], Awaitable[None]], at_once
 
 
 async def asked(free: Target, text: bytes) -> bytes:
-    """The body of a 2xx answer."""
+    """Return the body of a 2xx response."""
     connection = await free.get()
     try:
         return bytes((await connection.ask(text))["content"])

@@ -1,4 +1,4 @@
-"""Rows: logging in: what each step costs, how soon the operator has a code, whole logins a second."""
+"""Rows: log-in: the cost of each step, how soon the carrier has a code, complete log-ins a second."""
 
 from bench.endpoints import bare_insert
 from bench.processes import measured
@@ -22,7 +22,7 @@ async def _accepted() -> Row:
     found = await measured("bench.visiting", what="paced", people=PEOPLE, pace=PACE)
     reached = f"{found['p50_ms']:.0f} / {found['p99_ms']:.0f} ms"
     passed = found["p50_ms"] <= P50 and found["p99_ms"] <= P99
-    name = f"code requested → accepted by the operator, {PACE:.0f}/s"
+    name = f"code requested → accepted by the carrier, {PACE:.0f}/s"
     return Row(name, reached, "–", f"{P50:.0f} / {P99:.0f} ms", reached, passed, {"ours": found})
 
 
@@ -30,7 +30,7 @@ async def _failover(mode: str) -> Row:
     found = await measured("bench.visiting", what="paced", people=PEOPLE, pace=PACE, tencent=mode)
     reached = f"{found['longest_ms']:.0f} ms, {found['missing']} of {PEOPLE} unknown"
     what = {"refuse": "refuses", "hang": "hangs"}[mode]
-    name = f"the first operator {what}: code requested → accepted by the other one, the longest"
+    name = f"the first carrier {what}: code requested → accepted by the other one, the longest"
     passed = found["longest_ms"] <= FAILOVER_MS
     return Row(name, reached, "–", f"≤ {FAILOVER_MS:.0f} ms", reached, passed, {"ours": found})
 
@@ -40,7 +40,7 @@ async def _whole() -> Row:
     reached = f"{found['per_second']:.0f}/s"
     required = f"≥ {LOGINS_PER_SECOND:.0f}/s"
     return Row(
-        "whole logins", reached, "–", required, reached, found["per_second"] >= LOGINS_PER_SECOND, {"ours": found}
+        "complete log-ins", reached, "–", required, reached, found["per_second"] >= LOGINS_PER_SECOND, {"ours": found}
     )
 
 

@@ -31,7 +31,7 @@ def _at_rest(name: str, used: float) -> Row:
 
 
 async def soak(stack: Stack, minutes: float) -> list[Row]:
-    """Writes and reads at a steady pace; the slope of every process's memory after the warm-up."""
+    """Write and read at a steady rate; returns the slope of every process's memory after the warm-up."""
     load = asyncio.gather(_load(stack, "POST", WRITES, minutes), _load(stack, "GET", READS, minutes))
     samples: list[dict[str, float]] = []
     while not load.done():
@@ -58,7 +58,7 @@ async def _load(stack: Stack, method: str, pace: int, minutes: float) -> None:
 
 
 def _memory(stack: Stack) -> dict[str, float]:
-    """Resident megabytes of our own processes, by name; those that a sandbox works in are its worker's children."""
+    """Return the resident megabytes of our processes, by name; sandbox processes are children of their worker."""
     return {name: used for program, pid in stack.processes().items() for name, used in _family(program, pid)}
 
 

@@ -1,4 +1,4 @@
-"""Row: the portal's list page at the pace a city needs, each time of another person's file."""
+"""Row: the portal's list page at the rate that a city needs, each time for another person."""
 
 from bench.endpoints import EACH
 from bench.processes import measured
@@ -38,7 +38,7 @@ async def rows(stack: Stack) -> list[Row]:
 
 
 async def _people(stack: Stack) -> list[str]:
-    """Written directly: who they are."""
+    """Write the people directly to the database; returns them."""
     made = list(documents(PEOPLE * EACH, each=EACH))
     async with stack.database("records") as database:
         await database[COLLECTION].insert_many(made, ordered=False)
@@ -46,7 +46,7 @@ async def _people(stack: Stack) -> list[str]:
 
 
 async def _logged_in(stack: Stack, people: list[str]) -> list[str]:
-    """The cookies of their browsers."""
+    """Return the cookies of their browsers."""
     settings = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(f'{{"keys":{settings["SEAL__KEYS"]},"current":"{settings["SEAL__CURRENT"]}"}}')
     async with RedisServer(RedisSettings(url=stack.file["redis"]), "portal") as redis:

@@ -1,4 +1,4 @@
-"""Processes of their own, so that what measures is not measured: one-shot workers, and servers."""
+"""Separate processes, so that the measuring is not measured: one-shot workers, and servers."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Answer = dict[str, Any]
 
 
 async def measured(module: str, **task: object) -> Answer:
-    """Runs `python -m <module>` with the task as JSON on its standard input; its answer is one line of JSON."""
+    """Run `python -m <module>` with the task as JSON on standard input; returns its answer, one line of JSON."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, stdin=pipe, stdout=pipe)
     try:
@@ -34,7 +34,7 @@ async def measured(module: str, **task: object) -> Answer:
 
 
 def answer(work: Callable[..., Awaitable[Answer]]) -> None:
-    """The other side of `measured`: does the task, keeping everything else off its standard output."""
+    """The child's side of `measured`: run the task and print nothing but its answer on standard output."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     task = json.load(sys.stdin)
@@ -51,7 +51,7 @@ async def _work(work: Callable[..., Awaitable[Answer]], task: Mapping[str, Any])
 async def server(
     module: str, words: Sequence[str], settings: Mapping[str, str], ready: str
 ) -> AsyncIterator[psutil.Process]:
-    """Runs `python -m <module> <words>` and waits until `ready` answers 200."""
+    """Run `python -m <module> <words>` and wait until `ready` answers 200."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *words), env={**os.environ, **settings}, stdout=asyncio.subprocess.DEVNULL
     )
@@ -77,12 +77,12 @@ async def _answers(url: str) -> None:
 
 
 def listeners() -> dict[int, int]:
-    """The process that listens, by port."""
+    """Return the listening process of each port."""
     found = [each for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr]
     return {each.laddr.port: each.pid or 0 for each in found if each.laddr}
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """What the process has used of the processors so far."""
+    """Return the CPU time that the process has used so far."""
     used = process.cpu_times()
     return float(used.user + used.system)

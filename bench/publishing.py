@@ -24,13 +24,13 @@ BATCH = 500
 
 
 class BenchChanged(RecordChanged):
-    """What records publishes, on a topic of our own."""
+    """The events of records, on a separate topic."""
 
     TOPIC: ClassVar[str] = TOPIC
 
 
 def changed(document: Mapping[str, object]) -> list[NewEvent]:
-    """As services.records.publications does."""
+    """Make the event as services.records.publications does."""
     return [BenchChanged.of(document, record_id=document["_id"])]
 
 
@@ -44,7 +44,7 @@ async def work(how: str, count: int) -> Answer:
 
 
 async def _publish(stack: Stack, count: int) -> Answer:
-    """From the first batch on Kafka to the last: what starting costs is not counted."""
+    """Measure from the first batch on Kafka to the last, without the start."""
     events = metrics.publisher_events.labels(SERVICE)._value
     async with stack.database(SERVICE) as database:
         publisher = Publisher(SERVICE, database, PUBLICATIONS, stack.kafka, "bench")
@@ -61,7 +61,7 @@ async def _publish(stack: Stack, count: int) -> Answer:
 
 
 async def _send(stack: Stack, count: int) -> Answer:
-    """The least that a transactional producer can do, with the retry pauses that kit.kafka found to be best."""
+    """Measure the minimum of a transactional producer, with the retry pauses of kit.kafka."""
     records = await _records(stack, count)
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What is written again and again: one education record of the usual size, for ever new people."""
+"""Sample data: an education record of the usual size, for new people each time."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -31,7 +31,7 @@ Stored = dict[str, Any]
 
 
 def documents(count: int, *, each: int = 1) -> Iterator[Stored]:
-    """`count` documents as records stores them, `each` of them for every person."""
+    """Yield `count` documents as records stores them, `each` of them per person."""
     person = ""
     for number in range(count):
         if number % each == 0:
@@ -40,14 +40,14 @@ def documents(count: int, *, each: int = 1) -> Iterator[Stored]:
 
 
 async def fill(collection: AsyncIOMotorCollection[Stored], count: int, *, each: int = 1) -> None:
-    """Write that many directly."""
+    """Write that many documents directly."""
     made = documents(count, each=each)
     while chunk := list(islice(made, CHUNK)):
         await collection.insert_many(chunk, ordered=False)
 
 
 def document(person: str) -> Stored:
-    """Made from one that the service's own code made: a thousand times quicker than making each."""
+    """Copy a document made by the service's own code, which is a thousand times faster than making each."""
     made, by = _made(), f"practitioner:{person}"
     return {**made, "_id": str(uuid4()), "practitioner_id": person, "history": [{**made["history"][0], "by": by}]}
 

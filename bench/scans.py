@@ -1,4 +1,4 @@
-"""Rows: scans: uploaded and judged a second, how soon a verdict is seen, what the check costs."""
+"""Rows: scans: uploaded and checked a second, time until a verdict is visible, cost of the check."""
 
 import os
 from statistics import median
@@ -44,7 +44,7 @@ async def _seen() -> Row:
 
 
 async def _cost() -> Row:
-    """Both in one sandboxed process, by turns; and what the check costs there with its way in and out."""
+    """Measure both in one sandbox process, by turns, and the check's whole cost with the transfer in and out."""
     jpeg = scan()
     ours = list[float]()
     bare = list[float]()
@@ -59,5 +59,7 @@ async def _cost() -> Row:
         whole = (cpu_seconds(process) - used) / EACH * 1000
     dearer = median(ours) / median(bare)
     texts = f"{median(ours):.1f} ms", f"{median(bare):.1f} ms", f"≤ {DEARER} ×", f"{dearer:.2f} ×"
-    name = f"the check of a scan, CPU ({whole:.1f} ms with its way into the sandbox; bare decode + re-encode beside it)"
+    name = (
+        f"the check of a scan, CPU ({whole:.1f} ms with the transfer to the sandbox; bare decode + re-encode beside it)"
+    )
     return Row(name, *texts, dearer <= DEARER, {"ours": ours, "bare": bare, "whole": whole})

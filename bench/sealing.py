@@ -1,4 +1,4 @@
-"""Row: files that are put into the bucket and read again, sealed and in clear."""
+"""Row: files stored in the bucket and read again, encrypted and in clear."""
 
 import time
 from statistics import median
@@ -20,7 +20,7 @@ KEYS = KeyRing.model_validate({"keys": {"k1": random_key()}, "current": "k1"})
 
 
 async def rows(stack: Stack) -> list[Row]:
-    """By turns, in one process; what S3 does is not counted."""
+    """Measure both by turns, in one process; S3's own work is not counted."""
     settings = BlobSettings.model_validate({**stack.file["s3"], "bucket": "attachments"})
     jpeg = scan()
     key = f"bench-{secret_id()}"
@@ -48,5 +48,5 @@ async def _cpu_ms(bucket: Bucket, key: str, content: bytes) -> float:
 
 def _row(sealed: float, clear: float, size: int) -> Row:
     texts = f"{sealed:.2f} ms", f"{clear:.2f} ms", f"≤ {DEARER} ×", f"{sealed / clear:.2f} ×"
-    name = f"a scan of {size / 1000:.0f} kB put into the bucket and read, sealed, CPU (in clear beside it)"
+    name = f"a scan of {size / 1000:.0f} kB stored in the bucket and read, encrypted, CPU (in clear beside it)"
     return Row(name, *texts, sealed / clear <= DEARER, {"ours": sealed, "bare": clear})

@@ -1,4 +1,4 @@
-"""The stack to be measured: its addresses, the settings its processes were started with, tokens for its doors."""
+"""The measured stack: its addresses, the settings of its processes, and access tokens."""
 
 import json
 import os
@@ -25,53 +25,53 @@ TOKEN_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Stack:
-    """As `stack.json` describes it."""
+    """The stack that a `stack.json` describes."""
 
     file: dict[str, Any]
 
     @classmethod
     def running(cls) -> "Stack":
-        """The one that STACK_FILE names."""
+        """Return the stack of STACK_FILE."""
         return cls(json.loads(Path(os.environ["STACK_FILE"]).read_text()))
 
     def environment(self, process: str) -> dict[str, str]:
-        """The settings of a process like `records-api`."""
+        """Return the settings of a process like `records-api`."""
         path = Path(self.file["environments"]) / f"{process}.json"
         return dict(json.loads(path.read_text()))
 
     @property
     def kafka(self) -> KafkaSettings:
-        """As the services have them."""
+        """Return the Kafka settings of the services."""
         settings = self.environment("records-worker")
         return KafkaSettings(servers=self.file["kafka"], partitions=int(settings["KAFKA__PARTITIONS"]))
 
     @asynccontextmanager
     async def database(self, name: str) -> AsyncIterator[Database]:
-        """A database with the services' own settings (majority, journaled)."""
+        """Open a database with the services' settings (majority, journaled)."""
         async with mongo.connect(MongoSettings(url=self.file["mongo"]), name) as database:
             yield database
 
     def port(self, service: str) -> int:
-        """Of a service's public API."""
+        """Return the port of a service's public API."""
         return _port(self.file["services"][service]["api"])
 
     @property
     def gateway_port(self) -> int:
-        """Of the one public door."""
+        """Return the port of the gateway."""
         return _port(self.file["gateway"])
 
     def processes(self) -> dict[str, int]:
-        """Process ids of our own processes, by name."""
+        """Return the ids of our own processes, by name."""
         stack = LocalStack.named(self.file["name"], Path(self.file["data"]))
         wanted = service_programs()
         return {each["name"]: int(each["pid"]) for each in Supervisor(stack).programs() if each["name"] in wanted}
 
     def token(self, person: str) -> str:
-        """A practitioner's access token, signed as identity signs it: no login is needed."""
+        """Return a practitioner's access token, signed as identity does, without a log-in."""
         return self._issuer.issue(Caller(subject=person, kind="practitioner"))
 
     def staff_token(self, identity: str, role: str) -> str:
-        """An access token of staff."""
+        """Return an access token of staff."""
         return self._issuer.issue(Caller(subject=identity, kind="staff", roles=frozenset({role})))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The result: one row a measurement, beside its ceiling of the same run."""
+"""The result: a row for each measurement, with its ceiling of the same run."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ RESULT = Path(".local/bench.json")
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured; `required` and `reached` are ratios or milliseconds, as `unit` says."""
+    """A measurement; `required` and `reached` are ratios or times."""
 
     name: str
     ours: str
@@ -25,7 +25,7 @@ class Row:
 
 
 def at_least(name: str, ours: float, ceiling: float, share: float, unit: str, **figures: object) -> Row:
-    """A row that must reach a share of its ceiling."""
+    """Make a row that must reach a share of its ceiling."""
     reached = ours / ceiling
     figures |= {"ours": ours, "ceiling": ceiling, "share": reached}
     texts = f"{ours:,.0f} {unit}", f"{ceiling:,.0f} {unit}", f"≥ {share:.0%}", f"{reached:.0%}"
@@ -33,7 +33,7 @@ def at_least(name: str, ours: float, ceiling: float, share: float, unit: str, **
 
 
 def show(rows: Sequence[Row]) -> bool:
-    """Print and write them; whether all passed."""
+    """Print the rows and write them to a file; returns whether all passed."""
     table = Table("what", "ours", "ceiling", "required", "reached", "")
     for row in rows:
         verdict = "[green]ok[/]" if row.passed else "[red]too little[/]"

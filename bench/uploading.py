@@ -18,7 +18,7 @@ from tests.support.scans import scan
 
 ATTACHMENTS, RECORDS = "/api/attachments", "/api/records/practitioners/me/records"
 CONNECTIONS, PEOPLE = 16, 200
-PAUSE_SECONDS = 0.025  # between two looks at a scan that is not judged yet
+PAUSE_SECONDS = 0.025  # between two polls for a verdict
 BOUNDARY = "scan-of-a-record"
 HEAD = (
     f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\nscan\r\n'
@@ -28,7 +28,7 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Place:
-    """A record without a scan, and the token of whose it is."""
+    """A record without a scan, and its owner's token."""
 
     record_id: str
     token: str
@@ -38,7 +38,7 @@ class Place:
         return f"{ATTACHMENTS}/records/{self.record_id}/attachment"
 
     def upload(self, jpeg: bytes) -> bytes:
-        """The request with a file that differs from every other: what stands behind its end is nothing to a decoder."""
+        """Return a request with a unique file: decoders ignore bytes after the end of a JPEG."""
         body = HEAD + jpeg + self.record_id.encode() + f"\r\n--{BOUNDARY}--\r\n".encode()
         head = [f"POST {self.path} HTTP/1.1", "Host: bench", f"Authorization: Bearer {self.token}"]
         head += [f"Content-Type: multipart/form-data; boundary={BOUNDARY}", f"Content-Length: {len(body)}"]
@@ -46,13 +46,13 @@ class Place:
 
 
 async def whole(files: int, at_once: int) -> Answer:
-    """Scans a second, from the first upload to the last verdict that stands in the database."""
+    """Measure scans a second, from the first upload to the last verdict in the database."""
     stack, jpeg = Stack.running(), scan()
-    async with connections(stack.gateway_port, CONNECTIONS) as door, stack.database("attachments") as database:
-        places = await _places(stack, door, database, files)
+    async with connections(stack.gateway_port, CONNECTIONS) as gateway, stack.database("attachments") as database:
+        places = await _places(stack, gateway, database, files)
 
         async def upload(place: Place) -> None:
-            await asked(door, place.upload(jpeg))
+            await asked(gateway, place.upload(jpeg))
 
         began = time.perf_counter()
         await each(places, upload, at_once)
@@ -63,34 +63,34 @@ async def whole(files: int, at_once: int) -> Answer:
 
 
 async def paced(files: int, pace: float) -> Answer:
-    """From the begin of an upload to the first look that shows its verdict, at a pace that doesn't wait."""
+    """Measure from the start of an upload to the first poll that shows its verdict, at a fixed rate (open loop)."""
     stack = Stack.running()
     jpeg = scan()
     took = list[float]()
-    async with connections(stack.gateway_port, CONNECTIONS) as door, stack.database("attachments") as database:
-        left = iter(await _places(stack, door, database, files))
-        await at_pace(pace, files / pace, lambda: _judged(door, next(left), jpeg, took))
+    async with connections(stack.gateway_port, CONNECTIONS) as gateway, stack.database("attachments") as database:
+        left = iter(await _places(stack, gateway, database, files))
+        await at_pace(pace, files / pace, lambda: _judged(gateway, next(left), jpeg, took))
     return percentiles(took)
 
 
-async def _judged(door: Target, place: Place, jpeg: bytes, took: list[float]) -> None:
+async def _judged(gateway: Target, place: Place, jpeg: bytes, took: list[float]) -> None:
     text = place.upload(jpeg)
     look = request("GET", place.path, place.token).encode()
     began = time.perf_counter()
-    await asked(door, text)
-    while json.loads(await asked(door, look))["state"] == "checking":
+    await asked(gateway, text)
+    while json.loads(await asked(gateway, look))["state"] == "checking":
         await asyncio.sleep(PAUSE_SECONDS)
     took.append(time.perf_counter() - began)
 
 
-async def _places(stack: Stack, door: Target, database: Database, count: int) -> list[Place]:
-    """Records, made beforehand; attachments has been told of all of them."""
+async def _places(stack: Stack, gateway: Target, database: Database, count: int) -> list[Place]:
+    """Create records and wait until attachments has consumed their events."""
     tokens = [stack.token(str(uuid4())) for _ in range(PEOPLE)]
 
     async def made(number: int) -> Place:
         token = tokens[number % PEOPLE]
         text = request("POST", RECORDS, token, BODY).encode()
-        return Place(str(json.loads(await asked(door, text))["record_id"]), token)
+        return Place(str(json.loads(await asked(gateway, text))["record_id"]), token)
 
     places = await asyncio.gather(*map(made, range(count)))
     await _until_count(database, KNOWN_RECORDS, {"_id": _among(places)}, count)

@@ -1,4 +1,4 @@
-"""The measuring process of the login rows: people at the login page, their phones, and the answers of captchas."""
+"""The measuring process of the log-in rows: people who log in, their phones, and the answers of captchas."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ from deploy.local.people import random_card, random_phone
 from kit.core.ids import new_id
 
 CONNECTIONS = 16
-LONG = 15  # seconds: for an operator that hangs, and to wait for a code
+LONG = 15  # seconds: for a carrier that hangs, and to wait for a code
 CODE = re.compile(r"动态密码为(\d{6})")
 IDENTITY = "/api/identity"
 
 
 @dataclass
 class Visitor:
-    """Somebody with a certificate, on the way through the login."""
+    """A person with a certificate who logs in."""
 
     number: str
     phone: str
@@ -40,10 +40,10 @@ class Visitor:
 
 
 class Page:
-    """identity's door, the inbox and Redis of the stack."""
+    """identity's API, the SMS inbox and Redis of the stack."""
 
-    def __init__(self, door: Target, inbox: Target, redis: "Redis", clerk: str) -> None:
-        self._door = door
+    def __init__(self, api: Target, inbox: Target, redis: "Redis", clerk: str) -> None:
+        self._api = api
         self._inbox = inbox
         self._redis = redis
         self._clerk = clerk
@@ -67,7 +67,7 @@ class Page:
         visitor.challenge = str((await self._call("POST", "/login/codes", body))["challenge_id"])
 
     async def arrived(self, visitor: Visitor) -> tuple[str, float]:
-        """The code, and when the operator took it."""
+        """Return the code, and when the carrier accepted it."""
         while True:
             for message in await self._messages(visitor):
                 if found := CODE.search(message["text"]):
@@ -75,7 +75,7 @@ class Page:
             await asyncio.sleep(0.02)
 
     async def noticed(self, visitor: Visitor) -> None:
-        """The notice about the certificate has arrived: nothing is under way any more."""
+        """Wait for the notice about the certificate, so that no messages are in progress."""
         while not await self._messages(visitor):
             await asyncio.sleep(0.1)
 
@@ -93,7 +93,7 @@ class Page:
         visitor.refresh_token = str((await self._call("POST", "/tokens/refresh", body))["refresh_token"])
 
     async def _call(self, method: str, path: str, body: object = None, token: str = "") -> dict[str, Any]:
-        return dict(json.loads(await asked(self._door, request(method, IDENTITY + path, token, body).encode())))
+        return dict(json.loads(await asked(self._api, request(method, IDENTITY + path, token, body).encode())))
 
 
 @asynccontextmanager
@@ -101,15 +101,15 @@ async def page(stack: Stack) -> AsyncIterator[Page]:
     inbox = int(stack.file["sms_inbox"].rpartition(":")[2])
     clerk = stack.staff_token(new_id(), "clerk")
     async with (
-        connections(stack.port("identity"), CONNECTIONS) as door,
+        connections(stack.port("identity"), CONNECTIONS) as api,
         connections(inbox, CONNECTIONS) as phones,
         Redis.from_url(stack.file["redis"], decode_responses=True) as redis,
     ):
-        yield Page(door, phones, redis, clerk)
+        yield Page(api, phones, redis, clerk)
 
 
 async def costs(people: int) -> Answer:
-    """What each step of a login costs identity's API: CPU ms a call."""
+    """Measure what each step of a log-in costs identity's API: CPU ms a call."""
     stack, found = Stack.running(), dict[str, float]()
     process = psutil.Process(stack.processes()["identity-api"])
     async with page(stack) as shown:
@@ -125,7 +125,7 @@ async def costs(people: int) -> Answer:
 
 
 async def paced(people: int, pace: float, tencent: str = "ok") -> Answer:
-    """From the request for a code to an operator's yes, at a pace that doesn't wait; the first operator may fail."""
+    """Measure from the request for a code to a carrier's acceptance, at a fixed rate; the first carrier may fail."""
     stack = Stack.running()
     async with page(stack) as shown:
         visitors = await _enrolled(shown, people)
@@ -146,7 +146,7 @@ async def _behave(stack: Stack, mode: str) -> None:
 
 
 async def _took(shown: Page, visitor: Visitor) -> float | None:
-    """Nothing when nobody knows whether the code was sent: it is not sent again by itself."""
+    """Return `None` when it is unknown whether the code was sent: it is not sent again automatically."""
     try:
         async with asyncio.timeout(LONG):
             return (await shown.arrived(visitor))[1] - visitor.asked_at
@@ -155,7 +155,7 @@ async def _took(shown: Page, visitor: Visitor) -> float | None:
 
 
 async def whole(people: int, at_once: int) -> Answer:
-    """Whole logins a second: captcha, code, message, session."""
+    """Measure complete log-ins a second: captcha, code, message, session."""
     async with page(Stack.running()) as shown:
         visitors = await _enrolled(shown, people)
 

@@ -1,4 +1,4 @@
-"""The cheapest HTTP client that will do: the generator shares two cores with what it measures."""
+"""A minimal HTTP client: the generator shares two cores with what it measures."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 def request(method: str, path: str, token: str = "", body: object = None, cookie: str = "") -> str:
-    """The bytes of a request as text (they are ASCII): prepared before the clock runs."""
+    """Return a request as ASCII text, prepared before the measurement."""
     content = "" if body is None else json.dumps(body)
     headers = [f"{method} {path} HTTP/1.1", "Host: bench", f"Content-Length: {len(content)}"]
     headers += ["Content-Type: application/json"] if content else []
@@ -31,7 +31,7 @@ class Connection:
         return cls(port, *await asyncio.open_connection("127.0.0.1", port))
 
     async def ask(self, text: bytes) -> dict[str, Any]:
-        """The JSON answer. Raises when the status is not 2xx."""
+        """Return the JSON of the response. Raises when the status is not 2xx."""
         if self._reader.at_eof():
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write(text)

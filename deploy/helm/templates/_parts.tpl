@@ -2,7 +2,7 @@
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{- /* of every pod of a release */ -}}
+{{- /* labels of every pod of a release */ -}}
 {{- define "labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -25,7 +25,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* for the portal: where each API that it asks listens, and where each process shows its health */ -}}
+{{- /* for the portal: the addresses of the APIs that it calls, and the internal address of each process */ -}}
 {{- define "services" -}}
 {{- $found := dict }}
 {{- range $service, $_ := omit .Values.services "portal" "subscriptions" }}
