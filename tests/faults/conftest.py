@@ -1,4 +1,4 @@
-"""A run against the stack's records: people who write, somebody who reads along, and the checker at the end."""
+"""A run against the stack's records: people who write, a subscriber, and the checker at the end."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ DRAINED_WITHIN = 60
 
 @dataclass
 class Run:
-    """What a fault test drives."""
+    """What a fault test uses."""
 
     stack: RunningStack
     processes: Processes
@@ -47,7 +47,7 @@ class Run:
             yield log
 
     async def settled(self, snapshots: bool = False) -> Evidence:
-        """All that was written has arrived everywhere, and every invariant holds. Prints how long that took."""
+        """Waits until every write has arrived everywhere and every invariant holds. Prints how long that took."""
         began = time.monotonic()
         evidence = await of_records(self.stack, self.subscriber, self.log, self.persons, DRAINED_WITHIN)
         drained = time.monotonic() - began
@@ -74,7 +74,7 @@ async def run(stack: RunningStack, processes: Processes, new_person: Callable[[]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever stands in this folder kills or stops real servers."""
+    """Marks every test of this folder: they kill or stop real servers."""
     for item in items:
         if "/faults/" in str(item.path):
             item.add_marker("faults")

@@ -1,4 +1,4 @@
-"""The checker itself: it finds what a broken publisher does, names the right invariant, and cries no wolf."""
+"""The checker itself: it finds each defect of a broken publisher, names the violated invariant, has no false alarm."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -22,7 +22,7 @@ PEOPLE = [f"person-{number}" for number in range(4)]
 
 
 async def run_of(things: Things, producer: type[TransactionalProducer] = TransactionalProducer) -> Evidence:
-    """The publisher tails; then people write, each thing in three versions; then all is drained."""
+    """The publisher tails the collection; people write three versions of each thing; then everything is drained."""
     async with running(partial(things.publisher, producer=producer)):
         await things.write(1, PEOPLE[0])
         await eventually(lambda: tails(things), 20, "the publisher tails the stream")
@@ -62,7 +62,7 @@ async def test_no_alarm_on_a_healthy_run(things: Things) -> None:
         (broken.Invents, "I6"),
     ],
 )
-async def test_a_broken_publisher_is_found(
+async def test_a_broken_publisher_is_detected(
     things: Things, producer: type[TransactionalProducer], invariant: str
 ) -> None:
     run = await run_of(things, wrong_after_the_snapshot(producer))
@@ -71,20 +71,20 @@ async def test_a_broken_publisher_is_found(
 
 
 def wrong_after_the_snapshot(producer: type[TransactionalProducer]) -> type[TransactionalProducer]:
-    """Only what is about `PEOPLE[1:]` is told the broken way. A class of its own: what it remembers is this test's."""
+    """Breaks only batches about `PEOPLE[1:]`. A class of its own, since it keeps state per test."""
 
     class Wrong(producer):  # type: ignore[valid-type,misc]
         async def commit(self, records: Iterable[Outgoing], count: int, position: str) -> None:
-            told = list(records)
-            ours = any(dict(record.headers)["ce_partitionkey"].decode() in PEOPLE[1:] for record in told)
+            batch = list(records)
+            ours = any(dict(record.headers)["ce_partitionkey"].decode() in PEOPLE[1:] for record in batch)
             commit = super().commit if ours else partial(TransactionalProducer.commit, self)
-            await commit(told, count, position)
+            await commit(batch, count, position)
 
     return Wrong
 
 
-async def test_a_publisher_that_reorders_is_found(things: Things) -> None:
-    """All versions wait before it starts, so that they are in one batch: the stream is read from before them."""
+async def test_a_publisher_that_reorders_is_detected(things: Things) -> None:
+    """All versions are written before it starts, so that they are in one batch."""
     async with running(things.publisher):
         await eventually(lambda: tails(things), 20, "the publisher tails the stream")
     (thing,) = await things.write(1, "person")
@@ -140,6 +140,6 @@ def wandering_document(run: Evidence) -> Evidence:
         (effect_of_a_refusal, "I9"),
     ],
 )
-def test_each_damage_breaks_its_own_invariant(damage: Callable[[Evidence], Evidence], invariant: str) -> None:
+def test_each_defect_violates_its_own_invariant(damage: Callable[[Evidence], Evidence], invariant: str) -> None:
     assert invariants(HEALTHY) == set()
     assert invariants(damage(HEALTHY)) == {invariant}

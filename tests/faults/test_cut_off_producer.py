@@ -1,4 +1,4 @@
-"""A publisher's producer that is thrown away while the broker says nothing: no trace of it may fence its successor."""
+"""A producer that is discarded while the broker does not respond: nothing of it may fence its successor."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ async def nothing_is_left_since(before: set[asyncio.Task[Any]]) -> bool:
     return not any("ender" in repr(task.get_coro()) for task in asyncio.all_tasks() - before)
 
 
-async def test_a_producer_cut_off_in_the_middle_leaves_nothing_behind(
+async def test_a_producer_cancelled_in_a_transaction_leaves_nothing(
     stack: RunningStack, processes: Processes, things: Things
 ) -> None:
     random, before = seeded(), asyncio.all_tasks()
@@ -53,7 +53,7 @@ async def test_a_producer_cut_off_in_the_middle_leaves_nothing_behind(
     try:
         for number in range(20):
             await successor.commit([outgoing(things, 3)], 100 + number, "after")
-            await asyncio.sleep(0.05)  # a zombie that fences would have its chance
+            await asyncio.sleep(0.05)  # time for a zombie to fence the successor
     finally:
         await successor.discard()
     versions = [version for _, version in await things.seen(25)]

@@ -21,8 +21,8 @@ PROGRAMS = ("identity-api", "identity-worker", "notify-api", "notify-worker")
 
 
 @dataclass
-class Visit:
-    """What one person was told, and how often the request for a code was acknowledged."""
+class LoginRun:
+    """One person's log-in: the challenge, the number of acknowledged requests for a code, the sessions."""
 
     citizen: Citizen
     challenge: str = ""
@@ -30,8 +30,8 @@ class Visit:
     sessions: list[str] = field(default_factory=list)
 
 
-async def patiently(call: "asyncio.Future[httpx2.Response]") -> httpx2.Response | None:
-    """The answer, or nothing: the process behind the door was killed, or is not ready yet."""
+async def response_or_none(call: "asyncio.Future[httpx2.Response]") -> httpx2.Response | None:
+    """The response, or None while the process is killed or not ready."""
     try:
         answer = await call
     except httpx2.HTTPError:
@@ -39,47 +39,49 @@ async def patiently(call: "asyncio.Future[httpx2.Response]") -> httpx2.Response 
     return None if answer.status_code in (502, 503, 504) else answer
 
 
-async def log_in(page: LoginPage, visit: Visit) -> None:
-    """As a person does: try again when the page does not answer."""
-    while not visit.challenge:
-        captcha = await patiently(asyncio.ensure_future(page.http.post("/api/identity/captchas")))
+async def log_in(page: LoginPage, login: LoginRun) -> None:
+    """Logs in as a person does: retries when the page does not respond."""
+    while not login.challenge:
+        captcha = await response_or_none(asyncio.ensure_future(page.http.post("/api/identity/captchas")))
         if captcha is None:
             await asyncio.sleep(0.3)
             continue
         identity = captcha.json()["captcha_id"]
         body = {
-            "document_number": visit.citizen.number, "phone": visit.citizen.phone, "captcha_id": identity,
+            "document_number": login.citizen.number, "phone": login.citizen.phone, "captcha_id": identity,
             "captcha_answer": str(await page.redis.get(f"identity:captcha:{identity}")),
         }  # fmt: skip
-        answer = await patiently(asyncio.ensure_future(page.http.post(LOGIN_CODES, json=body)))
+        answer = await response_or_none(asyncio.ensure_future(page.http.post(LOGIN_CODES, json=body)))
         if answer is not None and answer.status_code == 202:
-            visit.challenge, visit.asked = answer.json()["challenge_id"], visit.asked + 1
-        elif answer is not None and answer.status_code == 429:  # it was counted, and the answer died with the process
-            await page.forget_limits(visit.citizen)
+            login.challenge, login.asked = answer.json()["challenge_id"], login.asked + 1
+        elif (
+            answer is not None and answer.status_code == 429
+        ):  # the request was counted, and the response lost with the process
+            await page.forget_limits(login.citizen)
         await asyncio.sleep(0.2)
-    code = await received(page, visit)
+    code = await received(page, login)
     for _ in range(60):
-        answer = await patiently(asyncio.ensure_future(page.try_code(visit.challenge, code)))
+        answer = await response_or_none(asyncio.ensure_future(page.try_code(login.challenge, code)))
         if answer is not None:
             if answer.status_code == 201:
-                visit.sessions.append(answer.json()["practitioner_id"])
+                login.sessions.append(answer.json()["practitioner_id"])
             return
         await asyncio.sleep(0.3)
 
 
-async def received(page: LoginPage, visit: Visit) -> str:
-    """The code; who is told that it may not have been sent asks for it again, nobody else does it for them."""
+async def received(page: LoginPage, login: LoginRun) -> str:
+    """The code. Requests another one if the page reports that it may not have been sent, as a person has to."""
 
     async def arrived() -> list[str]:
-        where = await patiently(asyncio.ensure_future(page.http.get(f"{LOGIN_CODES}/{visit.challenge}")))
+        where = await response_or_none(asyncio.ensure_future(page.http.get(f"{LOGIN_CODES}/{login.challenge}")))
         if where is not None and where.json()["state"] == "failed":
-            await page.forget_limits(visit.citizen)
-            again = await patiently(asyncio.ensure_future(page.resend(visit.challenge)))
-            visit.asked += again is not None and again.status_code == 202
-        return await page.messages(visit.citizen.phone)
+            await page.forget_limits(login.citizen)
+            again = await response_or_none(asyncio.ensure_future(page.resend(login.challenge)))
+            login.asked += again is not None and again.status_code == 202
+        return await page.messages(login.citizen.phone)
 
     await eventually(arrived, 90, "the code arrives", pause=1)
-    return await page.code(visit.citizen.phone)
+    return await page.code(login.citizen.phone)
 
 
 async def kill_now_and_then(processes: Processes, done: asyncio.Event) -> Counter[str]:
@@ -92,11 +94,11 @@ async def kill_now_and_then(processes: Processes, done: asyncio.Event) -> Counte
     return killed
 
 
-async def written_down(stack: RunningStack, visit: Visit) -> tuple[int, int]:
-    """How many requests for a code identity has of this person, and how many sessions."""
+async def stored_for(stack: RunningStack, login: LoginRun) -> tuple[int, int]:
+    """The number of challenges and of sessions that identity has stored for this person."""
     async with mongo.connect(stack.mongo, "identity") as database:
-        challenges = await database["challenges"].find({"practitioner_id": visit.citizen.id}).to_list(10)
-        sessions = await database["sessions"].count_documents({"subject": visit.citizen.id})
+        challenges = await database["challenges"].find({"practitioner_id": login.citizen.id}).to_list(10)
+        sessions = await database["sessions"].count_documents({"subject": login.citizen.id})
     actions = [entry["action"] for challenge in challenges for entry in challenge["history"]]  # type: ignore[attr-defined]
     return sum(action in ("requested", "resent") for action in actions), sessions
 
@@ -104,12 +106,12 @@ async def written_down(stack: RunningStack, visit: Visit) -> tuple[int, int]:
 async def test_logins_while_every_process_is_killed(
     stack: RunningStack, window: Window, login_page: LoginPage, processes: Processes
 ) -> None:
-    visits = [Visit(await window.enrolled()) for _ in range(PEOPLE)]
+    logins = [LoginRun(await window.enrolled()) for _ in range(PEOPLE)]
     done = asyncio.Event()
     killing = asyncio.create_task(kill_now_and_then(processes, done))
     running = []
-    for visit in visits:
-        running.append(asyncio.create_task(log_in(login_page, visit)))
+    for login in logins:
+        running.append(asyncio.create_task(log_in(login_page, login)))
         await asyncio.sleep(1 / PER_SECOND)
     await asyncio.gather(*running)
     assert await killing == dict.fromkeys(PROGRAMS, KILLS)
@@ -117,19 +119,21 @@ async def test_logins_while_every_process_is_killed(
         service, _, role = program.partition("-")
         await processes.ready(stack.facts["services"][service]["internal" if role == "api" else "worker"])
 
-    async def told() -> bool:
-        states = [(await login_page.where_is(visit.challenge))["state"] for visit in visits]
+    async def all_known() -> bool:
+        states = [(await login_page.where_is(login.challenge))["state"] for login in logins]
         return "requested" not in states
 
-    await eventually(told, 60, "every code is known to be sent, or used", pause=2)
-    for visit in visits:
-        messages = await login_page.messages(visit.citizen.phone)
-        requests, sessions = await written_down(stack, visit)
+    await eventually(all_known, 60, "every code is known to be sent, or used", pause=2)
+    for login in logins:
+        messages = await login_page.messages(login.citizen.phone)
+        requests, sessions = await stored_for(stack, login)
         assert len(set(messages)) == 1, "one code a person, however often it is sent"
-        assert visit.asked <= requests, "what was acknowledged is there"
+        assert login.asked <= requests, "what was acknowledged is there"
         assert len(messages) <= requests, "no second message for one request"
-        assert len(visit.sessions) <= sessions <= 1
-        assert all(person == visit.citizen.id for person in visit.sessions)
-        if not visit.sessions:  # the code was spent, and the answer died with the process: a new one can be had
-            assert (await login_page.where_is(visit.challenge))["state"] == "used"
-    assert sum(len(visit.sessions) for visit in visits) >= PEOPLE * 0.9
+        assert len(login.sessions) <= sessions <= 1
+        assert all(person == login.citizen.id for person in login.sessions)
+        if (
+            not login.sessions
+        ):  # the code was used up, and the response lost with the process: a new one can be requested
+            assert (await login_page.where_is(login.challenge))["state"] == "used"
+    assert sum(len(login.sessions) for login in logins) >= PEOPLE * 0.9

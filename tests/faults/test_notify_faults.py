@@ -1,4 +1,4 @@
-"""Operators have bad days, and notify's worker dies, while codes are asked for."""
+"""Carriers fail, and notify's worker is killed, while codes are requested."""
 
 import asyncio
 from collections import Counter
@@ -16,11 +16,11 @@ RATE = 25
 BEFORE, ILL, AFTER = scaled(100, 25), scaled(200, 55), scaled(200, 20)
 MANY = BEFORE + ILL + AFTER
 KILLS = scaled(5, 2)
-AT_ONCE = 32  # calls to an operator under way at the moment it stops to answer
+AT_ONCE = 32  # calls in progress when the carrier stops responding
 
 
 def seconds_to_accepted(messages: dict[str, dict[str, Any]]) -> list[float]:
-    """From the request to an operator's yes, of those that got one."""
+    """Seconds from the request to a carrier's acceptance, of accepted messages."""
     return sorted(
         (entry["at"] - message["created_at"]).total_seconds()
         for message in messages.values()
@@ -30,22 +30,24 @@ def seconds_to_accepted(messages: dict[str, dict[str, Any]]) -> list[float]:
 
 
 async def nothing_twice(operators: Carriers, messages: dict[str, dict[str, Any]], codes: Codes) -> None:
-    """By our own id, and by phone: each of them was asked one code."""
+    """Checks for duplicates by message id and by phone: one code was requested for each."""
     assert await operators.twice({message["_id"] for message in messages.values()}) == []
     phones = Counter(message["phone"] for message in await operators.inbox())
     assert [phone for phone in codes.asked.values() if phones[phone] > 1] == []
 
 
 def report(what: str, messages: dict[str, dict[str, Any]]) -> list[float]:
-    took = seconds_to_accepted(messages)  # none where the receipt was quicker than the answer
+    took = seconds_to_accepted(messages)  # none where the receipt came before the response
     times = f"p50 {took[len(took) // 2]:.2f} s, longest {took[-1]:.2f} s" if took else "none was accepted first"
     print(f"{what}: {dict(states(messages))}; {times}")
     return took
 
 
 @pytest.mark.parametrize("mode", ["refuse", "throttle", "hang", "garbage"])
-async def test_an_operators_bad_day(mode: str, stack: RunningStack, codes: Codes, sms_operators: Carriers) -> None:
-    """It begins and ends among others; receipts are not called back, so what is known is what was asked for."""
+async def test_no_code_is_lost_or_sent_twice_while_a_carrier_fails(
+    mode: str, stack: RunningStack, codes: Codes, sms_operators: Carriers
+) -> None:
+    """Receipts are not called back, so that states come from queries only."""
     await codes.ask(BEFORE, rate=RATE)
     await sms_operators.behave("tencent", mode, seconds=4, receipts="lost")
     await codes.ask(ILL, rate=RATE)
@@ -60,7 +62,9 @@ async def test_an_operators_bad_day(mode: str, stack: RunningStack, codes: Codes
     await eventually(lambda: in_use(stack), 30, "the breaker has closed by itself", pause=0.3)
 
 
-async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms_operators: Carriers) -> None:
+async def test_no_code_is_lost_or_sent_twice_when_carriers_are_killed(
+    processes: Processes, codes: Codes, sms_operators: Carriers
+) -> None:
     asking = asyncio.create_task(codes.ask(MANY, rate=RATE))
     for _ in range(2):
         await asyncio.sleep(2)
@@ -76,7 +80,7 @@ async def test_operators_that_are_killed(processes: Processes, codes: Codes, sms
 async def test_killing_notifys_worker_sends_no_code_twice(
     stack: RunningStack, processes: Processes, codes: Codes, sms_operators: Carriers
 ) -> None:
-    """Operators take half a second each, so that a worker dies with answers under way."""
+    """Carriers take half a second each, so that the worker is killed with calls in progress."""
     for provider in ("tencent", "aliyun"):
         await sms_operators.behave(provider, "delay", seconds=0.5)
     asking = asyncio.create_task(codes.ask(KILLS * 40, rate=10))
@@ -96,10 +100,10 @@ async def answering(stack: RunningStack) -> bool:
     return await operator_state(stack, "tencent") is not None
 
 
-async def test_a_worker_that_is_told_to_stop_waits_for_the_answers_under_way(
+async def test_a_stopping_worker_waits_for_calls_in_progress(
     processes: Processes, codes: Codes, sms_operators: Carriers
 ) -> None:
-    """A deployment loses no code: receipts are not called back, so nothing else could tell."""
+    """A deployment loses no code. Receipts are not called back, so only the responses count."""
     for provider in ("tencent", "aliyun"):
         await sms_operators.behave(provider, "delay", seconds=0.8, receipts="lost")
     asking = asyncio.create_task(codes.ask(60, rate=20))

@@ -1,4 +1,4 @@
-"""Poison among good events, and a world that goes away: only poison is buried, and nothing good is lost."""
+"""Poison among good events, and an unavailable dependency: only poison is dead-lettered, and no good event is lost."""
 
 import asyncio
 import json
@@ -63,20 +63,20 @@ KINDS: dict[str, Callable[[Outgoing], Outgoing]] = {
 
 @dataclass
 class Handled:
-    """What the handler of a test saw; `broken` ids are refused, `away` is the world."""
+    """The events that a test's handler received; `broken` ids are refused, `unavailable` simulates an outage."""
 
     seen: list[str] = field(default_factory=list)
-    away: asyncio.Event = field(default_factory=asyncio.Event)
+    unavailable: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, event: Event) -> None:
-        if self.away.is_set():
+        if self.unavailable.is_set():
             raise Unavailable("the world")
         self.seen.append(RecordChanged.model_validate_json(event.data).record_id)
 
 
 @dataclass
 class Group:
-    """A group of a test's own with its topics."""
+    """A consumer group for one test, with its topics."""
 
     name: str
     topic: str
@@ -104,7 +104,7 @@ async def in_own_group(stack: RunningStack, story: Callable[[Group], Awaitable[N
 
 
 async def test_200_poison_among_5000_good_ones(stack: RunningStack) -> None:
-    """Ten kinds, evenly spread: all good ones are handled, all poison lies in the dead letters with its cause."""
+    """Ten kinds, evenly spread: all good events are handled, all poison is dead-lettered with its cause."""
     goods = [good() for _ in range(GOOD)]
     poison = [(name, KINDS[name](good())) for number in range(POISON) for name in [list(KINDS)[number % len(KINDS)]]]
 
@@ -126,22 +126,22 @@ async def test_200_poison_among_5000_good_ones(stack: RunningStack) -> None:
                 and len(await dead_letters.dead_letters(group.settings, group.name)) == POISON
             )
 
-        await eventually(done, 90, "all good ones handled, all poison buried", pause=0.5)
+        await eventually(done, 90, "all good ones handled, all poison dead-lettered", pause=0.5)
         running.cancel()
         await asyncio.wait([running])
-        letters = await dead_letters.dead_letters(group.settings, group.name)
-        assert sorted(letter.value for letter in letters.values()) == sorted(
+        found = await dead_letters.dead_letters(group.settings, group.name)
+        assert sorted(dead_letter.value for dead_letter in found.values()) == sorted(
             record.value or b"" for _, record in poison
         )
-        for identity, letter in letters.items():
-            headers = dict(letter.headers)
+        for identity, dead_letter in found.items():
+            headers = dict(dead_letter.headers)
             assert headers["dead_cause"]
             assert identity == f"{group.topic}/{headers['dead_partition'].decode()}/{headers['dead_offset'].decode()}"
 
     await in_own_group(stack, story)
 
 
-async def test_letters_are_replayed_to_their_group_after_the_fix(stack: RunningStack) -> None:
+async def test_dead_letters_are_replayed_to_their_group_after_the_fix(stack: RunningStack) -> None:
     records = [good() for _ in range(12)]
 
     async def story(group: Group) -> None:
@@ -151,7 +151,7 @@ async def test_letters_are_replayed_to_their_group_after_the_fix(stack: RunningS
             raise ValueError("a bug in the handler")
 
         first = asyncio.create_task(group.consumer(broken).run())
-        await eventually(lambda: buried(group, 12), 60, "all are buried")
+        await eventually(lambda: has_dead_letters(group, 12), 60, "all are dead-lettered")
         first.cancel()
         await asyncio.wait([first])
         handled = Handled()
@@ -166,7 +166,7 @@ async def test_letters_are_replayed_to_their_group_after_the_fix(stack: RunningS
     await in_own_group(stack, story)
 
 
-async def buried(group: Group, count: int) -> bool:
+async def has_dead_letters(group: Group, count: int) -> bool:
     return len(await dead_letters.dead_letters(group.settings, group.name)) == count
 
 
@@ -174,7 +174,7 @@ async def same_length(found: list[str], count: int) -> bool:
     return len(found) == count
 
 
-async def test_a_bad_deployment_stops_and_buries_nothing(stack: RunningStack) -> None:
+async def test_a_bad_deployment_stops_and_dead_letters_nothing(stack: RunningStack) -> None:
     async def story(group: Group) -> None:
         await group.write([KINDS["no JSON"](good())._replace(partition=0) for _ in range(60)])
         with pytest.raises(TooManyDeadLetters):
@@ -185,18 +185,20 @@ async def test_a_bad_deployment_stops_and_buries_nothing(stack: RunningStack) ->
     await in_own_group(stack, story)
 
 
-async def test_while_the_world_is_away_nothing_is_buried_and_then_it_goes_on(stack: RunningStack) -> None:
+async def test_during_an_outage_nothing_is_dead_lettered_and_afterwards_it_resumes(stack: RunningStack) -> None:
     records = [good() for _ in range(300)]
 
     async def story(group: Group) -> None:
         handled = Handled()
-        handled.away.set()
+        handled.unavailable.set()
         running = asyncio.create_task(group.consumer(handled).run())
         await group.write(records)
-        await asyncio.sleep(scaled(8, 5))  # more than two sessions of the group: it must stay a member meanwhile
+        await asyncio.sleep(
+            scaled(8, 5)
+        )  # more than two session time-outs of the group: the consumer must stay a member
         assert not running.done()
         assert handled.seen == []
-        handled.away.clear()
+        handled.unavailable.clear()
         await eventually(lambda: same_length(sorted(set(handled.seen)), 300), 40, "all are handled")
         assert await dead_letters.dead_letters(group.settings, group.name) == {}
         running.cancel()

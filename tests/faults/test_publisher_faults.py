@@ -1,4 +1,4 @@
-"""The records' publisher is killed, stopped and robbed of its position while people write."""
+"""The publisher of records is killed, stopped and loses its position while people write."""
 
 import asyncio
 import os
@@ -20,14 +20,14 @@ from tests.support.waiting import eventually
 GROUP = "records.publisher"
 
 
-async def test_a_healthy_run_has_nothing_to_report(run: Run) -> None:
+async def test_a_healthy_run_violates_no_invariant(run: Run) -> None:
     async with run.load(200):
         await asyncio.sleep(3)
     await run.settled()
     assert run.log.failed == 0
 
 
-async def test_killing_the_publisher_again_and_again_under_load_loses_and_repeats_nothing(run: Run) -> None:
+async def test_repeated_kills_of_the_publisher_under_load_lose_and_repeat_nothing(run: Run) -> None:
     random = seeded()
     took: list[float] = []
     async with run.load(200) as log:
@@ -39,10 +39,10 @@ async def test_killing_the_publisher_again_and_again_under_load_loses_and_repeat
             took.append(time.monotonic() - began)
     print("back after", *(f"{seconds:.1f}" for seconds in took))
     await run.settled()
-    assert log.failed == 0  # no request ever waits for the publisher
+    assert log.failed == 0  # no request waits for the publisher
 
 
-async def test_a_stopped_leader_is_replaced_and_stands_down_when_it_goes_on(run: Run, tmp_path: Path) -> None:
+async def test_a_paused_leader_is_replaced_and_steps_down_when_it_resumes(run: Run, tmp_path: Path) -> None:
     took: list[float] = []
     async with run.processes.standby("records-worker", "standby", tmp_path / "standby.log") as standby:
         by_url = {run.worker: await run.processes.pid("records-worker"), standby.url: standby.pid}
@@ -58,7 +58,7 @@ async def test_a_stopped_leader_is_replaced_and_stands_down_when_it_goes_on(run:
                     await asyncio.sleep(max(0.0, 8 - (time.monotonic() - began)))
                 finally:
                     os.kill(by_url[leader], signal.SIGCONT)
-                await eventually(lambda: leader_of(list(by_url)), 15, "one of them leads, the other one stands by")
+                await eventually(lambda: leader_of(list(by_url)), 15, "one of them leads, the other one is on standby")
         await run.settled()
         await eventually(lambda: lasting_leader(list(by_url)), 60, "one leads and they stop taking turns")
     print("taken over after", *(f"{seconds:.1f}" for seconds in took))
@@ -80,7 +80,7 @@ async def leader_after(pause: float, urls: list[str]) -> str:
 
 
 @pytest.mark.all_data
-async def test_a_lost_position_is_made_up_for_by_a_snapshot(run: Run) -> None:
+async def test_a_lost_position_leads_to_a_snapshot(run: Run) -> None:
     async with run.load(100):
         for text in ("", "not a position", '{"token": {"_data": "8200000001000000012B0229296E04"}}'):
             await asyncio.sleep(1)
@@ -91,7 +91,7 @@ async def test_a_lost_position_is_made_up_for_by_a_snapshot(run: Run) -> None:
 
 
 async def overwritten(run: Run, text: str) -> bool:
-    """With the publisher's own transactional id: it is fenced, and starts over from this; unless it was quicker."""
+    """Overwrites the position with the publisher's transactional id: it is fenced, and restarts from here."""
     producer = AIOKafkaProducer(bootstrap_servers=run.stack.kafka, transactional_id=f"{GROUP}.0")
     await producer.start()
     try:

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 KEYS = scaled(200, 100)
 
 
-async def test_killing_kafka_again_and_again_under_load_loses_nothing_and_nobody_notices(run: Run) -> None:
+async def test_repeated_kills_of_kafka_under_load_lose_nothing_and_fail_no_request(run: Run) -> None:
     async with run.load(100) as log:
         for _ in range(scaled(5, 2)):
             await run.processes.kill("kafka")
@@ -34,8 +34,8 @@ async def test_killing_kafka_again_and_again_under_load_loses_nothing_and_nobody
     assert log.success >= 0.999
 
 
-async def test_a_broker_that_has_just_started_never_says_that_there_is_no_position(run: Run, things: Things) -> None:
-    """It would cost a snapshot of the whole database."""
+async def test_a_starting_broker_never_reports_a_missing_position(run: Run, things: Things) -> None:
+    """That would cost a snapshot of the whole database."""
     async with running(things.publisher):
         await things.write(3)
         await things.seen(3)
@@ -59,14 +59,14 @@ async def position(things: Things) -> tuple[int, str] | None:
         return None
 
 
-async def test_killing_mongodb_under_load_loses_nothing_that_was_acknowledged(run: Run) -> None:
+async def test_a_kill_of_mongodb_under_load_loses_no_acknowledged_write(run: Run) -> None:
     took: list[float] = []
     async with run.load(100) as log:
         for _ in range(2):
             await asyncio.sleep(2)
             await run.processes.kill("mongo")
             began = time.monotonic()
-            await asyncio.sleep(0.2)  # what was answered just before the end has arrived
+            await asyncio.sleep(0.2)  # writes acknowledged just before the kill have arrived
             await eventually(lambda: writes_again(run), 30, "writes are accepted again", pause=0.2)
             took.append(time.monotonic() - began)
     print("writes again after", *(f"{seconds:.1f}" for seconds in took))
@@ -98,7 +98,7 @@ async def has(run: Run, identity: str) -> bool:
     return (await run.people[0].get(identity)).status_code == 200
 
 
-async def test_without_kafka_and_redis_records_go_on(run: Run) -> None:
+async def test_records_work_without_kafka_and_redis(run: Run) -> None:
     person, workers = run.people[0], ("records-worker", "attachments-worker", "notify-worker")
     before = [await run.processes.pid(worker) for worker in workers]
     async with run.processes.down("kafka"), run.processes.down("redis"):
@@ -117,8 +117,8 @@ async def waits(worker: str) -> bool:
     return sum(seen.values.values()) > 0
 
 
-async def test_a_key_has_one_effect_however_often_it_is_sent_and_whatever_is_killed(run: Run) -> None:
-    """Many keys, ten times each at once; the API is killed in the middle; a caller without an answer asks again."""
+async def test_an_idempotency_key_has_one_effect_despite_repetition_and_kills(run: Run) -> None:
+    """200 keys, ten concurrent requests each; the API is killed meanwhile; a caller without a response retries."""
     people = itertools.cycle(run.people)
     asked = [(next(people), f"key-{number}", EDUCATION | {"major": f"专业{number}"}) for number in range(KEYS)]
     answers: dict[str, set[tuple[int, bytes]]] = {key: set() for _, key, _ in asked}

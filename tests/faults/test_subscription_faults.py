@@ -1,4 +1,4 @@
-"""Following the records over HTTP while processes are killed: the feed is the topic, webhooks miss nothing."""
+"""Following records over HTTP while processes are killed: the feed equals the topic, webhooks lose nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ CATCHES_UP_WITHIN = 120
 
 
 def of_topic(run: Run) -> dict[str, list[str]]:
-    """What the topic tells of the run's people, each in order."""
+    """The events of the run's people in the topic, in order per person."""
     found: dict[str, list[str]] = {}
     for record in run.subscriber.records:
         headers = headers_of(record)
@@ -33,14 +33,14 @@ def of_topic(run: Run) -> dict[str, list[str]]:
 
 
 async def written(run: Run, count: int, random: Random, trouble: Callable[[], Awaitable[Any]]) -> None:
-    """People write so much while trouble comes again and again."""
+    """People write `count` records while `trouble` is repeated."""
     async with run.load(RATE) as log:
         while len(log.acknowledged) < count:
             await asyncio.sleep(random.uniform(1.0, 2.0))
             await trouble()
 
 
-async def test_the_feed_is_the_topic_whatever_is_killed(
+async def test_the_feed_equals_the_topic_despite_kills(
     run: Run, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     random = seeded()
@@ -67,7 +67,7 @@ def mine(events: list[Event], run: Run) -> list[Event]:
     return [event for event in events if event["partitionkey"] in run.persons]
 
 
-async def test_a_receiver_that_often_fails_gets_everything_in_order_through_kills(
+async def test_a_failing_receiver_gets_everything_in_order_despite_kills(
     run: Run, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     random = seeded()
@@ -95,33 +95,33 @@ async def test_a_receiver_that_often_fails_gets_everything_in_order_through_kill
     assert {person: first_times(ids) for person, ids in got.items()} == expected
 
 
-async def test_without_kafka_the_feed_says_so_and_goes_on_afterwards(
+async def test_without_kafka_the_feed_is_unavailable_and_recovers(
     run: Run, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     client = Client(gateway, issuer)
     cursor = await client.end()
     async with run.processes.down("kafka"):
 
-        async def away() -> httpx2.Response | None:
+        async def refused() -> httpx2.Response | None:
             nonlocal cursor
             answer = await client.changes(after=cursor, wait=1)
             if answer.status_code != 200:
                 return answer
-            cursor = answer.json()["next_cursor"]  # what others wrote just before, scans that were judged
+            cursor = answer.json()["next_cursor"]  # events of other writes just before, and of checked scans
             return None
 
         answer, earlier = await asyncio.gather(
-            eventually(away, 40, "the feed misses Kafka"),
+            eventually(refused, 40, "the feed misses Kafka"),
             client.call("GET", CHANGES, params={"since": "2026-01-01T00:00:00Z"}),
         )
         assert answer is not None
         problem(answer, 503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0
         problem(earlier, 503, "unavailable")
-        await run.people[0].created()  # nobody who writes waits for Kafka
+        await run.people[0].created()  # no write waits for Kafka
 
-    async def told() -> Any:
+    async def written_meanwhile() -> Any:
         answer = await client.changes(after=cursor, wait=10)
         return answer.json()["items"] if answer.status_code == 200 else None
 
-    assert await eventually(told, 60, "what was written meanwhile")
+    assert await eventually(written_meanwhile, 60, "what was written meanwhile")

@@ -1,4 +1,4 @@
-"""What tests of the portal over HTTP share: people who are logged in."""
+"""Fixtures for tests of the portal over HTTP: people who are logged in."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,13 @@ def new_member(window: Window, login_page: LoginPage, gateway: httpx2.AsyncClien
 
 @pytest_asyncio.fixture
 async def member(new_member: NewMember) -> Member:
-    """Somebody new, logged in."""
+    """A new person, logged in."""
     return await new_member()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shared(new_member: NewMember) -> Member:
-    """Somebody for the tests of a file that leave no trace."""
+    """One person for the tests of a file that change nothing."""
     return await new_member()
 
 

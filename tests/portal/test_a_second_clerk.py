@@ -1,4 +1,4 @@
-"""Another phone that waits for a second clerk: asked for at one desk, found, compared and decided at another."""
+"""A rebinding that needs a second clerk: requested at one window, found, compared and decided at another."""
 
 import pytest
 
@@ -13,7 +13,7 @@ LIST = "/staff/rebindings"
 @pytest.mark.parametrize(
     ("decision", "words"), [("confirm", "已确认，新的手机号码已绑定"), ("refuse", "已拒绝或撤回，原手机号码继续有效")]
 )
-async def test_it_is_asked_for_at_one_desk_and_decided_at_another(
+async def test_a_rebinding_is_requested_at_one_window_and_decided_at_another(
     desk_of: Desk, window: Window, login_page: LoginPage, decision: str, words: str
 ) -> None:
     citizen, phone = await window.enrolled(), random_phone()
@@ -58,10 +58,10 @@ async def found(desk: Browsing, number: str) -> None:
 
 
 def link(page: str, beginning: str) -> str:
-    """The first address on the page that begins so."""
+    """The first address on the page that starts with this."""
     start = page.index(f'href="{beginning}') + len('href="')
     return page[start : page.index('"', start)]
 
 
-async def test_only_windows_see_what_waits(desk_of: Desk) -> None:
+async def test_only_clerks_see_pending_rebindings(desk_of: Desk) -> None:
     assert (await (await desk_of("operator")).get(LIST)).status_code == 404

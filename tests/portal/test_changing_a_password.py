@@ -1,4 +1,4 @@
-"""A member of staff changes the password at the pages, and one that an admin made leads there first."""
+"""A member of staff changes the password in the portal; a password set by an admin must be changed first."""
 
 from services.identity.accounts.domain import staff_id
 from services.identity.wiring.shared import Dependencies
@@ -35,7 +35,9 @@ async def test_the_password_is_changed_and_this_browser_stays_logged_in(browsing
     assert (await browsing.get("/staff/find")).status_code == 200
 
 
-async def test_another_browser_reads_why_it_is_logged_out(hire: Hire, browsing: Browsing, inside: Dependencies) -> None:
+async def test_another_browser_is_logged_out_with_the_reason(
+    hire: Hire, browsing: Browsing, inside: Dependencies
+) -> None:
     clerk = await hire("clerk")
     await log_in(browsing, clerk)
     await inside.services.staff.switch(staff_id(clerk.login["username"]), "test", enabled=False)
@@ -44,7 +46,7 @@ async def test_another_browser_reads_why_it_is_logged_out(hire: Hire, browsing: 
     assert "您的账号已停用" in (await browsing.get(answer.headers["location"])).text
 
 
-async def test_a_password_that_was_made_leads_to_the_page_first(
+async def test_a_password_set_by_an_admin_leads_to_the_change_page_first(
     hire: Hire, browsing: Browsing, inside: Dependencies
 ) -> None:
     clerk = await hire("clerk")

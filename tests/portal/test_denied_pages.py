@@ -1,4 +1,4 @@
-"""What is denied behind a page is recorded once, by who denied it, with the address that the browser came from."""
+"""Denials at pages are recorded once, with the caller and the browser's address."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -26,7 +26,7 @@ ADDRESS = "127.0.0.77"
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def far(stack: RunningStack) -> AsyncIterator[httpx2.AsyncClient]:
-    """The gateway, from an address of the test's own."""
+    """The gateway, from a client address of the test's own."""
     transport = httpx2.AsyncHTTPTransport(local_address=ADDRESS)
     async with httpx2.AsyncClient(base_url=stack.gateway, timeout=20, transport=transport) as client:
         yield client
@@ -43,7 +43,7 @@ def moved(browsing: Browsing, far: httpx2.AsyncClient) -> Browsing:
 
 
 async def asked(browsing: Browsing, method: str, path: str, **more: Any) -> tuple[str, httpx2.Response]:
-    """The request's id, and the answer."""
+    """The id of the request, and the response."""
     request = own_id()
     return request, await browsing.ask(method, path, headers={"X-Request-Id": request}, **more)
 
@@ -76,7 +76,7 @@ async def test_a_page_for_another_role_is_recorded_by_the_portal(
         assert event["address"] == ADDRESS
 
 
-async def test_a_form_that_the_browser_was_not_given_is_recorded(
+async def test_a_form_with_a_foreign_csrf_token_is_recorded(
     member: Member, far: httpx2.AsyncClient, events: SecurityLog
 ) -> None:
     request, answer = await asked(moved(member.browsing, far), "POST", "/logout", data={"csrf": "nothing"})
@@ -85,7 +85,7 @@ async def test_a_form_that_the_browser_was_not_given_is_recorded(
     assert (event["service"], event["cause"], event["address"]) == ("portal", "form_expired", ADDRESS)
 
 
-async def test_a_scan_of_somebody_elses_is_no_part_of_a_persons_file(
+async def test_a_foreign_scan_is_not_shown_in_a_persons_dossier(
     member: Member, desk_of: Desk, events: SecurityLog
 ) -> None:
     clerk, attachment = await desk_of("clerk"), own_id()
@@ -111,17 +111,17 @@ async def test_a_log_in_that_fails_is_recorded_by_identity(
     assert clerk.login["username"] not in str(event)
 
 
-async def test_who_has_to_log_in_first_is_denied_nothing(gateway: httpx2.AsyncClient, events: SecurityLog) -> None:
+async def test_a_redirect_to_the_log_in_is_not_a_denial(gateway: httpx2.AsyncClient, events: SecurityLog) -> None:
     for cookies in ({}, {COOKIE: "x" * 43}):
         request, answer = await asked(Browsing(gateway, cookies), "GET", "/file/basic")
         assert answer.status_code == 303
         assert (await events.of([request]))[request] == []
 
 
-async def test_what_a_service_asks_of_another_is_recorded_once_with_the_callers_address(
+async def test_a_denial_through_another_service_is_recorded_once_with_the_callers_address(
     far: httpx2.AsyncClient, stack: RunningStack, issuer: TokenIssuer, events: SecurityLog, processes: Processes
 ) -> None:
-    """Attachments asks records whose a record is, until its worker has read the record's event."""
+    """Until its worker has read the record's event, attachments calls records for the owner."""
     stranger, owner, request = Caller(own_id(), "practitioner", session=own_id()), Person(far, issuer), own_id()
     headers, upload = bearer(issuer.issue(stranger)) | {"X-Request-Id": request}, {"file": ("scan.jpg", scan(72))}
     async with processes.down("attachments-worker"):
@@ -135,9 +135,7 @@ async def test_what_a_service_asks_of_another_is_recorded_once_with_the_callers_
     assert event["target"] == {"record_id": record}
 
 
-async def test_the_gateway_logs_where_a_request_came_from_and_not_what_its_query_says(
-    far: httpx2.AsyncClient, stack: RunningStack
-) -> None:
+async def test_the_gateway_logs_the_client_address_and_no_query(far: httpx2.AsyncClient, stack: RunningStack) -> None:
     request, headers = own_id(), {"Authorization": "Bearer hunter2", "X-Access-Reason": "hunter2"}
     await far.post("/api/notify/receipts/tencent?token=hunter2", json=[], headers=headers | {"X-Request-Id": request})
 
@@ -150,8 +148,8 @@ async def test_the_gateway_logs_where_a_request_came_from_and_not_what_its_query
     assert "hunter2" not in stack.log("gateway").read_text(errors="replace")
 
 
-async def test_a_program_may_be_called_anything(gateway: httpx2.AsyncClient, events: SecurityLog) -> None:
-    """Its name goes along to the services: one that is not ASCII broke the page."""
+async def test_any_user_agent_is_accepted(gateway: httpx2.AsyncClient, events: SecurityLog) -> None:
+    """The User-Agent is passed to the services; one that was not ASCII broke the page."""
     request = own_id()
     headers = [(b"User-Agent", "浏览器 13800000000".encode()), (b"X-Request-Id", request.encode())]
     assert (await gateway.get("/login", headers=headers)).status_code == 200

@@ -1,4 +1,4 @@
-"""A browser in which somebody logged in is known: strangers who ask for their codes don't keep them out of it."""
+"""Known devices: a person who has logged in on this browser before is not locked out by strangers who use up codes."""
 
 from http.cookies import SimpleCookie
 
@@ -8,9 +8,7 @@ from tests.support.identity_clients import LoginPage, Window
 DEVICE = "__Host-device"
 
 
-async def test_who_logged_in_before_gets_a_code_while_a_stranger_has_asked_for_one(
-    window: Window, login_page: LoginPage
-) -> None:
+async def test_a_known_device_gets_a_code_after_a_stranger_requested_one(window: Window, login_page: LoginPage) -> None:
     citizen, browsing = await window.enrolled(), Browsing(login_page.http)
     answer = await browsing.log_in(citizen, login_page)
     [line] = [line for line in answer.headers.get_list("set-cookie") if line.startswith(DEVICE)]
@@ -20,7 +18,7 @@ async def test_who_logged_in_before_gets_a_code_while_a_stranger_has_asked_for_o
     await browsing.submit("/logout", "/")
     assert browsing.cookies.keys() == {DEVICE}, "logged out, it is known all the same"
     await login_page.forget_limits(citizen)
-    await login_page.challenge(citizen)  # the stranger has the code of this minute
+    await login_page.challenge(citizen)  # the stranger has used this minute's code
     await login_page.code(citizen.phone, 2)
     assert (await Browsing(login_page.http).ask_code(citizen, login_page)).status_code == 429
     assert (await browsing.log_in(citizen, login_page)).headers.get("location") == "/"

@@ -1,4 +1,4 @@
-"""Old office PCs: nothing that Chromium 109 lacks stands in style sheets, modules or pages (no stack needed)."""
+"""Old office PCs: style sheets, modules and pages use nothing that Chromium 109 lacks (no stack needed)."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ LISTS = _lists()
 
 
 def in_style(text: str) -> Iterator[str]:
-    """What a style sheet uses that is newer: nested rules, properties, words of values, selectors and at-rules."""
+    """Newer features in a style sheet: nested rules, properties, values, selectors and at-rules."""
     plain = re.sub(r"/\*.*?\*/|\"[^\"]*\"", "", text, flags=re.DOTALL)
     open_rules: list[str] = []
     for before, sign in re.findall(r"([^{}]*)([{}])", plain):
@@ -39,14 +39,14 @@ def in_style(text: str) -> Iterator[str]:
 
 
 def in_module(text: str) -> Iterator[str]:
-    """What a module uses that is newer: names of globals and members, and a few signs of newer syntax."""
+    """Newer features in a module: globals, members, and some newer syntax."""
     plain = re.sub(r"^\s*//.*$|\bdataset\.\w+", "", text, flags=re.MULTILINE)
     yield from _newer(plain, r"(?<=\.)[a-z]\w+|\b[A-Z]\w+", "newer in modules")
     yield from (sign for sign in NEWER_SYNTAX if re.search(sign, plain, re.MULTILINE))
 
 
 def in_page(text: str) -> Iterator[str]:
-    """What a page uses that is newer: elements and attributes."""
+    """Newer features in a page: elements and attributes."""
     for tag in re.findall(r"<[a-z][^<>]*>", re.sub(r"\{[{%#].*?[}%#]\}", " ", text, flags=re.DOTALL)):
         yield from _newer(re.sub(r"=\"[^\"]*\"", " ", tag), r"[a-z][a-z-]+", "newer in pages")
 

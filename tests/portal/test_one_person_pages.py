@@ -1,4 +1,4 @@
-"""The window's pages: an expired document is confirmed, a new document of somebody on file goes on with their file."""
+"""The window's pages: an expired document is confirmed; a new document of a registered person continues the dossier."""
 
 import base64
 import re
@@ -26,7 +26,7 @@ EXPIRED = {"valid_from": "2012-03-01", "valid_to": "2022-03-01"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def clerks(desk_of: Desk) -> Browsing:
-    """A clerk's browser."""
+    """Browsers of clerks."""
     return await desk_of("clerk")
 
 
@@ -40,25 +40,25 @@ def renewed(papers: Papers) -> Papers:
 
 
 async def registered(clerks: Browsing, papers: Papers) -> str:
-    """Somebody typed in at the window; their page."""
+    """Types in a person at the window. Returns their page."""
     done = await clerks.submit(PASSPORTS, **typed(papers))
     assert done.headers.get("location", "").endswith("?note=registered"), done.text
     return str(done.headers["location"]).removesuffix("?note=registered")
 
 
 async def answer(clerks: Browsing, asked: httpx2.Response, papers: Papers, path: str = PASSPORTS, **more: str) -> Any:
-    """The same form once more, as the page gave it back, with answers."""
+    """Submits the form as the page returned it, with answers."""
     assert asked.status_code == 422, asked.text
     return await clerks.ask("POST", path, data=hidden_of(asked.text, path) | typed(papers) | more)
 
 
 def offered(page: str) -> list[str]:
-    """Whose files the clerk may go on with; nothing is chosen for them."""
+    """The dossiers that the clerk may continue; none is preselected."""
     assert not re.search(r'name="same_as"[^>]*checked', page)
     return re.findall(r'type="radio"[^>]*name="same_as" value="([^"]+)"', page)
 
 
-async def test_a_renewed_passport_is_offered_the_file_of_the_old_one_which_goes_on(
+async def test_a_renewed_passport_is_offered_the_dossier_of_the_old_one(
     clerks: Browsing, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     old, phone = passport(), random_phone()
@@ -91,7 +91,7 @@ async def test_a_renewed_passport_is_offered_the_file_of_the_old_one_which_goes_
         assert EDUCATION["school"] in (await browsing.get("/file/education")).text
 
 
-async def test_nobody_is_registered_until_the_clerk_chose_and_what_was_typed_stays(clerks: Browsing) -> None:
+async def test_nobody_is_registered_until_the_clerk_chooses_and_input_is_kept(clerks: Browsing) -> None:
     old, photo = passport(), base64.b64decode(portrait())
     path = await registered(clerks, old)
     new = renewed(old)
@@ -125,7 +125,7 @@ async def test_an_expired_document_is_registered_when_the_clerk_confirms(clerks:
     assert done.headers["location"].endswith("?note=registered")
 
 
-async def test_an_answer_counts_for_the_registration_that_was_asked_about(clerks: Browsing) -> None:
+async def test_an_answer_is_valid_for_its_registration_only(clerks: Browsing) -> None:
     one, other = passport(), passport()
     first, second = await registered(clerks, one), await registered(clerks, other)
     new, other_new = renewed(one), renewed(other)
@@ -139,7 +139,7 @@ async def test_an_answer_counts_for_the_registration_that_was_asked_about(clerks
     assert done.headers["location"] == f"{first}?note=read_again"
 
 
-async def test_an_answer_is_kept_while_something_else_is_mended(clerks: Browsing) -> None:
+async def test_an_answer_is_kept_while_another_field_is_corrected(clerks: Browsing) -> None:
     papers = passport() | EXPIRED
     asked = await clerks.submit(PASSPORTS, **typed(papers))
     damaged = base64.b64encode(b"\xff\xd8\xff" + bytes(200)).decode()
@@ -149,7 +149,7 @@ async def test_an_answer_is_kept_while_something_else_is_mended(clerks: Browsing
     assert done.headers["location"].endswith("?note=registered")
 
 
-async def test_collecting_again_starts_from_what_is_on_file(clerks: Browsing) -> None:
+async def test_collecting_again_starts_from_the_stored_data(clerks: Browsing) -> None:
     papers = passport() | {"authority": "PREFECTURE DE POLICE"}
     path = await registered(clerks, papers)
     await attend(clerks, path.rpartition("/")[2])
@@ -178,8 +178,8 @@ async def test_the_card_of_somebody_else_changes_nothing(clerks: Browsing, windo
     assert f"请读取{citizen.card['name']}本人的证件" in (await clerks.get(form)).text
     before = await file_of(window, citizen.id)
     for card in (other.card, stranger.card, stranger.card | {"name": citizen.card["name"]}):
-        told = typed(card) | {"document_type": "resident_id", "device_id": "window-1", "portrait": card["portrait"]}
-        refused = await clerks.submit(form, **told)
+        complete = typed(card) | {"document_type": "resident_id", "device_id": "window-1", "portrait": card["portrait"]}
+        refused = await clerks.submit(form, **complete)
         assert (refused.status_code, "该证件属于另一人，没有做任何更改" in refused.text) == (409, True)
     assert await file_of(window, citizen.id) == before
     own = typed(citizen.card) | {"document_type": "resident_id", "device_id": "window-1"}
@@ -193,7 +193,7 @@ async def file_of(window: Window, person: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_candidates_name_is_text_whatever_it_holds(clerks: Browsing, name: str) -> None:
+async def test_a_candidates_name_is_escaped(clerks: Browsing, name: str) -> None:
     old = passport() | {"name": name[:100]}
     first = await clerks.submit(PASSPORTS, **typed(old))
     if first.status_code == 303:

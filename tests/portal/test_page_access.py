@@ -1,4 +1,4 @@
-"""docs/security/pages.md is true: every page of the portal is asked for by every kind of visitor."""
+"""docs/security/pages.md is true: every page of the portal is requested by every kind of visitor."""
 
 import re
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ def pages() -> list[str]:
 
 
 async def own(member: Member) -> dict[str, str]:
-    """The names in paths, for what this person has."""
+    """The path parameters for this person's objects."""
     record = await member.add("education", EDUCATION)
     upload: dict[str, Any] = {"files": {"file": ("scan.jpg", scan(73), "image/jpeg")}, "data": {"title": "扫描件"}}
     sent = await member.file.call("POST", f"/api/attachments/records/{record}/attachment", **upload)
@@ -58,14 +58,14 @@ def filled(path: str, ids: dict[str, str]) -> str:
 async def visitors(
     path: str, mine: Member, ids: dict[str, str], desks: dict[str, Browsing]
 ) -> AsyncIterator[tuple[str, str, Browsing, str]]:
-    """The column, the role, the browser, and the path that it asks for."""
+    """The column, the role, the browser, and the requested path."""
     yield "nobody", "", Browsing(mine.browsing.http), filled(path, ids)
     yield "person", "", mine.browsing, filled(path, ids)
     for role, desk in desks.items():
         yield "staff", role, desk, filled(path, ids)
 
 
-async def test_the_page_says_who_may_see_what(
+async def test_the_documentation_of_page_access_is_true(
     new_member: NewMember, desk_of: Desk, gateway: httpx2.AsyncClient, stack: RunningStack
 ) -> None:
     mine, other = await new_member(), await new_member()

@@ -1,4 +1,4 @@
-"""A person takes all of their data along: as JSON for programs, as PDF for reading, as ZIP with every picture."""
+"""A person exports all of their data: JSON for programs, PDF for reading, ZIP with every image."""
 
 import json
 from io import BytesIO
@@ -27,18 +27,18 @@ async def test_all_data_as_json(member: Member, window: Window) -> None:
         await member.add(kind, data)
     answer = await member.browsing.get("/account/download.json")
     assert answer.headers["content-disposition"].startswith("attachment;")
-    told = answer.json()
-    assert told["basic"]["document_number"] == member.citizen.number
-    assert sorted(record["kind"] for record in told["records"]) == sorted(kind for kind, _ in RECORDS)
-    assert told["certificate"]["state"] == "active"
-    assert told["certificate"]["phone_hint"][-4:] == member.citizen.phone[-4:]
-    assert told["certificate"]["created_at"]
-    assert told["signature"]["state"] == "none"
-    assert len(told["sessions"]) == 1
-    assert told["access_log"] == []
+    data = answer.json()
+    assert data["basic"]["document_number"] == member.citizen.number
+    assert sorted(record["kind"] for record in data["records"]) == sorted(kind for kind, _ in RECORDS)
+    assert data["certificate"]["state"] == "active"
+    assert data["certificate"]["phone_hint"][-4:] == member.citizen.phone[-4:]
+    assert data["certificate"]["created_at"]
+    assert data["signature"]["state"] == "none"
+    assert len(data["sessions"]) == 1
+    assert data["access_log"] == []
 
 
-async def test_all_data_as_pdf_whatever_was_typed(member: Member) -> None:
+async def test_all_data_as_pdf_with_any_text(member: Member) -> None:
     for kind, data in RECORDS:
         await member.add(kind, data)
     await member.add("degree", RECORDS[2][1] | {"school": "#strong[大学] $x$ 𠮷𬭎"})
@@ -56,7 +56,7 @@ def read(pdf: bytes) -> str:
     return "".join(page.get_textpage().get_text_range() for page in pdfium.PdfDocument(pdf))
 
 
-async def test_a_pdf_leaves_no_memory_behind(member: Member, processes: Processes) -> None:
+async def test_rendering_pdfs_does_not_leak_memory(member: Member, processes: Processes) -> None:
     await member.browsing.get("/account/download")
     before = resident(await processes.pid("portal-api"))
     for _ in range(3):
@@ -65,13 +65,13 @@ async def test_a_pdf_leaves_no_memory_behind(member: Member, processes: Processe
 
 
 def resident(pid: int) -> int:
-    """Memory of a process, in kB."""
+    """The resident memory of a process, in kB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
 
 
 async def with_scan(member: Member, stack: RunningStack) -> str:
-    """An education record and another with an accepted scan, whose id is returned."""
+    """Creates an education record and another with an accepted scan. Returns the scan's id."""
     record = await member.add("education", EDUCATION)
     await member.add("education", EDUCATION | {"school": "另一所学校"})
     form: dict[str, Any] = {"files": {"file": ("a.jpg", scan(96))}, "data": {"title": "学历证书"}}
@@ -94,8 +94,8 @@ async def test_everything_as_zip(member: Member, stack: RunningStack) -> None:
     with ZipFile(BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["data.json", "practitioner.pdf", "portrait.jpg", "scans/education-2.jpg"]
-        told = json.loads(archive.read("data.json"))
-        assert told["pictures"] == {"portrait.jpg": "portrait", "scans/education-2.jpg": attachment}
+        data = json.loads(archive.read("data.json"))
+        assert data["pictures"] == {"portrait.jpg": "portrait", "scans/education-2.jpg": attachment}
         assert member.citizen.number in read(archive.read("practitioner.pdf"))
         for path, address in (
             ("scans/education-2.jpg", f"/attachments/{attachment}/image"),
@@ -104,7 +104,7 @@ async def test_everything_as_zip(member: Member, stack: RunningStack) -> None:
             assert archive.read(path) == (await member.browsing.get(address)).content
 
 
-async def test_a_zip_without_a_picture_that_should_be_in_it_does_not_arrive(
+async def test_a_zip_with_a_missing_image_is_not_completed(
     member: Member, stack: RunningStack, processes: Processes
 ) -> None:
     await with_scan(member, stack)

@@ -1,4 +1,4 @@
-"""A session that ended elsewhere is over at the next click, whatever the page, and the login page says why."""
+"""A session that ended elsewhere is refused at the next request of any page; the login page shows the reason."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,7 +23,7 @@ ASKS_NO_SERVICE = "/account/sessions/00000000-0000-4000-8000-000000000000/end"
 
 
 async def sent_to_login(browsing: Browsing, path: str) -> str:
-    """Where the browser is sent within a second."""
+    """The redirect to the login page, within a second."""
 
     async def sent() -> str:
         location = (await browsing.get(path)).headers.get("location", "")
@@ -33,7 +33,7 @@ async def sent_to_login(browsing: Browsing, path: str) -> str:
 
 
 async def out(browsing: Browsing, path: str, reason: str) -> None:
-    """At the login page with the sentence; and it stays so."""
+    """Checks that the browser is at the login page with the reason, and stays logged out."""
     login = "/staff/login" if path.startswith("/staff") else "/login"
     location = await sent_to_login(browsing, path)
     assert location == f"{login}?next={path}&why={reason}"
@@ -42,14 +42,14 @@ async def out(browsing: Browsing, path: str, reason: str) -> None:
     assert "安全退出" not in (await browsing.get("/help")).text
 
 
-async def test_a_certificate_revoked_at_the_window_closes_the_open_browser(window: Window, member: Member) -> None:
+async def test_revoking_the_certificate_ends_the_browser_session(window: Window, member: Member) -> None:
     assert (await member.browsing.get("/file/basic")).status_code == 200
     assert (await window.revoke(member.citizen)).status_code == 204
     await out(member.browsing, ASKS_NO_SERVICE, "certificate_revoked")
     await out(member.browsing, "/", "certificate_revoked")
 
 
-async def test_a_person_who_is_logged_out_from_another_device_reads_so(
+async def test_a_log_out_from_another_device_is_explained(
     member: Member, login_page: LoginPage, nobody: Nobody
 ) -> None:
     await login_page.forget_limits(member.citizen)
@@ -64,7 +64,7 @@ async def test_a_person_who_is_logged_out_from_another_device_reads_so(
     assert (await member.browsing.get("/file/basic")).status_code == 200
 
 
-async def test_what_was_typed_when_the_phone_was_changed_waits_for_the_new_log_in(
+async def test_input_is_kept_when_a_rebinding_ends_the_session(
     window: Window, member: Member, login_page: LoginPage
 ) -> None:
     form = hidden_of((await member.browsing.get(NEW)).text, NEW) | EDUCATION | {"school": "很长时间才填完的学校"}
@@ -83,7 +83,7 @@ async def test_what_was_typed_when_the_phone_was_changed_waits_for_the_new_log_i
     assert 'value="很长时间才填完的学校"' in (await member.browsing.get(NEW)).text
 
 
-async def test_a_session_that_nobody_used_says_so(stack: RunningStack, member: Member) -> None:
+async def test_the_end_of_an_unused_session_is_explained(stack: RunningStack, member: Member) -> None:
     async with mongo.connect(stack.mongo, "identity") as database:
         sessions, now = Store(database).sessions, SystemClock().now()
         [found] = await sessions.find_with_history({"subject": member.citizen.id})
@@ -93,9 +93,7 @@ async def test_a_session_that_nobody_used_says_so(stack: RunningStack, member: M
     await out(member.browsing, "/file/basic", "idle")
 
 
-async def test_a_member_of_staff_whose_roles_were_changed_reads_so(
-    hire: Hire, browsing: Browsing, inside: Dependencies
-) -> None:
+async def test_a_change_of_roles_is_explained(hire: Hire, browsing: Browsing, inside: Dependencies) -> None:
     clerk = await hire("clerk")
     await log_in(browsing, clerk)
     assert (await browsing.get("/staff/find")).status_code == 200

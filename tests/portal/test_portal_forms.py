@@ -1,4 +1,4 @@
-"""Forms: only from pages of ours, nothing typed is lost, nobody's change is overwritten unseen."""
+"""Forms: accepted only from the portal's own pages; input is kept; no change is overwritten unseen."""
 
 import re
 from collections.abc import Callable
@@ -21,13 +21,13 @@ NEW = "/file/education/new"
 
 
 def posts() -> list[str]:
-    """Every address that takes a form."""
+    """Every address that accepts a form."""
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     return [route.path for route in routes if "POST" in (route.methods or ())]
 
 
 def filled(path: str) -> str:
-    """With ids that nobody has."""
+    """The path with unknown ids."""
     return "/".join(
         "education" if part == "{name}" else own_id() if part.startswith("{") else part for part in path.split("/")
     )
@@ -38,7 +38,7 @@ def test_the_list_of_forms_is_not_empty() -> None:
 
 
 @pytest.mark.parametrize("path", posts())
-async def test_no_form_is_taken_that_this_browser_was_not_given(shared: Member, nobody: Nobody, path: str) -> None:
+async def test_a_form_needs_the_csrf_token_of_its_browser(shared: Member, nobody: Nobody, path: str) -> None:
     stranger = nobody()
     stolen = await stranger.csrf("/login")
     of_a_guest = token_of((await stranger.get("/login")).text)
@@ -50,7 +50,7 @@ async def test_no_form_is_taken_that_this_browser_was_not_given(shared: Member, 
     assert await shared.records("education") == []
 
 
-async def test_a_form_of_one_person_is_not_taken_from_another_in_the_same_browser(
+async def test_a_form_of_another_person_in_the_same_browser_is_refused(
     new_member: NewMember, login_page: LoginPage
 ) -> None:
     first, second = await new_member(), await new_member()
@@ -141,7 +141,7 @@ async def test_a_change_made_elsewhere_is_shown_and_the_person_chooses(member: M
     assert (await member.records("education"))[0]["data"]["major"] == "隧道工程"
 
 
-async def test_of_two_changes_each_is_shown_as_whose_it_is_and_none_is_lost(member: Member) -> None:
+async def test_of_two_concurrent_changes_both_are_shown_and_none_is_lost(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     form = hidden_of((await member.browsing.get(path)).text, path)
@@ -164,7 +164,7 @@ async def test_of_two_changes_each_is_shown_as_whose_it_is_and_none_is_lost(memb
     assert (kept["school"], kept["length"], kept["major"]) == ("清华大学", "四年", "隧道工程")
 
 
-async def test_an_end_that_somebody_else_gave_meanwhile_is_taken_with_its_tick(member: Member) -> None:
+async def test_an_end_date_set_elsewhere_is_taken_with_its_checkbox(member: Member) -> None:
     work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
     record = await member.add("work_experience", work | {"end": None})
     path = f"/records/{record}"
@@ -176,7 +176,7 @@ async def test_an_end_that_somebody_else_gave_meanwhile_is_taken_with_its_tick(m
     assert 'name="end_open" value="1">' in answer.text
 
 
-async def test_an_error_in_a_form_does_not_hide_that_the_record_was_changed_elsewhere(member: Member) -> None:
+async def test_a_form_error_does_not_hide_a_change_made_elsewhere(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     form = hidden_of((await member.browsing.get(path)).text, path)
@@ -195,7 +195,7 @@ def value_of(page: str, name: str) -> str:
     return page.split(f'id="f-{name}" name="{name}" value="')[1].split('"')[0]
 
 
-async def test_a_verdict_on_the_scan_is_no_change_made_elsewhere(member: Member) -> None:
+async def test_a_verdict_on_the_scan_is_not_a_change_made_elsewhere(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     form = hidden_of((await member.browsing.get(path)).text, path)
@@ -204,7 +204,7 @@ async def test_a_verdict_on_the_scan_is_no_change_made_elsewhere(member: Member)
     assert (await member.browsing.ask("POST", path, data=form | TYPED | {"major": "新"})).status_code == 303
 
 
-async def test_an_end_is_a_day_or_until_today_but_never_forgotten(member: Member) -> None:
+async def test_an_end_date_or_until_today_is_required(member: Member) -> None:
     path = "/file/work_experience/new"
     work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
     answer = await member.browsing.submit(path, **work)
@@ -215,7 +215,7 @@ async def test_an_end_is_a_day_or_until_today_but_never_forgotten(member: Member
     assert (await member.records("work_experience"))[0]["data"]["end"] is None
 
 
-async def test_another_persons_ids_lead_nowhere(new_member: NewMember) -> None:
+async def test_ids_of_another_person_are_not_found(new_member: NewMember) -> None:
     owner, stranger = await new_member(), await new_member()
     record = await owner.add("education", EDUCATION)
     scanned = await owner.file.call(

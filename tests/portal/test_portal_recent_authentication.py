@@ -1,4 +1,4 @@
-"""What can't be undone asks for a code when the last one is old; the form that asked goes on, its file with it."""
+"""Irreversible actions require a recent code; afterwards the submitted form continues, including its file."""
 
 import asyncio
 from base64 import b64encode
@@ -21,21 +21,21 @@ DOWNLOADS = [f"/account/download{kind}" for kind in ("", ".zip", ".json", ".pdf"
 
 
 async def signed(member: Member) -> bytes:
-    """The form, printed, signed and scanned."""
+    """A signature sheet: printed, signed and scanned."""
     sent = await member.browsing.submit("/file/signature/forms", "/file/signature")
     pdf = (await member.browsing.get(sent.headers["location"])).content
     return scanned(sign(rasterised(pdf), Random(1)), Random(1))[0]
 
 
 async def uploaded(browsing: Browsing, content: bytes) -> str:
-    """Where the upload leads."""
+    """The redirect after the upload."""
     form = hidden_of((await browsing.get("/file/signature")).text, UPLOAD)
     sent = await browsing.ask("POST", UPLOAD, data=form, files={"file": ("form.jpg", content, "image/jpeg")})
     return sent.headers["location"]
 
 
 async def asked(browsing: Browsing, login_page: LoginPage, member: Member, page: str) -> tuple[dict[str, str], str]:
-    """Have a code sent on this page: the form that takes it, and the code."""
+    """Requests a code on this page. Returns the form that takes it, and the code."""
     await login_page.forget_limits(member.citizen)
     before = len(await login_page.messages(member.citizen.phone))
     shown = await browsing.submit(PROOF, page)
@@ -48,7 +48,7 @@ async def state(member: Member) -> str:
     return str((await member.file.call("GET", path)).json()["state"])
 
 
-async def test_a_signature_survives_the_question_for_a_code(
+async def test_an_uploaded_signature_is_kept_during_reauthentication(
     stack: RunningStack, member: Member, login_page: LoginPage
 ) -> None:
     content = await signed(member)
@@ -65,7 +65,7 @@ async def test_a_signature_survives_the_question_for_a_code(
     assert (await member.browsing.get("/account/download.json")).status_code == 200, "ten minutes have begun"
 
 
-async def test_ending_another_device_survives_it_too(
+async def test_ending_another_device_continues_after_reauthentication(
     stack: RunningStack, member: Member, login_page: LoginPage, nobody: Nobody
 ) -> None:
     await login_page.forget_limits(member.citizen)
@@ -82,7 +82,7 @@ async def test_ending_another_device_survives_it_too(
 
 
 @pytest.mark.parametrize("path", DOWNLOADS)
-async def test_everything_is_downloaded_only_after_a_code(
+async def test_the_export_requires_a_recent_code(
     stack: RunningStack, member: Member, login_page: LoginPage, path: str
 ) -> None:
     assert (await member.browsing.get(path)).status_code == 200
@@ -95,7 +95,7 @@ async def test_everything_is_downloaded_only_after_a_code(
     assert (await member.browsing.get(path)).status_code == 200
 
 
-async def test_a_file_is_kept_sealed_and_for_its_own_browser_only(
+async def test_a_held_file_is_encrypted_and_bound_to_its_browser(
     stack: RunningStack, member: Member, new_member: NewMember, login_page: LoginPage
 ) -> None:
     content = await signed(member)
@@ -114,7 +114,7 @@ async def test_a_file_is_kept_sealed_and_for_its_own_browser_only(
     assert [await state(stranger), await state(member)] == ["none", "none"]
 
 
-async def test_a_file_that_is_too_large_is_refused_before_the_question(stack: RunningStack, member: Member) -> None:
+async def test_a_file_that_is_too_large_is_refused_before_reauthentication(stack: RunningStack, member: Member) -> None:
     await let_proof_grow_old(stack, member.browsing)
     form = hidden_of((await member.browsing.get("/file/signature")).text, UPLOAD)
     files = {"file": ("form.jpg", b"\xff\xd8\xff" + bytes(6 * 1024 * 1024), "image/jpeg")}
@@ -122,10 +122,10 @@ async def test_a_file_that_is_too_large_is_refused_before_the_question(stack: Ru
     assert (answer.status_code, "小于 5MB" in answer.text) == (413, True)
 
 
-async def test_a_code_of_another_browser_does_not_help(
+async def test_a_code_of_another_browser_is_refused(
     stack: RunningStack, member: Member, login_page: LoginPage, nobody: Nobody
 ) -> None:
-    """A stolen cookie whose proof is old: the thief sees no code, and the owner's is worth nothing to them."""
+    """A thief with a stolen cookie and an old proof cannot use the owner's code."""
     await login_page.forget_limits(member.citizen)
     thief = nobody()
     await thief.log_in(member.citizen, login_page)
@@ -138,7 +138,7 @@ async def test_a_code_of_another_browser_does_not_help(
     assert (await member.browsing.ask("POST", PROOF, data=form | {"code": code})).status_code == 303
 
 
-async def test_many_pages_at_once_do_not_end_the_session_while_it_is_proved(
+async def test_concurrent_pages_do_not_end_the_session_during_reauthentication(
     stack: RunningStack, member: Member, login_page: LoginPage
 ) -> None:
     await let_proof_grow_old(stack, member.browsing)
@@ -151,6 +151,6 @@ async def test_many_pages_at_once_do_not_end_the_session_while_it_is_proved(
     assert (await member.browsing.get("/account/download")).status_code == 200
 
 
-async def test_nobody_is_sent_to_another_site(member: Member) -> None:
+async def test_reauthentication_redirects_to_no_other_site(member: Member) -> None:
     page = await member.browsing.get(f"{PROOF}?next=//evil.example")
     assert 'name="next" value="/"' in page.text

@@ -1,4 +1,4 @@
-"""Sessions of the pages: cookies, fixation, refreshing, ending; and what a browser is told about every answer."""
+"""Portal sessions: cookies, fixation, refresh, end; and the security headers of every response."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ELSEWHERE = (
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
-async def test_every_answer_forbids_frames_foreign_content_and_guessing(nobody: Nobody, path: str) -> None:
+async def test_every_response_has_the_security_headers(nobody: Nobody, path: str) -> None:
     headers = (await nobody().get(path)).headers
     policy = {part.split()[0]: part.split()[1:] for part in headers["content-security-policy"].split(";")}
     assert policy["default-src"] == ["'none'"]
@@ -31,7 +31,7 @@ async def test_every_answer_forbids_frames_foreign_content_and_guessing(nobody: 
     assert headers["referrer-policy"] == "same-origin"
 
 
-async def test_pages_are_kept_by_nobody_and_files_for_ever(shared: Member) -> None:
+async def test_pages_are_not_cached_and_static_files_are_immutable(shared: Member) -> None:
     page = await shared.browsing.get("/file/basic")
     assert page.headers["cache-control"] == "no-store"
     style = page.text.split('rel="stylesheet" href="')[1].split('"')[0]
@@ -39,7 +39,7 @@ async def test_pages_are_kept_by_nobody_and_files_for_ever(shared: Member) -> No
     assert "immutable" not in (await shared.browsing.get("/static/style.css?v=old")).headers["cache-control"]
 
 
-async def test_no_page_holds_a_script_or_a_style_of_its_own(shared: Member) -> None:
+async def test_no_page_has_inline_scripts_or_styles(shared: Member) -> None:
     for path in ("/", "/file/education", "/file/education/new", "/file/signature", "/account/sessions", "/help"):
         text = (await shared.browsing.get(path)).text
         assert "<style" not in text
@@ -47,7 +47,7 @@ async def test_no_page_holds_a_script_or_a_style_of_its_own(shared: Member) -> N
         assert all("src=" in tag.split(">")[0] for tag in text.split("<script")[1:])
 
 
-async def test_the_cookie_is_out_of_reach_of_scripts_other_sites_and_plain_http(nobody: Nobody) -> None:
+async def test_the_cookie_is_httponly_samesite_and_secure(nobody: Nobody) -> None:
     line = (await nobody().get("/login")).headers["set-cookie"]
     name, *flags = (part.strip().lower() for part in line.split(";"))
     assert name.startswith("__host-portal=")
@@ -55,9 +55,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_other_sites_and_plain_http(
     assert {"httponly", "secure", "samesite=lax", "path=/"} == set(flags)
 
 
-async def test_a_cookie_from_before_the_log_in_is_worth_nothing_after_it(
-    nobody: Nobody, window: Window, login_page: LoginPage
-) -> None:
+async def test_logging_in_replaces_the_cookie(nobody: Nobody, window: Window, login_page: LoginPage) -> None:
     victim, attacker = nobody(), nobody()
     await attacker.get("/login")
     victim.cookies = dict(attacker.cookies)
@@ -68,7 +66,7 @@ async def test_a_cookie_from_before_the_log_in_is_worth_nothing_after_it(
     assert (await attacker.get("/file/basic")).status_code == 303
 
 
-async def test_after_logging_out_the_cookie_opens_nothing(member: Member) -> None:
+async def test_after_logging_out_the_cookie_is_invalid(member: Member) -> None:
     before = dict(member.browsing.cookies)
     response = await member.browsing.submit("/logout", "/")
     assert response.headers["location"] == "/login?note=out"
@@ -78,7 +76,7 @@ async def test_after_logging_out_the_cookie_opens_nothing(member: Member) -> Non
     assert response.headers["location"] == "/login?next=/file/basic&why=logged_out"
 
 
-async def test_a_token_that_ran_out_is_renewed_once_however_many_pages_ask(stack: RunningStack, member: Member) -> None:
+async def test_an_expired_token_is_refreshed_once_for_concurrent_pages(stack: RunningStack, member: Member) -> None:
     for _ in range(2):
         await let_token_run_out(stack, member.browsing)
         answers = await asyncio.gather(*(member.browsing.get("/file/basic") for _ in range(10)))
@@ -86,7 +84,7 @@ async def test_a_token_that_ran_out_is_renewed_once_however_many_pages_ask(stack
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
-async def test_nobody_is_sent_to_another_site(nobody: Nobody, place: str) -> None:
+async def test_no_log_in_redirects_to_another_site(nobody: Nobody, place: str) -> None:
     browsing = nobody()
     page = await browsing.ask("GET", "/login", params={"next": place})
     assert 'name="next" value="/"' in page.text
@@ -94,7 +92,7 @@ async def test_nobody_is_sent_to_another_site(nobody: Nobody, place: str) -> Non
     assert response.headers["location"] == "/"
 
 
-async def test_a_person_comes_back_to_where_they_wanted_to_go(
+async def test_a_log_in_redirects_to_the_requested_page(
     stack: RunningStack, new_member: NewMember, login_page: LoginPage
 ) -> None:
     member = await new_member()
@@ -106,7 +104,7 @@ async def test_a_person_comes_back_to_where_they_wanted_to_go(
     assert response.headers["location"] == "/file/title?page=2"
 
 
-async def test_whoever_asks_for_a_code_too_soon_is_told_how_long_to_wait(
+async def test_a_code_requested_too_soon_is_refused_with_the_time_to_wait(
     nobody: Nobody, window: Window, login_page: LoginPage
 ) -> None:
     browsing, citizen = nobody(), await window.enrolled()

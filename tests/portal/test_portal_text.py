@@ -1,4 +1,4 @@
-"""Whatever people type is text on every page: never markup, never a template, never a script."""
+"""Typed text is escaped on every page: never markup, a template or a script."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,13 +53,13 @@ def harmless(page: str) -> None:
     assert not any(mark in page for mark in MARKS)
 
 
-async def test_what_stands_in_an_address_is_not_written_into_pages(shared: Member) -> None:
+async def test_query_parameters_are_not_written_into_pages(shared: Member) -> None:
     for text in HOSTILE:
         for path, name in (("/help", "note"), ("/", "note"), ("/file/education", "note"), ("/account/looks", "cursor")):
             harmless((await shared.browsing.ask("GET", path, params={name: text})).text)
 
 
-async def test_the_log_in_form_gives_back_what_was_typed_as_text(nobody: Callable[[], Browsing]) -> None:
+async def test_the_log_in_form_returns_escaped_input(nobody: Callable[[], Browsing]) -> None:
     for text in HOSTILE:
         typed = {"document_number": text, "phone": text, "captcha": text, "next": text, "scale": text}
         answer = await nobody().submit("/login", **typed)

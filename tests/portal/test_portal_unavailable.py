@@ -1,4 +1,4 @@
-"""Servers and services away: pages say so in Chinese, what was typed waits, and nobody is logged out."""
+"""Unavailable servers and services: pages explain it in Chinese, input is kept, and nobody is logged out."""
 
 import httpx2
 
@@ -13,7 +13,7 @@ NEW = "/file/education/new"
 TYPED = {name: value for name, value in EDUCATION.items() if value} | {"school": "写到一半的学校"}
 
 
-async def test_with_records_away_what_was_typed_is_kept(
+async def test_input_is_kept_while_records_is_unavailable(
     stack: RunningStack, member: Member, processes: Processes
 ) -> None:
     form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED
@@ -30,7 +30,7 @@ async def test_with_records_away_what_was_typed_is_kept(
     assert (await member.browsing.ask("POST", NEW, data=hidden_of(page, NEW) | TYPED)).status_code == 303
 
 
-async def test_with_attachments_away_a_record_can_still_be_edited(
+async def test_a_record_can_be_edited_while_attachments_is_unavailable(
     stack: RunningStack, member: Member, processes: Processes
 ) -> None:
     record = await member.add("education", EDUCATION)
@@ -42,7 +42,7 @@ async def test_with_attachments_away_a_record_can_still_be_edited(
     await processes.ready(stack.facts["services"]["attachments"]["internal"])
 
 
-async def test_with_redis_away_nobody_is_logged_out(member: Member, processes: Processes) -> None:
+async def test_nobody_is_logged_out_while_redis_is_unavailable(member: Member, processes: Processes) -> None:
     async with processes.down("redis"):
         answer = await member.browsing.get("/file/basic")
         assert answer.status_code == 503
@@ -54,7 +54,7 @@ async def test_with_redis_away_nobody_is_logged_out(member: Member, processes: P
     await eventually(back, 20, "the pages are back", pause=0.2)
 
 
-async def test_with_redis_away_what_was_typed_stays_in_the_page(member: Member, processes: Processes) -> None:
+async def test_input_stays_in_the_page_while_redis_is_unavailable(member: Member, processes: Processes) -> None:
     form = hidden_of((await member.browsing.get(NEW)).text, NEW) | TYPED
     async with processes.down("redis"):
         answer = await member.browsing.ask("POST", NEW, data=form)
@@ -70,7 +70,7 @@ async def test_with_redis_away_what_was_typed_stays_in_the_page(member: Member, 
     assert (await member.records("education"))[0]["data"]["school"] == "写到一半的学校"
 
 
-async def test_with_the_portal_away_the_gateway_says_so_in_chinese(
+async def test_the_gateway_explains_in_chinese_that_the_portal_is_unavailable(
     stack: RunningStack, gateway: httpx2.AsyncClient, processes: Processes
 ) -> None:
     async with processes.down("portal-api"):
@@ -82,7 +82,7 @@ async def test_with_the_portal_away_the_gateway_says_so_in_chinese(
     await processes.ready(stack.facts["services"]["portal"]["internal"])
 
 
-async def test_a_file_larger_than_any_page_takes_is_told_on_a_page(member: Member) -> None:
+async def test_a_file_beyond_every_limit_is_refused_with_a_page(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     form = hidden_of((await member.browsing.get(f"/records/{record}")).text, f"/records/{record}")
     files = {"file": ("scan.jpg", b"x" * 13_000_000, "image/jpeg")}
@@ -92,7 +92,7 @@ async def test_a_file_larger_than_any_page_takes_is_told_on_a_page(member: Membe
     assert "过大" in answer.text
 
 
-async def test_a_file_of_somebody_without_a_form_of_ours_is_not_read(gateway: httpx2.AsyncClient) -> None:
+async def test_an_upload_without_a_csrf_token_is_not_read(gateway: httpx2.AsyncClient) -> None:
     files = {"file": ("scan.jpg", b"x" * 100_000, "image/jpeg")}
     answer = await gateway.post("/records/x/attachment", files=files)
     assert answer.status_code == 403

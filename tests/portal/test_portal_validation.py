@@ -1,4 +1,4 @@
-"""What people type is judged as a whole: every error at once, contradictions named, nothing dropped silently."""
+"""Form input is validated as a whole: all errors together, contradictions named, nothing dropped silently."""
 
 import re
 from html import unescape
@@ -31,12 +31,12 @@ SKILL = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def clerk_desk(desk_of: Desk) -> Browsing:
-    """A clerk's browser."""
+    """Browsers of clerks."""
     return await desk_of("clerk")
 
 
 def errors_of(page: str) -> dict[str, str]:
-    """The sentence at each field."""
+    """The error text at each field."""
     found = re.findall(r'<span class="message" id="e-([a-z_]+)"><span class="unseen">错误：</span>([^<]+)</span>', page)
     return {name: unescape(message) for name, message in found}
 
@@ -45,7 +45,7 @@ def summary_of(page: str) -> str:
     return page.split('class="summary"')[1].split("</div>")[0]
 
 
-async def test_until_today_and_an_end_contradict_each_other_and_both_stay(member: Member) -> None:
+async def test_until_today_and_an_end_date_contradict_and_both_are_kept(member: Member) -> None:
     record = await member.add("work_experience", {**WORK, "end": None})
     for path in (f"/records/{record}", NEW):
         answer = await member.browsing.submit(path, **WORK, end="2016-05-31", end_open="1")
@@ -59,7 +59,7 @@ async def test_until_today_and_an_end_contradict_each_other_and_both_stay(member
     assert (await member.records("work_experience"))[0]["data"]["end"] == "2016-05-31"
 
 
-async def test_a_form_of_work_experience_names_all_its_errors_at_once(member: Member) -> None:
+async def test_a_work_experience_form_shows_all_errors_together(member: Member) -> None:
     empty = await member.browsing.submit(NEW, **dict.fromkeys((*WORK, "end"), ""))
     assert empty.status_code == 422
     expected = dict.fromkeys(WORK, REQUIRED) | {"end": f"{REQUIRED}，或勾选“至今”"}
@@ -70,7 +70,7 @@ async def test_a_form_of_work_experience_names_all_its_errors_at_once(member: Me
     assert await member.records("work_experience") == []
 
 
-async def test_what_a_form_may_ask_beforehand_saves_nothing_and_is_for_its_owner(member: Member) -> None:
+async def test_validation_before_saving_stores_nothing_and_is_for_the_owner(member: Member) -> None:
     check = "/api/records/practitioners/me/records/check"
     right = await member.file.call("POST", check, json={"kind": "education", "data": EDUCATION})
     assert (right.status_code, right.content) == (204, b"")
@@ -83,7 +83,7 @@ async def test_what_a_form_may_ask_beforehand_saves_nothing_and_is_for_its_owner
 
 
 @pytest.mark.parametrize("kind", OWN_KINDS)
-async def test_an_empty_field_has_one_sentence_on_pages_and_at_the_api(
+async def test_an_empty_field_has_the_same_message_on_pages_and_in_the_api(
     shared: Member, gateway: httpx2.AsyncClient, kind: str
 ) -> None:
     kinds = [Kind.model_validate(one) for one in (await gateway.get("/api/records/kinds")).json()["items"]]
@@ -103,17 +103,17 @@ async def test_an_empty_field_has_one_sentence_on_pages_and_at_the_api(
         ]
 
 
-async def test_an_empty_log_in_has_the_same_sentence(browsing: Browsing, login_page: LoginPage) -> None:
+async def test_an_empty_log_in_has_the_same_message(browsing: Browsing, login_page: LoginPage) -> None:
     page = await browsing.submit("/login", document_number="", phone="", captcha="")
     assert {errors_of(page.text)[name] for name in ("document_number", "phone")} == {REQUIRED}
     staff = await browsing.submit("/staff/login", username="", password="", totp="")
     assert errors_of(staff.text) == dict.fromkeys(("username", "password", "totp"), REQUIRED)
 
 
-async def test_nothing_is_cut_off_while_it_is_pasted(
+async def test_pasted_text_is_not_truncated(
     clerk_desk: Browsing, browsing: Browsing, member: Member, window: Window
 ) -> None:
-    """A browser cuts at `maxlength` without a word: a text that is too long is refused instead, and stays."""
+    """A browser truncates at `maxlength` silently: a long text is refused instead, and kept."""
     citizen = await window.registered()
     await attend(clerk_desk, citizen.id)
     pages = [
@@ -132,7 +132,7 @@ async def test_nothing_is_cut_off_while_it_is_pasted(
     assert (refused.status_code, school in refused.text, set(errors_of(refused.text))) == (422, True, {"school"})
 
 
-async def test_a_document_valid_for_ever_has_no_end(clerk_desk: Browsing, window: Window) -> None:
+async def test_a_long_term_document_has_no_end_date(clerk_desk: Browsing, window: Window) -> None:
     path, papers = "/staff/register/passport", passport()
     skipped = ("source", "document_type", "reader", "portrait", "long_term", "name")
     typed = {name: str(value) for name, value in papers.items() if value and name not in skipped}
@@ -146,14 +146,14 @@ async def test_a_document_valid_for_ever_has_no_end(clerk_desk: Browsing, window
     assert [one["field"] for one in read.json()["errors"]] == ["valid_to"]
 
 
-async def test_a_photo_that_is_too_large_is_told_with_all_else_that_is_wrong(clerk_desk: Browsing) -> None:
+async def test_a_too_large_photo_is_reported_with_all_other_errors(clerk_desk: Browsing) -> None:
     path, large = "/staff/register/passport", b"\xff\xd8\xff" + bytes(200 * 1024)
     form = hidden_of((await clerk_desk.get(path)).text, path)
     answer = await clerk_desk.ask("POST", path, data=form, files={"file": ("photo.jpg", large, "image/jpeg")})
     assert {"portrait", "document_number", "name", "sex", "birth_date"} <= set(errors_of(answer.text))
 
 
-async def test_a_country_is_not_ignored_where_no_document_has_one(clerk_desk: Browsing, window: Window) -> None:
+async def test_a_country_for_a_document_without_one_is_refused(clerk_desk: Browsing, window: Window) -> None:
     citizen = await window.registered()
     typed = {"document_type": "resident_id", "document_number": citizen.number, "nationality": "China"}
     answer = await clerk_desk.submit("/staff/find", **typed)
@@ -163,13 +163,13 @@ async def test_a_country_is_not_ignored_where_no_document_has_one(clerk_desk: Br
     assert (await clerk_desk.submit("/staff/find", **typed | {"nationality": ""})).status_code == 303
 
 
-async def test_words_beside_a_usual_reason_are_told_too(clerk_desk: Browsing, member: Member) -> None:
+async def test_a_free_text_is_added_to_a_chosen_reason(clerk_desk: Browsing, member: Member) -> None:
     person = f"/staff/people/{member.citizen.id}"
     await clerk_desk.submit(f"{person}/reason", reason=WHY, words="电话咨询")
     assert f"{WHY}：电话咨询" in (await clerk_desk.get(person)).text
 
 
-async def test_emoji_and_symbols_are_no_names_of_people(member: Member, window: Window) -> None:
+async def test_emoji_and_symbols_are_refused_in_names(member: Member, window: Window) -> None:
     chair = {
         "school": "同济大学", "degree": "硕士", "degree_name": "工学硕士", "major": "结构", "certificate_no": "1",
         "issued_on": "2013-07-01",
@@ -186,7 +186,7 @@ async def test_emoji_and_symbols_are_no_names_of_people(member: Member, window: 
     assert len(await member.records("degree")) == 5
 
 
-async def test_a_list_tells_the_day_on_which_a_certificate_ends(member: Member, clerk_desk: Browsing) -> None:
+async def test_a_list_shows_the_expiry_date_of_a_certificate(member: Member, clerk_desk: Browsing) -> None:
     await member.add("skill_certificate", SKILL)
     await attend(clerk_desk, member.citizen.id)
     for browsing, path in (

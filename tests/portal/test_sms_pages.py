@@ -1,4 +1,4 @@
-"""The operators' pages of SMS messages: failed ones found, looked at, sent again; and the words for all there is."""
+"""The operators' pages of SMS messages: failed ones are found, read and sent again; every state has its word."""
 
 from typing import get_args
 
@@ -19,12 +19,12 @@ MESSAGES = "/operators/messages"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def duty(desk_of: Desk) -> Browsing:
-    """An operator's browser."""
+async def operator_desk(desk_of: Desk) -> Browsing:
+    """Browsers of operators."""
     return await desk_of("operator")
 
 
-def test_every_state_and_purpose_has_its_word() -> None:
+def test_every_state_and_purpose_has_a_label() -> None:
     assert MESSAGE_STATES.keys() == set(get_args(State))
     assert PURPOSES.keys() == CATALOGUE.keys()
     assert {purpose for purpose, template in CATALOGUE.items() if template.code} == CODES
@@ -34,55 +34,55 @@ def hint(citizen: Citizen) -> str:
     return f"{citizen.phone[:3]}****{citizen.phone[-4:]}"
 
 
-async def failed(duty: Browsing, citizen: Citizen, purpose: str) -> str:
-    """The page of this person's message, once the list of failed ones has it."""
+async def failed(operator_desk: Browsing, citizen: Citizen, purpose: str) -> str:
+    """The page of this person's message, once it is in the list of failed ones."""
 
     async def listed() -> str:
-        rows = (await duty.get(f"{MESSAGES}?state=failed&purpose={purpose}")).text.split("<tr>")
+        rows = (await operator_desk.get(f"{MESSAGES}?state=failed&purpose={purpose}")).text.split("<tr>")
         mine = [row for row in rows if hint(citizen) in row]
         return mine[0].split(f'href="{MESSAGES}/')[1].split('"')[0] if mine else ""
 
     return f"{MESSAGES}/{await eventually(listed, 20, 'the message has failed')}"
 
 
-async def test_a_failed_notice_is_found_looked_at_and_sent_again(
-    duty: Browsing, window: Window, sms_operators: Carriers
+async def test_a_failed_notice_is_found_read_and_sent_again(
+    operator_desk: Browsing, window: Window, sms_operators: Carriers
 ) -> None:
     await sms_operators.behave("tencent", receipts="fail")
     citizen = await window.enrolled()
-    page = await failed(duty, citizen, "certificate_issued")
+    page = await failed(operator_desk, citizen, "certificate_issued")
     await sms_operators.well()
-    text = (await duty.get(page)).text
+    text = (await operator_desk.get(page)).text
     for words in ("证书申领", hint(citizen), "腾讯云", "失败", "重新发送"):
         assert words in text, words
     assert citizen.phone not in text
-    sent = await duty.submit(f"{page}/retry", page)
+    sent = await operator_desk.submit(f"{page}/retry", page)
     assert sent.headers["location"] == f"{page}?note=queued"
 
     async def delivered() -> bool:
-        return "已送达" in (await duty.get(page)).text
+        return "已送达" in (await operator_desk.get(page)).text
 
     await eventually(delivered, 20, "it has arrived")
-    assert "重新发送</button>" not in (await duty.get(page)).text
-    again = await duty.ask("POST", f"{page}/retry", data={"csrf": await duty.csrf(page)})
+    assert "重新发送</button>" not in (await operator_desk.get(page)).text
+    again = await operator_desk.ask("POST", f"{page}/retry", data={"csrf": await operator_desk.csrf(page)})
     assert (again.status_code, "只有发送失败的通知可以重新发送" in again.text) == (409, True)
 
 
 async def test_a_code_that_failed_is_shown_and_not_sent_again(
-    duty: Browsing, window: Window, login_page: LoginPage, sms_operators: Carriers
+    operator_desk: Browsing, window: Window, login_page: LoginPage, sms_operators: Carriers
 ) -> None:
     citizen = await window.enrolled()
     await sms_operators.behave("tencent", receipts="fail")
     await login_page.challenge(citizen)
-    page = await failed(duty, citizen, "login_code")
+    page = await failed(operator_desk, citizen, "login_code")
     await sms_operators.well()
-    text = (await duty.get(page)).text
+    text = (await operator_desk.get(page)).text
     assert "重新发送</button>" not in text
     assert "请本人在登录页面重新获取" in text
 
 
-async def test_a_list_without_messages_and_unknown_words_say_so(duty: Browsing) -> None:
-    assert "没有" in (await duty.get(f"{MESSAGES}?state=expired&purpose=certificate_revoked")).text
-    assert (await duty.get(f"{MESSAGES}?state=nothing")).status_code == 200
-    assert (await duty.get(f"{MESSAGES}?state=<b>")).status_code in (404, 422)
-    assert (await duty.get(f"{MESSAGES}/{own_id()}")).status_code == 404
+async def test_an_empty_list_and_unknown_filters_are_explained(operator_desk: Browsing) -> None:
+    assert "没有" in (await operator_desk.get(f"{MESSAGES}?state=expired&purpose=certificate_revoked")).text
+    assert (await operator_desk.get(f"{MESSAGES}?state=nothing")).status_code == 200
+    assert (await operator_desk.get(f"{MESSAGES}?state=<b>")).status_code in (404, 422)
+    assert (await operator_desk.get(f"{MESSAGES}/{own_id()}")).status_code == 404

@@ -1,4 +1,4 @@
-"""Staff at the pages: how they log in, and that every page knows whom it is for."""
+"""Staff in the portal: how they log in, and which pages they can open."""
 
 import pytest
 
@@ -31,13 +31,13 @@ async def test_a_member_of_staff_logs_in_and_the_cookie_is_a_new_one(browsing: B
     assert (await browsing.get("/staff/find")).headers["location"] == "/staff/login?next=/staff/find&note=over"
 
 
-async def test_whoever_comes_for_the_first_time_reads_of_no_log_in_that_has_ended(browsing: Browsing) -> None:
+async def test_a_first_visit_shows_no_message_about_an_ended_session(browsing: Browsing) -> None:
     assert (await browsing.get("/staff")).headers["location"] == "/staff/login?next=/staff"
     assert (await browsing.get("/operators/messages")).headers["location"] == "/staff/login?next=/operators/messages"
 
 
 @pytest.mark.parametrize("change", [{"password": "wrong"}, {"username": "nobody-at-all"}])
-async def test_a_refusal_says_the_same_whatever_was_wrong_and_shows_no_secret(
+async def test_every_refusal_has_the_same_text_and_shows_no_secret(
     browsing: Browsing, hire: Hire, change: dict[str, str]
 ) -> None:
     clerk = await hire("clerk")
@@ -48,7 +48,7 @@ async def test_a_refusal_says_the_same_whatever_was_wrong_and_shows_no_secret(
     assert 'value="wrong"' not in response.text
 
 
-async def test_whoever_guesses_is_told_how_long_to_wait(browsing: Browsing, hire: Hire) -> None:
+async def test_a_guesser_is_refused_with_the_time_to_wait(browsing: Browsing, hire: Hire) -> None:
     clerk = await hire("clerk")
     answers = [await log_in(browsing, clerk, password="wrong") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
@@ -62,7 +62,7 @@ async def test_the_log_in_leads_to_pages_of_staff_only(browsing: Browsing, hire:
     assert response.headers["location"] == "/staff"
 
 
-async def test_after_logging_out_nothing_is_open(desk_of: Desk) -> None:
+async def test_after_logging_out_no_page_opens(desk_of: Desk) -> None:
     browsing = await desk_of("clerk")
     before = dict(browsing.cookies)
     response = await browsing.submit("/logout", "/staff/find")
@@ -71,7 +71,7 @@ async def test_after_logging_out_nothing_is_open(desk_of: Desk) -> None:
     assert (await browsing.get("/staff/find")).status_code == 303
 
 
-async def test_pages_of_other_roles_are_not_there(desk_of: Desk, member: Member) -> None:
+async def test_pages_of_other_roles_are_not_found(desk_of: Desk, member: Member) -> None:
     clerk, operator, admin = await desk_of("clerk"), await desk_of("operator"), await desk_of("admin")
     assert (await operator.get("/staff")).headers["location"] == "/operators"
     for path in CLERKS:
@@ -85,7 +85,7 @@ async def test_pages_of_other_roles_are_not_there(desk_of: Desk, member: Member)
         assert [(await each.get(path)).status_code for each in (clerk, operator, admin)] == [404] * 3, path
 
 
-async def test_strangers_are_sent_to_the_log_in_of_staff(browsing: Browsing) -> None:
+async def test_strangers_are_redirected_to_the_staff_log_in(browsing: Browsing) -> None:
     for path in (*CLERKS, *OPERATORS, "/staff"):
         assert (await browsing.get(path)).headers["location"].startswith(f"/staff/login?next={path}"), path
 
@@ -102,9 +102,7 @@ async def test_forms_of_other_pages_people_and_sites_are_refused(desk_of: Desk, 
             assert "页面已过期" in response.text
 
 
-async def test_what_was_typed_is_back_after_the_session_ended(
-    hire: Hire, browsing: Browsing, stack: RunningStack
-) -> None:
+async def test_input_is_restored_after_the_session_ended(hire: Hire, browsing: Browsing, stack: RunningStack) -> None:
     clerk = await hire("clerk")
     await log_in(browsing, clerk)
     path = "/staff/register/passport"

@@ -1,4 +1,4 @@
-"""What the home page asks for, and that the lists leave nothing out (no stack needed)."""
+"""The to-dos of the home page, and complete lists (no stack needed)."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -29,17 +29,17 @@ def scanned(state: str, *reasons: str) -> RecordAttachment:
     )
 
 
-def told(*records: Record, signature: Signature | None = DONE) -> list[tuple[str, str]]:
-    """Without what is missing altogether."""
+def listed(*records: Record, signature: Signature | None = DONE) -> list[tuple[str, str]]:
+    """The to-dos, except those for missing kinds of records."""
     everything = [record("education", scanned("accepted"), school="同济"), record("work_experience", employer="某")]
     return [(one.tone, one.text) for one in to_dos([*records, *everything], KINDS, signature, TODAY)]
 
 
-def test_a_file_that_is_complete_wants_nothing() -> None:
-    assert told() == []
+def test_a_complete_dossier_has_no_to_dos() -> None:
+    assert listed() == []
 
 
-def test_an_empty_file_wants_education_work_and_signature() -> None:
+def test_an_empty_dossier_needs_education_work_and_signature() -> None:
     found = to_dos([], KINDS, Signature(state="none"), TODAY)
     assert [one.text for one in found] == ["还没有采集签名", "还没有填写学历证书", "还没有填写工作经历"]
 
@@ -53,24 +53,24 @@ def test_an_empty_file_wants_education_work_and_signature() -> None:
         (91, []),
     ],
 )
-def test_a_certificate_runs_out_within_ninety_days(days: int, expected: list[tuple[str, str]]) -> None:
+def test_a_certificate_that_expires_within_ninety_days_is_listed(days: int, expected: list[tuple[str, str]]) -> None:
     until = (TODAY + timedelta(days=days)).isoformat()
-    assert told(record("skill_certificate", scanned("accepted"), name="架子工证", valid_to=until)) == expected
+    assert listed(record("skill_certificate", scanned("accepted"), name="架子工证", valid_to=until)) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["2014-03-01", "20140301", "2014.3.1", "2014/3/01", " 2014年3月1日 ", "２０１４／３／１", "2014–03–01"]
 )
-def test_a_day_is_taken_as_people_write_it(text: str) -> None:
+def test_a_day_is_read_as_people_write_it(text: str) -> None:
     assert day(text) == "2014-03-01"
 
 
 @pytest.mark.parametrize("text", ["", "2014", "2014-3", "201431", "14-03-01", "01/03/2014", "去年", "2014-03-01 8:00"])
-def test_what_is_no_day_stays_as_it_was_typed(text: str) -> None:
+def test_text_that_is_not_a_day_stays_as_typed(text: str) -> None:
     assert day(text) == text
 
 
-def test_pages_of_one_table_are_turned_and_those_of_the_other_stay() -> None:
+def test_paging_one_table_keeps_the_page_of_the_other() -> None:
     records = [record("education") for _ in range(120)] + [record("degree") for _ in range(10)]
     kinds = [KINDS["education"], KINDS["degree"]]
     for turned, page, shown_pages in (("", 9, (1, 1)), ("education", 2, (2, 1)), ("education", 9, (3, 1)),
@@ -81,14 +81,14 @@ def test_pages_of_one_table_are_turned_and_those_of_the_other_stay() -> None:
         assert (len(first.records), first.more) == ((20, False) if first.page == 3 else (50, True))
 
 
-def test_a_registration_without_an_end_does_not_run_out() -> None:
-    assert told(record("registration", category="一级注册建造师", valid_until=None)) == []
+def test_a_registration_without_an_end_does_not_expire() -> None:
+    assert listed(record("registration", category="一级注册建造师", valid_until=None)) == []
 
 
-def test_what_is_refused_comes_first_with_its_reason() -> None:
+def test_refused_scans_are_listed_first_with_their_reason() -> None:
     refused = record("title", scanned("refused", "图片过大"), title="工程师")
     bare = record("degree", school="同济")
-    found = told(bare, refused, signature=Signature(state="refused", reasons=[Remark(code="x", message="没有签名")]))
+    found = listed(bare, refused, signature=Signature(state="refused", reasons=[Remark(code="x", message="没有签名")]))
     assert found == [
         ("bad", "工程师：附件未通过，图片过大"),
         ("bad", "签名采集表未通过：没有签名"),
@@ -96,15 +96,15 @@ def test_what_is_refused_comes_first_with_its_reason() -> None:
     ]
 
 
-def test_two_hundred_records_without_scan_are_one_line() -> None:
-    assert told(*[record("degree", school="同济")] * 200) == [("wait", "200 份学位证书：还没有上传附件")]
+def test_two_hundred_records_without_a_scan_are_one_to_do() -> None:
+    assert listed(*[record("degree", school="同济")] * 200) == [("wait", "200 份学位证书：还没有上传附件")]
 
 
-def test_without_the_signature_service_nothing_is_said_of_signatures() -> None:
-    assert told(signature=None) == []
+def test_without_the_signature_service_there_is_no_to_do_for_signatures() -> None:
+    assert listed(signature=None) == []
 
 
-def test_every_kind_has_its_item_and_every_field_its_column() -> None:
+def test_every_kind_has_a_menu_item_and_every_field_a_column() -> None:
     assert [item.title for item in ITEMS] == [
         "个人基本信息", "学历证书信息", "职称信息", "注册信息", "技能培训证书信息",
         "工作经历", "工程业绩", "个人诚信记录", "个人签名信息",

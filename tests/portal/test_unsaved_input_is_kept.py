@@ -1,4 +1,4 @@
-"""What somebody typed waits for them: whatever became of their session, of the record, of the file beside it."""
+"""Typed input is kept when the session ends, the record changes, or an uploaded file is refused."""
 
 import base64
 from urllib.parse import parse_qs, quote, urlsplit
@@ -24,7 +24,7 @@ RESTORED = "您填写的内容已恢复，尚未保存"
 
 
 async def typed_form(browsing: Browsing, path: str = NEW, **more: str) -> dict[str, str]:
-    """What the form of a page sends once it is filled in."""
+    """The form of a page as a browser submits it, filled in."""
     return hidden_of((await browsing.get(path)).text, path) | TYPED | more
 
 
@@ -38,7 +38,7 @@ async def is_restored(browsing: Browsing, path: str = NEW) -> bool:
     return RESTORED in page and 'value="很长时间才填完的学校"' in page
 
 
-async def test_what_was_typed_when_the_session_ended_is_back_after_logging_in(
+async def test_input_of_an_ended_session_is_restored_after_logging_in(
     stack: RunningStack, member: Member, login_page: LoginPage
 ) -> None:
     form = await typed_form(member.browsing)
@@ -52,7 +52,7 @@ async def test_what_was_typed_when_the_session_ended_is_back_after_logging_in(
     assert RESTORED not in (await member.browsing.get(NEW)).text
 
 
-async def test_what_was_restored_stays_until_it_is_saved_or_given_up(
+async def test_restored_input_stays_until_it_is_saved_or_discarded(
     stack: RunningStack, member: Member, login_page: LoginPage
 ) -> None:
     form = await typed_form(member.browsing)
@@ -69,7 +69,7 @@ async def test_what_was_restored_stays_until_it_is_saved_or_given_up(
 
 
 @pytest.mark.parametrize("cookie_stays", [True, False])
-async def test_who_logged_out_in_another_tab_finds_it_after_logging_in(
+async def test_input_is_restored_after_a_log_out_in_another_tab(
     member: Member, login_page: LoginPage, cookie_stays: bool
 ) -> None:
     form, cookies = await typed_form(member.browsing), dict(member.browsing.cookies)
@@ -83,7 +83,9 @@ async def test_who_logged_out_in_another_tab_finds_it_after_logging_in(
     assert await is_restored(member.browsing)
 
 
-async def test_who_logged_in_again_in_another_tab_finds_it_at_once(member: Member, login_page: LoginPage) -> None:
+async def test_input_is_restored_at_once_after_a_new_log_in_in_another_tab(
+    member: Member, login_page: LoginPage
+) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     form = await typed_form(member.browsing, path)
@@ -95,7 +97,7 @@ async def test_who_logged_in_again_in_another_tab_finds_it_at_once(member: Membe
     assert await is_restored(member.browsing, path)
 
 
-async def test_somebody_else_in_the_same_browser_does_not_get_it_and_it_waits(
+async def test_input_is_not_restored_for_another_person_in_the_same_browser(
     new_member: NewMember, login_page: LoginPage
 ) -> None:
     first, second = await new_member(), await new_member()
@@ -112,7 +114,7 @@ async def test_somebody_else_in_the_same_browser_does_not_get_it_and_it_waits(
     assert await is_restored(first.browsing)
 
 
-async def test_what_was_typed_into_a_record_that_was_deleted_elsewhere_begins_a_new_one(member: Member) -> None:
+async def test_input_for_a_record_deleted_elsewhere_starts_a_new_record(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     form = await typed_form(member.browsing, path)
@@ -127,7 +129,7 @@ async def test_what_was_typed_into_a_record_that_was_deleted_elsewhere_begins_a_
     assert (new["data"]["school"], new["record_id"] == record) == ("很长时间才填完的学校", False)
 
 
-async def test_a_record_that_was_deleted_while_its_person_logged_in_again(
+async def test_input_for_a_record_deleted_during_the_log_in_starts_a_new_record(
     stack: RunningStack, member: Member, login_page: LoginPage
 ) -> None:
     record = await member.add("education", EDUCATION)
@@ -141,7 +143,7 @@ async def test_a_record_that_was_deleted_while_its_person_logged_in_again(
     assert await is_restored(member.browsing)
 
 
-async def test_without_anything_typed_what_is_deleted_elsewhere_is_not_found(member: Member) -> None:
+async def test_a_record_deleted_elsewhere_is_not_found_without_input(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     await member.file.delete(record, 1)
     assert (await member.browsing.get(f"/records/{record}")).status_code == 404
@@ -150,7 +152,7 @@ async def test_without_anything_typed_what_is_deleted_elsewhere_is_not_found(mem
         assert (await member.browsing.ask("POST", f"/records/{record}", data={"csrf": csrf, **kind})).status_code == 404
 
 
-async def test_uploading_a_scan_keeps_what_is_not_saved(member: Member) -> None:
+async def test_uploading_a_scan_keeps_unsaved_input(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     form = await typed_form(member.browsing, path, scan_title="毕业证书")
@@ -184,7 +186,7 @@ async def test_saving_takes_the_scan_along(member: Member) -> None:
     assert RESTORED not in (await member.browsing.get(path)).text
 
 
-async def test_a_file_that_is_far_too_large_loses_nothing_beside_it(member: Member) -> None:
+async def test_a_far_too_large_file_loses_no_input(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
     for megabytes in (10, 30):
@@ -195,7 +197,7 @@ async def test_a_file_that_is_far_too_large_loses_nothing_beside_it(member: Memb
         assert await is_restored(member.browsing, path)
 
 
-async def test_a_clerk_finds_text_and_photo_again(hire: Hire, browsing: Browsing, stack: RunningStack) -> None:
+async def test_text_and_photo_of_a_clerk_are_restored(hire: Hire, browsing: Browsing, stack: RunningStack) -> None:
     clerk, path = await hire("clerk"), "/staff/register/passport"
     await log_in(browsing, clerk)
     form = hidden_of((await browsing.get(path)).text, path) | {"name": "MARTIN CLAIRE"}
@@ -208,7 +210,7 @@ async def test_a_clerk_finds_text_and_photo_again(hire: Hire, browsing: Browsing
     assert f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}" in page
 
 
-async def test_a_photo_that_is_too_large_loses_nothing_of_what_a_clerk_typed(desk_of: Desk) -> None:
+async def test_a_too_large_photo_loses_no_input_of_a_clerk(desk_of: Desk) -> None:
     clerk, path, papers = await desk_of("clerk"), "/staff/register/passport", passport()
     names = ("document_number", "nationality", "name", "sex", "birth_date")
     form = hidden_of((await clerk.get(path)).text, path) | {name: papers[name] for name in names}
@@ -222,7 +224,7 @@ async def test_a_photo_that_is_too_large_loses_nothing_of_what_a_clerk_typed(des
     assert papers["document_number"] not in (await clerk.get(path)).text
 
 
-async def test_a_phone_that_was_typed_waits_while_the_clerk_tells_the_reason_again(
+async def test_a_typed_phone_is_kept_while_the_clerk_gives_the_reason_again(
     hire: Hire, browsing: Browsing, member: Member
 ) -> None:
     clerk, person, phone = await hire("clerk"), f"/staff/people/{member.citizen.id}", random_phone()
@@ -238,7 +240,7 @@ async def test_a_phone_that_was_typed_waits_while_the_clerk_tells_the_reason_aga
     assert f'value="{phone}"' in (await browsing.get(path)).text
 
 
-async def test_an_operators_reason_comes_back_beside_the_letters_it_was_for(
+async def test_an_operators_reason_is_restored_with_its_dead_letters(
     hire: Hire, browsing: Browsing, stack: RunningStack
 ) -> None:
     operator, cause = await hire("operator"), f"Reject: {own_id()}"

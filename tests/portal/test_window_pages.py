@@ -1,4 +1,4 @@
-"""The window's pages: found by any document, looked at for a reason, certificates confirmed, nothing else changed."""
+"""The window's pages: people are found by any document, read for a reason, certificates changed after confirmation."""
 
 import base64
 from html import unescape
@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def clerk_desk(desk_of: Desk) -> Browsing:
-    """A clerk's browser."""
+    """Browsers of clerks."""
     return await desk_of("clerk")
 
 
@@ -45,7 +45,7 @@ async def test_a_person_is_found_by_every_document(clerk_desk: Browsing, window:
     assert "没有找到持有该证件的人员" in other.text
 
 
-async def test_of_two_passports_with_one_number_the_country_tells(clerk_desk: Browsing, window: Window) -> None:
+async def test_the_country_distinguishes_two_passports_with_one_number(clerk_desk: Browsing, window: Window) -> None:
     french = passport("FRA")
     first, second = await registered(window, french), await registered(window, french | {"nationality": "USA"})
     typed = {"document_type": "passport", "document_number": french["document_number"]}
@@ -56,7 +56,7 @@ async def test_of_two_passports_with_one_number_the_country_tells(clerk_desk: Br
         assert found.headers["location"] == f"/staff/people/{person}"
 
 
-async def test_a_reason_is_asked_once_told_with_every_look_and_shown_to_the_person(
+async def test_a_reason_is_given_once_sent_with_every_access_and_shown_to_the_person(
     desk_of: Desk, member: Member
 ) -> None:
     clerk, person = await desk_of("clerk"), f"/staff/people/{member.citizen.id}"
@@ -82,14 +82,14 @@ async def test_a_reason_is_asked_once_told_with_every_look_and_shown_to_the_pers
     await eventually(shown, 20, "the person sees the looks")
 
 
-async def test_a_reason_leads_to_that_person_only(clerk_desk: Browsing, member: Member) -> None:
+async def test_a_reason_opens_one_dossier_only(clerk_desk: Browsing, member: Member) -> None:
     person = f"/staff/people/{member.citizen.id}"
     for elsewhere in ("https://evil.example/", "//evil.example", "/operators", "/staff/find"):
         given = await clerk_desk.submit(f"{person}/reason", f"{person}/reason?next={elsewhere}", reason=WHY)
         assert given.headers["location"] == person
 
 
-async def test_nobody_is_behind_an_unknown_id(clerk_desk: Browsing) -> None:
+async def test_an_unknown_id_is_not_found(clerk_desk: Browsing) -> None:
     nobody = "/staff/people/00000000-0000-4000-8000-000000000000"
     assert (await clerk_desk.submit(f"{nobody}/reason", reason=WHY)).status_code == 404
     for path in ("/staff/people/1", "/staff/register/nothing", "/staff/register/resident_id", f"{nobody}/file/nothing"):
@@ -97,7 +97,7 @@ async def test_nobody_is_behind_an_unknown_id(clerk_desk: Browsing) -> None:
     assert (await clerk_desk.get("/staff/register/resident_id")).status_code == 404
 
 
-async def test_a_certificate_is_issued_bound_to_another_phone_and_revoked_each_after_a_question(
+async def test_a_certificate_is_issued_rebound_and_revoked_each_after_a_confirmation(
     clerk_desk: Browsing, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.registered()
@@ -120,7 +120,7 @@ async def test_a_certificate_is_issued_bound_to_another_phone_and_revoked_each_a
     assert (again.status_code, "已申领个人数字证书" in again.text) == (409, True)
 
 
-async def test_a_wrong_code_comes_back_beside_its_field_and_the_right_one_binds(
+async def test_a_wrong_code_is_reported_at_its_field_and_the_right_one_binds(
     clerk_desk: Browsing, window: Window, login_page: LoginPage
 ) -> None:
     citizen, phone = await window.enrolled(), random_phone()
@@ -140,7 +140,7 @@ async def test_a_wrong_code_comes_back_beside_its_field_and_the_right_one_binds(
 
 
 @pytest.mark.parametrize("action", ["issue", "rebind"])
-async def test_a_phone_of_somebody_else_asks_for_a_reason(
+async def test_a_phone_of_somebody_else_requires_a_reason(
     clerk_desk: Browsing, window: Window, login_page: LoginPage, action: str
 ) -> None:
     child = await window.enrolled()
@@ -162,7 +162,7 @@ async def test_a_phone_of_somebody_else_asks_for_a_reason(
 
 
 @pytest.mark.parametrize("phone", ["", "12345", "<script>hit()</script>"])
-async def test_a_wrong_phone_comes_back_with_its_sentence(clerk_desk: Browsing, window: Window, phone: str) -> None:
+async def test_an_invalid_phone_is_reported_at_its_field(clerk_desk: Browsing, window: Window, phone: str) -> None:
     citizen = await window.registered()
     await attend(clerk_desk, citizen.id)
     path = f"/staff/people/{citizen.id}/certificate/issue"
@@ -173,7 +173,7 @@ async def test_a_wrong_phone_comes_back_with_its_sentence(clerk_desk: Browsing, 
 
 
 @pytest.mark.parametrize("paper", ["passport", "military", "hk_macao_permit", "taiwan_permit", "foreign_card"])
-async def test_a_document_without_a_chip_is_typed_in_and_again(clerk_desk: Browsing, paper: str) -> None:
+async def test_a_document_without_a_chip_is_typed_twice(clerk_desk: Browsing, paper: str) -> None:
     papers = PAPERS[paper]()
     path = f"/staff/register/{papers['document_type']}"
     skipped = ("source", "document_type", "reader", "portrait", "long_term")
@@ -189,7 +189,7 @@ async def test_a_document_without_a_chip_is_typed_in_and_again(clerk_desk: Brows
     assert "#f-birth_date" in wrong.text
 
 
-async def test_a_photo_is_chosen_when_typing_in_and_kept_until_the_form_is_right(clerk_desk: Browsing) -> None:
+async def test_a_chosen_photo_is_kept_until_the_form_is_valid(clerk_desk: Browsing) -> None:
     path, papers = "/staff/register/passport", passport()
     typed = {name: str(value) for name, value in papers.items() if value and name not in ("source", "document_type")}
     photo = base64.b64decode(portrait())
@@ -212,7 +212,7 @@ def chosen(photo: bytes) -> dict[str, tuple[str, bytes, str]]:
 
 
 @pytest.mark.parametrize("photo", [b"GIF89a", b"\xff\xd8\xff" + bytes(200), b"\xff\xd8\xff" * 40_000, bytes(2_000_000)])
-async def test_a_photo_that_is_none_or_too_large_says_so_at_its_field(clerk_desk: Browsing, photo: bytes) -> None:
+async def test_an_invalid_or_too_large_photo_is_reported_at_its_field(clerk_desk: Browsing, photo: bytes) -> None:
     path, papers = "/staff/register/passport", passport()
     typed = {name: str(value) for name, value in papers.items() if value and name not in ("source", "document_type")}
     form = hidden_of((await clerk_desk.get(path)).text, path) | typed
@@ -225,7 +225,7 @@ async def test_a_photo_that_is_none_or_too_large_says_so_at_its_field(clerk_desk
     assert hidden_of(answer.text, path)["portrait"] == ""
 
 
-async def test_of_whom_no_photo_was_taken_a_drawing_is_shown(clerk_desk: Browsing, window: Window) -> None:
+async def test_a_person_without_a_portrait_has_a_placeholder(clerk_desk: Browsing, window: Window) -> None:
     person = await registered(window, passport())
     await attend(clerk_desk, person)
     shown = await clerk_desk.get(f"/staff/people/{person}/portrait")
@@ -233,7 +233,7 @@ async def test_of_whom_no_photo_was_taken_a_drawing_is_shown(clerk_desk: Browsin
     assert "暂无照片" in shown.text
 
 
-async def test_a_card_goes_to_identity_as_it_was_read(clerk_desk: Browsing) -> None:
+async def test_a_card_is_sent_to_identity_as_read(clerk_desk: Browsing) -> None:
     card = Citizen().card
     skipped = ("source", "reader", "long_term")
     typed = {name: str(value) for name, value in card.items() if value and name not in skipped}
@@ -246,7 +246,7 @@ async def test_a_card_goes_to_identity_as_it_was_read(clerk_desk: Browsing) -> N
     assert done.headers["location"].endswith("?note=registered"), done.text
 
 
-async def test_the_page_of_cards_alone_may_ask_the_reader(clerk_desk: Browsing, stack: RunningStack) -> None:
+async def test_only_the_card_page_may_connect_to_the_reader(clerk_desk: Browsing, stack: RunningStack) -> None:
     origin = stack.facts["card_reader"]
     for path in ("/staff/register/card", "/staff/register/passport", "/staff/find"):
         policy = (await clerk_desk.get(path)).headers["content-security-policy"]
@@ -254,7 +254,7 @@ async def test_the_page_of_cards_alone_may_ask_the_reader(clerk_desk: Browsing, 
         assert asked == (["'self'", origin] if path.endswith("card") else ["'self'"])
 
 
-async def test_names_and_reasons_are_text_whatever_they_hold(desk_of: Desk, window: Window) -> None:
+async def test_names_and_reasons_are_escaped(desk_of: Desk, window: Window) -> None:
     clerk, citizen = await desk_of("clerk"), await window.registered()
     for hostile in HOSTILE:
         person = f"/staff/people/{citizen.id}"
@@ -269,9 +269,7 @@ async def test_names_and_reasons_are_text_whatever_they_hold(desk_of: Desk, wind
         assert str(escape(hostile)) in pages[0].text
 
 
-async def test_records_and_scans_are_read_as_the_person_does_and_nobody_elses(
-    desk_of: Desk, new_member: NewMember
-) -> None:
+async def test_a_clerk_reads_the_records_and_scans_of_this_person_only(desk_of: Desk, new_member: NewMember) -> None:
     clerk, person, other = await desk_of("clerk"), await new_member(), await new_member()
     record = await person.add("education", EDUCATION)
     scans = f"/api/attachments/records/{record}/attachment"
