@@ -155,8 +155,9 @@ class Message(Document):
         return self._reached("delivered", None, due_at=None, at=at)
 
     def failed(self, reason: str, *, until: datetime, at: datetime) -> Self:
-        """It was not delivered. A notice keeps its phone until `until`: an operator may send it again."""
-        return self._reached("failed", reason, due_at=None if self.is_code else until, at=at)
+        """It was not delivered. A notice that has its phone keeps it until `until`: an operator may send it again."""
+        resendable = not self.is_code and self.phone_sealed is not None
+        return self._reached("failed", reason, due_at=until if resendable else None, at=at)
 
     def outcome_unknown(self, *, ask_at: datetime, at: datetime) -> Self:
         """It may have been sent, so it is not tried again; its receipt is polled at `ask_at`."""
