@@ -1,4 +1,4 @@
-"""Redis: the only importer of its client. Short-lived values and rate limits; nothing here that may not be lost."""
+"""Redis: the only importer of its client. Short-lived values and rate limits; all of it may be lost."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from kit.settings import RedisSettings
 
 T = TypeVar("T")
 POOL_SECONDS = 2.0
-"""A call waits so long for a connection while all are in use: the calls before it take some milliseconds at most."""
+"""How long a call waits for a connection while all are in use."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Cache:
         await _guarded(self._redis.set(self._key(key), value, ex=seconds))
 
     async def claim(self, key: str, value: str, seconds: int) -> bool:
-        """Keep `value` unless there is one already; of many who claim at once, one gets it."""
+        """Keep `value` unless there is one already; of concurrent claims one succeeds."""
         return bool(await _guarded(self._redis.set(self._key(key), value, ex=seconds, nx=True)))
 
     async def get(self, key: str) -> str | None:
@@ -59,12 +59,12 @@ class Cache:
         return None if value is None else str(value)
 
     async def take(self, key: str) -> str | None:
-        """The value, gone from now on: of many who take at once, one gets it."""
+        """Return and remove the value: of concurrent calls one gets it."""
         value = await _guarded(self._redis.getdel(self._key(key)))
         return None if value is None else str(value)
 
     async def swap(self, key: str, old: str, new: str, seconds: int) -> bool:
-        """Put `new` in place of `old`; False when it is not `old` any more. Of many who swap at once, one succeeds."""
+        """Replace `old` by `new`; False if the value is no longer `old`. Of concurrent swaps one succeeds."""
         script = (
             "if redis.call('GET',KEYS[1])==ARGV[1] then redis.call('SET',KEYS[1],ARGV[2],'EX',ARGV[3]) return 1 end"
         )
@@ -72,7 +72,7 @@ class Cache:
         return bool(await _guarded(_awaitable(swapped)))
 
     async def drop(self, *keys: str) -> None:
-        """Forget the values."""
+        """Remove the values."""
         await _guarded(self._redis.delete(*map(self._key, keys)))
 
     async def ping(self) -> None:
@@ -84,7 +84,7 @@ class Cache:
 
 
 class Stream:
-    """Entries that every reader gets, kept for `seconds`; all times are the server's."""
+    """A stream whose entries every reader gets, kept for `seconds` by the server's clock."""
 
     WAIT_SECONDS = 2.0
     BATCH = 1_000
@@ -108,7 +108,7 @@ class Stream:
         await _guarded(_awaitable(appended))
 
     async def batches(self) -> AsyncIterator[list[dict[str, str]]]:
-        """All entries that are kept, and then each that is added; nothing after a wait. Raises `Unavailable`."""
+        """All kept entries, then each batch of new ones; an empty batch after a wait. Raises `Unavailable`."""
         position, wait = "0", round(self.WAIT_SECONDS * 1000)
         while not is_ending():
             read = self._following.xread({self._key: position}, count=self.BATCH, block=wait)
@@ -116,7 +116,7 @@ class Stream:
             entries = answer[0][1] if answer else []
             position = entries[-1][0] if entries else position
             yield [fields for _, fields in entries]
-        raise asyncio.CancelledError  # which the client passed over (asyncio.wait_for before Python 3.12)
+        raise asyncio.CancelledError  # the client swallowed it (asyncio.wait_for before Python 3.12)
 
 
 class RateLimits:
@@ -127,7 +127,7 @@ class RateLimits:
         self._service = service
 
     async def hit(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
-        """Count `cost` hits on every rule, the first one first. Raises 429 when one is full: until none is any more.
+        """Count `cost` hits on every rule in order. Raises 429 if one is full, with the time until none is.
 
         The first part of `key` is the limit's name.
         """
@@ -136,16 +136,16 @@ class RateLimits:
                 raise TooManyRequests(max(1, await self._wait(rules, key, cost)), sentence, key[0])
 
     async def check(self, rules: Sequence[Rule], *key: str, sentence: str, cost: int = 1) -> None:
-        """Raises 429 when so many more hits would be too many for a rule; counts nothing."""
+        """Raises 429 if `cost` more hits would exceed a rule; counts nothing."""
         if wait := await self._wait(rules, key, cost):
             raise TooManyRequests(wait, sentence, key[0])
 
     async def fits(self, rules: Sequence[Rule], *key: str, cost: int = 1) -> bool:
-        """Whether so many more hits would be within every rule; counts nothing."""
+        """Whether `cost` more hits would be within every rule; counts nothing."""
         return await self._wait(rules, key, cost) == 0
 
     async def _wait(self, rules: Sequence[Rule], key: Sequence[str], cost: int) -> int:
-        """In how many seconds so many more hits would be within every rule."""
+        """The seconds until `cost` more hits would be within every rule."""
         full = [rule for rule in rules if not await self._room(rule, key, cost)]
         return max([await self._reset(rule, key) for rule in full], default=0)
 
@@ -187,7 +187,7 @@ class RedisServer:
     async def __aenter__(self) -> Self:
         """Connects lazily: opening never fails."""
         self._redis = Redis(connection_pool=self._pool(decode_responses=True))
-        pool: Any = self._pool()  # limits hands it on, whatever its signature says
+        pool: Any = self._pool()  # limits accepts it, unlike its signature
         storage = RedisStorage(
             f"async+{self._url}", wrap_exceptions=True, implementation="redispy", connection_pool=pool
         )
@@ -195,14 +195,14 @@ class RedisServer:
         return self
 
     def stream(self, key: str, seconds: int) -> Stream:
-        """A stream that services share, under its whole key; its reader waits on a connection of its own."""
+        """A stream that services share, under the full `key`; its reader has its own connection."""
         following = Redis(connection_pool=self._pool(Stream.WAIT_SECONDS, decode_responses=True))
         return Stream(self._redis, following, key, seconds)
 
     def _pool(self, waits: float = 0, **options: bool) -> BlockingConnectionPool:
-        """Reconnects once when Redis closed the connection by a restart, before it counts as unavailable.
+        """A pool whose calls reconnect once, for example after a restart of Redis, before they raise `Unavailable`.
 
-        A call that finds all of them in use waits for one.
+        While all connections are in use a call waits for one.
         """
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
             self._url,

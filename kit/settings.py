@@ -12,11 +12,11 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class HttpSettings(BaseModel):
-    """Where the public API of a service listens (behind the gateway), and what requests may take of its process.
+    """Where the public API of a service listens (behind the gateway), and the limits of its requests.
 
-    `timeout_seconds`: for the next bytes of a body, for an answer to begin, for the next piece of one to be taken; who
-    sends or reads at the least rate has always so long. `concurrency`: requests worked on at once; `open_requests`:
-    with those whose client is waited for. `spool_…`: of files on their way in, all of them together.
+    `timeout_seconds`: for the next bytes of a body, for a response to begin, for the client to read its next piece; at
+    the least rate a client always has this long. `concurrency`: requests handled at once; `open_requests`: the same
+    with those that wait for their client. `spool_…`: files that are being uploaded, in all requests.
     """
 
     host: str = "127.0.0.1"
@@ -58,7 +58,7 @@ class KafkaSettings(BaseModel):
 
 
 class RedisSettings(BaseModel):
-    """Sessions, rate limits, captcha answers; `connections`: of a process at most, of each of its two pools."""
+    """Sessions, rate limits, captcha answers; `connections`: the limit of each of a process's two pools."""
 
     url: SecretStr
     timeout_seconds: float = 0.5
@@ -66,7 +66,7 @@ class RedisSettings(BaseModel):
 
 
 class BlobSettings(BaseModel):
-    """The service's bucket at any S3 server; `endpoint` is a URL, its scheme says whether TLS is spoken."""
+    """The service's bucket at any S3 server; `endpoint` is a URL, with the scheme https TLS is used."""
 
     endpoint: str
     access_key: SecretStr
@@ -80,7 +80,7 @@ class BlobSettings(BaseModel):
 
 
 class TokenSettings(BaseModel):
-    """How access tokens are checked; for how long a practitioner's last code counts as a fresh proof."""
+    """How access tokens are checked; `fresh_seconds`: how long an authentication by code counts as recent."""
 
     issuer: str
     audience: str
@@ -89,7 +89,7 @@ class TokenSettings(BaseModel):
 
     @property
     def erased_url(self) -> str:
-        """Where the issuer answers whether it erased a person (`…/<id>`): beside its keys, and as public."""
+        """The issuer's public address that answers whether a person is erased (`…/<id>`): beside its keys."""
         return urljoin(self.jwks_url, "erased")
 
 
@@ -110,7 +110,7 @@ class KeyRing(BaseModel):
 
 
 class EncryptionSettings(KeyRing):
-    """Keys at rest: the ring seals fields, the index key makes blind indexes."""
+    """Keys for data at rest: the ring encrypts fields, the index key makes blind indexes."""
 
     index_key: Key = Field(repr=False)
 
@@ -123,19 +123,16 @@ class ClientSettings(BaseModel):
 
 
 class RetentionSettings(BaseModel):
-    """After how many days deleted documents are removed permanently; never where it is null.
-
-    `by_kind`: other numbers of days, for documents of these kinds.
-    """
+    """After how many days deleted documents are purged; never if null. `by_kind`: other numbers of days, by kind."""
 
     deleted_days: int | None = Field(default=3 * 365, ge=1)
     by_kind: dict[str, Annotated[int, Field(ge=1)] | None] = {}
 
 
 class TracingSettings(BaseModel):
-    """Where traces go: an OTLP/HTTP collector's URL, like `http://collector:4318`; empty: nothing is traced.
+    """Where traces go: an OTLP/HTTP collector's URL, like `http://collector:4318`; empty: tracing is off.
 
-    `share` of the requests are recorded; who asks with a `traceparent` has decided for theirs.
+    `share`: of the requests that are recorded; a request with a `traceparent` carries the decision.
     """
 
     endpoint: str = ""
@@ -143,7 +140,7 @@ class TracingSettings(BaseModel):
 
 
 class ProcessSettings(BaseSettings):
-    """What every process reads; a service that keeps nothing itself needs no more."""
+    """Settings of every process; a service without a database needs no others."""
 
     model_config = SettingsConfigDict(
         env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, frozen=True
@@ -159,7 +156,7 @@ class ProcessSettings(BaseSettings):
 
 
 class ServiceSettings(ProcessSettings):
-    """What a service with a database and topics reads; its own settings add to it."""
+    """Settings of a service with a database and topics; each service derives its own."""
 
     mongo: MongoSettings
     kafka: KafkaSettings

@@ -1,4 +1,4 @@
-"""Time, injected: the system's clock in processes, one that is moved by hand in tests."""
+"""Time, injected: the system clock in processes, a manual one in tests."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -46,7 +46,7 @@ def to_milliseconds(moment: datetime) -> datetime:
 
 
 def shanghai_date(moment: datetime) -> date:
-    """The calendar day at the users' place."""
+    """The calendar day in the users' time zone."""
     return moment.astimezone(SHANGHAI).date()
 
 

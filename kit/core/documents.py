@@ -16,7 +16,7 @@ Cursor = tuple[datetime, str]
 PERSON = "practitioner_id"
 """The field of documents and events that holds the id of the person whom they concern."""
 RESTORED = "restored"
-"""The action of a version that a restored backup made: the topic had told of newer ones."""
+"""The action of a version made by a restore, because the topic already had newer versions."""
 
 
 class FieldChange(TypedDict):
@@ -51,11 +51,11 @@ class Document(BaseModel):
     id: str = Field(alias="_id")
     version: int
     action: str  # what made this version …
-    changed: list[str]  # … and which fields it changed: the last entry of the history, for who doesn't read it
+    changed: list[str]  # … and which fields it changed: the last entry of the history, for readers without the history
     created_at: datetime
     updated_at: datetime
     history: list[Entry] = []
-    traceparent: str | None = Field(default=None, exclude_if=lambda told: told is None)
+    traceparent: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """The span that wrote this version, where its process traces (kit.observability.tracing)."""
 
     @classmethod

@@ -44,7 +44,7 @@ class AppError(Problem):
         return self.type
 
     subject = ""
-    """Whom a denial concerns, where only who raises it knows."""
+    """Whom a denial concerns, if only the code that raises it knows."""
 
     @property
     def cause(self) -> str:
@@ -85,31 +85,31 @@ class Unavailable(AppError):
         self.what = what
 
     def __str__(self) -> str:
-        return f"{self.what} is away"
+        return f"{self.what} is unavailable"
 
     def __repr__(self) -> str:
         return f"Unavailable({self.what})"
 
 
 class Overloaded(Unavailable):
-    """A process has as much to do as it can: another one, or the same one later, takes the request."""
+    """The process has reached its limit: another one, or the same one later, accepts the request."""
 
     def __init__(self) -> None:
-        super().__init__("a place in this process")
+        super().__init__("capacity of this process")
 
     def __str__(self) -> str:
-        return "this process is full"
+        return "this process is overloaded"
 
 
 class NoAnswerInTime(Unavailable):
-    """It took longer than a request may; what it was to do may have been done or not."""
+    """The request took too long; it may have had its effect or not."""
 
     def __init__(self) -> None:
-        super().__init__("an answer in time")
+        super().__init__("a response in time")
 
 
 class RequestTimeout(AppError):
-    """The body did not come in time: the connection ends with this answer."""
+    """The body did not arrive in time: the connection is closed after this response."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -118,9 +118,9 @@ class RequestTimeout(AppError):
 
 
 class TooManyRequests(AppError):
-    """A limit was reached; `retry_after` in seconds follows `sentence` in words, and is the header Retry-After.
+    """A limit was reached. `retry_after` (seconds) is appended to `sentence` in words, and is the header Retry-After.
 
-    `limit`: the name of one against guessing, for the security event.
+    `limit`: the name of a limit against guessing, for the security event.
     """
 
     cause = ""
@@ -132,7 +132,7 @@ class TooManyRequests(AppError):
 
 
 def _in_words(seconds: int) -> str:
-    """Seconds below a minute, else hours and minutes, rounded up: who comes back then is not too early."""
+    """Seconds below a minute, else hours and minutes, rounded up, so that a retry then is not too early."""
     if seconds < 60:
         return f"{seconds} 秒"
     hours, minutes = divmod(ceil(seconds / 60), 60)
@@ -140,7 +140,7 @@ def _in_words(seconds: int) -> str:
 
 
 class BodyTooLarge(AppError):
-    """More bytes than any call takes."""
+    """The body is larger than any call accepts."""
 
     def __init__(self) -> None:
         super().__init__(413, "body_too_large", "提交的内容过大")
@@ -207,7 +207,7 @@ def _field_error(error: ErrorDetails, prefix: str) -> FieldError:
     path = [part for part in path if OUR_NAMES.fullmatch(part)]  # an unknown field's name is input: not repeated
     ours = any("\u4e00" <= letter <= "\u9fff" for letter in error["msg"])
     code, sentence = (error["type"], error["msg"]) if ours else SENTENCES.get(error["type"], ("invalid", "格式不正确"))
-    if not ours and error.get("input") in ("", None):  # whichever of its rules an empty field breaks first
+    if not ours and error.get("input") in ("", None):  # missing, whichever of its rules it breaks first
         sentence = REQUIRED
     message = sentence if ours else sentence.format_map(error.get("ctx", {}))
     return FieldError(field=".".join(path), code=code, message=message)

@@ -1,7 +1,7 @@
 """Events: CloudEvents 1.0 in Kafka's binary mode (`ce_*` headers, JSON value), written and read.
 
-The mapping is by hand: the cloudevents library costs 20 µs an event, more than all the rest of publishing it; the
-tests read what is written here with that library.
+The mapping is written by hand: the cloudevents library costs 20 µs an event, more than the rest of publishing it. The
+tests read the result with that library.
 """
 
 import zlib
@@ -21,7 +21,7 @@ from kit.observability import tracing
 CONTENT_TYPE = "application/json"
 MAX_EVENT_BYTES = 900 * 1024  # below the topics' max.message.bytes
 REMOVED = "document.removed.v1"
-"""The type in the headers of a tombstone: the document of this key is gone for good."""
+"""The type in the headers of a tombstone: the document of this key is removed permanently."""
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -44,8 +44,8 @@ class EventData(BaseModel):
     def of(cls, document: Mapping[str, object], **own: object) -> "NewEvent":
         """The event of a document's current version: the contract's fields, from `own` or else from the document.
 
-        The values are not validated again, for speed: they were when the document was made, and the tests hold every
-        publication to its contract. Raises KeyError when a field is missing.
+        The values are not validated again, for speed: they were when the document was made, and tests validate every
+        publication against its contract. Raises KeyError when a field is missing.
         """
         found = {**document, "at": document["updated_at"], **own}
         traceparent = field_of(found, "traceparent", str) if found.get("traceparent") else None
@@ -103,7 +103,7 @@ class PublicationFailed(EventData):
 
 
 def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Outgoing:
-    """The Kafka record of an event. Key = document id, partition by practitioner (design §2)."""
+    """The Kafka record of an event. Key = document id, partition by practitioner."""
     contract, data, traceparent = event
     subject, person = field_of(data, contract.SUBJECT, str).encode(), field_of(data, PERSON, str).encode()
     at = _rfc3339(field_of(data, "at", datetime))
@@ -118,7 +118,7 @@ def encode(event: NewEvent, source: str, partitions: int, topic: str = "") -> Ou
 
 
 def partition_of(person: str, partitions: int) -> int:
-    """Where everything about a person is."""
+    """The partition of all events about a person."""
     return zlib.crc32(person.encode()) % partitions
 
 
@@ -163,11 +163,11 @@ def _constant_headers(event_type: str, source: str) -> tuple[tuple[str, bytes], 
 
 
 def decode(headers: Headers, value: bytes | None) -> Event:
-    """Read a record. Raises `Reject` when it is no event of ours."""
+    """Read a record. Raises `Reject` if it is not one of our events."""
     found = dict(headers)
     try:
         if found["ce_specversion"] != b"1.0" or len(found) != len(headers):
-            raise Reject("not a CloudEvent 1.0, or a header stands twice")
+            raise Reject("not a CloudEvent 1.0, or a duplicate header")
         if value is None and found["ce_type"] != REMOVED.encode():
             raise Reject("an event without data")
         return Event(
@@ -187,7 +187,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
 def structured(headers: Headers, value: bytes) -> bytes:
     """The event of a record in CloudEvents' JSON format: the same attributes, the data as they are.
 
-    Raises `Reject` when it is no event of ours, or its data are no JSON object.
+    Raises `Reject` if it is not one of our events, or its data is not a JSON object.
     """
     decode(headers, value)
     attributes = {name[3:]: text.decode() for name, text in headers if name.startswith("ce_")}

@@ -1,4 +1,4 @@
-"""Text as people type it: cleaned, checked and counted the way a reader sees it."""
+"""Text as people type it: cleaned, checked, and counted in code points."""
 
 import re
 import string
@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 REQUIRED: Final = "请填写此项"
-"""The one sentence for a required field that is empty."""
+"""The sentence for a required field that is empty."""
 SEPARATOR = "\u00b7"
 """The one separator the state's rule allows in a person's name."""
 
@@ -67,9 +67,9 @@ def clean_name(value: object) -> str:
 
 
 def name_key(name: str) -> str:
-    """What spellings of a person's name have in common: case, width, separators and blanks don't count.
+    """A key that is the same for all spellings of a person's name: case, width, separators and blanks don't count.
 
-    Of names in ASCII the order doesn't either: documents disagree which of them comes first.
+    For ASCII names the order of words doesn't count either: identity documents disagree about it.
     """
     words = [word for word in _APART.split(unicodedata.normalize("NFKC", name).casefold()) if word]
     return "".join(sorted(words) if name.isascii() else words)
@@ -78,10 +78,10 @@ def name_key(name: str) -> str:
 def day_from_text(value: object) -> date:
     """Return the calendar day that is written YYYY-MM-DD.
 
-    ISO 8601 knows other spellings (20140301, 2014-W09-6), and pydantic takes numbers for timestamps: one form only.
+    Other ISO 8601 forms (20140301, 2014-W09-6) and numbers, which pydantic takes for timestamps, are refused.
     """
     if isinstance(value, str) and _DAY.fullmatch(value):
-        with suppress(ValueError):  # 30 February has the form, and is refused all the same
+        with suppress(ValueError):  # 30 February has the form but is not a day
             return date.fromisoformat(value)
     if value is None or value == "":
         raise PydanticCustomError("date_invalid", REQUIRED)
@@ -99,12 +99,12 @@ def day_as_written(text: str) -> str:
 
 
 def today_of(info: ValidationInfo) -> date:
-    """The day of a validation, from the context that its caller gives: `context={"today": …}`.
+    """Today, from the validation context: `context={"today": …}`.
 
-    Raises RuntimeError without one: a clock that was forgotten must surface, not pass as valid data.
+    Raises RuntimeError without it: a missing clock must not pass as valid data.
     """
     if not info.context:
-        raise RuntimeError("validated without saying what day it is")
+        raise RuntimeError("validated without `today` in the context")
     today: date = info.context["today"]
     return today
 

@@ -1,6 +1,6 @@
 """Files in an S3 bucket: the only importer of its client. Objects are whole, small, and verified when they are read.
 
-The client's library is imported when the first call is made: workers and commands make none, and it takes 10 MB.
+The client library takes 10 MB and is imported by the first call: some workers and commands make none.
 """
 
 import asyncio
@@ -153,8 +153,8 @@ class Bucket:
     def _stat(self, key: str) -> Stat | None:
         with _none_if_missing():
             found = self._client.stat_object(self._name, key)
-            told, modified = found.metadata or {}, found.last_modified or datetime.min
-            return Stat(key, found.size or 0, found.content_type or "", told.get(DIGEST, ""), modified)
+            metadata, modified = found.metadata or {}, found.last_modified or datetime.min
+            return Stat(key, found.size or 0, found.content_type or "", metadata.get(DIGEST, ""), modified)
         return None
 
     def _keys(self, prefix: str) -> list[str]:
@@ -205,7 +205,7 @@ async def connect(settings: BlobSettings) -> AsyncIterator[Bucket]:
 
 @contextmanager
 def threads_of(settings: BlobSettings) -> Iterator[ThreadPoolExecutor]:
-    """What a bucket's calls wait on."""
+    """The threads on which the calls of a bucket wait."""
     threads = ThreadPoolExecutor(settings.connections, "s3")
     try:
         yield threads

@@ -27,12 +27,12 @@ class FileDocument(Document):
 
     @classmethod
     def new_folder(cls) -> str:
-        """Where another one's files are kept."""
+        """A folder for the files of a new document."""
         return f"{cls.ROOT}/{secret_id()}"
 
     @property
     def original(self) -> str:
-        """The key of the file as it came."""
+        """The key of the uploaded file."""
         return f"{self.folder}/original"
 
 

@@ -17,8 +17,8 @@ OCTETS = "application/octet-stream"
 class EncryptedBucket(Bucket):
     """A bucket whose objects are encrypted, on the threads that wait for S3.
 
-    `clear`: whether the object may be unsealed (read), or must be (put), because its document is of an earlier version.
-    Only the document that names it decides this: otherwise an unencrypted file put in its place would be served.
+    `clear`: the object may be unencrypted (get), or must be (put), because an earlier release stored its document. Only
+    the document decides this: otherwise an unencrypted file put in its place would be served.
     `seals_new`: whether files of new documents are encrypted; not while processes run that can't decrypt them.
     """
 
@@ -37,7 +37,7 @@ class EncryptedBucket(Bucket):
         return await self._call(self._open, key, clear)
 
     async def named(self, key: str, clear: bool = False) -> bytes:
-        """What a document names. Raises `NotFound` when it is missing, `ChecksumMismatch`; both are logged."""
+        """The bytes of an object that a document names. Raises and logs `NotFound`, `ChecksumMismatch`."""
         return blobs.existing(key, await self.get(key, clear))
 
     async def renew(self, key: str, clear: bool = False) -> bool:
@@ -45,7 +45,7 @@ class EncryptedBucket(Bucket):
         return await self._call(self._renew, key, clear)
 
     def _put(self, key: str, content: bytes, content_type: str) -> None:
-        """The type is for who reads it through the service: outside of the seal it is octets like any other."""
+        """The content type is not stored: it would disclose something about the encrypted object."""
         super()._put(key, self._cipher.seal_bytes(content, _context(key)), OCTETS)
 
     def _open(self, key: str, clear: bool) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The sweeper: finds what a crash left between bucket and documents, in one part of the bucket after the other."""
+"""The sweeper: removes orphaned objects and reports missing ones, in one part of the bucket after the other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ logger = log.get(__name__)
 
 
 class Named(Protocol):
-    """A document that names files: all of its folder are its own, `original` is one that must be there."""
+    """A document with files: all objects in its folder belong to it; `original` must exist."""
 
     @property
     def folder(self) -> str:
@@ -36,15 +36,15 @@ class Named(Protocol):
 
 
 InFolders = Callable[[str, int], Awaitable[Sequence[Named]]]
-"""The documents whose folder begins like this, at most so many."""
+"""The documents whose folder begins with a prefix, at most `limit`."""
 
 
 @dataclass(frozen=True)
 class SweeperPolicy:
-    """One part of the bucket after the other, with a pause: all of them within a day.
+    """The sweeper checks one part of the bucket after each pause, all parts within a day.
 
-    A part's name has so many hexadecimal `digits`; `grace`: how old a file or document is before it is checked;
-    `most`: documents in a part.
+    `digits`: the hexadecimal digits of a part's name; `grace`: the least age of files and documents that are checked;
+    `most`: documents of a part at most.
     """
 
     digits: int = 3
@@ -56,7 +56,7 @@ class SweeperPolicy:
 class Sweeper:
     """Removes orphaned objects; logs documents whose object is missing, for an operator to investigate.
 
-    Those are not refused here: a bucket that was restored from an old copy would refuse half a city's scans.
+    Their documents are not changed: with a bucket restored from an old copy that would refuse half of a city's scans.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Sweeper:
         await every(pause, lambda: self.sweep(next(turn)), "sweep")
 
     async def sweep(self, part: str) -> None:
-        """Compare the files of one part with its documents. Files first: a document is younger than its file."""
+        """Compare the files of one part with its documents. Files are listed first: they are written first."""
         before = self._clock.now() - self._policy.grace
         files = await self._bucket.older(part, before)
         named = await self._in_folders(part, self._policy.most)
         if len(named) == self._policy.most:
-            raise RuntimeError(f"{part} has too many documents to compare: there must be more parts")
+            raise RuntimeError(f"{part} has too many documents to compare: raise SweeperPolicy.digits")
         self._tell_missing([one for one in named if one.updated_at < before and one.original not in files])
         folders = {one.folder for one in named}
         for key in [key for key, old in files.items() if old and key.rpartition("/")[0] not in folders]:

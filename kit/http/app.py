@@ -43,8 +43,8 @@ def create_app(
 def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, docs: str | None = None) -> FastAPI:
     """An app without routes that counts, logs and limits requests; `openapi` and `docs` are addresses.
 
-    What may take more than other requests has an allowance in `app.state.allowances`, by the beginning of its paths;
-    `app.state.refuse` renders errors found outside of the app; `app.state.spool` is the room for files on their way in.
+    Requests with other limits have an allowance in `app.state.allowances`, by path prefix; `app.state.refuse` renders
+    errors found outside of the app; `app.state.spool` is the room for files that are being uploaded.
     """
     app = _App(
         title=title,
@@ -69,7 +69,7 @@ async def _refused(_request: Request, error: AppError) -> Response:
 
 
 class _App(FastAPI):
-    """Request ids, the access log and limits cover every answer: also those of FastAPI's own outermost layers."""
+    """Applies request ids, access log and limits to every response, also those of FastAPI's outermost middleware."""
 
     def build_middleware_stack(self) -> ASGIApp:
         inner = super().build_middleware_stack()
@@ -90,7 +90,7 @@ def _operation_id(route: APIRoute) -> str:
 
 
 class RequestContext:
-    """Gives each request an id, answers it in `X-Request-Id`, counts and times it, and writes the access log line."""
+    """Gives each request an id, returns it in `X-Request-Id`, counts and times it, and writes the access log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -129,7 +129,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def current_request_id() -> str:
-    """The id of the request that is answered just now, to be handed on to other services."""
+    """The id of the current request, for calls to other services."""
     return log.bound("request_id") or new_id()
 
 

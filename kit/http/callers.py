@@ -1,4 +1,4 @@
-"""Who calls: tokens and credentials in headers, and the reason for reading a file."""
+"""The caller of a request: tokens and credentials in headers, and the access reason."""
 
 import base64
 import binascii
@@ -52,8 +52,8 @@ async def _fresh_caller(request: Request, caller: CallerDep) -> Caller:
 
 
 FreshCallerDep = Annotated[Caller, Depends(_fresh_caller)]
-"""For what can't be undone: a practitioner's last code must not be old (403 `fresh_proof_required`)."""
-ACCESS_REASON: dict[str, object] = {  # no parameter of a function: it would cost every reader of their own file 0.2 ms
+"""For actions that can't be undone: requires a recent authentication (403 `fresh_proof_required`)."""
+ACCESS_REASON: dict[str, object] = {  # not a parameter of routes: it would cost practitioners 0.2 ms a request
     "parameters": [{
         "name": "X-Access-Reason", "in": "header", "required": False, "schema": {"type": "string"},
         "description": "Why somebody reads a file that is not their own: percent-encoded UTF-8, required of staff.",

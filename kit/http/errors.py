@@ -58,10 +58,10 @@ def _any_problem(error: Exception) -> Problem:
 
 
 def as_problem(error: Exception) -> Problem:
-    """The problem that any error of a request is rendered as: for callers that render it themselves, as pages do."""
+    """The problem for any error of a request, for callers that render it themselves, as pages do."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
-    if isinstance(error, RequestValidationError):  # of an address: nothing is there
+    if isinstance(error, RequestValidationError):  # of a path parameter: the address does not exist
         return NotFound()
     return _any_problem(error)
 
@@ -77,7 +77,7 @@ def _before_rendering(_request: Request, error: Exception) -> None:
 
 
 def response(error: AppError) -> Response:
-    """The answer of an error that is found before the app is reached."""
+    """The response to an error that is found before the app is reached."""
     return JSONResponse(error.marshal(), error.status, error.headers, "application/problem+json")
 
 

@@ -14,8 +14,8 @@ RESOLVE_SECONDS = 3.0
 MAX_PORT = 65_535
 MAX_ANSWER_BYTES = 4 * 1024  # read so that the connection can be reused; the content is ignored
 # These carry an IPv4 address inside (RFC 6052, 8215, 3056, 4380), are the anycast address of such relays (RFC 7526) or
-# site-local (RFC 3879): nobody names one in good faith. 192.0.0.0/24 is for protocols' own use (RFC 6890): Python takes
-# it for global, and a cloud keeps its metadata there.
+# site-local (RFC 3879): no receiver needs them. 192.0.0.0/24 is for protocols' own use (RFC 6890): Python takes it for
+# global, and a cloud keeps its metadata there.
 CLOSED = [
     ipaddress.ip_network(net)
     for net in (
@@ -25,11 +25,11 @@ CLOSED = [
 
 
 class Forbidden(Exception):
-    """The address is none of the public internet's, or the URL is not as we call them."""
+    """Not a public address, or not a URL that may be called."""
 
 
 class NotReached(Exception):
-    """No answer: unknown name, connection refused, TLS failure or timeout, as the text says."""
+    """No response; the text is the cause: unknown name, connection refused, TLS failure or timeout."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def may_reach(address: str, *, loopback: bool = False) -> bool:
 
 
 def checked_url(text: str, *, loopback: bool = False) -> httpx2.URL:
-    """The URL if it is one that may be called, as far as that is seen without resolving. Raises `Forbidden`."""
+    """The URL if it may be called, as far as can be checked without resolving its name. Raises `Forbidden`."""
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError) as error:
@@ -78,7 +78,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _plain(host: str, *, loopback: bool) -> bool:
-    """A name of several labels, or an address that may be reached. Octal and hexadecimal forms are resolved first."""
+    """A name of several labels, or an address that may be reached; `resolve` checks obfuscated IP literals."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -100,7 +100,7 @@ async def resolve(host: str, port: int, *, loopback: bool = False) -> str:
 
 
 class Outbound:
-    """Posts to one receiver. The address that was checked is the one that is connected to: no second look-up."""
+    """Posts to one receiver. It connects to the address that was checked, without a second DNS query."""
 
     def __init__(self, limits: Limits, connections: int) -> None:
         self._limits = limits
@@ -112,7 +112,7 @@ class Outbound:
         )
 
     async def __aenter__(self) -> Self:
-        """Connects when it is first asked."""
+        """Connects lazily."""
         return self
 
     async def __aexit__(

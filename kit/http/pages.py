@@ -22,16 +22,16 @@ from kit.http.app import new_app
 from kit.settings import ProcessSettings
 
 mimetypes.add_type("text/javascript", ".js")
-FOR_EVER = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 CONTENT_POLICY = "Content-Security-Policy"
 
 
 def content_policy(*also: str) -> str:
-    """What a page may load and where its modules may ask: here, and at the origins of `also`."""
-    asked = " ".join(("'self'", *also))
+    """The Content-Security-Policy of a page: its own origin; scripts may also call the origins of `also`."""
+    callable_origins = " ".join(("'self'", *also))
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src 'self'; "
-        f"connect-src {asked}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"connect-src {callable_origins}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
 
@@ -43,7 +43,7 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""On every answer: nothing from elsewhere, nothing inline, in no frame."""
+"""On every response: nothing from other origins, nothing inline, in no frame."""
 
 RenderError = Callable[[Request, Problem], Awaitable[Response]]
 FAILURES: tuple[type[Exception], ...] = (
@@ -54,7 +54,7 @@ FAILURES: tuple[type[Exception], ...] = (
 def create_app(
     title: str, settings: ProcessSettings, routers: Iterable[APIRouter], service: object, render_error: RenderError
 ) -> FastAPI:
-    """The app of a service that serves pages: every error is a page, every answer carries `PAGE_HEADERS`.
+    """The app of a service that serves pages: every error is a page, every response has `PAGE_HEADERS`.
 
     Routes find `service` in `request.app.state.service`.
     """
@@ -67,7 +67,7 @@ def create_app(
         problem = http_errors.as_problem(error)
         http_errors.record_denial(problem)
         response = await render_error(request, problem)
-        response.headers.update(PAGE_HEADERS)  # an unforeseen error is answered outside of all middleware
+        response.headers.update(PAGE_HEADERS)  # an unexpected error is answered outside of all middleware
         return response
 
     for failure in FAILURES:
@@ -78,7 +78,7 @@ def create_app(
 
 
 class _Guarded:
-    """Adds the headers that keep other sites out."""
+    """Adds `PAGE_HEADERS`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -95,7 +95,7 @@ class _Guarded:
 
 
 class Templates:
-    """Jinja2 templates of a folder: whatever is put in is escaped, and a name that isn't there is an error."""
+    """Jinja2 templates of a folder: all values are escaped, and an undefined name is an error."""
 
     def __init__(
         self,
@@ -124,13 +124,13 @@ class StaticFiles:
         self._versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self._files.items()}
 
     def address(self, name: str) -> Markup:
-        """Where a page finds the file."""
+        """The URL of the file."""
         return Markup(f"{self._prefix}/{name}?v={self._versions[name]}")  # noqa: S704  # no part of it is input
 
     def answer(self, name: str, version: str) -> Response:
         """The file. Raises `NotFound`."""
         if name not in self._files:
             raise errors.NotFound
-        lasting = FOR_EVER if version == self._versions[name] else "no-cache"
+        lasting = IMMUTABLE if version == self._versions[name] else "no-cache"
         media_type = mimetypes.guess_type(name)[0]
         return Response(self._files[name], media_type=media_type, headers={"Cache-Control": lasting})

@@ -1,4 +1,4 @@
-"""Quotas: what one person may use in an hour and in a day, so that no person exhausts a service that others need."""
+"""Quotas: what one person may use in an hour and in a day, so that nobody exhausts a service that others need."""
 
 from collections.abc import Mapping
 
@@ -33,8 +33,9 @@ class QuotaSettings(BaseModel):
 class Quotas:
     """Counts calls of each practitioner and member of staff. API clients have no quotas: they work for many people.
 
-    A hundredth of each rule is counted in Redis at once and then used up here: most calls need no Redis. So somebody
-    may be refused so much earlier, for each process. Without Redis nothing is counted, everything is allowed.
+    A hundredth of each rule is leased from Redis at once and used up in this process, so most calls need no Redis; a
+    caller may be refused earlier by one lease for each process. While Redis is unavailable everything is allowed.
+    `sentences`: of the refusals, by quota.
     """
 
     def __init__(self, limits: RateLimits, settings: QuotaSettings, sentences: Mapping[str, str]) -> None:

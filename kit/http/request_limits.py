@@ -1,7 +1,7 @@
-"""What a request may take of a process: bytes, time, and a place among those that are worked on.
+"""Limits of a request: bytes, time, and concurrency.
 
-Time is counted where somebody is waited for. A body must come on at a least rate, an answer must begin in time, and who
-reads an answer that is sent in pieces must take each of them. A request whose client is waited for takes no place.
+A body must arrive at a least rate, a response must begin in time, and a client must read each piece of a streamed
+response in time. A request that waits for its client does not count towards the concurrency.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ T = TypeVar("T")
 logger = log.get(__name__)
 UNKNOWN_SIZE = -1
 LINGER_SECONDS, QUIET_SECONDS = 5, 0.5
-"""How long the rest of a body is read when the answer comes before its end: at most, and while nothing arrives."""
+"""How long the rest of a body is read when the response begins before its end: at most, and while nothing arrives."""
 CAUSES = ("busy", "slow_body", "slow_answer", "slow_reader", "spool")
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What requests to some paths may take: bytes of a body; `seconds` to send on, to be answered, to read on."""
+    """Limits for requests to some paths: bytes of a body; `seconds` to send more, to be answered, to read more."""
 
     body_bytes: int
     seconds: float
 
 
 Refuse = Callable[[Request, AppError], Awaitable[Response]]
-"""Renders the answer of an error that is found outside of the app."""
+"""Renders the response to an error that is found outside of the app."""
 
 
 class RequestLimits:
-    """Refuses what is too large or too much (413, 503), and ends what takes too long (408, 503)."""
+    """Refuses requests that are too large or too many (413, 503), and aborts those that take too long (408, 503)."""
 
     def __init__(
         self, app: ASGIApp, settings: HttpSettings, allowed: Callable[[str], Allowance], refuse: Refuse
@@ -60,7 +60,7 @@ class RequestLimits:
             await response(scope, receive, send)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> AppError | None:
-        """What is to be answered instead, where the app has not answered."""
+        """The error to answer with, if the app has not answered."""
         allowance, size = self._allowed(scope["path"]), _announced(scope)
         if size > allowance.body_bytes:
             return BodyTooLarge()
@@ -85,7 +85,7 @@ class RequestLimits:
         return self._settings.least_bytes_per_second
 
     async def waited(self, for_client: Awaitable[T]) -> T:
-        """What the client of a request does; meanwhile the request takes no place."""
+        """Await something that the client does; meanwhile the request does not count towards the concurrency."""
         self._waiting += 1
         try:
             return await for_client
@@ -94,7 +94,7 @@ class RequestLimits:
 
 
 class _Exchange:
-    """A request and its answer on their way through the app, with one timer that is moved on."""
+    """A request and its response, with one timer that is rescheduled."""
 
     def __init__(self, limits: RequestLimits, seconds: float, arrived: bool, receive: Receive, send: Send) -> None:
         self._limits = limits
@@ -106,7 +106,7 @@ class _Exchange:
         self._cause, self._pending = "slow_answer", 0
 
     async def run(self, app: ASGIApp, scope: Scope) -> AppError | None:
-        """What is to be answered when it took too long; None when an answer has begun: it ends with the connection."""
+        """The error if it took too long; None if the response has begun: then the connection is closed."""
         self._now = asyncio.get_running_loop().time
         self._timer = asyncio.timeout(self._seconds)
         try:
@@ -121,7 +121,7 @@ class _Exchange:
         return None
 
     async def _body(self) -> Message:
-        """Who sends at the least rate has always `seconds` left; who is slower uses them up."""
+        """A client that sends at the least rate always has `seconds` left; a slower one uses them up."""
         if self._arrived:  # and the app listens for the end of the connection
             return await self._receive()
         self._begun = True
@@ -138,7 +138,7 @@ class _Exchange:
         return message
 
     async def _answer(self, message: Message) -> None:
-        """A further piece is sent when the one before has been read; an answer in one piece is not waited for."""
+        """A piece is sent when the one before has been read; a response in one piece is not awaited."""
         if self._begun and not self._arrived and not self._answered:
             await self._linger()
         self._answered, more = True, message.get("more_body", False)
@@ -153,10 +153,10 @@ class _Exchange:
         self._pending = len(message.get("body", b"")) if more else 0
 
     async def _linger(self) -> None:
-        """Pass over what the client is sending before it is answered.
+        """Discard what the client is still sending before the response.
 
-        The gateway closes a connection with an answer that comes before the end of the body, and a client that is
-        sending at that moment gets a broken connection instead of the answer.
+        The gateway closes a connection whose response begins before the end of the body, and a client that is sending
+        at that moment gets a broken connection instead of the response.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
@@ -171,7 +171,7 @@ class _Exchange:
 
 
 def _announced(scope: Scope) -> int:
-    """How many bytes a body has; `UNKNOWN_SIZE` when that is not said, 0 without a body."""
+    """The announced size of the body; `UNKNOWN_SIZE` if there is none, 0 without a body."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value) if value.isdigit() else UNKNOWN_SIZE

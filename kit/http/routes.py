@@ -1,4 +1,4 @@
-"""What routes are declared with: bodies, parameters, and JSON that means one thing."""
+"""Types for routes: bodies, parameters, and a route class that refuses ambiguous JSON."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -16,7 +16,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 class In(BaseModel):
-    """A request body: fields that the call doesn't know are refused."""
+    """A request body: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,7 +28,7 @@ class Out(BaseModel):
 
 
 class _Request(Request):
-    """Reads JSON as RFC 8259 and I-JSON (RFC 7493) mean it: no name twice, no NaN or Infinity."""
+    """Parses strict JSON (RFC 8259, I-JSON RFC 7493): no duplicate member names, no NaN or Infinity."""
 
     async def json(self) -> object:
         return json.loads(await self.body(), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
@@ -36,8 +36,8 @@ class _Request(Request):
 
 def _no_name_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
-    if len(members) < len(pairs):  # a proxy or a log may have read the other one
-        raise json.JSONDecodeError("a name stands twice", "", 0)
+    if len(members) < len(pairs):  # a proxy or a log may have used the other one
+        raise json.JSONDecodeError("duplicate member name", "", 0)
     return members
 
 

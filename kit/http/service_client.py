@@ -1,4 +1,4 @@
-"""Another service's API, asked on behalf of a caller with their token, or with a token of this service's own."""
+"""Calls another service's API with the caller's token, or with this service's own."""
 
 import time
 from typing import TypeVar
@@ -18,13 +18,13 @@ logger = log.get(__name__)
 
 
 class ServiceClient:
-    """One service; `http` knows its address and how long an answer may take."""
+    """One service; `http` is configured with its address and timeout."""
 
     def __init__(self, name: str, http: httpx2.AsyncClient) -> None:
         self._name, self._http = name, http
 
     async def ask(self, path: str, token: str, answer: type[M], body: BaseModel | None = None) -> M | None:
-        """What it answers the owner of the token (POST when there is a body); None when they may not see it.
+        """The response for the owner of the token (POST if there is a body); None if it is hidden from them.
 
         Raises `Unavailable`.
         """
@@ -57,7 +57,7 @@ class ClientCredentials:
         self._token, self._until = "", 0.0
 
     async def get(self) -> str:
-        """The token. Raises `Unavailable` when there is none to be had."""
+        """The token. Raises `Unavailable` if the issuer returns none."""
         if time.monotonic() > self._until - EARLY_SECONDS:
             form = {"grant_type": "client_credentials", "scope": self._scope}
             login = self._client.id, self._client.secret.get_secret_value()

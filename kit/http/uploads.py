@@ -1,4 +1,4 @@
-"""Forms, and a file that comes in one: measured while it arrives, never taken further than it may be long."""
+"""Multipart forms and their file, which is measured while it arrives and never read beyond its limit."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,14 +17,14 @@ from kit.observability import metrics
 
 M = TypeVar("M", bound=BaseModel)
 ROOM = 16 * 1024
-"""Bytes for what stands around the file in its form: other fields, headers of the parts, boundaries."""
+"""Bytes for the rest of a form beside its file: other fields, headers of the parts, boundaries."""
 Admit = Callable[[Mapping[str, str]], Awaitable[int]]
-"""How large a file may be in whose form these fields stand before it; raises to refuse the form before it is read."""
+"""The size limit of a file, from the fields that come before it; raises to refuse the form before it is read."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The part `file` of a multipart form, and the form's text fields. The file's name is never looked at."""
+    """The part `file` of a multipart form, and the form's text fields. The file's name is ignored."""
 
     content: bytes
     fields: dict[str, str]
@@ -48,14 +48,14 @@ class UploadForm:
 
 @dataclass
 class Spool:
-    """Room for files on their way in, in all requests of a process: in memory at first, then in /tmp."""
+    """Room for the files that a process is receiving, in all requests: first in memory, then in /tmp."""
 
     files: int
     bytes: int
 
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
-        """A function that takes so many bytes more, or raises `Overloaded`; at the end all is given back."""
+        """A function that reserves more bytes, or raises `Overloaded`; at the end all are released."""
         taken, begun = 0, False
 
         def take(size: int) -> None:
@@ -84,7 +84,7 @@ def upload_body(file: str, fields: Mapping[str, object] | None = None) -> dict[s
 async def read_upload(request: Request, limit: int, too_large: Callable[[], AppError]) -> Upload:
     """Read a form. Raises `too_large()` when the file has `limit` bytes or more, as soon as they have arrived.
 
-    Raises 422 without a file or with more than one, 400 for what is no form, and `Overloaded`.
+    Raises 422 without a file or with more than one, 400 for a malformed form, and `Overloaded`.
     """
     form = await read_form(request, limit, too_large)
     if form.file is None:
@@ -96,10 +96,10 @@ async def read_form(
     request: Request, limit: int, too_large: Callable[[], AppError], *,
     most_fields: int = 8, room: int = ROOM, admit: Admit | None = None,
 ) -> UploadForm:  # fmt: skip
-    """The same for a form that may come without its file, with so many fields that take `room` bytes.
+    """The same for a form whose file is optional, with at most `most_fields` fields that take `room` bytes.
 
-    `admit` is asked when a file begins, before more of it is read. With it, a form whose file can't be kept is read to
-    its end: for browsers, which do not listen before they have sent all, and so that what was typed is not lost.
+    `admit` is called when a file begins, before more of it is read. With it, a form whose file is refused is read to
+    its end: browsers read no response before they have sent everything, and the text fields are not lost.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return UploadForm(None, {})
@@ -118,7 +118,7 @@ async def read_form(
 
 
 async def read_fields(request: Request, most_fields: int, most_bytes: int) -> dict[str, str]:
-    """The fields of a form that can have no file; nothing of another body. Raises 413, 400."""
+    """The fields of a form without a file; empty for a body that is not a form. Raises 413, 400."""
     if int(request.headers.get("content-length") or 0) > most_bytes:
         raise BodyTooLarge
     measured = Request(request.scope, _at_most(request.receive, most_bytes))
@@ -139,7 +139,7 @@ def _texts(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, str]:
 
 
 class _Parser(MultiPartParser):
-    """Measures what it reads; a file is kept while it may be, the rest of it is passed over or ends the form."""
+    """Measures what it reads; a file beyond its limit is discarded, or ends the form."""
 
     def __init__(
         self, request: Request, limit: int, too_large: Callable[[], AppError], take: Callable[[int], None],
@@ -167,7 +167,7 @@ class _Parser(MultiPartParser):
         return message
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """Of a file only what may be kept."""
+        """Store the data, of a file only within its limit."""
         if self._current_part.file is not None:
             self._of_files += end - start
             self.refusal = self.refusal or self._refused(end - start)

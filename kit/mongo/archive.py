@@ -1,4 +1,4 @@
-"""Whole databases as they are stored, for a backup and its way back."""
+"""Reads and writes whole databases as they are stored, for backup and restore."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,9 +8,9 @@ from kit.mongo import RAW, Database, Session, translate_errors
 
 @asynccontextmanager
 async def read_snapshot(database: Database) -> AsyncIterator[Session]:
-    """A session whose reads show all databases of the server as they were at its first one.
+    """A session whose reads all see the server's databases as of the first read.
 
-    The server keeps that for `minSnapshotHistoryWindowInSeconds`: five minutes by default.
+    The server keeps such a snapshot for `minSnapshotHistoryWindowInSeconds`: five minutes by default.
     """
     with translate_errors():
         async with await database.client.start_session(snapshot=True) as session:

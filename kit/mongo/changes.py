@@ -1,4 +1,4 @@
-"""The change stream, and what it is measured by: times, positions, what waits."""
+"""The change stream, its positions, and the backlog."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -21,18 +21,18 @@ from kit.mongo.database import Database, Fields, Session, translate_errors
 
 ClusterTime = Timestamp
 POSITION_GONE = {260, 280, 286}  # InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost
-POSITION_GONE |= {9, 15, 40647, 40649, 50811}  # what the server calls a token that is damaged
+POSITION_GONE |= {9, 15, 40647, 40649, 50811}  # the codes for a damaged token
 UNREAD = ("fullDocument.history", "documentKey", "clusterTime", "wallTime", "collectionUUID", "ns.db")
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 class PositionGone(Exception):
-    """The change stream can't go on from there: the oplog has moved on."""
+    """The change stream can't continue from this position: the oplog no longer holds it."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """One batch of the change stream: the documents as (collection, version after the change), and where to go on."""
+    """One batch of the change stream: documents as (collection, version after the change), and the next position."""
 
     documents: list[tuple[str, dict[str, object]]]
     token: Mapping[str, object]
@@ -41,9 +41,9 @@ class Changes:
 class ChangeStream:
     """The inserts and replaces of a database (without histories), in batches by the server's own commands (design §2).
 
-    Behind a full batch the next one is read ahead, and decoded only when its turn comes: the server's work (17 µs a
-    change) and ours overlap, and no thread competes with the event loop for the interpreter. Times are UTC without
-    saying so: an aware time costs 2.5 µs. Raises `PositionGone` when `token` has left the oplog.
+    After a full batch the next one is prefetched, and decoded only when it is used: the server's work (17 µs a change)
+    and ours overlap, and no thread competes with the event loop for the interpreter. Times are UTC without a time
+    zone: an aware time costs 2.5 µs. Raises `PositionGone` when `token` has left the oplog.
     """
 
     def __init__(self, database: Database, collections: Sequence[str], batch: int, wait_ms: int = 500) -> None:
@@ -71,8 +71,8 @@ class ChangeStream:
             "getMore": bson.Int64(self._cursor), "collection": "$cmd.aggregate",
             "batchSize": self._batch, "maxTimeMS": self._wait_ms,
         }  # fmt: skip
-        # A client's timeoutMS would replace maxTimeMS: an idle stream then waited as long as its own time-out, and
-        # ended by it about once a minute. 0 lifts it for this call; socketTimeoutMS stands in.
+        # A client's timeoutMS would replace maxTimeMS: an idle stream would wait until that timeout, and end by it
+        # about once a minute. 0 disables it for this call; socketTimeoutMS still applies.
         with pymongo.timeout(0):
             return self._database.command(more, session=self._session, codec_options=RAW)
 
@@ -90,7 +90,7 @@ class ChangeStream:
         return Changes(documents, cursor["postBatchResumeToken"])
 
     async def close(self) -> None:
-        """Let the server forget the cursor."""
+        """End the session, and with it the cursor on the server."""
         if self._ahead is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(2 * self._wait_ms / 1000):
@@ -127,7 +127,7 @@ async def cluster_time(database: Database) -> Timestamp:
 async def page(
     database: Database, collection: str, after: object, size: int, since: ClusterTime
 ) -> list[dict[str, object]]:
-    """`size` documents without history in order of `_id`, behind `after`: the steps of a snapshot taken at `since`.
+    """`size` documents without history in order of `_id`, after `after`: the steps of a snapshot taken at `since`.
 
     Read with majority and not before `since`: nothing is read that may be rolled back, nothing written is missed.
     """

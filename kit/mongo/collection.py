@@ -42,7 +42,7 @@ class Collection(Generic[D]):
     async def prepare(self) -> None:
         """Create the indexes once, and drop those of the names in `outdated`; a readiness check.
 
-        When documents are forgotten may differ from what it was before.
+        A changed expiry (`expireAfterSeconds`) is applied to the existing index.
         """
         if self._missing:
             with translate_errors():
@@ -101,7 +101,7 @@ class Collection(Generic[D]):
             await self._collection.insert_one(_stored(document))
 
     async def insert_all(self, documents: Sequence[D]) -> None:
-        """Write version 1 of each; where nothing else has their ids."""
+        """Write version 1 of each; their ids must be new."""
         if documents:
             with translate_errors():
                 await self._collection.insert_many([_stored(document) for document in documents], ordered=False)
@@ -116,9 +116,9 @@ class Collection(Generic[D]):
             raise Conflict
 
     async def write_many(self, documents: Sequence[D]) -> set[str]:
-        """Insert first versions, replace by later ones, side by side. Returns the ids of those that are full.
+        """Insert first versions and replace later ones, in one call. Returns the ids of documents that are too large.
 
-        Raises `Conflict` when one was not written: read all again, and recognise those that were.
+        Raises `Conflict` when one was not written: the caller reads all again and recognises those that were.
         """
         calls, full = list[Write](), set[str]()
         for document in documents:

@@ -1,4 +1,4 @@
-"""Conflicts: a write that lost against another writer is decided again from the present version."""
+"""Conflicts: a write that lost a race is decided again from the current version."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,4 +22,4 @@ async def retry_on_conflict(
     for _ in range(tries):
         with suppress(*races):
             return await write()
-    raise Unavailable("a write that nobody else is quicker than")
+    raise Unavailable("a write without a conflict")

@@ -1,4 +1,4 @@
-"""The connection, and the driver's errors in our words."""
+"""The connection, and translation of the driver's errors."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -28,11 +28,11 @@ Session = AsyncIOMotorClientSession
 
 
 class Duplicate(Exception):
-    """A document with the same unique key is there already."""
+    """A document with the same unique key exists already."""
 
 
 class Conflict(Exception):
-    """Another writer wrote first: read again and decide again."""
+    """Another writer wrote first: the caller reads and decides again."""
 
 
 @contextmanager

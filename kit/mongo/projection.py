@@ -1,4 +1,4 @@
-"""What a consumer keeps of another service's documents."""
+"""A projection: what a consumer keeps of another service's documents."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from kit.mongo.database import Database, Duplicate, Fields, translate_errors
 
 @dataclass(frozen=True)
 class _Put:
-    """What is to be kept, and who waits for it."""
+    """A document to be stored, and the future its caller awaits."""
 
     document_id: str
     kept: dict[str, object]
@@ -32,10 +32,10 @@ class _Put:
 
 
 class Projection:
-    """What a consumer keeps of another service's documents: older never beats newer, twice is once.
+    """What a consumer keeps of another service's documents. Idempotent; an older version never replaces a newer one.
 
-    What is put while a write is under way goes into the next one, together: one journaled write for each event was a
-    third of all that MongoDB had to do for a new record.
+    Documents that are put during a write are written together by the next one: a journaled write for each event was a
+    third of MongoDB's work for a new record.
     """
 
     def __init__(self, database: Database, name: str) -> None:
@@ -44,7 +44,7 @@ class Projection:
         self._writing: asyncio.Task[None] | None = None
 
     async def put(self, document_id: str, version: int, fields: Fields) -> None:
-        """Keep `fields` unless this version or a newer one is there already."""
+        """Store `fields` unless this version or a newer one is stored already."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(_Put(document_id, {"version": version, **fields}, done))
         if self._writing is None or self._writing.done():
@@ -60,7 +60,7 @@ class Projection:
                     await self._collection.bulk_write(together, ordered=False)
             except Unavailable as error:
                 _finish(puts, error)
-            except Exception:  # of some of them: each alone, so that one failure affects no other
+            except Exception:  # of some documents: each is written alone, so that one failure affects no other
                 await asyncio.gather(*map(self._write_alone, puts))
             else:
                 _finish(puts, None)
@@ -77,12 +77,12 @@ class Projection:
         try:
             with translate_errors():
                 await self._collection.replace_one(put.older, put.kept, upsert=True)
-        except Duplicate:  # the upsert met its _id: a newer version, or an older one that was put there just now
+        except Duplicate:  # the upsert met its _id: a newer version, or an older one that was inserted concurrently
             with translate_errors():
                 await self._collection.replace_one(put.older, put.kept)
 
     async def get(self, document_id: str) -> Fields | None:
-        """What was kept, or None."""
+        """The stored fields, or None."""
         with translate_errors():
             return await self._collection.find_one({"_id": document_id})
 

@@ -1,6 +1,6 @@
-"""Removing documents permanently: from the database, and by a tombstone from their topic.
+"""Removes documents permanently: from the database, and by a tombstone from their topic.
 
-A tombstone is stored as a document first; it is published like any other, and again if the position was lost.
+A tombstone is first stored as a document; it is published like any other, and again if the position was lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -46,7 +46,7 @@ class Removal:
             await self._tombstones.create_indexes([expiry, Index([(PERSON, 1)])])
 
     async def find(self, collection: str, query: Fields) -> list[dict[str, object]]:
-        """Some documents that match, with their histories; none when there are no more."""
+        """A batch of the matches, with their histories; empty when there are no more."""
         with translate_errors():
             return await self._database[collection].find(query, limit=self.policy.batch).to_list(self.policy.batch)
 
@@ -58,13 +58,13 @@ class Removal:
             await self._database[collection].delete_one({"_id": document["_id"]})
 
     async def republish(self, person: str) -> None:
-        """Publish the tombstones of a person again: after what was being written while they were first published."""
+        """Publish a person's tombstones again, after events that were published concurrently with the first ones."""
         with translate_errors():
             for stone in await self._tombstones.find({PERSON: person}).to_list(None):
                 await self._write_tombstone(stone)
 
     async def _write_tombstone(self, last: Fields) -> None:
-        """`last`: the document as it was, or its tombstone."""
+        """`last`: the removed document, or its tombstone."""
         stone = {
             "_id": last["_id"],
             PERSON: last.get(PERSON, last["_id"]),  # a person's own document has only the id
@@ -85,7 +85,7 @@ class RetentionRule:
     which: Fields = field(default_factory=dict)
 
     def query(self, now: datetime) -> Fields:
-        """Finds them."""
+        """The query that finds them."""
         return {"state": self.state, "updated_at": {"$lt": now - self.age}, **self.which}
 
 
@@ -109,7 +109,7 @@ class Purge:
         await every(self._removal.policy.purge_pause_seconds, self.purge, "purge")
 
     async def purge(self) -> None:
-        """Everything that is due now."""
+        """Purge what is due now."""
         for each in self._rules:
             removed = 0
             while found := await self._removal.find(each.collection, each.query(self._clock.now())):

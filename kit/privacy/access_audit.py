@@ -13,7 +13,7 @@ from kit.mongo import Collection, Database, Index
 from kit.security.tokens import Caller
 
 ACCESS_LOG = "looks"
-FORGET_SECONDS = 180 * 24 * 3600  # published long before
+FORGET_SECONDS = 180 * 24 * 3600  # the publisher has published them long before
 
 
 class AccessEntry(Document):
@@ -49,7 +49,7 @@ class AccessEntry(Document):
 
 
 class AccessAudit:
-    """Lets staff of these roles and clients read another person's file, once the access is stored."""
+    """Lets staff with a role of `readers`, and clients, read another person's dossier once the access is stored."""
 
     def __init__(self, database: Database, clock: Clock, readers: Sequence[str]) -> None:
         self._readers = readers
@@ -58,9 +58,9 @@ class AccessAudit:
         self.prepare = self._entries.prepare
 
     async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
-        """The id of the person whose file it is, if the caller may read it: their own, or as staff or client.
+        """The id of the person whose dossier the caller may read: their own, or as staff or client any.
 
-        Raises `NotFound` for everybody else, 422 `reason_required` when staff give no reason.
+        Raises `NotFound` for all other callers, 422 `reason_required` if staff give no reason.
         """
         if caller.kind == "practitioner":
             return caller.own(person)
@@ -73,15 +73,16 @@ class AccessAudit:
         return person
 
     async def note(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
-        """Store an action on a person's file, with the reason if one was given, for the person to see."""
+        """Store an action on a person's dossier, with the reason if given; the person sees it in the access log."""
         await self._note(caller, self._role(caller, scope), person, what, document_id)
 
     async def shown(self, caller: Caller, people: Sequence[str], what: str, reason: str) -> None:
         """Store that a call which is not a read shows these people; `reason` unless the caller gives one."""
-        told = replace(caller, reason=caller.reason or reason)
+        audited = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)
         at = self._clock.now()
-        await self._entries.insert_all([AccessEntry.of(told, role, person, what, person, at=at) for person in people])
+        entries = [AccessEntry.of(audited, role, person, what, person, at=at) for person in people]
+        await self._entries.insert_all(entries)
 
     async def last(self, person: str, what: str) -> datetime | None:
         """The time of the last access to this of a person, in this service."""
@@ -89,7 +90,7 @@ class AccessAudit:
         return found[0].created_at if found else None
 
     def _role(self, caller: Caller, scope: str) -> str:
-        """The role in which the caller reads. Raises `Hidden`, which doesn't disclose what exists."""
+        """The role in which the caller reads. Raises `Hidden`, so that the answer does not disclose what exists."""
         if scope in caller.scopes:
             return "client"
         found = next((role for role in self._readers if role in caller.roles), None)

@@ -1,7 +1,7 @@
-"""Erasing a person: everything a service holds of them goes, in the database, the bucket and its dead letters.
+"""Erasing a person: removes what a service holds of them in the database, the bucket and its dead letters.
 
-Who is erased is remembered (an id, nothing more): an event that comes late must not bring anything back. An event alone
-erases nothing, since anyone who can write to the topic could forge it: the service that keeps erasures confirms it.
+The ids of erased people are stored, because a late event must not bring their data back. An event alone erases nothing,
+since anyone who can write to the topic could forge it: the service that stores the erasures has to confirm it.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,7 +31,7 @@ ERASED = "erased"
 ASK_SECONDS = 5
 NOT_CONFIRMED = "not_confirmed"
 Confirmed = Callable[[str], Awaitable[bool]]
-"""Whether a person (their id) is erased, by who keeps the erasures. Raises `Unavailable`."""
+"""Whether a person (their id) is erased, as the service that stores the erasures answers. Raises `Unavailable`."""
 logger = log.get(__name__)
 
 
@@ -40,7 +40,7 @@ class _Answer(BaseModel):
 
 
 def confirmed_over_http(url: str) -> Confirmed:
-    """Ask the service that keeps the erasures, at `<url>/<id>`. An answer of any other form is no answer."""
+    """Ask the service that stores the erasures, at `<url>/<id>`. A malformed response counts as unavailable."""
 
     async def confirmed(person: str) -> bool:
         try:
@@ -49,7 +49,7 @@ def confirmed_over_http(url: str) -> Confirmed:
             return _Answer.model_validate(response.raise_for_status().json()).erased
         except (httpx2.HTTPError, ValidationError, ValueError) as error:
             logger.warning("erasure confirmation failed", error=type(error).__name__)
-            raise Unavailable("the service that keeps the erasures") from error
+            raise Unavailable("the service that stores the erasures") from error
 
     return confirmed
 
@@ -58,8 +58,8 @@ def confirmed_over_http(url: str) -> Confirmed:
 class ErasurePolicy:
     """`again`: how long after an erasure it is repeated.
 
-    First when every request and token of that time has ended; then when the topics' segments have been rolled since
-    (`segment.ms` is six hours), for only a further record lets Kafka compact a quiet partition.
+    First when every request and token of that time has ended; then when the topics' segments have been rolled
+    (`segment.ms` is six hours), because Kafka compacts a quiet partition only after a further record.
     """
 
     again: tuple[timedelta, ...] = (timedelta(minutes=15), timedelta(days=1))
@@ -67,7 +67,7 @@ class ErasurePolicy:
 
 
 class Erasure:
-    """What a service does when somebody is erased. Everything may be done twice; a kill in the middle loses nothing."""
+    """Erases people in a service. Idempotent: after a crash the erasure is repeated."""
 
     def __init__(
         self, database: Database, personal_data: Sequence[PersonalData], removal: Removal, groups: Sequence[str],
@@ -100,7 +100,7 @@ class Erasure:
             self._prepared = True
 
     async def handle(self, event: Event) -> None:
-        """Handle an erasure event, once confirmed. Others are dropped: as dead letters they might stop a group."""
+        """Handle a confirmed erasure event. Others are dropped: as dead letters they could stop the group."""
         person = event.practitioner_id
         if is_id(person) and await self._confirmed(person):
             await self.erase(person)
@@ -130,7 +130,7 @@ class Erasure:
         return documents
 
     async def _remove_documents(self, place: PersonalData, person: str) -> int:
-        """Remove files before documents: without its document a file is no longer found."""
+        """Remove files before documents: without its document a file could not be found."""
         removed = 0
         while found := await self._removal.find(place.collection, {place.person: person}):
             for document in found:
@@ -146,7 +146,7 @@ class Erasure:
                 await self._bucket.delete(key)
 
     def unless_erased(self, handler: Handler) -> Handler:
-        """The same handler, which skips events about erased people."""
+        """Wrap a handler so that it skips events about erased people."""
 
         async def handle(event: Event) -> None:
             if event.practitioner_id not in await self._people():
@@ -155,9 +155,9 @@ class Erasure:
         return handle
 
     async def _people(self) -> set[str]:
-        """Erased people, at most half a minute old; the repeated erasure removes what is missed meanwhile.
+        """The ids of erased people, at most half a minute old; the repeated erasure removes what is stored meanwhile.
 
-        A set, because an event in the stream must not cost a question to the database.
+        Cached, because an event must not cost a database query.
         """
         if self._known is None:
             await self._read()

@@ -1,4 +1,4 @@
-"""Where a service holds personal data: declared beside its collections, read by the erasure."""
+"""Where a service holds personal data: declared with its collections, used by the erasure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from kit.mongo import Fields
 
 
 def no_files(_: Fields) -> Sequence[str]:
-    """Of documents that name none."""
+    """For documents without files."""
     return ()
 
 
 @dataclass(frozen=True)
 class PersonalData:
-    """A collection with documents of people; `person`: the field with their id, `indexed` where that is known to be.
+    """A collection with documents about people; `person`: the field with their id; `indexed`: it already has an index.
 
-    `files`: how the keys of the objects begin that a document (with its history) names.
+    `files`: the prefixes of the object keys of a document (with its history).
     """
 
     collection: str

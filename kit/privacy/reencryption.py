@@ -1,7 +1,7 @@
-"""Re-encrypts with the current key what was encrypted with an older one, so that the older key can be removed.
+"""Re-encrypts fields and files with the current key, so that an older key can be removed.
 
-In place, without a new version: the plaintext is the same. When restarted it skips what is done. Files that
-earlier versions stored in clear are encrypted, too.
+In place, without a new version, because the plaintext is the same. After a restart it skips what is done. Files that
+earlier releases stored unencrypted are encrypted, too.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from kit.settings import BlobSettings, ServiceSettings, read
 
 S = TypeVar("S", bound=ServiceSettings)
 AT_ONCE = 8
-"""Documents whose files are sealed at a time."""
-FETCHED = 500  # at a time: a cursor that rests for ten minutes is closed
+"""Documents whose files are encrypted concurrently."""
+FETCHED = 500  # documents of a batch: the server closes a cursor that is not used for ten minutes
 PROGRESS_EVERY = 1000
 logger = log.get(__name__)
 
@@ -74,7 +74,7 @@ class EncryptedFiles:
 
 @dataclass
 class Progress:
-    """Of one pass over files: documents checked, files and documents written, files that can't be decrypted."""
+    """One pass over files: documents checked, files and documents written, files that can't be decrypted."""
 
     documents: int = 0
     written: int = 0
@@ -82,9 +82,9 @@ class Progress:
 
 
 async def reencrypt(database: Database, places: Sequence[EncryptedField]) -> int:
-    """Re-encrypt all that needs it, until nothing does. Returns the number of documents written.
+    """Re-encrypt until no document needs it. Returns the number of documents written.
 
-    A concurrent write wins, perhaps with the old key: therefore another pass follows.
+    A concurrent write wins, perhaps with the old key, so another pass follows.
     """
     total = 0
     while written := sum([await _pass(database, name, places) for name in dict.fromkeys(p.collection for p in places)]):
@@ -143,8 +143,8 @@ async def _all(work: Iterable[Awaitable[None]]) -> None:
 
 
 def _log_progress(collection: str, progress: Progress, of: int) -> None:
-    told = {"documents": progress.documents, "written": progress.written, "damaged": progress.damaged}
-    logger.info("files re-encrypted", collection=collection, of=of, **told)
+    counts = {"documents": progress.documents, "written": progress.written, "damaged": progress.damaged}
+    logger.info("files re-encrypted", collection=collection, of=of, **counts)
 
 
 async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fields]]:
@@ -161,7 +161,7 @@ async def _batches(database: Database, collection: str) -> AsyncIterator[list[Fi
 async def _renew_files(
     database: Database, collection: str, document: Fields, bucket: EncryptedBucket, progress: Progress
 ) -> None:
-    """Re-encrypt a document's files, then mark it as sealed; after a concurrent write the next pass does so."""
+    """Re-encrypt a document's files, then mark it as encrypted; after a concurrent write the next pass does so."""
     sealed = bool(document.get("sealed"))
     written = 0
     damaged = 0

@@ -1,6 +1,6 @@
-"""Bursts of denials: their lines are bounded, and an address that guesses at many subjects is noticed.
+"""Bursts of denials: limits their log lines, and detects networks that guess at many subjects.
 
-Each process counts for itself and in memory: it works while Redis is unavailable.
+Each process counts in its own memory, so this works while Redis is unavailable.
 """
 
 import time
@@ -13,14 +13,14 @@ GUESSES = frozenset(
         "unknown_client", "client_disabled", "secret_wrong",
     }
 )  # fmt: skip
-"""The causes of denials in which somebody's proof was guessed at."""
+"""The causes of denials that may be guesses at credentials."""
 Now = Callable[[], float]
 
 
 class LogLineLimit:
-    """How many denials of one kind are written in full in a minute: so many of a network, so many of all.
+    """Limits the log lines for denials of one kind in a minute: `OF_NETWORK` for each network, `OF_ALL` in total.
 
-    A flood fills no disk, and one network's flood does not hide what others do.
+    A flood does not fill the disk, and the flood of one network does not hide the denials of others.
     """
 
     SECONDS = 60
@@ -32,7 +32,7 @@ class LogLineLimit:
         self._written, self._omitted = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
 
     def admit(self, event: str, cause: str, network: str) -> int | None:
-        """None: don't write it. Otherwise how many of its kind were not written since the last one that was."""
+        """None if the line must not be written, otherwise the number of lines of its kind omitted before it."""
         if self._now() >= self._until:
             self._written.clear()
             self._until = self._now() + self.SECONDS
@@ -45,7 +45,7 @@ class LogLineLimit:
 
 
 class SprayDetector:
-    """Which networks guess at many subjects within ten minutes; as many networks as fit are watched."""
+    """Detects networks that guess at `SUBJECTS` subjects within ten minutes; remembers the newest `NETWORKS`."""
 
     SECONDS = 600
     SUBJECTS = 20
@@ -56,7 +56,7 @@ class SprayDetector:
         self._seen: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
 
     def noticed(self, network: str, subject: str) -> bool:
-        """Whether this guess makes it a spray: true once in ten minutes."""
+        """Whether this guess reaches the limit: true once in ten minutes."""
         began, subjects = self._seen.get(network, (self._now(), set[str]()))
         if self._now() - began > self.SECONDS:
             began, subjects = self._now(), set()

@@ -1,7 +1,7 @@
 """Ended sessions, known to every process at once: their access tokens are refused before they run out.
 
-identity appends each ended session to a Redis stream, which every process reads from its oldest entry: a process that
-has just started learns of the sessions that ended before. Entries are kept longer than any access token lives. A
+identity appends each ended session to a Redis stream, which every process reads from its oldest entry, so a
+new process knows the sessions that ended before it started. Entries are kept longer than any access token is valid. A
 request costs one dictionary lookup. Without Redis an access token stays valid until it expires.
 """
 
@@ -15,7 +15,7 @@ from kit.redis import RedisServer
 from kit.security.tokens import Ended
 
 TOKEN_SECONDS = 300
-"""No access token lives longer."""
+"""No access token is valid for longer."""
 KEPT_SECONDS = 2 * TOKEN_SECONDS
 UNKNOWN_REASON = "登录已失效，请重新登录"
 """The sentence for a reason that this process does not know yet: a newer release may add reasons."""
@@ -58,7 +58,7 @@ class EndedSessions:
         self._known.move_to_end(session)
 
     def _forget(self) -> None:
-        """Those whose tokens have run out; the oldest are in front."""
+        """Remove sessions whose tokens have expired; the oldest come first."""
         now = self._clock.now()
         while self._known and next(iter(self._known.values()))[1] < now:
             self._known.popitem(last=False)

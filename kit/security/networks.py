@@ -1,4 +1,4 @@
-"""Addresses as limits count them: one subscriber of a network, and the neighbourhood of an address."""
+"""Groups addresses for limits: by subscriber, and by neighbourhood."""
 
 import ipaddress
 
@@ -9,7 +9,7 @@ def subscriber(address: str) -> str:
 
 
 def neighbourhood(address: str) -> str:
-    """The IPv4 /24 or the IPv6 /48 around an address: what one attacker can have many addresses of."""
+    """The IPv4 /24 or the IPv6 /48 around an address, in which one attacker may have many addresses."""
     return _within(address, 24, 48)
 
 

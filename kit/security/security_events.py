@@ -1,6 +1,7 @@
-"""Security events: one line each by the logger `security`, and a metric: what happened, to whom, from where, why.
+"""Security events: a log line of the logger `security` and a metric: what happened, to whom, from where, why.
 
-Each is written whatever the log level is. It holds ids and names of our own only, no text that a caller chose.
+Written at every log level. They hold only ids and names of this system, no text that a caller chose. The names of the
+events are the product's (`contracts.security_events`).
 """
 
 import hashlib
@@ -48,7 +49,7 @@ def initialise(*causes: str, event: str = "access_denied", outcome: Outcome = "d
 
 
 def arrived(scope: Scope) -> None:
-    """The request whose events are recorded from now on."""
+    """Set the request whose events are recorded from now on."""
     _request.set(scope)
 
 
@@ -59,7 +60,7 @@ def identified(caller: str, session: str | None = None) -> None:
 
 @contextmanager
 def collected() -> Iterator[list[RecordedEvent]]:
-    """The events that are recorded in the block: for a process without a log of its own, to pass them on."""
+    """The events recorded in the block, for a process without its own log to pass on."""
     events = list[RecordedEvent]()
     token = _collected.set(events)
     try:
@@ -69,24 +70,24 @@ def collected() -> Iterator[list[RecordedEvent]]:
 
 
 def attempt(event: str, subject: str = "") -> None:
-    """What this request attempts, and whom it concerns: if it is denied, that is this event."""
+    """Set what this request attempts and whom it concerns: a denial is recorded as this event."""
     if (scope := _request.get()) is not None:
         scope["attempt"] = (event, subject)
 
 
 def deny(cause: str, status: int, subject: str = "") -> None:
-    """Record that the request is denied, or throttled by a limit: as what it attempts, else as `access_denied`."""
+    """Record that the request is denied, or throttled by a limit: as its attempt, otherwise as `access_denied`."""
     event, concerned = (_request.get() or {}).get("attempt", ("access_denied", ""))
     record(event, "throttled" if status == 429 else "denied", cause, subject or concerned, status=status)
 
 
 def record(event: str, outcome: Outcome = "done", cause: str = "", subject: str = "", **facts: str | int) -> None:
-    """Write one event, without facts that are empty texts. `cause` is a stable name, a label of the metric.
+    """Write one event; facts that are empty are omitted. `cause` is a stable name and a label of the metric.
 
     Request id and caller are in the log's context.
 
-    `subject`: whom it concerns, like `practitioner:<id>`; of somebody unknown a keyed hash of who they claim to be.
-    `agent` is the beginning of the SHA-256 of User-Agent: it tells programs apart and repeats nothing of theirs.
+    `subject`: whom it concerns, like `practitioner:<id>`; for an unknown person a keyed hash of the claimed identity.
+    `agent` is the beginning of the SHA-256 of User-Agent: it distinguishes clients without repeating their text.
     """
     metrics.security_events.labels(event, outcome, cause).inc()
     if (collecting := _collected.get()) is not None:
@@ -128,13 +129,13 @@ def _address(scope: Scope) -> str:
 
 
 def agent(scope: Scope) -> str:
-    """What a request calls its program, in characters that a header may hold when it is passed on."""
+    """The request's User-Agent, in characters that a forwarded header may hold."""
     text = Headers(scope=scope).get("user-agent", "")[:MAX_AGENT_LENGTH]
     return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text)
 
 
 def passed_on() -> dict[str, str]:
-    """Headers for a service that is asked because of this request: its events name where the request came from."""
+    """Headers for a call to another service, so that its events name the origin of this request."""
     scope = _request.get()
     if scope is None:
         return {}

@@ -38,7 +38,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: a practitioner, a member of staff or an API client; and why, where they said so."""
+    """Who calls: a practitioner, a member of staff or an API client; `reason`: the access reason, if given."""
 
     subject: str
     kind: Kind
@@ -70,7 +70,7 @@ class Caller:
             raise AppError(403, "forbidden", "您没有权限进行此操作")
 
     def require_fresh(self, seconds: int, now: datetime) -> None:
-        """Raises 403 `fresh_proof_required` when a practitioner's last code is older; others have no codes."""
+        """Raises 403 `fresh_proof_required` when a practitioner's last code is older; other callers have no codes."""
         if self.kind != "practitioner":
             return
         if self.auth_time is None or now.timestamp() - self.auth_time > seconds:
@@ -78,25 +78,25 @@ class Caller:
 
 
 class FreshProofRequired(AppError):
-    """The caller has to prove once more who they are; a proof counts for `max_age` seconds."""
+    """The caller has to authenticate again; an authentication is recent for `max_age` seconds."""
 
     def __init__(self, max_age: int) -> None:
         super().__init__(403, "fresh_proof_required", "为保护您的信息，请先输入动态密码", max_age=max_age)
 
 
 class Unauthorized(AppError):
-    """No token, or one that is not valid (any more), as `cause` says; `ended` when its session has ended.
+    """No token, or an invalid one; `cause` is the reason for the security event, `ended` why its session ended.
 
-    `subject`: whose it was, where it was a token of ours.
+    `subject`: the caller of a token that this system issued.
     """
 
     cause = ""
 
     def __init__(self, cause: str, ended: Ended | None = None, subject: str = "") -> None:
         self.cause, self.subject = cause, subject
-        told = {"reason": ended.reason} if ended else {}
+        extras = {"reason": ended.reason} if ended else {}
         detail = ended.sentence if ended else "请先登录"
-        super().__init__(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"}, **told)
+        super().__init__(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"}, **extras)
 
 
 class TokenIssuer:
@@ -144,7 +144,7 @@ def jwks_over_http(url: str) -> FetchKeys:
 
 
 class TokenVerifier:
-    """Checks tokens; asks for the issuer's keys at first use, when they are old, and when a key id is unknown."""
+    """Checks tokens; fetches the issuer's keys at first use, when they are old, and for an unknown key id."""
 
     REFETCH_SECONDS = 10  # at most this often, however many forged key ids arrive
     REFRESH_SECONDS = 300  # a key that the issuer withdrew is forgotten
@@ -168,7 +168,7 @@ class TokenVerifier:
         )
 
     async def verify(self, token: str) -> Caller:
-        """The caller the token speaks for. Raises `Unauthorized`; `Unavailable` when the keys can't be had."""
+        """The caller of the token. Raises `Unauthorized`; `Unavailable` if the keys can't be fetched."""
         known = self._known.get(token)
         if known is None:
             known = await self._read(token)
@@ -185,7 +185,7 @@ class TokenVerifier:
         caller.require_fresh(self._fresh_seconds, self._clock.now())
 
     async def ready(self) -> None:
-        """A readiness check: the issuer's keys are here."""
+        """A readiness check: the issuer's keys are loaded."""
         if self._keys is None:
             await self._refetch()
 

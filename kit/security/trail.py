@@ -1,7 +1,7 @@
-"""Keeps security events and the gateway's requests as long as the law asks: `python -m kit.security.trail`.
+"""Keeps security events and the gateway's requests as long as the law requires: `python -m kit.security.trail`.
 
-It reads the files in which Docker's driver `json-file` keeps what containers write, and appends the lines that count
-to one file a day, which no process of ours reaches. A line is there at least once: positions are stored after it.
+It reads the files of Docker's logging driver `json-file` and appends security events and requests to one file a day,
+which no other process can write. At least once: positions are stored after the lines.
 """
 
 import gzip
@@ -24,12 +24,12 @@ from kit.settings import read
 PAUSE_SECONDS = 1.0
 SECURITY, GATEWAY = "security", "gateway"
 HINTS = (b'\\"module\\":\\"security\\"', b"http.log.access")
-"""What a line that counts has in it: the others are not parsed."""
+"""Lines without one of these are not parsed."""
 logger = log.get(__name__)
 
 
 class TrailSettings(BaseSettings):
-    """Where Docker keeps its containers, where the lines are kept, and for how many days: the law asks six months."""
+    """Docker's folder of containers, the folder of the trail, and the days it is kept: the law requires six months."""
 
     model_config = SettingsConfigDict(env_prefix="TRAIL_", extra="ignore")
 
@@ -39,7 +39,7 @@ class TrailSettings(BaseSettings):
 
 
 class AuditTrail:
-    """Where it has read up to in each file, by container and inode: Docker renames a file when it is full."""
+    """Stores the position in each file by container and inode, because Docker renames a full file."""
 
     def __init__(self, settings: TrailSettings) -> None:
         self._settings, self._state = settings, settings.kept / "positions.json"
@@ -61,7 +61,7 @@ class AuditTrail:
                 begin = self._positions.get(key, 0)
                 file.seek(begin if begin <= status.st_size else 0)  # the inode of a file that Docker removed
                 self._append(_picked(_whole_lines(file, positions, key)))
-        except FileNotFoundError:  # renamed meanwhile: it is found under its next name, or was read before
+        except FileNotFoundError:  # renamed concurrently: it is found under its next name, or was read before
             return
 
     def _append(self, lines: Iterator[tuple[str, bytes]]) -> None:
@@ -88,13 +88,13 @@ class AuditTrail:
             if day < oldest:
                 path.unlink()
             elif path.suffix == ".jsonl" and day < today.isoformat():
-                with path.open("rb") as plain, gzip.open(f"{path}.gz", "ab") as packed:  # may have been begun before
+                with path.open("rb") as plain, gzip.open(f"{path}.gz", "ab") as packed:  # may exist already
                     shutil.copyfileobj(plain, packed)
                 path.unlink()
 
 
 def _whole_lines(file: BinaryIO, positions: dict[str, int], key: str) -> Iterator[bytes]:
-    """The lines that are written to their ends; `positions` learns where they end."""
+    """The complete lines; `positions[key]` is set to the end of the last one."""
     positions[key] = file.tell()
     for line in file:
         if not line.endswith(b"\n"):
@@ -104,7 +104,7 @@ def _whole_lines(file: BinaryIO, positions: dict[str, int], key: str) -> Iterato
 
 
 def _picked(lines: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Those that count, as they were logged, with the file that each belongs to."""
+    """The security events and requests as they were logged, each with the name of its file."""
     for line in lines:
         if any(hint in line for hint in HINTS) and (kept := _of(line)):
             yield kept
@@ -113,9 +113,9 @@ def _picked(lines: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
 def _of(line: bytes) -> tuple[str, bytes] | None:
     try:
         entry = json.loads(line)
-        told = json.loads(entry["log"])
-        kind = SECURITY if told.get("module") == SECURITY else None
-        if str(told.get("logger", "")).startswith("http.log.access"):
+        logged = json.loads(entry["log"])
+        kind = SECURITY if logged.get("module") == SECURITY else None
+        if str(logged.get("logger", "")).startswith("http.log.access"):
             kind = GATEWAY
         return (f"{kind}-{entry['time'][:10]}.jsonl", entry["log"].encode()) if kind else None
     except (ValueError, KeyError, TypeError, AttributeError):  # not a line of ours
