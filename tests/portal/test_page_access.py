@@ -23,11 +23,11 @@ COLUMNS = ("page", "nobody", "person", "another's", "staff")
 HEAD = """# Who may see which page
 
 Every page of the portal, and every kind of visitor. Written by the test `tests/portal/test_page_access.py`, which
-asks for each of them: `WRITE=1 make test a=tests/portal/test_page_access.py`. A form is taken only with the token
-of its page, which is made for one person, so whoever may not see a page can't send its form. Behind a page stand the
-calls of the API with the visitor's own token: [authorization.md](authorization.md).
+asks for each of them: `WRITE=1 make test a=tests/portal/test_page_access.py`. A form is accepted only with the CSRF
+token of its page, which is made for one person, so a visitor who may not see a page can't send its form. A page calls
+the API with the visitor's own token: [authorization.md](authorization.md).
 
-`✓`: shown, or sent on to a step that has to be taken first (a code, a reason). `log in`: sent to the log-in.
+`✓`: shown, or redirected to a step that is required first (a code, a reason). `log in`: redirected to the log-in.
 """
 PUBLIC = {"/static/{name}", "/login/captchas/{captcha_id}/audio"}
 CHOICES = {

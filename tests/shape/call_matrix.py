@@ -14,14 +14,14 @@ from tests.support.names import own_id
 HEAD = """# Who may call what
 
 Every operation of the API, and every kind of caller. Written by the test `tests/shape/test_authorization.py`, which
-makes each of these calls and fails where an answer differs; after a change that is meant, let it write the page:
+makes each of these calls and fails if a response differs; after an intended change, let it write the page:
 `WRITE=1 make test a=tests/shape/test_authorization.py`.
 
-`✓`: the call is carried out. A number: the status it is refused with. 404 in place of 403 where even the existence of
-an object is nobody's business. Staff and clients: the roles and scopes, one of which is needed, and the status for all
-others; admins have every role. *Another's* object belongs to another person or API client; `–`: there is none, the
-call is about the caller. Receipts of SMS ask for the carrier's secret in place of a token. Where a person is
-asked for a fresh code (`fresh_proof_required`), they have given one here.
+`✓`: the call is carried out. A number: the status it is refused with. 404 in place of 403 hides whether an object
+exists. Staff and clients: the roles and scopes, one of which is needed, and the status for all others; admins have
+every role. *Another's* object belongs to another person or API client; `–`: there is none, the call is about the
+caller. Delivery receipts of SMS need the carrier's secret in place of a token. In calls that require recent
+authentication (`fresh_proof_required`), the person has just proved a code.
 """
 FOOT = """
 The scopes:
