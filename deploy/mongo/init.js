@@ -1,8 +1,8 @@
-// Makes the replica set, and for each service a user who can do no more than it needs; again = the same. Runs where
-// mongod listens (localhost): there an empty database lets in whoever makes its first user.
+// Initiates the replica set and creates a user with minimal rights for each service; idempotent. Runs on
+// mongod's localhost, where an empty database allows the creation of its first user without a password.
 const fs = require("fs");
 const ADDRESS = process.env.MONGO_ADDRESS || "mongo:27017";
-const PASSWORDS = process.env.PASSWORDS || "/run/secrets"; // a file for root, and one a service
+const PASSWORDS = process.env.PASSWORDS || "/run/secrets"; // a file for root and one for each service
 const SERVICES = fs.readdirSync(PASSWORDS).filter((name) => name !== "root");
 const admin = db.getSiblingDB("admin");
 const password = (name) => fs.readFileSync(`${PASSWORDS}/${name}`, "utf8").trim();
@@ -24,7 +24,7 @@ function makeRoot() {
     admin.auth("root", password("root"));
 }
 
-// Nobody may drop or rename a collection: the change stream would end there.
+// No user may drop or rename a collection, because that would end the change stream.
 function role(service) {
     const actions = ["find", "insert", "update", "remove", "changeStream", "createCollection", "createIndex",
         "dropIndex", "collMod", "listCollections", "listIndexes"];

@@ -18,7 +18,7 @@ from tests.support.matrix import same_as_the_page
 ROOT = Path(__file__).parents[2]
 HEAD = """# Consumer groups
 
-Written and held by a test: `WRITE=1 make test a=tests/shape/test_groups.py`. The tables are `services/*/consumers.py`.
+Generated and checked by a test: `WRITE=1 make test a=tests/shape/test_groups.py`. The tables are `services/*/consumers.py`.
 Each group has two topics of its own, `<group>.dead` and `<group>.replay`: [0005](decisions/0005-dead-letters.md).
 
 | group | reads | events about erased people |
@@ -33,7 +33,7 @@ def declared() -> Iterator[Group[Any]]:
 
 def line(group: Group[Any]) -> str:
     types = ", ".join(f"`{name}`" for name in group.types)
-    return f"| `{group.name}` | {types} | {'handled' if group.for_erased else 'passed over'} |"
+    return f"| `{group.name}` | {types} | {'handled' if group.for_erased else 'skipped'} |"
 
 
 def test_the_page_lists_every_group() -> None:
