@@ -1,6 +1,6 @@
-"""Untrusted images: checked before anything is decoded, decoded in a sandbox.
+"""Untrusted images: checked before they are decoded, decoded in a sandbox.
 
-The only importer of Pillow, which is loaded where pictures are decoded (in the sandbox), and nowhere else.
+The only importer of Pillow, which is loaded in the sandbox only.
 """
 
 import math
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BEGINNING = b"\xff\xd8\xff"
 MAX_PIXELS = 25_000_000
-# markers: a frame header says the size; those without a length; the scan's begin and the file's end
+# markers: frame headers, which hold the size; markers without a length; start of scan and end of image
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 BARE = {0x01, *range(0xD0, 0xD9)}
 LAST = {0xD9, 0xDA}
@@ -29,7 +29,7 @@ X_RESOLUTION = 0x011A
 Y_RESOLUTION = 0x011B
 RESOLUTION_UNIT = 0x0128
 MAX_SIDE, THUMBNAIL = 1_800, 240
-ROW = 4  # every fourth row is measured: of a page the others say the same
+ROW = 4  # every fourth row is measured: enough for a page
 # Ink is measured in the points of a small picture: the reach around a point, a field's side, the steps of a level.
 AROUND = 4
 FIELD = 8
@@ -57,7 +57,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Density:
-    """Dots per inch along both sides; `room`: how far off each may be, as files count in whole dots an inch or a cm."""
+    """Dots per inch along both sides; `room`: the rounding error, as files store whole dots per inch or cm."""
 
     across: float
     down: float
@@ -66,9 +66,9 @@ class Density:
 
 @dataclass(frozen=True)
 class Scan:
-    """What is known of a scan that decodes whole, and clean pictures of it.
+    """Measures of a scan that decodes completely, and clean pictures of it.
 
-    `density`: None when the file doesn't say. `brightness` (mean) and `contrast` (standard deviation) are of 255;
+    `density`: None if the file has none. `brightness` (mean) and `contrast` (standard deviation) are of 255;
     `sharpness` is the steepest edge as a share of the picture's range. `ink` is how much the picture differs from its
     surroundings where it does so most, `grain` where it does so least, in levels of 255 (`_ink`).
     """
@@ -85,7 +85,7 @@ class Scan:
 
 
 def prepare() -> None:
-    """What the processes of a sandbox for pictures do first: they import what decodes them."""
+    """Import Pillow: the first step of each process of a sandbox for images."""
     global Image, ImageChops, ImageFilter, ImageOps, ImageStat
     from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
 
@@ -123,15 +123,15 @@ def _size(jpeg: bytes) -> Size:
 
 
 class Images:
-    """Makes clean pictures out of what came."""
+    """Re-encodes untrusted images."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def reencode(self, jpeg: bytes, longest: int, quality: int = 85) -> bytes:
-        """The same picture as a JPEG of our own: upright, no side over `longest` pixels, without metadata.
+        """The same picture, re-encoded as JPEG: upright, no side over `longest` pixels, without metadata.
 
-        Raises `BadImage`, and `Unavailable` when the machine can't do it now.
+        Raises `BadImage`, `Unavailable`.
         """
         return await sandboxed(self._sandbox, reencode, jpeg, longest, quality)
 
@@ -141,7 +141,7 @@ class Images:
 
 
 async def sandboxed(sandbox: Sandbox, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
-    """What `work`, `blamed` and of a module, makes of the picture and `more`; raises as `Images.reencode`."""
+    """The result of `work` (module-level, `blamed`) for the picture and `more`. Raises as `Images.reencode`."""
     probe(jpeg)
     try:
         return await sandbox.run(work, jpeg, *more)
@@ -163,14 +163,14 @@ def blamed(work: Callable[P, T]) -> Callable[P, T]:
             raise BadImage("too_costly") from None
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise BadImage("too_many_pixels") from None
-        except Exception:  # Pillow has no one error for what is damaged
+        except Exception:  # Pillow has no common error for damaged files
             raise BadImage("damaged") from None
 
     return blaming
 
 
 def decoded(jpeg: bytes, most_pixels: int) -> "Image.Image":
-    """The picture in RGB as it lies in the file, halved until it has no more than `most_pixels`: for the sandbox."""
+    """The picture in RGB, not rotated, halved until it has at most `most_pixels`: for the sandbox."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         width, height = picture.size
         while width * height > most_pixels:
@@ -182,14 +182,14 @@ def decoded(jpeg: bytes, most_pixels: int) -> "Image.Image":
 
 @blamed
 def reencode(jpeg: bytes, longest: int, quality: int) -> bytes:
-    """What the sandbox does for `Images.reencode`."""
+    """Runs in the sandbox for `Images.reencode`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         return _clean(_upright(picture, longest), longest, quality)
 
 
 @blamed
 def scan(jpeg: bytes) -> Scan:
-    """What the sandbox does for `Images.scan`."""
+    """Runs in the sandbox for `Images.scan`."""
     with Image.open(BytesIO(jpeg), formats=("JPEG",)) as picture:
         size, density = Size(*picture.size), _density(picture)
         upright = _upright(picture, MAX_SIDE)
@@ -209,7 +209,7 @@ def _upright(picture: "Image.Image", longest: int) -> "Image.Image":
 
 
 def _density(picture: "Image.Image") -> Density | None:
-    """As JFIF says, or else EXIF; Pillow's own answer takes 72 for what EXIF leaves out."""
+    """From JFIF, otherwise from EXIF; Pillow's own value is 72 if EXIF has none."""
     unit = picture.info.get("jfif_unit")
     if unit in (1, 2):
         return _plausible(picture.info["jfif_density"], in_cm=unit == 2)
@@ -235,10 +235,10 @@ def _sharpness(grey: "Image.Image", shades: Sequence[int]) -> float:
 
 
 def _ink(small: "Image.Image") -> tuple[float, float]:
-    """The mean difference of a field's points from what is around them: in the strongest fields, in the calmest ones.
+    """The mean difference of a field's points from their surroundings: in the strongest fields, in the calmest ones.
 
-    The picture was made small by averaging, which takes out grain and the blocks of compression; the mean of what is
-    around a point takes out light and shadow; the margin is left out, where scanners show their edge. Of 8×8 fields
+    The picture was reduced by averaging, which removes grain and the blocks of compression; the mean of the
+    surroundings removes light and shadow; the margin is left out, because scanners show their edge there. Of 8×8 fields
     one in 200 is stronger than the first number, one in ten calmer than the second.
     """
     grey = small.convert("L")

@@ -1,9 +1,9 @@
 """Printed pages: a typst template filled with data, as PDF. The only importer of typst, fontTools and segno.
 
-typst takes 7 MB of a process, its fonts and compiler 6 MB more: it is imported where the first page is printed.
+typst takes 7 MB of a process, its fonts and compiler 6 MB more: it is imported when the first page is printed.
 
-Data reach the template as JSON, they are never read as markup. Glyphs come from the named families only, so that
-what `missing` finds is exactly what would print as a box.
+The template gets data as JSON, never as markup. Glyphs come from the named families only, so `missing` finds exactly
+the characters that would print as a box.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ SANDBOX_LIMITS = Limits(cpu_seconds=20, memory_bytes=1024**3, seconds=30)
 
 
 class FontSettings(BaseModel):
-    """Where fonts are looked for, and the families in their order: a glyph is taken from the first that has it.
+    """Folders with fonts, and the families in order: a glyph is taken from the first family that has it.
 
-    The default ones together have every character of GB 18030 (Debian: fonts-noto-cjk fonts-babelstone-han
+    The default families together have every character of GB 18030 (Debian: fonts-noto-cjk fonts-babelstone-han
     fonts-hanazono).
     """
 
@@ -41,14 +41,14 @@ class FontSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Fonts:
-    """The families that are not installed; one bit a code point: whether any of the others has a glyph for it."""
+    """`absent`: families that are not installed; `covered`: a bit for each code point with a glyph in the others."""
 
     absent: list[str]
     covered: bytes
 
 
 class Printer:
-    """Prints one template. One page at a time: it takes some milliseconds, and typst keeps what it set before."""
+    """Prints one template, one page at a time: it takes some milliseconds, because typst caches layouts."""
 
     def __init__(self, template: Path, settings: FontSettings) -> None:
         self._template, self._settings = template, settings
@@ -68,9 +68,9 @@ class Printer:
         return _compiled(self._compiler, inputs, at)
 
     async def pdf_in_subprocess(self, data: Mapping[str, JsonValue], at: datetime) -> bytes:
-        """The same in a process that ends: for what is printed now and then. Raises `TooCostly`, `Unavailable`.
+        """The same in a process that ends, for pages that are printed rarely. Raises `TooCostly`, `Unavailable`.
 
-        It takes 0.4 s more, and leaves nothing of the 65 MB that typst keeps for the next page.
+        It takes 0.4 s more, and frees the 65 MB that typst keeps for the next page.
         """
         readable = (str(self._template.parent), *self._settings.folders)
         async with self._one_subprocess, Sandbox(1, SANDBOX_LIMITS, readable=readable) as sandbox:
@@ -85,18 +85,18 @@ class Printer:
             raise RuntimeError(f"fonts are not installed: {', '.join(sorted(absent))}")
 
     async def missing(self, text: str) -> str:
-        """The characters of `text` that no family has a glyph for."""
+        """The characters of `text` without a glyph in any family."""
         covered = (await self._found()).covered
         return "".join(dict.fromkeys(each for each in text if not covered[ord(each) // 8] >> ord(each) % 8 & 1))
 
     async def _found(self) -> Fonts:
-        """A check that gives up waiting does not end the search; the next one finds what it found."""
+        """The fonts. A readiness check that times out does not cancel the search; the next one gets its result."""
         if self._search is None or (self._search.done() and not _is_complete(self._search)):
             self._search = asyncio.create_task(self._look_up())
         return await asyncio.shield(self._search)
 
     async def _look_up(self) -> Fonts:
-        """In a process that ends: the 90 MB that this takes for a second would stay in ours."""
+        """In a process that ends, because the 90 MB that this takes would stay in this process."""
         async with Sandbox(1, SANDBOX_LIMITS, readable=self._settings.folders) as sandbox:
             return await sandbox.run(_find_fonts, self._settings)
 
@@ -128,9 +128,9 @@ def _printed(template: Path, settings: FontSettings, inputs: dict[str, str], at:
 
 
 def qr_code(text: str) -> str:
-    """A QR code as SVG, with its quiet zone; a seventh of it may be spoilt.
+    """A QR code as SVG, with its quiet zone and error correction of 15 % (level M).
 
-    Its mask is any: to look for the best of eight costs 2 ms, and matters for texts that repeat themselves.
+    The mask is fixed: searching the best of eight costs 2 ms, and matters only for repetitive texts.
     """
     import segno
 

@@ -1,6 +1,6 @@
-"""The way back of a printed sheet: found in a scan or photo by its markers, straightened, read, a box cut out of it.
+"""Reads a printed sheet in a scan or photo: finds its markers, straightens it, reads its code, cuts out a box.
 
-The only importer of cv2, numpy and zxingcpp; they are loaded where a sheet is read (in the sandbox), and nowhere else.
+The only importer of cv2, numpy and zxingcpp, which are loaded in the sandbox only.
 """
 
 import os
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 
 DPI, MM_PER_INCH = 200, 25.4
 PER_MM = DPI / MM_PER_INCH
-# what is decoded, and what the markers are looked for in first: enough for a page that fills half of the picture
-MAX_PIXELS, LOOKS = 12_700_000, (1_600, 3_200)
+# pixels that are decoded; long sides in which markers are searched: enough for a page that fills half of the picture
+MAX_PIXELS, SEARCH_SIDES = 12_700_000, (1_600, 3_200)
 FEWEST_MARKERS = 3
 CORNERS = 4
 FIELDS = 6
-# a marker's corner may be this far from where the others put it: paper isn't flat
+# how far a marker's corner may be from its expected place, because paper isn't flat
 STRAY_MM = 1.0
 PAGE_QUALITY, BLURRED = 80, 0.32
-# in mm: what is left out along the printed line, what ground is judged over, what is blurred against grain
+# in mm: the margin along the printed line, the radius for the background, the blur against grain
 INSET = 1.5
 GROUND = 6.0
 GRAIN = 0.12
-# darkness against the ground, 0 to 1: a stroke has some of the one and goes on as far as the other;
-# neither may be less than so many times the noise
+# darkness against the background, 0 to 1: a stroke begins at the strong and continues to the weak threshold;
+# each is at least so many times the noise
 STRONG = 0.13
 WEAK = 0.07
 STRONG_NOISE = 7.0
 WEAK_NOISE = 4.0
-# a fold is a straight line of this many mm, and never darker than this
+# a fold is a straight line of at least this many mm, and at most this dark
 CREASE, CREASE_DARK = 18.0, 0.25
-# in mm: a stroke is longer than a speck, and dots are part of the writing when they are near a stroke
+# in mm: strokes and dots are at least this long, and a dot belongs to the writing this near to a stroke
 STROKE = 3.0
 DOT = 0.6
 NEAR = 4.0
-# in mm: ink so near to the inset's edge touches it; the seam around a stroke that may be half transparent
+# in mm: ink this near to the inset's edge touches it; the seam around a stroke that may be half transparent
 BORDER, SEAM = 1.0, 0.35
 
 
@@ -77,8 +77,8 @@ class Layout:
 class CutBox:
     """The box that was cut out, and measures of the ink in it.
 
-    `image`: a PNG of the whole box at 200 dpi, nothing but the ink on a transparent ground. `ink_mm2`: how much of it
-    is inked; `extent_mm`: the diagonal of all that; `touches_border`: ink ends (or goes on) where the box does.
+    `image`: a PNG of the whole box at 200 dpi, only the ink on a transparent background. `ink_mm2`: the inked area;
+    `extent_mm`: its diagonal; `touches_border`: the ink reaches the edge of the box.
     """
 
     image: bytes
@@ -89,10 +89,10 @@ class CutBox:
 
 @dataclass(frozen=True)
 class ScannedSheet:
-    """What a picture of a sheet shows; each is None when it can't be had.
+    """What was read; each is None if it could not be read.
 
-    `text`: what the QR code says. `page`: a JPEG of the straightened page, at 200 dpi or what the picture holds;
-    it and the `cut` need three markers.
+    `text`: of the QR code. `page`: a JPEG of the straightened page, at 200 dpi or the picture's resolution if that is
+    lower; it and the `cut` need three markers.
     """
 
     text: str | None
@@ -107,13 +107,13 @@ class SheetReader:
         self._sandbox = sandbox
 
     async def read(self, jpeg: bytes, layout: Layout) -> ScannedSheet:
-        """What the scan or photo shows. Raises `BadImage`, and `Unavailable` when the machine can't do it now."""
+        """Read the sheet. Raises `BadImage`, `Unavailable`."""
         return await sandboxed(self._sandbox, read, jpeg, layout)
 
 
 @blamed
 def read(jpeg: bytes, layout: Layout) -> ScannedSheet:
-    """What the sandbox does for `SheetReader.read`."""
+    """Runs in the sandbox for `SheetReader.read`."""
     _load()
     picture = np.asarray(decoded(jpeg, MAX_PIXELS))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -127,7 +127,7 @@ def read(jpeg: bytes, layout: Layout) -> ScannedSheet:
 
 
 def _load() -> None:
-    """Threads would each reserve memory, and a process of the sandbox has little."""
+    """Import the libraries, without threads: each would reserve memory, of which a sandbox process has little."""
     global cv2, np, zxingcpp
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import cv2
@@ -143,14 +143,14 @@ def _text(grey: "Pixels") -> str | None:
 
 
 def _sharpened(grey: "Pixels") -> "Pixels":
-    """A code whose fields are two pixels wide, and blurred, can be read after this."""
+    """Sharpen, so that a blurred code with modules of two pixels can be read."""
     return cv2.addWeighted(grey, 2, cv2.GaussianBlur(grey, None, BLURRED * PER_MM), -1, 0)
 
 
 def _found(grey: "Pixels", layout: Layout) -> "Map | None":
     """The transformation from the sheet's millimetres to the picture's pixels."""
     best, most = None, FEWEST_MARKERS - 1
-    for longest in LOOKS:
+    for longest in SEARCH_SIDES:
         place, markers = _fitted(_seen(grey, longest), layout)
         if markers > most:
             best, most = place, markers
@@ -160,11 +160,11 @@ def _found(grey: "Pixels", layout: Layout) -> "Map | None":
 
 
 def _seen(grey: "Pixels", longest: int) -> "list[tuple[int, Points]]":
-    """The markers in the picture, with their corners from the top left on; looked for in a smaller one."""
+    """The markers in the picture, with their corners from the top left; searched in a smaller copy."""
     scale = min(1.0, longest / max(grey.shape))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
     dictionary, closer = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50), cv2.aruco.DetectorParameters()
-    closer.perspectiveRemovePixelPerCell = 8  # twice the default: small blurred markers are told apart
+    closer.perspectiveRemovePixelPerCell = 8  # twice the default: distinguishes small blurred markers
     corners, ids, _ = cv2.aruco.ArucoDetector(dictionary, closer).detectMarkers(small)
     if ids is None:
         return []
@@ -175,14 +175,14 @@ def _seen(grey: "Pixels", longest: int) -> "list[tuple[int, Points]]":
 
 
 def _refined(grey: "Pixels", corners: "Points") -> "Points":
-    """To a tenth of a pixel: where the lines along the four sides cross."""
+    """The corners to a tenth of a pixel: where the lines along the four sides cross."""
     sides = [_edge(grey, *ends) for ends in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
     crossings = np.array([np.cross(before, side) for before, side in zip(sides[-1:] + sides, sides, strict=False)])
     return (crossings[:, :2] / crossings[:, 2:]).astype(np.float32)
 
 
 def _edge(grey: "Pixels", start: "Points", end: "Points") -> "Map":
-    """The line where black turns to white near the way from `start` to `end`, which has the black at its right."""
+    """The line where black turns to white near the way from `start` to `end`, with black on its right side."""
     long = float(np.hypot(*(end - start)))
     ahead = (end - start) / long
     outward = np.array((ahead[1], -ahead[0]))
@@ -198,7 +198,7 @@ def _edge(grey: "Pixels", start: "Points", end: "Points") -> "Map":
 
 
 def _fitted(seen: "list[tuple[int, Points]]", layout: Layout) -> "tuple[Map | None, int]":
-    """The map that most of the markers agree upon, and how many do: wrong and foreign ones are outvoted."""
+    """The transformation on which most markers agree, and their number; wrong and foreign markers are outliers."""
     ours = [(id_, corners) for id_, corners in seen if id_ in layout.markers]
     if len(ours) < FEWEST_MARKERS:
         return None, 0
@@ -223,18 +223,18 @@ def _lies(place: "Map", layout: Layout) -> "Points":
 
 
 def _plausible(place: "Map", layout: Layout) -> bool:
-    """Seen from its front, and not across the horizon."""
+    """Whether the sheet is seen from its front, and not across the horizon."""
     lies = _lies(place, layout)
     return cv2.isContourConvex(lies) and cv2.contourArea(lies, oriented=True) > 0
 
 
 def _per_mm(place: "Map", layout: Layout) -> float:
-    """How many pixels the picture has for a millimetre of the sheet."""
+    """The picture's pixels for a millimetre of the sheet."""
     return float(np.sqrt(cv2.contourArea(_lies(place, layout)) / (layout.width * layout.height)))
 
 
 def _shrunk(picture: "Pixels", place: "Map", layout: Layout) -> "tuple[Pixels, Map]":
-    """A picture with more than 200 dpi is brought down to them: warping alone would pass over most of its pixels."""
+    """Reduce a picture with more than 200 dpi: warping alone would skip most of its pixels."""
     scale = PER_MM / _per_mm(place, layout)
     if scale >= 1:
         return picture, place
@@ -243,14 +243,14 @@ def _shrunk(picture: "Pixels", place: "Map", layout: Layout) -> "tuple[Pixels, M
 
 
 def _warped(picture: "Pixels", place: "Map", box: Box) -> "Pixels":
-    """That part of the sheet, straight and at 200 dpi; white where the picture ends."""
+    """A part of the sheet, straightened, at 200 dpi; white outside of the picture."""
     from_pixels = np.array([(1 / PER_MM, 0, box.left), (0, 1 / PER_MM, box.top), (0, 0, 1)])
     size, how = (round(box.width * PER_MM), round(box.height * PER_MM)), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     return cv2.warpPerspective(picture, place @ from_pixels, size, flags=how, borderValue=(255, 255, 255))
 
 
 def _jpeg(page: "Pixels", held: float) -> bytes:
-    """The page with as many pixels as the picture held."""
+    """The page at the picture's resolution, if that is lower."""
     if held < 1:
         page = cv2.resize(page, None, fx=held, fy=held, interpolation=cv2.INTER_AREA)
     _, made = cv2.imencode(".jpg", cv2.cvtColor(page, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, PAGE_QUALITY))
@@ -264,7 +264,7 @@ def _cut(box: "Pixels") -> CutBox:
 
 
 def _levelled(box: "Pixels") -> "Floats":
-    """Every channel as a share of the ground's: 1 is paper, whatever light fell on it."""
+    """Every channel as a share of the background's: 1 is paper in any light."""
     coarse = 4
     small = cv2.resize(box, None, fx=1 / coarse, fy=1 / coarse, interpolation=cv2.INTER_AREA)
     wide = _round(GROUND / coarse)
@@ -275,7 +275,7 @@ def _levelled(box: "Pixels") -> "Floats":
 
 
 def _ink(levelled: "Floats") -> "Mask":
-    """Strokes, and the dots near them; not dust, grain, shadows, nor the printed line."""
+    """Strokes and the dots near them, without dust, grain, shadows and the printed line."""
     dark = 1 - cv2.GaussianBlur(cv2.cvtColor(levelled, cv2.COLOR_RGB2GRAY), None, GRAIN * PER_MM)
     dark = dark - _creases(dark)
     inner = _inner(dark, INSET)
@@ -292,14 +292,14 @@ def _ink(levelled: "Floats") -> "Mask":
 
 
 def _creases(dark: "Floats") -> "Floats":
-    """How dark it is by lines, straight along the page's sides and longer than a hand draws them; but not darker."""
+    """The darkness of folds: straight lines along the page's sides, longer than a hand draws them."""
     long = round(CREASE * PER_MM)
     lines = [cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones(shape, np.uint8)) for shape in ((1, long), (long, 1))]
     return np.clip(np.maximum(*lines), 0, CREASE_DARK)
 
 
 def _png(levelled: "Floats", ink: "Mask") -> bytes:
-    """The ink's own colour, the more transparent the lighter: laid on white it looks as it did on the paper."""
+    """The ink in its colour, more transparent where it is lighter: on white it looks as on the paper."""
     share = np.clip(levelled, 0, 1)
     alpha = np.clip((1 - share.min(axis=2) - WEAK / 2) * 1.5, 0, 1) * _grown(ink, SEAM)
     colour = 1 - (1 - share) / np.maximum(alpha, 1 / 255)[:, :, None]
@@ -319,7 +319,7 @@ def _touches(ink: "Mask") -> bool:
 
 
 def _inner(picture: "NDArray[np.generic]", inset: float) -> "Mask":
-    """Where the picture is further than `inset` mm from its edge."""
+    """The points further than `inset` mm from the picture's edge."""
     inner, edge = np.zeros(picture.shape[:2], np.bool_), round(inset * PER_MM)
     inner[edge:-edge, edge:-edge] = True
     return inner
@@ -330,6 +330,6 @@ def _grown(mask: "Mask", by: float) -> "Mask":
 
 
 def _round(across: float) -> "Pixels":
-    """A disc for the morphology, `across` in mm."""
+    """A disc as structuring element, `across` in mm."""
     side = 2 * int(across * PER_MM / 2) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

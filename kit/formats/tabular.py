@@ -21,11 +21,11 @@ LIMITS = Limits(cpu_seconds=20, memory_bytes=1024 * 1024 * 1024, seconds=60)
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 EXACT = 10**15
 LOST_DIGITS = "\ufffc"
-"""Stands for a number of more than 15 digits: the spreadsheet has lost the last of them."""
+"""Replaces a number of more than 15 digits, of which the spreadsheet has lost the last ones."""
 DELIMITERS = ",;\t"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 BOM = "\ufeff"
-# What GB 18030-2022 has in Unicode proper and Python's codec, older than it, in the private use area.
+# Characters that GB 18030-2022 maps to assigned code points, and Python's older codec to the private use area.
 _OLD = "\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796\ue7c7"
 _OLD += "\ue81e\ue826\ue82b\ue82c\ue832\ue843\ue854\ue864\ue816\ue817\ue818\ue831\ue83b\ue855"
 _NEW = "\ufe10\ufe12\ufe11\ufe13\ufe14\ufe15\ufe16\ufe17\ufe18\ufe19\u1e3f"
@@ -37,7 +37,7 @@ Fault = Literal[
 
 
 class BadTable(ValueError):
-    """The file cannot be read; a retry does not help. `code`: the cause, `line`: where, if it is one line's."""
+    """The file cannot be read; a retry does not help. `code`: the cause; `line`: 0 if it is not in one line."""
 
     def __init__(self, code: Fault, line: int = 0) -> None:
         super().__init__(code, line)
@@ -46,7 +46,7 @@ class BadTable(ValueError):
 
 
 class Row(NamedTuple):
-    """One row as text, without the blanks at its end; `line` counts as a spreadsheet does, from 1."""
+    """One row as text, without trailing blank cells; `line` counts from 1, as in a spreadsheet."""
 
     line: int
     cells: list[str]
@@ -76,14 +76,14 @@ class Tables:
 
 
 def read(content: bytes) -> Table:
-    """What the sandbox does for `Tables.read`; whatever goes wrong is the file's fault."""
+    """Runs in the sandbox for `Tables.read`; every error is a `BadTable`."""
     try:
         return _table(_sheet(content) if content.startswith(ZIP) else _csv(content))
     except BadTable:
         raise
     except MemoryError:
         raise BadTable("too_costly") from None
-    except Exception:  # calamine has no one error for what is damaged
+    except Exception:  # calamine has no common error for damaged files
         raise BadTable("damaged") from None
 
 
@@ -131,7 +131,7 @@ def _sheet(content: bytes) -> Iterator[list[str]]:
 
 
 def _text(cell: object) -> str:
-    """As a person would have typed it: a whole number without a point, a day as YYYY-MM-DD."""
+    """The cell as a person would type it: a whole number without a point, a day as YYYY-MM-DD."""
     if isinstance(cell, str):
         return cell.strip()
     if isinstance(cell, bool):
@@ -170,7 +170,7 @@ def _decoded(content: bytes) -> str:
 
 
 def write_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV; a cell that a spreadsheet would take for a formula is made text by an apostrophe."""
+    """Rows as CSV; a cell that a spreadsheet would take for a formula is prefixed with an apostrophe."""
     written = StringIO()
     csv.writer(written).writerows([_harmless(cell) for cell in row] for row in rows)
     return written.getvalue()
@@ -186,7 +186,7 @@ def template_csv(titles: Sequence[str]) -> bytes:
 
 
 def template_xlsx(titles: Sequence[str], notes: Iterable[Sequence[str]]) -> bytes:
-    """The same as a workbook, with a second sheet of notes. Its cells are text: a number would lose its digits."""
+    """The same as a workbook, with a second sheet of notes. Its cells are text: long numbers would lose digits."""
     from openpyxl import Workbook
     from openpyxl.utils import get_column_letter
 

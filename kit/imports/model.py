@@ -1,7 +1,7 @@
-"""Imports: a file of rows becomes documents, a batch at a time. What an import is, and where its files are kept.
+"""Imports: a file of rows becomes documents, batch by batch. The document of an import, and its files.
 
-The rows are stored encrypted in the bucket, because they are personal data, and removed once they are processed.
-Errors of a row name line and column, with a sentence; they never repeat its values.
+The rows are personal data: they are stored encrypted in the bucket, and removed once they are processed. The errors of
+a row name line and column, with a sentence; they never repeat its values.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ Done = Literal["created", "updated", "unchanged"]
 Titles = list[str | None]
 """The name of each column of a file; None where it has no title."""
 Values = Mapping[str, str]
-"""A row by column names; what was left blank is not there."""
+"""A row by column names, without blank cells."""
 
 
 class RowError(NamedTuple):
@@ -45,12 +45,12 @@ Outcome = Done | tuple[RowError, ...]
 
 
 def category(outcome: Outcome) -> Done | Literal["failed"]:
-    """What became of a row, in one word."""
+    """The outcome of a row, in one word."""
     return "failed" if isinstance(outcome, tuple) else outcome
 
 
 def row_errors(error: ValidationError) -> tuple[RowError, ...]:
-    """What pydantic found wrong with a row, by columns; nothing of it is repeated."""
+    """The validation errors of a row, by columns; its values are not repeated."""
     found = field_errors(error.errors(include_url=False))
     return tuple(RowError(each.field.partition(".")[0], each.code, each.message) for each in found)
 
@@ -66,9 +66,9 @@ class Column:
 
 
 class Import(FileDocument):
-    """One file that was sent, and its progress; `original` holds its rows, and is emptied when they are processed.
+    """An uploaded file and its progress; `original` holds its rows, and is emptied when they are processed.
 
-    `runner` works on it, and loses it when `lease_until` is over.
+    `runner` works on it until `lease_until`; after that another one may claim it.
     """
 
     COUNTS: ClassVar[tuple[str, ...]] = ("rows_done", "rows_created", "rows_updated", "rows_unchanged", "rows_failed")
@@ -90,19 +90,19 @@ class Import(FileDocument):
 
     @classmethod
     def started(cls, kind: str, columns: Titles, rows_total: int, *, at: datetime, by: str) -> Self:
-        """A file that was sent; its rows are to be kept in the folder."""
+        """The import of an uploaded file; its rows are stored in the new folder."""
         return cls.first(
             at=at, by=by, action="started", id=new_id(), kind=kind, started_by=by, columns=columns,
             folder=cls.new_folder(), rows_total=rows_total,
         )  # fmt: skip
 
     def claimed(self, runner: str, *, at: datetime) -> Self:
-        """It is this runner's for as long as the lease."""
+        """Claimed by this runner for the time of the lease."""
         own = {"state": "running", "runner": runner, "lease_until": at + LEASE}
         return self.next_version(own, at=at, by=f"worker:{runner}", action="claimed")
 
     def advanced(self, outcomes: Sequence[Outcome], *, at: datetime, by: str) -> Self:
-        """One batch more is done; the lease begins again."""
+        """One more batch is done; the lease is extended."""
         counts: dict[str, int] = {name: getattr(self, name) for name in self.COUNTS}
         counts["rows_done"] += len(outcomes)
         for outcome in outcomes:
@@ -116,11 +116,11 @@ class Import(FileDocument):
 
     @property
     def by(self) -> str:
-        """The author in the histories of what this import writes; its sender is in this document."""
+        """The author in the histories of documents that this import writes; its sender is `started_by`."""
         return f"import:{self.id}"
 
     def outcome_of(self, known: Document) -> Done:
-        """What became of a row that is already as it should be: this import may have written it before it was cut."""
+        """The outcome of a row that is stored already: this import may have written it before an interruption."""
         if known.history[-1].by != self.by:
             return "unchanged"
         return "created" if known.version == 1 else "updated"
@@ -131,7 +131,7 @@ class Import(FileDocument):
 
 
 class Target(Protocol):
-    """What the rows of one kind become."""
+    """Writes the rows of one kind as documents."""
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -143,7 +143,7 @@ class Target(Protocol):
         ...
 
     async def write(self, job: Import, rows: Sequence[Values]) -> list[Outcome]:
-        """Write rows, twice is once; one outcome each. Raises `Conflict` (try again), `Unavailable`."""
+        """Write rows, idempotently; one outcome each. Raises `Conflict` (try again), `Unavailable`."""
         ...
 
 
@@ -153,7 +153,7 @@ FULL = (RowError("", "document_full", DOCUMENT_FULL),)
 async def write_decided(
     write: Callable[[Sequence[D]], Awaitable[set[str]]], decided: Sequence[tuple[Outcome, D | None]]
 ) -> list[Outcome]:
-    """Write (`Collection.write_many`) what was decided of a batch of rows; the outcomes. Raises `Conflict`."""
+    """Write (`Collection.write_many`) the documents decided for a batch of rows; the outcomes. Raises `Conflict`."""
     full = await write([document for _, document in decided if document])
     return [FULL if document and document.id in full else outcome for outcome, document in decided]
 
@@ -184,18 +184,18 @@ class Imports:
         return claimed
 
     async def in_folders(self, beginning: str, limit: int) -> list[Import]:
-        """Those whose folder begins like this: for the sweeper."""
+        """The imports whose folder begins with a prefix: for the sweeper."""
         return await self._collection.find({"folder": {"$regex": f"^{beginning}"}}, sort=[("folder", 1)], limit=limit)
 
 
 class ImportFiles:
-    """The rows of an import, and what is wrong with them."""
+    """The rows of an import, and their errors."""
 
     def __init__(self, bucket: Bucket, cipher: Cipher) -> None:
         self._bucket, self._cipher = bucket, cipher
 
     async def keep(self, folder: str, rows: bytes) -> None:
-        """Store the rows; no rows when they are done with."""
+        """Store the rows; empty once they are processed."""
         sealed = self._cipher.seal_bytes(rows, folder)
         await self._bucket.put(f"{folder}/original", sealed, "application/octet-stream")
 
@@ -209,36 +209,36 @@ class ImportFiles:
         await self._bucket.put(f"{_errors(job)}{job.rows_done:09}", text, "text/csv")
 
     async def errors(self, job: Import) -> AsyncIterator[bytes]:
-        """The parts of a CSV file: everything that was wrong, in order of the lines."""
+        """The parts of a CSV file with all errors, in order of the lines."""
         yield tabular.template_csv(["行号", "列", "代码", "说明"])
         for key in await self._bucket.keys(_errors(job)):
             yield await self._bucket.named(key)
 
 
 def _errors(job: Import) -> str:
-    """How the keys of its errors begin: in the folder itself, for the sweeper takes away what lies in others."""
+    """The prefix of the keys of its errors: in the folder itself, because the sweeper removes what is in others."""
     return f"{job.folder}/errors-"
 
 
 def recognised(columns: Sequence[Column], header: Sequence[str]) -> Titles:
-    """The names of a file's columns by the titles above them. Raises 422 that names every wrong and missing one."""
+    """The names of a file's columns, from its titles. Raises 422 that lists every wrong and missing one."""
     by_title = {text: column.name for column in columns for text in (column.title, column.name)}
     titles = [title.strip(" *＊") for title in header]
     names = [by_title.get(title) for title in titles]
-    if not any(names):  # no titles at all: it would be data that is repeated
-        told = "没有找到列标题，请下载模板，第一行须与模板的列标题一致"
-        raise InvalidFields.one("file", "no_header", told)
+    if not any(names):  # no titles at all: the message would repeat data
+        message = "没有找到列标题，请下载模板，第一行须与模板的列标题一致"
+        raise InvalidFields.one("file", "no_header", message)
     wrong = [_place(place, title) for place, title in enumerate(titles) if title and by_title.get(title) is None]
     twice = [column.title for column in columns if names.count(column.name) > 1]
     missing = [column.title for column in columns if column.required and column.name not in names]
-    said = {"缺少列：": missing, "以下列不在模板中，请删除或更正标题：": wrong, "以下列重复：": twice}
-    if told := "；".join(words + "、".join(those) for words, those in said.items() if those):
-        raise InvalidFields.one("file", "wrong_columns", told)
+    found = {"缺少列：": missing, "以下列不在模板中，请删除或更正标题：": wrong, "以下列重复：": twice}
+    if message := "；".join(words + "、".join(titles) for words, titles in found.items() if titles):
+        raise InvalidFields.one("file", "wrong_columns", message)
     return names
 
 
 def _place(place: int, title: str) -> str:
-    """A column as a spreadsheet names it; its title only where that can't be a number of somebody's."""
+    """A column as a spreadsheet names it; with its title unless that may be personal data."""
     letter = column_letter(place)
     plain = len(title) <= 30 and not any(sign.isdigit() for sign in title) and title.isprintable()
     return f"{letter} 列（{title}）" if plain else f"{letter} 列"

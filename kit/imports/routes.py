@@ -1,4 +1,4 @@
-"""The routes of imports, the same at every service that has some: send a file, see its progress, fetch its errors."""
+"""The routes of imports, shared by services: upload a file, read its progress and its errors."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,21 +18,21 @@ from kit.imports.model import Column, Import, ImportFiles, Imports, State, of_ki
 from kit.security.tokens import ADMIN, Caller
 
 LIMIT_BYTES = 20 * 1024 * 1024
-ROUTE_BYTES = 100 * 1000 * 1000  # as much as a gateway lets through: the call itself measures, and says why it refuses
+ROUTE_BYTES = 100 * 1000 * 1000  # as much as the gateway accepts: the call itself refuses, and explains it
 READ_SECONDS = LIMITS.seconds + 30
-"""A large workbook is read while its sender waits."""
+"""The caller waits while a large workbook is read."""
 CSV, XLSX = "text/csv; charset=utf-8", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORM = upload_body("CSV (UTF-8, GB 18030) or XLSX, < 20 MiB")
 
 
 class StartedOut(Out):
-    """An import that will be carried out."""
+    """An accepted import."""
 
     import_id: str
 
 
 class ImportOut(Out):
-    """How far an import is."""
+    """The progress of an import."""
 
     import_id: str
     kind: str
@@ -53,9 +53,9 @@ class ImportOut(Out):
 
 
 class ImportDependencies:
-    """What a service lets be imported, and by whom: API clients with `scope`, who see their own; admins, who see all.
+    """What the routes need. API clients with `scope` import and see their own imports, admins see all.
 
-    `columns` by kind.
+    `columns`: what a service imports, by kind.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ImportDependencies:
         return template_xlsx(titles, [("列", "是否必填", "说明"), *notes])
 
     def errors(self, job: Import) -> StreamingResponse:
-        """What was wrong so far, as CSV."""
+        """The errors found so far, as CSV."""
         headers = {"Content-Disposition": 'attachment; filename="errors.csv"'}
         return StreamingResponse(self._files.errors(job), media_type=CSV, headers=headers)
 
@@ -130,7 +130,7 @@ router = APIRouter(route_class=StrictRoute, max_body_size=ROUTE_BYTES)
 async def start_import(
     imports: ImportsDep, caller: CallerDep, kind: str, request: Request, response: Response
 ) -> StartedOut:
-    """Send a file of rows; progress and errors are at the address in `Location`."""
+    """Upload a file of rows; progress and errors are at the address in `Location`."""
     imports.admit(caller, kind)
     upload = await read_upload(request, LIMIT_BYTES, _too_large)
     job = await imports.start(caller, kind, upload.content)
@@ -152,13 +152,13 @@ async def get_xlsx_template(imports: ImportsDep, kind: str) -> Response:
 
 @router.get("/imports/{import_id}")
 async def get_import(imports: ImportsDep, caller: CallerDep, import_id: Id) -> ImportOut:
-    """How far an import is."""
+    """The progress of an import."""
     return ImportOut.of(await imports.find(caller, import_id))
 
 
 @router.get("/imports/{import_id}/errors.csv", response_class=StreamingResponse, responses=ERRORS)
 async def get_import_errors(imports: ImportsDep, caller: CallerDep, import_id: Id) -> StreamingResponse:
-    """What is wrong with which rows, by line and column; while the import runs, so far."""
+    """The errors by line and column; while the import runs, those found so far."""
     return imports.errors(await imports.find(caller, import_id))
 
 

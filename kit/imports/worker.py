@@ -32,7 +32,7 @@ class ImportPolicy:
 
 
 class ImportWorker:
-    """Takes one import after the other. A batch may be written twice: writing is guarded, and counted once."""
+    """Processes one import after the other. A batch may be written twice: writes are idempotent and counted once."""
 
     def __init__(
         self, imports: Imports, files: ImportFiles, targets: Mapping[str, Target], runner: str, clock: Clock,
@@ -66,7 +66,7 @@ class ImportWorker:
             raise
         except (NotFound, ChecksumMismatch, DecryptionError):
             await self._fail(job, "the rows can't be read")
-        except Exception as error:  # one file must not end the worker again and again
+        except Exception as error:  # one file must not crash the worker repeatedly
             logger.error("import aborted", import_id=job.id, exc_info=error)
             await self._fail(job, type(error).__name__)
         return True
@@ -78,7 +78,7 @@ class ImportWorker:
             await self._end(current, "failed")
 
     async def _end(self, job: Import, state: Literal["finished", "failed"]) -> None:
-        """End the import. If the process is killed in between, the next one finds no rows left and repeats this."""
+        """End the import. After a crash between the two writes the next worker finds no rows left and repeats this."""
         await self._files.keep(job.folder, b"")
         await self._imports.replace(job.ended(state, at=self._clock.now(), by=self._by))
 
@@ -103,21 +103,21 @@ class ImportWorker:
         self, job: Import, target: Target, rows: Sequence[Values], faults: Sequence[tuple[RowError, ...]]
     ) -> list[Outcome]:
         sound = [row for row, wrong in zip(rows, faults, strict=True) if not wrong]
-        # somebody may change one of them at the same time: what was written is recognised the next time
+        # after a conflict all are tried again: those that were written are recognised
         written = iter(await retry_on_conflict(partial(target.write, job, sound), self._policy.tries))
         return [wrong or next(written) for wrong in faults]
 
     async def _store(self, job: Import, target: Target, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> Import:
         """Store the outcome of a batch: the errors before the position, which implies them."""
         titles = {column.name: column.title for column in target.columns}
-        told = [
+        errors = [
             [str(row.line), titles.get(wrong.column, wrong.column), wrong.code, wrong.message]
             for row, outcome in zip(batch, outcomes, strict=True)
             if not isinstance(outcome, str)
             for wrong in outcome
         ]
-        if told:
-            await self._files.note(job, told)
+        if errors:
+            await self._files.note(job, errors)
         advanced = job.advanced(outcomes, at=self._clock.now(), by=self._by)
         await self._imports.replace(advanced)
         for outcome in outcomes:
@@ -131,7 +131,7 @@ def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 
 
 def _faults(job: Import, target: Target, row: Row, values: Values, seen: dict[str, int]) -> tuple[RowError, ...]:
-    """What can be said of a row without knowing what it means."""
+    """The errors of a row that do not depend on its kind."""
     nameless = [place for place, cell in enumerate(row.cells) if cell and not _name(job, place)]
     if nameless:
         letters = "、".join(map(column_letter, nameless))
