@@ -1,4 +1,4 @@
-"""Topics, and the positions of groups."""
+"""Administration of topics and of groups' positions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -25,8 +25,9 @@ class Admin:
     async def position(self, group: str) -> tuple[int, str]:
         """The count and text that the publisher `group` stored last; (0, "") when there is none. Raises `Unavailable`.
 
-        Asked for by name a missing position is -1. No answer about it is an error of the whole reply, which aiokafka
-        passes over: a broker that has just started still loads the group, and taking that for "none" means a snapshot.
+        The position is requested by partition: if it is missing the response has -1. A response without it is an error
+        that aiokafka ignores, for example of a broker that is still loading the group after its start; taking that for
+        "none" would publish a snapshot.
         """
         shard = Partition(group, 0)
         with translate_errors():
@@ -44,7 +45,7 @@ class Admin:
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
     async def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
-        """Create a topic; False when it is there already."""
+        """Create a topic; False if it exists already."""
         topic = NewTopic(name, partitions, replication, topic_configs=dict(config))
         response = await self._client.create_topics([topic])
         code = response.topic_errors[0][1]
@@ -66,7 +67,7 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
     try:
         await connected(client, settings)
         yield Admin(client, settings.call_timeout_seconds)
-    finally:  # also when a readiness check gave up waiting
+    finally:  # also when a readiness check timed out
         await client.close()
 
 

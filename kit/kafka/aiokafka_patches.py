@@ -1,12 +1,12 @@
 """Monkeypatches for aiokafka bugs, applied to the process by importing this module.
 
-A connection that breaks at the wrong moment must look like one. Writing to a transport that was closed a moment ago is
-a RuntimeError with uvloop, of which aiokafka knows nothing (aio-libs/aiokafka#1038, open): whichever of its tasks meets
-it ends without a word. When it is the one that looks for the brokers, the client waits for them for ever.
+Writing to a transport that has just been closed raises RuntimeError with uvloop, which aiokafka does not handle
+(aio-libs/aiokafka#1038, open): the task ends silently, and if it is the one that finds the brokers, the client waits
+for them without end. The patch turns the error into a broken connection.
 
-What was fetched and not read to its end must go when nobody needs it. It refers to itself by its own iterator, so that
-only the collector would free it, which comes seldom (`tune`): a reader that goes from place to place kept
-half a megabyte of each.
+Records that were fetched but not all read refer to themselves by their own iterator, so only the garbage collector
+frees them, which runs rarely (`tune`): a reader that seeks often would keep half a megabyte for each position. The
+patch makes the reference weak.
 """
 
 import weakref

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 
-import kit.kafka.aiokafka_patches  # noqa: F401  # for what it does to aiokafka
+import kit.kafka.aiokafka_patches  # noqa: F401  # patches aiokafka
 from kit.core.errors import Unavailable, is_ending
 from kit.observability import log
 from kit.settings import KafkaSettings
@@ -27,8 +27,8 @@ class OffsetGone(Exception):
 def translate_errors() -> Iterator[None]:
     """An error of the broker or the network becomes `Unavailable`, one of our position `OffsetGone` or `Fenced`.
 
-    So does a cancellation that nobody asked for: aiokafka lets its own out when a connection breaks, and a task group
-    would take the task for one that was ended on purpose.
+    A cancellation by aiokafka becomes `Unavailable`, too: it cancels its caller when a connection breaks, which a task
+    group would take for an intended cancellation.
     """
     try:
         yield

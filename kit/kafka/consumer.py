@@ -11,7 +11,7 @@ from aiokafka import TopicPartition as Partition
 from kit.kafka.connections import close, connected, translate_errors
 from kit.settings import KafkaSettings
 
-EMPTY_SESSION_MS = 6_000  # how long the work of a crashed member waits, in a group that only divides work
+EMPTY_SESSION_MS = 6_000  # in a group that only divides work: after a crash its work waits this long
 
 
 class Rebalance(Protocol):
@@ -39,7 +39,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 class Consumer:
     """A member of a group: reads committed records from the beginning, commits only the offsets it is given.
 
-    Topics that stay `empty` are there for their partitions alone: Kafka shares work out by them. Nothing is fetched.
+    `empty`: its topics have no records, only partitions by which Kafka divides work among members. Nothing is fetched.
     """
 
     def __init__(self, settings: KafkaSettings, group: str, instance: str, *, empty: bool = False) -> None:
@@ -55,7 +55,7 @@ class Consumer:
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=min(3_000, session_ms // 4),
             rebalance_timeout_ms=60_000,
-            fetch_max_wait_ms=250,  # also how long a partition waits that was full when the last fetch was sent
+            fetch_max_wait_ms=250,  # a partition that had no room at the last fetch waits as long
         )
 
     async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:
@@ -81,11 +81,11 @@ class Consumer:
                 await self._consumer.commit(dict(offsets))
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Fetch no more from these for now."""
+        """Stop fetching from these partitions."""
         self._consumer.pause(*partitions)
 
     def resume(self, partition: Partition) -> None:
-        """Fetch again."""
+        """Continue fetching."""
         self._consumer.resume(partition)
 
     def assignment(self) -> set[Partition]:

@@ -2,7 +2,7 @@
 
 A dead letter is in the compacted topic `<group>.dead` under its own id (`topic/partition/offset` of where it came
 from), bytes unchanged, with the cause in `dead_*` headers. Replaying copies it to `<group>.replay`, which only that
-group reads; replaying and dropping then end the letter with a tombstone.
+group reads. Replaying and dropping both write a tombstone for the dead letter.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ SUFFIX = ".dead"
 PREFIX = "dead_"
 KEY_HEADER = "dead_key"
 PERSON = "ce_partitionkey"
-NOBODY = "nobody"  # the key of no dead letter
+NOBODY = "nobody"  # not the key of any dead letter
 NULL_HEADER = "dead_null"  # the record had no value; a dead letter without one would be a tombstone
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-Ids = Annotated[list[str], typer.Argument(help="letters' ids as `list` shows them, or `all`")]
+Ids = Annotated[list[str], typer.Argument(help="ids of dead letters as `list` shows them, or `all`")]
 
 
 def dead_letter_topic(group: str) -> str:
@@ -143,7 +143,7 @@ async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[
 async def remove_for_person(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
     """Drop all dead letters of these groups that concern a person. Returns their number.
 
-    A tombstone more is written to each topic: Kafka compacts only what has other records behind it.
+    One more tombstone is written to each topic, because Kafka does not compact the last records of a topic.
     """
     producer, count = kafka.Producer(settings), 0
     await producer.start()
@@ -166,7 +166,7 @@ async def _chosen(
     waiting = await dead_letters(settings, group)
     unknown = [] if "all" in ids else [identity for identity in ids if identity not in waiting]
     if unknown:
-        raise DeadLetterNotFound(f"no such letter in {dead_letter_topic(group)}: {', '.join(unknown)}")
+        raise DeadLetterNotFound(f"no such dead letter in {dead_letter_topic(group)}: {', '.join(unknown)}")
     producer = kafka.Producer(settings)
     await producer.start()
     try:
@@ -189,7 +189,7 @@ def _run(action: Coroutine[object, object, T]) -> T:
 @app.command("list")
 def list_letters(group: str) -> None:
     """List the open dead letters and their causes."""
-    from rich.console import Console  # a worker that imports this module shows no tables
+    from rich.console import Console  # imported here: a worker imports this module, too
     from rich.table import Table
 
     table = Table("id", "type", "event", "cause")
@@ -204,7 +204,7 @@ def show(group: str, identity: str) -> None:
     """Show one dead letter: headers and value."""
     letter = asyncio.run(dead_letters(_settings(), group)).get(identity)
     if letter is None:
-        raise typer.BadParameter(f"no such letter in {dead_letter_topic(group)}: {identity}")
+        raise typer.BadParameter(f"no such dead letter in {dead_letter_topic(group)}: {identity}")
     headers = {name: value.decode(errors="replace") for name, value in letter.headers}
     typer.echo(json.dumps(headers, indent=2, ensure_ascii=False))
     typer.echo((letter.value or b"").decode(errors="replace"))

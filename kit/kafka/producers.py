@@ -1,4 +1,4 @@
-"""Writing: events with the stream's position in one transaction, and single records that must arrive."""
+"""Producers: events with the stream's position in one transaction, and single records that must arrive."""
 
 import asyncio
 from collections import defaultdict
@@ -13,10 +13,10 @@ from kit.core.events import Outgoing
 from kit.kafka.connections import CLOSE_SECONDS, close, connected, translate_errors
 from kit.settings import KafkaSettings
 
-# while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s (design §2)
+# while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.002
 MAX_BATCH_BYTES = 900 * 1024  # below the topics' max.message.bytes
-MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024 - 64 * 1024  # as much as a topic takes, less the cause in its headers
+MAX_DEAD_LETTER_BYTES = 2 * 1024 * 1024 - 64 * 1024  # the topics' limit, less the cause in the headers
 
 
 class TransactionalProducer:
@@ -46,8 +46,8 @@ class TransactionalProducer:
     async def commit(self, records: Iterable[Outgoing], count: int, position: str) -> None:
         """Write the records and the position (a running count and a text) in one transaction.
 
-        An error (`Unavailable`, `Fenced`) leaves the transaction open, for the next producer to end: aborting may hang
-        as the call before did.
+        An error (`Unavailable`, `Fenced`) leaves the transaction open; the next producer aborts it, because
+        aborting here may hang as the failed call did.
         """
         with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):

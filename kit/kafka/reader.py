@@ -1,4 +1,4 @@
-"""Reading without a consumer group: from offsets that the caller keeps, or the whole topic."""
+"""Reads without a consumer group: from offsets that the caller keeps, or a whole topic."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -59,11 +59,11 @@ class Reader:
         return Chunk(records, {partition.partition: offset for partition, offset in self._at.items()})
 
     def is_at(self, offsets: Mapping[int, int]) -> bool:
-        """Whether reading there needs no seek, so that prefetched records can be used."""
+        """Whether reading from these offsets needs no seek, so that prefetched records can be used."""
         return {partition.partition: offset for partition, offset in self._at.items()} == offsets
 
     def _go(self, wanted: Mapping[Partition, int]) -> None:
-        """In one go, without waiting: aiokafka would otherwise look for a first position of its own."""
+        """Assign and seek without awaiting in between: aiokafka would otherwise reset the position itself."""
         if wanted.keys() != self._at.keys():
             self._at = {}
             self._consumer.assign(list(wanted))
@@ -86,7 +86,7 @@ class Reader:
                 return {partition.partition: offset for partition, offset in (await call(self._all)).items()}
 
     async def since(self, moment: datetime) -> dict[int, int]:
-        """By partition the first offset written at `moment` or later; the end where there is none yet."""
+        """By partition the first offset written at `moment` or later; the end if there is none."""
         ends, milliseconds = await self.ends(), max(0, int(moment.timestamp() * 1000))
         with translate_errors():
             async with asyncio.timeout(ASK_SECONDS):
@@ -99,13 +99,13 @@ class Reader:
 
 
 async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callable[[Record], None]) -> None:
-    """Every committed record of the topics, from the beginning to their present end.
+    """Every committed record of the topics, from the beginning to their current end.
 
     Raises `Unavailable` when no broker answers.
     """
-    consumer = AIOKafkaConsumer(  # without a group it is given every partition of its topics
+    consumer = AIOKafkaConsumer(  # without a group it is assigned all partitions
         *topics, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False,
-        auto_offset_reset="earliest",  # seeking there would race with aiokafka's own first reset, and may lose
+        auto_offset_reset="earliest",  # a seek would race with aiokafka's own first reset
     )  # fmt: skip
     try:
         await connected(consumer, settings)

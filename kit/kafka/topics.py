@@ -1,4 +1,4 @@
-"""Topics: `python -m kit.kafka.topics apply` creates what deploy/topics.yaml names.
+"""Topics: `python -m kit.kafka.topics apply` creates the topics of deploy/topics.yaml.
 
 It never changes a partition count.
 """
@@ -48,7 +48,7 @@ def apply(file: Annotated[Path, typer.Option()] = Path("deploy/topics.yaml")) ->
 
 
 async def apply_topics(settings: ToolSettings, topics: list[Topic]) -> None:
-    """Create or configure each topic. Exits with a sentence when a partition count differs: it is fixed for life."""
+    """Create or configure each topic. Exits with an error if a partition count differs: it can't be changed."""
     async with kafka.admin(settings.kafka) as admin:
         existing = await admin.topics()
         for topic in topics:

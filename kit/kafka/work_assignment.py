@@ -13,7 +13,7 @@ logger = log.get(__name__)
 class WorkAssignment:
     """The share of this process: partitions of the topic `name`, to which nothing is ever written.
 
-    `release` ends what is under way; when it has returned, other workers may begin it.
+    `release` ends the work in progress; after it has returned, other workers may start it.
     """
 
     def __init__(
@@ -30,18 +30,18 @@ class WorkAssignment:
         return zlib.crc32(what.encode()) % self._settings.partitions in self._mine
 
     async def run(self) -> None:
-        """Be a member until cancelled; an error of the client ends it, and with it the process."""
+        """Be a member of the group until cancelled. Raises `Unavailable`."""
         member = Consumer(self._settings, self._name, self._instance, empty=True)
         try:
             await member.start([self._name], self)
             while True:
-                await member.poll([], 1_000, 1)  # nothing is ever there; the call keeps the membership alive
+                await member.poll([], 1_000, 1)  # there are never records; the call keeps the membership alive
         finally:
             await self.revoked(set())
             await member.close()
 
     async def assigned(self, partitions: set[Partition]) -> None:
-        """The partitions assigned from now on."""
+        """Take the new partitions."""
         self._mine = {partition.partition for partition in partitions}
         logger.info("work assigned", name=self._name, shares=len(self._mine))
 

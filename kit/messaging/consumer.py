@@ -92,7 +92,7 @@ class Consumer:
         self._policy = policy
         self._dead_letter_count = _DeadLetterCount(policy.dead_letters)
         self._busy: dict[Partition, asyncio.Task[None]] = {}
-        self._done: dict[Partition, int] = {}  # and not committed yet: the next offset
+        self._done: dict[Partition, int] = {}  # the next offset, not committed yet
         self._committed = 0.0
         self._paused: set[Partition] = set()
         self._room = asyncio.Semaphore(policy.concurrency)
@@ -107,7 +107,7 @@ class Consumer:
         """Consume until cancelled. Raises `TooManyDeadLetters`; `Unavailable` without a broker: run it again."""
         self._member = kafka.Consumer(self._settings, self._group, self._instance)
         self._dead_letter_producer = kafka.Producer(self._settings)
-        self._done.clear()  # of a run before: by now others may have got further
+        self._done.clear()  # of an earlier run: since then other members may have committed more
         try:
             await self._dead_letter_producer.start()
             await self._member.start(self._topics, self)
@@ -144,12 +144,12 @@ class Consumer:
             await self._collect()
             free = self._member.assignment() - self._busy.keys()
         if not free:
-            self._pause_all()  # a paused member that polls keeps its partitions, a silent one loses them
+            self._pause_all()  # a member must poll to keep its partitions
         for partition, records in (await self._member.poll(free, self._poll_ms(), self._policy.batch)).items():
             self._busy[partition] = asyncio.create_task(self._handle_batch(partition, records))
 
     def _poll_ms(self) -> int:
-        """How long to wait for records, at most until the next commit is due."""
+        """The time to wait for records, at most until the next commit is due."""
         if self._busy:
             return self._policy.busy_poll_ms
         until_commit = self._committed + self._policy.commit_seconds - time.monotonic()
@@ -159,7 +159,7 @@ class Consumer:
     async def _commit(self) -> None:
         done, self._committed = dict(self._done), time.monotonic()
         if done:
-            with suppress(Unavailable):  # next time it is as much, or more
+            with suppress(Unavailable):  # the next commit includes it
                 await self._member.commit(done)
                 self._done = {at: offset for at, offset in self._done.items() if offset != done.get(at)}
 
@@ -182,7 +182,7 @@ class Consumer:
             await asyncio.wait(tasks)
 
     async def _handle_batch(self, partition: Partition, records: list[Record]) -> None:
-        """Handle a batch, then dead-letter what failed; over the limit nothing, and the batch stays open."""
+        """Handle a batch, then dead-letter what failed. Over the limit nothing is written or committed."""
         by_key: dict[bytes | None, list[Record]] = {}
         for record in records:
             by_key.setdefault(record.key, []).append(record)
@@ -191,7 +191,7 @@ class Consumer:
             async with asyncio.TaskGroup() as group:
                 runs = [group.create_task(self._handle_key(run, causes)) for run in by_key.values()]
         for each in runs:
-            each.result()  # one that a library cancelled is not done, and the group keeps silent about it
+            each.result()  # raises if a library cancelled it, which the task group ignores
         self._dead_letter_count.note([record.offset in causes for record in records])
         for record in records:
             if record.offset in causes:
@@ -270,8 +270,8 @@ class Consumer:
         """Count the open dead letters, only if their topic has grown."""
         end = await self._member.end(Partition(dead_letter_topic(self._group), 0))
         if end != self._dead_letters_end:
-            waiting = len(await dead_letters(self._settings, self._group))
-            metrics.dead_letters_open.labels(self._group).set(waiting)
+            count = len(await dead_letters(self._settings, self._group))
+            metrics.dead_letters_open.labels(self._group).set(count)
             self._dead_letters_end = end
 
 
@@ -301,7 +301,7 @@ class _RetryPolicy:
 
 
 def describe(error: Exception) -> str:
-    """The cause for the dead letter's header: what is wrong and where, never the value."""
+    """The cause for the dead letter's header: the error and its place, never the value."""
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         return f"{error.title}: {'.'.join(map(str, first['loc']))}: {first['type']}"

@@ -33,7 +33,7 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class Position:
-    """How far the stream is published: a running count, and the resume token or the state of a snapshot."""
+    """The published position: a running count, and the resume token or the state of a snapshot."""
 
     count: int
     token: Mapping[str, object] | None = None
@@ -41,7 +41,7 @@ class Position:
 
     @classmethod
     def read(cls, count: int, text: str) -> "Position":
-        """Parse `text`; an empty or foreign one is no position, and a snapshot follows."""
+        """Parse `text`; from an empty or invalid one a snapshot follows."""
         try:
             stored = position_from_json(text)
             return cls(count, _resume_token(stored.get("token")), _snapshot_state(stored.get("snapshot")))
@@ -58,7 +58,7 @@ def _resume_token(stored: object) -> Mapping[str, object] | None:
         return None
     if not isinstance(stored, dict):
         raise TypeError("not a resume token")
-    token_time(stored)  # raises when it is none
+    token_time(stored)  # raises if it is invalid
     return stored
 
 
@@ -141,9 +141,9 @@ def _advance(position: Position, changes: Changes) -> tuple[list[tuple[str, dict
 
 
 async def prefetch(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> AsyncGenerator[T, None]:
-    """The same items; after a full one the next is fetched while it is used.
+    """The same items; after a full one the next one is prefetched.
 
-    After one that is not full it is not: fetched too early it would be small, and small batches queue up.
+    After one that is not full it is not: fetched too early the next one would be small.
     """
     following: asyncio.Future[T] | None = None
     try:
@@ -159,7 +159,7 @@ async def prefetch(feed: AsyncGenerator[T, None], full: Callable[[T], bool]) -> 
 
 
 async def backlog_after(database: Database, collections: Sequence[str], position: Position) -> Backlog:
-    """The changes in the oplog after the position; unknown (none) during a snapshot."""
+    """The changes in the oplog after the position; during a snapshot unknown, returned as none."""
     if position.token is None:
         return Backlog(0, None)
     return await backlog(database, collections, token_time(position.token))

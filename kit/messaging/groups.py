@@ -1,4 +1,4 @@
-"""Consumer groups, declared: each service has one table of groups, the events they consume and the methods for them."""
+"""Consumer groups: each service declares one table of groups, the events they consume and the methods for them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from kit.settings import KafkaSettings
 H = TypeVar("H")
 E = TypeVar("E", bound=EventData)
 Guard = Callable[[Handler], Handler]
-"""Wraps a handler so that it passes over events about people who are erased."""
+"""Wraps a handler so that it skips events about erased people."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def on_raw(contract: type[EventData], method: Callable[[H, Event], Awaitable[Non
 
 
 class Group(Generic[H]):
-    """A consumer group: it reads independently of others, so that urgent events never wait for those that are not.
+    """A consumer group: it reads independently of others, so that urgent events never wait for others.
 
     Events about erased people are skipped unless the group is declared `for_erased`.
     """
@@ -59,7 +59,7 @@ class Group(Generic[H]):
     def consumer(self, handlers: H, guard: Guard | None, kafka: KafkaSettings, instance: str) -> Consumer:
         """A member of the group. Raises `ValueError` if it needs a guard against erased people and gets none."""
         if guard is None and not self.for_erased:
-            raise ValueError(f"{self.name} needs a guard, or has to say that it is for erased people too")
+            raise ValueError(f"{self.name} needs a guard, or must be declared `for_erased`")
         bound = {route.type: _bound(route, handlers) for route in self._routes}
         table = bound if guard is None or self.for_erased else {name: guard(handle) for name, handle in bound.items()}
         return Consumer(self.name, self.topics, table, kafka, instance)

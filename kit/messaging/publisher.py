@@ -22,7 +22,7 @@ from kit.runtime.health import StallDetector
 from kit.settings import KafkaSettings
 
 Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
-"""document (as stored, the version just written) → the events it means"""
+"""Returns the events of a document (as stored, the version just written)."""
 
 logger = log.get(__name__)
 
@@ -35,9 +35,9 @@ class WrongPartitionCount(Exception):
 class PublisherPolicy:
     """How a publisher works.
 
-    `encode_at_once`: documents encoded at a stretch (half a millisecond), then the transaction under way gets on.
-    After each batch it pauses, by its size and at most `longest_pause_seconds`: the more come, the longer the next ones
-    gather, for a transaction costs the broker and each subscriber like ten events. `restart_seconds`: doubled, with
+    `encode_at_once`: documents encoded (half a millisecond) before the event loop runs the open transaction. After each
+    batch it pauses, in proportion to its size and at most `longest_pause_seconds`, so that more events share the next
+    transaction: one costs the broker and each subscriber as much as ten events. `restart_seconds`: doubled, with
     jitter, `doublings` times at most (some ten seconds) while publishing keeps ending within `lasted_seconds`.
     `idle_commit_seconds`: how often the position is stored while there is nothing to publish.
     """
@@ -64,7 +64,7 @@ class PublisherPolicy:
 
 
 class Publisher:
-    """Publishes a service's database; run as many as wanted, one leads."""
+    """Publishes a service's database; of several publishers one leads."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Publisher:
         try:
             await member.start([self._group], self)
             while True:
-                await member.poll([], 1_000, 1)  # nothing is ever there; the call keeps the membership alive
+                await member.poll([], 1_000, 1)  # there are never records; the call keeps the membership alive
                 if self._leading and self._leading.done():
                     self._leading.result()
         finally:
@@ -165,7 +165,7 @@ class Publisher:
             )
 
     async def _follow(self, producer: TransactionalProducer, position: Position) -> None:
-        """In a backlog three stages at once: the server reads the next batch but one, we encode one and commit one."""
+        """In a backlog three stages overlap: the server reads a batch, one is encoded, one is committed."""
         clock = asyncio.get_running_loop().time
         committed = clock()
         events = metrics.publisher_events.labels(self._service)
@@ -250,7 +250,7 @@ def _traced(event: NewEvent) -> NewEvent:
 
 
 def _failed(document: Mapping[str, object]) -> NewEvent:
-    """The stub; it can be made of any document."""
+    """The event in place of one that could not be made; it works for any document."""
     identity = str(document["_id"])
     person, version, at = (document.get(name) for name in (PERSON, "version", "updated_at"))
     return PublicationFailed.of(

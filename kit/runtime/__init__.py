@@ -1,1 +1,1 @@
-"""A process: started, watched and ended; work that is repeated."""
+"""Processes: start, supervision, readiness, periodic tasks."""

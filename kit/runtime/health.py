@@ -1,4 +1,4 @@
-"""Health of a process: does it live, can it work, does it get on."""
+"""Health of a process: liveness, readiness, and detection of stalls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,11 +14,11 @@ from kit.observability.metrics import check_ok
 CHECK_SECONDS = 2.0
 
 Check = Callable[[], Awaitable[None]]
-"""Returns when all is well; raises with a sentence for the operator when not."""
+"""A readiness check: raises with a sentence for the operator if it fails."""
 
 
 class StallDetector:
-    """Turns red when work waits and nothing moved for `limit` seconds (event-loop time)."""
+    """Fails when work waits and nothing has moved for `limit` seconds (event-loop time)."""
 
     def __init__(self, what: str, limit: float) -> None:
         self._what, self._limit = what, limit
@@ -28,11 +28,11 @@ class StallDetector:
         self._stopped: str | None = None
 
     def stop(self, why: str) -> None:
-        """It has ended, and does not go on."""
+        """Report that the work has ended; the check fails from now on."""
         self._stopped = why
 
     def observe(self, position: object, waiting: bool) -> None:
-        """Report how far the work is and whether more of it waits."""
+        """Report the position of the work, and whether more of it waits."""
         now = asyncio.get_running_loop().time()
         if position != self._seen or not waiting or not self._waiting:
             self._seen, self._since = position, now
@@ -74,7 +74,7 @@ def application(checks: Mapping[str, Check]) -> Starlette:
         return JSONResponse({"ready": ready, "checks": found}, status_code=200 if ready else 503)
 
     async def metrics(_request: Request) -> Response:
-        await verdicts()  # alerts need the present state, not that of the last request
+        await verdicts()  # alerts need the current state, not that of the last request
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(

@@ -1,4 +1,4 @@
-"""Work that is done again and again."""
+"""Periodic tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -26,7 +26,7 @@ from kit.runtime import health
 from kit.runtime.health import Check, StallDetector
 from kit.settings import ProcessSettings, read
 
-if TYPE_CHECKING:  # a worker does without it
+if TYPE_CHECKING:  # a worker does not need it
     from fastapi import FastAPI
 
 S = TypeVar("S", bound=ProcessSettings)
@@ -34,7 +34,7 @@ Part = Callable[[], Awaitable[None]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
 RESTART_SECONDS = 2.0
-STOPPED_SECONDS = 30.0  # so long a consumer is seen as stopped, and the others get on, before the process ends
+STOPPED_SECONDS = 30.0  # a stopped consumer is visible this long, while the others continue, before the process ends
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Api:
 
 
 class OnKafka(Protocol):
-    """A publisher or a consumer. Their modules are not imported here: an api process does without a Kafka client."""
+    """A publisher or a consumer. Their modules are not imported here: an api process needs no Kafka client."""
 
     stall: StallDetector
 
@@ -79,10 +79,10 @@ class Worker:
 
 @dataclass(frozen=True)
 class Service(Generic[S]):
-    """A service: its name, its settings, and the package that puts its processes together (`wiring`).
+    """A service: its name, its settings, and the package that constructs its processes (`wiring`).
 
     The package has a module `api` and, if there is such a process, `worker`, each with a function of that name, and a
-    module `commands` with `COMMANDS`. A process imports its own module only: what the others need costs memory.
+    module `commands` with `COMMANDS`. A process imports only its own module, because the others cost memory.
     """
 
     name: str
@@ -94,12 +94,12 @@ class Service(Generic[S]):
         return find_spec(f"{self.wiring}.{module}") is not None
 
     def api(self, settings: S) -> AbstractAsyncContextManager[Api]:
-        """Open what the api process needs, and put it together."""
+        """Open what the api process needs, and construct it."""
         opened: AbstractAsyncContextManager[Api] = resolve_name(f"{self.wiring}.api:api")(settings)
         return opened
 
     def worker(self, settings: S) -> AbstractAsyncContextManager[Worker]:
-        """Open what the worker process needs, and put it together."""
+        """Open what the worker process needs, and construct it."""
         opened: AbstractAsyncContextManager[Worker] = resolve_name(f"{self.wiring}.worker:worker")(settings)
         return opened
 
@@ -116,7 +116,7 @@ def main(service: Service[S]) -> None:
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
     @app.callback()
-    def commands() -> None:  # without it a single command would be run without its name
+    def commands() -> None:  # otherwise typer would run a single command without its name
         pass
 
     @app.command(help="serve the public API")
@@ -135,7 +135,7 @@ def main(service: Service[S]) -> None:
 
 
 def run(service: Service[S], process: Literal["api", "worker"]) -> None:
-    """Run one process until a signal ends it; exits non-zero when a part of it failed."""
+    """Run one process until a signal ends it; exits non-zero if one of its tasks failed."""
     settings = read(service.settings)
     tracing.start(f"{service.name}-{process}", settings.tracing)
     log.configure(service.name, process, settings.log_level)
@@ -151,9 +151,9 @@ def run(service: Service[S], process: Literal["api", "worker"]) -> None:
 
 
 def tune() -> None:
-    """Spare two costs of the interpreter, together a third of the publisher's throughput; give back what imports took.
+    """Avoid two costs of the interpreter, together a third of the publisher's throughput; free memory after imports.
 
-    Full collections over long-lived objects, and the driver's threads waiting while the event loop is busy.
+    The costs: full collections of long-lived objects, and the driver's threads waiting for a busy event loop.
     """
     gc.collect()
     gc.freeze()
@@ -190,7 +190,7 @@ def _server(app: ASGIApp, host: str, port: int, proxies: str = "") -> uvicorn.Se
 
 
 class _Server(uvicorn.Server):
-    """Signals are this module's business: uvicorn would raise them again before anything is closed."""
+    """Leaves signals to this module: uvicorn would raise them again before anything is closed."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -198,7 +198,7 @@ class _Server(uvicorn.Server):
 
 
 async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]) -> None:
-    """Serve until SIGTERM or SIGINT; a part that ends or fails ends the process."""
+    """Serve until SIGTERM or SIGINT; a task that ends or fails ends the process."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -214,9 +214,9 @@ async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]
 
 
 async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> None:
-    """Run a part until cancelled. While a server it needs is unavailable it is restarted; anything else is raised.
+    """Run a task until cancelled. It is restarted after `Unavailable`; any other error is raised.
 
-    Ending the process would only start it again, and later.
+    Ending the process would have the same effect, only later.
     """
     while True:
         try:
@@ -228,9 +228,7 @@ async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> No
         except asyncio.CancelledError as error:
             if is_ending():
                 raise
-            raise RuntimeError(
-                f"{part} was cancelled, and by nobody: a library let its own cancellation out"
-            ) from error
+            raise RuntimeError(f"{part} was cancelled by a library, not by this process") from error
 
 
 def _progress(worker: Worker) -> dict[str, Check]:
@@ -257,7 +255,7 @@ async def _consume(consumer: Group) -> None:
 
 
 async def _watchdog(checks: Mapping[str, Check]) -> None:
-    """End the process if a stalled part does not recover: its supervisor starts a new one."""
+    """End the process if a stalled task does not recover: its supervisor starts a new one."""
     red = 0.0
     while True:
         await asyncio.sleep(WATCHDOG_SECONDS)

@@ -1,4 +1,4 @@
-"""A process of a sandbox (kit.sandbox.pool): confined first of all, then it does one piece of work after the other."""
+"""The process of a sandbox (kit.sandbox.pool): confines itself, then answers one request after the other."""
 
 import base64
 import dataclasses
@@ -19,7 +19,7 @@ LENGTH, TOKEN = 4, 8
 def main() -> None:
     """Answer requests until the pipe is closed."""
     asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints must not reach the answers
     memory_bytes, readable, first = pickle.loads(_read(asked))  # noqa: S301  # from our own process
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
@@ -45,11 +45,11 @@ def _write(pipe: BinaryIO, message: bytes) -> None:
 def _answer(asked: BinaryIO) -> bytes:
     """`r` and what the function returned, or `e` and the error: module, name, arguments.
 
-    The message is not kept along with what it unpickles to: a photo is large, and memory is short.
+    The message is not kept beside its unpickled content, because photos are large and memory is limited.
     """
     try:
         cpu_seconds, function, arguments = pickle.loads(_read(asked))  # noqa: S301  # from our own process
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # it counts what the process has used since it began
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # it counts the processor time since the process started
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, hard))
         return b"r" + json.dumps([function(*arguments)], default=_plain).encode()
     except Exception as error:

@@ -1,7 +1,7 @@
-"""What a process irrevocably gives up before it works on untrusted input: network, files, other processes.
+"""Confines a process before it handles untrusted input: no network, files or other processes, irrevocably.
 
-Linux alone, by the kernel's own calls: namespaces(7), landlock(7), seccomp(2). Each is taken where the system has it;
-`confine` returns which were.
+Only on Linux, by system calls: namespaces(7), landlock(7), seccomp(2). Each is applied if the system supports it;
+`confine` returns the applied ones.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ LANDLOCK_CREATE = 444
 LANDLOCK_ADD = 445
 LANDLOCK_RESTRICT = 446
 LANDLOCK_READ = 0b1101  # execute, read a file, read a folder
-# By version of the interface: the rights over files that it knows, over TCP, and the scopes (sockets, signals).
+# By version of the interface: the known rights over files; rights over TCP; scopes (sockets, signals).
 LANDLOCK_FILES = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 LANDLOCK_NET, LANDLOCK_SCOPES = 0b11, 0b11
 
@@ -80,9 +80,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def confine(readable: Iterable[Path]) -> list[str]:
-    """Give up everything but reading below `readable`. Returns what was taken, of namespaces, landlock, seccomp.
+    """Give up everything but reading below `readable`. Returns the applied steps of namespaces, landlock, seccomp.
 
-    To be called while the process has one thread.
+    Must be called while the process has one thread.
     """
     libc.prctl(PR_SET_PDEATHSIG, 9)
     libc.prctl(PR_SET_DUMPABLE, 0)
@@ -97,7 +97,7 @@ def confine(readable: Iterable[Path]) -> list[str]:
 
 
 def _leave_namespaces() -> bool:
-    """A user of its own without rights over ours, a network without interfaces."""
+    """Enter a user namespace without rights outside of it, and a network without interfaces."""
     return bool(libc.unshare(NEW_USER | NEW_NET | NEW_IPC | NEW_UTS) == 0)
 
 
@@ -128,7 +128,7 @@ def _open_below(ruleset: int, path: Path) -> None:
 
 
 def _filter_calls() -> bool:
-    """Refuse what `CALLS` forbids; another architecture's way in (32 bits) ends the process."""
+    """Refuse the calls that `CALLS` forbids; calls of another architecture (32 bits) kill the process."""
     if platform.machine() not in CALLS:
         return False
     program = _program(CALLS[platform.machine()])
@@ -138,14 +138,14 @@ def _filter_calls() -> bool:
 
 
 def _program(calls: SystemCalls) -> list[Line]:
-    """A line is (operation, lines to skip if true, if false, value)."""
+    """The filter; a line is (operation, lines to skip if true, if false, value)."""
     program = [
         (BPF_LOAD, 0, 0, ARCHITECTURE),
         (BPF_EQUAL, 1, 0, calls.architecture),
         (BPF_RETURN, 0, 0, KILL),
         (BPF_LOAD, 0, 0, NUMBER),
         (BPF_EQUAL, 0, 1, calls.clone3),
-        (BPF_RETURN, 0, 0, ERRNO | ENOSYS),  # glibc then takes clone, whose flags can be looked at
+        (BPF_RETURN, 0, 0, ERRNO | ENOSYS),  # glibc then uses clone, whose flags can be checked
     ]
     for number in calls.forbidden:
         program += [(BPF_EQUAL, 0, 1, number), (BPF_RETURN, 0, 0, ERRNO | EPERM)]

@@ -1,8 +1,8 @@
-"""Work on untrusted input, in confined processes that may be killed. Their answers are data, never code.
+"""Runs functions on untrusted input, in confined processes that may be killed. Their answers are data, never code.
 
-A process gets its work pickled, from us, and answers in JSON, which is checked against the function's return type: who
-takes over such a process by a crafted file finds no secret, no network and no other process there (`confinement`),
-and can send back nothing but a value of that type.
+A process gets its work pickled and answers in JSON, which is validated against the function's return type. A crafted
+file that takes over such a process finds no secret, no network and no other process there (`confinement`), and can
+only return a value of that type.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from kit.core.errors import Unavailable
 from kit.observability import log
 
 T = TypeVar("T")
-LENGTH, TOKEN = 4, 8  # bytes before each message that say how long it is; and to what it is the answer
+LENGTH, TOKEN = 4, 8  # bytes before each message: its length, and the token of its request
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
 SHUTDOWN_SECONDS = 2.0
 CODE = Path(__file__).parents[2]
 INHERITED = ("PATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
-"""Of the environment, where secrets lie too. OpenBLAS needs its own on some processors."""
+"""Inherited environment variables; the others may be secrets. OpenBLAS needs its own on some processors."""
 FAULTS_OF_THE_INPUT = {
     -number for number in (signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 }
@@ -38,12 +38,12 @@ logger = log.get(__name__)
 
 
 class TooCostly(Exception):
-    """The work took more processor time than it may, or crashed its process: the input's fault."""
+    """The work exceeded its processor time or crashed its process: the input is at fault."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one piece of work may take: processor seconds, memory of its process, seconds on the clock."""
+    """Limits of one call: processor seconds, memory of its process, elapsed seconds."""
 
     cpu_seconds: int = 5
     memory_bytes: int = 512 * 1024 * 1024
@@ -73,7 +73,7 @@ class _Process:
         return self._process.returncode is None
 
     async def ask(self, cpu_seconds: int, function: Callable[..., object], arguments: tuple[object, ...]) -> bytes:
-        """The answer. Raises `EOFError` after a crash, errors of the pipe, `ValueError` for another task's answer."""
+        """The answer. Raises `EOFError` after a crash, `OSError`, `ValueError` for the answer to another request."""
         token = os.urandom(TOKEN)
         self._send(pickle.dumps((cpu_seconds, function, arguments)), token)
         if not self._greeted:
@@ -81,7 +81,7 @@ class _Process:
             self._greeted = True
         answer = await self._read()
         if answer[:TOKEN] != token:
-            raise ValueError("the answer to something else")
+            raise ValueError("the answer to another request")
         return answer[TOKEN:]
 
     def _send(self, message: bytes, token: bytes = b"") -> None:
@@ -99,7 +99,7 @@ class _Process:
         return await pipe.readexactly(length)
 
     async def ended(self) -> int:
-        """How a process ended that closed its pipe."""
+        """The exit status of a process that closed its pipe."""
         try:  # not killed at once: kill() may reap the process, and its exit status would be lost
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 return await self._process.wait()
@@ -107,7 +107,7 @@ class _Process:
             return await self.end()
 
     async def end(self) -> int:
-        """Kill it if it lives. Returns how it ended."""
+        """Kill the process if it runs. Returns its exit status."""
         if self.lives:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -121,11 +121,11 @@ def _report(taken: object) -> None:
 
 
 class Sandbox:
-    """Runs module-level functions in processes of its own, one piece of work at a time in each.
+    """Runs module-level functions in its own processes, one call at a time in each.
 
-    They start when they are first needed, or at once where there is something that each does `first`: import what the
-    work will need. They stay, and are replaced when they die; they end with ours. They may read our code and what is
-    below `readable`, nothing else.
+    A process starts when it is first needed, or at once if there is a `first` function, which imports what the work
+    needs. It is reused until it ends, then replaced; all end with this process. It may read this code and what is below
+    `readable`, nothing else.
     """
 
     def __init__(
@@ -140,17 +140,17 @@ class Sandbox:
         self._all: set[_Process] = set()
 
     async def __aenter__(self) -> Self:
-        """Waits for nothing."""
+        """Start the processes if there is a `first` function."""
         for _ in range(self._workers):
             self._free.put_nowait(await self._started() if self._first else None)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Kills what runs."""
+        """Kill all processes."""
         await asyncio.gather(*(process.end() for process in self._all))
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """What the function returns or raises. Raises `TooCostly`, and `Unavailable` when the machine is at fault."""
+        """Run the function; raises its error, `TooCostly`, and `Unavailable` if the machine is at fault."""
         process = await self._free.get()
         try:
             if process is None or not process.lives:
@@ -166,7 +166,7 @@ class Sandbox:
         return process
 
     async def _answer(self, process: _Process, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-        """A process that gave no valid answer is not used again."""
+        """The validated answer; a process that gave no valid one is not reused."""
         try:
             async with asyncio.timeout(self._limits.seconds):
                 answer = await process.ask(self._limits.cpu_seconds, function, arguments)
@@ -187,7 +187,7 @@ class Sandbox:
 
 
 def _code() -> list[str]:
-    """Where Python and our mechanism lie: not the folder around it, a developer keeps secrets there."""
+    """The folders of Python and the kit, but not the folder around it, where developers keep secrets."""
     places = {sys.prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/local/lib", "/etc/ld.so.cache"}
     return sorted(places | {str(Path(__file__).parents[1]), "/dev/urandom", "/dev/null"})
 
@@ -196,7 +196,7 @@ def _code() -> list[str]:
 def _returns(function: Callable[..., object]) -> TypeAdapter[tuple[object]]:
     try:
         returned = get_type_hints(function).get("return", object)
-    except TypeError:  # a function written in C says nothing
+    except TypeError:  # a function written in C has no type hints
         returned = object
     one = cast(type[tuple[object]], GenericAlias(tuple, (returned,)))
     return TypeAdapter(one, config=ConfigDict(val_json_bytes="base64"))
@@ -204,7 +204,7 @@ def _returns(function: Callable[..., object]) -> TypeAdapter[tuple[object]]:
 
 @dataclass(frozen=True)
 class RaisedError:
-    """What the function raised."""
+    """The error that the function raised."""
 
     error: Exception
 
@@ -213,16 +213,16 @@ RAISED = TypeAdapter(tuple[str, str, list[str | int | float | None]])
 
 
 def _read(function: Callable[..., T], answer: bytes) -> T | RaisedError:
-    """What came. Raises `ValueError` for what is no value of the function's type, and no error."""
+    """Parse an answer. Raises `ValueError` if it is neither a value of the return type nor an error."""
     if answer[:1] == b"r":
         return cast(T, _returns(function).validate_json(answer[1:])[0])
     return RaisedError(_error(*RAISED.validate_json(answer[1:])))
 
 
 def _error(module: str, name: str, given: list[str | int | float | None]) -> Exception:
-    """One of Python's errors, or of ours that this process knows already. Raises `ValueError` for others."""
+    """A built-in error, or one of the kit that this process has imported. Raises `ValueError` for others."""
     known = getattr(sys.modules.get(module), name, None) if module.startswith(("kit.", "builtins")) else None
     if isinstance(known, type) and issubclass(known, Exception):
         with suppress(TypeError):
             return known(*given)
-    raise ValueError("no error that is known")
+    raise ValueError("unknown error")

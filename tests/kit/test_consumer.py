@@ -440,7 +440,7 @@ async def test_the_error_names_an_unknown_dead_letter(kept: Kept, monkeypatch: p
     for arguments in (["show", kept.group, "no/0/1"], ["drop", kept.group, "no/0/1"]):
         result = await asyncio.to_thread(CliRunner().invoke, dead_letters.app, arguments)
         assert result.exit_code != 0
-        assert "no such letter" in result.output
+        assert "no such dead letter" in result.output
 
 
 async def test_a_record_without_a_value_is_dead_lettered_and_replayed_unchanged(kept: Kept) -> None:
