@@ -1,4 +1,4 @@
-"""What tests of attachments share: a practitioner who uploads, and how to wait for a verdict."""
+"""Fixtures for tests of attachments: a practitioner who uploads, and waiting for a verdict."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ATTACHMENTS = "/api/attachments"
 
 @dataclass
 class Uploader:
-    """A practitioner at the door of attachments."""
+    """A practitioner at the API of attachments."""
 
     person: Person
 
@@ -50,7 +50,7 @@ class Uploader:
         return await self.person.call("GET", f"{ATTACHMENTS}/attachments/{attachment_id}/{which}")
 
     async def verdict(self, record_id: str, within: float = 15) -> dict[str, Any]:
-        """The attachment once it is judged."""
+        """The attachment once it has a verdict."""
 
         async def judged() -> dict[str, Any] | None:
             found = dict((await self.look(record_id)).raise_for_status().json())
@@ -65,7 +65,7 @@ class Uploader:
         return await self.verdict(record_id)
 
     async def in_record(self, record_id: str) -> dict[str, Any] | None:
-        """What the record itself says of its attachment."""
+        """The attachment as the record has it."""
         return (await self.person.get(record_id)).raise_for_status().json()["attachment"]  # type: ignore[no-any-return]
 
 

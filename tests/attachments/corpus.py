@@ -1,4 +1,4 @@
-"""Files made for the check, none of them foreign: hostile ones of every kind, and good ones as scanners save them."""
+"""Files made for the checks: hostile ones of every kind, and good ones as scanners save them."""
 
 import struct
 import zipfile
@@ -15,7 +15,7 @@ from tests.support.scans import certificate, padded, pixels, scan
 
 MARK = b"<script>alert('planted')</script>"
 LIMIT = 300 * 1024
-HEADER = 700  # about where the tables end and the picture begins
+HEADER = 700  # about where the tables end and the image data begin
 Mutation = Callable[[bytearray, int, Random], None]
 """Changes a file in place, at a position or behind it."""
 
@@ -54,7 +54,7 @@ def _markers(content: bytearray, at: int, chance: Random) -> None:
 
 
 def _lengths(content: bytearray, at: int, chance: Random) -> None:
-    """The segment behind `at` says that it is longer or shorter than it is."""
+    """Changes the declared length of the segment after `at`."""
     found = content.find(b"\xff", at, len(content) - 4)
     content[max(found, 3) + 2 : max(found, 3) + 4] = struct.pack(">H", chance.choice((0, 1, 2, 0xFFFF, 999)))
 
@@ -73,7 +73,7 @@ def _seeds() -> list[bytes]:
 
 
 def mutated(count: int, chance: Random) -> Iterator[bytes]:
-    """Every mutation of every seed, in the header (where it hurts most) and in the picture, again and again."""
+    """Every mutation of every seed, in the header (where it is most effective) and in the image data."""
     kinds = list(product((True, False), MUTATIONS, _seeds()))
     chance.shuffle(kinds)
     for number in range(count):
@@ -91,7 +91,7 @@ def cut_off(count: int, chance: Random) -> Iterator[bytes]:
 
 
 def claiming(content: bytes, width: int, height: int) -> bytes:
-    """The same file, whose frame header says another size."""
+    """The same file with another size in its frame header."""
     frame = next(at for at in range(len(content)) if content[at : at + 2] in (b"\xff\xc0", b"\xff\xc2"))
     return content[: frame + 5] + struct.pack(">HH", height, width) + content[frame + 9 :]
 
@@ -106,7 +106,7 @@ def bombs() -> Iterator[bytes]:
 
 
 def many_scans(size: int, times: int) -> bytes:
-    """A small progressive file that is worked through for each of its scans, which are one and the same."""
+    """A small progressive file with many identical scans, each of which has to be decoded."""
     made = BytesIO()
     Image.new("L", (size, size), 200).save(made, "JPEG", progressive=True, quality=50)
     content = made.getvalue()
@@ -115,7 +115,7 @@ def many_scans(size: int, times: int) -> bytes:
 
 
 def polyglots() -> Iterator[bytes]:
-    """A JPEG that is something else too: for whoever looks at its end, its middle, or its name."""
+    """JPEGs that are also files of another format: at their end, in the middle, or by their name."""
     content, archive = scan(72), BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("evil.html", MARK)
@@ -123,8 +123,8 @@ def polyglots() -> Iterator[bytes]:
     yield content + b"<?php system($_GET[0]); ?>" + MARK
     yield content + b"%PDF-1.7\n1 0 obj<</JS(app.alert(1))>>endobj" + MARK
     yield content + content
-    for behind in (MARK, b"%PDF-1.7\n" + MARK, b"GIF89a" + MARK):
-        yield content[:2] + b"\xff\xfe" + struct.pack(">H", len(behind) + 2) + behind + content[2:]
+    for hidden in (MARK, b"%PDF-1.7\n" + MARK, b"GIF89a" + MARK):
+        yield content[:2] + b"\xff\xfe" + struct.pack(">H", len(hidden) + 2) + hidden + content[2:]
     yield scan(72, icc_profile=MARK * 99, xmp=MARK * 9, comment=MARK)
 
 
@@ -138,14 +138,14 @@ def other_formats() -> Iterator[bytes]:
 
 
 def pretending() -> Iterator[bytes]:
-    """The first three bytes of a JPEG, and nothing else of one."""
+    """The first three bytes of a JPEG, followed by something else."""
     begin = b"\xff\xd8\xff"
     yield from (begin, begin + b"\xd9", begin + MARK * 99, begin + b"\xe0\x00\x00" * 999, begin + b"\xff" * 99_999)
     yield from (begin + b"\xda" + bytes(999), begin + b"\xc0" + bytes(999), begin + b"\xfe\x00\x02" * 60_000)
 
 
 def hostile(count: int, chance: Random) -> list[bytes]:
-    """So many files of all kinds, each below the limit; `many_scans` apart."""
+    """`count` files of all kinds, each below the size limit; `many_scans` is not included."""
     kinds = [*bombs(), *polyglots(), *other_formats(), *pretending()]
     cut = (count - len(kinds)) // 6
     everything = [*kinds, *cut_off(cut, chance), *mutated(count - len(kinds) - cut, chance)]
@@ -168,7 +168,7 @@ def turned(orientation: int, dpi: int) -> bytes:
 
 
 def photographed(dpi: int, chance: Random, page: Image.Image | None = None) -> bytes:
-    """With the grain and the shade of a camera."""
+    """With a camera's grain and shade."""
     page = page or certificate().resize((800, 1131))
     grain = Image.frombytes("L", page.size, chance.randbytes(page.width * page.height)).convert("RGB")
     shade = Image.linear_gradient("L").resize(page.size).convert("RGB")
@@ -176,7 +176,7 @@ def photographed(dpi: int, chance: Random, page: Image.Image | None = None) -> b
 
 
 def on_paper(draw: Callable[[ImageDraw.ImageDraw, float], None], dpi: int, chance: Random) -> bytes:
-    """Paper with some grain and what is drawn on it; `draw` gets dots a millimetre."""
+    """Grainy paper with a drawing; `draw` gets the dots per millimetre."""
     page = Image.new("RGB", pixels(dpi), (246, 244, 238))
     draw(ImageDraw.Draw(page), dpi / 25.4)
     grain = Image.frombytes("L", page.size, chance.randbytes(page.width * page.height)).convert("RGB")
@@ -184,7 +184,7 @@ def on_paper(draw: Callable[[ImageDraw.ImageDraw, float], None], dpi: int, chanc
 
 
 def stamped(dpi: int, chance: Random) -> bytes:
-    """Nothing but one stamp, pale or fresh, of 15 to 42 mm."""
+    """One stamp only, pale or fresh, of 15 to 42 mm."""
     shade, radius = chance.choice([(200, 40, 40), (240, 205, 200)]), chance.uniform(7.5, 21)
     return on_paper(
         lambda pen, mm: pen.ellipse(
@@ -211,13 +211,13 @@ def pencilled(dpi: int, chance: Random) -> bytes:
 
 
 def pale(dpi: int, chance: Random) -> bytes:
-    """A certificate of which a copier left a tenth."""
+    """A certificate copied with a tenth of its contrast."""
     page = certificate(chance.randrange(2, 50))
     return scan(dpi, page=Image.blend(Image.new("RGB", page.size, (246, 246, 246)), page, 0.1), quality=60)
 
 
 def blank(count: int, chance: Random) -> Iterator[bytes]:
-    """Nothing on it: paper with grain, shadow and light falling off, one colour, a lens with its cap on."""
+    """Blank: paper with grain, shadow and uneven light, one colour, a covered lens."""
 
     def paper(colour: tuple[int, int, int], grain: float, shade: float, dpi: int, quality: int) -> bytes:
         page = Image.new("RGB", pixels(dpi), colour)
@@ -241,7 +241,7 @@ def blank(count: int, chance: Random) -> Iterator[bytes]:
 
 
 def good(count: int, chance: Random) -> Iterator[bytes]:
-    """As scanners, phones and programs save what is allowed, each at some density that is."""
+    """Allowed files as scanners, phones and programs save them, at allowed densities."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     kinds: list[Callable[[int], bytes]] = [
         lambda dpi: scan(dpi, quality=chance.randrange(40, 76)),
@@ -266,7 +266,7 @@ def good(count: int, chance: Random) -> Iterator[bytes]:
 
 
 def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of each segment, from the first to the last; fails on whatever stands outside of them."""
+    """Marker and content of each segment, in order; fails on bytes outside of segments."""
     at = 0
     while at < len(jpeg):
         assert jpeg[at] == 0xFF, f"a stray byte at {at} of {len(jpeg)}"
@@ -274,10 +274,10 @@ def segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
         alone = marker in (0xD8, 0xD9)
         end = at + 2 if alone else at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
         yield marker, jpeg[at + 2 if alone else at + 4 : end]
-        at = _behind_the_picture(jpeg, end) if marker == 0xDA else end
+        at = _end_of_image_data(jpeg, end) if marker == 0xDA else end
 
 
-def _behind_the_picture(jpeg: bytes, at: int) -> int:
+def _end_of_image_data(jpeg: bytes, at: int) -> int:
     """Coded data end at the first marker that is neither a stuffed 0xFF nor a restart."""
     while jpeg[at] != 0xFF or jpeg[at + 1] == 0 or 0xD0 <= jpeg[at + 1] <= 0xD7:
         at += 1

@@ -1,4 +1,4 @@
-"""Other people's scans: not found for strangers, written down when staff or a client look."""
+"""Scans of other people: not found for strangers, audited when staff or a client reads them."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def test_strangers_find_nothing(uploader: Uploader, another: Uploader) -> 
     assert (await uploader.file(attachment_id)).status_code == 200
 
 
-async def test_staff_look_with_a_reason_and_see_that_a_file_was_used_twice(
+async def test_staff_read_with_a_reason_and_see_that_a_file_was_used_twice(
     uploader: Uploader, another: Uploader, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     content = scan(72, seed=21)
@@ -45,7 +45,7 @@ async def test_staff_look_with_a_reason_and_see_that_a_file_was_used_twice(
     assert (await gateway.get(image, headers=client)).status_code == 200
 
 
-async def test_of_many_uploads_for_one_record_one_wins(uploader: Uploader) -> None:
+async def test_of_many_concurrent_uploads_for_one_record_one_is_accepted(uploader: Uploader) -> None:
     record_id = await uploader.record()
     answers = await asyncio.gather(*(uploader.send(record_id, scan(72, seed=30 + n)) for n in range(8)))
     assert sorted(answer.status_code for answer in answers) == [202, *[409] * 7]

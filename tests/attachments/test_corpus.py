@@ -1,4 +1,4 @@
-"""Files of every kind at the public door: a verdict for each, no process dies, nothing that was planted comes out."""
+"""Files of every kind at the public API: each gets a verdict, no process crashes, nothing hidden in them is served."""
 
 import asyncio
 import resource
@@ -24,14 +24,14 @@ from tests.support.scans import scan
 HOSTILE, GOOD, BLANK, AT_ONCE = scaled(2_050, 100), scaled(170, 17), scaled(160, 16), 6
 SHARED = ("attachments-api", "attachments-worker", "records-api", "records-worker", "s3")
 MOST_BYTES = 512 * 1024 * 1024
-# what a picture is made of: begin, JFIF, tables, frame, scan, end
+# the segments of a clean image: start, JFIF, tables, frame, scan, end
 SOI, APP0, DQT, SOF0, DHT, SOS, EOI = 0xD8, 0xE0, 0xDB, 0xC0, 0xC4, 0xDA, 0xD9
 JFIF = b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of a file: its state, or the code it was refused with; seconds from its upload to that."""
+    """The outcome of a file: its state, or the code of its refusal; seconds since its upload."""
 
     code: str
     seconds: float
@@ -68,7 +68,7 @@ def nothing_but_the_picture(jpeg: bytes) -> None:
 
 
 async def all_judged(newcomer: Callable[[], Uploader], files: Sequence[bytes]) -> Counter[str]:
-    """Prints how many had which verdict, and the slowest one."""
+    """Prints the number of files by verdict, and the slowest one."""
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(content: bytes) -> Judged:
@@ -82,7 +82,7 @@ async def all_judged(newcomer: Callable[[], Uploader], files: Sequence[bytes]) -
     return seen
 
 
-async def test_every_hostile_file_has_a_verdict_and_no_process_dies_of_one(
+async def test_every_hostile_file_gets_a_verdict_and_crashes_no_process(
     newcomer: Callable[[], Uploader], processes: Processes
 ) -> None:
     before = [await processes.pid(name) for name in SHARED]
@@ -104,11 +104,11 @@ async def test_good_scans_are_all_accepted(newcomer: Callable[[], Uploader]) -> 
 
 
 async def test_blank_pages_are_all_refused(newcomer: Callable[[], Uploader]) -> None:
-    """Beside good scans that have little on them, or little light: those are all accepted."""
+    """Good scans with little content or little light are all accepted."""
     assert await all_judged(newcomer, list(blank(BLANK, seeded()))) == Counter(blank=BLANK)
 
 
-async def test_a_file_that_keeps_its_process_busy_is_refused_and_others_go_on(
+async def test_a_file_that_exceeds_its_processing_time_is_refused_and_others_are_checked(
     uploader: Uploader, another: Uploader, processes: Processes
 ) -> None:
     before = await processes.pid("attachments-worker")

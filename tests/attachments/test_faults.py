@@ -1,4 +1,4 @@
-"""Processes and servers that die under uploads and checks: what was acknowledged ends with a verdict, files and all."""
+"""Processes and servers are killed during uploads and checks: every acknowledged file gets a verdict."""
 
 import asyncio
 import hashlib
@@ -30,13 +30,13 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.faults
 UPLOADS, WORKER_KILLS, S3_KILLS = scaled(200, 25), scaled(10, 2), scaled(3, 2)
 BETWEEN_SECONDS = 0.2  # uploads
-BUSY_SECONDS = 1.0  # of a processor: more than a sandbox needs to start, less than the slow file takes
+BUSY_SECONDS = 1.0  # CPU seconds: more than a sandbox needs to start, less than the slow file takes
 LONG_SECONDS = 60
 
 
 @dataclass
 class Uploads:
-    """One after the other, each for a record of another person; `sent` were acknowledged, `refused` were not."""
+    """Uploads one after the other, each for another person's record; `sent` were acknowledged, `refused` were not."""
 
     people: Callable[[], Uploader]
     sent: list[tuple[Uploader, str, bytes]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Uploads:
             await asyncio.sleep(BETWEEN_SECONDS)
 
     async def settle(self, stack: RunningStack, bucket: Bucket) -> None:
-        """Every one of them ends as it should."""
+        """Waits until every upload has its outcome, and checks it."""
         print(f"{len(self.sent)} acknowledged, {len(self.refused)} refused")
         async with mongo.connect(stack.mongo, "attachments") as database:
             for uploader, record_id, content in self.sent:
@@ -80,7 +80,7 @@ async def follows(uploader: Uploader, record_id: str) -> bool:
 
 
 async def objects(bucket: Bucket, attachment: Attachment) -> list[object]:
-    """The digest of the original, and whether the pictures are there."""
+    """The digest of the original, and whether the clean images exist."""
     original, *pictures = [
         await bucket.get(key) for key in (attachment.original, attachment.image, attachment.thumbnail)
     ]
@@ -92,7 +92,7 @@ def uploads(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> Uploads:
     return Uploads(lambda: Uploader(Person(gateway, issuer)))
 
 
-async def test_a_worker_that_is_killed_again_and_again_loses_no_verdict(
+async def test_repeated_kills_of_the_worker_lose_no_verdict(
     uploads: Uploads, processes: Processes, stack: RunningStack, bucket: Bucket
 ) -> None:
     async with uploads.running():
@@ -103,7 +103,7 @@ async def test_a_worker_that_is_killed_again_and_again_loses_no_verdict(
     assert len(uploads.sent) == UPLOADS
 
 
-async def test_an_s3_that_is_killed_again_and_again_loses_no_file_that_was_acknowledged(
+async def test_repeated_kills_of_s3_lose_no_acknowledged_file(
     uploads: Uploads, processes: Processes, stack: RunningStack, bucket: Bucket
 ) -> None:
     async with uploads.running():
@@ -114,7 +114,7 @@ async def test_an_s3_that_is_killed_again_and_again_loses_no_file_that_was_ackno
     assert uploads.sent
 
 
-async def test_an_s3_that_hangs_is_told_of_soon_and_leaves_no_document(
+async def test_a_hanging_s3_is_reported_soon_and_leaves_no_document(
     uploader: Uploader, processes: Processes, issuer: TokenIssuer, tmp_path: Path
 ) -> None:
     record_id, patience = await uploader.record(), {"BLOBS__READ_SECONDS": "2", "BLOBS__CALL_SECONDS": "3"}
@@ -138,9 +138,7 @@ async def taken(uploader: Uploader, record_id: str) -> bool:
     return (await uploader.send(record_id, scan(72))).status_code == 202
 
 
-async def test_a_file_whose_process_is_killed_each_time_is_refused_and_not_tried_for_ever(
-    uploader: Uploader, processes: Processes
-) -> None:
+async def test_a_file_that_crashes_its_process_each_time_is_refused(uploader: Uploader, processes: Processes) -> None:
     worker = psutil.Process(await processes.pid("attachments-worker"))
     record_id = await uploader.record()
     await uploader.sent(record_id, many_scans(5_000, 180))

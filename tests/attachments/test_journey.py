@@ -1,4 +1,4 @@
-"""A scan's whole life at the public door: uploaded, judged, shown, told of, deleted."""
+"""The life cycle of a scan at the public API: uploaded, checked, shown, published, deleted."""
 
 import hashlib
 from io import BytesIO
@@ -29,7 +29,7 @@ async def stored(stack: RunningStack, attachment_id: str) -> dict[str, Any]:
         return dict(await database["attachments"].find_one({"_id": attachment_id}) or {})
 
 
-async def test_a_scan_is_judged_behind_the_answer_and_its_record_follows(
+async def test_a_scan_is_checked_after_the_response_and_its_record_is_updated(
     uploader: Uploader, stack: RunningStack
 ) -> None:
     scans, records = Subscriber(stack.kafka, "attachments.changes"), Subscriber(stack.kafka, "records.changes")
@@ -52,25 +52,25 @@ async def test_a_scan_is_judged_behind_the_answer_and_its_record_follows(
     kept = {"attachment_id": sent["attachment_id"], "title": "学历证书", "state": "accepted", "reasons": []}
     assert await uploader.in_record(record_id) == kept
 
-    def told(found: Records) -> list[dict[str, Any]]:
+    def events_of(found: Records) -> list[dict[str, Any]]:
         about = {record_id, sent["attachment_id"]}
         return [orjson.loads(one.value) for one in found if version_of(one)[0] in about]
 
-    def whole(found: Records) -> bool:
-        last = told(found)[-1:]
+    def complete(found: Records) -> bool:
+        last = events_of(found)[-1:]
         return bool(last) and "accepted" in (last[0]["state"], (last[0].get("attachment") or {}).get("state"))
 
-    events = told(await scans.until(whole, 15, "attachments tells"))
+    events = events_of(await scans.until(complete, 15, "events of attachments"))
     assert [(event["state"], event["action"]) for event in events] == [
         ("checking", "uploaded"), ("accepted", "accepted"),
     ]  # fmt: skip
     assert events[1]["changed"] == ["state", "width", "height", "dpi"]
     assert {"folder", "used_elsewhere"}.isdisjoint(events[1])
-    downstream = told(await records.until(whole, 15, "records tells"))[-1]
+    downstream = events_of(await records.until(complete, 15, "events of records"))[-1]
     assert (downstream["attachment"], downstream["changed"]) == (kept, ["attachment"])
 
 
-async def test_browsers_get_a_clean_picture_and_the_original_stays_as_it_came(
+async def test_browsers_get_a_clean_image_and_the_original_is_unchanged(
     uploader: Uploader, gateway: httpx2.AsyncClient, issuer: TokenIssuer, bucket: Bucket, stack: RunningStack
 ) -> None:
     turned = Image.Exif()
@@ -119,8 +119,8 @@ async def test_a_scan_is_deleted_and_another_one_uploaded(
     problem(await uploader.file(second["attachment_id"]), 404, "not_found")
 
     async def follows() -> bool:
-        told = await uploader.in_record(record_id) or {}
-        return (told.get("attachment_id"), told.get("state")) == (second["attachment_id"], "refused")
+        events_of = await uploader.in_record(record_id) or {}
+        return (events_of.get("attachment_id"), events_of.get("state")) == (second["attachment_id"], "refused")
 
     async def gone() -> bool:
         return not await bucket.keys(folder)
@@ -129,7 +129,7 @@ async def test_a_scan_is_deleted_and_another_one_uploaded(
     await eventually(gone, 15, "the files of the first one are gone")
 
 
-async def test_a_deleted_record_takes_its_attachment_along(
+async def test_deleting_a_record_deletes_its_attachment(
     uploader: Uploader, bucket: Bucket, stack: RunningStack
 ) -> None:
     record_id = await uploader.record()
@@ -144,13 +144,13 @@ async def test_a_deleted_record_takes_its_attachment_along(
     async def gone() -> bool:
         return (await uploader.look(record_id)).status_code == 404 and not await bucket.keys(folder)
 
-    await eventually(deleted, 5, "the record is deleted")  # its attachment may just be changing it
+    await eventually(deleted, 5, "the record is deleted")  # its attachment may be changing it concurrently
     await eventually(gone, 15, "attachment and files are gone")
     assert (await stored(stack, attachment_id))["state"] == "deleted"
     problem(await uploader.send(record_id, scan(seed=6)), 404, "record_not_found")
 
 
-async def test_a_record_that_nobody_told_of_yet_is_asked_for(uploader: Uploader, processes: Processes) -> None:
+async def test_an_unknown_record_is_read_from_records(uploader: Uploader, processes: Processes) -> None:
     async with processes.down("records-worker"):
         record_id = await uploader.record(EDUCATION)
         await uploader.sent(record_id, scan(seed=7))
@@ -167,7 +167,7 @@ async def test_a_record_that_nobody_told_of_yet_is_asked_for(uploader: Uploader,
     await eventually(follows, 30, "the record follows when its worker is back")
 
 
-async def test_without_s3_nothing_is_taken_in_and_what_was_is_judged_when_it_is_back(
+async def test_without_s3_uploads_are_refused_and_earlier_ones_checked_afterwards(
     uploader: Uploader, processes: Processes, stack: RunningStack
 ) -> None:
     waiting, refused = await uploader.record(), await uploader.record()

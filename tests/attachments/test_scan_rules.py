@@ -1,4 +1,4 @@
-"""Each rule of a scan broken once, and what the practitioner is told."""
+"""Each rule of a scan broken once, and the message that the practitioner gets."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,14 +31,14 @@ def blank() -> bytes:
 
 
 def stamp() -> Image.Image:
-    """A page with nothing but a small stamp."""
+    """A page with one small stamp only."""
     page = Image.new("RGB", pixels(300), (246, 244, 238))
     ImageDraw.Draw(page).ellipse((1600, 2400, 1850, 2650), outline=(200, 40, 40), width=14)
     return page
 
 
 def in_centimetres(dpi: int, dots: int) -> bytes:
-    """As a scanner writes it that counts in whole dots a centimetre."""
+    """A density as written by a scanner that counts in whole dots per centimetre."""
     content = scan(dpi)
     at = content.index(b"JFIF\x00") + 7
     return content[:at] + b"\x02\x00%c\x00%c" % (dots, dots) + content[at + 5 :]
@@ -58,14 +58,14 @@ REFUSED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_broken_rule_is_named_and_the_sentence_says_what_to_do(uploader: Uploader, name: str) -> None:
+async def test_a_broken_rule_has_its_code_and_a_message_with_the_remedy(uploader: Uploader, name: str) -> None:
     verdict, code = await uploader.judged(REFUSED[name]()), name.partition(" ")[0]
     assert (verdict["state"], [reason["code"] for reason in verdict["reasons"]]) == ("refused", [code])
     assert CHINESE.search(verdict["reasons"][0]["message"])
     assert "请" in verdict["reasons"][0]["message"]
 
 
-async def test_blank_says_what_is_meant_and_a_page_of_one_stamp_is_not(uploader: Uploader) -> None:
+async def test_a_blank_page_is_refused_and_a_page_with_one_stamp_is_not(uploader: Uploader) -> None:
     [reason] = (await uploader.judged(blank()))["reasons"]
     assert "没有找到文字、印章或图案" in reason["message"]
 
@@ -80,17 +80,17 @@ WARNED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("code", WARNED)
-async def test_what_is_doubtful_is_accepted_with_a_warning(uploader: Uploader, code: str) -> None:
+async def test_a_doubtful_scan_is_accepted_with_a_warning(uploader: Uploader, code: str) -> None:
     verdict = await uploader.judged(WARNED[code]())
     assert (verdict["state"], verdict["reasons"]) == ("accepted", [])
     assert [warning["code"] for warning in verdict["warnings"]] == [code]
     assert CHINESE.search(verdict["warnings"][0]["message"])
 
 
-async def test_a_density_by_which_the_certificate_is_a_metre_wide_is_doubted_in_so_many_words(
+async def test_an_implausible_density_gets_a_warning_with_the_resulting_size(
     uploader: Uploader,
 ) -> None:
-    """As many phones write it into every photo; this one was made small by quality alone."""
+    """Many phones write this density into every photo; this one was reduced by quality only."""
     verdict = await uploader.judged(
         scan(page=certificate(8).resize((3000, 4000)), paper=(1058, 1411), dpi=72, quality=5)
     )
@@ -112,12 +112,12 @@ FINE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", FINE)
-async def test_good_scans_are_accepted_without_a_word(uploader: Uploader, name: str) -> None:
+async def test_good_scans_are_accepted_without_warnings(uploader: Uploader, name: str) -> None:
     verdict = await uploader.judged(FINE[name]())
     assert (verdict["state"], verdict["reasons"], verdict["warnings"]) == ("accepted", [], [])
 
 
-async def test_one_byte_less_than_the_limit_is_taken_and_the_limit_is_not(uploader: Uploader) -> None:
+async def test_one_byte_below_the_limit_is_accepted_and_the_limit_is_not(uploader: Uploader) -> None:
     record_id = await uploader.record()
     for size in (LIMIT, LIMIT + 1, LIMIT + 20_000, 5 * LIMIT, 30 * LIMIT, 80 * LIMIT):
         problem(await uploader.send(record_id, padded(scan(72), size)), 413, "file_too_large")
@@ -127,13 +127,13 @@ async def test_one_byte_less_than_the_limit_is_taken_and_the_limit_is_not(upload
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"%PDF-1.7", b"\x89PNG\r\n\x1a\n" * 9, b"<svg/>", b"\xff\xd8"])
-async def test_what_is_no_jpeg_is_refused_at_the_door_whatever_it_is_called(uploader: Uploader, content: bytes) -> None:
+async def test_a_file_that_is_not_a_jpeg_is_refused_whatever_its_name(uploader: Uploader, content: bytes) -> None:
     record_id = await uploader.record()
     problem(await uploader.send(record_id, content, name="scan.jpg", type="image/jpeg"), 415, "not_jpeg")
     problem(await uploader.look(record_id), 404, "not_found")
 
 
-async def test_a_hostile_file_name_is_never_seen_again(uploader: Uploader) -> None:
+async def test_a_hostile_file_name_is_not_stored(uploader: Uploader) -> None:
     record_id = await uploader.record()
     name = '../../etc/"; \r\nSet-Cookie: a=b; <script>.php'
     sent = await uploader.send(record_id, scan(72), name=name, type="text/html")
@@ -148,7 +148,7 @@ async def test_a_hostile_file_name_is_never_seen_again(uploader: Uploader) -> No
     ("title", "code"),
     [("", "missing"), ("  ", "missing"), ("x" * 101, "string_too_long"), ("a\x00b", "character_not_allowed")],
 )
-async def test_a_title_is_a_text_like_others(uploader: Uploader, title: str, code: str) -> None:
+async def test_a_title_is_validated_like_other_text(uploader: Uploader, title: str, code: str) -> None:
     response = await uploader.send(await uploader.record(), scan(72), title)
     assert list(fields_of(problem(response, 422, "invalid_fields"))) == ["title"]
 
@@ -167,7 +167,7 @@ async def test_a_form_without_its_file_or_with_more_is_refused(uploader: Uploade
     assert fields_of(body) == {"file": "too_many"}
 
 
-async def test_only_some_kinds_carry_a_scan(uploader: Uploader) -> None:
+async def test_only_some_kinds_have_a_scan(uploader: Uploader) -> None:
     work = {
         "employer": "上海建工", "start": "2014-01-01", "end": None, "title": "工程师", "position": "员工",
         "field": "土建",
@@ -187,7 +187,7 @@ async def test_the_limits_can_be_read_by_anyone(gateway: httpx2.AsyncClient) -> 
     }  # fmt: skip
 
 
-async def test_the_record_of_an_upload_must_be_there(uploader: Uploader) -> None:
+async def test_the_record_of_an_upload_must_exist(uploader: Uploader) -> None:
     record_id = await uploader.record(EDUCATION)
     assert (await uploader.person.delete(record_id, 1)).status_code == 204
     for unknown in (record_id, uploader.id):

@@ -1,4 +1,4 @@
-"""What may become of a scan, step by step: no server, random ways through its life."""
+"""Transitions of a scan: random sequences, no server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,7 @@ def uploaded() -> Attachment:
 
 
 def steps(scan: Attachment, verdict: Verdict, at: datetime) -> list[Attachment]:
-    """What the service may make of it now."""
+    """The possible transitions."""
     found = [] if scan.state == "deleted" else [scan.deleted(at=at, by="service:records")]
     if scan.state == "checking":
         found.append(scan.judged(verdict, at=at, by="service:attachments"))
@@ -41,7 +41,7 @@ def steps(scan: Attachment, verdict: Verdict, at: datetime) -> list[Attachment]:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_scan_is_judged_once_and_never_comes_back(data: st.DataObject) -> None:
+def test_a_scan_gets_one_verdict_and_a_deletion_is_final(data: st.DataObject) -> None:
     first = scan = uploaded()
     own = {"practitioner_id", "record_id", "kind", "title", "sha256", "size", "folder", "sealed", "created_at", "id"}
     while following := steps(scan, data.draw(VERDICTS), AT + timedelta(minutes=scan.version)):
@@ -57,7 +57,7 @@ def test_a_scan_is_judged_once_and_never_comes_back(data: st.DataObject) -> None
     assert [entry.action for entry in scan.history].count("seen") == int(scan.seen)
 
 
-def test_a_judged_scan_has_its_measures_and_its_remarks() -> None:
+def test_a_checked_scan_has_its_measures_and_its_remarks() -> None:
     doubt = Remark(code="density_missing", message="…")
     scan = uploaded().judged(Verdict([], [doubt], Size(640, 480), 90), at=AT, by="service:attachments")
     assert (scan.state, scan.reasons, scan.warnings) == ("accepted", [], [doubt])

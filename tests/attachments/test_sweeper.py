@@ -1,4 +1,4 @@
-"""What a crash leaves between bucket and documents is found and removed; what is in use, or new, stays."""
+"""Orphaned objects and documents of a crash are removed; those in use, or new, stay."""
 
 from datetime import UTC, datetime, timedelta
 

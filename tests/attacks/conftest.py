@@ -1,4 +1,4 @@
-"""What attackers stand at: identity's door as it looks from any address, its limits counted apart from other tests'."""
+"""Fixtures for attacks: identity's API, called from any address, with rate limits separate from other tests'."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,8 +16,8 @@ from tests.support.stack import RunningStack
 OWN_DATABASE = "/10"
 From = Callable[[str], httpx2.AsyncClient]
 """With an address: a client that calls from there."""
-Door = Callable[..., AbstractAsyncContextManager[From]]
-"""With limits by name: a door of its own."""
+IdentityApi = Callable[..., AbstractAsyncContextManager[From]]
+"""With limits by name: an API of identity inside the test."""
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def own_redis(stack: RunningStack) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def door(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Door:
+def identity_api(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> IdentityApi:
     url = stack.facts["redis"].removesuffix("/0") + OWN_DATABASE
 
     @asynccontextmanager
@@ -42,7 +42,7 @@ def door(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch)
 
 @dataclass
 class OwnLoginPage(LoginPage):
-    """Its door is inside of the test; the phone beside it is not."""
+    """Uses the API inside the test, and the stack's inbox."""
 
     outside: LoginPage
 
@@ -55,5 +55,5 @@ class OwnLoginPage(LoginPage):
 
 @pytest.fixture
 def login_from(own_redis: Redis, login_page: LoginPage) -> Callable[[httpx2.AsyncClient], LoginPage]:
-    """The login page at a door of its own, whose captchas it can read."""
+    """The login page at an API inside the test, whose captchas it can read."""
     return lambda http: OwnLoginPage(http, own_redis, login_page.inbox, login_page)

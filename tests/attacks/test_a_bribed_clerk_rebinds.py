@@ -1,4 +1,4 @@
-"""A clerk, or a thief with a clerk's token, who looks somebody up can't take their file over alone or in silence."""
+"""A clerk, or a thief with a clerk's token, can't take over a dossier alone or unnoticed."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from kit.security.tokens import Caller, TokenIssuer
 from services.identity.accounts.domain import staff_id
 from services.identity.wiring.shared import Dependencies
 from services.notify.templates import CATALOGUE
-from tests.attacks.conftest import Door
+from tests.attacks.conftest import IdentityApi
 from tests.identity.test_binding_a_phone import entries
 from tests.support.erasure import have_erased
 from tests.support.events import SecurityLog
@@ -44,13 +44,13 @@ SEEN = {"X-Access-Reason": "seen%20and%20compared"}
 
 @pytest.fixture
 async def bribed(hire: Hire, window: Window) -> Window:
-    """Where a clerk sits who takes money."""
+    """The window of a bribed clerk."""
     return Window(await hire("clerk"), window.inbox)
 
 
 @pytest.fixture
 async def second(hire: Hire) -> Staff:
-    """A colleague."""
+    """A second clerk."""
     return await hire("clerk")
 
 
@@ -59,18 +59,18 @@ async def decide(staff: Staff, rebinding: str, decision: str, **more: Any) -> ht
 
 
 async def listed(staff: Staff, citizen: Citizen) -> list[dict[str, Any]]:
-    """What waits at somebody's certificate."""
+    """The pending rebindings of a certificate."""
     found = (await staff.call("GET", f"{REBINDINGS}?limit=200")).raise_for_status().json()["items"]
     return [each for each in found if each["practitioner_id"] == citizen.id]
 
 
 async def still_theirs(login_page: LoginPage, citizen: Citizen, thiefs: str) -> Session:
-    """The person logs in with their own phone, and nobody with the thief's."""
+    """Checks that the person logs in with their own phone, and nobody with the thief's."""
     problem(await login_page.ask(citizen, phone=thiefs), 403, "not_enrolled")
     return await login_page.logged_in(citizen)
 
 
-async def test_who_was_looked_up_keeps_their_phone_and_hears_of_it(
+async def test_the_victim_keeps_the_phone_and_is_notified(
     bribed: Window, window: Window, login_page: LoginPage, sms_operators: Carriers
 ) -> None:
     victim, thiefs = await window.enrolled(), random_phone()
@@ -82,11 +82,11 @@ async def test_who_was_looked_up_keeps_their_phone_and_hears_of_it(
     assert "须由另一名工作人员确认" in waiting["message"]
     problem(await decide(bribed.clerk, waiting["rebinding_id"], "confirm"), 409, "own_request")
 
-    async def told() -> bool:
+    async def warned() -> bool:
         texts = [message["text"] for message in await sms_operators.inbox(victim.phone)]
         return any(text.endswith(CATALOGUE["rebinding_requested"].text) for text in texts)
 
-    await eventually(told, 20, "the phone of now is told")
+    await eventually(warned, 20, "the current phone gets an SMS")
     await still_theirs(login_page, victim, thiefs)
     await login_page.forget_limits(victim)
     [entry] = await entries(login_page, victim, "rebinding_requested")
@@ -97,7 +97,7 @@ def hint(phone: str) -> str:
     return f"{phone[:3]}****{phone[-4:]}"
 
 
-async def test_to_revoke_and_issue_anew_with_another_phone_is_no_way_round(
+async def test_revoking_and_reissuing_with_another_phone_also_needs_a_second_clerk(
     bribed: Window, window: Window, login_page: LoginPage, second: Staff
 ) -> None:
     victim, thiefs = await window.enrolled(), random_phone()
@@ -114,7 +114,7 @@ async def test_to_revoke_and_issue_anew_with_another_phone_is_no_way_round(
     await still_theirs(login_page, victim, thiefs)
 
 
-async def test_a_second_clerk_who_saw_the_person_confirms_and_both_are_named(
+async def test_a_second_clerk_confirms_and_both_are_in_the_access_log(
     bribed: Window, window: Window, second: Staff, login_page: LoginPage
 ) -> None:
     person, phone = await window.enrolled(), random_phone()
@@ -135,7 +135,7 @@ async def test_a_second_clerk_who_saw_the_person_confirms_and_both_are_named(
     assert (entry["who"], entry["reason"]) == (second.tokens["staff_id"], "seen and compared")
 
 
-async def test_what_is_refused_or_decided_is_over(
+async def test_a_decision_on_a_rebinding_is_final(
     bribed: Window, window: Window, second: Staff, login_page: LoginPage
 ) -> None:
     victim, thiefs = await window.enrolled(), random_phone()
@@ -151,7 +151,9 @@ async def test_what_is_refused_or_decided_is_over(
     assert (await decide(bribed.clerk, own, "refuse")).status_code == 200, "who asked may take it back"
 
 
-async def test_of_many_who_decide_at_once_one_does(bribed: Window, window: Window, second: Staff, hire: Hire) -> None:
+async def test_of_many_concurrent_decisions_one_counts(
+    bribed: Window, window: Window, second: Staff, hire: Hire
+) -> None:
     victim, third = await window.enrolled(), await hire("clerk")
     rebinding = await bribed.waiting(victim, random_phone())
     assert (await third.call("GET", f"{REBINDINGS}/{rebinding}")).status_code == 200  # logged in
@@ -178,7 +180,7 @@ async def bound_with_the_card(window: Window, citizen: Citizen) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [revoked, asked_again, bound_with_the_card])
-async def test_what_happens_to_the_certificate_in_between_ends_the_waiting(
+async def test_a_change_of_the_certificate_ends_the_pending_rebinding(
     bribed: Window, window: Window, second: Staff, meanwhile: Meanwhile
 ) -> None:
     victim = await window.enrolled()
@@ -187,7 +189,7 @@ async def test_what_happens_to_the_certificate_in_between_ends_the_waiting(
     problem(await decide(second, rebinding, "confirm"), 404, "rebinding_over")
 
 
-async def test_what_a_disabled_clerk_asked_for_is_not_confirmed(
+async def test_a_request_of_a_disabled_clerk_cannot_be_confirmed(
     bribed: Window, window: Window, second: Staff, inside: Dependencies
 ) -> None:
     victim = await window.enrolled()
@@ -197,7 +199,7 @@ async def test_what_a_disabled_clerk_asked_for_is_not_confirmed(
     assert (await decide(second, rebinding, "refuse")).status_code == 200
 
 
-async def test_a_phone_that_somebody_else_bound_meanwhile_is_not_shared_without_a_word(
+async def test_a_phone_bound_meanwhile_by_somebody_else_needs_a_reason(
     bribed: Window, window: Window, second: Staff
 ) -> None:
     victim, phone = await window.enrolled(), random_phone()
@@ -206,7 +208,7 @@ async def test_a_phone_that_somebody_else_bound_meanwhile_is_not_shared_without_
     problem(await decide(second, rebinding, "confirm"), 409, "phone_in_use", phone)
 
 
-async def test_who_is_erased_meanwhile_is_gone(
+async def test_an_erasure_removes_the_pending_rebinding(
     bribed: Window, window: Window, second: Staff, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     victim = await window.enrolled()
@@ -221,20 +223,20 @@ async def test_who_is_erased_meanwhile_is_gone(
 
 
 def sitting_at(http: httpx2.AsyncClient, issuer: TokenIssuer, window: Window) -> Window:
-    """A clerk at a door of the test's own."""
+    """A clerk at an API inside the test."""
     token = issuer.issue(Caller(own_id(), "staff", frozenset({"clerk"})))
     return Window(Staff(http, {}, {"access_token": token}, time.monotonic()), window.inbox)
 
 
 async def bound_at(own: Window, window: Window, citizen: Citizen) -> httpx2.Response:
-    """Another phone, bound at a door of the test's own."""
+    """Another phone, bound at an API inside the test."""
     phone = random_phone()
     sent = await window.phone_code(citizen, phone)
     code = await newest_code(window.clerk.http, window.inbox, phone)
     return await own.bind(citizen, phone, challenge_id=sent.json()["challenge_id"], code=code)
 
 
-async def test_when_its_time_is_over_nothing_waits_any_more(
+async def test_a_pending_rebinding_expires(
     stack: RunningStack, window: Window, second: Staff, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim, clock = await window.enrolled(), ManualClock()
@@ -250,7 +252,7 @@ async def test_when_its_time_is_over_nothing_waits_any_more(
         assert certificate.json()["waiting"] is None
 
 
-async def test_a_card_counts_for_a_while_and_a_form_typed_by_hand_for_nothing(
+async def test_a_card_reading_counts_for_a_limited_time_and_typed_data_not_at_all(
     stack: RunningStack, window: Window, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon, later, clock = await window.enrolled(), await window.enrolled(), ManualClock()
@@ -266,8 +268,10 @@ async def test_a_card_counts_for_a_while_and_a_form_typed_by_hand_for_nothing(
     assert (await window.rebind(by_hand, random_phone())).json()["waiting"]
 
 
-async def test_a_clerk_who_binds_many_needs_a_second_one(door: Door, window: Window, issuer: TokenIssuer) -> None:
-    async with door(rebindings_per_clerk_per_day=1) as from_, from_("198.51.100.1") as http:
+async def test_after_many_rebindings_a_clerk_needs_a_second_one(
+    identity_api: IdentityApi, window: Window, issuer: TokenIssuer
+) -> None:
+    async with identity_api(rebindings_per_clerk_per_day=1) as from_, from_("198.51.100.1") as http:
         busy = sitting_at(http, issuer, window)
         answers = [await bound_at(busy, window, await window.enrolled()) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 202]

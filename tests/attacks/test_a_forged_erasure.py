@@ -1,4 +1,4 @@
-"""Nobody is erased by an event that somebody wrote, by one admin alone, or before others could stop it."""
+"""Nobody is erased by a forged event, by one admin alone, or before others could stop it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ CAP = 2
 
 
 def refusals(stack: RunningStack, person: str) -> set[str]:
-    """The services whose log says that they did not believe it."""
+    """The services that have logged a refusal."""
     return {
         service
         for service in SERVICES
@@ -43,10 +43,10 @@ async def test_a_forged_event_deletes_nothing_in_any_service(
     victim, other = await window.enrolled(), await window.enrolled()
     record = await Person(gateway, issuer, victim.id).created()
 
-    async def told() -> bool:
+    async def known_everywhere() -> bool:
         return {"identity.practitioners", "identity.certificates", "notify.messages"} <= await held(stack, victim.id)
 
-    await eventually(told, 30, "notify knows them too", pause=0.5)
+    await eventually(known_everywhere, 30, "notify knows them, too", pause=0.5)
     await have_erased(gateway, issuer, other.id)
     erased = f"/api/identity/.well-known/erased/{other.id}"
 
@@ -66,7 +66,7 @@ async def test_a_forged_event_deletes_nothing_in_any_service(
     assert (await gateway.get(f"/api/identity/.well-known/erased/{victim.id}")).json() == {"erased": False}
 
 
-async def test_one_admin_alone_erases_nobody_and_the_person_is_told(
+async def test_one_admin_alone_erases_nobody_and_the_person_is_notified(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window
 ) -> None:
     citizen = await window.enrolled()
@@ -80,16 +80,16 @@ async def test_one_admin_alone_erases_nobody_and_the_person_is_told(
     problem(await admin.approves(citizen.id), 403, "second_person_required")
     problem(await clerk.approves(citizen.id), 403, "forbidden")
 
-    async def told() -> bool:
+    async def known_everywhere() -> bool:
         inbox = await gateway.get(f"{window.inbox}/inbox.json", params={"phone": citizen.phone})
         return any("申请删除您" in message["text"] for message in inbox.json())
 
-    await eventually(told, 20, "the person gets an SMS")
+    await eventually(known_everywhere, 20, "the person gets an SMS")
     person = Person(gateway, issuer, citizen.id)
 
     async def seen() -> bool:
-        looks = (await person.call("GET", f"{WINDOW}/me/access-log")).json()["items"]
-        return any((look["what"], look["reason"]) == ("erasure_requested", GROUND) for look in looks)
+        entries = (await person.call("GET", f"{WINDOW}/me/access-log")).json()["items"]
+        return any((entry["what"], entry["reason"]) == ("erasure_requested", GROUND) for entry in entries)
 
     await eventually(seen, 20, "the person sees who asked for it")
     stopped = await clerk.stops(citizen.id)
@@ -100,7 +100,7 @@ async def test_one_admin_alone_erases_nobody_and_the_person_is_told(
 
 @dataclass
 class Own:
-    """identity on a database of the test's own, whose worker is called by hand."""
+    """identity on a database of its own, whose worker is run by the test."""
 
     http: httpx2.AsyncClient
     issuer: TokenIssuer
@@ -141,7 +141,7 @@ async def own(stack: RunningStack, issuer: TokenIssuer, monkeypatch: pytest.Monk
             await made.database.client.drop_database(name)
 
 
-async def test_until_its_time_anybody_of_staff_stops_it(own: Own) -> None:
+async def test_any_member_of_staff_stops_a_pending_erasure(own: Own) -> None:
     stopped, goes_on = await own.approved(), await own.approved()
     await own.carried_out(timedelta(minutes=9))
     assert not await own.erased(goes_on)
@@ -151,7 +151,7 @@ async def test_until_its_time_anybody_of_staff_stops_it(own: Own) -> None:
     problem(await Colleague(own.http, own.issuer).stops(goes_on), 409, "no_open_erasure")
 
 
-async def test_no_more_are_carried_out_in_a_day_than_it_may_have(own: Own) -> None:
+async def test_erasures_per_day_are_limited(own: Own) -> None:
     people = [await own.approved() for _ in range(CAP + 1)]
     await own.carried_out(timedelta(minutes=11))
     await own.carried_out()
@@ -160,8 +160,8 @@ async def test_no_more_are_carried_out_in_a_day_than_it_may_have(own: Own) -> No
     assert await own.erased(people[-1])
 
 
-async def test_what_only_a_topic_knew_is_carried_out_when_its_proof_is_genuine(own: Own) -> None:
-    """As a restored backup leaves it; and what a version without proofs carried out has one afterwards."""
+async def test_an_erasure_known_from_the_topic_only_is_carried_out_with_a_genuine_proof(own: Own) -> None:
+    """As after restoring a backup; erasures of an earlier version without proofs have one afterwards."""
     now, proof = own.clock.now(), "made up"
     before, genuine, forged = [await own.registered() for _ in range(3)]
     legacy = ErasureRequest.first(
@@ -190,8 +190,8 @@ async def test_what_only_a_topic_knew_is_carried_out_when_its_proof_is_genuine(o
 
 
 async def proof_of(own: Own, person: str) -> str:
-    """What identity told on its topic when it erased them, before the database was lost."""
+    """The proof that identity published when it erased them, before the database was lost."""
     await have_erased(own.http, own.issuer, person)
     await own.carried_out(timedelta(minutes=11))
-    told = await own.parts.database["erasures"].find_one_and_delete({"_id": erasure_id(person)})
-    return str((told or {})["proof"])
+    known_everywhere = await own.parts.database["erasures"].find_one_and_delete({"_id": erasure_id(person)})
+    return str((known_everywhere or {})["proof"])

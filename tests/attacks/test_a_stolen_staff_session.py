@@ -1,4 +1,4 @@
-"""Whoever has a member of staff's session or password is out as soon as it is changed, reset or disabled."""
+"""A stolen staff session or password is useless once it is changed, reset or disabled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ def account_of(staff: Staff) -> str:
 
 
 async def thief_of(inside: Dependencies, staff: Staff) -> Session:
-    """Who got hold of a session of this member of staff."""
+    """A stolen session of this member of staff."""
     found = await inside.store.staff.get(staff_id(staff.login["username"]))
     assert found
     tokens = await inside.services.sessions.open_staff(found, "198.51.100.9", "thief")
@@ -49,7 +49,7 @@ async def logs_in_at(http: httpx2.AsyncClient, login: dict[str, str], clock: Man
     return await http.post(f"{STAFF}/sessions", json=body | {"totp": pyotp.TOTP(login["totp_secret"]).at(clock.now())})
 
 
-async def test_a_changed_password_ends_the_thiefs_session_and_not_ones_own(
+async def test_changing_the_password_ends_all_sessions_but_the_current_one(
     stack: RunningStack, hire: Hire, inside: Dependencies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clerk = await hire("clerk")
@@ -93,7 +93,7 @@ async def test_an_admin_ends_all_sessions_of_an_account(
     problem(await clerk.try_to_log_in(), 401, "login_failed")
 
 
-async def test_whoever_is_enabled_again_logs_in_and_is_listed(hire: Hire) -> None:
+async def test_an_enabled_account_logs_in_and_is_listed(hire: Hire) -> None:
     clerk, admin = await hire("clerk"), await hire("admin")
     assert (await disabled(admin, clerk)).json()["enabled"] is False
     assert (await disabled(admin, clerk)).status_code == 200  # again
@@ -107,7 +107,7 @@ async def test_whoever_is_enabled_again_logs_in_and_is_listed(hire: Hire) -> Non
     problem(await admin.call("POST", f"{STAFF}/{own_id()}/disable"), 404, "not_found")
 
 
-async def test_a_password_that_was_made_leads_to_nothing_but_ones_own(hire: Hire) -> None:
+async def test_a_password_set_by_an_admin_only_allows_changing_it(hire: Hire) -> None:
     clerk, admin = await hire("clerk"), await hire("admin")
     made = (await reset(admin, clerk)).json()
     assert made["totp_uri"].startswith("otpauth://totp/")
@@ -124,7 +124,7 @@ async def test_a_password_that_was_made_leads_to_nothing_but_ones_own(hire: Hire
     problem(found, 404, "not_found")
 
 
-async def test_a_password_that_was_made_is_worth_nothing_a_day_later(
+async def test_a_password_set_by_an_admin_expires_after_a_day(
     stack: RunningStack, hire: Hire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clerk, admin, clock = await hire("clerk"), await hire("admin"), ManualClock()
@@ -142,15 +142,15 @@ async def test_no_admin_disables_or_resets_themselves(hire: Hire) -> None:
     assert (await admin.call("GET", STAFF)).status_code == 200
 
 
-async def test_two_admins_who_disable_each_other_at_once_leave_one(
+async def test_of_two_admins_disabling_each_other_concurrently_one_stays(
     stack: RunningStack, inside: Dependencies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a database where there is no other."""
+    """On a database with no other admin."""
     name = own_name("identity")
     names = [own_name("admin"), own_name("admin")]
     tokens = [inside.services.issuer.issue(admin_of(each)) for each in names]
     async with identity(stack, monkeypatch, settings={"MONGO__DATABASE": name}) as http:
-        for each in names:  # as a command makes them
+        for each in names:  # as the command creates them
             await http.app.state.service.staff.save(each, PASSWORD, pyotp.random_base32(), ["admin"])
         calls = [
             http.post(f"{STAFF}/{staff_id(other)}/disable", headers=bearer(token))
@@ -181,10 +181,10 @@ async def test_a_password_that_is_easily_guessed_is_refused(hire: Hire, password
     typed = password.format(username=clerk.login["username"].upper())
     body = problem(await change(clerk, new_password=typed), 422, "invalid_fields")
     assert [(each["field"], each["code"]) for each in body["errors"]] == [("new_password", code)]
-    assert (await change(clerk)).status_code == 200  # the code was not spent, and nothing had changed
+    assert (await change(clerk)).status_code == 200  # the code was not used up, and nothing was changed
 
 
-async def test_who_has_a_token_only_can_guess_the_password_a_few_times_and_locks_nobody_out(
+async def test_password_guesses_with_a_stolen_token_are_limited_and_lock_nobody_out(
     hire: Hire, inside: Dependencies
 ) -> None:
     clerk = await hire("clerk")
@@ -197,7 +197,7 @@ async def test_who_has_a_token_only_can_guess_the_password_a_few_times_and_locks
     assert (await clerk.try_to_log_in()).status_code == 201
 
 
-async def test_nobody_but_staff_has_a_password_here(person: Any) -> None:
+async def test_only_staff_can_change_a_password(person: Any) -> None:
     body = {"password": "x", "totp": "000000", "new_password": BETTER}
     problem(await person.call("POST", f"{STAFF}/password", json=body), 403, "forbidden")
 
@@ -226,7 +226,7 @@ async def test_every_change_leaves_one_event(hire: Hire, stack: RunningStack, ga
 
 
 async def test_many_log_ins_do_not_fill_the_account(hire: Hire, inside: Dependencies) -> None:
-    """Each was an entry of the history, and after some 1,700 of them nobody could log in any more."""
+    """Each was an entry of the history, and after some 1,700 of them nobody could log in."""
     clerk = await hire("clerk")
     await clerk.log_in()
     found = await inside.store.staff.get(staff_id(clerk.login["username"]))

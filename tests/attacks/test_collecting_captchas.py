@@ -1,4 +1,4 @@
-"""Who collects captchas collects in vain: none is served twice."""
+"""Collecting captchas is useless: no image is served twice."""
 
 import asyncio
 

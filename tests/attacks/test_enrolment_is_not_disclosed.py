@@ -1,20 +1,20 @@
-"""Whoever tries phones for a document number learns nothing from the limit, and does not keep its owner out."""
+"""Trying phones for a document number reveals nothing at the limit, and does not lock its owner out."""
 
 from collections.abc import Callable
 
 import httpx2
 
 from deploy.local.people import random_phone
-from tests.attacks.conftest import Door
+from tests.attacks.conftest import IdentityApi
 from tests.support.identity_clients import LoginPage, Window
 from tests.support.problems import problem, retry_after_seconds
 
 
-async def test_past_the_limit_the_right_phone_is_answered_like_a_wrong_one(
-    door: Door, window: Window, login_from: Callable[[httpx2.AsyncClient], LoginPage]
+async def test_beyond_the_limit_the_right_phone_gets_the_same_response_as_a_wrong_one(
+    identity_api: IdentityApi, window: Window, login_from: Callable[[httpx2.AsyncClient], LoginPage]
 ) -> None:
     citizen = await window.enrolled()
-    async with door(not_enrolled_per_hour=3) as from_:
+    async with identity_api(not_enrolled_per_hour=3) as from_:
         stranger = login_from(from_("198.51.100.1"))
         for _ in range(3):
             problem(await stranger.ask(citizen, phone=random_phone()), 403, "not_enrolled", *citizen.secrets)

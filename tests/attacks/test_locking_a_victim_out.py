@@ -1,4 +1,4 @@
-"""Who knows somebody's number and phone burns their codes: the person still logs in where they did before."""
+"""An attacker who knows a person's number and phone uses up their codes: the person still logs in on known devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from deploy.local.people import random_phone
-from tests.attacks.conftest import Door
+from tests.attacks.conftest import IdentityApi
 from tests.support.identity_clients import Citizen, LoginPage, Session, Window, another
 from tests.support.problems import problem, retry_after_seconds
 
@@ -19,7 +19,7 @@ SESSIONS = "/api/identity/sessions"
 
 
 async def log_in(page: LoginPage, challenge: str, code: str, token: str = "") -> dict[str, Any]:
-    """What a log-in answers that succeeds."""
+    """The response to a successful log-in."""
     body = {"challenge_id": challenge, "code": code} | ({"device_token": token} if token else {})
     answer = await page.http.post("/api/identity/login/sessions", json=body)
     assert answer.status_code == 201, answer.text
@@ -27,7 +27,7 @@ async def log_in(page: LoginPage, challenge: str, code: str, token: str = "") ->
 
 
 async def logged_in(page: LoginPage, citizen: Citizen, own_redis: Redis, token: str = "") -> dict[str, Any]:
-    """By a code of this moment; what was counted is forgotten afterwards, as if a day had gone by."""
+    """Logs in with a current code; the counters are removed afterwards, as after a day."""
     before = len(await page.messages(citizen.phone))
     asked = await page.ask(citizen, **({"device_token": token} if token else {}))
     assert asked.status_code == 202, asked.text
@@ -38,7 +38,7 @@ async def logged_in(page: LoginPage, citizen: Citizen, own_redis: Redis, token: 
 
 
 async def burn(page: LoginPage, citizen: Citizen) -> int:
-    """Every code and every try that a stranger can have; how many codes were sent."""
+    """Uses up every code and every try of a stranger. Returns the number of codes sent."""
     for sent in range(20):
         asked = await page.ask(citizen)
         if asked.status_code == 429:
@@ -50,11 +50,11 @@ async def burn(page: LoginPage, citizen: Citizen) -> int:
     raise AssertionError("the stranger was never stopped")
 
 
-async def test_a_stranger_burns_every_code_and_the_person_logs_in_on_their_own_device(
-    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis
+async def test_after_a_stranger_used_up_every_code_the_person_logs_in_on_a_known_device(
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
 ) -> None:
     citizen = await window.enrolled()
-    async with door(codes_per_minute=99, codes_per_day=3) as from_:
+    async with identity_api(codes_per_minute=99, codes_per_day=3) as from_:
         home, strange = login_from(from_(HOME)), login_from(from_(STRANGE))
         token = (await logged_in(home, citizen, own_redis))["device_token"]
         asked = await home.ask(citizen, device_token=token)
@@ -67,11 +67,11 @@ async def test_a_stranger_burns_every_code_and_the_person_logs_in_on_their_own_d
         assert (await log_in(home, own, code, token))["device_token"] == token
 
 
-async def test_a_token_that_is_made_up_or_somebody_elses_is_worth_nothing(
-    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis
+async def test_an_invented_or_foreign_device_token_is_ignored(
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
 ) -> None:
     citizen, stranger = await window.enrolled(), await window.enrolled()
-    async with door(codes_per_day=1) as from_:
+    async with identity_api(codes_per_day=1) as from_:
         home, strange = login_from(from_(HOME)), login_from(from_(STRANGE))
         token = (await logged_in(home, citizen, own_redis))["device_token"]
         theirs = (await logged_in(strange, stranger, own_redis))["device_token"]
@@ -82,16 +82,16 @@ async def test_a_token_that_is_made_up_or_somebody_elses_is_worth_nothing(
         assert (await home.ask(citizen, device_token=token)).status_code == 202
 
 
-async def test_a_stolen_token_gives_tries_and_no_log_in(
-    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis
+async def test_a_stolen_device_token_gives_tries_but_no_log_in(
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
 ) -> None:
     citizen = await window.enrolled()
-    async with door(codes_per_day=1, not_enrolled_per_hour=2) as from_:
+    async with identity_api(codes_per_day=1, not_enrolled_per_hour=2) as from_:
         home, thief = login_from(from_(HOME)), login_from(from_(STRANGE))
         token = (await logged_in(home, citizen, own_redis))["device_token"]
         for _ in range(2):
             problem(await thief.ask(citizen, device_token=token, phone=random_phone()), 403, "not_enrolled")
-        retry_after_seconds(await thief.ask(citizen, device_token=token))  # in whichever network they are
+        retry_after_seconds(await thief.ask(citizen, device_token=token))  # in any network
         assert (await login_from(from_(STRANGE)).ask(citizen)).status_code == 202
         await own_redis.flushdb()
         challenge = (await thief.ask(citizen, device_token=token)).json()["challenge_id"]
@@ -105,10 +105,10 @@ async def test_a_stolen_token_gives_tries_and_no_log_in(
 
 @pytest.mark.parametrize("by", ["ending all others", "ending its session", "another phone"])
 async def test_a_device_is_forgotten(
-    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis, by: str
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis, by: str
 ) -> None:
     citizen = await window.enrolled()
-    async with door(codes_per_day=1) as from_:
+    async with identity_api(codes_per_day=1) as from_:
         home = login_from(from_(HOME))
         lost = await logged_in(home, citizen, own_redis)
         here = await logged_in(home, citizen, own_redis)
@@ -130,10 +130,10 @@ async def test_a_device_is_forgotten(
 
 
 async def test_ending_an_old_session_of_this_device_does_not_forget_it(
-    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
 ) -> None:
     citizen = await window.enrolled()
-    async with door(codes_per_day=1) as from_:
+    async with identity_api(codes_per_day=1) as from_:
         home = login_from(from_(HOME))
         old = await logged_in(home, citizen, own_redis)
         token = old["device_token"]
@@ -143,9 +143,11 @@ async def test_ending_an_old_session_of_this_device_does_not_forget_it(
         assert (await home.ask(citizen, device_token=token)).status_code == 202
 
 
-async def test_a_family_has_one_computer(door: Door, window: Window, login_from: LoginFrom, own_redis: Redis) -> None:
+async def test_a_family_has_one_computer(
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
+) -> None:
     mother, son = await window.enrolled(), await window.enrolled()
-    async with door(codes_per_day=1) as from_:
+    async with identity_api(codes_per_day=1) as from_:
         home = login_from(from_(HOME))
         token = (await logged_in(home, mother, own_redis))["device_token"]
         assert (await logged_in(home, son, own_redis, token))["device_token"] == token
@@ -154,11 +156,11 @@ async def test_a_family_has_one_computer(door: Door, window: Window, login_from:
             assert (await home.ask(one, device_token=token)).status_code == 202
 
 
-async def test_a_row_of_wrong_codes_alarms_and_slows_guessing_down(
-    door: Door, window: Window, login_from: LoginFrom, own_redis: Redis
+async def test_wrong_codes_in_a_row_raise_an_alarm_and_slow_guessing(
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
 ) -> None:
     citizen = await window.enrolled()
-    async with door(wrong_codes_in_a_row=10, codes_per_minute=99, codes_per_hour=99, codes_per_day=99) as from_:
+    async with identity_api(wrong_codes_in_a_row=10, codes_per_minute=99, codes_per_hour=99, codes_per_day=99) as from_:
         home, strange = login_from(from_(HOME)), login_from(from_(STRANGE))
         token, before = (await logged_in(home, citizen, own_redis))["device_token"], alarms()
         assert await burn(strange, citizen) == 2
@@ -171,9 +173,11 @@ async def test_a_row_of_wrong_codes_alarms_and_slows_guessing_down(
         assert answer.status_code == 202, "at the window it was the person themselves"
 
 
-async def test_a_right_code_ends_the_row(door: Door, window: Window, login_from: LoginFrom, own_redis: Redis) -> None:
+async def test_a_right_code_ends_the_row(
+    identity_api: IdentityApi, window: Window, login_from: LoginFrom, own_redis: Redis
+) -> None:
     citizen = await window.enrolled()
-    async with door(wrong_codes_in_a_row=5, codes_per_minute=99, codes_per_hour=99) as from_:
+    async with identity_api(wrong_codes_in_a_row=5, codes_per_minute=99, codes_per_hour=99) as from_:
         home = login_from(from_(HOME))
         for count in (1, 2):
             challenge = (await home.ask(citizen)).json()["challenge_id"]

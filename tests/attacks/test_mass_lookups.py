@@ -1,4 +1,4 @@
-"""Whoever tries numbers to learn who is a practitioner is seen by those found, counted, and stopped."""
+"""Mass look-ups of document numbers are seen by those found, counted, and stopped."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from kit.security.tokens import Caller, TokenIssuer
-from tests.attacks.conftest import Door
+from tests.attacks.conftest import IdentityApi
 from tests.support.events import SecurityLog
 from tests.support.identity_clients import WINDOW, Citizen, LoginPage, Window, bearer
 from tests.support.names import own_id, own_name
@@ -39,19 +39,19 @@ def clerk(issuer: TokenIssuer) -> dict[str, str]:
 
 
 def counted(cause: str, outcome: str = "done") -> float:
-    """Events of a door inside of this process."""
+    """Security events of an API inside this process."""
     labels = {"event": "people_lookup", "outcome": outcome, "cause": cause}
     return REGISTRY.get_sample_value("security_events_total", labels) or 0
 
 
 @asynccontextmanager
-async def capped(door: Door, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
-    async with door(**limits) as from_, from_("198.51.100.1") as http:
+async def capped(identity_api: IdentityApi, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
+    async with identity_api(**limits) as from_, from_("198.51.100.1") as http:
         yield http
 
 
-async def looks(page: LoginPage, citizen: Citizen, count: int) -> list[dict[str, Any]]:
-    """The look-ups that the person is shown, once there are so many."""
+async def lookups(page: LoginPage, citizen: Citizen, count: int) -> list[dict[str, Any]]:
+    """The look-ups that the person sees, once there are `count`."""
     session = await page.logged_in(citizen)
 
     async def shown() -> list[dict[str, Any]]:
@@ -62,18 +62,18 @@ async def looks(page: LoginPage, citizen: Citizen, count: int) -> list[dict[str,
     return await eventually(shown, 20, f"{count} look-ups are shown")
 
 
-async def test_who_is_found_sees_who_looked(
+async def test_a_person_who_is_found_sees_the_look_up(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage, hire: Hire
 ) -> None:
     citizen, curious, name = await window.enrolled(), await hire("clerk"), own_name("client")
     assert (await curious.call("POST", ONE, json=document(citizen))).status_code == 200
     answer = await gateway.post(MANY, json=documents(citizen, Citizen(), citizen), headers=client(issuer, name))
     assert [each["practitioner_id"] for each in answer.json()["items"]] == [citizen.id, None, citizen.id]
-    found = [(look["role"], look["who"]) for look in await looks(login_page, citizen, 2)]
+    found = [(entry["role"], entry["who"]) for entry in await lookups(login_page, citizen, 2)]
     assert sorted(found) == [("clerk", curious.tokens["staff_id"]), ("client", name)]
 
 
-async def test_a_look_up_leaves_one_event_with_counts_and_no_number(
+async def test_a_look_up_leaves_one_event_with_counts_and_no_document_number(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, stack: RunningStack
 ) -> None:
     citizen, other, request = await window.registered(), Citizen(), own_id()
@@ -86,8 +86,10 @@ async def test_a_look_up_leaves_one_event_with_counts_and_no_number(
         assert secret not in str(event)
 
 
-async def test_a_clerk_who_tries_many_numbers_is_noticed_and_then_stopped(door: Door, issuer: TokenIssuer) -> None:
-    async with capped(door, lookups_per_clerk_per_hour=10) as http:
+async def test_many_look_ups_of_a_clerk_raise_an_alarm_and_are_then_refused(
+    identity_api: IdentityApi, issuer: TokenIssuer
+) -> None:
+    async with capped(identity_api, lookups_per_clerk_per_hour=10) as http:
         headers, before = clerk(issuer), counted("many")
         for _ in range(5):
             problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")
@@ -98,38 +100,40 @@ async def test_a_clerk_who_tries_many_numbers_is_noticed_and_then_stopped(door: 
         refused = counted("limit_lookups", "throttled")
         retry_after_seconds(await http.post(MANY, json=some, headers=headers))
         assert counted("limit_lookups", "throttled") == refused + 1
-        problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")  # the tenth
+        problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")  # the tenth one
         retry_after_seconds(await http.post(ONE, json=document(Citizen()), headers=headers))
         problem(await http.post(ONE, json=document(Citizen()), headers=clerk(issuer)), 404, "not_found")
 
 
-async def test_a_clerk_who_is_patient_is_stopped_for_the_day(door: Door, issuer: TokenIssuer) -> None:
-    async with capped(door, lookups_per_clerk_per_day=3) as http:
+async def test_look_ups_of_a_clerk_are_limited_per_day(identity_api: IdentityApi, issuer: TokenIssuer) -> None:
+    async with capped(identity_api, lookups_per_clerk_per_day=3) as http:
         headers = clerk(issuer)
         for _ in range(3):
             problem(await http.post(ONE, json=document(Citizen()), headers=headers), 404, "not_found")
         assert retry_after_seconds(await http.post(ONE, json=document(Citizen()), headers=headers)) > 3600
 
 
-async def test_a_client_has_a_cap_and_records_one_of_its_own(door: Door, issuer: TokenIssuer) -> None:
-    async with capped(door, lookups_per_client_per_hour=5) as http:
+async def test_a_client_has_a_limit_and_records_has_its_own(identity_api: IdentityApi, issuer: TokenIssuer) -> None:
+    async with capped(identity_api, lookups_per_client_per_hour=5) as http:
         headers, six = client(issuer), documents(*(Citizen() for _ in range(6)))
         retry_after_seconds(await http.post(MANY, json=six, headers=headers))
         assert (await http.post(MANY, json=documents(Citizen()), headers=headers)).status_code == 200
         assert (await http.post(MANY, json=six, headers=client(issuer, "records"))).status_code == 200
 
 
-async def test_an_import_is_no_look_at_the_persons_file(
+async def test_an_import_is_not_an_access_to_the_dossier(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, window: Window, login_page: LoginPage
 ) -> None:
     citizen = await window.enrolled()
     answer = await gateway.post(ONE, json=document(citizen), headers=client(issuer, "records"))
     assert answer.json() == {"practitioner_id": citizen.id}
     assert (await gateway.post(ONE, json=document(citizen), headers=client(issuer, "register"))).status_code == 200
-    assert {look["who"] for look in await looks(login_page, citizen, 1)} == {"register"}
+    assert {entry["who"] for entry in await lookups(login_page, citizen, 1)} == {"register"}
 
 
 @pytest.mark.parametrize("roles", [{"operator"}, set[str]()])
-async def test_nobody_else_looks_anybody_up(gateway: httpx2.AsyncClient, issuer: TokenIssuer, roles: set[str]) -> None:
+async def test_other_callers_cannot_look_people_up(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer, roles: set[str]
+) -> None:
     headers = bearer(issuer.issue(Caller(own_id(), "staff", frozenset(roles))))
     problem(await gateway.post(ONE, json=document(Citizen()), headers=headers), 403, "forbidden")

@@ -1,4 +1,4 @@
-"""Whoever can write to a bucket, or to a backup's list of keys, can't make the backup write or read elsewhere."""
+"""Object keys from a bucket or a backup's list can't make the backup write or read outside its folder."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_key_that_leaves_the_folder_is_refused(tmp_path: Path, key: str) -> No
     assert objects.all() == []
 
 
-def test_our_own_keys_are_kept(tmp_path: Path) -> None:
+def test_our_own_keys_are_accepted(tmp_path: Path) -> None:
     objects, key = Objects(tmp_path, "attachments"), "scans/ab-01/original.jpg"
     objects.keep(key, b"x", WRITTEN)
     assert objects.get(key, objects.digests()[key]) == b"x"

@@ -1,4 +1,4 @@
-"""One account can't use up what others need: uploads and their checks, downloads, exports, writes."""
+"""One account can't use up shared capacity: uploads and checks, downloads, exports, writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,26 +36,26 @@ UseUp = Callable[[str, QuotaSettings, str, str], Awaitable[None]]
 
 @pytest.fixture
 def use_up(stack: RunningStack) -> UseUp:
-    """As if this person had done as much of something at a service as they may within the hour."""
+    """Uses up a person's hourly quota of something at a service."""
 
     async def used(service: str, settings: QuotaSettings, quota: str, person: str) -> None:
         hourly = [rule for rule in settings.rules(quota) if rule.seconds == 3600]
         async with RedisServer(stack.redis, service) as redis:
-            with suppress(TooManyRequests):  # some of it is used up
+            with suppress(TooManyRequests):  # some of the quota is used up
                 await redis.limits.hit(hourly, quota, f"practitioner:{person}", sentence="", cost=hourly[0].amount)
 
     return used
 
 
 async def kept(stack: RunningStack, bucket: EncryptedBucket, person: str) -> tuple[int, int]:
-    """Documents and originals of this person's scans."""
+    """The person's scans: documents and originals."""
     async with mongo.connect(stack.mongo, "attachments") as database:
         folders = [one["folder"] async for one in database["attachments"].find({"practitioner_id": person})]
     originals = [await bucket.stat(f"{folder}/original") for folder in folders]
     return len(folders), len([one for one in originals if one])
 
 
-async def test_a_flood_of_scans_does_not_fill_the_queue_of_checks(
+async def test_many_scans_of_one_person_do_not_delay_the_checks_of_others(
     stack: RunningStack, processes: Processes, new_person: Callable[[], Person], bucket: EncryptedBucket
 ) -> None:
     attacker, neighbour = Uploader(new_person()), Uploader(new_person())
@@ -78,7 +78,7 @@ async def test_a_flood_of_scans_does_not_fill_the_queue_of_checks(
     assert (await neighbour.verdict(own, within=40))["state"] == "accepted"
 
 
-async def test_uploads_and_downloads_have_an_end(
+async def test_uploads_and_downloads_are_limited(
     use_up: UseUp, new_person: Callable[[], Person], stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
     attacker, neighbour = Uploader(new_person()), Uploader(new_person())
@@ -86,8 +86,8 @@ async def test_uploads_and_downloads_have_an_end(
     attachments = [(await each.judged(scan(72, seed=9)))["attachment_id"] for each in (attacker, neighbour)]
     for quota in ("uploads", "downloads"):
         await use_up("attachments", ScanQuotas(), quota, attacker.id)
-    told = [await attacker.send(record, scan(72, seed=10)) for record in records]
-    retry_after_seconds(told[-1])
+    responses = [await attacker.send(record, scan(72, seed=10)) for record in records]
+    retry_after_seconds(responses[-1])
     path = f"/api/attachments/attachments/{attachments[0]}/image"
     shown = await attacker.person.call("GET", path, headers={"X-Request-Id": request})
     retry_after_seconds(shown)
@@ -96,7 +96,7 @@ async def test_uploads_and_downloads_have_an_end(
     assert (event["outcome"], event["cause"]) == ("throttled", "limit_downloads")
 
 
-async def test_records_that_are_written_have_an_end(use_up: UseUp, new_person: Callable[[], Person]) -> None:
+async def test_record_writes_are_limited(use_up: UseUp, new_person: Callable[[], Person]) -> None:
     attacker, neighbour = new_person(), new_person()
     record = await attacker.created()
     await use_up("records", RecordQuotas(), "records", attacker.id)
@@ -108,7 +108,7 @@ async def test_records_that_are_written_have_an_end(use_up: UseUp, new_person: C
     assert (await attacker.get(record["record_id"])).status_code == 200, "who may not write may read"
 
 
-async def test_exports_have_an_end_and_the_page_says_when_to_come_back(
+async def test_exports_are_limited_and_the_page_has_the_time_to_wait(
     use_up: UseUp, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     member = await member_of(window, login_page, gateway, issuer)

@@ -1,4 +1,4 @@
-"""An API client that may import does not overwrite what another register keeps, nor write in its name."""
+"""An API client with import rights does not overwrite another register's rows, nor write in its name."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def new_sender(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> NewSender:
     return lambda **changes: Sender(gateway, issuer, **changes)
 
 
-async def test_a_row_belongs_to_who_sent_it_first(new_sender: NewSender, window: Window) -> None:
+async def test_a_row_belongs_to_the_client_that_sent_it_first(new_sender: NewSender, window: Window) -> None:
     citizen, register, stranger = await window.registered(), new_sender(), new_sender()
     row = registration(citizen.number, own_name("k"), 来源=own_name("系统"))
     forged = row | {"注册类别": "二级注册建造师"}

@@ -1,4 +1,4 @@
-"""What attackers do is found in the security events, told apart from each other, and nobody is named in them."""
+"""Attacks are found in the security events, distinguished from each other, without personal data."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -41,11 +41,11 @@ def network(stack: RunningStack) -> Network:
     return opened
 
 
-def told(events: list[Event]) -> list[tuple[str, str, str]]:
+def facts(events: list[Event]) -> list[tuple[str, str, str]]:
     return [(event["event"], event["outcome"], event["cause"]) for event in events]
 
 
-async def test_each_step_of_a_failed_log_in_is_told_apart(
+async def test_each_step_of_a_failed_log_in_has_its_own_event(
     network: Network, window: Window, login_page: LoginPage, events: SecurityLog
 ) -> None:
     citizen = await window.enrolled()
@@ -60,18 +60,18 @@ async def test_each_step_of_a_failed_log_in_is_told_apart(
         assert (await page.try_code(challenge, code)).status_code == 201
         problem(await page.try_code(challenge, code), 410, "code_expired")
     of_person = await events.about(f"practitioner:{citizen.id}")
-    assert told(of_person) == [
+    assert facts(of_person) == [
         ("certificate_issue", "done", ""), ("login_code", "done", ""), ("login", "denied", "code_wrong"),
         ("login_code", "throttled", "limit_person"), ("login", "done", ""), ("login", "denied", "code_expired"),
     ]  # fmt: skip
     claimed = of_person[1]["claimed"]
     before = await events.about(claimed)
-    assert told(before) == [("login_code", "denied", "captcha_wrong"), ("login_code", "denied", "not_enrolled")]
+    assert facts(before) == [("login_code", "denied", "captcha_wrong"), ("login_code", "denied", "not_enrolled")]
     assert len({event["address"] for event in (*before, *of_person[1:])}) == 1
     impersonal([*before, *of_person], *citizen.secrets, citizen.card["name"], code, challenge)
 
 
-async def test_guesses_at_one_member_of_staff_and_at_many_are_told_apart(
+async def test_guesses_at_one_and_at_many_members_of_staff_have_different_events(
     network: Network, hire: Hire, events: SecurityLog
 ) -> None:
     clerk, name = await hire("clerk"), own_name("q7planted7q")
@@ -87,13 +87,13 @@ async def test_guesses_at_one_member_of_staff_and_at_many_are_told_apart(
         for _ in range(4):
             await guess(http, name)
         [first, second, entered] = await events.about(await _subject(events, "staff_login", "totp_wrong", address))
-        assert told([first, second, entered]) == [
+        assert facts([first, second, entered]) == [
             ("staff_login", "denied", "password_wrong"), ("staff_login", "denied", "totp_wrong"),
             ("staff_login", "done", ""),
         ]  # fmt: skip
         at_one = await events.about(await _subject(events, "staff_login", "unknown_account", address))
-        assert told(at_one)[0] == ("staff_login", "denied", "unknown_account")
-        assert told(at_one)[-1] == ("staff_login", "throttled", "limit_failures")
+        assert facts(at_one)[0] == ("staff_login", "denied", "unknown_account")
+        assert facts(at_one)[-1] == ("staff_login", "throttled", "limit_failures")
     async with network() as (http, address):
         for place in range(21):
             await guess(http, f"{name}-{place}")
@@ -105,7 +105,7 @@ async def test_guesses_at_one_member_of_staff_and_at_many_are_told_apart(
     impersonal([first, second, entered, *at_one, *sprayed], "q7planted7q", PASSWORD, clerk.login["username"])
 
 
-async def test_a_wrong_secret_and_a_scope_too_many_are_told_apart(
+async def test_a_wrong_secret_and_a_missing_scope_have_different_events(
     network: Network, stack: RunningStack, events: SecurityLog
 ) -> None:
     demo = stack.facts["demo"]["client"]
@@ -117,7 +117,7 @@ async def test_a_wrong_secret_and_a_scope_too_many_are_told_apart(
         ):  # fmt: skip
             await http.post(TOKEN, data={"grant_type": "client_credentials", "scope": scope}, auth=auth)
         found = await events.from_address(address)
-    assert told(found) == [
+    assert facts(found) == [
         ("client_token", "denied", "unknown_client"), ("client_token", "denied", "secret_wrong"),
         ("client_token", "denied", "invalid_scope"), ("client_token", "done", ""),
     ]  # fmt: skip
@@ -125,7 +125,7 @@ async def test_a_wrong_secret_and_a_scope_too_many_are_told_apart(
     impersonal(found, "q7planted7q", demo["client_secret"])
 
 
-async def test_a_takeover_by_rebinding_and_what_it_ends_are_told(
+async def test_a_takeover_by_rebinding_and_the_ended_sessions_have_events(
     window: Window, login_page: LoginPage, events: SecurityLog
 ) -> None:
     citizen, phone = await window.enrolled(), random_phone()
@@ -133,7 +133,7 @@ async def test_a_takeover_by_rebinding_and_what_it_ends_are_told(
     assert (await window.rebind(citizen, phone)).status_code == 200
     assert (await window.revoke(citizen)).status_code == 204
     found = await events.about(f"practitioner:{citizen.id}")
-    assert told(found) == [
+    assert facts(found) == [
         ("certificate_issue", "done", ""), ("login_code", "done", ""), ("login", "done", ""),
         ("phone_code", "done", ""), ("certificate_rebinding", "done", ""), ("session_end", "done", "phone_changed"),
         ("certificate_revocation", "done", ""),
@@ -144,7 +144,7 @@ async def test_a_takeover_by_rebinding_and_what_it_ends_are_told(
     impersonal(found, *citizen.secrets, phone, citizen.card["name"])
 
 
-async def test_an_erasure_is_told_with_who_asked_for_it(
+async def test_an_erasure_has_an_event_with_its_requester(
     gateway: httpx2.AsyncClient, hire: Hire, window: Window, events: SecurityLog
 ) -> None:
     citizen, clerk, admin = await window.registered(), await hire("clerk"), await hire("admin")
@@ -152,12 +152,12 @@ async def test_an_erasure_is_told_with_who_asked_for_it(
     problem(await clerk.call("POST", path, headers=ground), 403, "forbidden")
     assert (await admin.call("POST", path, headers=ground)).status_code == 202
     denied, asked = (await events.about(f"practitioner:{citizen.id}"))[:2]
-    assert told([denied, asked]) == [("erasure_request", "denied", "forbidden"), ("erasure_request", "done", "")]
+    assert facts([denied, asked]) == [("erasure_request", "denied", "forbidden"), ("erasure_request", "done", "")]
     assert denied["caller"] != asked["caller"]
     impersonal([denied, asked], *citizen.secrets, citizen.card["name"], "q7planted7q")
 
 
-async def test_log_outs_and_a_stolen_refresh_token_are_told(
+async def test_log_outs_and_a_stolen_refresh_token_have_events(
     window: Window, login_page: LoginPage, events: SecurityLog
 ) -> None:
     citizen: Citizen = await window.enrolled()
@@ -166,17 +166,17 @@ async def test_log_outs_and_a_stolen_refresh_token_are_told(
     assert (await session.refresh()).status_code == 200
     problem(await session.refresh(first), 401, "refresh_invalid")
     *_, ended, refused = await events.about(f"practitioner:{citizen.id}")
-    assert told([ended, refused]) == [
+    assert facts([ended, refused]) == [
         ("session_end", "done", "token_reused"), ("session_refresh", "denied", "refresh_invalid"),
     ]  # fmt: skip
     assert ended["ended"] == session.tokens["session_id"]
     impersonal([ended, refused], first, *citizen.secrets)
 
 
-async def test_events_and_requests_are_kept_where_no_process_reaches_them(
+async def test_events_and_requests_are_in_the_audit_trail(
     network: Network, stack: RunningStack, events: SecurityLog, tmp_path: Path
 ) -> None:
-    """What processes and gateway write here stands in for what Docker keeps of their containers."""
+    """The output of processes and gateway here stands for the container logs that Docker keeps."""
     async with network() as (http, address):
         answer = await http.get("/api/identity/sessions?q7planted7q")
         assert await events.from_address(address)
@@ -201,7 +201,7 @@ async def test_events_and_requests_are_kept_where_no_process_reaches_them(
 
 
 async def _subject(events: SecurityLog, name: str, cause: str, address: str) -> str:
-    """Whom this event from there concerns."""
+    """The subject of this event from this address."""
     found = await events.from_address(address)
     return str(next(event["subject"] for event in found if (event["event"], event["cause"]) == (name, cause)))
 

@@ -1,4 +1,4 @@
-"""Clients that send or read as slowly as they can keep nobody from working, and are let go of."""
+"""Clients that send or read very slowly do not block others, and are disconnected."""
 
 import asyncio
 from collections import Counter
@@ -32,7 +32,7 @@ FILE = b'--%s\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r
 
 @dataclass
 class SlowClient:
-    """Sends `head`, then a byte now and then; `ended` with what it was answered, once it is let go of."""
+    """Sends `head`, then a byte at intervals; `ended` has the response, once it is disconnected."""
 
     port: int
     head: bytes
@@ -100,7 +100,7 @@ async def under_way(attack: Attack) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def own_port(processes: Processes, tmp_path: Path) -> AsyncIterator[int]:
-    """Of a gateway with a portal that are not as patient as those of the stack."""
+    """The port of a gateway with a portal whose time-outs are shorter than the stack's."""
     certificates = tmp_path / "certificates"
     certificates.mkdir()
     limits = {"HTTP__TIMEOUT_SECONDS": str(SECONDS), "HTTP__CONCURRENCY": "60"}
@@ -113,7 +113,7 @@ async def own_port(processes: Processes, tmp_path: Path) -> AsyncIterator[int]:
 
 @dataclass
 class Working:
-    """Somebody at the portal: sees the log-in page, lists, uploads a scan, downloads."""
+    """A person who uses the portal: opens the log-in page, lists, uploads a scan, downloads."""
 
     browsing: Browsing
     record: str
@@ -132,7 +132,7 @@ class Working:
         self.statuses.append((await asked).status_code)
 
 
-async def test_nobody_who_works_fails_while_two_hundred_clients_are_slow(own_port: int, new_member: NewMember) -> None:
+async def test_two_hundred_slow_clients_fail_no_other_request(own_port: int, new_member: NewMember) -> None:
     members = [await new_member() for _ in range(2)]
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{own_port}", timeout=20) as http:
         people = [
@@ -150,7 +150,7 @@ async def test_nobody_who_works_fails_while_two_hundred_clients_are_slow(own_por
     assert attack.answered(b"408") >= SLOW_CLIENTS // 4, "bodies that do not come are not waited for"
 
 
-async def test_more_requests_at_once_than_there_are_connections_to_redis_are_all_answered(
+async def test_more_concurrent_requests_than_redis_connections_are_all_answered(
     gateway: httpx2.AsyncClient,
 ) -> None:
     answers = await asyncio.gather(*(gateway.post("/api/identity/captchas") for _ in range(150)))

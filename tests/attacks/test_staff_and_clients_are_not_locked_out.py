@@ -1,4 +1,4 @@
-"""Strangers who flood the hashing of passwords, or who guess at one account, keep nobody out but themselves."""
+"""Floods of password hashing and guesses at one account lock nobody out but their senders."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,7 @@ from collections import Counter
 import httpx2
 import pytest
 
-from tests.attacks.conftest import Door
+from tests.attacks.conftest import IdentityApi
 from tests.support.identity_clients import Staff
 from tests.support.names import own_name
 from tests.support.problems import problem, retry_after_seconds
@@ -27,9 +27,11 @@ async def logs_in(staff: Staff, http: httpx2.AsyncClient) -> None:
     assert answer.status_code == 201, answer.text
 
 
-async def test_a_flood_of_log_ins_from_one_network_is_cut_off_and_others_log_in(door: Door, hire: Hire) -> None:
+async def test_a_flood_of_log_ins_from_one_network_is_refused_and_others_log_in(
+    identity_api: IdentityApi, hire: Hire
+) -> None:
     clerk = await hire("clerk")
-    async with door(hashings_per_network=40) as from_:
+    async with identity_api(hashings_per_network=40) as from_:
         flood = [guess(from_(f"198.51.100.{place % 250}")) for place in range(80)]
         answers = await asyncio.gather(*flood, logs_in(clerk, from_("203.0.113.7")))
     seen = Counter(answer.status_code for answer in answers if answer)
@@ -37,10 +39,10 @@ async def test_a_flood_of_log_ins_from_one_network_is_cut_off_and_others_log_in(
     assert seen[401] <= 40
 
 
-async def test_made_up_client_ids_have_nothing_hashed(door: Door, hire: Hire) -> None:
+async def test_no_secret_is_hashed_for_an_invented_client_id(identity_api: IdentityApi, hire: Hire) -> None:
     """Otherwise eight of a network would wait, and the others be refused with 429."""
     clerk = await hire("clerk")
-    async with door() as from_:
+    async with identity_api() as from_:
         stranger = from_("198.51.100.1")
         flood = [stranger.post(TOKEN, data=GRANT, auth=(own_name("client"), "secret")) for _ in range(60)]
         answers = await asyncio.gather(*flood)
@@ -49,9 +51,11 @@ async def test_made_up_client_ids_have_nothing_hashed(door: Door, hire: Hire) ->
         problem(answer, 401, "invalid_client")
 
 
-async def test_guesses_at_a_clients_secret_do_not_keep_the_client_out(door: Door, stack: RunningStack) -> None:
+async def test_guesses_at_a_clients_secret_do_not_lock_the_client_out(
+    identity_api: IdentityApi, stack: RunningStack
+) -> None:
     demo = stack.facts["demo"]["client"]
-    async with door(wrong_secrets_per_address=5) as from_:
+    async with identity_api(wrong_secrets_per_address=5) as from_:
         stranger = from_("198.51.100.1")
         wrong = [await stranger.post(TOKEN, data=GRANT, auth=(demo["client_id"], "guess")) for _ in range(8)]
         assert [answer.status_code for answer in wrong] == [401] * 5 + [429] * 3
@@ -62,25 +66,25 @@ async def test_guesses_at_a_clients_secret_do_not_keep_the_client_out(door: Door
             assert (await from_("203.0.113.7").post(TOKEN, data=GRANT, auth=right)).status_code == 200
 
 
-async def test_guesses_at_a_member_of_staff_do_not_keep_them_out(door: Door, hire: Hire) -> None:
+async def test_guesses_at_a_member_of_staff_do_not_lock_them_out(identity_api: IdentityApi, hire: Hire) -> None:
     clerk = await hire("clerk")
-    async with door() as from_:
+    async with identity_api() as from_:
         for network in range(15):
             problem(await guess(from_(f"198.51.{network}.1"), clerk.login["username"]), 401, "login_failed")
         await logs_in(clerk, from_("203.0.113.7"))
 
 
-async def test_one_network_has_a_budget_over_all_usernames(door: Door) -> None:
-    async with door(hashings_per_network=6) as from_:
+async def test_one_network_has_one_limit_over_all_usernames(identity_api: IdentityApi) -> None:
+    async with identity_api(hashings_per_network=6) as from_:
         statuses = [(await guess(from_(f"198.51.100.{place}"))).status_code for place in range(9)]
         assert statuses == [401] * 6 + [429] * 3
         assert (await guess(from_("198.51.101.1"))).status_code == 401
 
 
 @pytest.mark.parametrize("text", ["2001:db8:7:1:{:x}::1", "2001:db8:7:1::{:x}"])
-async def test_all_addresses_of_an_ipv6_subscriber_are_one(door: Door, text: str) -> None:
+async def test_all_addresses_of_an_ipv6_subscriber_count_as_one(identity_api: IdentityApi, text: str) -> None:
     username = own_name("nobody")
-    async with door() as from_:
+    async with identity_api() as from_:
         statuses = [(await guess(from_(text.format(place + 1)), username)).status_code for place in range(5)]
         assert 429 in statuses, "the delay after three failures is the subscriber's"
         assert (await guess(from_("2001:db8:8::1"), username)).status_code == 401

@@ -1,4 +1,4 @@
-"""Whoever got hold of a bucket's keys sees no file in it, and can't have one served in place of another."""
+"""An attacker with a bucket's keys sees no file, and can't have one served in place of another."""
 
 import zlib
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ JPEG = "image/jpeg"
 
 @dataclass
 class Thief:
-    """Reads and writes objects of a service as S3 has them; what was changed is put back."""
+    """Reads and writes objects of a service directly in S3; restores its changes afterwards."""
 
     stack: RunningStack
     service: str
@@ -45,7 +45,7 @@ class Thief:
         return str(found["folder"])
 
     async def objects(self, identity: str) -> dict[str, bytes]:
-        """By their names in the folder."""
+        """The objects of the folder, by name."""
         folder = await self.folder(identity)
         keys = await self.bucket.keys(f"{folder}/")
         return {key.rpartition("/")[2]: await self.bucket.named(key) for key in keys}
@@ -89,7 +89,7 @@ async def accepted(uploader: Uploader, content: bytes) -> str:
 
 
 def sees_nothing(objects: dict[str, bytes], number: str) -> None:
-    """No picture, no page, no document number: noise that can't be compressed."""
+    """Checks for no image, no page, no document number: only incompressible noise."""
     for name, content in objects.items():
         assert not [each for each in (*BEGINNINGS, number.encode()) if each in content], name
         assert len(zlib.compress(content)) > len(content), name
@@ -97,7 +97,7 @@ def sees_nothing(objects: dict[str, bytes], number: str) -> None:
             Image.open(BytesIO(content))
 
 
-async def test_of_a_scan_nothing_can_be_seen(uploader: Uploader, thief: Thief) -> None:
+async def test_nothing_of_a_scan_is_readable(uploader: Uploader, thief: Thief) -> None:
     number = "310101199003071230"
     attachment = await accepted(uploader, scan(72, seed=1, comment=number.encode()))
     objects = await thief.objects(attachment)
@@ -105,7 +105,7 @@ async def test_of_a_scan_nothing_can_be_seen(uploader: Uploader, thief: Thief) -
     sees_nothing(objects, number)
 
 
-async def test_of_a_signed_sheet_nothing_can_be_seen(
+async def test_nothing_of_a_signed_sheet_is_readable(
     window: Window, gateway: httpx2.AsyncClient, issuer: TokenIssuer, stack: RunningStack
 ) -> None:
     citizen = await window.registered()
@@ -118,7 +118,7 @@ async def test_of_a_signed_sheet_nothing_can_be_seen(
     sees_nothing(objects, number)
 
 
-async def test_objects_that_were_swapped_are_not_served(uploader: Uploader, thief: Thief) -> None:
+async def test_swapped_objects_are_not_served(uploader: Uploader, thief: Thief) -> None:
     one, other = [await accepted(uploader, scan(72, seed=seed)) for seed in (2, 3)]
     shown = (await uploader.file(one)).content
     mine, theirs = [f"{await thief.folder(each)}/image" for each in (one, other)]
@@ -130,7 +130,7 @@ async def test_objects_that_were_swapped_are_not_served(uploader: Uploader, thie
     assert (await uploader.file(one)).content == shown
 
 
-async def test_what_was_put_in_the_place_of_a_scan_in_clear_is_not_served(uploader: Uploader, thief: Thief) -> None:
+async def test_an_unencrypted_object_in_place_of_a_scan_is_not_served(uploader: Uploader, thief: Thief) -> None:
     attachment = await accepted(uploader, scan(72, seed=4))
     key = f"{await thief.folder(attachment)}/image"
     await thief.put(key, scan(72, seed=5))
@@ -138,7 +138,7 @@ async def test_what_was_put_in_the_place_of_a_scan_in_clear_is_not_served(upload
     assert thief.logged("api", key)
 
 
-async def test_files_that_were_swapped_before_their_check_are_not_accepted(
+async def test_files_swapped_before_their_check_are_not_accepted(
     uploader: Uploader, thief: Thief, processes: Processes
 ) -> None:
     records = [await uploader.record() for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A webhook that an operator stopped is not started again by its client, and none outlives the client's rights."""
+"""A webhook paused by an operator is not resumed by its client, and ends with the client's rights."""
 
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,9 @@ from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import eventually
 
 
-async def test_the_operators_stop_wins(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> None:
+async def test_a_client_cannot_resume_a_webhook_paused_by_an_operator(
+    gateway: httpx2.AsyncClient, issuer: TokenIssuer
+) -> None:
     client = Client(gateway, issuer)
     operator = bearer(issuer.issue(Caller(own_id(), "staff", frozenset({"operator"}))))
     path = f"{WEBHOOKS}/{(await client.registered('http://127.0.0.1:9/'))['webhook_id']}"
@@ -39,7 +41,7 @@ async def test_the_operators_stop_wins(gateway: httpx2.AsyncClient, issuer: Toke
 
 @dataclass
 class Registered:
-    """An API client as operators make it, that follows with a webhook."""
+    """An API client as operators create it, with a webhook."""
 
     http: httpx2.AsyncClient
     accounts: AccountService
@@ -54,7 +56,7 @@ class Registered:
         return await self.http.post("/api/identity/oauth/token", data=form, auth=(self.id, self.secret))
 
     async def may(self, *scopes: str) -> None:
-        """By the command `client`."""
+        """Sets the scopes with the command `client`."""
         await self.accounts.save_client(self.id, self.secret, list(scopes), timedelta())
 
     async def follow(self) -> None:
@@ -105,7 +107,7 @@ async def test_a_client_that_was_disabled_or_lost_its_scope_gets_nothing_more(
         missed = list[str]()
 
         async def passed_over() -> bool:
-            """What others get they don't: within a second of the news, when the worker looks next."""
+            """Whether an event that others got was not delivered to it, within a second of the change of rights."""
             record = await person.created()
             missed.append(record["record_id"])
             await others.until(lambda: subjects(others) >= {missed[-1]}, "others get it")
@@ -122,5 +124,5 @@ async def test_a_client_that_was_disabled_or_lost_its_scope_gets_nothing_more(
 
 
 def subjects(receiver: Receiver) -> set[str]:
-    """The records that arrived."""
+    """The ids of the records that arrived."""
     return {event["subject"] for event in receiver.events()}

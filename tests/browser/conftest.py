@@ -1,4 +1,4 @@
-"""Chromium, once for all tests; a window of each size, with and without JavaScript; somebody who is logged in."""
+"""Chromium, once for all tests; a window of each size, with and without JavaScript; a logged-in citizen."""
 
 from collections.abc import AsyncIterator
 
@@ -29,7 +29,7 @@ def windows(chromium: Browser, stack: RunningStack) -> Windows:
 
 @pytest_asyncio.fixture(params=SIZES)
 async def window_of(request: pytest.FixtureRequest, windows: Windows) -> AsyncIterator[Screen]:
-    """At a phone, then at a desk."""
+    """A phone, then a desktop."""
     async with windows.screen(request.param) as opened:
         yield opened
 
@@ -49,7 +49,7 @@ async def desk(windows: Windows) -> AsyncIterator[Screen]:
 
 @pytest_asyncio.fixture
 async def citizen(window: Window) -> Citizen:
-    """Somebody new who can log in."""
+    """A new person who can log in."""
     return await window.enrolled()
 
 
@@ -57,5 +57,5 @@ async def citizen(window: Window) -> Citizen:
 async def own(
     window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer, citizen: Citizen
 ) -> Member:
-    """The citizen's file, their browser logged in."""
+    """The citizen's dossier, their browser logged in."""
     return await member_of(window, login_page, gateway, issuer, citizen)

@@ -1,4 +1,4 @@
-"""The guide's journey (§5) by hand: add, edit, delete, with and without JavaScript."""
+"""The guide's steps (§5) in a browser: add, edit, delete, with and without JavaScript."""
 
 from tests.support.portal import Member
 from tests.support.screens import Screen
@@ -42,16 +42,14 @@ async def test_a_present_employment_lasts_until_today(phone: Screen, own: Member
     assert "至今" in await phone.text()
 
 
-async def test_typing_an_end_takes_the_tick_from_until_today(phone: Screen, own: Member) -> None:
+async def test_typing_an_end_date_unticks_until_today(phone: Screen, own: Member) -> None:
     work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
     record = await own.add("work_experience", work | {"end": None})
     await phone.be(own.browsing)
     await phone.open(f"/records/{record}")
     await phone.fill(end="2016-05-31")
     await phone.press("保存")
-    if (
-        "请只保留一项" in await phone.text()
-    ):  # without JavaScript the person unticks it themselves, and has lost nothing
+    if "请只保留一项" in await phone.text():  # without JavaScript the person unticks it, and no input is lost
         assert await phone.page.locator("#f-end").input_value() == "2016-05-31"
         await phone.page.locator("#f-end_open").uncheck()
         await phone.press("保存")
@@ -71,7 +69,7 @@ async def test_after_logging_out_the_back_button_shows_nothing(phone: Screen, ow
         assert phone.path.startswith("/login")
 
 
-async def test_no_script_that_somebody_typed_runs(desk: Screen, own: Member) -> None:
+async def test_no_typed_script_runs(desk: Screen, own: Member) -> None:
     hit = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>"
     record = await own.add("degree", DEGREE | {"school": hit, "degree_name": hit})
     await desk.be(own.browsing)
@@ -83,7 +81,7 @@ async def test_no_script_that_somebody_typed_runs(desk: Screen, own: Member) -> 
     assert errors == []
 
 
-async def test_the_policy_stops_a_script_that_got_into_a_page(desk: Screen) -> None:
+async def test_the_content_security_policy_blocks_an_injected_script(desk: Screen) -> None:
     await desk.open("/help")
     await desk.page.evaluate("""() => {
         const script = document.createElement("script");

@@ -1,4 +1,4 @@
-"""Every page at a phone and at a desk: axe finds nothing grave, it fits its window, it is light. And its picture."""
+"""Every page on a phone and a desktop: no serious axe finding, no horizontal scrolling, small; with a screenshot."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ LONG_NAME = "阿卜杜拉·买买提𠮷𬭎𫖯𠀀" + "长" * 38
 async def full(
     stack: RunningStack, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> AsyncIterator[Member]:
-    """Somebody with something on every page, and with a name as long as the state's rule allows."""
+    """A person with content on every page, and a name of the maximum length."""
     citizen = await window.enrolled()
     assert (await window.read_card(citizen, name=LONG_NAME)).status_code == 200
     member = await member_of(window, login_page, gateway, issuer, citizen)
@@ -45,14 +45,14 @@ async def full(
 
 @dataclass
 class Load:
-    """What came over the line for a page."""
+    """What was transferred for a page."""
 
     bytes: int = 0
     requests: int = 0
 
 
 async def load(screen: Screen, path: str) -> Load:
-    """Open a page and weigh it: as compressed as it came, without photos."""
+    """Opens a page and measures it: compressed, without photos."""
     arrived: list[Response] = []
 
     def note(response: Response) -> None:
@@ -78,12 +78,12 @@ async def looked_at(screen: Screen, path: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_a_page_for_everybody(window_of: Screen, path: str) -> None:
+async def test_a_public_page(window_of: Screen, path: str) -> None:
     await looked_at(window_of, path, f"open{path.replace('/', '-')}")
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_of_somebody_with_a_file(window_of: Screen, full: Member, path: str) -> None:
+async def test_a_page_of_a_person_with_a_full_dossier(window_of: Screen, full: Member, path: str) -> None:
     await window_of.be(full.browsing)
     await looked_at(window_of, path, f"own{path.replace('/', '-')}")
 
@@ -124,7 +124,7 @@ async def test_every_page_has_a_title_of_its_own(desk: Screen, full: Member) -> 
     assert all(title.endswith(" · 从业人员自助服务") and len(title) > 12 for title in titles)
 
 
-async def test_lines_stand_far_enough_apart(desk: Screen, full: Member) -> None:
+async def test_lines_have_enough_spacing(desk: Screen, full: Member) -> None:
     await desk.be(full.browsing)
     await desk.open("/file/education")
     style = "getComputedStyle(document.body)"
@@ -145,7 +145,7 @@ async def test_the_keyboard_alone_is_enough(desk: Screen, full: Member) -> None:
     assert {"大字版", "安全退出", "个人基本信息", "个人签名信息", "下载我的数据"} <= reached
 
 
-async def test_somebody_with_nothing_on_file(
+async def test_a_person_with_an_empty_dossier(
     window_of: Screen, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     empty = await member_of(window, login_page, gateway, issuer)
@@ -156,7 +156,7 @@ async def test_somebody_with_nothing_on_file(
     assert "还没有学位证书" in await window_of.text()
 
 
-async def test_somebody_with_two_hundred_records_turns_pages(
+async def test_a_person_with_two_hundred_records_pages_through_them(
     desk: Screen, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     many = await member_of(window, login_page, gateway, issuer)
@@ -169,7 +169,7 @@ async def test_somebody_with_two_hundred_records_turns_pages(
     assert await desk.page.locator("tbody tr").count() == 50
     for number in (2, 3, 4):
         await desk.press("下一页")
-        await desk.page.wait_for_url(f"**page={number}*")  # and until it is there whole
+        await desk.page.wait_for_url(f"**page={number}*")  # and until it has loaded completely
     assert "第0大学" in await desk.text()
     assert await desk.page.locator("a:has-text('下一页')").count() == 0
 

@@ -1,4 +1,4 @@
-"""A form that was changed asks before it is left; what is beside it on the page, and larger type, lose nothing."""
+"""A changed form asks before it is left; uploads on the same page, and larger type, lose no input."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NEW = "/file/education/new"
 
 
 class Asked:
-    """Counts how often the browser asks whether to leave, and answers."""
+    """Counts the browser's questions about leaving, and answers them."""
 
     def __init__(self, screen: Screen, leave: bool) -> None:
         self.times, self.leave = 0, leave
@@ -40,7 +40,7 @@ async def test_a_changed_form_asks_before_it_is_left(desk: Screen, own: Member) 
     await desk.page.wait_for_url("**/file/title")
 
 
-async def test_a_form_that_is_sent_or_was_not_changed_does_not_ask(desk: Screen, own: Member) -> None:
+async def test_a_submitted_or_unchanged_form_does_not_ask(desk: Screen, own: Member) -> None:
     record = await own.add("education", EDUCATION)
     await desk.be(own.browsing)
     asked = Asked(desk, leave=False)
@@ -57,7 +57,7 @@ async def test_a_form_that_is_sent_or_was_not_changed_does_not_ask(desk: Screen,
     assert asked.times == 0
 
 
-async def test_larger_type_in_the_midst_of_a_form_keeps_what_was_typed(desk: Screen, own: Member) -> None:
+async def test_switching_to_larger_type_keeps_the_input_of_a_form(desk: Screen, own: Member) -> None:
     await desk.be(own.browsing)
     await desk.open(NEW)
     await desk.fill(school="写到一半的学校")
@@ -71,7 +71,7 @@ async def test_larger_type_in_the_midst_of_a_form_keeps_what_was_typed(desk: Scr
     assert await desk.page.locator("html.large").count() == 0
 
 
-async def test_uploading_a_scan_loses_nothing_of_the_form_above_it(phone: Screen, own: Member, tmp_path: Path) -> None:
+async def test_uploading_a_scan_loses_no_input_of_the_form_above_it(phone: Screen, own: Member, tmp_path: Path) -> None:
     record = await own.add("education", EDUCATION)
     picture = tmp_path / "scan.jpg"
     picture.write_bytes(scan(96, seed=41))
@@ -93,7 +93,7 @@ async def test_uploading_a_scan_loses_nothing_of_the_form_above_it(phone: Screen
     assert (saved["school"], saved["principal"]) == ("写到一半的学校", "新校长")
 
 
-async def test_enter_beside_a_chosen_scan_saves_both(phone: Screen, own: Member, tmp_path: Path) -> None:
+async def test_enter_with_a_chosen_scan_saves_both(phone: Screen, own: Member, tmp_path: Path) -> None:
     record = await own.add("education", EDUCATION)
     picture = tmp_path / "scan.jpg"
     picture.write_bytes(scan(96, seed=42))
@@ -107,9 +107,7 @@ async def test_enter_beside_a_chosen_scan_saves_both(phone: Screen, own: Member,
     assert "毕业证书" in await phone.text("#attachment")
 
 
-async def test_a_picture_that_is_far_too_large_loses_nothing_beside_it(
-    phone: Screen, own: Member, tmp_path: Path
-) -> None:
+async def test_a_far_too_large_image_loses_no_input(phone: Screen, own: Member, tmp_path: Path) -> None:
     record = await own.add("education", EDUCATION)
     picture = tmp_path / "scan.jpg"
     picture.write_bytes(scan(96, seed=43) + bytes(30 * 1024 * 1024))

@@ -1,4 +1,4 @@
-"""The log-in pages (guide §4), as people see them."""
+"""The log-in pages (guide §4) in a browser."""
 
 from tests.support.identity_clients import Citizen, LoginPage, Window, another
 from tests.support.screens import Screen
@@ -46,7 +46,7 @@ async def test_a_captcha_can_be_changed_magnified_and_heard(phone: Screen) -> No
     assert answer.headers["content-type"] == "audio/wav"
 
 
-async def test_where_the_code_is_and_when_it_may_be_sent_again_changes_by_itself(
+async def test_the_state_of_the_code_and_the_time_to_resend_update_automatically(
     desk: Screen, citizen: Citizen, login_page: LoginPage
 ) -> None:
     await desk.open("/login")
@@ -55,7 +55,7 @@ async def test_where_the_code_is_and_when_it_may_be_sent_again_changes_by_itself
     await desk.page.locator("text=已送达手机").wait_for(timeout=30_000)
 
 
-async def test_who_has_no_certificate_is_told_how_to_get_one(
+async def test_a_person_without_a_certificate_learns_how_to_get_one(
     phone: Screen, window: Window, login_page: LoginPage
 ) -> None:
     await phone.open("/login")
@@ -64,9 +64,7 @@ async def test_who_has_no_certificate_is_told_how_to_get_one(
     assert "“微应用”-“电子签署”" in await phone.text()
 
 
-async def test_a_wrong_code_says_how_many_tries_are_left(
-    phone: Screen, citizen: Citizen, login_page: LoginPage
-) -> None:
+async def test_a_wrong_code_shows_the_remaining_tries(phone: Screen, citizen: Citizen, login_page: LoginPage) -> None:
     await phone.open("/login")
     await ask_for_a_code(phone, citizen, login_page)
     wrong = another(await login_page.code(citizen.phone))
@@ -77,7 +75,7 @@ async def test_a_wrong_code_says_how_many_tries_are_left(
     assert await phone.page.locator("#f-code").input_value() == wrong
 
 
-async def test_without_tries_left_the_way_leads_back_to_a_new_code(
+async def test_without_remaining_tries_the_page_leads_to_a_new_code(
     phone: Screen, citizen: Citizen, login_page: LoginPage
 ) -> None:
     await phone.open("/login")
@@ -93,7 +91,7 @@ async def test_without_tries_left_the_way_leads_back_to_a_new_code(
     assert phone.path == "/login"
 
 
-async def test_asking_too_often_says_so_and_keeps_what_was_typed(
+async def test_too_many_requests_are_explained_and_input_is_kept(
     phone: Screen, citizen: Citizen, login_page: LoginPage
 ) -> None:
     for _ in range(2):

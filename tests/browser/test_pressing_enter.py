@@ -1,4 +1,4 @@
-"""Enter, or a phone keyboard's Go, in any field of any form does what its main button does; the keyboard is enough."""
+"""Enter, or a phone keyboard's Go, in any field of any form acts as its main button; the keyboard is sufficient."""
 
 import re
 
@@ -26,7 +26,7 @@ NOTE_SUBMITS = """() => {
 
 
 async def enter_presses_the_main_button(screen: Screen, *paths: str) -> None:
-    """In each text field of each page: what is pressed has the main button's name, value and address."""
+    """In each text field of each page: the pressed button has the main button's name, value and address."""
     for path in paths:
         await screen.open(path)
         await screen.page.evaluate(NOTE_SUBMITS)
@@ -57,18 +57,18 @@ async def test_enter_on_the_pages_of_a_file(desk: Screen, own: Member) -> None:
 
 async def test_enter_on_the_pages_of_staff(desk: Screen, own: Member, desk_of: Desk, stack: RunningStack) -> None:
     admin, person = await desk_of("admin"), f"/staff/people/{own.citizen.id}"
-    letter = await store_dead_letter(stack, cause=f"Reject: {new_id()}")
+    dead_letter = await store_dead_letter(stack, cause=f"Reject: {new_id()}")
     await desk.be(admin)
     await enter_presses_the_main_button(
         desk, "/staff/find", "/staff/register/passport", "/staff/register/foreign_permanent_resident_id",
-        f"{person}/reason", f"/operators/letters/{DEAD_LETTER_GROUP}?id={letter}",
+        f"{person}/reason", f"/operators/letters/{DEAD_LETTER_GROUP}?id={dead_letter}",
     )  # fmt: skip
     await attend(admin, own.citizen.id)
     await enter_presses_the_main_button(desk, f"{person}/certificate/rebind")
 
 
 async def tab_to(screen: Screen, name: str) -> None:
-    """Tab on until the field has the focus."""
+    """Presses Tab until the field has the focus."""
     for _ in range(30):
         await screen.page.keyboard.press("Tab")
         if await screen.page.locator(f"#f-{name}:focus").count():

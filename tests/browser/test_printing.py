@@ -1,4 +1,4 @@
-"""Any page on paper: what it says, in black on white, whole, without what can only be pressed."""
+"""Any page on paper: complete, black on white, without controls."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ PRESSED = "button, nav, .menu, .button, input[type=file], td[data-label='操作'
 
 @dataclass(frozen=True)
 class Printed:
-    """Browsers with something on every page."""
+    """Browsers with content on every page."""
 
     own: Member
     admin: Browsing
@@ -44,16 +44,16 @@ async def printed(
     stack: RunningStack, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer,
     desk_of: Desk,
 ) -> AsyncIterator[Printed]:  # fmt: skip
-    """Somebody with ten records of each kind, and an admin who looks at them."""
+    """A person with ten records of each kind, and an admin who reads them."""
     own, admin = await member_of(window, login_page, gateway, issuer), await desk_of("admin")
     for kind, data in RECORDS * 10:
         await own.add(kind, data)
     for kind, data in (("registration", REGISTRATION), ("project", PROJECT), ("credit", CREDIT)):
         await import_record(stack, own.citizen.id, kind, data)
-    letter = await store_dead_letter(stack, cause="Reject: an event without data")
+    dead_letter = await store_dead_letter(stack, cause="Reject: an event without data")
     await attend(admin, own.citizen.id)
     people = tuple(f"/staff/people/{own.citizen.id}{path}" for path in PERSON)
-    operators = ("/operators", "/operators/messages?state=", f"/operators/letters/{DEAD_LETTER_GROUP}?id={letter}")
+    operators = ("/operators", "/operators/messages?state=", f"/operators/letters/{DEAD_LETTER_GROUP}?id={dead_letter}")
     yield Printed(own, admin, people + operators + ("/staff/find", "/staff/register/passport"))
 
 
@@ -106,9 +106,7 @@ async def test_a_page_without_a_session_on_paper(desk: Screen) -> None:
         await on_paper(desk, path)
 
 
-async def test_the_heading_of_a_table_stands_on_each_sheet_and_no_record_is_split(
-    desk: Screen, printed: Printed
-) -> None:
+async def test_a_table_repeats_its_heading_on_each_sheet_and_splits_no_record(desk: Screen, printed: Printed) -> None:
     await desk.be(printed.own.browsing)
     await desk.open("/file/education")
     await desk.page.emulate_media(media="print")

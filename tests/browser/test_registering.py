@@ -1,4 +1,4 @@
-"""A clerk in a browser: an expired document confirmed, a renewed one joined to its file, data collected again."""
+"""A clerk in a browser: an expired document confirmed, a renewed one added to its dossier, data collected again."""
 
 import pytest
 import pytest_asyncio
@@ -18,7 +18,7 @@ TYPED = ("document_number", "nationality", "name", "sex", "birth_date", "valid_f
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def clerks(desk_of: Desk) -> Browsing:
-    """A clerk's browser."""
+    """Browsers of clerks."""
     return await desk_of("clerk")
 
 
@@ -31,7 +31,7 @@ async def send(screen: Screen) -> None:
     await screen.page.locator("#entries form button:has-text('登记')").click()
 
 
-async def test_a_renewed_passport_that_has_expired_is_asked_about_and_joined(
+async def test_a_renewed_and_expired_passport_is_confirmed_and_added_to_its_dossier(
     window_of: Screen, clerks: Browsing, window: Window
 ) -> None:
     screen, old = window_of, passport()
@@ -56,7 +56,9 @@ async def test_a_renewed_passport_that_has_expired_is_asked_about_and_joined(
     assert str(new["document_number"]) in await screen.text()
 
 
-async def test_data_are_collected_again_from_what_is_on_file(phone: Screen, clerks: Browsing, window: Window) -> None:
+async def test_collecting_data_again_starts_from_the_stored_data(
+    phone: Screen, clerks: Browsing, window: Window
+) -> None:
     old = passport()
     person = await registered(window, old)
     await attend(clerks, person)
@@ -84,7 +86,7 @@ async def test_a_page_on_which_data_are_collected_again(
     await looked_at(window_of, f"/staff/people/{person}/register/{document_type}", f"staff-collect-{document_type}")
 
 
-async def test_somebody_elses_card_on_the_reader_is_noticed_and_the_right_one_read_after_it(
+async def test_a_card_of_another_person_is_noticed_and_the_right_one_read_afterwards(
     desk: Screen, clerks: Browsing, window: Window, stack: RunningStack
 ) -> None:
     citizen, other = await window.registered(), Citizen()
@@ -103,7 +105,7 @@ async def test_somebody_elses_card_on_the_reader_is_noticed_and_the_right_one_re
     assert str(other.card["document_number"]) not in await desk.text()
 
 
-async def test_another_card_takes_the_question_about_the_last_one_away(
+async def test_another_card_removes_the_question_about_the_last_one(
     desk: Screen, clerks: Browsing, stack: RunningStack
 ) -> None:
     expired = residence_permit() | {"valid_from": "2012-01-15", "valid_to": "2022-01-15"}

@@ -1,4 +1,4 @@
-"""A scan is handed in on the record's page: the doctor mends it first, its state changes by itself."""
+"""Uploading a scan on the record's page: it is corrected in the browser first, its state updates automatically."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ async def chosen(screen: Screen, folder: Path, content: bytes, name: str = "scan
 
 
 async def verdict(screen: Screen, text: str) -> None:
-    """It comes by itself, or without JavaScript when the person looks."""
+    """Waits for the verdict; without JavaScript reloads the page."""
 
     async def found() -> bool:
         if not screen.script and await screen.page.locator("text=刷新查看结果").count():
@@ -57,7 +57,7 @@ async def test_a_scan_is_received_checked_and_accepted(phone: Screen, own: Membe
     ],
     ids=["too large", "too fine", "too coarse", "uneven", "silent", "larger than A3", "smaller than a card"],
 )
-async def test_the_doctor_says_what_is_wrong_and_makes_it_right(
+async def test_a_faulty_scan_is_explained_and_corrected(
     desk: Screen, own: Member, tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     record = await own.add("education", EDUCATION)
@@ -89,7 +89,7 @@ async def test_a_photo_of_4_mb_is_an_accepted_scan_after_three_taps(
         await phone.open(f"/records/{record}")
         async with phone.page.expect_file_chooser() as opens:
             await phone.page.locator("#f-file").tap()
-        await (await opens.value).set_files(path)  # the second tap: on the photo
+        await (await opens.value).set_files(path)  # the second tap, on the photo
         await phone.page.locator("button:has-text('使用处理后的图片上传')").tap()
         await phone.page.locator("text=已通过").wait_for(timeout=20_000)
         await phone.page.locator("img.sheet").evaluate("image => image.decode()")
@@ -100,7 +100,7 @@ async def test_a_photo_of_4_mb_is_an_accepted_scan_after_three_taps(
     assert 250 < max(found["width"], found["height"]) / found["dpi"] * 25.4 <= 298
 
 
-async def test_while_a_file_would_be_refused_uploading_it_is_not_the_main_way(
+async def test_uploading_is_not_the_main_button_while_the_file_would_be_refused(
     desk: Screen, own: Member, tmp_path: Path
 ) -> None:
     record = await own.add("education", EDUCATION)
@@ -119,7 +119,7 @@ async def test_while_a_file_would_be_refused_uploading_it_is_not_the_main_way(
     assert (await main.all_inner_texts(), await plain.count()) == (["开始上传"], 0)
 
 
-async def test_a_verdict_stands_alone_and_a_scan_in_landscape_keeps_its_shape(
+async def test_only_one_verdict_is_shown_and_a_landscape_scan_keeps_its_shape(
     phone: Screen, own: Member, tmp_path: Path
 ) -> None:
     record = await own.add("education", EDUCATION)
@@ -136,7 +136,7 @@ async def test_a_verdict_stands_alone_and_a_scan_in_landscape_keeps_its_shape(
     assert shown == pytest.approx(natural, rel=0.02)
 
 
-async def test_a_good_scan_needs_no_cure_and_a_picture_of_another_kind_gets_one(
+async def test_a_good_scan_is_unchanged_and_another_image_format_is_converted(
     desk: Screen, own: Member, tmp_path: Path
 ) -> None:
     record = await own.add("education", EDUCATION)

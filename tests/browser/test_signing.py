@@ -13,7 +13,7 @@ from tests.support.stack import RunningStack
 
 
 async def printed(own: Member) -> bytes:
-    """What comes out of the printer: the form's PDF, opened by the first step's button."""
+    """The signature sheet's PDF as it is printed, opened by the first step's button."""
     sent = await own.browsing.submit("/file/signature/forms", "/file/signature")
     answer = await own.browsing.get(sent.headers["location"])
     assert answer.headers["content-type"] == "application/pdf"
@@ -28,7 +28,7 @@ async def handed_in(phone: Screen, folder: Path, content: bytes) -> None:
     await phone.press("开始上传")
 
 
-async def test_a_form_is_printed_signed_uploaded_and_looked_at(phone: Screen, own: Member, tmp_path: Path) -> None:
+async def test_a_sheet_is_printed_signed_uploaded_and_viewed(phone: Screen, own: Member, tmp_path: Path) -> None:
     await phone.be(own.browsing)
     await phone.open("/file/signature")
     assert "还没有上传签名信息采集表" in await phone.text()
@@ -47,7 +47,7 @@ async def test_a_form_is_printed_signed_uploaded_and_looked_at(phone: Screen, ow
     assert "还没有采集签名" not in await phone.text()
 
 
-async def test_a_form_without_a_signature_is_refused_with_a_reason(phone: Screen, own: Member, tmp_path: Path) -> None:
+async def test_a_sheet_without_a_signature_is_refused_with_a_reason(phone: Screen, own: Member, tmp_path: Path) -> None:
     await phone.be(own.browsing)
     await phone.open("/file/signature")
     await handed_in(phone, tmp_path, scanned(await printed(own), Random(1))[0])
@@ -58,13 +58,13 @@ async def test_a_form_without_a_signature_is_refused_with_a_reason(phone: Screen
     assert "签名采集表未通过" in await phone.text()
 
 
-async def test_the_file_that_was_chosen_survives_the_question_for_a_code(
+async def test_the_chosen_file_is_kept_during_reauthentication(
     window_of: Screen, own: Member, tmp_path: Path, stack: RunningStack, login_page: LoginPage
 ) -> None:
     await asked_for_a_code(window_of, own, tmp_path, stack, login_page)
 
 
-async def test_it_survives_without_a_script_too(
+async def test_the_chosen_file_is_kept_without_javascript(
     phone: Screen, own: Member, tmp_path: Path, stack: RunningStack, login_page: LoginPage
 ) -> None:
     await asked_for_a_code(phone, own, tmp_path, stack, login_page)

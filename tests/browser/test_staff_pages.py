@@ -1,4 +1,4 @@
-"""The pages of windows and operators, as people see them: at a phone and a desk, with and without JavaScript."""
+"""The pages of windows and operators in a browser: phone and desktop, with and without JavaScript."""
 
 import json
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ WINDOWS = (
 async def full(
     stack: RunningStack, window: Window, login_page: LoginPage, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> AsyncIterator[Member]:
-    """Somebody with a file."""
+    """A person with a dossier."""
     member = await member_of(window, login_page, gateway, issuer)
     for kind, data in RECORDS:
         await member.add(kind, data)
@@ -52,7 +52,7 @@ async def full(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def clerks(desk_of: Desk, full: Member) -> Browsing:
-    """A clerk's browser that attends to them."""
+    """Browsers of clerks that have opened this person's dossier."""
     browsing = await desk_of("clerk")
     await attend(browsing, full.citizen.id)
     return browsing
@@ -60,7 +60,7 @@ async def clerks(desk_of: Desk, full: Member) -> Browsing:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def duty(desk_of: Desk) -> Browsing:
-    """An operator's browser."""
+    """Browsers of operators."""
     return await desk_of("operator")
 
 
@@ -81,10 +81,10 @@ async def test_a_page_of_a_person_at_the_window(window_of: Screen, clerks: Brows
 
 
 async def test_the_pages_of_operators(window_of: Screen, duty: Browsing, stack: RunningStack) -> None:
-    letter = await store_dead_letter(stack, cause="Reject: an event without data")
+    dead_letter = await store_dead_letter(stack, cause="Reject: an event without data")
     await window_of.be(duty)
     await looked_at(window_of, "/operators", "operators")
-    await looked_at(window_of, f"/operators/letters/{DEAD_LETTER_GROUP}?id={letter}", "operators-letters")
+    await looked_at(window_of, f"/operators/letters/{DEAD_LETTER_GROUP}?id={dead_letter}", "operators-letters")
     await looked_at(window_of, "/operators/messages?state=", "operators-messages")
     await window_of.page.locator("td a").first.click()
     await looked_at(window_of, window_of.path, "operators-message")
@@ -102,7 +102,7 @@ async def test_two_hundred_percent_zoom_needs_no_sideways_scrolling(
             assert not await desk.is_wider_than_its_window(), path
 
 
-async def test_a_large_photo_is_made_smaller_before_it_is_sent(desk: Screen, clerks: Browsing, tmp_path: Path) -> None:
+async def test_a_large_photo_is_reduced_before_it_is_sent(desk: Screen, clerks: Browsing, tmp_path: Path) -> None:
     picture = tmp_path / "photo.jpg"
     Image.effect_noise((1500, 2000), 90).save(picture, "JPEG", quality=95)
     await desk.be(clerks)
@@ -219,7 +219,9 @@ async def of_its_own(request: pytest.FixtureRequest, chromium: Browser, stack: R
 
 
 @pytest.mark.parametrize("of_its_own", [True], indirect=True)
-async def test_what_operators_see_changes_by_itself(of_its_own: Screen, duty: Browsing, stack: RunningStack) -> None:
+async def test_the_operations_page_updates_automatically(
+    of_its_own: Screen, duty: Browsing, stack: RunningStack
+) -> None:
     desk = of_its_own
     await desk.be(duty)
     await desk.open("/operators")
@@ -230,10 +232,10 @@ async def test_what_operators_see_changes_by_itself(of_its_own: Screen, duty: Br
         await desk.page.clock.fast_forward(FRESH_AFTER)
         return await desk.page.locator(f"text={cause}").count() > 0
 
-    await eventually(shown, 15, "the letter is on the page", pause=0.3)
+    await eventually(shown, 15, "the dead letter is on the page", pause=0.3)
 
 
-async def test_the_page_of_operators_is_fresh_with_and_without_javascript(of_its_own: Screen, duty: Browsing) -> None:
+async def test_the_operations_page_is_current_with_and_without_javascript(of_its_own: Screen, duty: Browsing) -> None:
     phone = of_its_own
     await phone.be(duty)
     await phone.open("/operators")

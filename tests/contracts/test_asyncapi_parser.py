@@ -1,4 +1,4 @@
-"""The AsyncAPI document, as the official parser reads it."""
+"""The AsyncAPI document is read by the official parser."""
 
 import shutil
 import subprocess

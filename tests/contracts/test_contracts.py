@@ -1,4 +1,4 @@
-"""The vocabulary between services: samples, schemas, and that they only grow."""
+"""The event vocabulary: samples, schemas, and that schemas change compatibly only."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_every_event_has_a_sample_that_its_contract_reads(event: type[EventData]
 
 
 @by_type
-def test_what_the_publisher_writes_of_a_sample_is_the_sample(event: type[EventData]) -> None:
+def test_publishing_a_sample_gives_the_sample(event: type[EventData]) -> None:
     kept = sample(event)
     data = event.model_validate(kept["data"]).model_dump()
     record = encode(NewEvent(event, data), kept["headers"]["ce_source"], 6)
@@ -41,7 +41,7 @@ def test_what_the_publisher_writes_of_a_sample_is_the_sample(event: type[EventDa
     assert decode(record.headers, record.value).id == kept["headers"]["ce_id"]
 
 
-def test_the_generated_files_are_what_the_models_say() -> None:
+def test_the_generated_files_match_the_models() -> None:
     assert {name: (FILES / name).read_text() for name in render()} == render()
 
 
@@ -54,7 +54,7 @@ def test_the_asyncapi_document_names_every_event_and_topic() -> None:
         assert (FILES / message["payload"]["$ref"]).exists()
 
 
-def test_no_event_has_a_field_for_what_identifies_a_person() -> None:
+def test_no_event_has_a_field_for_identifying_data() -> None:
     forbidden = {"document_number", "phone", "address", "portrait", "code"}
     for event in EVENTS:
         assert not forbidden & event.model_fields.keys(), event.TYPE
@@ -98,5 +98,5 @@ def widen_choice(schema: Schema) -> None:
 
 
 @pytest.mark.parametrize("change", [require_more, remove, rename, retype, widen_choice])
-def test_whatever_breaks_a_reader_needs_a_new_version(change: Callable[[Schema], None]) -> None:
+def test_a_change_that_breaks_a_reader_needs_a_new_version(change: Callable[[Schema], None]) -> None:
     assert not grown(change)

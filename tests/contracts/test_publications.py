@@ -1,4 +1,4 @@
-"""Publications are not validated at run time: here each is held to its contract, whatever the document."""
+"""Publications are not validated at run time: here each is checked against its contract, for random documents."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -52,7 +52,7 @@ moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.
 st.register_type_strategy(int, st.integers(-(2**63), 2**63 - 1))  # MongoDB holds no others
 words = st.sampled_from(["requested", "resent", "created", "changed"])
 
-# what these fields hold is narrower than their types say
+# the values of these fields are narrower than their types
 KNOWN: dict[str, st.SearchStrategy[object]] = {
     "action": words,
     "history": st.just([]),
@@ -73,12 +73,12 @@ def documents(model: type[Document]) -> st.SearchStrategy[Document]:
 
 
 def _reached(message: Document) -> Document:
-    """A message in the version that reached its state: the only ones that are told."""
+    """A message in the version that reached its state: the only ones that are published."""
     return message.model_copy(update={"action": cast(Message, message).state})
 
 
 def _as_far(erasure: Document) -> Document:
-    """An erasure that was carried out, or asked for: the only ones that are told."""
+    """A requested or completed erasure: the only ones that are published."""
     return erasure.model_copy(update={"state": "requested" if erasure.action == "requested" else "erased"})
 
 

@@ -1,4 +1,4 @@
-"""One set of secrets for all of these tests, made by the script that an installation makes them with."""
+"""One set of secrets for all of these tests, made by the script of an installation."""
 
 from pathlib import Path
 

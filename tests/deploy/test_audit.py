@@ -1,4 +1,4 @@
-"""What `make check` makes of known vulnerabilities."""
+"""The handling of known vulnerabilities in `make check`."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ FOUND = [
 EXCEPTION = '[[exception]]\nid = "{id}"\nreason = "not used"\nuntil = {until}\n'
 
 
-def test_a_vulnerability_is_named_with_the_version_that_mends_it() -> None:
+def test_a_vulnerability_is_named_with_the_version_that_fixes_it() -> None:
     assert open_in(FOUND, set()) == ["urllib3 1.0: PYSEC-1, fixed in 1.1"]
 
 

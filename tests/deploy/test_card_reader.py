@@ -1,4 +1,4 @@
-"""The stand-in for a clerk's card reader: cards for the portal's pages, nothing for anybody else's."""
+"""The simulated card reader of a clerk: serves cards to the portal's pages, and nothing to other sites."""
 
 from collections.abc import AsyncIterator
 
@@ -23,7 +23,7 @@ async def reader() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.mark.parametrize("name", CARDS)
-async def test_a_card_that_was_laid_there_is_read_as_identity_takes_it(reader: httpx2.AsyncClient, name: str) -> None:
+async def test_a_card_is_read_in_the_format_of_identity(reader: httpx2.AsyncClient, name: str) -> None:
     assert (await reader.get("/card", headers=OF_THE_PORTAL)).status_code == 404
     await reader.post("/tray", data={"card": name})
     answer = await reader.get("/card", headers=OF_THE_PORTAL)
@@ -36,20 +36,20 @@ async def test_a_card_that_was_laid_there_is_read_as_identity_takes_it(reader: h
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
-async def test_other_sites_read_nothing(reader: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+async def test_other_sites_cannot_read_cards(reader: httpx2.AsyncClient, headers: dict[str, str]) -> None:
     await reader.post("/tray", data={"card": "demo"})
     answer = await reader.get("/card", headers=headers)
     assert (answer.status_code, answer.json()) == (403, {"code": "origin_not_allowed"})
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_browser_may_ask_first_whether_it_may_ask(reader: httpx2.AsyncClient) -> None:
+async def test_a_cors_preflight_request_is_allowed(reader: httpx2.AsyncClient) -> None:
     asked = OF_THE_PORTAL | {"Access-Control-Request-Private-Network": "true"}
     answer = await reader.options("/card", headers=asked)
     assert (answer.status_code, answer.headers["access-control-allow-private-network"]) == (204, "true")
     assert (await reader.options("/card", headers=asked | {"Origin": "https://evil.example"})).status_code == 403
 
 
-async def test_another_name_for_this_address_leads_nowhere(reader: httpx2.AsyncClient) -> None:
+async def test_another_host_name_is_refused(reader: httpx2.AsyncClient) -> None:
     answer = await reader.get("/card", headers=OF_THE_PORTAL | {"Host": "evil.example"})
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""deploy/helm: its values fit the settings; where there is a helm, what it renders is looked at too."""
+"""deploy/helm: its values match the settings; where helm is installed, the rendered manifests are checked too."""
 
 import json
 import os
@@ -23,9 +23,9 @@ def values() -> Manifest:
     return found
 
 
-def test_every_process_of_every_service_is_there() -> None:
-    told = {name: {"api", "worker"} & of.keys() for name, of in values()["services"].items()}
-    assert told == {name: set(roles(name)) for name in SERVICES}
+def test_the_chart_has_every_process_of_every_service() -> None:
+    given = {name: {"api", "worker"} & of.keys() for name, of in values()["services"].items()}
+    assert given == {name: set(roles(name)) for name in SERVICES}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -35,31 +35,31 @@ def test_a_process_finds_every_setting_in_values_and_its_secret(service: str, se
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_it_is_told_only_what_it_reads_and_no_secret(service: str) -> None:
-    told = chart_environment(service).keys() - {"SECRETS_DIR"}
-    assert told <= names_of(service).keys()
-    assert not told & secret_names(service)
+def test_a_process_gets_only_settings_that_it_reads_and_no_secret(service: str) -> None:
+    given = chart_environment(service).keys() - {"SECRETS_DIR"}
+    assert given <= names_of(service).keys()
+    assert not given & secret_names(service)
 
 
-def test_the_tool_for_topics_is_told_only_what_it_reads() -> None:
-    told = set(re.findall(r"\{name: (\w+), value", (CHART / "templates/topics.yaml").read_text()))
+def test_the_tool_for_topics_gets_only_settings_that_it_reads() -> None:
+    given = set(re.findall(r"\{name: (\w+), value", (CHART / "templates/topics.yaml").read_text()))
     read = ToolSettings.model_fields
-    assert {name.split("__")[0].lower() for name in told} == read.keys()
+    assert {name.split("__")[0].lower() for name in given} == read.keys()
 
 
-def test_the_chart_is_of_the_version_of_the_product() -> None:
+def test_the_chart_has_the_version_of_the_product() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()
     assert f"VERSION:-{chart['appVersion']}}}" in (ROOT / "docker-compose.yml").read_text()
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """By name: what runs."""
+    """The workloads by name."""
     return {each["metadata"]["name"]: each["spec"]["template"] for each in manifests if "template" in each["spec"]}
 
 
 @with_helm
-def test_helm_finds_nothing_to_complain_about(tmp_path: Path) -> None:
+def test_helm_lint_passes(tmp_path: Path) -> None:
     said = tmp_path / "values.yaml"
     said.write_text(SAID)
     subprocess.run([str(HELM), "lint", "--strict", "--kube-version", "1.33.0", "-f", str(said), str(CHART)], check=True)
@@ -67,14 +67,14 @@ def test_helm_finds_nothing_to_complain_about(tmp_path: Path) -> None:
 
 @with_helm
 @pytest.mark.parametrize("name", ["host", "trustedProxies", "kafka.servers", "s3.endpoint", "networkPolicy.servers"])
-def test_without_what_an_installation_must_say_there_is_none(tmp_path: Path, name: str) -> None:
+def test_rendering_fails_without_a_required_value(tmp_path: Path, name: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         rendered(tmp_path, "--set", f"{name}=")
     assert name in refused.value.stderr
 
 
 @with_helm
-def test_every_pod_can_do_little_and_is_asked_at_its_internal_port(tmp_path: Path) -> None:
+def test_every_pod_is_restricted_and_probed_at_its_internal_port(tmp_path: Path) -> None:
     everything = pods(rendered(tmp_path))
     assert everything.keys() == {f"city-{name}-{role}" for name in SERVICES for role in roles(name)} | {"city-topics"}
     (user,) = [each.rest.split(":")[0] for each in dockerfile() if each.word == "USER"]
@@ -98,16 +98,16 @@ def test_every_pod_can_do_little_and_is_asked_at_its_internal_port(tmp_path: Pat
 
 @with_helm
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_rendered_starts_the_process(tmp_path: Path, service: str, secrets: Path) -> None:
+def test_the_rendered_environment_is_sufficient_to_start(tmp_path: Path, service: str, secrets: Path) -> None:
     everything = rendered(tmp_path)
     names = {each["metadata"]["name"] for each in everything if each["kind"] == "Service"}
     for role in roles(service):
         (container,) = pods(everything)[f"city-{service}-{role}"]["spec"]["containers"]
         assert container["args"] == [f"services.{service}", role]
-        told = {each["name"]: each["value"] for each in container["env"]}
-        with patch.dict(os.environ, told, clear=True):
+        given = {each["name"]: each["value"] for each in container["env"]}
+        with patch.dict(os.environ, given, clear=True):
             settings_of(service)(_secrets_dir=secrets / service)
-        assert set(re.findall(r"http://(city-[\w-]+):\d+", json.dumps(told))) <= names
+        assert set(re.findall(r"http://(city-[\w-]+):\d+", json.dumps(given))) <= names
 
 
 @with_helm
@@ -115,16 +115,16 @@ def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(tmp
     (container,) = pods(rendered(tmp_path, "--set", "readerOrigin=http://127.0.0.1:18006"))["city-portal-api"]["spec"][
         "containers"
     ]
-    told = {each["name"]: each["value"] for each in container["env"]}
+    given = {each["name"]: each["value"] for each in container["env"]}
     apis = {name: f"http://city-{name}-api:8000" for name in get_args(ServiceName)}
-    assert json.loads(told["SERVICES"]) == apis
+    assert json.loads(given["SERVICES"]) == apis
     names = [f"{name}-{role}" for name in SERVICES for role in roles(name)]
-    assert json.loads(told["PROCESSES"]) == {name: f"http://city-{name}-internal:9000" for name in names}
-    assert told["READER_ORIGIN"] == "http://127.0.0.1:18006"
+    assert json.loads(given["PROCESSES"]) == {name: f"http://city-{name}-internal:9000" for name in names}
+    assert given["READER_ORIGIN"] == "http://127.0.0.1:18006"
 
 
 @with_helm
-def test_behind_the_internal_name_of_a_process_is_every_pod_ready_or_not(tmp_path: Path) -> None:
+def test_the_internal_name_of_a_process_resolves_to_every_pod_ready_or_not(tmp_path: Path) -> None:
     everything = [each for each in rendered(tmp_path) if each["kind"] == "Service"]
     internal = [each["spec"] for each in everything if each["metadata"]["name"].endswith("-internal")]
     assert len(internal) == sum(len(roles(name)) for name in SERVICES)
@@ -134,13 +134,13 @@ def test_behind_the_internal_name_of_a_process_is_every_pod_ready_or_not(tmp_pat
 
 
 @with_helm
-def test_the_portal_and_monitoring_alone_reach_what_is_inside(tmp_path: Path) -> None:
+def test_only_the_portal_and_monitoring_reach_internal_ports(tmp_path: Path) -> None:
     policies = {
         each["metadata"]["name"]: each["spec"] for each in rendered(tmp_path) if each["kind"] == "NetworkPolicy"
     }
     portal = {"app.kubernetes.io/instance": "city", "app.kubernetes.io/component": "portal-api"}
-    (door,) = [each for each in policies["city"]["ingress"] if each["ports"] == [{"port": 9000}]]
-    own = [each["podSelector"]["matchLabels"] for each in door["from"] if "podSelector" in each]
+    (rule,) = [each for each in policies["city"]["ingress"] if each["ports"] == [{"port": 9000}]]
+    own = [each["podSelector"]["matchLabels"] for each in rule["from"] if "podSelector" in each]
     assert own == [portal]
     assert policies["city-watch"]["podSelector"]["matchLabels"] == portal
     assert [each["ports"] for each in policies["city-watch"]["egress"]] == [[{"port": 9000}]]
@@ -153,7 +153,7 @@ def test_the_same_processes_as_in_compose_call_addresses_outside(tmp_path: Path)
 
 
 @with_helm
-def test_what_selects_pods_finds_some(tmp_path: Path) -> None:
+def test_every_pod_selector_matches_pods(tmp_path: Path) -> None:
     everything = rendered(tmp_path)
     labels = [pod["metadata"]["labels"] for pod in pods(everything).values()]
     for each in everything:

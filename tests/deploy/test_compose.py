@@ -1,4 +1,4 @@
-"""docker-compose.yml without Docker: it fits its schema, its settings exist, its parts fit together."""
+"""docker-compose.yml without Docker: it matches its schema, its settings exist, its services fit together."""
 
 import json
 import os
@@ -30,17 +30,17 @@ every_process = pytest.mark.parametrize("process", processes().values(), ids=pro
 
 
 def started(process: Composed, secrets: Path) -> dict[str, Any]:
-    """The settings of a process with the environment and the secrets that compose gives it."""
+    """The settings of a process, read from the environment and the secrets that compose provides."""
     with patch.dict(os.environ, process.environment, clear=True):
         return settings_of(process.service)(_secrets_dir=secrets / process.service).model_dump()
 
 
-def ports_of(told: dict[str, Any]) -> set[int]:
-    """Where a process of ours listens: the API, and what is inside."""
-    return {told["http"]["port"], told["internal"]["port"]}
+def ports_of(settings: dict[str, Any]) -> set[int]:
+    """The ports on which a process of ours listens: API and internal."""
+    return {settings["http"]["port"], settings["internal"]["port"]}
 
 
-def test_it_fits_the_compose_schema() -> None:
+def test_it_matches_the_compose_schema() -> None:
     check = [f"{ROOT}/.venv/bin/check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
     result = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
@@ -58,22 +58,22 @@ def test_a_process_finds_every_setting_and_its_own_secrets(process: Composed, se
 
 
 @every_process
-def test_it_is_told_only_what_it_reads(process: Composed) -> None:
+def test_a_container_gets_only_settings_that_it_reads(process: Composed) -> None:
     assert process.environment.keys() - {SECRETS_DIR} <= names_of(process.service).keys()
 
 
-def test_the_tool_for_topics_is_told_what_the_publishers_are(secrets: Path) -> None:
+def test_the_tool_for_topics_has_the_settings_of_the_publishers(secrets: Path) -> None:
     tool = compose()["topics"]
     with patch.dict(os.environ, tool.environment, clear=True):
-        told = ToolSettings().kafka
+        settings = ToolSettings().kafka
     publishers = [started(each, secrets) for each in processes().values() if "worker" in each.name]
     assert publishers
-    assert {each["kafka"]["partitions"] for each in publishers} == {told.partitions}
-    assert {each["kafka"]["servers"] for each in publishers} == {told.servers}
+    assert {each["kafka"]["partitions"] for each in publishers} == {settings.partitions}
+    assert {each["kafka"]["servers"] for each in publishers} == {settings.servers}
 
 
 @every_container
-def test_no_secret_stands_in_the_environment(container: Composed) -> None:
+def test_no_secret_is_in_the_environment(container: Composed) -> None:
     hidden = secret_names(container.service) if container.name in processes() else set()
     suspicious = {name for name in container.environment if re.search(r"PASSWORD|SECRET|_KEY|TOKEN_", name)}
     assert not hidden & container.environment.keys()
@@ -81,7 +81,7 @@ def test_no_secret_stands_in_the_environment(container: Composed) -> None:
 
 
 @every_container
-def test_a_container_can_do_little(container: Composed) -> None:
+def test_a_container_is_restricted(container: Composed) -> None:
     given = container.given
     assert re.search(EXACT, given["image"]), "not pinned"
     assert given["read_only"]
@@ -96,20 +96,20 @@ def test_a_container_can_do_little(container: Composed) -> None:
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", given["user"])
 
 
-def test_everything_that_logs_is_kept_by_the_trail_before_it_is_overwritten() -> None:
+def test_the_audit_trail_reads_every_log_before_it_is_overwritten() -> None:
     everything = compose()
     trail = everything["trail"]
     with patch.dict(os.environ, trail.environment, clear=True):
-        told = TrailSettings()
+        settings = TrailSettings()
     targets = [volume.split(":")[1] for volume in trail.given["volumes"]]
-    assert targets == [str(told.containers), str(told.kept)]
-    assert told.days >= 180
+    assert targets == [str(settings.containers), str(settings.kept)]
+    assert settings.days >= 180
     for each in (*processes().values(), everything["gateway"]):
         assert each.given["logging"]["driver"] == "json-file"
 
 
 @every_container
-def test_health_decides_what_starts_after_what(container: Composed) -> None:
+def test_containers_wait_for_the_health_of_their_dependencies(container: Composed) -> None:
     everything = compose()
     assert container.job or container.ours or container.given["healthcheck"]["test"]
     for name, wanted in container.given.get("depends_on", {}).items():
@@ -130,7 +130,7 @@ def reachable(waits: dict[str, set[str]], name: str) -> set[str]:
     return waits[name].union(*(reachable(waits, each) for each in waits[name]))
 
 
-def test_nothing_starts_before_somebody_said_where_people_reach_it() -> None:
+def test_nothing_starts_without_the_site_address() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     assert "${SITE:?" in text
     assert not re.search(r"\$\{SITE(?!:\?)", text)
@@ -143,9 +143,9 @@ def test_nothing_waits_for_itself() -> None:
 
 
 @every_process
-def test_what_a_process_calls_is_in_its_network_and_listens_there(process: Composed, secrets: Path) -> None:
-    told = json.dumps([process.environment, [path.read_text() for path in (secrets / process.service).iterdir()]])
-    called = set(re.findall(r"(?:https?://|@)([a-z0-9-]+:\d+)", told))
+def test_the_servers_of_a_process_are_in_its_network_and_listen_there(process: Composed, secrets: Path) -> None:
+    settings = json.dumps([process.environment, [path.read_text() for path in (secrets / process.service).iterdir()]])
+    called = set(re.findall(r"(?:https?://|@)([a-z0-9-]+:\d+)", settings))
     called |= {server for name, server in process.environment.items() if name == "KAFKA__SERVERS"}
     assert called
     for name, port in (each.split(":") for each in called):
@@ -184,18 +184,18 @@ def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Pat
 
 
 def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(secrets: Path) -> None:
-    told, port = started(processes()["portal-api"], secrets), InternalSettings().port
-    assert told["services"].keys() == set(get_args(ServiceName))
-    assert told["processes"] == {name: f"http://{name}:{port}" for name in processes()}
+    settings, port = started(processes()["portal-api"], secrets), InternalSettings().port
+    assert settings["services"].keys() == set(get_args(ServiceName))
+    assert settings["processes"] == {name: f"http://{name}:{port}" for name in processes()}
 
 
-def test_rules_and_dashboards_are_read_where_they_lie() -> None:
+def test_rules_and_dashboards_are_mounted_where_they_are_read() -> None:
     assert yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["rule_files"] == ["rules/*.yaml"]
     (provider,) = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/files.yml").read_text())["providers"]
     assert compose()["grafana"].mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
 
 
-def test_prometheus_asks_every_process_at_its_internal_port() -> None:
+def test_prometheus_scrapes_every_process_at_its_internal_port() -> None:
     jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     asked = {name for job in jobs for each in job.get("dns_sd_configs", []) for name in each["names"]}
     ports = {each["port"] for job in jobs for each in job.get("dns_sd_configs", [])}
@@ -204,13 +204,13 @@ def test_prometheus_asks_every_process_at_its_internal_port() -> None:
 
 
 @every_container
-def test_the_files_it_is_given_exist(container: Composed, secrets: Path) -> None:
+def test_the_mounted_files_exist(container: Composed, secrets: Path) -> None:
     for source in container.mounts:
         made = source.removeprefix("./secrets/")
         assert (secrets / made).is_dir() if made != source else (ROOT / source).exists()
 
 
-def test_what_is_reached_from_outside_is_the_door_and_on_this_machine_what_operators_need() -> None:
+def test_only_the_gateway_is_published_and_operator_tools_on_loopback() -> None:
     ports = [port for each in compose().values() for port in each.given.get("ports", [])]
     public = {port for port in ports if not port.startswith("127.0.0.1:")}
     assert public == set(compose()["gateway"].given["ports"])
@@ -218,8 +218,8 @@ def test_what_is_reached_from_outside_is_the_door_and_on_this_machine_what_opera
     assert callers == {"notify-worker", "subscriptions-api", "subscriptions-worker"}
 
 
-def test_addresses_that_people_type_are_no_part_of_the_file() -> None:
-    """What differs between installations has a name in the comment at its top."""
+def test_installation_specific_addresses_are_variables() -> None:
+    """Values that differ between installations are variables, named in the comment at its top."""
     text = (ROOT / "docker-compose.yml").read_text()
     head = text.partition("name:")[0]
     asked = re.findall(r"\$\{(\w+)|^ +([A-Z_]+): *(?:#.*)?$", text.replace("$$", ""), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""docs/deployment.md says what is true: its settings are those that there are, its topics those of topics.yaml."""
+"""docs/deployment.md is true: it lists the existing settings, and the topics of topics.yaml."""
 
 import json
 import re
@@ -17,8 +17,8 @@ PAGE = (ROOT / "docs/deployment.md").read_text()
 Row = tuple[str, str, str]
 
 
-def told_by_settings() -> list[Row]:
-    """Name, default, and which services read it; a name with two defaults has two rows."""
+def rows_by_settings() -> list[Row]:
+    """Name, default, and the services that read it; a setting with two defaults has two rows."""
     readers: dict[tuple[str, str], list[str]] = {}
     for service in SERVICES:
         hidden = secret_names(service)
@@ -44,40 +44,40 @@ def who(services: list[str]) -> str:
     return f"all but {others[0]}" if others else "all"
 
 
-def told_by_the_page() -> list[Row]:
+def rows_on_the_page() -> list[Row]:
     return re.findall(r"^\| `([A-Z_0-9]+)` \| ([^|]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
 
 
-def test_every_setting_is_on_the_page_with_its_default_and_who_reads_it() -> None:
-    assert sorted(told_by_the_page()) == sorted(told_by_settings())
+def test_every_setting_is_on_the_page_with_its_default_and_its_readers() -> None:
+    assert sorted(rows_on_the_page()) == sorted(rows_by_settings())
 
 
 def test_every_kind_of_topic_is_on_the_page() -> None:
-    told = set(re.findall(r"`([*a-z]*\.[a-z.]+)`", PAGE.partition("## Topics")[2]))
+    listed = set(re.findall(r"`([*a-z]*\.[a-z.]+)`", PAGE.partition("## Topics")[2]))
     names = [topic.name for topic in read_file(ROOT / "deploy/topics.yaml")]
-    unknown = [name for name in names if not any(name.endswith(each.removeprefix("*")) for each in told)]
-    assert told
+    unknown = [name for name in names if not any(name.endswith(each.removeprefix("*")) for each in listed)]
+    assert listed
     assert not unknown
 
 
 def test_it_names_the_processes_that_call_addresses_outside() -> None:
-    (told,) = re.findall(r"these call addresses outside: (.*?)\. ", PAGE)
+    (listed,) = re.findall(r"these call addresses outside: (.*?)\. ", PAGE)
     outside = {name for name, each in processes().items() if "outside" in each.networks}
-    assert set(re.findall(r"`([\w-]+)`", told)) == outside
+    assert set(re.findall(r"`([\w-]+)`", listed)) == outside
 
 
 def test_every_image_of_others_is_on_the_page_with_its_line() -> None:
     table = PAGE.partition("**New versions of other people's images.**")[2].partition("**A new service**")[0]
-    told = dict(re.findall(r"^\| `([\w/-]+)`[^|]*\| ([\d.]+) \|", table, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `([\w/-]+)`[^|]*\| ([\d.]+) \|", table, re.MULTILINE))
     images = [each.given["image"] for each in compose().values() if not each.ours]
     images += [each.rest.partition("=")[2] for each in dockerfile() if each.word == "ARG"]
     used = {name: version.removeprefix("v") for name, _, version in (image.partition(":") for image in images)}
-    assert told.keys() == used.keys()
-    assert [name for name, line in told.items() if not f"{used[name]}.".startswith(f"{line}.")] == []
+    assert listed.keys() == used.keys()
+    assert [name for name, line in listed.items() if not f"{used[name]}.".startswith(f"{line}.")] == []
 
 
-def test_no_page_counts_what_grows() -> None:
-    """Numbers of processes and containers are soon others: a page says it without them."""
+def test_no_page_has_counts_that_change() -> None:
+    """Counts of processes and containers change: pages do without them."""
     pages = [ROOT / "README.md", ROOT / "README.zh-CN.md", *(ROOT / "docs").glob("*.md")]
     counted = {page.name: found for page in pages if (found := COUNTED.findall(page.read_text()))}
     assert counted == {}

@@ -1,4 +1,4 @@
-"""The gateway as an installation starts it: a real Caddy with the Caddyfile and a certificate of one's own."""
+"""The gateway as an installation starts it: a real Caddy with the Caddyfile and the installation's certificate."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from tests.support.installation import SITE, compose
 from tests.support.setting_names import ROOT
 
 
-def test_a_certificate_of_ones_own_is_served_and_none_is_asked_for(tmp_path: Path) -> None:
+def test_the_installations_certificate_is_served_and_none_is_requested(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir()
     authority = write_certificate(folder / "site.pem")
@@ -36,12 +36,12 @@ def test_a_certificate_of_ones_own_is_served_and_none_is_asked_for(tmp_path: Pat
             )
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
-        told = log.read_text()
-    assert "one or more matching certificates are already loaded" in told
-    assert "obtaining certificate" not in told
+        text = log.read_text()
+    assert "one or more matching certificates are already loaded" in text
+    assert "obtaining certificate" not in text
 
 
-def test_a_folder_without_a_certificate_is_none_the_worse_for_plain_http(tmp_path: Path) -> None:
+def test_plain_http_works_without_a_certificate(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir()
     with gateway("http://localhost", folder, tmp_path) as (port, _log):
@@ -49,7 +49,7 @@ def test_a_folder_without_a_certificate_is_none_the_worse_for_plain_http(tmp_pat
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_a_slow_uplink_has_time_for_twenty_megabytes_and_who_stalls_does_not_stay() -> None:
+def test_a_slow_uplink_has_time_for_twenty_megabytes_and_a_stalled_one_is_closed() -> None:
     timeouts = limits()["timeouts"]
     assert 20_000_000 / timeouts["read_body"] <= 35_000, "280 kbit/s"
     assert timeouts["write"] >= 2 * timeouts["read_body"], "it is counted from the head of the request on"
@@ -57,7 +57,7 @@ def test_a_slow_uplink_has_time_for_twenty_megabytes_and_who_stalls_does_not_sta
     assert timeouts["idle"] <= 120
 
 
-def test_the_ingress_lets_as_much_through_for_as_long() -> None:
+def test_the_ingress_has_the_limits_of_the_gateway() -> None:
     annotations = yaml.safe_load((CHART / "values.yaml").read_text())["ingress"]["annotations"]
     nginx = {name.rpartition("/")[2]: value for name, value in annotations.items()}
     assert nginx["proxy-body-size"] == f"{limits()['most_megabytes']}m"
@@ -68,7 +68,7 @@ def test_the_ingress_lets_as_much_through_for_as_long() -> None:
 
 
 def limits() -> dict[str, Any]:
-    """What the Caddyfile says, as Caddy reads it: seconds of time-outs by name, megabytes of a body at most."""
+    """The limits of the Caddyfile as Caddy reads it: seconds of time-outs by name, megabytes of a body."""
     adapt = [f"{ROOT}/.venv/bin/caddy", "adapt", "--adapter", "caddyfile", "--config", f"{ROOT}/deploy/Caddyfile"]
     given = compose()["gateway"].environment | {"GATEWAY": ":80"}
     text = subprocess.run(adapt, env=given, check=True, capture_output=True, text=True).stdout
@@ -84,7 +84,7 @@ def test_http3_is_published_where_it_is_offered() -> None:
 
 
 def write_certificate(path: Path) -> str:
-    """For SITE, with its key behind it, as docs/deployment.md says. Returns the certificate alone."""
+    """Writes a certificate for SITE followed by its key, as docs/deployment.md describes. Returns the certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SITE)]), datetime.now(UTC)
     certificate = (

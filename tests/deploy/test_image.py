@@ -1,4 +1,4 @@
-"""deploy/Dockerfile without Docker: what it copies exists, what it runs starts."""
+"""deploy/Dockerfile without Docker: the copied files exist, the commands start."""
 
 import os
 import re
@@ -14,22 +14,22 @@ from tests.support.installation import dockerfile
 from tests.support.scale import LONG
 from tests.support.setting_names import ROOT, SERVICES, roles
 
-NOWHERE = "/proc/nowhere"  # nobody can make a folder there, root no more than others
+NOWHERE = "/proc/nowhere"  # not even root can create a folder there
 OF_DEVELOPERS = {"contracts.files"}  # `python -m contracts` compares schemas, which no service does
 PROCESSES = [(service, role) for service in SERVICES for role in roles(service)]
 
 
-def told(word: str) -> list[str]:
+def instructions(word: str) -> list[str]:
     return [each.rest for each in dockerfile() if each.word == word]
 
 
 def copied() -> list[str]:
-    """What is taken from the repository, not from another stage."""
-    return [source for rest in told("COPY") if "--from" not in rest for source in rest.split()[:-1]]
+    """The files copied from the repository, not from another stage."""
+    return [source for rest in instructions("COPY") if "--from" not in rest for source in rest.split()[:-1]]
 
 
 def run(python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As in the image: no settings, no home, nothing of this machine's environment."""
+    """Runs a command as in the image: no settings, no home, nothing of this machine's environment."""
     environment = {"PATH": os.environ["PATH"], "HOME": NOWHERE, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([python, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -42,33 +42,33 @@ def refuses_to_start_without_settings(python: str, *arguments: str) -> None:
 
 
 def test_it_is_built_from_a_pinned_image_and_hashed_packages() -> None:
-    assert all(re.search(r":\d+\.\d+\.\d+-", image) for image in told("ARG"))
-    assert {rest.split()[0] for rest in told("FROM")} == {"${PYTHON}"}
-    assert any("--require-hashes -r run.txt" in rest for rest in told("RUN"))
+    assert all(re.search(r":\d+\.\d+\.\d+-", image) for image in instructions("ARG"))
+    assert {rest.split()[0] for rest in instructions("FROM")} == {"${PYTHON}"}
+    assert any("--require-hashes -r run.txt" in rest for rest in instructions("RUN"))
 
 
-def test_what_it_copies_exists_and_is_let_in() -> None:
+def test_the_copied_files_exist_and_are_not_ignored() -> None:
     let_in = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
     assert all((ROOT / source).exists() for source in copied())
     assert {line[1:] for line in let_in if line.startswith("!")} == set(copied())
 
 
-def test_it_has_the_fonts_that_a_machine_is_set_up_with() -> None:
+def test_it_has_the_fonts_of_the_setup_script() -> None:
     needed = set(re.findall(r"fonts-[\w-]+", (ROOT / "deploy/local/setup.sh").read_text()))
     assert needed
-    assert needed <= set(re.findall(r"fonts-[\w-]+", " ".join(told("RUN"))))
+    assert needed <= set(re.findall(r"fonts-[\w-]+", " ".join(instructions("RUN"))))
 
 
-def test_it_runs_as_nobody_and_is_asked_where_health_is_told() -> None:
-    assert told("USER") == ["10001:10001"]
-    (check,) = told("HEALTHCHECK")
+def test_it_runs_unprivileged_and_is_probed_at_its_health_port() -> None:
+    assert instructions("USER") == ["10001:10001"]
+    (check,) = instructions("HEALTHCHECK")
     assert f":{InternalSettings().port}/readyz" in check
-    assert told("EXPOSE") == [f"{HttpSettings().port} {InternalSettings().port}"]
-    assert told("ENTRYPOINT") == ['["python", "-m"]']
+    assert instructions("EXPOSE") == [f"{HttpSettings().port} {InternalSettings().port}"]
+    assert instructions("ENTRYPOINT") == ['["python", "-m"]']
 
 
-def test_the_health_check_is_a_command_that_fails_when_nobody_answers() -> None:
-    (check,) = told("HEALTHCHECK")
+def test_the_health_check_fails_when_nothing_answers() -> None:
+    (check,) = instructions("HEALTHCHECK")
     words = [word.strip(",") for word in shlex.split(check.partition("CMD [")[2].rstrip("]"))]
     assert words[0] == "python"
     result = run(sys.executable, *[word.replace(":9000", ":1") for word in words[1:]])
@@ -77,7 +77,7 @@ def test_the_health_check_is_a_command_that_fails_when_nobody_answers() -> None:
 
 
 @pytest.mark.parametrize(("service", "role"), PROCESSES)
-def test_a_process_without_settings_says_which_are_missing(service: str, role: str) -> None:
+def test_a_process_without_settings_names_the_missing_ones(service: str, role: str) -> None:
     refuses_to_start_without_settings(sys.executable, f"services.{service}", role)
 
 
@@ -88,7 +88,7 @@ def test_the_tools_of_the_image_start_too() -> None:
 
 @pytest.mark.skipif(not LONG, reason="installs all packages anew: LONG=1")
 def test_everything_runs_with_the_packages_of_the_image_alone(tmp_path: Path) -> None:
-    """None of the packages that only tests need is imported by the product."""
+    """The product imports none of the packages that only tests need."""
     uv, python = f"{ROOT}/.venv/bin/uv", f"{tmp_path}/packages/bin/python"
     subprocess.run([uv, "venv", "-q", "-p", sys.executable, f"{tmp_path}/packages"], check=True)
     install = [uv, "pip", "install", "-q", "--python", python, "--no-deps", "--require-hashes"]

@@ -1,4 +1,4 @@
-"""Every public path reaches the service that serves it, through the gateway and through the chart's Ingress alike."""
+"""Every public path reaches the service that serves it, through the gateway and through the chart's Ingress."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ INTERNAL = {"/healthz", "/readyz", "/metrics"}
 
 
 class Routes(Protocol):
-    """A way in."""
+    """The routes of the gateway or of the Ingress."""
 
     def service(self, path: str) -> str | None:
         """Which service is asked."""
@@ -53,10 +53,10 @@ async def test_every_path_reaches_the_service_that_serves_it(
     assert {path: routes.service(filled[path]) for path in asked} == asked
 
 
-async def test_what_is_inside_is_served_at_no_public_port(paths: dict[str, set[str]]) -> None:
+async def test_internal_endpoints_are_on_no_public_port(paths: dict[str, set[str]]) -> None:
     assert not INTERNAL & {path for own in paths.values() for path in own}
 
 
-def test_an_address_of_no_service_is_refused_by_the_gateway() -> None:
+def test_the_gateway_refuses_a_path_of_no_service() -> None:
     routes = CaddyRoutes(compose()["gateway"].environment)
     assert {routes.service(f"/api/{name}") for name in ("", "nobody", "internal/metrics", "portal/x")} == {None}

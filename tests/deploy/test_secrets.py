@@ -1,4 +1,4 @@
-"""deploy/secrets.sh: random, complete, never made twice."""
+"""deploy/secrets.sh: random, complete, never replaced."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def texts(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_there_stays_and_what_is_missing_is_made_anew(tmp_path: Path) -> None:
+def test_existing_secrets_stay_and_missing_ones_are_created(tmp_path: Path) -> None:
     make_secrets(tmp_path / "a")
     before = texts(tmp_path / "a")
     (tmp_path / "a/identity/codes").unlink()
@@ -34,31 +34,31 @@ def test_no_two_installations_have_a_secret_in_common(tmp_path: Path) -> None:
     assert not [name for name in one if one[name] == other[name]]
 
 
-def test_only_the_owner_gets_in_and_a_container_may_read(secrets: Path) -> None:
+def test_only_the_owner_and_containers_can_read(secrets: Path) -> None:
     assert secrets.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o444 for path in secrets.rglob("*")} == {0o444}
 
 
-def test_the_script_names_only_settings_that_there_are(secrets: Path) -> None:
+def test_the_script_names_only_existing_settings(secrets: Path) -> None:
     for service in SERVICES:
         for path in (secrets / service).iterdir():
             assert names_in_file(path.name, json.loads(path.read_text())) <= names_of(service).keys()
 
 
-def test_services_that_share_a_key_were_given_the_same(secrets: Path) -> None:
+def test_services_that_share_a_key_have_the_same(secrets: Path) -> None:
     assert (secrets / "identity/bus").read_bytes() == (secrets / "notify/bus").read_bytes()
     seals = [json.loads(path.read_text()) for path in secrets.glob("*/seal")]
     assert len({seal["keys"]["k1"] for seal in seals}) == len(seals)
 
 
 def test_the_signing_key_is_a_pair(secrets: Path) -> None:
-    """What it signs is what the public half that is told to others proves."""
-    (told,) = json.loads((secrets / "identity/signing").read_text())["keys"]
-    private = Ed25519PrivateKey.from_private_bytes(urlsafe_b64decode(told["d"] + "="))
-    assert urlsafe_b64decode(told["x"] + "=") == private.public_key().public_bytes_raw()
+    """The published public half verifies signatures of the private one."""
+    (key,) = json.loads((secrets / "identity/signing").read_text())["keys"]
+    private = Ed25519PrivateKey.from_private_bytes(urlsafe_b64decode(key["d"] + "="))
+    assert urlsafe_b64decode(key["x"] + "=") == private.public_key().public_bytes_raw()
 
 
-def test_until_the_operators_accounts_are_filled_in_notify_says_what_is_missing(
+def test_until_the_carriers_accounts_are_filled_in_notify_names_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "notify/tencent" in make_secrets(tmp_path / "a")

@@ -181,7 +181,7 @@ def test_the_switches_work_for_programs_and_on_a_page_without_scripts(operator: 
         assert httpx2.post(f"{url}/behaviour", json=wrong).status_code == 400
 
 
-class Door(BaseHTTPRequestHandler):
+class IdentityApi(BaseHTTPRequestHandler):
     """Where receipts are called back to."""
 
     told: ClassVar["Queue[tuple[str, Any]]"] = Queue()
@@ -196,13 +196,13 @@ class Door(BaseHTTPRequestHandler):
 
 
 def test_receipts_are_called_back_in_the_operators_own_form(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as door:
+    with ThreadingHTTPServer(("127.0.0.1", 0), IdentityApi) as door:
         thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         there = f"http://127.0.0.1:{door.server_address[1]}"
         with operators_running(tmp_path, tencent=f"{there}/t", aliyun=f"{there}/a") as endpoint:
             [status], answer = send(endpoint), send_by_aliyun(endpoint)
-            told = dict(Door.told.get(timeout=10) for _ in range(2))
+            told = dict(IdentityApi.told.get(timeout=10) for _ in range(2))
         door.shutdown()
         thread.join()
     assert [(each["sid"], each["ext"], each["report_status"]) for each in told["/t"]] == [

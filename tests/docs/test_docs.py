@@ -1,4 +1,4 @@
-"""The documentation holds together: pictures are those of their sources, links lead somewhere."""
+"""The documentation is consistent: pictures match their sources, links have targets."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """What a heading's link is called, as GitHub makes it."""
+    """The anchor of a heading, as GitHub makes it."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {each.strip().replace(" ", "-") for each in words}

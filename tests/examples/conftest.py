@@ -1,4 +1,4 @@
-"""The example subscribers as a stranger runs them: copied away from this repository, talking to Kafka only."""
+"""The example subscribers as an outsider runs them: copied out of this repository, with access to Kafka only."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ Records = Mapping[str, tuple[int, str, dict[str, Any]]]
 
 @dataclass
 class Program:
-    """A subscriber that runs beside the test, is killed and started again."""
+    """A subscriber that runs beside the test, and can be killed and restarted."""
 
     command: Sequence[str | Path]
     folder: Path
@@ -40,7 +40,7 @@ class Program:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Started for as long as the block runs; its output stands in output.log of its folder."""
+        """Runs the program for the length of the block; its output is in output.log of its folder."""
         self._start()
         try:
             yield
@@ -48,7 +48,7 @@ class Program:
             self._end(signal.SIGKILL)
 
     def killed(self) -> None:
-        """kill -9, and started again."""
+        """Kills it with SIGKILL and restarts it."""
         self._end(signal.SIGKILL)
         self._start()
 
@@ -78,7 +78,7 @@ class Downstream:
         return Program(self._command("records.db"), self.folder, self.environment)
 
     async def once(self, database: str = "records.db", since: str = "") -> None:
-        """Run it until it is up to date."""
+        """Runs it until it has read everything."""
         command = [*self._command(database), "--once", *(["--since", since] if since else [])]
         environment = os.environ | self.environment
         await asyncio.to_thread(
@@ -86,7 +86,7 @@ class Downstream:
         )
 
     def rows(self, query: str, database: str = "records.db") -> list[tuple[Any, ...]]:
-        """What a query finds; nothing as long as there are no tables."""
+        """The result of a query; empty while there are no tables."""
         with closing(sqlite3.connect(self.folder / database)) as connection, suppress(sqlite3.OperationalError):
             return connection.execute(query).fetchall()
         return []
@@ -106,7 +106,7 @@ def copied(folder: Path, kafka: str, environment: Mapping[str, str] | None = Non
 
 
 def in_javascript(folder: Path, kafka: str, group: str, environment: Mapping[str, str] | None = None) -> Program:
-    """It keeps records.json in the folder."""
+    """The subscriber in JavaScript; it stores records.json in the folder."""
     program = with_packages(ROOT / "examples" / "subscriber-node") / "subscriber.mjs"
     return Program(["node", program, kafka, group], folder, environment or {})
 
@@ -129,7 +129,7 @@ async def source(stack: RunningStack) -> AsyncIterator["Source"]:
 
 @dataclass
 class Source:
-    """What the service itself keeps."""
+    """The data of the service itself."""
 
     database: mongo.Database
 

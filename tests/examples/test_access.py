@@ -1,4 +1,4 @@
-"""What a subscriber's user may do at a broker that was set up as the page tells the operators, and what not."""
+"""What a subscriber's user may and may not do at a broker that was set up as the page describes."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ TOPICS = ("records.changes", "identity.changes", "attachments.changes")
 
 @pytest_asyncio.fixture(scope="module")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GuardedKafka]:
-    """With topics, and the sample of a record's event in its topic."""
+    """A broker with topics, and the sample of a record's event."""
     async with guarded_kafka(tmp_path_factory.mktemp("guarded")) as kafka:
         async with admin(kafka.inside) as client:
             await client.create_topics([NewTopic(name, 2, 1) for name in TOPICS])
@@ -42,7 +42,7 @@ async def test_the_python_example_reads_with_its_user(kafka: GuardedKafka, tmp_p
 
 
 @needs_node
-async def test_the_javascript_example_reads_in_a_group_of_its_users(kafka: GuardedKafka, tmp_path: Path) -> None:
+async def test_the_javascript_example_reads_with_its_users_group(kafka: GuardedKafka, tmp_path: Path) -> None:
     async def kept() -> bool:
         file = tmp_path / "records.json"
         return file.exists() and list(json.loads(file.read_text())["records"]) == [SAMPLE["key"]]

@@ -1,4 +1,4 @@
-"""What the Python subscriber makes of each event that may stand on the topic: it needs no servers."""
+"""How the Python subscriber applies each event of the topic (no servers needed)."""
 
 import json
 import sqlite3
@@ -24,7 +24,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def event(data: dict[str, Any] | None, event_type: str = SAMPLE["headers"]["ce_type"]) -> ConsumerRecord:
-    """A record of the topic as aiokafka hands it over; without data a tombstone."""
+    """A Kafka record as aiokafka returns it; without data a tombstone."""
     value = json.dumps(data).encode() if data is not None else None
     headers = [(name, text.encode()) for name, text in (SAMPLE["headers"] | {"ce_type": event_type}).items()]
     return ConsumerRecord("records.changes", 0, 0, 0, 0, ID.encode(), value, None, 0, 0, headers if value else [])
@@ -38,7 +38,7 @@ def state(database: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return database.execute("SELECT version, state, out_of_date FROM records").fetchall()
 
 
-def test_the_sample_becomes_a_row_with_everything_it_says(database: sqlite3.Connection) -> None:
+def test_the_sample_becomes_a_row_with_all_its_data(database: sqlite3.Connection) -> None:
     assert take(database, event(SAMPLE["data"])) == f"education {ID} version {VERSION}: changed"
     (row,) = database.execute("SELECT record_id, kind, state, data, attachment, source FROM records")
     data = SAMPLE["data"]
@@ -46,7 +46,7 @@ def test_the_sample_becomes_a_row_with_everything_it_says(database: sqlite3.Conn
     assert [json.loads(text) for text in row[3:]] == [data["data"], data["attachment"], data["source"]]
 
 
-def test_an_older_version_and_the_same_once_more_change_nothing(database: sqlite3.Connection) -> None:
+def test_an_older_version_and_a_repetition_change_nothing(database: sqlite3.Connection) -> None:
     take(database, event(version(5)))
     assert [take(database, event(version(number))) for number in (5, 3)] == ["", ""]
     assert state(database) == [(5, "active", 0)]
@@ -59,7 +59,7 @@ def test_a_gap_is_no_error_and_a_deletion_is_a_version(database: sqlite3.Connect
     assert state(database) == [(7, "deleted", 0)]
 
 
-def test_what_could_not_be_published_is_out_of_date_until_the_next_version(database: sqlite3.Connection) -> None:
+def test_an_unpublishable_version_marks_the_row_outdated_until_the_next_version(database: sqlite3.Connection) -> None:
     take(database, event(version(1)))
     take(database, event({"document_id": ID, "version": 2, "action": "failed"}, PUBLICATION_FAILED))
     assert state(database) == [(1, "active", 1)]
@@ -74,7 +74,7 @@ def test_a_tombstone_leaves_nothing(database: sqlite3.Connection) -> None:
     assert state(database) == database.execute("SELECT * FROM arrivals").fetchall() == []
 
 
-def test_of_an_erased_person_nothing_is_left_and_nothing_comes_back(database: sqlite3.Connection) -> None:
+def test_an_erasure_removes_everything_for_good(database: sqlite3.Connection) -> None:
     person = SAMPLE["data"]["practitioner_id"]
     take(database, event(version(1)))
     assert take(database, event({"practitioner_id": person}, PERSON_ERASED)) == f"{person}: erased, 1 records"
@@ -82,6 +82,6 @@ def test_of_an_erased_person_nothing_is_left_and_nothing_comes_back(database: sq
     assert state(database) == database.execute("SELECT * FROM arrivals").fetchall() == []
 
 
-def test_an_unknown_type_is_passed_over(database: sqlite3.Connection) -> None:
+def test_an_unknown_type_is_ignored(database: sqlite3.Connection) -> None:
     assert take(database, event(SAMPLE["data"], "records.record.merged.v1")) == ""
     assert state(database) == []

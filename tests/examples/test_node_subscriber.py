@@ -1,4 +1,4 @@
-"""The subscriber in JavaScript beside the running stack: nothing on the bus is only for Python."""
+"""The subscriber in JavaScript beside the running stack: events need no Python."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ CAUGHT_UP_WITHIN = 120
 pytestmark = needs_node
 
 
-async def test_killed_in_the_middle_its_file_equals_the_source(
+async def test_after_kills_its_file_equals_the_source(
     node_downstream: Program, source: Source, new_person: Callable[[], Person]
 ) -> None:
     people = [new_person() for _ in range(8)]

@@ -1,4 +1,4 @@
-"""The Python subscriber beside the running stack: killed, replayed, loaded from a day on."""
+"""The Python subscriber beside the running stack: killed, replayed, loaded from a given day."""
 
 import asyncio
 from collections import defaultdict
@@ -22,7 +22,7 @@ CAUGHT_UP_WITHIN = 120
 
 
 @pytest.mark.faults
-async def test_whatever_is_killed_its_table_equals_the_source(
+async def test_after_kills_its_table_equals_the_source(
     downstream: Downstream, source: Source, processes: Processes, new_person: Callable[[], Person]
 ) -> None:
     people = [new_person() for _ in range(WRITERS)]
@@ -41,7 +41,7 @@ async def test_whatever_is_killed_its_table_equals_the_source(
 
 
 async def killing(program: Program, processes: Processes, log: Log) -> int:
-    """Until enough is written: kill -9 of the subscriber, every fourth time of the publisher too. Counts."""
+    """Kills the subscriber, every fourth time the publisher too, until enough is written. Returns the count."""
     random, kills = seeded(), 0
     while len(log.acknowledged) < CHANGES:
         await asyncio.sleep(random.uniform(0.5, 3))
@@ -62,7 +62,7 @@ async def equal(downstream: Downstream, people: Sequence[Person], expected: Reco
 
 
 def assert_in_order(downstream: Downstream, people: Sequence[Person], expected: Records) -> None:
-    """Every version arrived exactly once, upwards; and a person's changes as they were made, one after the other."""
+    """Every version arrived exactly once, in order; and a person's changes in the order they were made."""
     versions, times = defaultdict(list), defaultdict(list)
     persons = {person.id for person in people}
     rows = downstream.rows("SELECT record_id, version, practitioner_id, at FROM arrivals ORDER BY number")
@@ -71,10 +71,10 @@ def assert_in_order(downstream: Downstream, people: Sequence[Person], expected: 
             versions[record].append(version)
             times[person].append(at)
     assert versions == {record: list(range(1, newest + 1)) for record, (newest, _, _) in expected.items()}
-    assert all(told == sorted(told) for told in times.values())
+    assert all(each == sorted(each) for each in times.values())
 
 
-async def test_a_replay_from_a_time_finds_what_changed_since_and_changes_nothing_that_is_right(
+async def test_a_replay_from_a_time_restores_changes_since_then_and_nothing_else(
     downstream: Downstream, source: Source, person: Person
 ) -> None:
     before = await person.created()
@@ -96,6 +96,6 @@ async def test_a_replay_from_a_time_finds_what_changed_since_and_changes_nothing
 
 
 async def loaded(downstream: Downstream, person: Person, record_id: str, version: int = 1) -> bool:
-    """Runs it once more, and looks."""
+    """Runs it once more. Returns whether it has this version."""
     await downstream.once()
     return downstream.records([person]).get(record_id, (0,))[0] == version

@@ -1,4 +1,4 @@
-"""docs/subscribing.md, done literally: its shell blocks in their order, in a folder beside a copy of the examples."""
+"""docs/subscribing.md, executed literally: its shell blocks in order, in a folder beside a copy of the examples."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ DONE_WITHIN = 300
 
 @pytest.fixture
 def clone(stack: RunningStack, tmp_path: Path) -> Path:
-    """What the page needs of a clone: the examples and the running stack's stack.json."""
+    """The parts of a clone that the page needs: the examples and the running stack's stack.json."""
     folder = tmp_path / "clone"
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("node_modules"))
     (folder / ".local").mkdir()
@@ -31,7 +31,7 @@ def clone(stack: RunningStack, tmp_path: Path) -> Path:
 
 
 async def follow_page(heading: str, folder: Path) -> str:
-    """Run the heading's blocks as one script that ends at the first command that fails. Returns what it printed."""
+    """Runs the heading's blocks as one script that ends at the first failing command. Returns its output."""
     script = ["bash", "-euo", "pipefail", "-c", blocks("subscribing.md", heading)]
     done = await asyncio.to_thread(
         subprocess.run, script, cwd=folder, capture_output=True, text=True, check=False, timeout=DONE_WITHIN
@@ -40,7 +40,9 @@ async def follow_page(heading: str, folder: Path) -> str:
     return done.stdout
 
 
-async def test_a_stranger_has_the_whole_table(stack: RunningStack, clone: Path, source: Source, person: Person) -> None:
+async def test_following_the_page_gives_the_whole_table(
+    stack: RunningStack, clone: Path, source: Source, person: Person
+) -> None:
     await person.created()
     expected = await source.records([person])
     theirs = Downstream(clone.parent / "my-subscriber", stack.kafka)
@@ -49,14 +51,14 @@ async def test_a_stranger_has_the_whole_table(stack: RunningStack, clone: Path, 
         return theirs.records([person]) == theirs.records([person], "since-november.db") == expected
 
     assert "up to date" in await follow_page("Run one", clone)
-    if not await has_it():  # what was written a moment ago may have been on its way
+    if not await has_it():  # the last writes may not have arrived yet
         await theirs.once()
         await theirs.once("since-november.db")
     await eventually(has_it, 1, "both tables hold the record")
 
 
 @needs_node
-async def test_a_stranger_with_node_has_some_of_it(clone: Path) -> None:
+async def test_following_the_page_with_node_gives_records(clone: Path) -> None:
     await follow_page("In another language", clone)
     file = clone.parent / "my-subscriber-node" / "records.json"
     records: Mapping[str, dict[str, object]] = json.loads(file.read_text())["records"]

@@ -1,4 +1,4 @@
-"""Whatever document somebody has: from the window to the login, and what a renewal of it means."""
+"""Every type of identity document: from the window to the log-in, and after a renewal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -80,20 +80,20 @@ async def test_the_new_card_of_a_foreigner_is_the_same_person(window: Window, lo
     old, new = citizen.number, foreign_card()
     again = await window.read_card(Citizen(new), former_number=old)
     assert (again.status_code, again.json()["practitioner_id"]) == (200, citizen.id)
-    session = await login_page.logged_in(citizen)  # by the old number, which the new card prints too
+    session = await login_page.logged_in(citizen)  # by the old number, which is also printed on the new card
     seen = (await session.call("GET", ME)).json()
     assert (seen["document_number"], seen["former_numbers"]) == (new["document_number"], [old])
     assert (await window.read_card(Citizen(new))).status_code == 200
 
 
-async def test_who_comes_with_the_new_card_first_is_found_by_the_old_one(window: Window) -> None:
+async def test_a_person_registered_with_the_new_card_is_found_by_the_old_one(window: Window) -> None:
     old, new = old_foreign_card(), foreign_card()
     citizen = await registered(window, new | {"former_number": old["document_number"]})
     again = await window.read_card(Citizen(old))
     assert (again.status_code, again.json()["practitioner_id"]) == (200, citizen.id)
 
 
-async def test_a_former_number_that_is_told_later_is_kept_too(window: Window, login_page: LoginPage) -> None:
+async def test_a_former_number_added_later_is_kept(window: Window, login_page: LoginPage) -> None:
     new, old = foreign_card(), old_foreign_card()["document_number"]
     citizen = await enrolled(window, new)
     assert (await window.read_card(citizen, former_number=old)).status_code == 200
@@ -103,7 +103,7 @@ async def test_a_former_number_that_is_told_later_is_kept_too(window: Window, lo
     assert (seen["document_number"], seen["former_numbers"]) == (new["document_number"], [old])
 
 
-async def test_two_people_are_not_made_one_by_a_former_number(window: Window) -> None:
+async def test_a_former_number_does_not_merge_two_people(window: Window) -> None:
     one, other = await registered(window, passport()), await registered(window, passport())
     refused = await window.read_card(one, former_number=other.number)
     problem(refused, 409, "document_conflict", one.number, other.number)
@@ -155,7 +155,7 @@ async def test_a_long_and_rare_name_is_the_same_from_the_card_to_the_event(
         events = [orjson.loads(record.value) for record in records]
         return [event for event in events if event["practitioner_id"] == citizen.id and "name" in event]
 
-    records = await subscriber.until(lambda found: bool(mine(found)), 20, "the person is told")
+    records = await subscriber.until(lambda found: bool(mine(found)), 20, "the person's event is published")
     assert mine(records)[0]["name"] == LONG_NAME
     session = await login_page.logged_in(citizen)
     assert (await session.call("GET", ME)).json()["name"] == LONG_NAME

@@ -1,4 +1,4 @@
-"""The main job, from the window to the qualification system downstream, as one story."""
+"""The main journey, from the window to the downstream qualification system, as one story."""
 
 import httpx2
 import orjson
@@ -40,7 +40,7 @@ async def test_from_the_window_to_the_qualification_system(
     changed = await session.call("PUT", added.headers["Location"], json={"data": corrected}, headers=match)
     assert changed.status_code == 200
 
-    # The qualification system sees both versions, in order, and asks identity who that is.
+    # The qualification system receives both versions, in order, and reads the person from identity.
     def of_citizen(records: Records) -> Records:
         return [record for record in records if orjson.loads(record.value)["practitioner_id"] == citizen.id]
 

@@ -161,14 +161,14 @@ async def test_another_partition_count_than_configured_is_refused(things: Things
 
 async def test_an_unpublishable_version_leaves_a_stub_and_the_rest_is_published(things: Things) -> None:
     (first,) = await things.write(1)
-    unspeakable = await things.rewrite(first, "unspeakable")
+    unpublishable = await things.rewrite(first, "unpublishable")
     (last,) = await things.write(1)
     async with running(things.publisher):
         seen = await things.seen(2)
-    assert set(seen) == {(unspeakable.id, 2), (last.id, 1)}
-    (stub,) = [record for record in things.subscriber.records if record.key.decode() == unspeakable.id]
+    assert set(seen) == {(unpublishable.id, 2), (last.id, 1)}
+    (stub,) = [record for record in things.subscriber.records if record.key.decode() == unpublishable.id]
     assert headers_of(stub)["ce_type"] == "publication.failed.v1"
-    assert headers_of(stub)["ce_partitionkey"] == unspeakable.practitioner_id
+    assert headers_of(stub)["ce_partitionkey"] == unpublishable.practitioner_id
 
 
 @pytest.mark.parametrize(
