@@ -1,12 +1,9 @@
 """Aliyun SMS (Dysmsapi 2017-05-25) on the wire: SendSms, QuerySendDetails, and receipts called back."""
 
 import json
-import re
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -15,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from deploy.local.sms_carrier.aliyun_signature import Refused, verify
 from deploy.local.sms_carrier.behaviour import Behaviour, Mode
 from deploy.local.sms_carrier.callbacks import Callbacks
-from deploy.local.sms_carrier.inbox import Inbox, Message, now
+from deploy.local.sms_carrier.inbox import PHONE_NUMBER, Inbox, Message, now
 from deploy.local.sms_carrier.templates import ALIYUN
 
 VERSION = "2017-05-25"
@@ -26,9 +23,6 @@ REFUSALS: dict[Mode, str] = {
     "money": "isv.AMOUNT_NOT_ENOUGH",
     "configuration": "isv.SMS_SIGNATURE_ILLEGAL",
 }
-
-_PHONE = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})")
-_SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class Account(BaseModel):
@@ -83,12 +77,12 @@ class Aliyun:
             return "isv.TEMPLATE_MISSING_PARAMETERS"
         if not template.accepts(list(values.values())):
             return "isv.PARAM_LENGTH_LIMIT"
-        return None if _PHONE.fullmatch(query.get("PhoneNumbers", "")) else "isv.MOBILE_NUMBER_ILLEGAL"
+        return None if PHONE_NUMBER.fullmatch(query.get("PhoneNumbers", "")) else "isv.MOBILE_NUMBER_ILLEGAL"
 
     def _accepted(self, query: Mapping[str, str], behaviour: Behaviour) -> Message:
         template = ALIYUN[query["TemplateCode"]]
         values = _variables(query)
-        phone = _PHONE.fullmatch(query["PhoneNumbers"])
+        phone = PHONE_NUMBER.fullmatch(query["PhoneNumbers"])
         message = Message(
             at=now(), phone=phone[1] if phone else "", provider=self.name, out_id=query.get("OutId", ""),
             text=template.printed(query["SignName"], [(values or {})[name] for name in template.names]),
@@ -105,7 +99,7 @@ class Aliyun:
         wanted = [
             message
             for message in found
-            if _local(message).startswith(_day(query.get("SendDate", "")))
+            if message.local_time.startswith(_day(query.get("SendDate", "")))
             and query.get("BizId") in (None, message.receipt)
         ]
         first = (int(query.get("CurrentPage", "1")) - 1) * int(query.get("PageSize", "10"))
@@ -133,7 +127,7 @@ def _variables(query: Mapping[str, str]) -> dict[str, str] | None:
 
 def _called_back(message: Message) -> dict[str, Any]:
     return {
-        "phone_number": message.phone, "send_time": _local(message), "report_time": _local(message),
+        "phone_number": message.phone, "send_time": message.local_time, "report_time": message.local_time,
         "success": message.delivered, "err_code": "DELIVERED" if message.delivered else "MK:0001",
         "err_msg": "用户接收成功" if message.delivered else "用户接收失败",
         "sms_size": "1", "biz_id": message.receipt, "out_id": message.out_id,
@@ -144,12 +138,8 @@ def _detail(message: Message) -> dict[str, Any]:
     return {
         "PhoneNum": message.phone, "SendStatus": DELIVERED if message.delivered else FAILED, "OutId": message.out_id,
         "ErrCode": "DELIVERED" if message.delivered else "MK:0001", "TemplateCode": message.template,
-        "Content": message.text, "SendDate": _local(message), "ReceiveDate": _local(message),
+        "Content": message.text, "SendDate": message.local_time, "ReceiveDate": message.local_time,
     }  # fmt: skip
-
-
-def _local(message: Message) -> str:
-    return datetime.fromisoformat(message.at).astimezone(_SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _day(compact: str) -> str:

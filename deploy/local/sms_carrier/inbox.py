@@ -1,6 +1,7 @@
 """The messages that arrived at phones: the newest in memory, all of them in a file that survives a restart."""
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TextIO
+from zoneinfo import ZoneInfo
 
 KEPT = 10_000
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+PHONE_NUMBER = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})")
+"""The forms of a mobile number that both carriers accept; the group is its 11 digits."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class Message:
     receipt: str = ""
     template: str = ""
     delivered: bool = True
+
+    @property
+    def local_time(self) -> str:
+        """When it arrived, in Shanghai, in the form that both carriers report."""
+        return datetime.fromisoformat(self.at).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
 class Inbox:

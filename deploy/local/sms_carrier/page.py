@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
-from zoneinfo import ZoneInfo
 
 from deploy.local.sms_carrier.behaviour import MODES, RECEIPTS, Behaviour
-from deploy.local.sms_carrier.inbox import Message
-
-_SHANGHAI = ZoneInfo("Asia/Shanghai")
+from deploy.local.sms_carrier.inbox import SHANGHAI, Message
 
 _PAGE = """<!doctype html>
 <html lang="zh-CN">
@@ -58,7 +55,7 @@ def inbox_page(messages: list[Message], behaviours: Mapping[str, Behaviour]) -> 
 
 
 def _row(message: Message) -> str:
-    at = datetime.fromisoformat(message.at).astimezone(_SHANGHAI).strftime("%m-%d %H:%M:%S")
+    at = datetime.fromisoformat(message.at).astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S")
     cells = (at, message.phone, message.text, message.provider)
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 

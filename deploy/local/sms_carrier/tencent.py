@@ -1,10 +1,8 @@
 """Tencent Cloud SMS 2021-01-11 on the wire: SendSms, PullSmsSendStatusByPhoneNumber, and receipts called back."""
 
-import re
 import uuid
 from datetime import datetime
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -12,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from deploy.local.sms_carrier.behaviour import Behaviour, Mode
 from deploy.local.sms_carrier.callbacks import Callbacks
-from deploy.local.sms_carrier.inbox import Inbox, Message, now
+from deploy.local.sms_carrier.inbox import PHONE_NUMBER, Inbox, Message, now
 from deploy.local.sms_carrier.templates import TENCENT
 from deploy.local.sms_carrier.tencent_signature import Refused, verify
 
@@ -24,9 +22,6 @@ REFUSALS: dict[Mode, str] = {
     "money": "FailedOperation.InsufficientBalanceInSmsPackage",
     "configuration": "FailedOperation.SignatureIncorrectOrUnapproved",
 }
-
-_PHONE = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})")
-_SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class Account(BaseModel):
@@ -100,7 +95,7 @@ class Tencent:
         return [self._send_to(phone, request, behaviour) for phone in request.PhoneNumberSet]
 
     def _send_to(self, number: str, request: SendSms, behaviour: Behaviour) -> dict[str, Any]:
-        fault, phone = self._fault(request), _PHONE.fullmatch(number)
+        fault, phone = self._fault(request), PHONE_NUMBER.fullmatch(number)
         if behaviour.mode in REFUSALS:
             fault = (REFUSALS[behaviour.mode], "as configured")
         if fault is None and phone is None:
@@ -123,7 +118,7 @@ class Tencent:
         return message
 
     def _pull(self, request: PullByPhone) -> list[dict[str, Any]]:
-        phone = _PHONE.fullmatch(request.PhoneNumber)
+        phone = PHONE_NUMBER.fullmatch(request.PhoneNumber)
         found = self._inbox.messages(phone[1] if phone else "", self.name)
         wanted = [each for each in found if request.BeginTime <= _unix(each) <= request.EndTime]
         return [_pulled(message) for message in wanted[request.Offset :][: request.Limit]]
@@ -164,7 +159,7 @@ def _parsed(model: type[A], body: bytes) -> A:
 
 
 def _status(number: str, request: SendSms, fault: tuple[str, str] | None, receipt: str = "") -> dict[str, Any]:
-    phone = _PHONE.fullmatch(number)
+    phone = PHONE_NUMBER.fullmatch(number)
     code, message = fault or ("Ok", "send success")
     return {
         "SerialNo": receipt,
@@ -179,7 +174,7 @@ def _status(number: str, request: SendSms, fault: tuple[str, str] | None, receip
 
 def _called_back(message: Message) -> dict[str, Any]:
     return {
-        "user_receive_time": _local(message), "nationcode": "86", "mobile": message.phone,
+        "user_receive_time": message.local_time, "nationcode": "86", "mobile": message.phone,
         "report_status": "SUCCESS" if message.delivered else "FAIL",
         "errmsg": "DELIVRD" if message.delivered else "MK:0001",
         "description": "用户短信送达成功" if message.delivered else "用户短信送达失败",
@@ -198,10 +193,6 @@ def _pulled(message: Message) -> dict[str, Any]:
 
 def _unix(message: Message) -> int:
     return int(datetime.fromisoformat(message.at).timestamp())
-
-
-def _local(message: Message) -> str:
-    return datetime.fromisoformat(message.at).astimezone(_SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _response(**content: Any) -> Response:
