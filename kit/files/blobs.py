@@ -137,7 +137,7 @@ class Bucket:
             return
         try:
             self._client.make_bucket(self._name)
-        except S3Error as error:  # another process was quicker
+        except S3Error as error:  # another process created it first
             if error.code not in ALREADY_EXISTS:
                 raise
 

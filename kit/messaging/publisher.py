@@ -225,12 +225,12 @@ class Publisher:
 
     async def _measure(self, position: Position) -> int:
         """The number of changes after the position."""
-        behind = await backlog_after(self._database, self._collections, position)
+        backlog = await backlog_after(self._database, self._collections, position)
         now = (await cluster_time(self._database)).time
-        metrics.publisher_lag_events.labels(self._service).set(behind.events)
-        metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - behind.oldest) if behind.oldest else 0)
+        metrics.publisher_lag_events.labels(self._service).set(backlog.events)
+        metrics.publisher_lag_seconds.labels(self._service).set(max(0.0, now - backlog.oldest) if backlog.oldest else 0)
         metrics.publisher_oplog_seconds.labels(self._service).set(await oplog_seconds(self._database))
-        return behind.events
+        return backlog.events
 
     async def _position(self) -> Position:
         async with kafka.admin(self._settings) as admin:

@@ -39,7 +39,7 @@ class Changes:
 
 
 class ChangeStream:
-    """The inserts and replaces of a database (without histories), in batches by the server's own commands (design §2).
+    """The inserts and replaces of a database (without histories), in batches by the server's own commands.
 
     After a full batch the next one is prefetched, and decoded only when it is used: the server's work (17 µs a change)
     and ours overlap, and no thread competes with the event loop for the interpreter. Times are UTC without a time

@@ -1,4 +1,4 @@
-"""Versioned documents: a version is one document, written whole (design §2)."""
+"""Versioned documents: a version is one document, written whole."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, TypeAlias, TypeVar

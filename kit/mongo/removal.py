@@ -77,7 +77,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """Documents of a collection that have been in this state for so long; `which` narrows the query."""
+    """Documents of a collection that have been in `state` for longer than `age`; `which` narrows the query."""
 
     collection: str
     state: str
@@ -85,7 +85,7 @@ class RetentionRule:
     which: Fields = field(default_factory=dict)
 
     def query(self, now: datetime) -> Fields:
-        """The query that finds them."""
+        """The query for the documents that are due."""
         return {"state": self.state, "updated_at": {"$lt": now - self.age}, **self.which}
 
 

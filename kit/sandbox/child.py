@@ -18,17 +18,17 @@ LENGTH, TOKEN = 4, 8
 
 def main() -> None:
     """Answer requests until the pipe is closed."""
-    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not reach the answers
-    memory_bytes, readable, first = pickle.loads(_read(asked))  # noqa: S301  # from our own process
+    memory_bytes, readable, first = pickle.loads(_read(requests))  # noqa: S301  # from our own process
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(kind, (0, 0))
     _write(answers, json.dumps(confine(map(Path, readable))).encode())
     if first is not None:
         first()
-    while token := asked.read(TOKEN):
-        _write(answers, token + _answer(asked))
+    while token := requests.read(TOKEN):
+        _write(answers, token + _answer(requests))
 
 
 def _read(pipe: BinaryIO) -> bytes:
@@ -42,13 +42,13 @@ def _write(pipe: BinaryIO, message: bytes) -> None:
     pipe.flush()
 
 
-def _answer(asked: BinaryIO) -> bytes:
+def _answer(requests: BinaryIO) -> bytes:
     """`r` and what the function returned, or `e` and the error: module, name, arguments.
 
     The message is not kept beside its unpickled content, because photos are large and memory is limited.
     """
     try:
-        cpu_seconds, function, arguments = pickle.loads(_read(asked))  # noqa: S301  # from our own process
+        cpu_seconds, function, arguments = pickle.loads(_read(requests))  # noqa: S301  # from our own process
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # it counts the processor time since the process started
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, hard))
         return b"r" + json.dumps([function(*arguments)], default=_plain).encode()

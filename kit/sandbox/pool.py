@@ -69,7 +69,7 @@ class _Process:
         return made
 
     @property
-    def lives(self) -> bool:
+    def running(self) -> bool:
         return self._process.returncode is None
 
     async def ask(self, cpu_seconds: int, function: Callable[..., object], arguments: tuple[object, ...]) -> bytes:
@@ -108,7 +108,7 @@ class _Process:
 
     async def end(self) -> int:
         """Kill the process if it runs. Returns its exit status."""
-        if self.lives:
+        if self.running:
             with suppress(ProcessLookupError):
                 self._process.kill()
         return await self._process.wait()
@@ -153,14 +153,14 @@ class Sandbox:
         """Run the function; raises its error, `TooCostly`, and `Unavailable` if the machine is at fault."""
         process = await self._free.get()
         try:
-            if process is None or not process.lives:
+            if process is None or not process.running:
                 process = await self._started()
             return await self._answer(process, function, arguments)
         finally:
             self._free.put_nowait(process)
 
     async def _started(self) -> _Process:
-        self._all = {process for process in self._all if process.lives}
+        self._all = {process for process in self._all if process.running}
         process = await _Process.started(self._limits.memory_bytes, self._readable, self._first)
         self._all.add(process)
         return process

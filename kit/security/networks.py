@@ -4,7 +4,7 @@ import ipaddress
 
 
 def subscriber(address: str) -> str:
-    """The IPv4 address, or the /64 of an IPv6 address: a provider gives each customer at least so much (RFC 6177)."""
+    """The IPv4 address, or the /64 of an IPv6 address: a provider assigns at least that to each customer (RFC 6177)."""
     return _within(address, 32, 64)
 
 
@@ -14,7 +14,7 @@ def neighbourhood(address: str) -> str:
 
 
 def _within(address: str, v4_bits: int, v6_bits: int) -> str:
-    """The network of so many bits as text; what is not an address stays as it is."""
+    """The network of the address as text; other text is returned unchanged."""
     try:
         given = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
