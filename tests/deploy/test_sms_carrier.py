@@ -166,9 +166,9 @@ def test_aliyun_checks_the_signature_of_headers_and_query(operator: str) -> None
 
 def test_the_switches_work_for_programs_and_on_a_page_without_scripts(operator: str) -> None:
     url = f"http://{operator}"
-    told = httpx2.post(f"{url}/behaviour", json={"provider": "aliyun", "mode": "money", "receipts": "lost"})
+    received = httpx2.post(f"{url}/behaviour", json={"provider": "aliyun", "mode": "money", "receipts": "lost"})
     good, bad = {"mode": "ok", "seconds": 3, "receipts": "on"}, {"mode": "money", "seconds": 3, "receipts": "lost"}
-    assert told.json() == httpx2.get(f"{url}/behaviour").json() == {"tencent": good, "aliyun": bad}
+    assert received.json() == httpx2.get(f"{url}/behaviour").json() == {"tencent": good, "aliyun": bad}
     assert send_by_aliyun(operator)["Code"] == "isv.AMOUNT_NOT_ENOUGH"
     page = httpx2.get(url).text
     assert '<form method="post" action="/behaviour">' in page
@@ -181,14 +181,14 @@ def test_the_switches_work_for_programs_and_on_a_page_without_scripts(operator: 
         assert httpx2.post(f"{url}/behaviour", json=wrong).status_code == 400
 
 
-class IdentityApi(BaseHTTPRequestHandler):
+class ReceiptEndpoint(BaseHTTPRequestHandler):
     """Where receipts are called back to."""
 
-    told: ClassVar["Queue[tuple[str, Any]]"] = Queue()
+    received: ClassVar["Queue[tuple[str, Any]]"] = Queue()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.told.put((self.path, body))
+        self.received.put((self.path, body))
         self.send_response(200)
         self.end_headers()
 
@@ -196,18 +196,18 @@ class IdentityApi(BaseHTTPRequestHandler):
 
 
 def test_receipts_are_called_back_in_the_operators_own_form(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), IdentityApi) as door:
-        thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05})
+    with ThreadingHTTPServer(("127.0.0.1", 0), ReceiptEndpoint) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        there = f"http://127.0.0.1:{door.server_address[1]}"
+        there = f"http://127.0.0.1:{server.server_address[1]}"
         with operators_running(tmp_path, tencent=f"{there}/t", aliyun=f"{there}/a") as endpoint:
             [status], answer = send(endpoint), send_by_aliyun(endpoint)
-            told = dict(IdentityApi.told.get(timeout=10) for _ in range(2))
-        door.shutdown()
+            received = dict(ReceiptEndpoint.received.get(timeout=10) for _ in range(2))
+        server.shutdown()
         thread.join()
-    assert [(each["sid"], each["ext"], each["report_status"]) for each in told["/t"]] == [
+    assert [(each["sid"], each["ext"], each["report_status"]) for each in received["/t"]] == [
         (status["SerialNo"], "about-this", "SUCCESS")
     ]
-    assert [(each["biz_id"], each["out_id"], each["success"]) for each in told["/a"]] == [
+    assert [(each["biz_id"], each["out_id"], each["success"]) for each in received["/a"]] == [
         (answer["BizId"], "about-this", True)
     ]

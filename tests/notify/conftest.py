@@ -1,4 +1,4 @@
-"""Simulated operators of a test's own, beside the stack's."""
+"""Simulated carriers for these tests, separate from the stack's."""
 
 from collections.abc import AsyncIterator, Iterator
 

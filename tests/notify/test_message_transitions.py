@@ -1,4 +1,4 @@
-"""What may become of a message, step by step: no server, random ways through its life."""
+"""Transitions of a message: random sequences, no server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ def queued(purpose: str) -> Message:
 
 
 def attempts(message: Message, word: str, at: datetime) -> list[Message]:
-    """What a sender may make of it now."""
+    """The possible transitions by a sender."""
     if not message.sending:
         waiting = [message.attempted(word, due_at=at, at=at), message.withdrawn(at=at), message.expired(at=at)]
         return [*waiting, message.postponed(word, due_at=LATER, at=at)]
@@ -32,12 +32,12 @@ def attempts(message: Message, word: str, at: datetime) -> list[Message]:
         message.failed(word, until=LATER, at=at),
         message.outcome_unknown(ask_at=LATER, at=at),
         message.postponed(word, due_at=LATER, at=at),
-        message.delivered(at=at),  # its receipt is quicker than the operator's answer
+        message.delivered(at=at),  # its receipt came before the carrier's response
     ]
 
 
 def steps(message: Message, word: str, at: datetime) -> list[Message]:
-    """What the service may make of it now."""
+    """The possible transitions by the service."""
     if message.state == "queued":
         return attempts(message, word, at)
     found = []
@@ -51,7 +51,7 @@ def steps(message: Message, word: str, at: datetime) -> list[Message]:
 
 
 def holds(message: Message) -> None:
-    """What is true of every version: a message that is due has its phone, a code is kept only until it was sent."""
+    """Invariants of every version: a message that is due has its phone, a code is kept only until it was sent."""
     assert (message.due_at is None) == (message.phone_sealed is None)
     if message.state == "queued":
         assert message.due_at
@@ -70,7 +70,7 @@ def holds(message: Message) -> None:
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.data(), PURPOSES)
-def test_a_message_keeps_what_it_needs_and_no_more(data: st.DataObject, purpose: str) -> None:
+def test_a_message_keeps_only_the_data_it_needs(data: st.DataObject, purpose: str) -> None:
     first = message = queued(purpose)
     holds(message)
     own = {"id", "practitioner_id", "purpose", "about", "phone_hint", "created_at"}

@@ -1,4 +1,4 @@
-"""What becomes of a message: sent once, seen by operators without its secret, not lost while the operator is away."""
+"""Messages: sent once, visible to operators without the code, kept while the carrier is unavailable."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ MESSAGES = "/api/notify/messages"
 
 
 async def message_about(operator: Staff, challenge: str, state: str = "delivered") -> dict[str, Any]:
-    """The message of this challenge once it has reached the state."""
+    """The message of this challenge once it is in the state."""
 
     async def found() -> dict[str, Any] | None:
         page = (await operator.call("GET", MESSAGES, params={"limit": "200"})).raise_for_status().json()
@@ -33,12 +33,12 @@ async def message_about(operator: Staff, challenge: str, state: str = "delivered
 
 
 async def asked_for(stack: RunningStack, challenge: str) -> ConsumerRecord:
-    """The event that asked for the code."""
+    """The event that requested the code."""
 
     def there(records: Records) -> bool:
         return any(asks_for(record, challenge) for record in records)
 
-    records = await Subscriber(stack.kafka, "identity.messages").until(there, 20, "the request is told")
+    records = await Subscriber(stack.kafka, "identity.messages").until(there, 20, "the request is published")
     return next(record for record in records if asks_for(record, challenge))
 
 
@@ -46,8 +46,8 @@ def asks_for(record: ConsumerRecord, challenge: str) -> bool:
     return bool(orjson.loads(record.value).get("challenge_id") == challenge)
 
 
-async def tell(stack: RunningStack, *records: ConsumerRecord) -> list[tuple[int, int]]:
-    """Write the very same records again. Returns their partitions and offsets."""
+async def write_again(stack: RunningStack, *records: ConsumerRecord) -> list[tuple[int, int]]:
+    """Writes the same records again. Returns their partitions and offsets."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
     await producer.start()
     try:
@@ -135,7 +135,7 @@ async def test_a_request_handled_twice_is_sent_once(
     record = await asked_for(stack, challenge)
     other = await asked_for(stack, await login_page.challenge(witness))
     await login_page.code(witness.phone)
-    for place in await tell(stack, record, record, other, record):
+    for place in await write_again(stack, record, record, other, record):
         await eventually(lambda place=place: handled(stack, *place), 20, "the repeat is read")  # type: ignore[misc]
     texts = await login_page.messages(citizen.phone)
     assert (len(texts), code in texts[0]) == (1, True)
@@ -143,13 +143,13 @@ async def test_a_request_handled_twice_is_sent_once(
 
 
 async def handled(stack: RunningStack, partition: int, offset: int) -> bool:
-    """Whether notify is past this record."""
+    """Whether notify has consumed this record."""
     async with admin(stack.kafka) as client:
         done = await client.list_consumer_group_offsets("notify.requests")
     return any(place.partition == partition and position.offset > offset for place, position in done.items())
 
 
-async def test_a_code_arrives_once_the_operator_is_back(
+async def test_a_code_arrives_once_the_carrier_is_available_again(
     window: Window, login_page: LoginPage, operator: Staff, processes: Processes
 ) -> None:
     citizen = await window.enrolled()
@@ -171,14 +171,14 @@ async def test_a_code_arrives_once_the_operator_is_back(
 
 
 async def arrived(login_page: LoginPage, citizen: Citizen) -> str:
-    """The code, or nothing while the operator is still coming up."""
+    """The code, or None while the carrier is starting."""
     try:
         return await login_page.code(citizen.phone, within=0.1) if await login_page.messages(citizen.phone) else ""
     except httpx2.TransportError:
         return ""
 
 
-async def test_a_code_that_is_too_late_is_not_sent(
+async def test_an_expired_code_is_not_sent(
     stack: RunningStack, window: Window, login_page: LoginPage, operator: Staff
 ) -> None:
     citizen = await window.enrolled()
@@ -189,7 +189,7 @@ async def test_a_code_that_is_too_late_is_not_sent(
         "version": 99,
     }
     headers = [(key, b"99" if key == "ce_sequence" else value) for key, value in record.headers]
-    await tell(stack, _copy(record, orjson.dumps(late), [*headers]))
+    await write_again(stack, _copy(record, orjson.dumps(late), [*headers]))
     message = await message_about(operator, late["challenge_id"], "expired")
     assert (message["reason"], message["attempts"]) == ("too_late", 0)
     assert len(await login_page.messages(citizen.phone)) == 1

@@ -1,4 +1,4 @@
-"""Notices about the digital certificate, the contacts behind them, and what an operator may send once more."""
+"""Notices about the digital certificate, the stored contacts, and which messages an operator may send again."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,14 +25,14 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 
-async def told(operators: Carriers, phone: str, purpose: str) -> int:
-    """How often this phone was sent this notice."""
+async def notices(operators: Carriers, phone: str, purpose: str) -> int:
+    """How many of these notices this phone has received."""
     text = CATALOGUE[purpose].text
     return sum(message["text"].endswith(text) for message in await operators.inbox(phone))
 
 
 async def arrives(operators: Carriers, phone: str, purpose: str) -> None:
-    await eventually(lambda: told(operators, phone, purpose), 20, f"{purpose} arrives")
+    await eventually(lambda: notices(operators, phone, purpose), 20, f"{purpose} arrives")
 
 
 async def contact(stack: RunningStack, citizen: Citizen) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def contact(stack: RunningStack, citizen: Citizen) -> dict[str, Any]:
         return dict(await database["contacts"].find_one({"_id": citizen.id}) or {})
 
 
-async def test_the_phone_that_is_or_was_bound_is_told_of_every_change_of_the_certificate(
+async def test_the_bound_phone_is_notified_of_every_change_of_the_certificate(
     window: Window, sms_operators: Carriers, stack: RunningStack
 ) -> None:
     citizen, other = await window.enrolled(), random_phone()
@@ -78,7 +78,7 @@ def scan_of(record: str) -> str:
 REFUSED = scan(72, density=(150, 150))
 
 
-async def test_who_left_before_the_verdict_is_told_when_their_scan_is_refused_and_only_then(
+async def test_a_refused_scan_is_notified_if_the_person_left_before_the_verdict(
     window: Window, login_page: LoginPage, sms_operators: Carriers
 ) -> None:
     citizen = await window.enrolled()
@@ -86,10 +86,10 @@ async def test_who_left_before_the_verdict_is_told_when_their_scan_is_refused_an
     for content in (scan(72), REFUSED):
         await uploaded(session, content)
     await arrives(sms_operators, citizen.phone, "scan_refused")
-    assert await told(sms_operators, citizen.phone, "scan_refused") == 1
+    assert await notices(sms_operators, citizen.phone, "scan_refused") == 1
 
 
-async def test_who_looks_at_the_verdict_or_uploads_again_gets_no_message(
+async def test_no_notice_is_sent_after_the_verdict_was_seen_or_replaced(
     window: Window, login_page: LoginPage, sms_operators: Carriers, operator: Staff, stack: RunningStack
 ) -> None:
     citizen = await window.enrolled()
@@ -104,7 +104,7 @@ async def test_who_looks_at_the_verdict_or_uploads_again_gets_no_message(
     assert (await session.call("DELETE", scan_of(replaced))).status_code == 204
     for about in (first, second):
         assert (await message_about(operator, about, "expired"))["reason"] == "not_needed"
-    assert await told(sms_operators, citizen.phone, "scan_refused") == 0
+    assert await notices(sms_operators, citizen.phone, "scan_refused") == 0
     async with mongo.connect(stack.mongo, "attachments") as database:
         seen = await database["attachments"].find_one({"_id": first}) or {}
     for _ in range(3):
@@ -113,18 +113,18 @@ async def test_who_looks_at_the_verdict_or_uploads_again_gets_no_message(
         assert (await database["attachments"].find_one({"_id": first}) or {})["version"] == seen["version"] == 3
 
 
-def judged(person: str, attachment: str, version: int, **told: Any) -> AttachmentChanged:
-    """As attachments tells it."""
+def judged(person: str, attachment: str, version: int, **notices: Any) -> AttachmentChanged:
+    """The verdict as attachments publishes it."""
     return AttachmentChanged.model_validate(
         {
             "practitioner_id": person, "version": version, "action": "x", "changed": [], "at": datetime.now(UTC),
             "attachment_id": attachment, "record_id": own_id(), "kind": "education", "state": "refused", "title": "a",
             "reasons": [], "warnings": [], "sha256": "0", "size": 1, "width": None, "height": None, "dpi": None,
-        } | told
+        } | notices
     )  # fmt: skip
 
 
-async def test_a_notice_waits_is_withdrawn_once_and_is_not_made_again_by_a_replay(stack: RunningStack) -> None:
+async def test_a_notice_is_delayed_withdrawn_once_and_not_recreated_by_a_replay(stack: RunningStack) -> None:
     operator = stack.facts["sms_inbox"].removeprefix("http://")
     settings = {"NOTICES__WAIT_SECONDS": "600"}
     async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), settings) as sending:
@@ -146,7 +146,7 @@ async def test_a_notice_waits_is_withdrawn_once_and_is_not_made_again_by_a_repla
 
 
 def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:
-    """As identity would tell it, of the certificate of `changes["person"]`."""
+    """A certificate event as identity publishes it, for `changes["person"]`."""
     person = changes.pop("person")
     bus = Cipher(changes.pop("bus"))
     return CertificateChanged(
@@ -156,8 +156,8 @@ def certificate(version: int, action: str, phone: str | None, **changes: Any) ->
     )  # fmt: skip
 
 
-async def test_a_change_that_is_told_again_or_too_late_is_not_sent_again(stack: RunningStack) -> None:
-    """Whoever reads identity's topic from its beginning must not write to a whole city."""
+async def test_a_repeated_or_late_change_sends_no_notice(stack: RunningStack) -> None:
+    """A consumer that reads identity's topic from the beginning must not notify a whole city."""
     operator = stack.facts["sms_inbox"].removeprefix("http://")
     async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), {}, running=False) as sending:
         bus, person, phone = own_settings(stack, {}, {}).bus, own_id(), random_phone()
@@ -172,8 +172,8 @@ async def test_a_change_that_is_told_again_or_too_late_is_not_sent_again(stack: 
         assert kept == {"_id": person, "version": 2, "phone_sealed": None}
 
 
-async def test_of_a_move_both_phones_are_told_once_whatever_is_told_again(stack: RunningStack) -> None:
-    """The old phone is how a person learns that somebody else took their certificate over."""
+async def test_a_rebinding_notifies_both_phones_once_despite_repeated_events(stack: RunningStack) -> None:
+    """The old phone's notice is how a person learns of a takeover of their certificate."""
     operator = stack.facts["sms_inbox"].removeprefix("http://")
     async with own_sending(stack, dict.fromkeys(PROVIDERS, operator), {}, running=False) as sending:
         bus, person, old, new = own_settings(stack, {}, {}).bus, own_id(), random_phone(), random_phone()
@@ -189,7 +189,7 @@ async def test_of_a_move_both_phones_are_told_once_whatever_is_told_again(stack:
         ]  # fmt: skip
 
 
-async def test_notices_can_be_turned_off_and_contacts_are_kept_all_the_same(stack: RunningStack) -> None:
+async def test_contacts_are_stored_also_with_notices_turned_off(stack: RunningStack) -> None:
     off = {"NOTICES__CERTIFICATES": "false"}
     async with own_sending(stack, {}, off, running=False) as sending:
         bus, person = own_settings(stack, {}, {}).bus, own_id()
@@ -199,7 +199,7 @@ async def test_notices_can_be_turned_off_and_contacts_are_kept_all_the_same(stac
         assert (await sending.database["contacts"].find_one({"_id": person}) or {})["phone_sealed"]
 
 
-async def test_a_notice_that_may_have_been_sent_is_tried_again_under_the_same_id(
+async def test_a_notice_with_unknown_outcome_is_retried_under_the_same_id(
     window: Window, sms_operators: Carriers, operator: Staff, stack: RunningStack
 ) -> None:
     await sms_operators.behave("tencent", "hang", seconds=5)
@@ -237,7 +237,7 @@ async def retry(caller: Staff, message_id: str) -> httpx2.Response:
     return await caller.call("POST", f"{MESSAGES}/{message_id}/retry")
 
 
-async def test_a_failed_notice_can_be_sent_once_more(
+async def test_a_failed_notice_can_be_sent_again(
     failed_notice: tuple[Citizen, str], operator: Staff, sms_operators: Carriers, stack: RunningStack
 ) -> None:
     citizen, message_id = failed_notice
@@ -245,20 +245,20 @@ async def test_a_failed_notice_can_be_sent_once_more(
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
     message = await message_about(operator, answer.json()["about"])
     assert message["attempts"] == 2
-    assert await told(sms_operators, citizen.phone, "certificate_issued") == 2
+    assert await notices(sms_operators, citizen.phone, "certificate_issued") == 2
     problem(await retry(operator, message_id), 409, "not_failed")
     history = (await stored(stack, message_id))["history"]
     assert [entry["by"] for entry in history if entry["action"] == "queued"][1].startswith("staff:")
 
 
-async def test_only_an_operator_may_and_only_what_is_there(
+async def test_only_an_operator_can_resend_and_only_an_existing_message(
     failed_notice: tuple[Citizen, str], window: Window, operator: Staff
 ) -> None:
     problem(await retry(window.clerk, failed_notice[1]), 403, "forbidden")
     problem(await retry(operator, own_id()), 404, "not_found")
 
 
-async def test_a_code_is_never_sent_again_by_hand(codes: Codes, sms_operators: Carriers, operator: Staff) -> None:
+async def test_a_code_cannot_be_resent_by_an_operator(codes: Codes, sms_operators: Carriers, operator: Staff) -> None:
     await sms_operators.behave("tencent", receipts="fail")
     [challenge] = await codes.ask()
     message = await message_about(operator, challenge, "failed")

@@ -1,4 +1,4 @@
-"""Each operator's SDK against a simulated operator of the tests' own: every answer, and none, is an outcome."""
+"""Each carrier's SDK against a simulated carrier: every response, and none, has an outcome."""
 
 import logging
 import socket
@@ -62,7 +62,7 @@ async def test_a_message_arrives_under_our_own_id(name: str, purpose: str, endpo
         ("configuration", "configuration"),
     ],
 )
-async def test_a_refusal_says_that_nothing_was_sent(
+async def test_a_refusal_means_that_nothing_was_sent(
     name: str, mode: str, reason: str, endpoint: str, operators: Carriers
 ) -> None:
     message = sms()
@@ -75,7 +75,7 @@ async def test_a_refusal_says_that_nothing_was_sent(
 
 @by_provider
 @pytest.mark.parametrize(("mode", "sent"), [("hang", 0), ("garbage", 1), ("cut", 1), ("delay", 1)])
-async def test_an_answer_that_is_none_is_an_unknown_outcome_and_nothing_is_sent_twice(
+async def test_an_invalid_response_is_an_unknown_outcome_and_nothing_is_sent_twice(
     name: str, mode: str, sent: int, endpoint: str, operators: Carriers
 ) -> None:
     message = sms()
@@ -87,14 +87,14 @@ async def test_an_answer_that_is_none_is_an_unknown_outcome_and_nothing_is_sent_
 
 
 @by_provider
-async def test_a_bad_number_is_told_as_such(name: str, endpoint: str) -> None:
+async def test_an_invalid_number_is_reported_as_such(name: str, endpoint: str) -> None:
     outcome = await provider(name, endpoint).send(sms("12345678901"))
     assert isinstance(outcome, Refused)
     assert outcome.reason == "bad_number"
 
 
 @pytest.mark.parametrize(("name", "secret"), [("tencent", "secret_key"), ("aliyun", "access_key_secret")])
-async def test_a_wrong_secret_is_a_matter_of_configuration(
+async def test_a_wrong_secret_is_a_configuration_error(
     name: str, secret: str, endpoint: str, operators: Carriers
 ) -> None:
     message = sms()
@@ -105,7 +105,7 @@ async def test_a_wrong_secret_is_a_matter_of_configuration(
 
 
 @by_provider
-async def test_an_operator_that_is_not_there_was_certainly_not_told(name: str) -> None:
+async def test_an_unreachable_carrier_has_certainly_not_sent(name: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -113,8 +113,8 @@ async def test_an_operator_that_is_not_there_was_certainly_not_told(name: str) -
 
 
 @by_provider
-async def test_an_operator_that_does_not_let_us_in_was_certainly_not_told(name: str) -> None:
-    """A listener whose queue is full leaves a connection without an answer, as a firewall does."""
+async def test_a_refused_connection_has_certainly_not_sent(name: str) -> None:
+    """A listener whose queue is full leaves a connection unanswered, as a firewall does."""
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -127,7 +127,7 @@ async def test_an_operator_that_does_not_let_us_in_was_certainly_not_told(name: 
 
 
 @by_provider
-async def test_an_operator_tells_what_became_of_a_message(name: str, endpoint: str, operators: Carriers) -> None:
+async def test_a_carrier_reports_the_state_of_a_message(name: str, endpoint: str, operators: Carriers) -> None:
     tested, good, bad = provider(name, endpoint), sms(), sms()
     await operators.behave(name, receipts="lost")
     assert isinstance(await tested.send(good), Accepted)
@@ -142,7 +142,7 @@ async def test_an_operator_tells_what_became_of_a_message(name: str, endpoint: s
 
 @by_provider
 @pytest.mark.parametrize("mode", ["hang", "garbage", "cut"])
-async def test_a_question_without_an_answer_is_not_the_answer_that_there_is_nothing(
+async def test_a_failed_query_does_not_mean_that_the_message_is_unknown(
     name: str, mode: str, endpoint: str, operators: Carriers
 ) -> None:
     await operators.behave(name, mode, seconds=1.5)

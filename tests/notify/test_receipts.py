@@ -1,4 +1,4 @@
-"""What became of a message: told by the operator at a door that only operators know, or asked for."""
+"""Delivery receipts: called back by the carrier at an endpoint protected by a secret, or queried."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def token(stack: RunningStack, provider: str) -> str:
 
 
 def receipt(provider: str, message: dict[str, Any], delivered: bool) -> dict[str, Any]:
-    """As the operator calls it back, naming the message by the operator's own id only."""
+    """A receipt as the carrier calls it back, with the carrier's own message id only."""
     if provider == "tencent":
         return {
             "user_receive_time": "2026-11-24 08:03:04", "nationcode": "86", "mobile": "13800000000",
@@ -53,7 +53,7 @@ async def stored(stack: RunningStack, message_id: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def sent(stack: RunningStack, codes: Codes, sms_operators: Carriers, provider: str) -> dict[str, Any]:
-    """A message that this operator has, and of which it says nothing."""
+    """A message that this carrier has accepted and sends no receipt for."""
     if provider == "aliyun":
         await sms_operators.behave("tencent", "refuse")
     await sms_operators.behave(provider, receipts="lost")
@@ -85,7 +85,7 @@ async def test_a_receipt_that_is_called_back_ends_the_message(
 
 
 @by_provider
-async def test_a_bad_receipt_fails_the_message_with_the_operators_word(
+async def test_a_failure_receipt_fails_the_message_with_the_carriers_code(
     provider: str, sent: dict[str, Any], stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
     await call_back(gateway, provider, token(stack, provider), receipt(provider, sent, delivered=False))
@@ -94,7 +94,7 @@ async def test_a_bad_receipt_fails_the_message_with_the_operators_word(
 
 
 @by_provider
-async def test_who_does_not_know_the_secret_changes_nothing(
+async def test_a_receipt_without_the_secret_changes_nothing(
     provider: str, sent: dict[str, Any], stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
     other = {"tencent": "aliyun", "aliyun": "tencent"}[provider]
@@ -107,7 +107,7 @@ async def test_who_does_not_know_the_secret_changes_nothing(
 
 
 @by_provider
-async def test_a_receipt_about_nothing_of_ours_is_taken_and_forgotten(
+async def test_a_receipt_for_an_unknown_message_is_accepted_and_ignored(
     provider: str, stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
     unknown = receipt(provider, {"receipt": own_id()}, delivered=True)
@@ -115,12 +115,12 @@ async def test_a_receipt_about_nothing_of_ours_is_taken_and_forgotten(
     problem(await call_back(gateway, provider, token(stack, provider), {"x": 1}), 422, "invalid_fields")
 
 
-async def test_there_is_no_door_for_an_operator_that_is_not_in_use(gateway: httpx2.AsyncClient) -> None:
+async def test_an_unused_carrier_has_no_receipt_endpoint(gateway: httpx2.AsyncClient) -> None:
     problem(await call_back(gateway, "nobody", "x"), 404, "not_found")
 
 
 @by_provider
-async def test_a_receipt_that_is_lost_is_asked_for(
+async def test_a_lost_receipt_is_queried(
     provider: str, sent: dict[str, Any], stack: RunningStack, operator: Staff
 ) -> None:
     message = await message_about(operator, sent["about"])
@@ -129,15 +129,13 @@ async def test_a_receipt_that_is_lost_is_asked_for(
     assert (after["phone_sealed"], after["due_at"]) == (None, None)
 
 
-async def test_a_message_that_did_not_arrive_is_told_as_failed(
-    codes: Codes, sms_operators: Carriers, operator: Staff
-) -> None:
+async def test_an_undelivered_message_becomes_failed(codes: Codes, sms_operators: Carriers, operator: Staff) -> None:
     await sms_operators.behave("tencent", receipts="fail")
     [challenge] = await codes.ask()
     assert (await message_about(operator, challenge, "failed"))["reason"] == "MK:0001"
 
 
-async def test_a_code_that_may_have_been_sent_is_known_as_delivered_once_its_receipt_comes(
+async def test_a_code_with_unknown_outcome_becomes_delivered_by_its_receipt(
     codes: Codes, sms_operators: Carriers, operator: Staff
 ) -> None:
     await sms_operators.behave("tencent", "garbage")
@@ -148,7 +146,7 @@ async def test_a_code_that_may_have_been_sent_is_known_as_delivered_once_its_rec
     assert len(await sms_operators.inbox(phone)) == 1
 
 
-async def test_two_secrets_are_valid_while_one_is_replaced(
+async def test_two_secrets_are_valid_during_a_replacement(
     stack: RunningStack, processes: Processes, tmp_path: Path
 ) -> None:
     current, former = "c" * 40, token(stack, "tencent")
@@ -162,13 +160,13 @@ async def test_two_secrets_are_valid_while_one_is_replaced(
         for secret in (current, former, current):
             assert (await call_back(http, "tencent", secret, unknown)).status_code == 200
         problem(await call_back(http, "tencent", "w" * 40, unknown), 401, "unauthorized")
-        told = (await http.get(f"{rotated.url}/metrics")).text
-    assert 'sms_receipts_total{provider="tencent",secret="current"} 2.0' in told
-    assert 'sms_receipts_total{provider="tencent",secret="former"} 1.0' in told
+        metrics = (await http.get(f"{rotated.url}/metrics")).text
+    assert 'sms_receipts_total{provider="tencent",secret="current"} 2.0' in metrics
+    assert 'sms_receipts_total{provider="tencent",secret="former"} 1.0' in metrics
 
 
 @by_provider
-async def test_the_secret_may_come_as_a_password_and_then_the_address_holds_none(
+async def test_the_secret_can_be_sent_as_a_password_instead_of_in_the_url(
     provider: str, stack: RunningStack, gateway: httpx2.AsyncClient
 ) -> None:
     path, body = f"/api/notify/receipts/{provider}", [receipt(provider, {"receipt": own_id()}, delivered=True)]
@@ -179,7 +177,7 @@ async def test_the_secret_may_come_as_a_password_and_then_the_address_holds_none
         problem(await gateway.post(path, json=body, headers={"Authorization": header}), 401, "unauthorized")
 
 
-async def test_where_the_operators_networks_are_said_nobody_else_calls(
+async def test_with_configured_networks_other_addresses_are_refused(
     stack: RunningStack, processes: Processes, tmp_path: Path
 ) -> None:
     unknown = [receipt("tencent", {"receipt": own_id()}, delivered=True)]
@@ -192,7 +190,7 @@ async def test_where_the_operators_networks_are_said_nobody_else_calls(
         for address, status in {
             "192.0.2.7": 200, "::ffff:192.0.2.7": 200, "2001:db8::7": 200, "198.51.100.7": 403, "garbage": 403,
         }.items():  # fmt: skip
-            seen = {"X-Forwarded-For": address}  # as the gateway writes it
+            seen = {"X-Forwarded-For": address}  # as the gateway sets it
             assert (await http.post(path, params=secret, json=unknown, headers=seen)).status_code == status, address
         problem(await http.post(path, params=secret, json=unknown), 403, "forbidden")
         anywhere = receipt("aliyun", {"receipt": own_id()}, delivered=True)

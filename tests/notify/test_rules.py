@@ -1,4 +1,4 @@
-"""What is true of messages without I/O: what answers mean, when an operator is left alone, what fits into an SMS."""
+"""Rules for messages without I/O: the meaning of responses, the circuit breaker, the length of an SMS."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ from services.notify.templates import CATALOGUE, MAX_SIGNATURE_LENGTH, ONE_SMS
         ("UnauthorizedOperation.ServiceSuspendDueToArrears", "money"),
     ],
 )
-def test_tencents_codes_have_a_meaning(code: str, reason: str) -> None:
+def test_tencents_codes_have_a_reason(code: str, reason: str) -> None:
     outcome = outcome_of(code, tencent.REASONS)
     assert isinstance(outcome, Refused)
     assert (outcome.reason, outcome.code) == (reason, code)
@@ -62,7 +62,7 @@ def test_tencents_codes_have_a_meaning(code: str, reason: str) -> None:
         ("isv.OUT_OF_SERVICE", "money"),
     ],
 )
-def test_aliyuns_codes_have_a_meaning(code: str, reason: str) -> None:
+def test_aliyuns_codes_have_a_reason(code: str, reason: str) -> None:
     outcome = outcome_of(code, aliyun.REASONS)
     assert isinstance(outcome, Refused)
     assert (outcome.reason, outcome.code) == (reason, code)
@@ -71,7 +71,7 @@ def test_aliyuns_codes_have_a_meaning(code: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "code", ["InternalError.Timeout", "InternalError.SendAndRecvFail", "isp.SYSTEM_ERROR", "ServiceUnavailable", ""]
 )
-def test_a_code_that_does_not_say_no_is_no_proof_that_nothing_was_sent(code: str) -> None:
+def test_an_ambiguous_code_is_no_proof_that_nothing_was_sent(code: str) -> None:
     for reasons in (tencent.REASONS, aliyun.REASONS):
         assert outcome_of(code, reasons) == Unknown(code)
 
@@ -89,7 +89,7 @@ def test_a_code_that_does_not_say_no_is_no_proof_that_nothing_was_sent(code: str
         (Refused("opted_out", "x"), False, False),
     ],
 )
-def test_where_a_message_goes_next(outcome: Outcome, goes_elsewhere: bool, is_ill: bool) -> None:
+def test_the_next_step_for_each_outcome(outcome: Outcome, goes_elsewhere: bool, is_ill: bool) -> None:
     assert (may_try_next_carrier(outcome), is_faulty(outcome)) == (goes_elsewhere, is_ill)
 
 
@@ -108,7 +108,7 @@ def test_pauses_grow_and_a_code_never_waits_long() -> None:
 
 @dataclass
 class Time:
-    """A monotonic clock that is moved by hand."""
+    """A monotonic clock that the test advances."""
 
     seconds: float = 100.0
 
@@ -120,7 +120,7 @@ def breaker(time: Time) -> Breaker:
     return Breaker(open_seconds=5, slow_seconds=1, max_calls=3, now=time)
 
 
-def test_a_breaker_opens_at_a_failure_and_closes_by_a_probe_that_goes_well() -> None:
+def test_a_breaker_opens_at_a_failure_and_closes_after_a_successful_probe() -> None:
     time = Time()
     tested = breaker(time)
     tested.end(tested.begin(), succeeded=False)
@@ -144,7 +144,7 @@ def test_a_probe_that_fails_opens_it_again() -> None:
     assert tested.allows()
 
 
-def test_the_good_end_of_a_call_from_before_proves_nothing() -> None:
+def test_the_success_of_an_earlier_call_does_not_close_the_breaker() -> None:
     time = Time()
     tested = breaker(time)
     early = tested.begin()
@@ -153,7 +153,7 @@ def test_the_good_end_of_a_call_from_before_proves_nothing() -> None:
     assert tested.state == "open"
 
 
-def test_a_call_that_hangs_sends_the_others_on_a_detour_without_being_given_up() -> None:
+def test_a_hanging_call_diverts_the_others_and_is_not_cancelled() -> None:
     time = Time()
     tested = breaker(time)
     hanging = tested.begin()

@@ -1,4 +1,4 @@
-"""The way of a message: once to one operator, to the other one when the first certainly did not take it, in time."""
+"""Sending: once with one carrier; with the other one if the first has certainly not sent; within the lifetime."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ def metric(name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("mode", ["refuse", "throttle", "money", "configuration"])
-async def test_what_one_operator_refuses_the_other_sends_at_once(
+async def test_a_message_refused_by_one_carrier_is_sent_by_the_other_at_once(
     mode: str, sending: Sending, operators: Carriers
 ) -> None:
     await operators.behave("tencent", mode)
@@ -48,7 +48,7 @@ async def test_what_one_operator_refuses_the_other_sends_at_once(
 
 
 @pytest.mark.parametrize(("mode", "reason"), [("configuration", "configuration"), ("money", "money")])
-async def test_what_somebody_has_to_mend_raises_an_alarm(
+async def test_a_failure_that_needs_an_operator_raises_an_alarm(
     mode: str, reason: str, sending: Sending, operators: Carriers
 ) -> None:
     before = metric("sms_carrier_errors_total", provider="tencent", reason=reason)
@@ -74,7 +74,7 @@ async def test_a_code_whose_outcome_is_unknown_is_not_sent_again(
     assert len(await operators.inbox(phone)) == sent
 
 
-async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending, operators: Carriers) -> None:
+async def test_an_unknown_outcome_is_queried(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "cut", receipts="lost")
     challenge = await sending.code()
     assert (await sending.reaches(challenge, "failed")).reason == "outcome_unknown"
@@ -83,7 +83,7 @@ async def test_the_truth_about_an_unknown_outcome_is_asked_for(sending: Sending,
     assert (message.reason, message.phone_sealed, message.due_at) == (None, None, None)
 
 
-async def test_when_there_is_nothing_more_to_ask_the_phone_is_forgotten(
+async def test_the_phone_is_removed_after_the_last_query(
     stack: RunningStack, endpoint: str, operators: Carriers
 ) -> None:
     impatient = QUICK | {"RECEIPTS__GIVE_UP_SECONDS": "1.5"}
@@ -104,7 +104,7 @@ async def test_when_there_is_nothing_more_to_ask_the_phone_is_forgotten(
         assert "asked" in actions
 
 
-async def test_how_long_each_operator_takes_is_measured(sending: Sending, operators: Carriers) -> None:
+async def test_the_response_time_of_each_carrier_is_measured(sending: Sending, operators: Carriers) -> None:
     names, labels = ("sms_accepted_seconds_count", "sms_delivered_seconds_count"), ("login_code", "aliyun")
     before = [metric(name, purpose=labels[0], provider=labels[1]) for name in names]
     await operators.behave("tencent", "refuse")
@@ -113,7 +113,7 @@ async def test_how_long_each_operator_takes_is_measured(sending: Sending, operat
     assert after == [count + 1 for count in before]
 
 
-async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sending, operators: Carriers) -> None:
+async def test_while_a_carrier_hangs_messages_go_to_the_other(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "hang", seconds=4)
     lost = await sending.code()
     await asyncio.sleep(1.1)  # slow_seconds
@@ -124,13 +124,15 @@ async def test_while_an_operator_hangs_the_others_take_the_detour(sending: Sendi
     assert (await sending.reaches(lost, "failed")).reason == "outcome_unknown"
 
 
-async def test_a_late_answer_is_an_answer(sending: Sending, operators: Carriers) -> None:
+async def test_a_late_response_counts(sending: Sending, operators: Carriers) -> None:
     await operators.behave("tencent", "delay", seconds=1.2)
     message = await sending.reaches(await sending.code(), "sent", "delivered")
     assert (message.provider, message.attempts) == ("tencent", 1)
 
 
-async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: Sending, operators: Carriers) -> None:
+async def test_the_breaker_closes_automatically_and_a_probe_costs_no_code(
+    sending: Sending, operators: Carriers
+) -> None:
     await operators.behave("tencent", "garbage", receipts="lost")
     lost = await sending.reaches(await sending.code(), "failed")
     assert lost.reason == "outcome_unknown"
@@ -138,7 +140,7 @@ async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: S
     await asyncio.sleep(1.6)
     assert metric("sms_carrier_state", provider="tencent") == 1
     probe = await sending.reaches(await sending.code(), "sent", "delivered")
-    assert (probe.provider, probe.attempts) == ("aliyun", 2), "asked in vain first, and so not told"
+    assert (probe.provider, probe.attempts) == ("aliyun", 2), "the probe failed, so the other one sent the code"
     await operators.well()
     await asyncio.sleep(1.6)
     healed = await sending.reaches(await sending.code(), "sent", "delivered")
@@ -146,7 +148,7 @@ async def test_the_breaker_closes_by_itself_and_a_probe_costs_no_code(sending: S
     assert metric("sms_carrier_state", provider="tencent") == 0
 
 
-async def test_a_code_that_no_operator_would_take_is_not_even_queued(sending: Sending) -> None:
+async def test_an_unsendable_code_is_not_queued(sending: Sending) -> None:
     event = sending.codes.event(random_phone(), code="1234567")
     with pytest.raises(Reject):
         await sending.requests.code_requested(event)
@@ -159,7 +161,9 @@ async def test_a_bad_number_fails_for_good(sending: Sending) -> None:
     assert (message.attempts, message.phone_sealed, message.variables_sealed, message.due_at) == (1, None, None, None)
 
 
-async def test_what_nobody_takes_is_tried_until_it_is_too_late(sending: Sending, operators: Carriers) -> None:
+async def test_a_message_that_no_carrier_accepts_is_retried_until_it_expires(
+    sending: Sending, operators: Carriers
+) -> None:
     for provider in PROVIDERS:
         await operators.behave(provider, "configuration")
     phone = random_phone()
@@ -173,7 +177,7 @@ async def test_what_nobody_takes_is_tried_until_it_is_too_late(sending: Sending,
     assert await operators.inbox(phone) == []
 
 
-async def test_a_code_is_sent_once_an_operator_is_back(sending: Sending, operators: Carriers) -> None:
+async def test_a_code_is_sent_once_a_carrier_is_available_again(sending: Sending, operators: Carriers) -> None:
     for provider in PROVIDERS:
         await operators.behave(provider, "money")
     phone = random_phone()
@@ -185,7 +189,9 @@ async def test_a_code_is_sent_once_an_operator_is_back(sending: Sending, operato
     assert len(await operators.inbox(phone)) == 1
 
 
-async def test_a_message_whose_sender_died_before_it_tried_is_sent(stack: RunningStack, endpoint: str) -> None:
+async def test_a_message_of_a_sender_that_crashed_before_its_attempt_is_sent(
+    stack: RunningStack, endpoint: str
+) -> None:
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
         challenge = await sending.code()
         due = await sending.about(challenge)
@@ -195,7 +201,7 @@ async def test_a_message_whose_sender_died_before_it_tried_is_sent(stack: Runnin
         assert (await sending.about(challenge)).state == "sent"
 
 
-async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
+async def test_a_code_of_a_sender_that_crashed_during_its_attempt_is_not_retried(
     stack: RunningStack, endpoint: str, operators: Carriers
 ) -> None:
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), QUICK, running=False) as sending:
@@ -210,12 +216,12 @@ async def test_a_code_whose_sender_died_while_it_tried_is_not_tried_again(
         assert await operators.inbox(phone) == []
 
 
-async def test_a_sender_that_stands_still_is_noticed(stack: RunningStack, endpoint: str) -> None:
+async def test_a_stalled_sender_is_detected(stack: RunningStack, endpoint: str) -> None:
     changes = QUICK | {"SENDING__OVERDUE_SECONDS": "0"}
     async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), changes, running=False) as sending:
         await sending.sender.check_overdue()
         await sending.code()
-        await asyncio.sleep(0.6)  # the time of grace
+        await asyncio.sleep(0.6)  # the grace period
         with pytest.raises(RuntimeError, match="has been due"):
             await sending.sender.check_overdue()
 
@@ -228,10 +234,10 @@ async def test_of_two_senders_one_sends(stack: RunningStack, endpoint: str, oper
         assert len(await operators.inbox(phone)) == 1
 
 
-async def test_codes_go_on_when_the_preferred_operator_is_away(
+async def test_codes_are_sent_while_the_preferred_carrier_is_unavailable(
     stack: RunningStack, endpoint: str, operators: Carriers, tmp_path: Path
 ) -> None:
-    """Each operator is a process of its own here; one ends in the middle."""
+    """Each carrier is a process of its own here; one ends during the test."""
     changes = QUICK | {"RECEIPTS__POLL_SECONDS": "60"}  # all stay `sent` until they are counted
     with operators_running(tmp_path) as gone:
         async with AsyncExitStack() as kept:

@@ -1,4 +1,4 @@
-"""A record follows its scan: told twice is once, and older never beats newer."""
+"""A record's copy of its scan: events are handled idempotently, an older one never replaces a newer one."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,9 @@ async def service(stack: RunningStack) -> AsyncIterator[RecordService]:
         yield RecordService(Records(database), AccessAudit(database, clock, READERS), clock)
 
 
-def told(record: dict[str, Any], attachment_id: str, version: int, state: str, minute: int) -> AttachmentChanged:
+def attachment_event(
+    record: dict[str, Any], attachment_id: str, version: int, state: str, minute: int
+) -> AttachmentChanged:
     return AttachmentChanged.model_validate(
         {
             "practitioner_id": record["practitioner_id"], "version": version, "action": state, "changed": ["state"],
@@ -50,10 +52,16 @@ async def shown(person: Person, record: dict[str, Any]) -> tuple[int, Any]:
     )
 
 
-async def test_told_twice_or_out_of_order_the_newest_stands(person: Person, service: RecordService) -> None:
+async def test_of_repeated_or_reordered_events_the_newest_stays(person: Person, service: RecordService) -> None:
     record, first, second = await person.created(), own_id(), own_id()
-    checking, refused = told(record, first, 1, "checking", 0), told(record, first, 2, "refused", 1)
-    gone, next_one = told(record, first, 3, "deleted", 2), told(record, second, 1, "checking", 3)
+    checking, refused = (
+        attachment_event(record, first, 1, "checking", 0),
+        attachment_event(record, first, 2, "refused", 1),
+    )
+    gone, next_one = (
+        attachment_event(record, first, 3, "deleted", 2),
+        attachment_event(record, second, 1, "checking", 3),
+    )
     of_first, of_second = (first, "refused"), (second, "checking")
     for event, expected in (
         (checking, (2, (first, "checking"))), (checking, (2, (first, "checking"))), (refused, (3, of_first)),
@@ -67,35 +75,33 @@ async def test_told_twice_or_out_of_order_the_newest_stands(person: Person, serv
     assert [[change["field"] for change in entry["changes"]] for entry in history[1:]] == [["attachment"]] * 4
 
 
-async def test_that_its_owner_saw_the_verdict_is_no_version_of_a_record(person: Person, service: RecordService) -> None:
-    """Or the form that they are about to save would be out of date."""
+async def test_a_seen_verdict_makes_no_version_of_the_record(person: Person, service: RecordService) -> None:
+    """Otherwise the form that they are about to save would be outdated."""
     record, attachment_id = await person.created(), own_id()
-    refused = told(record, attachment_id, 2, "refused", 1)
-    seen = told(record, attachment_id, 3, "refused", 2).model_copy(update={"seen": True})
+    refused = attachment_event(record, attachment_id, 2, "refused", 1)
+    seen = attachment_event(record, attachment_id, 3, "refused", 2).model_copy(update={"seen": True})
     for event in (refused, seen, refused, seen):
         await service.follow(event)
         assert await shown(person, record) == (2, (attachment_id, "refused"))
-    await service.follow(told(record, attachment_id, 4, "deleted", 3))
+    await service.follow(attachment_event(record, attachment_id, 4, "deleted", 3))
     assert await shown(person, record) == (3, None)
 
 
-async def test_a_scan_that_is_gone_does_not_come_back_with_its_dead_letters(
-    person: Person, service: RecordService
-) -> None:
+async def test_dead_letters_of_a_deleted_scan_do_not_restore_it(person: Person, service: RecordService) -> None:
     record, attachment_id = await person.created(), own_id()
-    refused = told(record, attachment_id, 2, "refused", 1)
-    seen = told(record, attachment_id, 3, "refused", 2).model_copy(update={"seen": True})
-    gone = told(record, attachment_id, 4, "deleted", 3).model_copy(update={"seen": True})
+    refused = attachment_event(record, attachment_id, 2, "refused", 1)
+    seen = attachment_event(record, attachment_id, 3, "refused", 2).model_copy(update={"seen": True})
+    gone = attachment_event(record, attachment_id, 4, "deleted", 3).model_copy(update={"seen": True})
     for event in (gone, refused, seen):
         await service.follow(event)
         assert await shown(person, record) == (2, None)
 
 
-async def test_whoever_changes_the_record_meanwhile_loses_nothing(person: Person, service: RecordService) -> None:
+async def test_concurrent_changes_of_the_record_are_not_lost(person: Person, service: RecordService) -> None:
     record, attachment_id = await person.created(), own_id()
 
     async def follow(version: int) -> None:
-        await service.follow(told(record, attachment_id, version, "checking", version))
+        await service.follow(attachment_event(record, attachment_id, version, "checking", version))
 
     answers = await at_once(
         person.change(record["record_id"], 1, EDUCATION | {"major": "桥梁"}), *(follow(n) for n in range(1, 6))
@@ -107,9 +113,9 @@ async def test_whoever_changes_the_record_meanwhile_loses_nothing(person: Person
 
 
 @pytest.mark.parametrize("state", ["checking", "accepted", "deleted"])
-async def test_a_record_that_is_gone_stays_gone(person: Person, service: RecordService, state: str) -> None:
+async def test_a_deleted_record_stays_deleted(person: Person, service: RecordService, state: str) -> None:
     record = await person.created()
     assert (await person.delete(record["record_id"], 1)).status_code == 204
-    await service.follow(told(record, own_id(), 1, state, 0))
-    await service.follow(told(record | {"record_id": own_id()}, own_id(), 1, state, 0))
+    await service.follow(attachment_event(record, own_id(), 1, state, 0))
+    await service.follow(attachment_event(record | {"record_id": own_id()}, own_id(), 1, state, 0))
     assert (await person.get(record["record_id"])).status_code == 404

@@ -1,4 +1,4 @@
-"""Days in a person's life: none before the year of their birth, no employment of a child, whoever asks."""
+"""Dates in a record: none before the year of birth, no employment of a child, for every caller."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ WORK: dict[str, Any] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def born(window: Window, gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> tuple[Person, int]:
-    """Somebody registered, of whom records has heard, and the year of their birth."""
+    """A registered person whom records knows, and the year of their birth."""
     citizen = await window.registered()
     person, year = Person(gateway, issuer, citizen.id), int(str(citizen.card["birth_date"])[:4])
     before = {"kind": "education", "data": EDUCATION | {"start": f"{year - 1}-12-31"}}
@@ -45,7 +45,7 @@ async def test_no_day_is_before_the_year_of_birth(born: tuple[Person, int]) -> N
     assert refused(answer) == {"data.start": "date_before_birth", "data.end": "date_before_birth"}
 
 
-async def test_an_employment_begins_with_the_year_of_fourteen_and_all_errors_come_at_once(
+async def test_an_employment_starts_at_fourteen_at_the_earliest_and_all_errors_are_reported(
     born: tuple[Person, int],
 ) -> None:
     person, year = born
@@ -65,8 +65,6 @@ async def test_an_employment_is_not_in_the_future(born: tuple[Person, int], name
     assert refused(answer) == {f"data.{name}": "date_in_future"}
 
 
-async def test_of_whom_nothing_is_known_nothing_is_refused_by_their_birth(
-    gateway: httpx2.AsyncClient, issuer: TokenIssuer
-) -> None:
+async def test_without_a_known_birth_year_nothing_is_refused(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> None:
     stranger = Person(gateway, issuer)
     assert (await stranger.create(WORK | {"start": "1901-01-01"}, kind="work_experience")).status_code == 201

@@ -1,4 +1,4 @@
-"""The code tables: the guide's own terms are there, and the tables hold together."""
+"""The code tables: they have the guide's terms and are consistent."""
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -25,12 +25,12 @@ def table(name: str) -> dict[str, Code]:
         ("credit_nature", "good bad"),
     ],
 )
-def test_the_terms_of_the_guide_and_of_the_field_are_there(name: str, terms: str) -> None:
+def test_the_tables_have_the_terms_of_the_guide_and_of_the_field(name: str, terms: str) -> None:
     assert set(terms.split()) <= table(name).keys()
 
 
 @pytest.mark.parametrize("name", CODE_TABLES)
-def test_a_table_holds_together(name: str) -> None:
+def test_a_table_is_consistent(name: str) -> None:
     rows = codes(name)
     terms = [each.code for each in rows]
     assert len(terms) == len(set(terms))
@@ -50,18 +50,18 @@ def test_the_value_of_a_coded_field_is_the_term_as_printed() -> None:
     assert [(each.code, each.label) for each in codes("credit_nature")] == [("good", "良好"), ("bad", "不良")]
 
 
-def test_terms_no_standard_knows_carry_no_invented_code() -> None:
+def test_terms_outside_the_standards_have_no_invented_code() -> None:
     local = [("education_level", "博士后"), ("professional_title", "正高级工程师"), ("trade", "抹灰")]
     assert [table(name)[term].scheme_codes for name, term in local] == [(), (), ()]
 
 
-def test_an_ambiguous_term_names_every_code_it_may_stand_for() -> None:
+def test_an_ambiguous_term_names_every_possible_code() -> None:
     lecturer = table("professional_title")["讲师"]
     assert (lecturer.scheme, lecturer.scheme_codes) == ("GB/T 8561", ("013", "023", "033"))
     assert table("professional_title")["技术员"].scheme_codes == ("085",)
 
 
-def test_a_term_of_practice_says_what_it_is_equivalent_to() -> None:
+def test_a_term_of_practice_names_its_equivalent() -> None:
     assert table("professional_title")["相当于技术员"].equivalent_of == "技术员"
     assert table("skill_level")["中级"].equivalent_of == "中级工"
 

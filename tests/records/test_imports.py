@@ -1,4 +1,4 @@
-"""A register sends files of rows, and they become records: once, whatever is sent again or killed in between."""
+"""A register sends files of rows, which become records: once, despite repetition and kills."""
 
 import asyncio
 import re
@@ -62,7 +62,7 @@ async def test_a_row_becomes_a_record_with_its_source(
     assert record["source"]["synced_at"].startswith(record["created_at"][:19])
 
 
-async def test_a_workbook_may_hold_days_and_numbers(
+async def test_a_workbook_can_have_dates_and_numbers(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, sender: Sender, citizen: Citizen
 ) -> None:
     key = own_name("k")
@@ -73,7 +73,7 @@ async def test_a_workbook_may_hold_days_and_numbers(
     assert (record["data"]["certificate_no"], record["data"]["issued_on"]) == ("20140301", "2014-03-01")
 
 
-async def test_every_kind_of_a_register_is_taken_and_no_other(sender: Sender, citizen: Citizen) -> None:
+async def test_only_kinds_maintained_by_a_register_are_imported(sender: Sender, citizen: Citizen) -> None:
     common = {"证件类型": "身份证", "证件号码": citizen.number, "来源": "报建系统", "来源编号": own_name("k")}
     project = {"报建编号": "2401XX0001", "项目名称": "某大厦", "合同类型": "施工总包", "担任职务": "项目经理"}
     progress, errors = await sender.done("project", as_csv([common | project | {"专业名称": "建筑工程"}]))
@@ -85,7 +85,7 @@ async def test_every_kind_of_a_register_is_taken_and_no_other(sender: Sender, ci
         problem(await sender.send(kind, as_csv([common])), 404, "kind_not_imported")
 
 
-async def test_the_persons_page_shows_where_a_record_comes_from_and_when(
+async def test_the_persons_page_shows_the_source_and_time_of_a_record(
     sender: Sender, citizen: Citizen, desk_of: Desk
 ) -> None:
     await sender.done("registration", as_csv([registration(citizen.number, "k", 来源=own_name("注册系统"))]))
@@ -95,7 +95,7 @@ async def test_the_persons_page_shows_where_a_record_comes_from_and_when(
     assert re.search(r"注册系统-[0-9a-f]+<span class=.why.>\d{4}-\d\d-\d\d \d\d:\d\d<", text), text
 
 
-async def test_what_is_wrong_is_said_by_line_column_and_sentence(sender: Sender, citizen: Citizen) -> None:
+async def test_errors_are_reported_by_line_column_and_message(sender: Sender, citizen: Citizen) -> None:
     unknown, known = str(random_card()["document_number"]), citizen.number
     rows = [
         registration(known, "a"),
@@ -122,7 +122,7 @@ async def test_what_is_wrong_is_said_by_line_column_and_sentence(sender: Sender,
     assert not [secret for secret in (unknown, known, "宇航员") if secret in told]
 
 
-async def test_a_number_that_the_spreadsheet_has_cut_is_refused(sender: Sender) -> None:
+async def test_a_number_truncated_by_a_spreadsheet_is_refused(sender: Sender) -> None:
     line = ["身份证", 310101199003071230, "注册系统", own_name("k"), "一级注册建造师", "1", None, None]
     _, errors = await sender.done("registration", as_xlsx([REGISTRATION, line]))
     assert [(error["行号"], error["列"], error["代码"]) for error in errors] == [("2", "证件号码", "digits_lost")]
@@ -162,10 +162,10 @@ async def test_a_record_does_not_move_to_another_person(sender: Sender, window: 
     assert (counts(progress), errors[0]["代码"]) == ({"failed": 1}, "other_person")
 
 
-async def test_killed_in_the_middle_every_row_is_there_once(
+async def test_after_kills_during_an_import_every_row_is_stored_once(
     stack: RunningStack, gateway: httpx2.AsyncClient, issuer: TokenIssuer, sender: Sender, processes: Processes
 ) -> None:
-    """One row in a hundred is bad; the worker is killed twice while it works, and the api while it is watched."""
+    """One row in a hundred is invalid; the worker is killed twice during the import, and the api once."""
     people = [person_row() for _ in range(PEOPLE)]
     admin = Sender(gateway, issuer, IDENTITY, scopes=frozenset(), roles=frozenset({"admin"}))
     loaded, _ = await admin.done("practitioners", as_csv(people))
@@ -201,7 +201,7 @@ async def test_killed_in_the_middle_every_row_is_there_once(
     assert len(set(own)) == ROWS - bad
 
 
-async def test_an_import_is_seen_by_its_sender_and_by_admins_only(
+async def test_an_import_is_visible_to_its_sender_and_to_admins_only(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, sender: Sender, citizen: Citizen, person: Person
 ) -> None:
     import_id = await sender.started("registration", as_csv([registration(citizen.number, own_name("k"))]))
@@ -221,7 +221,7 @@ async def test_an_import_is_seen_by_its_sender_and_by_admins_only(
     problem(await sender.look(own_id()), 404, "not_found")
 
 
-async def test_a_file_with_wrong_columns_is_refused_by_their_names(sender: Sender) -> None:
+async def test_a_file_with_wrong_columns_is_refused_and_they_are_named(sender: Sender) -> None:
     row = registration("310101199003071230", "k") | {"备注": "x", "电话13800005678": "x"}
     del row["来源编号"]
     [error] = problem(await sender.send("registration", as_csv([row])), 422, "invalid_fields", "13800005678")["errors"]
@@ -234,7 +234,7 @@ async def test_a_file_with_wrong_columns_is_refused_by_their_names(sender: Sende
 
 
 def bomb() -> bytes:
-    """A workbook of a few kilobytes that unpacks to more than anybody wants."""
+    """A workbook of a few kilobytes that unpacks to a huge size."""
     made = BytesIO()
     with ZipFile(made, "w", ZIP_DEFLATED) as packed:
         packed.writestr("[Content_Types].xml", b"")
@@ -243,7 +243,7 @@ def bomb() -> bytes:
 
 
 def far_corner() -> bytes:
-    """Two cells as far apart as a sheet lets them be."""
+    """Two cells as far apart as a sheet allows."""
     book = Workbook()
     sheet = book.active
     assert sheet is not None
@@ -296,7 +296,7 @@ async def test_the_template_can_be_filled_in_and_sent(
     assert (counts(progress), errors) == ({"created": 1}, [])
 
 
-async def test_nothing_of_the_people_in_a_file_stays_behind(
+async def test_no_personal_data_of_a_file_is_kept(
     stack: RunningStack, sender: Sender, citizen: Citizen, window: Window
 ) -> None:
     stranger = str(random_card()["document_number"])

@@ -1,4 +1,4 @@
-"""The kinds of record: what the guide shows is accepted, each rule refuses at the field it concerns."""
+"""The kinds of record: the guide's samples are accepted, each rule refuses at its field."""
 
 from datetime import date
 from typing import Any
@@ -116,7 +116,7 @@ def parse(kind: str, row: Row) -> RecordData:
 
 
 def errors(kind: str, row: Row) -> list[tuple[str, str]]:
-    """Field and code of every refusal."""
+    """Field and code of every error."""
     with pytest.raises(ValidationError) as refused:
         parse(kind, row)
     return [(".".join(map(str, each["loc"])), each["type"]) for each in refused.value.errors()]
@@ -135,14 +135,14 @@ def test_the_kinds_stand_in_the_order_of_the_guides_menu() -> None:
     assert list(KINDS) == list(EXAMPLES)
 
 
-def test_only_what_the_practitioner_keeps_can_be_written_by_him_and_carry_a_scan() -> None:
+def test_only_kinds_kept_by_the_practitioner_can_be_written_and_have_a_scan() -> None:
     sources = {name for name, kind in KINDS.items() if kind.maintained_by == "source"}
     assert sources == {"registration", "project", "credit"}
     assert {name for name, kind in KINDS.items() if kind.attachment} == KINDS.keys() - sources - {"work_experience"}
 
 
 @pytest.mark.parametrize(("kind", "row"), GUIDE_ROWS)
-def test_every_row_the_guide_shows_is_accepted_and_comes_back_as_it_was(kind: str, row: Row) -> None:
+def test_every_row_of_the_guide_is_accepted_and_returned_unchanged(kind: str, row: Row) -> None:
     assert parse(kind, row).model_dump(mode="json") == row
 
 
@@ -256,11 +256,11 @@ def test_an_employment_begins_at_fourteen_at_the_earliest_as_far_as_years_tell()
             assert (error["loc"], error["type"] in ("date_too_young", "date_before_birth")) == (("start",), True)
 
 
-def test_a_wrong_start_is_not_blamed_on_the_end() -> None:
+def test_an_invalid_start_is_not_reported_at_the_end() -> None:
     assert errors("education", EDUCATION | {"start": "2014-02-30"}) == [("start", "date_invalid")]
 
 
-def test_the_messages_say_what_to_do() -> None:
+def test_the_messages_name_the_remedy() -> None:
     row = SKILL | {"trade": "x", "issued_on": "2014-13-01", "valid_to": "2014-02-01"}
     assert messages("skill_certificate", row) == [
         "请从“专业工种”列表中选择一项",
@@ -269,7 +269,7 @@ def test_the_messages_say_what_to_do() -> None:
     ]
 
 
-def test_a_field_name_that_is_no_text_is_refused_and_not_a_crash() -> None:
+def test_a_field_name_that_is_not_text_is_refused() -> None:
     with pytest.raises(ValidationError):
         parse("education", EDUCATION | {"\ud800": "x"})
 
@@ -303,7 +303,7 @@ def test_the_published_schema_is_sound_and_accepts_what_the_service_accepts(kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_schema_and_the_field_list_tell_the_same_in_chinese(kind: str) -> None:
+def test_the_schema_and_the_field_list_have_the_same_chinese_texts(kind: str) -> None:
     schema: Any = KINDS[kind].schema()
     fields = KINDS[kind].fields()
     assert schema["title"] == KINDS[kind].title
@@ -312,7 +312,7 @@ def test_the_schema_and_the_field_list_tell_the_same_in_chinese(kind: str) -> No
     assert all(not field.title.isascii() for field in fields)
 
 
-def test_a_field_is_described_by_what_a_form_needs() -> None:
+def test_a_field_has_the_description_that_a_form_needs() -> None:
     described = {field.name: field for field in KINDS["education"].fields()}
     types = {name: field.type for name, field in described.items()}
     assert types | {"school": "text", "level": "term", "principal": "name", "end": "date"} == types

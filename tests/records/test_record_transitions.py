@@ -1,4 +1,4 @@
-"""What may become of a record, step by step: no server, random ways through its life."""
+"""Transitions of a record: random sequences, no server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ def entered(data: Data) -> Record:
 
 
 def scan(identity: str, version: int, state: str, *, seen: bool = False) -> AttachmentChanged:
-    """What attachments tells of the record's scan; of two scans the one with the later letter is the later one."""
+    """The record's scan as attachments publishes it; of two scans the one with the later letter is newer."""
     reasons = [Reason(code="blank", message="…")] if state == "refused" else []
     at = AT + timedelta(days=ord(identity), minutes=version)
     return AttachmentChanged.model_validate({
@@ -40,19 +40,19 @@ SCANS = st.builds(scan, st.sampled_from("ab"), st.integers(1, 5), STATES, seen=s
 
 
 def step(record: Record, data: st.DataObject) -> Record | None:
-    """What the service makes of one more request, import or event; None: nothing."""
-    at, told = AT + timedelta(minutes=record.version), data.draw(SCANS)
+    """The next version by a request, import or event; None: no change."""
+    at, events = AT + timedelta(minutes=record.version), data.draw(SCANS)
     if record.state == "deleted" or data.draw(st.booleans()):
         return record.synced(data.draw(DATA), SOURCE, data.draw(KEEPERS), at=at, by="import:1")
     if data.draw(st.booleans()):
         written = record.edited(data.draw(DATA), at=at, by="practitioner:p")
         return data.draw(st.sampled_from([written, record.deleted(at=at, by="practitioner:p")]))
-    return record.scan_changed(told, at=at, by="service:attachments") if record.outdated_by(told) else None
+    return record.scan_changed(events, at=at, by="service:attachments") if record.outdated_by(events) else None
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_record_stays_its_persons_and_remembers_how_it_began(data: st.DataObject) -> None:
+def test_a_record_keeps_its_owner_and_its_beginning(data: st.DataObject) -> None:
     first = record = entered(data.draw(DATA))
     own = {"id", "practitioner_id", "kind", "request", "created_at"}
     for _ in range(data.draw(st.integers(1, 8))):
@@ -68,7 +68,7 @@ def test_a_record_stays_its_persons_and_remembers_how_it_began(data: st.DataObje
             assert record.source == SOURCE
 
 
-LIVES: st.SearchStrategy[list[tuple[str, bool]]] = st.sampled_from([  # of a scan: its states, and whether it was seen
+LIVES: st.SearchStrategy[list[tuple[str, bool]]] = st.sampled_from([  # states of a scan, and whether it was seen
     [("checking", False)],
     [("checking", False), ("deleted", False)],
     [("checking", False), ("accepted", False), ("deleted", False)],
@@ -79,30 +79,30 @@ LIVES: st.SearchStrategy[list[tuple[str, bool]]] = st.sampled_from([  # of a sca
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(LIVES, LIVES, st.data())
-def test_events_that_come_again_change_nothing(
+def test_repeated_events_change_nothing(
     one: list[tuple[str, bool]], other: list[tuple[str, bool]], data: st.DataObject
 ) -> None:
-    told = [
+    events = [
         scan(identity, version, state, seen=seen)
         for identity, life in (("a", one), ("b", other))
         for version, (state, seen) in enumerate(life, 1)
     ]
-    cut = data.draw(st.integers(0, len(told)))
+    cut = data.draw(st.integers(0, len(events)))
     again = data.draw(st.integers(0, cut))
     record = entered({"school": "1"})
-    for event in [*told[:cut], *told[again:]]:
+    for event in [*events[:cut], *events[again:]]:
         if record.outdated_by(event):
             record = checked(record, record.scan_changed(event, at=AT, by="service:attachments"))
-    shown, newest = record.attachment, told[-1]
+    shown, newest = record.attachment, events[-1]
     if newest.state == "deleted":
         assert shown is None
     else:
         assert shown is not None
         assert (shown.attachment_id, shown.state) == (newest.attachment_id, newest.state)
-    assert record.version - 1 == sum(not event.seen or event.state == "deleted" for event in told)
+    assert record.version - 1 == sum(not event.seen or event.state == "deleted" for event in events)
 
 
-def test_a_register_brings_a_record_and_its_rows_change_it() -> None:
+def test_a_register_creates_a_record_and_changes_it() -> None:
     at = AT + timedelta(days=1)
     record = Record.imported("r", "p", "title", {"title": "讲师"}, SOURCE, "client:a", at=AT, by="import:1")
     assert (record.request, record.kept_by, record.source, record.action) == ("import:1", "client:a", SOURCE, "created")

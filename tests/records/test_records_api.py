@@ -1,4 +1,4 @@
-"""Records at the public door: what a practitioner's browser and a subscriber see."""
+"""The public API of records: what a practitioner's browser and a subscriber see."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,7 +29,7 @@ PROJECT = {
 ASTRAL = "\U00020bb7田·\U0002b740買买提·\U00031350"
 
 
-async def test_a_new_record_is_answered_with_its_place_and_version(person: Person) -> None:
+async def test_a_new_record_is_returned_with_its_location_and_version(person: Person) -> None:
     response = await person.create()
     record = response.json()
     assert response.status_code == 201
@@ -44,7 +44,7 @@ async def test_a_new_record_is_answered_with_its_place_and_version(person: Perso
     assert (read.status_code, read.headers["ETag"], read.json()) == (200, '"1"', record)
 
 
-async def test_a_request_id_of_the_callers_own_comes_back(person: Person) -> None:
+async def test_the_callers_request_id_is_returned(person: Person) -> None:
     given = await person.call("GET", OWN, headers={"X-Request-Id": "window-4711"})
     hostile = await person.call("GET", OWN, headers={"X-Request-Id": "<script>"})
     assert given.headers["X-Request-Id"] == "window-4711"
@@ -81,13 +81,13 @@ async def test_the_list_can_show_one_kind_only(person: Person) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "%00", "eyJhIjoxfQ", "!!!", "MQoy", ""])
-async def test_a_cursor_nobody_gave_out_is_refused(person: Person, cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(person: Person, cursor: str) -> None:
     body = problem(await person.list(cursor=cursor), 422, "invalid_fields")
     assert fields_of(body) == {"cursor": "cursor_invalid"}
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "201", "many", "1e3"])
-async def test_a_page_has_a_sensible_size(person: Person, limit: str) -> None:
+async def test_the_page_size_is_limited(person: Person, limit: str) -> None:
     assert list(fields_of(problem(await person.list(limit=limit), 422, "invalid_fields"))) == ["limit"]
 
 
@@ -112,7 +112,7 @@ async def test_a_change_makes_the_next_version(person: Person) -> None:
     assert (await person.get(record["record_id"])).json() == changed.json()
 
 
-async def test_who_changes_an_old_version_is_shown_the_current_one(person: Person) -> None:
+async def test_a_change_of_an_old_version_returns_the_current_one(person: Person) -> None:
     record_id = (await person.created())["record_id"]
     current = (await person.change(record_id, 1, EDUCATION | {"major": "桥梁"})).json()
     body = problem(await person.change(record_id, 1, EDUCATION | {"major": "隧道"}), 412, "version_conflict", "隧道")
@@ -121,7 +121,7 @@ async def test_who_changes_an_old_version_is_shown_the_current_one(person: Perso
     assert (await person.get(record_id)).json() == current
 
 
-async def test_of_many_changes_of_one_version_one_wins(person: Person) -> None:
+async def test_of_many_concurrent_changes_of_one_version_one_succeeds(person: Person) -> None:
     record_id = (await person.created())["record_id"]
     answers = await at_once(*(person.change(record_id, 1, EDUCATION | {"major": f"{n}"}) for n in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200, *[412] * 9]
@@ -134,7 +134,7 @@ async def test_the_same_data_again_make_no_new_version(person: Person) -> None:
     assert (again.status_code, again.headers["ETag"], again.json()) == (200, '"1"', record)
 
 
-async def test_a_deleted_record_is_gone_everywhere(person: Person) -> None:
+async def test_a_deleted_record_is_not_found_anywhere(person: Person) -> None:
     record_id = (await person.created())["record_id"]
     deleted = await person.delete(record_id, 1)
     assert (deleted.status_code, deleted.content) == (204, b"")
@@ -146,7 +146,7 @@ async def test_a_deleted_record_is_gone_everywhere(person: Person) -> None:
     assert (await person.list()).json()["items"] == []
 
 
-async def test_the_history_tells_every_version(person: Person) -> None:
+async def test_the_history_has_every_version(person: Person) -> None:
     record = await person.created()
     changed = (await person.change(record["record_id"], 1, EDUCATION | {"major": "桥梁"})).json()
     response = await person.history(record["record_id"])
@@ -161,7 +161,7 @@ async def test_the_history_tells_every_version(person: Person) -> None:
     }  # fmt: skip
 
 
-async def test_the_same_key_is_answered_the_same_whatever_became_of_the_record(person: Person) -> None:
+async def test_the_same_idempotency_key_gets_the_same_response(person: Person) -> None:
     key = own_id()
     first = await person.create(key=key)
     record_id = first.json()["record_id"]
@@ -179,7 +179,9 @@ async def test_the_same_key_is_answered_the_same_whatever_became_of_the_record(p
     problem(await person.get(record_id), 404, "not_found")
 
 
-async def test_one_key_is_not_for_two_requests(person: Person, new_person: Callable[[], Person]) -> None:
+async def test_an_idempotency_key_cannot_be_used_for_two_requests(
+    person: Person, new_person: Callable[[], Person]
+) -> None:
     key = own_id()
     await person.create(key=key)
     other = await person.create(EDUCATION | {"major": "桥梁"}, key=key)
@@ -221,7 +223,7 @@ async def test_the_public_knows_the_code_tables(gateway: httpx2.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("kind", sorted(READ_ONLY))
-async def test_what_a_source_maintains_nobody_writes_by_hand(person: Person, kind: str) -> None:
+async def test_kinds_maintained_by_a_source_cannot_be_written(person: Person, kind: str) -> None:
     problem(await person.create(PROJECT, kind=kind), 403, "read_only_kind")
     assert (await person.list(kind=kind)).json()["items"] == []
 
@@ -231,7 +233,7 @@ async def test_an_unknown_kind_is_a_field_error(person: Person) -> None:
     assert fields_of(body) == {"kind": "unknown_kind"}
 
 
-async def test_each_field_that_is_wrong_is_named_and_nothing_is_stored(person: Person) -> None:
+async def test_each_invalid_field_is_named_and_nothing_is_stored(person: Person) -> None:
     wrong = EDUCATION | {
         "school": "", "level": "魔法学徒", "start": "2014-02-30", "end": "2010-01-01", "issued_on": "2999-01-01",
         "major": "土" * 101, "hobby": "围棋",
@@ -245,14 +247,14 @@ async def test_each_field_that_is_wrong_is_named_and_nothing_is_stored(person: P
     assert (await person.list()).json()["items"] == []
 
 
-async def test_a_change_is_checked_like_a_new_record(person: Person) -> None:
+async def test_a_change_is_validated_like_a_new_record(person: Person) -> None:
     record = await person.created()
     body = problem(await person.change(record["record_id"], 1, EDUCATION | {"school": ""}), 422, "invalid_fields")
     assert list(fields_of(body)) == ["data.school"]
     assert (await person.get(record["record_id"])).json() == record
 
 
-async def test_another_persons_file_is_not_there(person: Person, new_person: Callable[[], Person]) -> None:
+async def test_records_of_another_person_are_not_found(person: Person, new_person: Callable[[], Person]) -> None:
     record, stranger = await person.created(), new_person()
     record_id, theirs = record["record_id"], f"/api/records/practitioners/{person.id}/records"
     for answer in (
@@ -278,7 +280,7 @@ def calls(person: str, record: str) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-async def test_staff_and_clients_keep_no_records(
+async def test_staff_and_clients_cannot_write_records(
     gateway: httpx2.AsyncClient, issuer: TokenIssuer, person: Person
 ) -> None:
     record = await person.created()
@@ -292,7 +294,7 @@ async def test_staff_and_clients_keep_no_records(
             problem(await gateway.request(method, path, headers=headers, json=sent), 404, "not_found")
 
 
-async def test_nothing_is_told_without_a_valid_token(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
+async def test_every_call_needs_a_valid_token(stack: RunningStack, gateway: httpx2.AsyncClient) -> None:
     yesterday = ManualClock()
     yesterday.advance(-timedelta(days=1))
     expired = practitioner_token(stack_issuer_at(stack, yesterday), own_id())
@@ -314,7 +316,7 @@ def stack_issuer_at(stack: RunningStack, clock: ManualClock) -> TokenIssuer:
     return TokenIssuer([OKPKey.import_key(key) for key in keys], token_settings(stack), clock, 300)
 
 
-async def test_a_subscriber_sees_the_whole_life_of_a_record(stack: RunningStack, person: Person) -> None:
+async def test_a_subscriber_sees_every_version_of_a_record(stack: RunningStack, person: Person) -> None:
     subscriber = Subscriber(stack.kafka, "records.changes")
     await subscriber.skip()
     record = await person.created(EDUCATION | {"principal": ASTRAL})
@@ -322,21 +324,23 @@ async def test_a_subscriber_sees_the_whole_life_of_a_record(stack: RunningStack,
     await person.change(record_id, 1, EDUCATION | {"principal": "阿卜杜拉•买买提"})
     await person.delete(record_id, 2)
 
-    def whole(records: Records) -> bool:
+    def complete(records: Records) -> bool:
         return (record_id, 3) in {version_of(found) for found in records}
 
-    events = [found for found in await subscriber.until(whole, 20, "three events") if version_of(found)[0] == record_id]
-    told = [orjson.loads(event.value) for event in events]
+    events = [
+        found for found in await subscriber.until(complete, 20, "three events") if version_of(found)[0] == record_id
+    ]
+    published = [orjson.loads(event.value) for event in events]
     assert [version_of(event)[1] for event in events] == [1, 2, 3]
     assert len({event.partition for event in events}) == 1
-    assert [event["action"] for event in told] == ["created", "changed", "deleted"]
-    assert [event["state"] for event in told] == ["active", "active", "deleted"]
-    assert [event["data"]["principal"] for event in told[:2]] == [ASTRAL, "阿卜杜拉·买买提"]
-    assert told[1]["changed"] == ["principal"]
-    assert told[0] | {"kind": "education", "practitioner_id": person.id, "attachment": None} == told[0]
+    assert [event["action"] for event in published] == ["created", "changed", "deleted"]
+    assert [event["state"] for event in published] == ["active", "active", "deleted"]
+    assert [event["data"]["principal"] for event in published[:2]] == [ASTRAL, "阿卜杜拉·买买提"]
+    assert published[1]["changed"] == ["principal"]
+    assert published[0] | {"kind": "education", "practitioner_id": person.id, "attachment": None} == published[0]
 
 
-async def test_names_come_back_as_they_were_written(person: Person) -> None:
+async def test_names_are_returned_unchanged(person: Person) -> None:
     for name in (ASTRAL, "买买提·阿卜杜拉", "\U0002b820" * 50, "﨑", "Ñandú de la Cruz"):
         record = await person.created(EDUCATION | {"principal": name})
         assert (await person.get(record["record_id"])).json()["data"]["principal"] == name

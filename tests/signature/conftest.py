@@ -1,4 +1,4 @@
-"""What tests of signature share: somebody who prints, signs, scans and uploads."""
+"""Fixtures for tests of signature: a practitioner who prints, signs, scans and uploads."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ DPI = 200
 
 
 def rasterised(pdf: bytes, dpi: int = DPI) -> bytes:
-    """The first page as it leaves the printer: a PNG."""
+    """The first page as printed: a PNG."""
     made = BytesIO()
     pdfium.PdfDocument(pdf)[0].render(scale=dpi / 72).to_pil().save(made, "PNG", compress_level=1)
     return made.getvalue()
 
 
 def text_of(pdf: bytes) -> str:
-    """What can be read in the first page."""
+    """The text of the first page."""
     return str(pdfium.PdfDocument(pdf)[0].get_textpage().get_text_range())
 
 
 @dataclass
 class Signer:
-    """A practitioner at the door of signature."""
+    """A practitioner at the API of signature."""
 
     person: Person
     citizen: Citizen
@@ -54,7 +54,7 @@ class Signer:
         return response.content
 
     async def printed(self) -> bytes:
-        """The sheet of paper, still empty: a PNG."""
+        """The printed sheet without a signature: a PNG."""
         return rasterised(await self.pdf())
 
     async def signed(self, rng: Random) -> bytes:
@@ -72,7 +72,7 @@ class Signer:
         return await self.person.call("GET", f"{OWN}/signature/{which}")
 
     async def verdict(self, within: float = 20) -> dict[str, Any]:
-        """What became of the last upload."""
+        """The outcome of the last upload."""
 
         async def judged() -> dict[str, Any] | None:
             found = await self.look()
@@ -86,7 +86,7 @@ class Signer:
         return await self.verdict()
 
     async def refusal(self, content: bytes) -> str:
-        """The code of the one reason for which this scan is refused."""
+        """The code of the only reason of the refusal."""
         verdict = await self.judged(content)
         assert verdict["state"] == "refused", verdict
         (reason,) = verdict["reasons"]

@@ -1,4 +1,4 @@
-"""The way back: a sheet is signed, scanned or photographed, uploaded; the signature is cut out, or the reason told."""
+"""Scanned sheets: signed, scanned or photographed, uploaded; the signature is cut out, or a reason returned."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from tests.support.subscriber import Records, Subscriber, headers_of
 
 PER_MM = 200 / 25.4
 PAGES, ACCEPTED = scaled(64, 6), 0.95
-OFF = 0.03  # of the box's size
+OFF = 0.03  # share of the box's size
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def rng() -> Random:
 
 
 async def test_a_signed_sheet_becomes_the_persons_signature(signer: Signer, stack: RunningStack, rng: Random) -> None:
-    told = Subscriber(stack.kafka, "signature.changes")
-    await told.skip()
+    published = Subscriber(stack.kafka, "signature.changes")
+    await published.skip()
     assert (await signer.look())["state"] == "none"
     form, content = await signer.form(), await signer.signed(rng)
     sent = (await signer.send(content)).json()
@@ -56,7 +56,9 @@ async def test_a_signed_sheet_becomes_the_persons_signature(signer: Signer, stac
         mine = [one for one in found if headers_of(one)["ce_partitionkey"] == signer.person.id]
         return [(headers_of(one)["ce_type"], orjson.loads(one.value)["state"]) for one in mine]
 
-    events = own(await told.until(lambda found: ("signature.signature.changed.v1", "accepted") in own(found), 15, "it"))
+    events = own(
+        await published.until(lambda found: ("signature.signature.changed.v1", "accepted") in own(found), 15, "it")
+    )
     assert events == [
         ("signature.form.changed.v1", "valid"),
         ("signature.signature.changed.v1", "checking"),
@@ -64,8 +66,8 @@ async def test_a_signed_sheet_becomes_the_persons_signature(signer: Signer, stac
     ]
 
 
-async def test_sheets_come_back_from_scanners_and_phones_however_they_lay(signer: Signer, rng: Random) -> None:
-    """Turned by any angle, tilted, in bad light, blurred, compressed; the box is cut where it was printed."""
+async def test_sheets_from_scanners_and_phones_are_read_at_any_orientation(signer: Signer, rng: Random) -> None:
+    """At any angle, tilted, in bad light, blurred, compressed; the box is cut where it was printed."""
     empty, accepted = await signer.printed(), 0
     for number in range(PAGES):
         page = sign(empty, rng)
@@ -81,15 +83,15 @@ async def test_sheets_come_back_from_scanners_and_phones_however_they_lay(signer
 
 
 def _off(signed: bytes, empty: bytes, cut: bytes) -> float:
-    """How far the cut's ink is from where it was written, as a share of the box's height: nearly all of it."""
+    """The distance of nearly all of the cut's ink from where it was written, as a share of the box's height."""
     box, (height, width) = LAYOUT.cut, opened(cut).shape[:2]
     top, left = round(box.top * PER_MM), round(box.left * PER_MM)
     written = np.abs(opened(signed).astype(int) - opened(empty)).max(axis=2)[top : top + height, left : left + width]
-    away = cv2.distanceTransform((written <= 60).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return float(np.percentile(away[opened(cut)[:, :, 3] > 100], 98) / height)
+    distances = cv2.distanceTransform((written <= 60).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(np.percentile(distances[opened(cut)[:, :, 3] > 100], 98) / height)
 
 
-async def test_an_empty_box_is_refused_however_the_sheet_was_taken(signer: Signer, rng: Random) -> None:
+async def test_an_empty_box_is_refused_from_any_device(signer: Signer, rng: Random) -> None:
     empty = await signer.printed()
     for take in (photograph, scanned) * scaled(10, 1):
         assert await signer.refusal(take(empty, rng)[0]) == "not_signed"
@@ -98,7 +100,7 @@ async def test_an_empty_box_is_refused_however_the_sheet_was_taken(signer: Signe
 async def test_another_persons_sheet_is_refused(signer: Signer, new_signer: NewSigner, rng: Random) -> None:
     another = await new_signer()
     assert await signer.refusal(await another.signed(rng)) == "sheet_of_another"
-    assert (await signer.look())["form_id"] is None, "whose it is, is not told"
+    assert (await signer.look())["form_id"] is None, "the response does not name its owner"
     assert (await another.look())["state"] == "none"
 
 
@@ -109,7 +111,7 @@ async def test_another_persons_sheet_is_refused(signer: Signer, new_signer: NewS
         "QM1",
     ],
 )  # fmt: skip
-async def test_a_sheet_that_we_did_not_print_is_refused(signer: Signer, rng: Random, text: str) -> None:
+async def test_a_sheet_with_a_foreign_qr_code_is_refused(signer: Signer, rng: Random, text: str) -> None:
     assert await signer.refusal(scanned(sign(drawn(text), rng), rng)[0]) == "sheet_unknown"
 
 
@@ -123,7 +125,7 @@ async def test_a_sheet_without_its_code_or_its_markers_is_refused(signer: Signer
     assert await signer.refusal(cv2.imencode(".jpg", page)[1].tobytes()) == "markers_missing"
 
 
-async def test_a_sheet_from_before_another_name_is_refused(signer: Signer, window: Window, rng: Random) -> None:
+async def test_a_sheet_printed_before_a_change_of_name_is_refused(signer: Signer, window: Window, rng: Random) -> None:
     old = await signer.signed(rng)
     assert (await window.read_card(signer.citizen, name="王新名")).status_code == 200
     assert await signer.refusal(old) == "sheet_stale"
@@ -131,7 +133,7 @@ async def test_a_sheet_from_before_another_name_is_refused(signer: Signer, windo
 
 
 @pytest.mark.parametrize(("days_ago", "outcome"), [(179, None), (181, "sheet_expired")])
-async def test_a_sheet_holds_for_half_a_year(
+async def test_a_sheet_is_valid_for_half_a_year(
     signer: Signer,
     stack: RunningStack,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,9 +165,7 @@ async def test_a_new_signature_replaces_the_old_one_and_a_refused_one_does_not(
     assert (await signer.file("image")).content != image
 
 
-async def test_that_the_person_saw_a_refusal_is_written_down_once(
-    signer: Signer, stack: RunningStack, rng: Random
-) -> None:
+async def test_seeing_a_refusal_is_stored_once(signer: Signer, stack: RunningStack, rng: Random) -> None:
     refused = await signer.judged(scanned(await signer.printed(), rng)[0])
     for _ in range(3):
         assert (await signer.look())["state"] == "refused"
@@ -183,13 +183,13 @@ async def test_that_the_person_saw_a_refusal_is_written_down_once(
         (lambda _: many_scans(6_000, 1), "too_many_pixels"),
     ],
 )
-async def test_pictures_that_cannot_be_read_are_refused(
+async def test_unreadable_images_are_refused(
     signer: Signer, rng: Random, spoilt: Callable[[bytes], bytes], code: str
 ) -> None:
     assert await signer.refusal(spoilt(await signer.signed(rng))) == code
 
 
-async def test_what_is_no_jpeg_or_too_large_is_not_taken_in(signer: Signer, rng: Random) -> None:
+async def test_a_file_that_is_not_a_jpeg_or_too_large_is_not_accepted(signer: Signer, rng: Random) -> None:
     problem(await signer.send(await signer.printed()), 415, "not_jpeg")
     problem(await signer.send(b""), 415, "not_jpeg")
     problem(await signer.send(b"\xff\xd8\xff" + bytes(5 * 1024 * 1024)), 413, "file_too_large")

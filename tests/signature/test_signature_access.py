@@ -1,4 +1,4 @@
-"""Signatures are their owner's: strangers find nothing, staff and clients are written down."""
+"""Signatures belong to their owner: not found for strangers, access by staff and clients is audited."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ CLIENT = Caller("downstream", "client", scopes=frozenset({"signature:read"}))
 NOBODY = Caller("downstream", "client", scopes=frozenset({"records:read"}))
 
 
-async def test_strangers_find_nothing_and_readers_are_written_down(
+async def test_strangers_find_nothing_and_reads_are_audited(
     signer: Signer, new_signer: NewSigner, gateway: httpx2.AsyncClient, issuer: TokenIssuer, stack: RunningStack
 ) -> None:
     assert (await signer.judged(await signer.signed(Random(1))))["state"] == "accepted"
@@ -37,11 +37,11 @@ async def test_strangers_find_nothing_and_readers_are_written_down(
         looked = await gateway.get(path, headers=bearer(issuer.issue(CLERK)) | {"X-Access-Reason": "check"})
         assert looked.status_code == 200
     async with mongo.connect(stack.mongo, "signature") as database:
-        looks = await database["looks"].find({"practitioner_id": signer.person.id}).to_list(20)
-    assert sorted(str(look["role"]) for look in looks) == ["clerk"] * 3 + ["client"] * 3
+        entries = await database["looks"].find({"practitioner_id": signer.person.id}).to_list(20)
+    assert sorted(str(entry["role"]) for entry in entries) == ["clerk"] * 3 + ["client"] * 3
 
 
-async def test_nobody_uploads_for_somebody_else(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> None:
+async def test_nobody_uploads_a_sheet_for_another_person(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> None:
     files = {"file": ("a.jpg", b"\xff\xd8\xff", "image/jpeg")}
     for caller in (CLERK, CLIENT):
         headers = bearer(issuer.issue(caller))
@@ -50,10 +50,10 @@ async def test_nobody_uploads_for_somebody_else(gateway: httpx2.AsyncClient, iss
 
 
 @pytest.mark.parametrize("age", [None, 11 * 60, 3600])
-async def test_who_proved_a_code_long_ago_uploads_nothing(
+async def test_an_upload_needs_recent_authentication(
     signer: Signer, gateway: httpx2.AsyncClient, issuer: TokenIssuer, age: int | None
 ) -> None:
-    """A stolen token signs for nobody: the owner's phone is asked, not the token's age alone."""
+    """A stolen token cannot sign: the owner's phone has to confirm, a recent token is not enough."""
     proved = None if age is None else int(time.time()) - age
     thief = bearer(issuer.issue(Caller(signer.person.id, "practitioner", session="stolen", auth_time=proved)))
     files = {"file": ("a.jpg", await signer.signed(Random(3)), "image/jpeg")}
@@ -72,20 +72,20 @@ async def test_one_sheet_is_checked_at_a_time(signer: Signer) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", 'a"; rm -rf /\r\nX: y.jpg', "<script>.jpg", "\u202egpj.exe"])
-async def test_a_files_name_means_nothing(signer: Signer, name: str) -> None:
+async def test_the_file_name_is_ignored(signer: Signer, name: str) -> None:
     assert (await signer.send(await signer.signed(Random(3)), name=name)).status_code == 202
     assert (await signer.verdict())["state"] == "accepted"
     assert (await signer.file("image")).headers["Content-Disposition"] == 'inline; filename="signature.png"'
 
 
-async def test_who_left_the_page_is_told_by_sms_that_the_sheet_was_refused(
+async def test_a_refused_sheet_is_notified_by_sms_if_the_person_left_the_page(
     signer: Signer, window: Window, sms_operators: Carriers
 ) -> None:
     assert (await window.issue(signer.citizen)).status_code == 201
     assert (await signer.send(scanned(await signer.printed(), Random(5))[0])).status_code == 202
 
-    async def told() -> bool:
+    async def notified() -> bool:
         texts = [message["text"] for message in await sms_operators.inbox(signer.citizen.phone)]
         return any("签名信息采集表未通过检查" in text for text in texts)
 
-    await eventually(told, 40, "the SMS")
+    await eventually(notified, 40, "the SMS")

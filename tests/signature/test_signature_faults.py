@@ -1,4 +1,4 @@
-"""Servers and processes that die: what was taken in ends with a verdict, what was not leaves nothing."""
+"""Servers and processes are killed: every accepted upload gets a verdict, a refused one leaves nothing."""
 
 import asyncio
 from random import Random
@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 PEOPLE, KILLS = scaled(20, 6), scaled(5, 2)
 
 
-async def test_without_s3_nothing_is_taken_in_and_what_was_is_judged_when_it_is_back(
+async def test_without_s3_sheets_are_refused_and_earlier_ones_checked_afterwards(
     signer: Signer, new_signer: NewSigner, processes: Processes
 ) -> None:
     another = await new_signer()
@@ -29,7 +29,7 @@ async def test_without_s3_nothing_is_taken_in_and_what_was_is_judged_when_it_is_
     assert (await signer.verdict(within=40))["state"] == "accepted"
 
 
-async def test_a_worker_that_is_killed_again_and_again_loses_no_verdict(
+async def test_repeated_kills_of_the_worker_lose_no_signature_verdict(
     new_signer: NewSigner, processes: Processes
 ) -> None:
     signers = [await new_signer() for _ in range(PEOPLE)]
@@ -50,7 +50,9 @@ async def test_a_worker_that_is_killed_again_and_again_loses_no_verdict(
         assert (await one.file("image")).status_code == 200
 
 
-async def test_the_files_of_what_was_replaced_are_removed(signer: Signer, bucket: Bucket, stack: RunningStack) -> None:
+async def test_the_files_of_a_replaced_signature_are_removed(
+    signer: Signer, bucket: Bucket, stack: RunningStack
+) -> None:
     for number in range(2):
         assert (await signer.judged(await signer.signed(Random(number))))["state"] == "accepted"
 

@@ -1,4 +1,4 @@
-"""The printed form: what stands on it, whose names can be printed, when it is not taken any more."""
+"""The signature sheet: its content, the names that can be printed, and its validity."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,16 +21,16 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 KEY = bytes(range(32))
-RARE = "\U0002ebf0"  # of Unicode 15.1: in none of the fonts
+RARE = "\U0002ebf0"  # added in Unicode 15.1: in none of the fonts
 NAMES = ["欧阳娜娜", "阿卜杜拉·买买提", "𠮷野", "龘䶮𬭎", "欧阳𠮷野龘䶮𬭎阿卜杜" * 5]
 
 
 def shown(text: str) -> str:
-    """Without the spaces and line breaks that only the layout has."""
+    """The text without the spaces and line breaks of the layout."""
     return "".join(text.split())
 
 
-async def test_the_form_shows_who_it_is_for_and_what_to_do(signer: Signer) -> None:
+async def test_the_sheet_shows_its_person_and_the_instructions(signer: Signer) -> None:
     form = await signer.form()
     response = await signer.person.call("GET", form["pdf_url"])
     assert response.headers["Content-Type"] == "application/pdf"
@@ -45,12 +45,12 @@ async def test_the_form_shows_who_it_is_for_and_what_to_do(signer: Signer) -> No
     assert await signer.pdf() == response.content
 
 
-async def test_a_form_that_was_printed_half_its_life_ago_is_followed_by_a_new_one(
+async def test_after_half_its_validity_a_new_sheet_is_printed(
     signer: Signer, stack: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ManualClock(datetime.now(UTC) - timedelta(days=100))
-    async with own_services.signature(stack, monkeypatch, clock) as door:
-        signer.person.http, gateway = door, signer.person.http
+    async with own_services.signature(stack, monkeypatch, clock) as http:
+        signer.person.http, gateway = http, signer.person.http
         old = await signer.form()
     signer.person.http = gateway
     assert (await signer.form())["form_id"] != old["form_id"]
@@ -58,7 +58,7 @@ async def test_a_form_that_was_printed_half_its_life_ago_is_followed_by_a_new_on
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_names_that_must_print(signer: Signer, window: Window, name: str) -> None:
+async def test_names_that_can_be_printed(signer: Signer, window: Window, name: str) -> None:
     assert (await window.read_card(signer.citizen, name=name)).status_code == 200
     assert shown(name) in shown(text_of(await signer.pdf()))
 
@@ -71,13 +71,13 @@ async def test_every_glyph_of_a_name_comes_from_a_font() -> None:
         await Printing(FontSettings(families=("No Such Font",)), KEY).ready()
 
 
-async def test_a_name_that_no_font_has_is_told_before_printing(signer: Signer, window: Window) -> None:
+async def test_a_name_without_glyphs_is_reported_before_printing(signer: Signer, window: Window) -> None:
     assert (await window.read_card(signer.citizen, name=f"王{RARE}")).status_code == 200
     body = problem(await signer.person.call("POST", f"{OWN}/forms"), 409, "name_not_printable")
     assert RARE in body["detail"]
 
 
-async def test_a_form_with_another_name_is_stale(signer: Signer, window: Window) -> None:
+async def test_a_sheet_with_a_former_name_is_outdated(signer: Signer, window: Window) -> None:
     old = await signer.form()
     await window.read_card(signer.citizen, address="上海市某路2号")
     assert (await signer.form())["form_id"] == old["form_id"], "where somebody lives stands on no form"
@@ -91,7 +91,7 @@ async def test_a_form_with_another_name_is_stale(signer: Signer, window: Window)
     assert "王新名" in text_of(await signer.pdf())
 
 
-async def test_only_the_person_prints_and_sees_their_form(
+async def test_only_the_person_prints_and_sees_their_sheet(
     signer: Signer, new_signer: NewSigner, gateway: httpx2.AsyncClient
 ) -> None:
     url, another = (await signer.form())["pdf_url"], await new_signer()
@@ -100,13 +100,13 @@ async def test_only_the_person_prints_and_sees_their_form(
     problem(await gateway.post(f"{OWN}/forms"), 401, "unauthorized")
 
 
-def test_the_markers_are_those_that_are_looked_for() -> None:
+def test_the_printed_markers_are_those_that_are_detected() -> None:
     for name, pattern in PATTERNS.items():
         assert [[int(cell) for cell in row] for row in pattern] == marker(name)
     assert PATTERNS.keys() == LAYOUT.markers.keys()
 
 
-async def test_what_the_code_says_can_be_read_and_not_be_forged() -> None:
+async def test_the_qr_code_can_be_read_and_not_forged() -> None:
     form_id, now = "0f8fad5b-d9cb-469f-a165-70867728950e", datetime.now(UTC)
     page = rasterised(await Printing(FontSettings(), KEY).pdf(form_id, "王某", "1", now, now))
     picture = cv2.imdecode(np.frombuffer(page, np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -1,4 +1,4 @@
-"""What may become of a form and of a signature, step by step: no server, random ways through their lives."""
+"""Transitions of a signature sheet and of a signature: random sequences, no server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ def printed() -> SignatureSheet:
 
 
 def steps(signature: Signature, verdict: Verdict, at: datetime) -> list[Signature]:
-    """What the service may make of it now."""
+    """The possible transitions."""
     if signature.state == "checking":
         return [signature.judged(verdict, at=at, by="service:signature")]
     found = [] if signature.state == "replaced" else [signature.replaced(at=at, by="service:signature")]
@@ -36,7 +36,7 @@ def steps(signature: Signature, verdict: Verdict, at: datetime) -> list[Signatur
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_signature_is_judged_once_and_replaced_for_good(data: st.DataObject) -> None:
+def test_a_signature_gets_one_verdict_and_a_replacement_is_final(data: st.DataObject) -> None:
     first = signature = uploaded()
     own = {"practitioner_id", "sha256", "size", "folder", "sealed", "created_at", "id"}
     while following := steps(signature, data.draw(VERDICTS), AT + timedelta(minutes=signature.version)):
@@ -54,7 +54,7 @@ def test_a_signature_is_judged_once_and_replaced_for_good(data: st.DataObject) -
 
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.integers(0, 200), st.integers(1, 20))
-def test_a_form_is_taken_until_it_is_over_or_outdated(days: int, identified: int) -> None:
+def test_a_sheet_is_accepted_until_it_expires_or_is_outdated(days: int, identified: int) -> None:
     form, at = printed(), AT + timedelta(days=days)
     fault = sheet_fault(form, "p", identified, at)
     assert fault == ("sheet_stale" if identified > 7 else "sheet_expired" if days >= 90 else None)

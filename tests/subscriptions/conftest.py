@@ -1,4 +1,4 @@
-"""Clients of subscriptions."""
+"""API clients of subscriptions."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver, receiving
 
 @pytest_asyncio.fixture
 async def new_client(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> AsyncIterator[Callable[..., Client]]:
-    """Makes clients with these scopes, or `changes:read`; their webhooks go with the test."""
+    """Creates clients with these scopes, or `changes:read`; their webhooks are deleted with the test."""
     made: list[Client] = []
 
     def new(*scopes: str) -> Client:

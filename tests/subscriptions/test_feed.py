@@ -1,4 +1,4 @@
-"""The feed of changes at its public door."""
+"""The change feed at its public API."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def partitions(stack: RunningStack) -> int:
     return int(stack.environment("subscriptions-api")["KAFKA__PARTITIONS"])
 
 
-async def told(client: Client, cursor: str, person: Person, count: int) -> list[dict[str, Any]]:
-    """The first so many events about a person behind a cursor."""
+async def first_events(client: Client, cursor: str, person: Person, count: int) -> list[dict[str, Any]]:
+    """The first `count` events about a person after a cursor."""
     found: list[dict[str, Any]] = []
     while len(found) < count:
         answer = await client.changes(after=cursor, wait=20)
@@ -42,7 +42,7 @@ async def test_a_change_is_the_event_that_kafka_carries(client: Client, person: 
     await subscriber.skip()
     record = await person.created()
     await person.change(record["record_id"], 1, record["data"] | {"major": "结构工程"})
-    first, second = await told(client, cursor, person, 2)
+    first, second = await first_events(client, cursor, person, 2)
     records = [one for one in await subscriber.read() if headers_of(one)["ce_partitionkey"] == person.id]
     for event, one in zip((first, second), records, strict=True):
         headers = headers_of(one)
@@ -55,9 +55,9 @@ async def test_a_change_is_the_event_that_kafka_carries(client: Client, person: 
     assert second["data"]["data"]["major"] == "结构工程"
 
 
-async def test_who_waits_is_told_when_it_happens(client: Client, person: Person) -> None:
+async def test_a_waiting_poll_returns_when_an_event_arrives(client: Client, person: Person) -> None:
     cursor = await client.end()
-    waiting = asyncio.create_task(told(client, cursor, person, 1))
+    waiting = asyncio.create_task(first_events(client, cursor, person, 1))
     await asyncio.sleep(0.5)
     record = await person.created()
     (event,) = await waiting
@@ -70,9 +70,11 @@ async def test_nothing_new_is_an_empty_page_with_a_cursor(client: Client) -> Non
     assert (answer["items"], again["items"]) == ([], [])
 
 
-async def test_a_start_in_time_leaves_out_what_was_before_it(client: Client, person: Person) -> None:
+async def test_a_start_time_leaves_out_earlier_events(client: Client, person: Person) -> None:
     before = await person.created()
-    await told(client, (await client.changes(since="2001-01-01T00:00:00Z", limit=1)).json()["next_cursor"], person, 1)
+    await first_events(
+        client, (await client.changes(since="2001-01-01T00:00:00Z", limit=1)).json()["next_cursor"], person, 1
+    )
     moment = datetime.now(UTC).isoformat()
     after = await person.created()
 
@@ -81,7 +83,7 @@ async def test_a_start_in_time_leaves_out_what_was_before_it(client: Client, per
         found = [event["subject"] for event in answer["items"]]
         return found if after["record_id"] in found else []
 
-    assert before["record_id"] not in await eventually(subjects, 20, "the later record is told")
+    assert before["record_id"] not in await eventually(subjects, 20, "the later record is in the feed")
 
 
 async def test_pages_from_the_beginning_are_the_whole_topic(client: Client, stack: RunningStack) -> None:
@@ -114,20 +116,20 @@ async def test_only_clients_with_the_scope_may_follow(
         {"since": "1767225600"}, {"since": FUTURE, "after": "WzEsMF0"},
     ],
 )  # fmt: skip
-async def test_a_question_that_makes_no_sense_is_refused(client: Client, query: dict[str, Any]) -> None:
+async def test_an_invalid_query_is_refused(client: Client, query: dict[str, Any]) -> None:
     answer = await client.changes(**query)
     assert answer.status_code == 422, answer.text
     problem(answer, 422, "invalid_fields")
 
 
-async def test_a_place_that_the_topic_does_not_have_is_gone(client: Client, stack: RunningStack) -> None:
+async def test_a_cursor_beyond_the_topic_is_gone(client: Client, stack: RunningStack) -> None:
     offsets = read_cursor(await client.end(), partitions(stack))
     beyond = [offset + 1_000_000 for offset in offsets]
     problem(await client.changes(after=write_cursor(beyond)), 410, "cursor_expired")
     problem(await client.changes(after=write_cursor([*offsets, 0])), 410, "cursor_expired")
 
 
-async def test_nobody_holds_more_polls_than_their_share(client: Client, person: Person) -> None:
+async def test_waiting_polls_per_client_are_limited(client: Client, person: Person) -> None:
     cursor, most = await client.end(), FeedSettings().polls
     waiting = [asyncio.create_task(client.changes(after=cursor, wait=30)) for _ in range(most)]
     refused = await eventually(lambda: _refusal(client, cursor), 20, "one more is refused")

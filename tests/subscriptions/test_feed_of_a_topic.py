@@ -1,4 +1,4 @@
-"""The feed on a topic of the test's own: what is in it, what is not, and what becomes of it."""
+"""The feed on a topic of its own: which events it has, which it omits, and its behaviour when the topic changes."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def headers(person: str, subject: str, version: int) -> Headers:
 
 @dataclass
 class Topic:
-    """A topic, what is written to it, and its feed."""
+    """A topic, writes to it, and its feed."""
 
     name: str
     producer: AIOKafkaProducer
@@ -54,7 +54,7 @@ class Topic:
         return [json.loads(change.body) for change in found], cursor
 
     async def everything(self, after: str | None = None, limit: int = 500) -> list[Any]:
-        """All pages of what there is now."""
+        """All pages of the current events."""
         found: list[Any] = []
         while True:
             page, after = await self.ask(after, limit)
@@ -94,9 +94,9 @@ async def topic(stack: RunningStack) -> AsyncIterator[Topic]:
             await producer.stop()
 
 
-async def test_what_memory_does_not_hold_comes_from_kafka(topic: Topic) -> None:
+async def test_events_no_longer_in_memory_are_read_from_kafka(topic: Topic) -> None:
     people = [own_id() for _ in range(7)]
-    for number in range(300):  # more than the memory of this feed
+    for number in range(300):  # more than this feed keeps in memory
         await topic.write(people[number % 7], number)
     seen = await topic.everything(limit=40)
     assert len(seen) == 300
@@ -105,10 +105,10 @@ async def test_what_memory_does_not_hold_comes_from_kafka(topic: Topic) -> None:
         assert mine == list(range(place, 300, 7))
 
 
-async def test_a_tombstone_says_what_to_forget(topic: Topic) -> None:
+async def test_a_tombstone_names_the_removed_document(topic: Topic) -> None:
     await topic.write("p", 1, subject="one")
     await topic.write("p", 0, None, subject="one", headers=[])
-    _, forgotten = await eventually(lambda: both(topic), 10, "both are told")
+    _, forgotten = await eventually(lambda: both(topic), 10, "both are in the feed")
     assert (forgotten["type"], forgotten["subject"], forgotten["data"]) == (FORGOTTEN, "one", None)
 
 
@@ -118,16 +118,16 @@ async def both(topic: Topic) -> list[Any]:
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"{", b"[1]", b"null", b'{"a": NaN}'])
-async def test_what_is_no_event_is_passed_over(topic: Topic, value: bytes) -> None:
+async def test_an_invalid_event_is_skipped(topic: Topic, value: bytes) -> None:
     await topic.write("p", 1, value)
     await topic.write("p", 2, headers=[("ce_id", b"x")])
     await topic.write("p", 3)
 
-    told = await eventually(topic.everything, 10, "the good one is told")
-    assert [event["sequence"] for event in told] == ["3"]
+    found = await eventually(topic.everything, 10, "the good one is in the feed")
+    assert [event["sequence"] for event in found] == ["3"]
 
 
-async def test_a_topic_that_is_made_anew_ends_old_cursors(stack: RunningStack) -> None:
+async def test_old_cursors_of_a_recreated_topic_are_gone(stack: RunningStack) -> None:
     name = own_name("feed")
     producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
     await producer.start()

@@ -1,4 +1,4 @@
-"""The rules of subscriptions without any server: cursors, when to try again, who waits and who goes on."""
+"""Rules of subscriptions without a server: cursors, retries, and which queues wait."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def lane(person: str = "p", offset: int = 10, **more: object) -> PersonQueue:
 
 
 @given(st.lists(st.integers(0, MAX_OFFSET), min_size=1, max_size=48))
-def test_a_cursor_reads_back_what_was_written(offsets: list[int]) -> None:
+def test_a_cursor_is_read_as_written(offsets: list[int]) -> None:
     cursor = write_cursor(offsets)
     assert read_cursor(cursor, len(offsets)) == offsets
     assert cursor.replace("-", "").replace("_", "").isalnum()
@@ -33,7 +33,7 @@ def test_a_cursor_reads_back_what_was_written(offsets: list[int]) -> None:
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
-def test_whatever_else_is_no_cursor(text: str) -> None:
+def test_other_texts_are_not_cursors(text: str) -> None:
     with pytest.raises(BadCursor):
         read_cursor(text, 3)
 
@@ -50,15 +50,15 @@ def test_a_forged_cursor_is_refused(inside: str) -> None:
     ("kinds", "kind", "gets"),
     [([], "title", True), (["title"], "title", True), (["title"], "degree", False), (["title"], None, True)],
 )
-def test_a_filter_by_kind_leaves_through_what_has_none(kinds: list[str], kind: str | None, gets: bool) -> None:
+def test_a_filter_by_kind_keeps_events_without_a_kind(kinds: list[str], kind: str | None, gets: bool) -> None:
     assert kind_matches(kinds, kind) is gets
 
 
-def test_pauses_grow_and_the_last_one_stays() -> None:
+def test_pauses_grow_up_to_the_last_one() -> None:
     assert [RETRIES.after(attempts).total_seconds() for attempts in (1, 2, 3, 4, 400)] == [1, 5, 30, 30, 30]
 
 
-def test_the_same_event_waits_longer_each_time_and_another_one_begins_anew() -> None:
+def test_pauses_grow_per_event_and_start_again_with_the_next() -> None:
     first = lane().failed(10, NOON, RETRIES)
     second = first.failed(10, NOON + SECOND, RETRIES)
     other = second.failed(12, NOON + DAY, RETRIES)
@@ -67,26 +67,26 @@ def test_the_same_event_waits_longer_each_time_and_another_one_begins_anew() -> 
     assert (other.attempts, other.since, other.offset) == (1, NOON + DAY, 12)
 
 
-def test_who_gets_on_begins_anew_and_who_does_not_keeps_count() -> None:
+def test_progress_resets_the_failures_and_no_progress_keeps_them() -> None:
     failed = lane().failed(10, NOON, RETRIES)
     assert failed.advanced(10, NOON + DAY) == failed
     moved = failed.advanced(11, NOON + DAY)
     assert (moved.offset, moved.attempts, moved.since, moved.due_at) == (11, 0, None, NOON + DAY)
 
 
-def test_only_who_waits_is_held_up() -> None:
+def test_only_the_waiting_queue_is_delayed() -> None:
     one = progress(lane("p"))
     assert (one.waits("p"), one.waits("q"), one.room) == (True, False, MAX_PERSON_QUEUES - 1)
     assert not one.with_queues([], ["p"]).waits("p")
     assert one.with_queues([lane("p", 20)]).lanes == [lane("p", 20)]
 
 
-def test_the_longest_overdue_comes_first_and_nobody_before_their_time() -> None:
+def test_the_longest_overdue_queue_is_first_and_none_is_early() -> None:
     late, later = lane("late", due_at=NOON - SECOND), lane("later", due_at=NOON)
     assert progress(later, late, lane("soon", due_at=NOON + SECOND)).due(NOON) == [late, later]
 
 
-def test_nothing_else_is_waited_for_longer_than_until_somebody_is_due() -> None:
+def test_waiting_ends_when_a_queue_is_due() -> None:
     soon = progress(lane("p", due_at=NOON + SECOND), lane("q", due_at=NOON + 9 * SECOND))
     assert [soon.idle(NOON + late * SECOND, 2 * SECOND) for late in (-5, 0, 3)] == [2 * SECOND, SECOND, 0 * SECOND]
     assert progress().idle(NOON, SECOND) == SECOND
@@ -101,7 +101,7 @@ def test_an_endpoint_is_failing_from_its_first_failure_until_the_next_success() 
     assert back.counted(succeeded=0, failed=0, now=NOON + DAY).failing_since is None
 
 
-def test_when_an_endpoint_is_back_nobody_waits_for_the_hour_to_be_over() -> None:
+def test_a_recovered_endpoint_ends_the_pauses_of_all_queues() -> None:
     waiting = lane(due_at=NOON + timedelta(hours=1), attempts=7, since=NOON)
     back = progress(waiting, failing_since=NOON).counted(succeeded=1, failed=0, now=NOON + 90 * SECOND)
     assert back.due(NOON + 90 * SECOND)
@@ -109,7 +109,7 @@ def test_when_an_endpoint_is_back_nobody_waits_for_the_hour_to_be_over() -> None
     assert not blip.due(NOON + 90 * SECOND)
 
 
-def test_resuming_forgets_what_failed_before_it() -> None:
+def test_resuming_resets_earlier_failures() -> None:
     failed = progress(lane(due_at=NOON + DAY, attempts=9, since=NOON), failing_since=NOON)
     resumed = failed.resumed(NOON + DAY)
     assert (resumed.failing_since, resumed.due(NOON + DAY)[0].since) == (None, None)
@@ -122,6 +122,6 @@ def test_a_replay_goes_back_and_never_forward() -> None:
     assert (again.offsets, [one.person for one in again.lanes]) == ([100, 50, 0], ["far"])
 
 
-def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
+def test_a_recreated_topic_is_read_from_its_beginning() -> None:
     found = progress(lane("p", 10), lane("q", 60)).within([0, 50, 0], [100, 100, 20])
     assert (found.offsets, [one.person for one in found.lanes]) == ([100, 100, 0], ["q"])

@@ -1,4 +1,4 @@
-"""What may become of a webhook, of a replay and of a place in the topic, step by step: no server, random ways."""
+"""Transitions of a webhook, a replay and a position in the topic: random sequences, no server."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def webhook(since: datetime | None = None) -> Webhook:
 
 
 def steps(hook: Webhook, data: st.DataObject, at: datetime) -> list[Callable[[], Webhook]]:
-    """What the service may make of it now."""
+    """The possible transitions."""
     if hook.state == "deleted":
         return []
     moved = hook.resumed if hook.state == "paused" else lambda **by: hook.paused(data.draw(REASONS), **by)
@@ -58,7 +58,7 @@ def steps(hook: Webhook, data: st.DataObject, at: datetime) -> list[Callable[[],
 
 
 def holds(hook: Webhook) -> None:
-    """What is true of every version."""
+    """Invariants of every version."""
     assert (hook.state == "active") <= (hook.reason is None)
     assert (hook.state == "paused") <= (hook.reason is not None)
     assert (hook.state == "deleted") == (hook.secret_sealed == "")
@@ -68,7 +68,7 @@ def holds(hook: Webhook) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data(), st.none() | st.just(AT - DAY))
-def test_a_webhook_keeps_its_beginning_and_forgets_its_secrets(data: st.DataObject, since: datetime | None) -> None:
+def test_a_webhook_keeps_its_beginning_and_removes_its_secrets(data: st.DataObject, since: datetime | None) -> None:
     first = hook = webhook(since)
     assert (hook.since, hook.resumed_at) == (since or AT, AT)
     own = {"id", "client_id", "since", "created_at"}
@@ -84,7 +84,7 @@ def test_a_webhook_keeps_its_beginning_and_forgets_its_secrets(data: st.DataObje
             assert hook.old_secret_sealed == before.secret_sealed != hook.secret_sealed
 
 
-def test_a_replay_is_begun_and_a_delivery_is_written_once() -> None:
+def test_a_replay_and_a_delivery_are_stored_once() -> None:
     replay = Replay.requested("w", None, "p", at=AT, by="client:c")
     begun = checked(replay, replay.begun(at=AT))
     assert (replay.state, begun.state, begun.changed) == ("requested", "begun", ["state"])
@@ -96,7 +96,7 @@ def test_a_replay_is_begun_and_a_delivery_is_written_once() -> None:
 
 
 def moves(place: Progress, data: st.DataObject, at: datetime) -> list[Callable[[], Progress]]:
-    """What a worker may make of a webhook's place now."""
+    """The possible transitions of a webhook's position."""
     ahead = [each + data.draw(COUNTS) for each in place.offsets]
     lanes = data.draw(st.lists(LANES, max_size=3, unique_by=lambda lane: lane.person))
     tried = [lane.failed(lane.offset, at, RETRIES) for lane in place.lanes]
@@ -116,7 +116,7 @@ def moves(place: Progress, data: st.DataObject, at: datetime) -> list[Callable[[
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_place_can_be_read_again_and_nobody_waits_twice(data: st.DataObject) -> None:
+def test_a_position_can_be_read_again_and_has_one_queue_per_person(data: st.DataObject) -> None:
     place = Progress(offsets=[50] * PARTITIONS, updated_at=AT)
     for minute in range(8):
         before, at = place, AT + timedelta(minutes=minute)

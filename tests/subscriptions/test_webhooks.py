@@ -1,4 +1,4 @@
-"""Webhooks at their public door, with a real receiver."""
+"""Webhooks at their public API, with a real receiver."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -55,7 +55,7 @@ async def test_every_change_is_posted_signed_and_in_order(client: Client, person
             Webhook(webhook["secret"]).verify(call.body + b" ", call.headers)
 
 
-async def test_only_the_kinds_that_are_wanted_come(client: Client, person: Person, receiver: Receiver) -> None:
+async def test_only_the_requested_kinds_are_delivered(client: Client, person: Person, receiver: Receiver) -> None:
     await client.registered(receiver.url, kinds=["degree"])
     await person.created()
     await person.created(DEGREE, kind="degree")
@@ -68,7 +68,7 @@ async def test_an_empty_description_is_none(client: Client, receiver: Receiver) 
     assert (webhook["kinds"], webhook["description"]) == (None, "")
 
 
-async def test_a_start_in_the_past_brings_what_was_before(client: Client, person: Person, receiver: Receiver) -> None:
+async def test_a_start_in_the_past_delivers_earlier_events(client: Client, person: Person, receiver: Receiver) -> None:
     cursor = await client.end()
     record = await person.created()
     assert (await client.changes(after=cursor, wait=20)).json()["items"]
@@ -76,7 +76,7 @@ async def test_a_start_in_the_past_brings_what_was_before(client: Client, person
     await receiver.until(lambda: bool(receiver.events(person.id)), "the record of before")
 
 
-async def test_the_log_tells_each_attempt(client: Client, person: Person, receiver: Receiver) -> None:
+async def test_the_log_has_each_attempt(client: Client, person: Person, receiver: Receiver) -> None:
     webhook = await client.registered(receiver.url)
     receiver.answer = refused
     await person.created()
@@ -85,12 +85,12 @@ async def test_the_log_tells_each_attempt(client: Client, person: Person, receiv
     await receiver.until(lambda: bool(receiver.events(person.id)), "it is taken")
     path = f"{WEBHOOKS}/{webhook['webhook_id']}/deliveries"
 
-    async def told() -> Any:
+    async def logged_attempts() -> Any:
         found = (await client.call("GET", path)).json()["items"]
         return [one for one in found if one["practitioner_id"] == person.id][::-1] if found else None
 
     async def whole() -> Any:
-        found = await told()
+        found = await logged_attempts()
         return found if found and found[-1]["outcome"] == "delivered" else None
 
     attempts = await eventually(whole, 20, "the log tells of the delivery")
@@ -101,7 +101,7 @@ async def test_the_log_tells_each_attempt(client: Client, person: Person, receiv
     assert [one["outcome"] for one in failed["items"]] == ["failed"]
 
 
-async def test_a_test_event_tells_at_once_what_came_of_it(client: Client, receiver: Receiver) -> None:
+async def test_a_test_event_returns_its_outcome(client: Client, receiver: Receiver) -> None:
     webhook = await client.registered(receiver.url)
     path = f"{WEBHOOKS}/{webhook['webhook_id']}/test"
     good = (await client.call("POST", path)).json()
@@ -112,7 +112,7 @@ async def test_a_test_event_tells_at_once_what_came_of_it(client: Client, receiv
     assert event["type"] == "subscriptions.webhook.tested.v1"
 
 
-async def test_nobody_listens_is_an_answer_too(client: Client) -> None:
+async def test_a_refused_connection_is_reported(client: Client) -> None:
     webhook = await client.registered("http://127.0.0.1:9/")
     answer = (await client.call("POST", f"{WEBHOOKS}/{webhook['webhook_id']}/test")).json()
     assert (answer["delivered"], answer["status"], answer["error"]) == (False, None, "not connected")
@@ -132,17 +132,17 @@ def endless(_event: Event) -> Response:
 
 
 @pytest.mark.parametrize(("answer", "status", "good"), [(elsewhere, 307, False), (endless, 200, True)])
-async def test_what_a_receiver_answers_leads_nowhere(
+async def test_redirects_and_bodies_of_a_receiver_are_ignored(
     client: Client, receiver: Receiver, answer: Callable[[Event], Response], status: int, good: bool
 ) -> None:
     webhook = await client.registered(receiver.url)
     receiver.answer = answer
-    told = (await client.call("POST", f"{WEBHOOKS}/{webhook['webhook_id']}/test")).json()
-    assert (told["status"], told["delivered"]) == (status, good)
+    result = (await client.call("POST", f"{WEBHOOKS}/{webhook['webhook_id']}/test")).json()
+    assert (result["status"], result["delivered"]) == (status, good)
     assert len(receiver.calls) == 1
 
 
-async def test_a_new_secret_leaves_time_to_change_over(client: Client, receiver: Receiver) -> None:
+async def test_a_new_secret_has_a_change_over_time(client: Client, receiver: Receiver) -> None:
     webhook = await client.registered(receiver.url)
     path = f"{WEBHOOKS}/{webhook['webhook_id']}"
     renewed = (await client.call("POST", f"{path}/secret")).json()
@@ -194,7 +194,7 @@ async def test_everything_from_a_time_on_is_delivered_again(client: Client, pers
     assert sequences(receiver.events(person.id)) == ["1", "2", "3"] * 2
 
 
-async def test_one_who_cannot_be_served_holds_up_nobody_else(
+async def test_failing_deliveries_of_one_person_delay_nobody_else(
     client: Client, new_person: Callable[[], Person], receiver: Receiver
 ) -> None:
     bad, good = new_person(), new_person()
@@ -214,7 +214,7 @@ async def test_one_who_cannot_be_served_holds_up_nobody_else(
     assert sequences(receiver.events(bad.id)) == ["1", "2", "3"]
 
 
-async def test_after_a_day_of_failure_it_is_paused_and_keeps_its_place(
+async def test_after_a_day_of_failure_it_is_paused_and_keeps_its_position(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer, person: Person, receiver: Receiver
 ) -> None:
     receiver.answer = refused
@@ -227,14 +227,14 @@ async def test_after_a_day_of_failure_it_is_paused_and_keeps_its_place(
         await eventually(lambda: _state(client, webhook, "paused", "failing"), 20, "it is paused")
         receiver.answer = taken
         await person.change(record["record_id"], 2, EDUCATION)
-        await asyncio.sleep(1)  # whoever was to call had ended before the pause was written
+        await asyncio.sleep(1)  # the worker had ended before the pause was stored
         assert not receiver.events()
         await client.call("POST", f"{WEBHOOKS}/{webhook}/resume")
         await receiver.until(lambda: len(receiver.events(person.id)) >= 3, "all after all")
         assert sequences(receiver.events(person.id)) == ["1", "2", "3"]
 
 
-async def test_after_a_day_only_the_event_that_is_refused_is_given_up(
+async def test_after_a_day_only_the_refused_event_is_abandoned(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer, new_person: Callable[[], Person],
     receiver: Receiver,
 ) -> None:  # fmt: skip
@@ -256,7 +256,7 @@ async def test_after_a_day_only_the_event_that_is_refused_is_given_up(
         assert (await client.webhook(webhook))["state"] == "active"
 
 
-async def test_a_receiver_that_says_it_is_gone_is_called_no_more(
+async def test_a_receiver_that_answers_gone_is_not_called_again(
     client: Client, person: Person, receiver: Receiver
 ) -> None:
     receiver.answer = lambda _event: Response(status_code=410)
@@ -280,7 +280,7 @@ async def _abandoned(client: Client, webhook: str) -> Any:
     return answer.json()["items"]
 
 
-async def test_webhooks_are_their_clients_own(
+async def test_webhooks_of_other_clients_are_not_found(
     client: Client, new_client: NewClient, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     webhook = (await client.registered("http://127.0.0.1:9/", description="资质系统"))["webhook_id"]
@@ -323,12 +323,12 @@ async def test_a_change_names_the_version_it_replaces_and_a_deleted_one_is_gone(
         "https://user:pw@example.org/", "https://example.org/#x", "https://0.0.0.0/", "https://[::ffff:192.168.0.1]/",
     ],
 )  # fmt: skip
-async def test_inner_addresses_cannot_be_registered(client: Client, url: str) -> None:
+async def test_internal_addresses_cannot_be_registered(client: Client, url: str) -> None:
     body = problem(await client.call("POST", WEBHOOKS, json={"url": url}), 422, "invalid_fields", url)
     assert fields_of(body) == {"url": "address_not_allowed"}
 
 
-async def test_outside_a_developers_machine_ours_is_an_inner_address_too(
+async def test_outside_a_developers_machine_loopback_is_refused(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer
 ) -> None:
     async with own_services.subscriptions(stack, monkeypatch, {"ENVIRONMENT": "staging"}) as own:
@@ -338,7 +338,7 @@ async def test_outside_a_developers_machine_ours_is_an_inner_address_too(
             assert fields_of(problem(answer, 422, "invalid_fields")) == {"url": "address_not_allowed"}
 
 
-async def test_a_client_has_so_many_and_no_more(
+async def test_webhooks_per_client_are_limited(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, issuer: TokenIssuer
 ) -> None:
     async with own_services.subscriptions(stack, monkeypatch, {"WEBHOOKS__PER_CLIENT": "2"}) as own:

@@ -24,8 +24,7 @@ def table(columns: Sequence[str], rows: Mapping[str, Answers]) -> list[str]:
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, answers in rows.items():
         cells = [
-            _cell({who: outcome_ for (column, who), outcome_ in answers.items() if column == each})
-            for each in columns[1:]
+            _cell({who: result for (column, who), result in answers.items() if column == each}) for each in columns[1:]
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
@@ -36,8 +35,8 @@ def _cell(answers: Mapping[str, str]) -> str:
         return "–"
     if len(set(answers.values())) == 1:
         return next(iter(answers.values()))
-    may = sorted(name for name, outcome_ in answers.items() if outcome_ == ALLOWED)
-    refused = sorted({outcome_ for outcome_ in answers.values() if outcome_ != ALLOWED})
+    may = sorted(name for name, result in answers.items() if result == ALLOWED)
+    refused = sorted({result for result in answers.values() if result != ALLOWED})
     return "; ".join(", ".join(names) for names in (may, refused) if names)
 
 

@@ -1,4 +1,4 @@
-"""Backup, wipe, restore, on the running stack: nothing written before the dump is lost, and everybody agrees again."""
+"""Backup, wipe, restore, on the running stack: nothing written before the dump is lost, all services agree again."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ Versions = dict[str, int]
 
 @dataclass
 class Store:
-    """What a subscriber keeps who does what docs/events.md says, of these people only."""
+    """A subscriber's store, kept as docs/events.md describes, for these people only."""
 
     people: set[str]
     versions: Versions = field(default_factory=dict)
@@ -70,7 +70,7 @@ async def subscribed(stack: RunningStack, service: str, people: set[str]) -> Ver
 
 
 async def kept(stack: RunningStack, service: str, people: set[str]) -> Versions:
-    """What the service itself has."""
+    """The service's own data."""
     found: Versions = {}
     query = {"$or": [{"_id": {"$in": [*people]}}, {"practitioner_id": {"$in": [*people]}}]}
     async with mongo.connect(stack.mongo, service) as database:
@@ -81,17 +81,17 @@ async def kept(stack: RunningStack, service: str, people: set[str]) -> Versions:
 
 
 async def agree(stack: RunningStack, people: set[str]) -> bool:
-    """Whether who subscribed has what the services have; of messages not every version is told."""
+    """Whether the subscribers have what the services have; not every version of a message is published."""
     for service in PUBLISHING:
-        has, told = await kept(stack, service, people), await subscribed(stack, service, people)
-        same = has.keys() == told.keys() if service == "notify" else has == told
+        has, downstream = await kept(stack, service, people), await subscribed(stack, service, people)
+        same = has.keys() == downstream.keys() if service == "notify" else has == downstream
         if not same:
             return False
     return True
 
 
 async def backup(stack: RunningStack, *arguments: str) -> str:
-    """The command as an operator gives it."""
+    """Runs the command as an operator does."""
     environment = os.environ | stack.environment("attachments-worker")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.backup", *arguments, cwd=ROOT, env=environment,
@@ -103,7 +103,7 @@ async def backup(stack: RunningStack, *arguments: str) -> str:
 
 
 def settings_of(stack: RunningStack) -> Settings:
-    """Of the same command, for what it does in this process: it would need a second and a half to start."""
+    """The settings of the command, for use in this process: starting the command takes a second and a half."""
     with mock.patch.dict(os.environ, stack.environment("attachments-worker")):
         return Settings()
 
@@ -113,7 +113,7 @@ async def dumped(stack: RunningStack, root: Path) -> Path:
 
 
 async def created(people: Sequence[Person], count: int) -> Versions:
-    """So many records, acknowledged."""
+    """`count` records, acknowledged."""
     room, versions = asyncio.Semaphore(AT_ONCE), Versions()
 
     async def create(person: Person) -> None:
@@ -142,9 +142,10 @@ async def document(stack: RunningStack, service: str, collection: str, identity:
 
 @dataclass
 class Story:
-    """Who was there before the dump, what they had written, and what they wrote after it.
+    """The people before the dump, what they had written, and what they wrote after it.
 
-    `mine` is a record of `me`, the `citizen`, with a scan that was `sent`; `theirs` is one of who is `forgotten`.
+    `mine` is a record of `me`, the `citizen`, with a scan that was `sent`; `theirs` is one of `forgotten`, who is
+    erased.
     """
 
     writers: list[Person]
@@ -189,7 +190,7 @@ async def before_the_dump(window: Window, inside: Dependencies, new_person: Call
 
 
 async def after_the_dump(story: Story, stack: RunningStack, window: Window, inside: Dependencies) -> None:
-    """All that is lost with the databases; an erasure is not, since the topics tell of it."""
+    """Changes that are lost with the databases, except the erasure, which the topics keep."""
     await inside.services.accounts.switch_client(story.left, enabled=False)
     story.owners = {record["record_id"]: person for person in story.writers for record in await listed(person)}
     for identity in story.changed:
@@ -216,10 +217,10 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     new_person: Callable[[], Person], tmp_path: Path,
 ) -> None:  # fmt: skip
     story = await before_the_dump(window, inside, new_person)
-    await eventually(lambda: agree(stack, story.people), 120, "all is told", pause=0.3)
+    await eventually(lambda: agree(stack, story.people), 120, "everything is published", pause=0.3)
     dump = (await backup(stack, "dump", str(tmp_path))).split(" ")[0]
     await after_the_dump(story, stack, window, inside)
-    await eventually(lambda: agree(stack, story.people), 60, "all is told", pause=0.3)
+    await eventually(lambda: agree(stack, story.people), 60, "everything is published", pause=0.3)
 
     began = time.monotonic()
     await wiped_and_restored(stack, processes, tmp_path, dump)
@@ -252,7 +253,7 @@ async def nothing_comes_back_that_would_do_harm(story: Story, stack: RunningStac
     problem(await token(window.clerk.http, story.left), 401, "invalid_client")
     waited = await Colleague(story.me.http, story.me.issuer).call("GET", story.waits.id)
     assert waited.json()["state"] == "stopped", "whether somebody stopped it after the dump, nobody knows"
-    window.clerk.tokens = {}  # sessions are not in a backup
+    window.clerk.tokens = {}  # a backup has no sessions
     reason = {"X-Access-Reason": quote("核对备份")}
     bound = await window.clerk.call("GET", f"{WINDOW}/{story.citizen.id}/certificate", headers=reason)
     assert bound.json()["state"] == "revoked", "a phone that may have been lost opens nothing"
@@ -260,7 +261,7 @@ async def nothing_comes_back_that_would_do_harm(story: Story, stack: RunningStac
 
 
 async def token(http: httpx2.AsyncClient, client: str) -> httpx2.Response:
-    """What a client gets that was disabled after the dump."""
+    """The token response for a client that was disabled after the dump."""
     grant = {"grant_type": "client_credentials"}
     return await http.post("/api/identity/oauth/token", data=grant, auth=(client, LEFT_SECRET))
 
@@ -285,20 +286,20 @@ async def erase(me: Person, citizen: Citizen, stack: RunningStack) -> None:
 
 
 async def held_by(stack: RunningStack, citizen: Citizen) -> set[str]:
-    """What the services still tell of somebody; waits for what is under way."""
+    """The data that the services still serve of a person; waits for running erasures."""
     found = set[str]()
     for service in PLANS:
         found |= {f"{service}/{identity}" for identity in await kept(stack, service, {citizen.id})}
     return found
 
 
-async def test_nothing_is_written_over(stack: RunningStack, tmp_path: Path) -> None:
+async def test_a_restore_overwrites_nothing(stack: RunningStack, tmp_path: Path) -> None:
     dump = await dumped(stack, tmp_path)
     with pytest.raises(AssertionError, match="has documents"):
         await backup(stack, "restore", str(tmp_path), str(dump))
 
 
-async def test_a_dump_that_is_damaged_or_was_not_completed_is_not_restored(stack: RunningStack, tmp_path: Path) -> None:
+async def test_a_damaged_or_incomplete_dump_is_not_restored(stack: RunningStack, tmp_path: Path) -> None:
     dump = await dumped(stack, tmp_path)
     file = dump / "records" / "records.bson"
     content = bytearray(file.read_bytes())
@@ -311,7 +312,7 @@ async def test_a_dump_that_is_damaged_or_was_not_completed_is_not_restored(stack
         await backup(stack, "restore", str(tmp_path), str(dump))
 
 
-async def test_files_that_a_bucket_lost_come_back_while_everything_runs(
+async def test_lost_objects_are_restored_while_everything_runs(
     stack: RunningStack, tmp_path: Path, person: Person
 ) -> None:
     uploader = Uploader(person)
@@ -329,7 +330,7 @@ async def test_files_that_a_bucket_lost_come_back_while_everything_runs(
     assert (await uploader.file(sent["attachment_id"])).content == picture
 
 
-async def test_old_dumps_go_and_take_along_what_only_they_name(
+async def test_old_dumps_are_removed_with_the_objects_that_only_they_name(
     stack: RunningStack, tmp_path: Path, person: Person
 ) -> None:
     uploader = Uploader(person)

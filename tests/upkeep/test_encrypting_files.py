@@ -1,4 +1,4 @@
-"""Files that earlier versions stored in clear, and those of a key that goes: sealed anew while they are read."""
+"""Unencrypted files of earlier versions, and those of a replaced key: re-encrypted while they are read."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ COLLECTIONS = {"attachments": "attachments", "signature": "signatures"}
 
 
 class Old:
-    """A service's documents and objects, as an earlier version left them."""
+    """A service's documents and objects as an earlier version left them."""
 
     def __init__(self, database: Database, service: str, bucket: Bucket, sealed: EncryptedBucket) -> None:
         self.documents = database[COLLECTIONS[service]]
@@ -59,13 +59,13 @@ class Old:
         return await self.bucket.keys(f"{(await self.document(identity))['folder']}/")
 
     async def lay_clear(self, identity: str) -> None:
-        """What the document names lies there in clear, and the document doesn't say that it is sealed."""
+        """Replaces the document's objects by unencrypted ones, and marks the document as not encrypted."""
         for key in await self.keys(identity):
             await self.bucket.put(key, await self._sealed.named(key), "image/jpeg")
         await self.documents.update_one({"_id": identity}, {"$unset": {"sealed": ""}})
 
     async def sealed(self, identity: str) -> bool:
-        """Whether the document says so, and all of its objects are."""
+        """Whether the document and all of its objects are encrypted."""
         objects = [await self.bucket.named(key) for key in await self.keys(identity)]
         return (await self.document(identity)).get("sealed") is True and all(looks_encrypted(each) for each in objects)
 
@@ -81,7 +81,7 @@ async def of_before(stack: RunningStack, service: str) -> AsyncIterator[Old]:
 
 
 async def reseal_by_command(stack: RunningStack, service: str) -> dict[str, Any]:
-    """As an operator does. Returns the last line that it logged."""
+    """Runs the command as an operator does. Returns its last log line."""
     environment = os.environ | stack.environment(f"{service}-worker")
     command = [sys.executable, "-m", f"services.{service}", "reseal"]
     done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True)
@@ -90,7 +90,7 @@ async def reseal_by_command(stack: RunningStack, service: str) -> dict[str, Any]
 
 
 async def reseal(stack: RunningStack, service: str) -> Progress:
-    """What the command does, in this process: it would need two seconds to start."""
+    """Does in this process what the command does: starting the command takes two seconds."""
     async with (
         mongo.connect(stack.mongo, service) as database,
         encrypted_bucket.connect(stack.blobs(service), stack.cipher(service)) as bucket,
@@ -111,7 +111,7 @@ async def shown(uploader: Uploader, attachment: str) -> bytes:
     return b"".join(answer.content for answer in answers)
 
 
-async def test_scans_of_earlier_versions_are_served_and_sealed_while_they_are_read(
+async def test_scans_of_earlier_versions_are_served_and_encrypted_concurrently(
     stack: RunningStack, person: Person
 ) -> None:
     uploader = Uploader(person)
@@ -127,8 +127,8 @@ async def test_scans_of_earlier_versions_are_served_and_sealed_while_they_are_re
         while not resealing.done():
             assert await shown(uploader, scans[reads % SCANS]) == pictures[reads % SCANS]
             reads += 1
-        told = await resealing
-        print(f"{reads} reads meanwhile; {told}")
+        outcome = await resealing
+        print(f"{reads} reads meanwhile; {outcome}")
         assert reads > SCANS
         assert all([await old.sealed(each) for each in scans])
         assert [await shown(uploader, each) for each in scans] == pictures
@@ -138,11 +138,11 @@ async def test_scans_of_earlier_versions_are_served_and_sealed_while_they_are_re
         key = (await old.keys(scans[0]))[0]
         kept = await old.bucket.named(key)
         await old.bucket.put(key, pictures[0], "image/jpeg")
-        problem(await uploader.file(scans[0]), 500, "internal_error")  # in clear it is accepted no more
+        problem(await uploader.file(scans[0]), 500, "internal_error")  # unencrypted it is no longer accepted
         await old.bucket.put(key, kept, "application/octet-stream")
 
 
-async def test_signatures_of_earlier_versions_are_served_and_sealed(
+async def test_signatures_of_earlier_versions_are_served_and_encrypted(
     stack: RunningStack, window: Window, gateway: httpx2.AsyncClient, issuer: TokenIssuer
 ) -> None:
     citizen = await window.registered()
@@ -157,7 +157,7 @@ async def test_signatures_of_earlier_versions_are_served_and_sealed(
     assert [(await signer.file(which)).content for which in ("scan", "image")] == files
 
 
-async def test_while_processes_of_the_old_version_run_files_are_stored_as_they_read_them(
+async def test_files_are_stored_readable_for_the_old_version_while_it_runs(
     stack: RunningStack, processes: Processes, issuer: TokenIssuer, person: Person, tmp_path: Path
 ) -> None:
     async with (
@@ -176,8 +176,8 @@ async def test_while_processes_of_the_old_version_run_files_are_stored_as_they_r
         assert await shown(upgraded, attachment) == picture
 
 
-async def test_a_scan_of_before_that_waits_is_judged(stack: RunningStack, person: Person) -> None:
-    """Its original lies there in clear when the worker of this version comes to it."""
+async def test_a_pending_scan_of_an_earlier_version_is_checked(stack: RunningStack, person: Person) -> None:
+    """Its original is unencrypted when the worker of this version reads it."""
     uploader = Uploader(person)
     attachment = await accepted(uploader, 1)
     async with of_before(stack, "attachments") as old:
@@ -190,7 +190,7 @@ async def test_a_scan_of_before_that_waits_is_judged(stack: RunningStack, person
     await shown(uploader, attachment)
 
 
-async def test_the_backup_takes_the_sealed_file_in_place_of_the_clear_one(
+async def test_the_backup_replaces_the_unencrypted_file_by_the_encrypted_one(
     stack: RunningStack, person: Person, tmp_path: Path
 ) -> None:
     uploader = Uploader(person)
@@ -225,7 +225,7 @@ class Killed(EncryptedBucket):
 
 
 class Files:
-    """Documents with a file each in a bucket, under keys of the test's own."""
+    """Documents with one file each in a bucket, under keys of the test's own."""
 
     def __init__(self, stack: RunningStack, database: Database) -> None:
         self.database, self.settings = database, stack.blobs("attachments")
@@ -251,7 +251,7 @@ class Files:
                 await self.database["files"].insert_one(document)
 
     async def opened_by_new(self) -> int:
-        """How many need the old key no more."""
+        """The number of files that do not need the old key."""
         count = 0
         async with self.opened("k2") as bucket:
             for number in range(DOCUMENTS):
@@ -272,7 +272,7 @@ async def files(stack: RunningStack, things: Things) -> AsyncIterator[Files]:
             await bucket.delete(key)
 
 
-async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(files: Files) -> None:
+async def test_a_key_is_removed_after_all_files_were_re_encrypted(files: Files) -> None:
     with blobs.threads_of(files.settings) as threads:
         killed = Killed(files.settings, threads, files.cipher("k2", "k1"))
         with pytest.raises(Unavailable):
@@ -286,7 +286,7 @@ async def test_a_key_is_taken_out_after_all_files_were_sealed_anew(files: Files)
         assert (await reencrypt_files(files.database, "files", bucket)).written == 0
 
 
-async def test_a_file_that_does_not_open_is_told_of_and_the_others_are_sealed(files: Files) -> None:
+async def test_an_undecryptable_file_is_reported_and_the_others_are_encrypted(files: Files) -> None:
     async with blobs.connect(files.settings) as raw:
         await raw.put(files.key(0), await raw.named(files.key(1)), "application/octet-stream")
     async with files.opened("k2", "k1") as bucket:

@@ -1,4 +1,4 @@
-"""A person is erased: of twelve marks planted wherever a file can hold one, none is left anywhere."""
+"""An erasure: of twelve marker texts in every part of a dossier, none is left anywhere."""
 
 import asyncio
 import secrets
@@ -36,11 +36,11 @@ REMEMBER = {f"{service}.{name}" for service in SERVICES for name in ("erased", "
 
 @dataclass
 class Marked:
-    """Somebody whose file is full of marks."""
+    """A person whose dossier is full of marker texts."""
 
     citizen: Citizen
     marks: list[str]
-    sealed: list[str] = field(default_factory=list)  # never in plain, before or after
+    sealed: list[str] = field(default_factory=list)  # never in plain text, before or after
 
 
 def mark() -> str:
@@ -88,7 +88,7 @@ async def marked(
 
 @pytest_asyncio.fixture
 async def compacting(stack: RunningStack) -> AsyncIterator[None]:
-    """Kafka compacts within seconds; afterwards as deploy/topics.yaml says."""
+    """Kafka compacts within seconds; afterwards as deploy/topics.yaml configures."""
     topics = [
         topic for topic in read_file(Path("deploy/topics.yaml"))
         if own(topic.name) and topic.config.get("cleanup.policy") == "compact"
@@ -101,7 +101,7 @@ async def compacting(stack: RunningStack) -> AsyncIterator[None]:
             await admin.configure(topic.name, topic.config)
 
 
-async def test_of_who_is_erased_nothing_is_left(
+async def test_nothing_is_left_of_an_erased_person(
     stack: RunningStack, gateway: httpx2.AsyncClient, issuer: TokenIssuer, marked: Marked, compacting: None,
     redis: "Redis",
 ) -> None:  # fmt: skip
@@ -111,15 +111,17 @@ async def test_of_who_is_erased_nothing_is_left(
     async def arrived() -> bool:
         return {"identity.accesses", "notify.messages"} <= await held(stack, person)
 
-    await eventually(arrived, 60, "what other services were told of is there")
-    assert all((await find_markers(everything(stack, redis), marked.marks)).values()), "every mark stands somewhere"
+    await eventually(arrived, 60, "the data has reached the other services")
+    assert all((await find_markers(everything(stack, redis), marked.marks)).values()), (
+        "every marker is stored somewhere"
+    )
     await have_erased(gateway, issuer, person)
 
     async def gone() -> bool:
         return await held(stack, person) <= {*REMEMBER, "identity.erasures"}
 
     await eventually(gone, 60, "every service erased them", pause=0.5)
-    await asyncio.sleep(0.5)  # so that what Kafka writes next begins new segments
+    await asyncio.sleep(0.5)  # so that Kafka's next writes start new segments
     assert (await Colleague(gateway, issuer).asks(person)).json()["times"] == 2
 
     async def compacted() -> bool:

@@ -1,4 +1,4 @@
-"""A key is replaced: what it sealed is sealed anew, then it is taken out, and everything still opens."""
+"""Replacing a key: everything is re-encrypted, the old key is removed, and everything can still be decrypted."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def ring(current: str, **keys: str) -> KeyRing:
 
 @dataclass
 class OwnIdentity:
-    """identity at a database of the test's own, with keys that change."""
+    """identity on a database of its own, with changing keys."""
 
     stack: RunningStack
     issuer: TokenIssuer
@@ -69,7 +69,7 @@ class OwnIdentity:
             return response.content
 
     async def reseal(self) -> None:
-        """By the command, as an operator does."""
+        """Runs the command as an operator does."""
         environment = os.environ | self.stack.environment("identity-worker") | self.settings()
         command = [sys.executable, "-m", "services.identity", "reseal"]
         done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True)
@@ -89,7 +89,7 @@ async def own_identity(
         await database.client.drop_database(name)
 
 
-async def test_a_key_is_taken_out_after_everything_was_sealed_anew(own_identity: OwnIdentity) -> None:
+async def test_a_key_is_removed_after_everything_was_re_encrypted(own_identity: OwnIdentity) -> None:
     own_identity.rings = {name: {"k1": random_key()} for name in ("SEAL", "BUS")}
     citizen = Citizen()
     registered = await own_identity.call("POST", WINDOW, json=citizen.card)
@@ -116,7 +116,7 @@ async def test_a_key_is_taken_out_after_everything_was_sealed_anew(own_identity:
     await own_identity.reseal()  # there is nothing to do
 
 
-async def test_portraits_of_earlier_versions_are_moved_into_folders_and_those_that_nobody_names_removed(
+async def test_portraits_of_earlier_versions_are_moved_into_folders_and_orphans_removed(
     own_identity: OwnIdentity,
 ) -> None:
     stack, citizen = own_identity.stack, Citizen()
@@ -148,7 +148,7 @@ class SealedThing(Thing):
 
 @dataclass
 class Sealing:
-    """Things with a sealed text, and both keys."""
+    """Things with an encrypted text, and both keys."""
 
     database: Database
     old: str
@@ -159,7 +159,7 @@ class Sealing:
         return EncryptedField("things", "secret_sealed", cipher, context)
 
     async def opened_by_new(self) -> int:
-        """How many documents need the old key no more, in their histories neither."""
+        """The number of documents, histories included, that do not need the old key."""
         only = Cipher(ring("k2", k2=self.new))
         count = 0
         async for document in self.database["things"].find({}):
@@ -190,9 +190,9 @@ async def sealing(things: Things) -> Sealing:
     return made
 
 
-async def test_who_is_stopped_goes_on_with_what_is_left(sealing: Sealing) -> None:
+async def test_an_interrupted_re_encryption_continues(sealing: Sealing) -> None:
     class Stops(Cipher):
-        left = DOCUMENTS // 3 * 2  # each text stands in the document and in its history
+        left = DOCUMENTS // 3 * 2  # each text is in the document and in its history
 
         def renew(self, sealed: str, context: str) -> str:
             self.left -= 1
@@ -210,7 +210,7 @@ async def test_who_is_stopped_goes_on_with_what_is_left(sealing: Sealing) -> Non
     assert await reencrypt(sealing.database, [sealing.place()]) == 0
 
 
-async def test_who_writes_meanwhile_goes_before(sealing: Sealing) -> None:
+async def test_a_concurrent_write_takes_precedence(sealing: Sealing) -> None:
     writing = asyncio.create_task(_rewrite(sealing))
     await reencrypt(sealing.database, [sealing.place()])
     versions = await writing
@@ -221,7 +221,7 @@ async def test_who_writes_meanwhile_goes_before(sealing: Sealing) -> None:
 
 
 async def _rewrite(sealing: Sealing) -> dict[str, int]:
-    """What APIs do that hold the old seal of a document they read."""
+    """Changes documents as an API does that still encrypts with the old key."""
     collection = Collection(sealing.database, "things", SealedThing)
     versions = {}
     for found in await collection.find({}, sort=[("_id", 1)], limit=100):
@@ -233,7 +233,7 @@ async def _rewrite(sealing: Sealing) -> dict[str, int]:
     return versions
 
 
-def test_a_key_made_as_the_page_says_is_one() -> None:
+def test_a_key_made_as_documented_is_valid() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     seal, token = (line for line in page.splitlines() if line.startswith(("openssl rand", ".venv/bin/python -c")))
     key = subprocess.run(seal, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
