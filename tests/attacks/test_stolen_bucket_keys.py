@@ -65,7 +65,7 @@ class Thief:
 
     def logged(self, process: str, key: str) -> bool:
         lines = self.stack.log(f"{self.service}-{process}").read_text().splitlines()
-        return any(key in line and "not what was put there" in line for line in lines)
+        return any(key in line and "checksum mismatch" in line for line in lines)
 
 
 @pytest_asyncio.fixture
