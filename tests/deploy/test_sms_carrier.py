@@ -1,4 +1,4 @@
-"""The stand-in for the SMS operators, spoken to with the operator's own SDK."""
+"""The simulated SMS carriers, called with the carriers' own SDKs."""
 
 import json
 import threading
@@ -38,7 +38,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def send(endpoint: str, secret_key: str = ACCOUNT["secret_key"], **changes: Any) -> list[dict[str, Any]]:
-    """SendSms by the SDK; one status for each number."""
+    """Calls SendSms with the SDK. Returns the status of each number."""
     profile = ClientProfile(httpProfile=HttpProfile(protocol="http", endpoint=endpoint, reqTimeout=5))
     client = SmsClient(Credential(ACCOUNT["secret_id"], secret_key), "ap-shanghai", profile)
     request = SendSmsRequest()
@@ -182,7 +182,7 @@ def test_the_switches_work_for_programs_and_on_a_page_without_scripts(operator: 
 
 
 class ReceiptEndpoint(BaseHTTPRequestHandler):
-    """Where receipts are called back to."""
+    """The endpoint to which receipts are called back."""
 
     received: ClassVar["Queue[tuple[str, Any]]"] = Queue()
 

@@ -113,14 +113,14 @@ async def test_no_notice_is_sent_after_the_verdict_was_seen_or_replaced(
         assert (await database["attachments"].find_one({"_id": first}) or {})["version"] == seen["version"] == 3
 
 
-def judged(person: str, attachment: str, version: int, **notices: Any) -> AttachmentChanged:
+def judged(person: str, attachment: str, version: int, **changes: Any) -> AttachmentChanged:
     """The verdict as attachments publishes it."""
     return AttachmentChanged.model_validate(
         {
             "practitioner_id": person, "version": version, "action": "x", "changed": [], "at": datetime.now(UTC),
             "attachment_id": attachment, "record_id": own_id(), "kind": "education", "state": "refused", "title": "a",
             "reasons": [], "warnings": [], "sha256": "0", "size": 1, "width": None, "height": None, "dpi": None,
-        } | notices
+        } | changes
     )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def photograph(
 ) -> tuple[bytes, Truth]:
     """A JPEG of the page on a desk, turned by any angle, and how it was taken.
 
-    `tilt` degrees at most away from the upright view; the page fills a `share` of the picture's sides; `shade`: how
+    `tilt`: at most so many degrees from the upright view; the page fills a `share` of the picture's sides; `shade`: how
     much less light the darkest side gets; `blur` in pixels; `hidden`: this marker is under a thumb; `moire`: depth.
     """
     upright = rng.random() < 0.5
