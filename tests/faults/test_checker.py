@@ -13,7 +13,6 @@ from tests.support.checker import Evidence, Seen, invariants
 from tests.support.evidence import seen_in, versions
 from tests.support.subscriber import headers_of
 from tests.support.things import Things, running
-from tests.support.topics import group_position
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.faults
@@ -25,7 +24,7 @@ async def run_of(things: Things, producer: type[TransactionalProducer] = Transac
     """The publisher tails the collection; people write three versions of each thing; then everything is drained."""
     async with running(partial(things.publisher, producer=producer)):
         await things.write(1, PEOPLE[0])
-        await eventually(lambda: tails(things), 20, "the publisher tails the stream")
+        await eventually(things.tails, 20, "the publisher tails the stream")
         await things.subscriber.skip()
         for person in PEOPLE[1:]:
             for thing in await things.write(5, person):
@@ -40,11 +39,6 @@ async def run_of(things: Things, producer: type[TransactionalProducer] = Transac
 
 def ends(record: object, identity: str) -> bool:
     return headers_of(record)["ce_subject"] == identity
-
-
-async def tails(things: Things) -> bool:
-    position = await group_position(things.settings.servers, things.group)
-    return position is not None and "token" in position.metadata
 
 
 async def test_no_alarm_on_a_healthy_run(things: Things) -> None:
@@ -86,7 +80,7 @@ def wrong_after_the_snapshot(producer: type[TransactionalProducer]) -> type[Tran
 async def test_a_publisher_that_reorders_is_detected(things: Things) -> None:
     """All versions are written before it starts, so that they are in one batch."""
     async with running(things.publisher):
-        await eventually(lambda: tails(things), 20, "the publisher tails the stream")
+        await eventually(things.tails, 20, "the publisher tails the stream")
     (thing,) = await things.write(1, "person")
     for text in ("second", "third"):
         thing = await things.rewrite(thing, text)

@@ -37,13 +37,9 @@ async def position_text(things: Things) -> str:
     return position.metadata if position else ""
 
 
-async def tails(things: Things) -> bool:
-    return "token" in await position_text(things)
-
-
 async def test_every_version_becomes_one_event_in_order(things: Things) -> None:
     async with running(things.publisher):
-        await eventually(lambda: tails(things), 15, "the publisher tails the stream")
+        await eventually(things.tails, 15, "the publisher tails the stream")
         (thing,) = await things.write(1)
         for text in ("second", "third"):
             thing = await things.rewrite(thing, text)
@@ -70,7 +66,7 @@ async def test_after_a_pause_it_resumes_at_its_position(things: Things) -> None:
     first = await things.write(20)
     async with running(things.publisher):
         await things.seen(20)
-        await eventually(lambda: tails(things), 15, "the publisher tails the stream")
+        await eventually(things.tails, 15, "the publisher tails the stream")
     second = await things.write(20)
     async with running(things.publisher):
         seen = await things.seen(40)
@@ -96,7 +92,7 @@ async def test_a_position_that_has_left_the_oplog_leads_to_a_snapshot(things: Th
     written = await things.write(10)
     async with running(things.publisher):
         await things.seen(10)
-        await eventually(lambda: tails(things), 15, "the publisher tails the stream")
+        await eventually(things.tails, 15, "the publisher tails the stream")
     token = json_util.loads(await position_text(things))["token"]
     of_1970 = {"_data": token["_data"][:2] + "00000001" + token["_data"][10:]}
     await store_position(things, 10, json_util.dumps({"token": of_1970}))
@@ -111,7 +107,7 @@ async def test_an_interrupted_snapshot_resumes_after_the_last_published_document
     await store_position(things, 20, json_util.dumps({"snapshot": state}))
     async with running(things.publisher):
         seen = await things.seen(10)
-        await eventually(lambda: tails(things), 15, "the publisher tails the stream")
+        await eventually(things.tails, 15, "the publisher tails the stream")
     assert sorted(seen) == [(thing.id, 1) for thing in written[20:]]
 
 
@@ -125,7 +121,7 @@ async def test_a_dropped_database_does_not_keep_it_busy(things: Things) -> None:
     async with running(things.publisher):
         await things.write(5)
         await things.seen(5)
-        await eventually(lambda: tails(things), 15, "the publisher tails the stream")
+        await eventually(things.tails, 15, "the publisher tails the stream")
         await things.database.client.drop_database(things.name)
         before = snapshots(things)
         written = await things.write(5)
@@ -141,7 +137,7 @@ def snapshots(things: Things) -> float:
 
 async def test_the_position_moves_on_while_nothing_is_written(things: Things) -> None:
     async with running(things.publisher):
-        await eventually(lambda: tails(things), 15, "the publisher tails the stream")
+        await eventually(things.tails, 15, "the publisher tails the stream")
         before = await position_text(things)
 
         async def moved() -> bool:
@@ -199,7 +195,7 @@ async def test_of_two_publishers_one_leads_and_the_other_takes_over(things: Thin
     try:
         leader = await eventually(lambda: leader_of(one, two), 15, "one of them leads")
         assert leader is not None
-        await eventually(lambda: tails(things), 15, "it tails the stream")
+        await eventually(things.tails, 15, "it tails the stream")
         first = await things.write(10)
         await things.seen(10)
         tasks.pop(leader).cancel()
@@ -223,6 +219,7 @@ async def usurper(things: Things) -> AsyncIterator[AIOKafkaProducer]:
 
 async def test_a_fenced_publisher_restarts_and_loses_nothing(things: Things, usurper: AIOKafkaProducer) -> None:
     async with running(things.publisher) as task:
+        await eventually(things.tails, 15, "the publisher tails the stream")
         first = await things.write(5)
         await things.seen(5)
         await usurper.start()

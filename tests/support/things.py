@@ -17,7 +17,7 @@ from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
 from tests.support.subscriber import Subscriber
-from tests.support.topics import own_topics
+from tests.support.topics import group_position, own_topics
 
 TYPE = "things.thing.changed.v1"
 PARTITIONS = 3
@@ -95,6 +95,11 @@ class Things:
     ) -> Publisher:
         publications, own = {"things": self.publication}, settings or self.settings
         return Publisher(self.name, self.database, publications, own, instance, QUICK, producer)
+
+    async def tails(self) -> bool:
+        """Whether the publisher's snapshot is over: until then a new document may be published twice."""
+        position = await group_position(self.settings.servers, self.group)
+        return position is not None and "token" in position.metadata
 
     async def seen(self, count: int, within: float = 15) -> list[tuple[str, int]]:
         """The records of a subscriber, once there are at least `count`: (id, version)."""
