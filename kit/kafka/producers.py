@@ -79,14 +79,18 @@ class TransactionalProducer:
         return futures
 
     async def discard(self) -> None:
-        """Close it without flushing, unlike its own `stop`: a zombie that retries would fence its successor."""
+        """Close it without flushing, unlike its own `stop`: a zombie that retries would fence its successor.
+
+        Cancelled once, aiokafka's sender waits for its requests, which fail because their connections are closed;
+        cancelled again, it gives up a request that waits for metadata, which a closed client never gets.
+        """
         sending = self._producer._sender.sender_task
-        if sending is not None:
-            sending.cancel()
-        await self._producer.client.close()
-        if sending is not None:
-            await asyncio.wait([sending], timeout=CLOSE_SECONDS)
-            await self._producer.client.close()  # connections that its last requests opened again
+        for _ in range(2):
+            if sending is not None:
+                sending.cancel()
+            await self._producer.client.close()  # also the connections that its last requests opened again
+            if sending is not None and not sending.done():
+                await asyncio.wait([sending], timeout=CLOSE_SECONDS)
         self._producer._closed = True
 
 
