@@ -49,7 +49,7 @@ class BadImage(ValueError):
 
 @dataclass(frozen=True)
 class Size:
-    """In pixels."""
+    """Width and height, in pixels."""
 
     width: int
     height: int

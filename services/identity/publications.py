@@ -50,7 +50,7 @@ def client_changed(document: Fields) -> list[NewEvent]:
 
 
 def code_requested(document: Fields) -> list[NewEvent]:
-    """Only the versions that request an SMS; attempts and deliveries are internal."""
+    """One event for each version that requests an SMS; attempts and deliveries are internal."""
     if document["action"] not in ("requested", "resent"):
         return []
     code = CODES[cast(Purpose, document.get("purpose", "login"))]

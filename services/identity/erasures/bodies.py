@@ -28,7 +28,7 @@ class ErasureOut(Out):
 
     @classmethod
     def of(cls, erasure: ErasureRequest) -> "ErasureOut":
-        """From the document with its history."""
+        """Make it from the document with its history."""
         request = erasure.last(*REQUEST_ACTIONS)
         approved = erasure.last("approved") if erasure.state in ("approved", "erased") else None
         return cls(

@@ -106,5 +106,5 @@ def known_device(devices: Iterable[Device], certificate: Certificate) -> str | N
 
 
 def _bound_to(certificate: Certificate) -> str:
-    """Changes with the phone and the certificate number: then no device is known any more."""
+    """What a known device is bound to; when the phone or the certificate changes, no device is known any more."""
     return f"{certificate.certificate_no}:{certificate.phone_index}"
