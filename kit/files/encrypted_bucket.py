@@ -19,14 +19,14 @@ class EncryptedBucket(Bucket):
 
     `clear`: the object may be unencrypted (get), or must be (put), because an earlier release stored its document. Only
     the document decides this: otherwise an unencrypted file put in its place would be served.
-    `seals_new`: whether files of new documents are encrypted; not while processes run that can't decrypt them.
+    `encrypts_new`: whether files of new documents are encrypted; not while processes run that can't decrypt them.
     """
 
     def __init__(
-        self, settings: BlobSettings, threads: ThreadPoolExecutor, cipher: Cipher, seals_new: bool = True
+        self, settings: BlobSettings, threads: ThreadPoolExecutor, cipher: Cipher, encrypts_new: bool = True
     ) -> None:
         super().__init__(settings, threads)
-        self._cipher, self.seals_new = cipher, seals_new
+        self._cipher, self.encrypts_new = cipher, encrypts_new
 
     async def put(self, key: str, content: bytes, content_type: str, clear: bool = False) -> None:
         """Encrypt and store an object; one with the same key is replaced."""
@@ -46,14 +46,14 @@ class EncryptedBucket(Bucket):
 
     def _put(self, key: str, content: bytes, content_type: str) -> None:
         """The content type is not stored: it would disclose something about the encrypted object."""
-        super()._put(key, self._cipher.seal_bytes(content, _context(key)), OCTETS)
+        super()._put(key, self._cipher.encrypt_bytes(content, _context(key)), OCTETS)
 
     def _open(self, key: str, clear: bool) -> bytes | None:
         stored = self._get(key)
         if stored is None or (clear and not looks_encrypted(stored)):
             return stored
         try:
-            return self._cipher.open_bytes(stored, _context(key))
+            return self._cipher.decrypt_bytes(stored, _context(key))
         except DecryptionError as error:
             logger.error("checksum mismatch", object=key)
             raise ChecksumMismatch(key) from error
@@ -73,7 +73,7 @@ def _context(key: str) -> str:
 
 
 @asynccontextmanager
-async def connect(settings: BlobSettings, cipher: Cipher, seals_new: bool = True) -> AsyncIterator[EncryptedBucket]:
+async def connect(settings: BlobSettings, cipher: Cipher, encrypts_new: bool = True) -> AsyncIterator[EncryptedBucket]:
     """The service's bucket. Connects lazily: opening never fails."""
     with blobs.threads_of(settings) as threads:
-        yield EncryptedBucket(settings, threads, cipher, seals_new)
+        yield EncryptedBucket(settings, threads, cipher, encrypts_new)

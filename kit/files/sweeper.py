@@ -35,7 +35,7 @@ class Named(Protocol):
         ...
 
 
-InFolders = Callable[[str, int], Awaitable[Sequence[Named]]]
+WithFolderPrefix = Callable[[str, int], Awaitable[Sequence[Named]]]
 """The documents whose folder begins with a prefix, at most `limit`."""
 
 
@@ -60,10 +60,15 @@ class Sweeper:
     """
 
     def __init__(
-        self, root: str, in_folders: InFolders, bucket: Bucket, clock: Clock, policy: SweeperPolicy = SweeperPolicy()
+        self,
+        root: str,
+        with_folder_prefix: WithFolderPrefix,
+        bucket: Bucket,
+        clock: Clock,
+        policy: SweeperPolicy = SweeperPolicy(),
     ) -> None:
         self._root = root
-        self._in_folders = in_folders
+        self._in_folders = with_folder_prefix
         self._bucket = bucket
         self._clock = clock
         self._policy = policy

@@ -183,7 +183,7 @@ class Imports:
             return None
         return claimed
 
-    async def in_folders(self, beginning: str, limit: int) -> list[Import]:
+    async def with_folder_prefix(self, beginning: str, limit: int) -> list[Import]:
         """The imports whose folder begins with a prefix: for the sweeper."""
         return await self._collection.find({"folder": {"$regex": f"^{beginning}"}}, sort=[("folder", 1)], limit=limit)
 
@@ -196,12 +196,12 @@ class ImportFiles:
 
     async def keep(self, folder: str, rows: bytes) -> None:
         """Store the rows; empty once they are processed."""
-        sealed = self._cipher.seal_bytes(rows, folder)
+        sealed = self._cipher.encrypt_bytes(rows, folder)
         await self._bucket.put(f"{folder}/original", sealed, "application/octet-stream")
 
     async def rows(self, job: Import) -> bytes:
         """The rows. Raises `NotFound`, `ChecksumMismatch`, `DecryptionError`."""
-        return self._cipher.open_bytes(await self._bucket.named(job.original), job.folder)
+        return self._cipher.decrypt_bytes(await self._bucket.named(job.original), job.folder)
 
     async def note(self, job: Import, errors: Sequence[Sequence[str]]) -> None:
         """Store the errors of the batch after `rows_done`; the same batch again replaces them."""

@@ -57,7 +57,7 @@ class AccessAudit:
         self._entries, self._clock = Collection(database, ACCESS_LOG, AccessEntry, [expiry]), clock
         self.prepare = self._entries.prepare
 
-    async def owner(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
+    async def authorize_read(self, caller: Caller, person: str, scope: str, what: str, document_id: str) -> str:
         """The id of the person whose dossier the caller may read: their own, or as staff or client any.
 
         Raises `NotFound` for all other callers, 422 `reason_required` if staff give no reason.
@@ -72,11 +72,11 @@ class AccessAudit:
         await self._note(caller, role, person, what, document_id)
         return person
 
-    async def note(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
+    async def record(self, caller: Caller, scope: str, person: str, what: str, document_id: str) -> None:
         """Store an action on a person's dossier, with the reason if given; the person sees it in the access log."""
         await self._note(caller, self._role(caller, scope), person, what, document_id)
 
-    async def shown(self, caller: Caller, people: Sequence[str], what: str, reason: str) -> None:
+    async def record_shown(self, caller: Caller, people: Sequence[str], what: str, reason: str) -> None:
         """Store that a call which is not a read shows these people; `reason` unless the caller gives one."""
         audited = replace(caller, reason=caller.reason or reason)
         role = next((role for role in self._readers if role in caller.roles), caller.kind)

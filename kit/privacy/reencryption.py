@@ -60,7 +60,7 @@ class EncryptedField:
     def _value(self, value: object, context: str) -> object:
         if isinstance(value, list):
             return [self._value(each, context) for each in value]
-        return self.cipher.renew(value, context) if isinstance(value, str) else value
+        return self.cipher.reencrypt(value, context) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

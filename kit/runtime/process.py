@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a worker does not need it
     from fastapi import FastAPI
 
 S = TypeVar("S", bound=ProcessSettings)
-Part = Callable[[], Awaitable[None]]
+Task = Callable[[], Awaitable[None]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
 RESTART_SECONDS = 2.0
@@ -39,11 +39,11 @@ STOPPED_SECONDS = 30.0  # a stopped consumer is visible this long, while the oth
 
 @dataclass(frozen=True)
 class Api:
-    """What an api process serves, what it needs to be ready, and the tasks it runs (`parts`)."""
+    """What an api process serves, what it needs to be ready, and the `tasks` it runs."""
 
     app: "FastAPI"
     checks: Mapping[str, Check]
-    parts: Sequence[Part] = ()
+    tasks: Sequence[Task] = ()
 
 
 class OnKafka(Protocol):
@@ -69,12 +69,12 @@ class Group(OnKafka, Protocol):
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker process runs (`parts`: what is neither publisher nor consumer), and what it needs to be ready."""
+    """What a worker process runs (`tasks`: what is neither publisher nor consumer), and what it needs to be ready."""
 
     publisher: OnKafka | None
     consumers: Sequence[Group]
     checks: Mapping[str, Check]
-    parts: Sequence[Part] = ()
+    tasks: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ async def _api(opened: AbstractAsyncContextManager[Api], settings: ProcessSettin
         tune()
         public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
         internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
-        await _until_signal([public, internal], api.parts)
+        await _until_signal([public, internal], api.tasks)
 
 
 async def _worker(opened: AbstractAsyncContextManager[Worker], settings: ProcessSettings) -> None:
@@ -177,7 +177,7 @@ async def _worker(opened: AbstractAsyncContextManager[Worker], settings: Process
         ping = (worker.publisher or worker.consumers[0]).ping
         checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}
         internal = _server(health.application(checks), settings.internal.host, settings.internal.port)
-        await _until_signal([internal], list(_parts(worker)))
+        await _until_signal([internal], list(_tasks(worker)))
 
 
 def _server(app: ASGIApp, host: str, port: int, proxies: str = "") -> uvicorn.Server:
@@ -197,13 +197,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]) -> None:
+async def _until_signal(servers: Sequence[uvicorn.Server], tasks: Sequence[Task]) -> None:
     """Serve until SIGTERM or SIGINT; a task that ends or fails ends the process."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(keep_running(part)) for part in parts]
+        running = [group.create_task(keep_running(task)) for task in tasks]
         for server in servers:
             group.create_task(server.serve())
         await stop.wait()
@@ -213,22 +213,22 @@ async def _until_signal(servers: Sequence[uvicorn.Server], parts: Sequence[Part]
             task.cancel()
 
 
-async def keep_running(part: Part, pause_seconds: float = RESTART_SECONDS) -> None:
+async def keep_running(task: Task, pause_seconds: float = RESTART_SECONDS) -> None:
     """Run a task until cancelled. It is restarted after `Unavailable`; any other error is raised.
 
     Ending the process would have the same effect, only later.
     """
     while True:
         try:
-            await part()
-            raise RuntimeError(f"{part} ended")
+            await task()
+            raise RuntimeError(f"{task} ended")
         except Unavailable as error:
-            logger.warning("task restarting", task=str(part), error=repr(error.__cause__ or error))
+            logger.warning("task restarting", task=str(task), error=repr(error.__cause__ or error))
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
         except asyncio.CancelledError as error:
             if is_ending():
                 raise
-            raise RuntimeError(f"{part} was cancelled by a library, not by this process") from error
+            raise RuntimeError(f"{task} was cancelled by a library, not by this process") from error
 
 
 def _progress(worker: Worker) -> dict[str, Check]:
@@ -236,13 +236,13 @@ def _progress(worker: Worker) -> dict[str, Check]:
     return checks | ({"publisher": worker.publisher.stall.check} if worker.publisher else {})
 
 
-def _parts(worker: Worker) -> Iterator[Part]:
+def _tasks(worker: Worker) -> Iterator[Task]:
     yield partial(_watchdog, _progress(worker))
     if worker.publisher:
         yield from (worker.publisher.run, worker.publisher.watch)
     for consumer in worker.consumers:
         yield from (partial(_consume, consumer), consumer.watch)
-    yield from worker.parts
+    yield from worker.tasks
 
 
 async def _consume(consumer: Group) -> None:

@@ -26,61 +26,61 @@ class Cipher:
         self._ciphers = {kid: AESGCM(key) for kid, key in ring.keys.items()}
         self._current = ring.current
 
-    def seal(self, text: str, context: str) -> str:
+    def encrypt(self, text: str, context: str) -> str:
         """Encrypt `text`; it is decrypted only with the same `context` (where it is stored: field and document id)."""
-        return f"{self._current}.{base64.urlsafe_b64encode(self._sealed(text.encode(), context)).decode()}"
+        return f"{self._current}.{base64.urlsafe_b64encode(self._encrypt(text.encode(), context)).decode()}"
 
-    def open(self, sealed: str, context: str) -> str:
-        """Decrypt a text that `seal` encrypted. Raises `DecryptionError`."""
-        kid, _, body = sealed.partition(".")
+    def decrypt(self, encrypted: str, context: str) -> str:
+        """Decrypt a text that `encrypt` made. Raises `DecryptionError`."""
+        kid, _, body = encrypted.partition(".")
         try:
-            return self._opened(kid, base64.urlsafe_b64decode(body), context).decode()
+            return self._decrypt(kid, base64.urlsafe_b64decode(body), context).decode()
         except ValueError as error:
-            raise _cannot_open(kid, context) from error
+            raise _cannot_decrypt(kid, context) from error
 
-    def renew(self, sealed: str, context: str) -> str:
+    def reencrypt(self, encrypted: str, context: str) -> str:
         """The text encrypted with the current key; unchanged if it already is. Raises `DecryptionError`."""
-        if sealed.startswith(f"{self._current}."):
-            return sealed
-        return self.seal(self.open(sealed, context), context)
+        if encrypted.startswith(f"{self._current}."):
+            return encrypted
+        return self.encrypt(self.decrypt(encrypted, context), context)
 
-    def seal_bytes(self, content: bytes, context: str) -> bytes:
-        """Like `seal`, for a file: `<kid>.` and then bytes."""
-        return f"{self._current}.".encode() + self._sealed(content, context)
+    def encrypt_bytes(self, content: bytes, context: str) -> bytes:
+        """Like `encrypt`, for a file: `<kid>.` and then bytes."""
+        return f"{self._current}.".encode() + self._encrypt(content, context)
 
-    def open_bytes(self, sealed: bytes, context: str) -> bytes:
-        """Decrypt what `seal_bytes` made. Raises `DecryptionError`."""
-        kid, _, raw = sealed.partition(b".")
-        return self._opened(kid.decode(errors="replace"), raw, context)
+    def decrypt_bytes(self, encrypted: bytes, context: str) -> bytes:
+        """Decrypt what `encrypt_bytes` made. Raises `DecryptionError`."""
+        kid, _, raw = encrypted.partition(b".")
+        return self._decrypt(kid.decode(errors="replace"), raw, context)
 
-    def renew_bytes(self, sealed: bytes, context: str) -> bytes | None:
-        """Like `renew`, for a file; None when there is nothing to do."""
-        if self.is_current(sealed):
+    def reencrypt_bytes(self, encrypted: bytes, context: str) -> bytes | None:
+        """Like `reencrypt`, for a file; None when there is nothing to do."""
+        if self.is_current(encrypted):
             return None
-        return self.seal_bytes(self.open_bytes(sealed, context), context)
+        return self.encrypt_bytes(self.decrypt_bytes(encrypted, context), context)
 
-    def is_current(self, sealed: bytes) -> bool:
+    def is_current(self, encrypted: bytes) -> bool:
         """Whether this file is encrypted with the current key."""
-        return sealed.startswith(f"{self._current}.".encode())
+        return encrypted.startswith(f"{self._current}.".encode())
 
-    def _sealed(self, content: bytes, context: str) -> bytes:
+    def _encrypt(self, content: bytes, context: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self._ciphers[self._current].encrypt(nonce, content, context.encode())
 
-    def _opened(self, kid: str, raw: bytes, context: str) -> bytes:
+    def _decrypt(self, kid: str, raw: bytes, context: str) -> bytes:
         try:
             return self._ciphers[kid].decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode())
         except (KeyError, ValueError, InvalidTag) as error:
-            raise _cannot_open(kid, context) from error
+            raise _cannot_decrypt(kid, context) from error
 
 
 def looks_encrypted(content: bytes) -> bool:
-    """Whether it begins as `seal_bytes` makes files begin; no picture does."""
+    """Whether it begins as `encrypt_bytes` makes files begin; no picture does."""
     return BEGINS.match(content) is not None
 
 
-def _cannot_open(kid: str, context: str) -> DecryptionError:
-    return DecryptionError(f"sealed with key {kid!r} for {context.partition(':')[0]}")
+def _cannot_decrypt(kid: str, context: str) -> DecryptionError:
+    return DecryptionError(f"encrypted with key {kid!r} for {context.partition(':')[0]}")
 
 
 def keyed_hash(key: bytes, *parts: str) -> str:

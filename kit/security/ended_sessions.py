@@ -35,7 +35,7 @@ class EndedSessions:
         known = self._known.get(session)
         return known[0] if known else None
 
-    async def tell(self, session: str, reason: str) -> None:
+    async def publish(self, session: str, reason: str) -> None:
         """Publish that a session ended. Raises `Unavailable`; this process refuses its tokens even then."""
         self._remember(session, reason)
         await self._stream.append({"session": session, "reason": reason})

@@ -67,7 +67,7 @@ class AttachmentService:
         if not is_jpeg(content):
             raise AppError(415, "not_jpeg", "附件必须是 JPG 图片，请扫描为 JPG 格式后上传")
         now = self._clock.now()
-        sealed = self._bucket.seals_new
+        sealed = self._bucket.encrypts_new
         attachment = Attachment.uploaded(record, title, content, sealed=sealed, at=now, by=caller.label)
         await attachment.keep(attachment.original, content, "image/jpeg", self._bucket)
         try:
@@ -90,7 +90,7 @@ class AttachmentService:
         attachment = await self._attachments.of_record(record_id)
         if attachment is None:
             raise NotFound
-        await self._audit.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment.id)
+        await self._audit.authorize_read(caller, attachment.practitioner_id, SCOPE, "attachment", attachment.id)
         if caller.kind == "practitioner":
             return await self._seen(caller, attachment), None
         return attachment, await self._attachments.used_by_another(attachment.sha256, attachment.practitioner_id)
@@ -120,7 +120,9 @@ class AttachmentService:
         attachment = await self._attachments.get(attachment_id)
         if attachment is None:
             raise NotFound
-        await self._audit.owner(caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id)
+        await self._audit.authorize_read(
+            caller, attachment.practitioner_id, ORIGINAL_SCOPE, "attachment", attachment_id
+        )
         content = await attachment.file(attachment.original, self._bucket)
         if hashlib.sha256(content).hexdigest() != attachment.sha256:
             raise ChecksumMismatch(attachment.original)
@@ -130,7 +132,7 @@ class AttachmentService:
         attachment = await self._attachments.get(attachment_id)
         if attachment is None:
             raise NotFound
-        await self._audit.owner(caller, attachment.practitioner_id, SCOPE, "attachment", attachment_id)
+        await self._audit.authorize_read(caller, attachment.practitioner_id, SCOPE, "attachment", attachment_id)
         if attachment.state != "accepted":
             raise NotFound
         return attachment

@@ -46,7 +46,7 @@ class Attachments:
         query = {"sha256": sha256, "practitioner_id": {"$ne": practitioner_id}}
         return await self._collection.find_one(query) is not None
 
-    async def in_folders(self, prefix: str, limit: int) -> list[Attachment]:
+    async def with_folder_prefix(self, prefix: str, limit: int) -> list[Attachment]:
         """The attachments that are not deleted and whose folder starts with `prefix`."""
         query = {"folder": {"$regex": f"^{prefix}"}, "state": {"$in": list(LIVE)}}
         return await self._collection.find(query, sort=[("folder", 1)], limit=limit)

@@ -48,11 +48,11 @@ class Keys:
 
     def contact(self, phone: str, practitioner_id: str) -> str:
         """A certificate's phone, encrypted for notify."""
-        return self.bus.seal(phone, f"{CONTACT_CONTEXT}:{practitioner_id}")
+        return self.bus.encrypt(phone, f"{CONTACT_CONTEXT}:{practitioner_id}")
 
     def phone(self, contact: str, practitioner_id: str) -> str:
         """Decrypts what `contact` returned."""
-        return self.bus.open(contact, f"{CONTACT_CONTEXT}:{practitioner_id}")
+        return self.bus.decrypt(contact, f"{CONTACT_CONTEXT}:{practitioner_id}")
 
     def erasure_proof(self, practitioner_id: str) -> str:
         """Proves that identity erased this person, also after the document is lost; the index key is never rotated."""
@@ -61,7 +61,7 @@ class Keys:
     def numbers(self, person: Practitioner) -> list[str]:
         """The current document number, then the former ones, decrypted."""
         context = number_context(person.id)
-        return [self.rest.open(sealed, context) for sealed in (person.number_sealed, *person.former_numbers_sealed)]
+        return [self.rest.decrypt(sealed, context) for sealed in (person.number_sealed, *person.former_numbers_sealed)]
 
 
 def claimed(key: bytes, name: str) -> str:

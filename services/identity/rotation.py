@@ -58,7 +58,7 @@ async def _reencrypt(person: Fields, bucket: Bucket, rest: Cipher) -> int:
     count = 0
     for key in portraits(person):
         content = await bucket.get(key)
-        if content and (reencrypted := rest.renew_bytes(content, f"portrait:{person['_id']}")):
+        if content and (reencrypted := rest.reencrypt_bytes(content, f"portrait:{person['_id']}")):
             await bucket.put(key, reencrypted, OCTETS)
             count += 1
     return count

@@ -118,7 +118,7 @@ class Store:
         found = await self.practitioners.find({"keys": {"$in": list(keys)}}, sort=[("_id", 1)], limit=2)
         return [person for each in found if (person := await self.practitioners.get(each.id))]
 
-    async def in_folders(self, beginning: str, limit: int) -> list[Practitioner]:
+    async def with_folder_prefix(self, beginning: str, limit: int) -> list[Practitioner]:
         """The people whose folder has this prefix; for the sweeper."""
         query = {"folder": {"$regex": f"^{beginning}"}}
         return await self.practitioners.find(query, sort=[("folder", 1)], limit=limit)

@@ -43,7 +43,7 @@ class RecordService:
         """A page of a person's records, newest first, and the cursor of the next page."""
         if kind:
             _kind_of(kind)
-        owner = await self._audit.owner(caller, person, SCOPE, "records", person)
+        owner = await self._audit.authorize_read(caller, person, SCOPE, "records", person)
         return await self._records.of_person(owner, kind, after, limit)
 
     async def create(
@@ -77,7 +77,7 @@ class RecordService:
     async def get(self, caller: Caller, record_id: str) -> Record:
         """The current version. Raises `NotFound` if unknown or deleted, or if the caller may not see it."""
         record = await self._found(record_id)
-        await self._audit.owner(caller, record.practitioner_id, SCOPE, "record", record_id)
+        await self._audit.authorize_read(caller, record.practitioner_id, SCOPE, "record", record_id)
         return record
 
     async def _found(self, record_id: str) -> Record:

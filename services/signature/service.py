@@ -40,7 +40,7 @@ class SignatureService:
         if not is_jpeg(content):
             raise AppError(415, "not_jpeg", "采集表必须是 JPG 图片，请扫描或拍照为 JPG 格式后上传")
         now = self._clock.now()
-        sealed = self._bucket.seals_new
+        sealed = self._bucket.encrypts_new
         signature = Signature.uploaded(practitioner_id, content, sealed=sealed, at=now, by=caller.label)
         await signature.keep(signature.original, content, "image/jpeg", self._bucket)
         try:
@@ -76,7 +76,7 @@ class SignatureService:
         return await signature.file(signature.image, self._bucket)
 
     async def _of(self, caller: Caller, person: str) -> list[Signature]:
-        owner = await self._audit.owner(caller, person, SCOPE, "signature", person)
+        owner = await self._audit.authorize_read(caller, person, SCOPE, "signature", person)
         return await self._signatures.of_person(owner)
 
     async def _accepted(self, caller: Caller, person: str) -> Signature:

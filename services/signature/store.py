@@ -64,7 +64,7 @@ class Signatures:
         query = {"practitioner_id": practitioner_id, "state": {"$in": list(LIVE)}}
         return await self._collection.find(query, sort=list(NEWEST), limit=MAX_FOUND)
 
-    async def in_folders(self, prefix: str, limit: int) -> list[Signature]:
+    async def with_folder_prefix(self, prefix: str, limit: int) -> list[Signature]:
         """The signatures that were not replaced and whose folder starts with `prefix`."""
         query = {"folder": {"$regex": f"^{prefix}"}, "state": {"$in": list(LIVE)}}
         return await self._collection.find(query, sort=[("folder", 1)], limit=limit)

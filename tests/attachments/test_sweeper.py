@@ -28,10 +28,10 @@ async def test_files_without_a_document_go_and_others_stay(
         kept = await attachments.get(attachment_id)
         assert kept is not None
         for part in {left[:PART], kept.folder[:PART]}:
-            await Sweeper(FOLDERS, attachments.in_folders, bucket, ManualClock(datetime.now(UTC))).sweep(part)
+            await Sweeper(FOLDERS, attachments.with_folder_prefix, bucket, ManualClock(datetime.now(UTC))).sweep(part)
             assert len(await bucket.keys(part)) > 0
             await Sweeper(
-                FOLDERS, attachments.in_folders, bucket, ManualClock(datetime.now(UTC) + timedelta(days=2))
+                FOLDERS, attachments.with_folder_prefix, bucket, ManualClock(datetime.now(UTC) + timedelta(days=2))
             ).sweep(part)
     assert await bucket.keys(left) == []
     assert len(await bucket.keys(kept.folder)) == 3

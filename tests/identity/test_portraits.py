@@ -187,7 +187,7 @@ class Kept:
         """Runs the worker's sweep, at a later time."""
         async with mongo.connect(self.stack.mongo, "identity") as database:
             clock = ManualClock(datetime.now(UTC) + later)
-            sweeper = Sweeper(PORTRAIT_FOLDERS, Store(database).in_folders, self.bucket, clock)
+            sweeper = Sweeper(PORTRAIT_FOLDERS, Store(database).with_folder_prefix, self.bucket, clock)
             await sweeper.sweep(folder[: len(FOLDERS) + 3])
 
     async def erase(self, citizen: Citizen) -> None:

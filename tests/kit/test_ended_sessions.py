@@ -49,11 +49,11 @@ async def known(ended: EndedSessions, session: str, within: float = 1) -> Ended:
 async def test_every_process_knows_a_published_end_also_one_that_starts_later(stack: RunningStack) -> None:
     stream = own_name("ended")
     async with following(stack, stream) as teller, following(stack, stream) as other:
-        await teller.tell("first", "logged_out")
+        await teller.publish("first", "logged_out")
         assert teller.get("first") == OUT
         assert await known(other, "first") == OUT
         assert other.get("second") is None
-        await other.tell("second", "a reason of next year")
+        await other.publish("second", "a reason of next year")
         assert await known(teller, "second") == Ended("a reason of next year", UNKNOWN_REASON)
     async with following(stack, stream) as late:
         assert await known(late, "first") == OUT
@@ -64,7 +64,7 @@ async def test_a_starting_process_reads_very_many(stack: RunningStack) -> None:
     stream = own_name("ended")
     async with following(stack, stream) as teller:
         for batch in range(25):
-            await asyncio.gather(*(teller.tell(f"{batch}-{number}", "logged_out") for number in range(100)))
+            await asyncio.gather(*(teller.publish(f"{batch}-{number}", "logged_out") for number in range(100)))
         async with following(stack, stream) as late:
             assert await known(late, "24-99", within=5) == OUT
             assert await known(late, "0-0") == OUT
@@ -73,10 +73,10 @@ async def test_a_starting_process_reads_very_many(stack: RunningStack) -> None:
 async def test_an_ended_session_is_removed_when_all_its_tokens_have_expired(stack: RunningStack) -> None:
     stream, clock = own_name("ended"), ManualClock()
     async with following(stack, stream) as teller, following(stack, stream, clock) as ended:
-        await teller.tell("old", "logged_out")
+        await teller.publish("old", "logged_out")
         assert await known(ended, "old") == OUT
         clock.advance(timedelta(seconds=KEPT_SECONDS - 1))
-        await teller.tell("newer", "logged_out")
+        await teller.publish("newer", "logged_out")
         assert await known(ended, "newer") == OUT
         assert ended.get("old") == OUT
         clock.advance(timedelta(seconds=2))
@@ -94,7 +94,7 @@ async def test_without_redis_a_process_knows_its_own_ends_and_reports_that_it_re
         stream = own_name("ended")
         ended = EndedSessions(redis, stream, SENTENCES, ManualClock())
         with pytest.raises(Unavailable):
-            await ended.tell("mine", "logged_out")
+            await ended.publish("mine", "logged_out")
         assert ended.get("mine") == OUT
         with pytest.raises(Unavailable):
             await ended.follow()

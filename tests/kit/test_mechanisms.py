@@ -31,32 +31,32 @@ ONE, TWO = secrets.token_bytes(32), secrets.token_bytes(32)
 @given(st.text())
 def test_an_encrypted_text_is_decrypted_in_its_context_and_reveals_nothing(text: str) -> None:
     cipher = Cipher(ring("k1", k1=ONE))
-    sealed = cipher.seal(text, "phone:1")
-    assert cipher.open(sealed, "phone:1") == text
-    assert sealed != cipher.seal(text, "phone:1")
+    sealed = cipher.encrypt(text, "phone:1")
+    assert cipher.decrypt(sealed, "phone:1") == text
+    assert sealed != cipher.encrypt(text, "phone:1")
     assert len(text) < 4 or text not in sealed
 
 
 def test_an_encrypted_text_is_not_decrypted_in_another_context_or_when_damaged() -> None:
     cipher = Cipher(ring("k1", k1=ONE))
-    sealed = cipher.seal("13800005678", "phone:1")
+    sealed = cipher.encrypt("13800005678", "phone:1")
     flipped = sealed[:-3] + ("A" if sealed[-3] != "A" else "B") + sealed[-2:]
     for text, context in ((sealed, "phone:2"), (flipped, "phone:1"), (sealed[:-4], "phone:1"), ("", "phone:1"),
                           ("k9" + sealed[2:], "phone:1"), ("k1.", "phone:1"), ("k1.!!!", "phone:1")):  # fmt: skip
         with pytest.raises(DecryptionError):
-            cipher.open(text, context)
+            cipher.decrypt(text, context)
 
 
 def test_an_old_key_still_decrypts_and_the_new_one_encrypts() -> None:
-    old = Cipher(ring("k1", k1=ONE)).seal("secret", "here")
+    old = Cipher(ring("k1", k1=ONE)).encrypt("secret", "here")
     both = Cipher(ring("k2", k1=ONE, k2=TWO))
-    assert both.open(old, "here") == "secret"
-    assert both.seal("secret", "here").startswith("k2.")
+    assert both.decrypt(old, "here") == "secret"
+    assert both.encrypt("secret", "here").startswith("k2.")
 
 
 def test_an_encrypted_file_differs_from_an_image_in_its_first_bytes() -> None:
     for kid in ("k1", "2026-11", "2026/11 b"):
-        assert looks_encrypted(Cipher(ring(kid, **{kid: ONE})).seal_bytes(b"\xff\xd8\xff", "file:1"))
+        assert looks_encrypted(Cipher(ring(kid, **{kid: ONE})).encrypt_bytes(b"\xff\xd8\xff", "file:1"))
     for picture in (b"\xff\xd8\xff\xe0 k1.", b"\x89PNG\r\n\x1a\n k1.", b""):
         assert not looks_encrypted(picture)
 
@@ -64,10 +64,10 @@ def test_an_encrypted_file_differs_from_an_image_in_its_first_bytes() -> None:
 def test_a_file_is_encrypted_like_a_field() -> None:
     content = bytes(range(256)) * 4
     old, both = Cipher(ring("k1", k1=ONE)), Cipher(ring("k2", k1=ONE, k2=TWO))
-    sealed = old.seal_bytes(content, "portrait:1")
+    sealed = old.encrypt_bytes(content, "portrait:1")
     assert sealed.startswith(b"k1.")
     assert content[:64] not in sealed
-    assert both.open_bytes(sealed, "portrait:1") == content
+    assert both.decrypt_bytes(sealed, "portrait:1") == content
     damaged = sealed[:-1] + bytes([sealed[-1] ^ 1])
     for wrong, context in (
         (damaged, "portrait:1"),
@@ -76,7 +76,7 @@ def test_a_file_is_encrypted_like_a_field() -> None:
         (b"", ""),
     ):
         with pytest.raises(DecryptionError):
-            both.open_bytes(wrong, context)
+            both.decrypt_bytes(wrong, context)
 
 
 @pytest.mark.parametrize("weak", [b"short", b"\0" * 32, b"password" * 4])

@@ -12,7 +12,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from kit.core.errors import Unavailable
 from kit.kafka import Fenced, KafkaError, OffsetGone
 from kit.kafka.connections import translate_errors
-from kit.runtime.process import Part, keep_running
+from kit.runtime.process import Task, keep_running
 from tests.support.stack import RunningStack
 
 
@@ -47,14 +47,14 @@ async def ends() -> None:
 
 
 @pytest.mark.parametrize("task", [leaked_cancellation, ends])
-async def test_a_task_that_ends_or_leaks_a_cancellation_ends_the_process(task: Part) -> None:
+async def test_a_task_that_ends_or_leaks_a_cancellation_ends_the_process(task: Task) -> None:
     """A task group ignores a cancelled task, and the process would continue without it."""
     with pytest.raises(ExceptionGroup) as caught:
         await beside_others(task)
     assert [type(error) for error in caught.value.exceptions] == [RuntimeError]
 
 
-async def beside_others(task: Part) -> None:
+async def beside_others(task: Task) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(keep_running(task))
         group.create_task(asyncio.sleep(60))

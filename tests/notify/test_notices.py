@@ -152,7 +152,7 @@ def certificate(version: int, action: str, phone: str | None, **changes: Any) ->
     return CertificateChanged(
         practitioner_id=person, version=version, action=action, changed=[], certificate_id=person,
         at=changes.pop("at", datetime.now(UTC)), certificate_no="1", state="active" if phone else "revoked",
-        contact=bus.seal(phone, f"{CONTACT_CONTEXT}:{person}") if phone else None,
+        contact=bus.encrypt(phone, f"{CONTACT_CONTEXT}:{person}") if phone else None,
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class Codes:
         text = CodeMessage(phone=phone, code=code or f"{secrets.randbelow(10**6):06d}").model_dump_json()
         return CodeRequested(
             practitioner_id=own_id(), version=1, action="requested", changed=[], at=now, challenge_id=identity,
-            purpose="login_code", message=Cipher(ring).seal(text, f"{CODE_CONTEXT}:{identity}"),
+            purpose="login_code", message=Cipher(ring).encrypt(text, f"{CODE_CONTEXT}:{identity}"),
             send_before=now + timedelta(seconds=lifetime),
         )  # fmt: skip
 

@@ -111,7 +111,7 @@ async def test_a_key_is_removed_after_everything_was_re_encrypted(own_identity: 
             (document,) = [each async for each in database[name].find({})]
             assert "'k1." not in repr(document), "the history too"
         opened = Cipher(ring("k2", k2=own_identity.rings["BUS"]["k2"]))
-        contact = opened.open(document["contact"], f"{CONTACT_CONTEXT}:{document['practitioner_id']}")
+        contact = opened.decrypt(document["contact"], f"{CONTACT_CONTEXT}:{document['practitioner_id']}")
         assert contact == citizen.phone
     await own_identity.reseal()  # there is nothing to do
 
@@ -184,7 +184,7 @@ async def sealing(things: Things) -> Sealing:
         identity = own_id()
         thing = SealedThing.first(
             at=clock.now(), by="test", action="created", id=identity, practitioner_id=own_id(), text="",
-            secret_sealed=old.seal(str(number), f"secret:{identity}"),
+            secret_sealed=old.encrypt(str(number), f"secret:{identity}"),
         )  # fmt: skip
         await collection.insert(thing)
     return made
@@ -194,11 +194,11 @@ async def test_an_interrupted_re_encryption_continues(sealing: Sealing) -> None:
     class Stops(Cipher):
         left = DOCUMENTS // 3 * 2  # each text is in the document and in its history
 
-        def renew(self, sealed: str, context: str) -> str:
+        def reencrypt(self, encrypted: str, context: str) -> str:
             self.left -= 1
             if self.left < 0:
                 raise Unavailable("killed")
-            return super().renew(sealed, context)
+            return super().reencrypt(encrypted, context)
 
     stops = EncryptedField("things", "secret_sealed", Stops(ring("k2", k1=sealing.old, k2=sealing.new)), context)
     with pytest.raises(Unavailable):

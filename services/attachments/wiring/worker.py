@@ -56,7 +56,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         service = attachment_service(settings, database, bucket, http, attachments, audit)
         handlers = Handlers(service, checks, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        sweeper = Sweeper(FOLDERS, attachments.in_folders, bucket, clock)
+        sweeper = Sweeper(FOLDERS, attachments.with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
         yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run])

@@ -138,7 +138,7 @@ class AccountService:
 
     def _step(self, staff: Staff, totp: str) -> int | None:
         """The time step of this TOTP code; None if the code is wrong or its step was used already."""
-        generator = pyotp.TOTP(self._cipher.open(staff.totp_sealed, f"totp:{staff.id}"))
+        generator = pyotp.TOTP(self._cipher.decrypt(staff.totp_sealed, f"totp:{staff.id}"))
         now = int(self._clock.now().timestamp()) // STEP_SECONDS
         steps = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(generator.generate_otp(step), totp)]
         return next((step for step in steps if step > staff.last_step), None)

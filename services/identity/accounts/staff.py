@@ -75,7 +75,7 @@ class StaffAccounts:
         check_choice(password, username, "password")
         password_hash, totp_sealed = (
             await self._passwords.hash(password),
-            self._cipher.seal(totp_secret, f"totp:{account}"),
+            self._cipher.encrypt(totp_secret, f"totp:{account}"),
         )
         if known:
             await self._change(
@@ -87,7 +87,7 @@ class StaffAccounts:
         _record("created", account, roles)
 
     async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
-        same_totp = self._cipher.open(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
+        same_totp = self._cipher.decrypt(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
         same_roles = sorted(staff.roles) == sorted(roles)
         return same_totp and same_roles and await self._passwords.matches(password, staff.password_hash)
 
@@ -136,7 +136,7 @@ class StaffAccounts:
             new = NewCredentials(generated, until, None, None)
         if totp:
             secret = pyotp.random_base32()
-            totp_sealed = self._cipher.seal(secret, f"totp:{account}")
+            totp_sealed = self._cipher.encrypt(secret, f"totp:{account}")
             uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
             new = NewCredentials(new.password, new.password_until, secret, uri)
         await self._change(account, lambda staff, at: staff.reset(temporary, totp_sealed, at=at, by=by))

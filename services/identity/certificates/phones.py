@@ -54,4 +54,4 @@ class Phones:
         """Record in the person's access log who bound a shared phone, and why."""
         if place.shared_reason:
             why = replace(caller, reason=place.shared_reason)
-            await self._audit.note(why, ISSUE_SCOPE, person_id, "phone_shared", certificate_id(person_id))
+            await self._audit.record(why, ISSUE_SCOPE, person_id, "phone_shared", certificate_id(person_id))

@@ -84,7 +84,7 @@ class Rebindings:
             phone_index=bound.index, phone_hint=bound.hint, contact=bound.contact,
             shared_reason=bound.place.shared_reason,
         )  # fmt: skip
-        await self._audit.note(caller, ISSUE_SCOPE, person, "rebinding_requested", certificate.id)
+        await self._audit.record(caller, ISSUE_SCOPE, person, "rebinding_requested", certificate.id)
         requested = certificate.rebinding_requested(waiting, at=now, by=caller.label)
         try:
             await self._store.certificates.replace(requested)
@@ -138,7 +138,7 @@ class Rebindings:
         person = certificate.practitioner_id
         place = await self._phones.place(person, waiting.phone_index, waiting.shared_reason)
         phone = BoundPhone(waiting.phone_index, waiting.phone_hint, waiting.contact, place)
-        await self._audit.note(caller, ISSUE_SCOPE, person, "rebinding_confirmed", certificate.id)
+        await self._audit.record(caller, ISSUE_SCOPE, person, "rebinding_confirmed", certificate.id)
         await self._phones.note_sharing(caller, person, place)
         at, by = self._clock.now(), caller.label
         if certificate.state == "active":
@@ -165,7 +165,7 @@ class Rebindings:
         certificate, _ = await self._pending(caller, rebinding_id)
         require_reason(caller)
         person = certificate.practitioner_id
-        await self._audit.note(caller, ISSUE_SCOPE, person, "rebinding_refused", certificate.id)
+        await self._audit.record(caller, ISSUE_SCOPE, person, "rebinding_refused", certificate.id)
         refused = certificate.rebinding_refused(at=self._clock.now(), by=caller.label)
         await self._store.certificates.replace(refused)
         return refused

@@ -55,7 +55,7 @@ class Certificates:
 
     async def of_person(self, caller: Caller, person: str) -> Certificate:
         """A person's certificate, active or revoked. Raises `NotFound`."""
-        owner = await self._audit.owner(caller, person, READ_SCOPE, "certificate", person)
+        owner = await self._audit.authorize_read(caller, person, READ_SCOPE, "certificate", person)
         found = await self._store.certificate_of(owner)
         if found is None:
             raise NotFound
@@ -123,7 +123,7 @@ class Certificates:
         await self._prove(person_id, bound.index, proof)
         if review := await self._rebindings.required_review(caller, person_id):
             return await self._rebindings.request(caller, certificate, bound, review)
-        await self._audit.note(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
+        await self._audit.record(caller, ISSUE_SCOPE, person_id, "phone_rebound", certificate_id(person_id))
         await self._phones.note_sharing(caller, person_id, bound.place)
         rebound = await retry_on_conflict(partial(self._rebind, caller, person_id, phone), races=(Conflict, Duplicate))
         security_events.record("certificate_rebinding", subject=subject_of(person_id))

@@ -131,7 +131,7 @@ class Erasures:
 
     async def _note_access(self, caller: Caller, erasure: ErasureRequest) -> None:
         """Record in the person's access log who requested, approved or stopped the erasure."""
-        await self._audit.note(caller, "", erasure.practitioner_id, f"erasure_{erasure.action}", erasure.id)
+        await self._audit.record(caller, "", erasure.practitioner_id, f"erasure_{erasure.action}", erasure.id)
 
 
 def _subject(person: str) -> str:

@@ -106,7 +106,7 @@ class Codes:
             session=wanted.session,
             device=wanted.device,
             code_hash=self._hash(challenge_id, code),
-            message=self._keys.bus.seal(message, f"{CODE_CONTEXT}:{challenge_id}"),
+            message=self._keys.bus.encrypt(message, f"{CODE_CONTEXT}:{challenge_id}"),
             tries=self._settings.tries,
             wrong=wrong,
             expires_at=now + timedelta(seconds=self._settings.lifetime_of(wanted.purpose)),

@@ -234,7 +234,7 @@ class Sessions:
             return
         security_events.record("session_end", cause=reason, subject=ended.owner, ended=session_id)
         try:
-            await self._ended.tell(session_id, reason)
+            await self._ended.publish(session_id, reason)
         except Unavailable:
             logger.warning("ended session not announced")
             self._unpublished.set()
@@ -261,7 +261,7 @@ class Sessions:
                 await self._end_outdated(subject)
             for session in await self._store.ended_since(since):
                 if session.end_reason:
-                    await self._ended.tell(session.id, session.end_reason)
+                    await self._ended.publish(session.id, session.end_reason)
             await self._unpublished.wait()
 
     async def _end_outdated(self, subject: str) -> None:

@@ -29,5 +29,5 @@ class AccessLog:
         self, caller: Caller, person: str, after: Cursor | None, limit: int
     ) -> tuple[list[AccessEntry], Cursor | None]:
         """A page of the accesses to a person's dossier, newest first, and the cursor of the next page."""
-        owner = await self._audit.owner(caller, person, READ_SCOPE, "access_log", person)
+        owner = await self._audit.authorize_read(caller, person, READ_SCOPE, "access_log", person)
         return await self._store.accesses.newest({"practitioner_id": owner}, after, limit)

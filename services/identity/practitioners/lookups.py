@@ -67,7 +67,7 @@ class Lookups:
         found = await self._find(keys)
         people = {person for each in found for person in each}
         if not self._is_own(caller):
-            await self._audit.shown(caller, sorted(people), "lookup", "")
+            await self._audit.record_shown(caller, sorted(people), "lookup", "")
         self.record(cause, len(keys), len(people))
         return found
 

@@ -37,7 +37,7 @@ class Portraits:
             return None
         clean, folder = await self._clean(sent), (known.folder if known else "") or new_folder()
         key = f"{folder}/{secret_id()}"
-        encrypted = self._cipher.seal_bytes(clean, f"portrait:{person_id}")
+        encrypted = self._cipher.encrypt_bytes(clean, f"portrait:{person_id}")
         await self._bucket.put(key, encrypted, "application/octet-stream")
         return Portrait(folder, key, hashlib.sha256(clean).hexdigest(), came_as)
 
@@ -57,4 +57,4 @@ class Portraits:
         if person is None or person.portrait_key is None:
             raise NotFound
         encrypted = await self._bucket.named(person.portrait_key)
-        return self._cipher.open_bytes(encrypted, f"portrait:{person.id}")
+        return self._cipher.decrypt_bytes(encrypted, f"portrait:{person.id}")

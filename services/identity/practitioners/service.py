@@ -67,7 +67,7 @@ class PractitionerService:
         found = await self._with_document(registration)
         await self._match(found, registration)
         candidates = [] if found or registration.same_as else await self._candidates.of(registration)
-        await self._audit.shown(caller, [person.id for person in candidates], "registration", CHECK_REASON)
+        await self._audit.record_shown(caller, [person.id for person in candidates], "registration", CHECK_REASON)
         self._lookups.record(cause, 1, len(candidates) + (found is not None))
         expired = registration.expired(shanghai_date(self._clock.now()))
         hinted = [(person, number_hint(self._keys.numbers(person)[0])) for person in candidates]
@@ -161,18 +161,18 @@ class PractitionerService:
         """The current number and all former ones; known numbers keep their ciphertext."""
         context = number_context(person_id)
         stored = [*known.former_numbers_sealed, known.number_sealed] if known else []
-        encrypted = {self._keys.rest.open(each, context): each for each in stored}
+        encrypted = {self._keys.rest.decrypt(each, context): each for each in stored}
         for number in registration.numbers:
-            encrypted.setdefault(number, self._keys.rest.seal(number, context))
+            encrypted.setdefault(number, self._keys.rest.encrypt(number, context))
         current = encrypted.pop(registration.document_number)
         return current, list(encrypted.values())
 
     def _encrypted(self, name: str, person_id: str, value: str | None, stored: str | None) -> str | None:
         """The encrypted value; an unchanged one keeps its ciphertext, so that the history has no change."""
         context = f"{name}:{person_id}"
-        if stored is not None and self._keys.rest.open(stored, context) == value:
+        if stored is not None and self._keys.rest.decrypt(stored, context) == value:
             return stored
-        return None if value is None else self._keys.rest.seal(value, context)
+        return None if value is None else self._keys.rest.encrypt(value, context)
 
     async def load(self, job: Import, registrations: Sequence[Registration]) -> list[Outcome]:
         """Register the rows of an import. People whom a window registered stay unchanged: its data are newer."""
@@ -195,7 +195,7 @@ class PractitionerService:
 
     async def get(self, caller: Caller, person: str) -> Practitioner:
         """A person, for themselves, or, audited, for staff and API clients. Raises 403, `NotFound`."""
-        owner = await self._audit.owner(caller, person, READ_SCOPE, "practitioner", person)
+        owner = await self._audit.authorize_read(caller, person, READ_SCOPE, "practitioner", person)
         found = await self._store.practitioners.get(owner)
         if found is None:
             raise NotFound
@@ -204,12 +204,12 @@ class PractitionerService:
     def decrypted(self, person: Practitioner) -> dict[str, object]:
         """The decrypted fields: `document_number`, `former_numbers`, `address`."""
         number, *former = self._keys.numbers(person)
-        address = person.address_sealed and self._keys.rest.open(person.address_sealed, f"address:{person.id}")
+        address = person.address_sealed and self._keys.rest.decrypt(person.address_sealed, f"address:{person.id}")
         return {"document_number": number, "former_numbers": former, "address": address}
 
     async def portrait(self, caller: Caller, person: str) -> bytes:
         """The portrait as JPEG. Raises `NotFound`."""
-        owner = await self._audit.owner(caller, person, READ_SCOPE, "portrait", person)
+        owner = await self._audit.authorize_read(caller, person, READ_SCOPE, "portrait", person)
         return await self._portraits.read(await self._store.practitioners.get(owner))
 
 

@@ -35,8 +35,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         target, clock = PractitionerImport(opened.services.practitioners, opened.services.clock), opened.services.clock
         importer = ImportWorker(opened.imports, opened.import_files, {KIND: target}, settings.instance, clock)
         sweepers = [
-            Sweeper(FOLDERS, opened.imports.in_folders, opened.bucket, clock),
-            Sweeper(PORTRAIT_FOLDERS, opened.store.in_folders, opened.bucket, clock),
+            Sweeper(FOLDERS, opened.imports.with_folder_prefix, opened.bucket, clock),
+            Sweeper(PORTRAIT_FOLDERS, opened.store.with_folder_prefix, opened.bucket, clock),
         ]
         sweeping = [sweeper.run for sweeper in sweepers]
         checks: dict[str, Check] = {

@@ -23,7 +23,7 @@ class EncryptedCache:
 
     async def put(self, key: str, text: str, seconds: int) -> None:
         """Store `text` for `seconds`."""
-        await self._cache.put(key, self._cipher.seal(text, key), seconds)
+        await self._cache.put(key, self._cipher.encrypt(text, key), seconds)
 
     async def get(self, key: str) -> CachedText | None:
         """The text; None if there is none or its encryption key was withdrawn."""
@@ -35,7 +35,7 @@ class EncryptedCache:
 
     async def swap(self, key: str, old: CachedText, text: str, seconds: int) -> bool:
         """Replace `old` by `text`. False if the stored value is not `old` any more."""
-        return await self._cache.swap(key, old.sealed, self._cipher.seal(text, key), seconds)
+        return await self._cache.swap(key, old.sealed, self._cipher.encrypt(text, key), seconds)
 
     async def drop(self, key: str) -> None:
         """Remove the text."""
@@ -47,6 +47,6 @@ class EncryptedCache:
 
     def _decrypted(self, key: str, sealed: str | None) -> CachedText | None:
         try:
-            return CachedText(self._cipher.open(sealed, key), sealed) if sealed else None
+            return CachedText(self._cipher.decrypt(sealed, key), sealed) if sealed else None
         except DecryptionError:
             return None

@@ -151,7 +151,7 @@ class PageContext:
         """
         subject = self.session.subject if self.session else ""
         token = json.dumps([subject, cookie_hash(self.cookie), self.return_path if typed else ""])
-        return self.portal.cipher.seal(token, CSRF)
+        return self.portal.cipher.encrypt(token, CSRF)
 
     @property
     def client(self) -> PractitionerClient:
@@ -188,7 +188,7 @@ class PageContext:
         """
         self.csrf_token = fields.get("csrf", "")
         try:
-            opened = self.portal.cipher.open(self.csrf_token, CSRF)
+            opened = self.portal.cipher.decrypt(self.csrf_token, CSRF)
         except DecryptionError as error:
             raise PageExpired from error
         self.owner, browser, self.form_page = json.loads(opened)

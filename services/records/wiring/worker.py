@@ -58,7 +58,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             kind: RecordImport(KINDS[kind], records, people, clock, settings.sources) for kind in COLUMNS_BY_KIND
         }
         importer = ImportWorker(imports, ImportFiles(bucket, Cipher(settings.seal)), targets, settings.instance, clock)
-        sweeper = Sweeper(FOLDERS, imports.in_folders, bucket, clock)
+        sweeper = Sweeper(FOLDERS, imports.with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
         yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run])

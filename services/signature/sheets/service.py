@@ -71,18 +71,18 @@ class SheetService:
     def _new(self, person: Person, caller: Caller) -> SignatureSheet:
         now = self._clock.now()
         form_id = new_id()
-        number_sealed = self._cipher.seal(person.document_number, _context(form_id))
+        number_sealed = self._cipher.encrypt(person.document_number, _context(form_id))
         return SignatureSheet.printed(form_id, person, number_sealed, now + self._lifetime, at=now, by=caller.label)
 
     def _number(self, sheet: SignatureSheet) -> str:
-        return self._cipher.open(sheet.number_sealed, _context(sheet.id))
+        return self._cipher.decrypt(sheet.number_sealed, _context(sheet.id))
 
     async def pdf(self, caller: Caller, form_id: str) -> bytes:
         """The sheet as PDF. Raises `NotFound`, 410 if it is stale or has expired."""
         sheet = await self._sheets.get(form_id)
         if sheet is None:
             raise NotFound
-        await self._audit.owner(caller, sheet.practitioner_id, SCOPE, "form", form_id)
+        await self._audit.authorize_read(caller, sheet.practitioner_id, SCOPE, "form", form_id)
         if sheet.state == "stale" or sheet.expires_at <= self._clock.now():
             raise AppError(410, "form_outdated", "这份采集表已失效，请重新打印")
         return await self._printing.pdf(sheet.id, sheet.name, self._number(sheet), sheet.created_at, sheet.expires_at)

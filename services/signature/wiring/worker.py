@@ -55,7 +55,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         )
         handlers = Handlers(stale_sheets, _checks(settings, database, bucket, sandbox), erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        sweeper = Sweeper(FOLDERS, Signatures(database).in_folders, bucket, clock)
+        sweeper = Sweeper(FOLDERS, Signatures(database).with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, SIGNATURES, "replaced"), clock)
         readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
         yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run])

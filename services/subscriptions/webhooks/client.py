@@ -45,7 +45,7 @@ class WebhookClient:
         sealed = [webhook.secret_sealed]
         if webhook.old_secret_sealed and webhook.old_secret_until and webhook.old_secret_until > self._clock.now():
             sealed.append(webhook.old_secret_sealed)
-        return [self._cipher.open(one, secret_context(webhook.id)) for one in sealed]
+        return [self._cipher.decrypt(one, secret_context(webhook.id)) for one in sealed]
 
 
 def secret_context(webhook_id: str) -> str:

@@ -77,7 +77,7 @@ class WebhookService:
         await self._check_address(draft.url)
         identity = secret_id()
         secret = new_secret()
-        sealed = self._cipher.seal(secret, secret_context(identity))
+        sealed = self._cipher.encrypt(secret, secret_context(identity))
         webhook = Webhook.registered(
             identity, caller.subject, draft, sealed, since=since, at=self._clock.now(), by=caller.label
         )
@@ -166,7 +166,7 @@ class WebhookService:
         """Make a new secret and return it; for `old_secret_seconds` events are signed with both."""
         webhook = await self._found(caller, webhook_id)
         secret = new_secret()
-        sealed = self._cipher.seal(secret, secret_context(webhook_id))
+        sealed = self._cipher.encrypt(secret, secret_context(webhook_id))
         now = self._clock.now()
         until = now + timedelta(seconds=self._settings.old_secret_seconds)
         return await self._replace(webhook.secret_renewed(sealed, old_until=until, at=now, by=caller.label)), secret
