@@ -1,6 +1,6 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset totp demo test test-long check bench soak lock pictures help
+.PHONY: up down status logs restart reset totp demo test test-long check bench soak lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -60,6 +60,10 @@ lock: ## Resolve the hashed locks again from pyproject.toml
 	@$(SETUP) --venv
 	$(LOCK) --extra local --extra dev -o requirements/dev.txt
 	$(LOCK) -o requirements/run.txt
+
+sbom: ## Write the bill of materials of the image's Python packages (CycloneDX) to .local/sbom.cdx.json
+	@$(SETUP) --venv
+	.venv/bin/python -m deploy.sbom >.local/sbom.cdx.json
 
 pictures: ## Render docs/pictures/*.typ after a change
 	@$(SETUP)
