@@ -2,13 +2,19 @@
 
 import json
 import re
+import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx2
+import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -39,6 +45,61 @@ def test_the_installations_certificate_is_served_and_none_is_requested(tmp_path:
         text = log.read_text()
     assert "one or more matching certificates are already loaded" in text
     assert "obtaining certificate" not in text
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_only_tls_1_2_and_1_3_are_accepted(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    authority = write_certificate(folder / "site.pem")
+    with gateway(f"https://{SITE}", folder, tmp_path) as (port, _log):
+        assert negotiated(port, authority, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+        assert negotiated(port, authority, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):  # the gateway's alert
+            negotiated(port, authority, ssl.TLSVersion.TLSv1_1)
+
+
+def negotiated(port: int, authority: str, newest: ssl.TLSVersion) -> str | None:
+    """The version that the gateway agrees on with a client that knows none newer than `newest`."""
+    client = ssl.create_default_context(cadata=authority)
+    client.set_ciphers("ALL:@SECLEVEL=0")  # this machine's OpenSSL would not offer the older versions
+    client.minimum_version, client.maximum_version = ssl.TLSVersion.TLSv1, newest
+    with (
+        socket.create_connection(("127.0.0.1", port)) as connection,
+        client.wrap_socket(connection, server_hostname=SITE) as encrypted,
+    ):
+        return encrypted.version()
+
+
+def test_a_caller_cannot_set_the_headers_of_a_proxy(tmp_path: Path) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
+    with echoing() as upstream, gateway("http://localhost", tmp_path, tmp_path, IDENTITY=upstream) as (port, _log):
+        answer = httpx2.get(f"http://127.0.0.1:{port}/api/identity/x", headers={"Host": f"localhost:{port}", **forged})
+    arrived = {name.lower(): value for name, value in answer.json().items()}
+    assert {name: arrived[name.lower()] for name in forged} == {
+        "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": f"localhost:{port}", "X-Forwarded-Proto": "http",
+    }  # fmt: skip
+
+
+@contextmanager
+def echoing() -> Iterator[str]:
+    """A service that answers each request with its headers, as JSON. Yields its host and port."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(dict(self.headers.items())).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Echo) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_plain_http_works_without_a_certificate(tmp_path: Path) -> None:
