@@ -9,6 +9,7 @@ LARGE = {"PIL", "aiokafka", "cv2", "fastapi", "motor", "numpy", "pymongo", "redi
 NEEDS = {
     "kit.http.app": {"fastapi"},
     "services.portal.wiring.api": {"aiokafka", "fastapi", "redis"},
+    "services.identity.wiring.worker": {"PIL", "aiokafka", "motor", "pymongo", "redis"},
     "services.records.wiring.api": {"fastapi", "motor", "pymongo", "redis"},
     "services.notify.wiring.api": {"fastapi", "motor", "pymongo", "redis"},
     "services.notify.wiring.worker": {"aiokafka", "motor", "pymongo", "requests"},

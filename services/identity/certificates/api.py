@@ -7,13 +7,14 @@ from fastapi import APIRouter, Request, Response
 from kit.http.callers import ACCESS_REASON, CallerDep, client_address
 from kit.http.paging import After, Page, write_cursor
 from kit.http.routes import Id, Limit, PersonId, StrictRoute  # fmt: skip
-from services.identity.api import ApiDep, ApiDependencies
+from services.identity.api import ApiDep
 from services.identity.certificates.bodies import CertificateOut, PhoneIn, RebindingOut, ReboundIn
 from services.identity.certificates.domain import Certificate
 from services.identity.certificates.phones import Phone
 from services.identity.certificates.service import Proof
 from services.identity.login.api import code_out
 from services.identity.login.bodies import CodeOut
+from services.identity.service import UseCases
 
 PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": CertificateOut, "description": "the phone in `waiting` is bound when a second clerk confirms it"}
@@ -21,11 +22,11 @@ PENDING: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
 
-def _certificate(services: ApiDependencies, certificate: Certificate) -> CertificateOut:
+def _certificate(services: UseCases, certificate: Certificate) -> CertificateOut:
     return CertificateOut.of(certificate, services.clock.now())
 
 
-def _bound_or_pending(services: ApiDependencies, certificate: Certificate, response: Response) -> CertificateOut:
+def _bound_or_pending(services: UseCases, certificate: Certificate, response: Response) -> CertificateOut:
     """The certificate, with status 202 while the phone waits for a second clerk."""
     if certificate.waiting:
         response.status_code = 202

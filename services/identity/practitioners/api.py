@@ -8,7 +8,7 @@ from kit.core.errors import InvalidFields
 from kit.http.callers import ACCESS_REASON, CallerDep
 from kit.http.paging import After, Page, write_cursor
 from kit.http.routes import Limit, PersonId, StrictRoute
-from services.identity.api import ApiDep, ApiDependencies
+from services.identity.api import ApiDep
 from services.identity.practitioners.bodies import (
     AccessOut,
     CandidateOut,
@@ -24,6 +24,7 @@ from services.identity.practitioners.bodies import (
 from services.identity.practitioners.lookups import LookupKey
 from services.identity.practitioners.registration import WindowRegistration
 from services.identity.practitioners.service import Registered
+from services.identity.service import UseCases
 
 router = APIRouter(prefix="/api/identity", route_class=StrictRoute)
 
@@ -35,7 +36,7 @@ def _registered(registered: Registered) -> RegisteredOut:
     return RegisteredOut.model_validate({**own, **fields})
 
 
-def _registration(services: ApiDependencies, body: dict[str, object]) -> WindowRegistration:
+def _registration(services: UseCases, body: dict[str, object]) -> WindowRegistration:
     try:
         return WindowRegistration.model_validate(body, context={"today": shanghai_date(services.clock.now())})
     except ValidationError as error:

@@ -26,7 +26,7 @@ from services.identity.accounts.command_events import COMMAND, CommandEvents
 from services.identity.accounts.domain import staff_id
 from services.identity.accounts.service import MIN_SECRET_LENGTH
 from services.identity.accounts.staff import ROLES, StaffAccounts
-from services.identity.api import ApiDependencies
+from services.identity.service import UseCases
 from services.identity.settings import Settings
 from services.identity.wiring import NAME
 from services.identity.wiring.shared import open_dependencies
@@ -55,7 +55,7 @@ def staff(
         _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=enable))
 
 
-def _save_staff(username: str, roles: list[str]) -> Callable[[ApiDependencies], Awaitable[object]]:
+def _save_staff(username: str, roles: list[str]) -> Callable[[UseCases], Awaitable[object]]:
     credentials = json.load(sys.stdin)
     if not set(roles) <= set(ROLES):
         raise typer.BadParameter(f"unknown role; roles are {', '.join(ROLES)}")
@@ -86,7 +86,7 @@ def client(
         _run(lambda services: services.accounts.switch_client(client_id, enabled=enable))
 
 
-def _save_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[ApiDependencies], Awaitable[object]]:
+def _save_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[UseCases], Awaitable[object]]:
     if unknown := set(scopes.split()) - SCOPES.keys():
         raise typer.BadParameter(f"unknown scope {', '.join(sorted(unknown))}; scopes are {', '.join(SCOPES)}")
     secret = json.load(sys.stdin)["client_secret"]
@@ -95,7 +95,7 @@ def _save_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[Api
     return lambda services: services.accounts.save_client(client_id, secret, scopes.split(), grace)
 
 
-def _run(action: Callable[[ApiDependencies], Awaitable[object]]) -> None:
+def _run(action: Callable[[UseCases], Awaitable[object]]) -> None:
     settings = read(Settings)
     log.configure(NAME, COMMAND, settings.log_level)
     security_events.identified(COMMAND)

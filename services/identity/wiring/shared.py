@@ -24,7 +24,6 @@ from kit.security.tokens import TokenIssuer
 from services.identity.accounts.passwords import Passwords
 from services.identity.accounts.service import AccountService
 from services.identity.accounts.staff import StaffAccounts
-from services.identity.api import ApiDependencies
 from services.identity.captcha.service import Captchas
 from services.identity.certificates.phones import Phones
 from services.identity.certificates.rebindings import Rebindings
@@ -41,6 +40,7 @@ from services.identity.practitioners.access_log import AccessLog
 from services.identity.practitioners.lookups import Lookups
 from services.identity.practitioners.portraits import Portraits
 from services.identity.practitioners.service import PractitionerService
+from services.identity.service import UseCases
 from services.identity.settings import Settings
 from services.identity.store import Store
 from services.identity.throttle import LoginDelays, Throttle
@@ -60,7 +60,7 @@ class Dependencies:
     import_files: ImportFiles
     ended: EndedSessions
     eraser: Eraser
-    services: ApiDependencies
+    services: UseCases
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
         certificates = Certificates(store, phones, codes, rebindings, audit, sessions, throttle, clock)
         erasures = Erasures(store, audit, settings.erasures, clock)
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
-        services = ApiDependencies(
+        services = UseCases(
             practitioners, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
             accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
