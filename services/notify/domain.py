@@ -1,8 +1,8 @@
 """Messages and their rules, without I/O: states, what a carrier's answer means, when to retry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Self
 
 from kit.core.documents import Document
@@ -13,6 +13,7 @@ FINAL: frozenset[State] = frozenset({"delivered", "failed", "expired"})
 RESENDABLE: frozenset[State] = frozenset({"sent", "failed"})  # a notice keeps its phone and variables in these states
 OUTCOME_UNKNOWN = "outcome_unknown"
 NOT_NEEDED = "not_needed"
+NO_PHONE = "no_phone"
 TOO_LATE = "too_late"
 BY = "notify"
 """The author of versions that the service makes on its own."""
@@ -25,6 +26,7 @@ FAULTY: frozenset[Reason] = frozenset({"overloaded", "money"})
 
 THROTTLED_SECONDS = 60  # carriers count the messages to a number by clock minute
 DETOUR_SECONDS = 0.5  # a carrier that was busy may be free again by then
+FIRST_LOOK = timedelta(seconds=1)
 MAX_PAUSE = {True: 10.0, False: 600.0}
 """Seconds between two rounds, by whether the message is a code: a person waits for it."""
 
@@ -85,8 +87,12 @@ class Addressed:
     """The encrypted phone and variables of a message; `phone_hint` is the masked phone."""
 
     phone_hint: str
-    phone_sealed: str
-    variables_sealed: str
+    phone_sealed: str | None
+    variables_sealed: str | None
+
+
+UNKNOWN = Addressed("", None, None)
+"""The person's phone is not known yet: their certificate's event was not consumed, or they have no certificate."""
 
 
 class Message(Document):
@@ -100,9 +106,9 @@ class Message(Document):
     practitioner_id: str
     purpose: str
     about: str
-    phone_hint: str
-    phone_sealed: str | None = None  # null once no receipt is expected and it cannot be sent again
-    variables_sealed: str | None = None  # null once a code was sent or a notice was delivered
+    phone_hint: str  # empty while the phone is not known
+    phone_sealed: str | None = None  # null while not known, and once no receipt is expected and it is not sent again
+    variables_sealed: str | None = None  # null while the phone is, and once a code was sent or a notice was delivered
     send_before: datetime
     due_at: datetime | None = None
     state: State = "queued"
@@ -118,12 +124,20 @@ class Message(Document):
         cls, message_id: str, practitioner_id: str, purpose: str, about: str, addressed: Addressed, *,
         send_before: datetime, due_at: datetime, at: datetime, by: str,
     ) -> Self:  # fmt: skip
-        """A message to be sent: phone and variables are encrypted for this id."""
+        """A message to be sent: phone and variables are encrypted for this id, or `UNKNOWN`."""
         return cls.first(
             at=at, by=by, action="queued", id=message_id, practitioner_id=practitioner_id, purpose=purpose, about=about,
-            send_before=send_before, due_at=due_at, phone_hint=addressed.phone_hint,
-            phone_sealed=addressed.phone_sealed, variables_sealed=addressed.variables_sealed,
+            send_before=send_before, due_at=due_at, **asdict(addressed),
         )  # fmt: skip
+
+    def unaddressed(self, *, at: datetime) -> Self:
+        """The phone is still not known: it is due again after as long as it has waited already."""
+        due_at = min(at + max(at - self.created_at, FIRST_LOOK), self.send_before)
+        return self.next_version({"due_at": due_at, "reason": NO_PHONE}, at=at, by=BY, action="postponed")
+
+    def addressed(self, addressed: Addressed, *, at: datetime) -> Self:
+        """The phone is known now."""
+        return self.next_version({**asdict(addressed), "reason": None}, at=at, by=BY, action="addressed")
 
     @property
     def is_code(self) -> bool:
@@ -167,9 +181,9 @@ class Message(Document):
         """It is too late to send it."""
         return self._reached("expired", TOO_LATE, due_at=None, at=at)
 
-    def withdrawn(self, *, at: datetime) -> Self:
-        """It is no longer needed."""
-        return self._reached("expired", NOT_NEEDED, due_at=None, at=at)
+    def withdrawn(self, reason: str, *, at: datetime) -> Self:
+        """It is no longer needed, or has nobody to go to."""
+        return self._reached("expired", reason, due_at=None, at=at)
 
     def _reached(
         self, state: State, reason: str | None, *, due_at: datetime | None, at: datetime, receipt: str | None = None

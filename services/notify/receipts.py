@@ -13,7 +13,7 @@ from kit.observability.metrics import initialise
 from kit.security.encryption import constant_time_equal
 from kit.security.tokens import Unauthorized
 from services.notify import metrics
-from services.notify.domain import FINAL, Message, Report
+from services.notify.domain import FINAL, NOT_NEEDED, Message, Report
 from services.notify.encryption import MessageCipher
 from services.notify.providers.carriers import Carriers
 from services.notify.settings import CarrierSettings, ReceiptSettings
@@ -80,10 +80,10 @@ class Receipts:
         if message.state in FINAL - {"delivered"}:
             logger.warning("message not sent", message_id=message.id, state=message.state, reason=message.reason)
 
-    async def withdraw(self, message: Message) -> None:
-        """Expire a notice that is no longer needed, unless it is being sent. Raises `Conflict`."""
+    async def withdraw(self, message: Message, reason: str = NOT_NEEDED) -> None:
+        """Expire a notice that is not to be sent any more, unless it is being sent. Raises `Conflict`."""
         if message.state == "queued" and not message.sending:
-            await self._messages.replace(message.withdrawn(at=self._clock.now()))
+            await self._messages.replace(message.withdrawn(reason, at=self._clock.now()))
             metrics.sms_messages.labels(message.purpose, "withdrawn", "none").inc()
 
     async def note(self, provider: str, report: Report) -> None:

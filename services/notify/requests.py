@@ -13,7 +13,7 @@ from kit.core.errors import Reject
 from kit.core.events import EventData
 from kit.core.ids import derived_id
 from kit.mongo import Conflict, Duplicate, Projection
-from services.notify.domain import Message
+from services.notify.domain import UNKNOWN, Addressed, Message
 from services.notify.encryption import MessageCipher
 from services.notify.receipts import Receipts
 from services.notify.settings import NoticeSettings, SendingSettings
@@ -107,16 +107,16 @@ class Requests:
         await self._notify(event, event.erasure_id, "erasure_requested", by="identity", wait=timedelta(0))
 
     async def _notify(self, event: EventData, about: str, purpose: str, *, by: str, wait: timedelta) -> None:
-        """Send a notice to the person's bound phone, if there is one and the notice is not too old."""
+        """Queue a notice for the person's bound phone, if it is not too old.
+
+        The sender looks the phone up: this group may be ahead of the one that follows certificates.
+        """
         before = event.at + timedelta(seconds=self._notices.lifetime_seconds)
-        contact = await self._contacts.get(event.practitioner_id)
-        if before <= self._clock.now() or not contact or not contact["phone_sealed"]:
-            return
-        phone = self._cipher.decrypt_contact(str(contact["phone_sealed"]), event.practitioner_id)
-        await self._queue(
-            derived_id(purpose, about, str(event.version)), event.practitioner_id, purpose,
-            about=about, phone=phone, variables=[], before=before, by=by, wait=wait,
-        )  # fmt: skip
+        if before > self._clock.now():
+            identity = derived_id(purpose, about, str(event.version))
+            await self._store(
+                identity, event.practitioner_id, purpose, UNKNOWN, about=about, before=before, by=by, wait=wait
+            )
 
     async def _withdraw(self, about: str) -> None:
         """Withdraw the queued notices about this object; a message that is being sent is not stopped."""
@@ -133,18 +133,24 @@ class Requests:
 
     async def _queue(
         self, identity: str, person: str, purpose: str, *,
-        about: str, phone: str, variables: Sequence[str], before: datetime, by: str = "identity",
-        wait: timedelta = timedelta(0),
+        about: str, phone: str, variables: Sequence[str], before: datetime,
+    ) -> None:  # fmt: skip
+        if not CATALOGUE[purpose].accepts(variables):
+            raise Reject(f"the variables do not fit the template for {purpose}")
+        addressed = self._cipher.addressed(identity, phone, variables)
+        await self._store(identity, person, purpose, addressed, about=about, before=before)
+
+    async def _store(
+        self, identity: str, person: str, purpose: str, addressed: Addressed, *,
+        about: str, before: datetime, by: str = "identity", wait: timedelta = timedelta(0),
     ) -> None:  # fmt: skip
         """Store the message and enqueue it, or leave it due after `wait`.
 
         An enqueued message is also due after `grace_seconds`, so that another worker sends it if this one crashes.
         """
-        if not CATALOGUE[purpose].accepts(variables):
-            raise Reject(f"the variables do not fit the template for {purpose}")
         now = self._clock.now()
         message = Message.queued(
-            identity, person, purpose, about, self._cipher.addressed(identity, phone, variables),
+            identity, person, purpose, about, addressed,
             send_before=before, due_at=now + (wait or self._grace), at=now, by=by,
         )  # fmt: skip
         try:

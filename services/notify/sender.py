@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from kit.core.clock import Clock
 from kit.core.errors import Unavailable
-from kit.mongo import Conflict
+from kit.mongo import Conflict, Projection
 from kit.observability import log, tracing
 from kit.runtime.periodic import every
 from services.notify import metrics
 from services.notify.domain import (
+    NO_PHONE,
     NOT_RETRYABLE,
     Accepted,
     Message,
@@ -40,6 +41,7 @@ class Sender:
     def __init__(
         self,
         messages: Messages,
+        contacts: Projection,
         carriers: Carriers,
         receipts: Receipts,
         cipher: MessageCipher,
@@ -47,6 +49,7 @@ class Sender:
         clock: Clock,
     ) -> None:
         self._messages = messages
+        self._contacts = contacts
         self._carriers = carriers
         self._receipts = receipts
         self._cipher = cipher
@@ -104,12 +107,27 @@ class Sender:
         with tracing.span(f"message {message.state}", message.traceparent), suppress(Conflict):
             if message.state != "queued":
                 await self._receipts.poll(message)
+            elif message.phone_sealed is None:
+                await self._address(message)
             elif message.send_before <= self._clock.now():
                 await self._receipts.end(message.expired(at=self._clock.now()))
             elif message.sending and message.is_code:  # its worker crashed: it may have been sent
                 await self._end_unknown(message)
             else:
                 await self._try_carriers(message)
+
+    async def _address(self, message: Message) -> None:
+        """Send a notice to the phone that is bound now; postpone it if none is known yet, end it if none is bound."""
+        contact, now = await self._contacts.get(message.practitioner_id), self._clock.now()
+        if contact and contact["phone_sealed"]:
+            phone = self._cipher.decrypt_contact(str(contact["phone_sealed"]), message.practitioner_id)
+            addressed = message.addressed(self._cipher.addressed(message.id, phone, []), at=now)
+            await self._messages.replace(addressed)
+            await self.handle(addressed)
+        elif contact or message.send_before <= now:
+            await self._receipts.withdraw(message, NO_PHONE)
+        else:
+            await self._messages.replace(message.unaddressed(at=now))
 
     async def _try_carriers(self, message: Message) -> None:
         """Try one carrier after the other, until one accepted the message or may have sent it."""

@@ -51,6 +51,7 @@ MESSAGE_REASONS = {
     "outcome_unknown": "不知是否已发出",
     "too_late": "超过最迟发送时间",
     "not_needed": "本人已看到结果或已重新上传",
+    "no_phone": "本人没有绑定的手机号码",
 }
 PROVIDERS = {"tencent": "腾讯云", "aliyun": "阿里云", "none": "未交付"}
 PURPOSES = {

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from contracts.attachments import AttachmentChanged
-from contracts.identity import CONTACT_CONTEXT, CertificateChanged
+from contracts.identity import CONTACT_CONTEXT, CertificateChanged, ErasureRequested
 from deploy.local.people import random_phone
 from kit import mongo
 from kit.security.encryption import Cipher
@@ -19,7 +19,7 @@ from tests.support.names import own_id
 from tests.support.people import EDUCATION, OWN
 from tests.support.problems import problem
 from tests.support.scans import scan
-from tests.support.sender import own_sending, own_settings
+from tests.support.sender import Sending, own_sending, own_settings
 from tests.support.sms import PROVIDERS, Carriers, Codes
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
@@ -143,6 +143,42 @@ async def test_a_notice_is_delayed_withdrawn_once_and_not_recreated_by_a_replay(
         assert (withdrawn.state, withdrawn.reason, withdrawn.version) == ("expired", "not_needed", 2)
         assert (withdrawn.phone_sealed, withdrawn.due_at) == (None, None)
         assert await sending.database["messages"].count_documents({"about": attachment}) == 1
+
+
+async def test_a_notice_waits_for_the_certificate_if_its_event_is_consumed_first(
+    stack: RunningStack, endpoint: str, operators: Carriers
+) -> None:
+    """The events come from two topics, and nobody's erasure may go unnoticed because one group has a backlog."""
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), {}) as sending:
+        bus, person, phone = own_settings(stack, {}, {}).bus, own_id(), random_phone()
+        erasure = erasure_of(person)
+        await sending.requests.erasure_requested(erasure)
+        await eventually(lambda: postponed(sending, erasure.erasure_id), 10, "the sender has looked in vain")
+        await sending.requests.certificate_changed(certificate(1, "issued", phone, person=person, bus=bus))
+        await sending.reaches(erasure.erasure_id, "sent", "delivered")
+        assert await notices(operators, phone, "erasure_requested") == 1
+
+
+async def test_a_notice_ends_if_no_phone_is_bound_any_more_or_none_becomes_known(
+    stack: RunningStack, endpoint: str
+) -> None:
+    async with own_sending(stack, dict.fromkeys(PROVIDERS, endpoint), {"NOTICES__LIFETIME_SECONDS": "2"}) as sending:
+        bus, gone, unknown = own_settings(stack, {}, {}).bus, own_id(), own_id()
+        await sending.requests.certificate_changed(certificate(1, "revoked", None, person=gone, bus=bus))
+        for erasure in (erasure_of(gone), erasure_of(unknown)):
+            await sending.requests.erasure_requested(erasure)
+            ended = await sending.reaches(erasure.erasure_id, "expired")
+            assert (ended.reason, ended.attempts, ended.phone_hint) == ("no_phone", 0, "")
+
+
+def erasure_of(person: str) -> ErasureRequested:
+    return ErasureRequested(
+        practitioner_id=person, version=1, action="requested", changed=[], at=datetime.now(UTC), erasure_id=own_id()
+    )
+
+
+async def postponed(sending: Sending, about: str) -> bool:
+    return (await sending.about(about)).reason == "no_phone"
 
 
 def certificate(version: int, action: str, phone: str | None, **changes: Any) -> CertificateChanged:

@@ -57,8 +57,8 @@ def sending(settings: Settings, database: Database) -> tuple[Requests, Sender]:
     carriers = _carriers(settings)
     cipher = MessageCipher(Cipher(settings.bus), Cipher(settings.seal))
     receipts = Receipts(messages, carriers, cipher, settings.receipts, clock)
-    sender = Sender(messages, carriers, receipts, cipher, settings.sending, clock)
     contacts = Projection(database, CONTACTS)
+    sender = Sender(messages, contacts, carriers, receipts, cipher, settings.sending, clock)
     requests = Requests(messages, contacts, cipher, receipts, sender.enqueue, settings.sending, settings.notices, clock)
     return requests, sender
 
