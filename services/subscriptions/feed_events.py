@@ -14,6 +14,7 @@ from kit.observability import log
 from services.subscriptions import metrics
 
 FORGOTTEN = "subscriptions.document.forgotten.v1"
+KNOWN = ("sequence", "partitionkey")
 logger = log.get(__name__)
 
 
@@ -61,13 +62,18 @@ def _event(record: Record) -> FeedEvent:
 
 
 def _forgotten(record: Record) -> FeedEvent:
-    """The event for a tombstone: subscribers must remove the document. Its id is its position in the topic."""
+    """The event for a tombstone: subscribers must remove the document. Its id is its position in the topic.
+
+    It has the attributes of the tombstone's headers that every event has; tombstones of earlier versions have none.
+    """
+    headers: dict[str, bytes] = dict(record.headers)
+    known = {name: headers[f"ce_{name}"].decode(errors="replace") for name in KNOWN if f"ce_{name}" in headers}
     subject = (record.key or b"").decode(errors="replace")
     identity = f"{record.topic}:{record.partition}:{record.offset}"
     at = rfc3339(datetime.fromtimestamp(record.timestamp / 1000, UTC))
     attributes = {
         "specversion": "1.0", "id": identity, "source": "/subscriptions", "type": FORGOTTEN,
-        "subject": subject, "time": at, "data": None,
+        "subject": subject, "time": at, "data": None, **known,
     }  # fmt: skip
     body = orjson.dumps(attributes)
     return FeedEvent(record.partition, record.offset, record.timestamp, identity, FORGOTTEN, person_of(record), body)
