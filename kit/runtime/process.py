@@ -33,7 +33,6 @@ Task = Callable[[], Awaitable[None]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
 RESTART_SECONDS = 2.0
-M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 STOPPED_SECONDS = 30.0  # a stopped consumer is visible this long, while the others continue, before the process ends
 
 
@@ -112,7 +111,7 @@ class Service(Generic[S]):
 
 
 def main(service: Service[S]) -> None:
-    """The command line of a service. A process does not load what only the other commands need: 1.3 MB."""
+    """The command line of a service. A process does not load what only the other commands need: 5 MB."""
     match sys.argv[1:]:
         case ["api"]:
             run(service, "api")
@@ -126,7 +125,6 @@ def main(service: Service[S]) -> None:
 
 def run(service: Service[S], process: Literal["api", "worker"]) -> None:
     """Run one process until a signal ends it; exits non-zero if one of its tasks failed."""
-    share_one_heap()
     settings = read(service.settings)
     tracing.start(f"{service.name}-{process}", settings.tracing)
     log.configure(service.name, process, settings.log_level)
@@ -139,14 +137,6 @@ def run(service: Service[S], process: Literal["api", "worker"]) -> None:
         except Exception as error:
             logger.critical("process failed", exc_info=error)
             sys.exit(1)
-
-
-def share_one_heap() -> None:
-    """Let glibc return large blocks at once, and threads share one heap: 3 MB. To be called before threads start."""
-    with suppress(AttributeError):  # only glibc has it
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_ARENA_MAX, 1)
-        libc.mallopt(M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def tune() -> None:
