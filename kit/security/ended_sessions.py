@@ -25,10 +25,9 @@ class EndedSessions:
     """Publishes ended sessions to all processes and keeps those that were published; `sentences` by reason."""
 
     def __init__(self, redis: RedisServer, stream: str, sentences: Mapping[str, str], clock: Clock) -> None:
-        self._stream = redis.stream(stream, KEPT_SECONDS)
+        self._name, self._stream = stream, redis.stream(stream, KEPT_SECONDS)
         self._sentences, self._clock = sentences, clock
         self._known: OrderedDict[str, tuple[Ended, datetime]] = OrderedDict()
-        self._following = metrics.ended_sessions_reader_up.labels(stream)
 
     def get(self, session: str) -> Ended | None:
         """Why this session ended; None while it is not known to have ended."""
@@ -41,16 +40,21 @@ class EndedSessions:
         await self._stream.append({"session": session, "reason": reason})
 
     async def follow(self) -> None:
-        """Read the stream until cancelled; every process runs this. Raises `Unavailable` when Redis is unavailable."""
-        self._following.set(0)
+        """Read the stream until cancelled; every process that checks tokens runs this.
+
+        Raises `Unavailable` when Redis is unavailable.
+        """
+        # made here: a process that only publishes has no such metric, and raises no alert
+        following = metrics.ended_sessions_reader_up.labels(self._name)
+        following.set(0)
         try:
             async for entries in self._stream.batches():
-                self._following.set(1)
+                following.set(1)
                 for entry in entries:
                     self._remember(entry["session"], entry["reason"])
                 self._forget()
         finally:
-            self._following.set(0)
+            following.set(0)
 
     def _remember(self, session: str, reason: str) -> None:
         ended = Ended(reason, self._sentences.get(reason, UNKNOWN_REASON))

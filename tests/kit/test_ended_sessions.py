@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from prometheus_client import REGISTRY
@@ -96,6 +97,8 @@ async def test_without_redis_a_process_knows_its_own_ends_and_reports_that_it_re
         with pytest.raises(Unavailable):
             await ended.publish("mine", "logged_out")
         assert ended.get("mine") == OUT
+        reads = partial(REGISTRY.get_sample_value, "ended_sessions_reader_up", {"stream": stream})
+        assert reads() is None, "a worker that only publishes would raise the alert"
         with pytest.raises(Unavailable):
             await ended.follow()
-        assert REGISTRY.get_sample_value("ended_sessions_reader_up", {"stream": stream}) == 0
+        assert reads() == 0
