@@ -26,7 +26,7 @@ FAULTY: frozenset[Reason] = frozenset({"overloaded", "money"})
 
 THROTTLED_SECONDS = 60  # carriers count the messages to a number by clock minute
 DETOUR_SECONDS = 0.5  # a carrier that was busy may be free again by then
-FIRST_LOOK = timedelta(seconds=1)
+SHORTEST_WAIT = timedelta(seconds=1)
 MAX_PAUSE = {True: 10.0, False: 600.0}
 """Seconds between two rounds, by whether the message is a code: a person waits for it."""
 
@@ -132,7 +132,7 @@ class Message(Document):
 
     def unaddressed(self, *, at: datetime) -> Self:
         """The phone is still not known: it is due again after as long as it has waited already."""
-        due_at = min(at + max(at - self.created_at, FIRST_LOOK), self.send_before)
+        due_at = min(at + max(at - self.created_at, SHORTEST_WAIT), self.send_before)
         return self.next_version({"due_at": due_at, "reason": NO_PHONE}, at=at, by=BY, action="postponed")
 
     def addressed(self, addressed: Addressed, *, at: datetime) -> Self:

@@ -82,7 +82,8 @@ class Receipts:
 
     async def withdraw(self, message: Message, reason: str = NOT_NEEDED) -> None:
         """Expire a notice that is not to be sent any more, unless it is being sent. Raises `Conflict`."""
-        if message.state == "queued" and not message.sending:
+        sent_now = message.sending and message.phone_sealed  # without a phone an earlier release has tried in vain
+        if message.state == "queued" and not sent_now:
             await self._messages.replace(message.withdrawn(reason, at=self._clock.now()))
             metrics.sms_messages.labels(message.purpose, "withdrawn", "none").inc()
 

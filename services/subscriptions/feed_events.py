@@ -14,7 +14,7 @@ from kit.observability import log
 from services.subscriptions import metrics
 
 FORGOTTEN = "subscriptions.document.forgotten.v1"
-KNOWN = ("sequence", "partitionkey")
+FROM_TOMBSTONE = ("sequence", "partitionkey")
 logger = log.get(__name__)
 
 
@@ -67,7 +67,7 @@ def _forgotten(record: Record) -> FeedEvent:
     It has the attributes of the tombstone's headers that every event has; tombstones of earlier versions have none.
     """
     headers: dict[str, bytes] = dict(record.headers)
-    known = {name: headers[f"ce_{name}"].decode(errors="replace") for name in KNOWN if f"ce_{name}" in headers}
+    known = {name: headers[f"ce_{name}"].decode(errors="replace") for name in FROM_TOMBSTONE if f"ce_{name}" in headers}
     subject = (record.key or b"").decode(errors="replace")
     identity = f"{record.topic}:{record.partition}:{record.offset}"
     at = rfc3339(datetime.fromtimestamp(record.timestamp / 1000, UTC))
