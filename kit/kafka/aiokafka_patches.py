@@ -7,17 +7,23 @@ for them without end. The patch turns the error into a broken connection.
 Records that were fetched but not all read refer to themselves by their own iterator, so only the garbage collector
 frees them, which runs rarely (`tune`): a reader that seeks often would keep half a megabyte for each position. The
 patch makes the reference weak.
+
+A client that is being closed suppresses the cancellation of its own task, and with it one of the task that closes it:
+the caller would go on as if nobody had cancelled it. The patch closes the client and raises the cancellation.
 """
 
+import asyncio
 import weakref
 from collections.abc import Awaitable, Iterator
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import KafkaConnectionError
 
 _send = AIOKafkaConnection.send
 _unpack = PartitionRecords._unpack_records
+_close = AIOKafkaClient.close
 
 
 def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: object) -> Awaitable[object]:
@@ -34,5 +40,16 @@ def _unpack_of_another(records: PartitionRecords) -> Iterator[object]:
     return unpacked
 
 
+async def _close_and_stay_cancelled(client: AIOKafkaClient) -> None:
+    syncing, client._sync_task = client._sync_task, None
+    try:
+        if syncing:
+            syncing.cancel()
+            await asyncio.wait([syncing])
+    finally:
+        await _close(client)
+
+
 AIOKafkaConnection.send = _send_or_break
+AIOKafkaClient.close = _close_and_stay_cancelled
 PartitionRecords._unpack_records = _unpack_of_another

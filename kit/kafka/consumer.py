@@ -27,10 +27,12 @@ class Rebalance(Protocol):
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
     def __init__(self, rebalance: Rebalance, before: Callable[[Iterable[Partition]], None]) -> None:
         self._rebalance, self._before = rebalance, before
+        self.closing = False
 
     async def on_partitions_assigned(self, assigned: Iterable[Partition]) -> None:
         self._before(assigned)
-        await self._rebalance.assigned(set(assigned))
+        if not self.closing:
+            await self._rebalance.assigned(set(assigned))
 
     async def on_partitions_revoked(self, revoked: Iterable[Partition]) -> None:
         await self._rebalance.revoked(set(revoked))
@@ -44,6 +46,7 @@ class Consumer:
 
     def __init__(self, settings: KafkaSettings, group: str, instance: str, *, empty: bool = False) -> None:
         self._settings, self._empty = settings, empty
+        self._listener: _Listener | None = None
         session_ms = EMPTY_SESSION_MS if empty else settings.session_timeout_ms
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.servers,
@@ -60,7 +63,8 @@ class Consumer:
 
     async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:
         """Join the group. Raises `Unavailable`."""
-        self._consumer.subscribe(topics, listener=_Listener(rebalance, self._paused_at_once))
+        self._listener = _Listener(rebalance, self._paused_at_once)
+        self._consumer.subscribe(topics, listener=self._listener)
         await connected(self._consumer, self._settings)
 
     def _paused_at_once(self, partitions: Iterable[Partition]) -> None:
@@ -110,5 +114,7 @@ class Consumer:
                 return int((await self._consumer.end_offsets([partition]))[partition])
 
     async def close(self) -> None:
-        """Leave the group."""
+        """Leave the group. aiokafka first finishes a join in progress; what that assigns starts nothing any more."""
+        if self._listener:
+            self._listener.closing = True
         await close(self._consumer)

@@ -12,6 +12,8 @@ from bson import json_util
 from prometheus_client import REGISTRY
 
 from kit.messaging.publisher import Publisher, WrongPartitionCount
+from tests.support.names import seeded
+from tests.support.scale import scaled
 from tests.support.subscriber import headers_of
 from tests.support.things import PARTITIONS, Things, running
 from tests.support.topics import group_position
@@ -227,3 +229,16 @@ async def test_a_fenced_publisher_restarts_and_loses_nothing(things: Things, usu
         seen = await things.seen(10)
         assert not task.done()
     assert sorted(seen) == sorted((thing.id, 1) for thing in first + second)
+
+
+async def test_one_that_is_cancelled_while_it_joins_leaves_nothing(things: Things) -> None:
+    random, before = seeded(), asyncio.all_tasks()
+    for round_ in range(scaled(60, 12)):
+        publisher = things.publisher()
+        task = asyncio.create_task(publisher.run())
+        await asyncio.sleep(random.uniform(0, 0.5))
+        task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait([task])
+        left = [each for each in asyncio.all_tasks() - before if "_keep_publishing" in repr(each.get_coro())]
+        assert (left, publisher.leads) == ([], False), f"in round {round_}"
