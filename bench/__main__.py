@@ -17,6 +17,7 @@ from bench import (
     latency,
     logins,
     memory,
+    migration,
     pages,
     scans,
     sealing,
@@ -37,6 +38,7 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "scans": scans.rows,
     "sealing": sealing.rows,
     "imports": imports.rows,
+    "migration": migration.rows,
     "million": endpoints.million_rows,
 }
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

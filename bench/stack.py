@@ -46,9 +46,9 @@ class Stack:
         return KafkaSettings(servers=self.file["kafka"], partitions=int(settings["KAFKA__PARTITIONS"]))
 
     @asynccontextmanager
-    async def database(self, name: str) -> AsyncIterator[Database]:
+    async def database(self, name: str, *, patient: bool = False) -> AsyncIterator[Database]:
         """Open a database with the services' settings (majority, journaled)."""
-        async with mongo.connect(MongoSettings(url=self.file["mongo"]), name) as database:
+        async with mongo.connect(MongoSettings(url=self.file["mongo"]), name, patient=patient) as database:
             yield database
 
     def port(self, service: str) -> int:

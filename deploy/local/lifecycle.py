@@ -1,6 +1,7 @@
 """Starts and stops one copy of the stack, in the order of its dependencies."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from rich.console import Console
 from deploy.local.demo_data import DemoDataError, load_demo_data
 from deploy.local.environment import topics_environment
 from deploy.local.portal import UnexpectedAnswer
+from deploy.local.ports import ONLY_API, SERVICES
 from deploy.local.programs import SERVERS, service_programs, write_configuration
 from deploy.local.prometheus import PACKAGES, watchers
 from deploy.local.readiness import (
@@ -49,9 +51,12 @@ def up(stack: Stack) -> None:
     stack.make_folders()
     stack.stackfile.unlink(missing_ok=True)
     secrets = secrets_of(stack)
+    stored = (stack.servers / "mongo" / "WiredTiger").exists()
     _start_supervisor(stack, secrets)
     _start(stack, SERVERS, server_checks(stack, secrets), SERVERS_READY_WITHIN)
     _create_topics(stack)
+    if stored:
+        _migrate(stack)
     _start(stack, service_programs(), service_checks(stack), SERVICES_READY_WITHIN)
     _start_watchers(stack)
     _load_demo_data(stack, secrets)
@@ -139,6 +144,26 @@ def _create_topics(stack: Stack) -> None:
         )
     if result.returncode != 0:
         raise StackError(f"the topics could not be created:\n{result.stdout}{result.stderr}")
+
+
+def _migrate(stack: Stack) -> None:
+    """Change what an earlier release stored, as deployments do before the new release starts."""
+    services = [name for name in SERVICES if name not in ONLY_API]
+    with _timed("migrations"):
+        running = {
+            service: subprocess.Popen(
+                [sys.executable, "-m", f"services.{service}", "migrate"],
+                cwd=ROOT,
+                env=os.environ | json.loads((stack.environments / f"{service}-worker.json").read_text()),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for service in services
+        }
+        outputs = {service: process.communicate()[0] for service, process in running.items()}
+    if failed := [service for service in services if running[service].returncode != 0]:
+        raise StackError(f"{failed[0]} could not be migrated:\n{outputs[failed[0]]}")
 
 
 def _load_demo_data(stack: Stack, secrets: Secrets) -> None:

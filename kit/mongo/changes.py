@@ -153,7 +153,8 @@ class Backlog:
 async def backlog(database: Database, collections: Sequence[str], since: Timestamp, limit: int = 100_000) -> Backlog:
     """Count the changes in the oplog after `since`. Needs read access to `local.oplog.rs`."""
     names = [f"{database.name}.{name}" for name in collections]
-    query = {"ts": {"$gt": since}, "ns": {"$in": names}, "op": {"$in": ["i", "u"]}}
+    changed = {"op": {"$in": ["i", "u"]}, "o.diff": {"$exists": False}}  # an update in place is not published
+    query = {"ts": {"$gt": since}, "ns": {"$in": names}, **changed}
     oplog = database.client["local"]["oplog.rs"]
     with translate_errors():
         first = await oplog.find_one(query, {"wall": 1})

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import bson
+import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError, OperationFailure
@@ -54,7 +55,8 @@ class Collection(Generic[D]):
 
     async def _create(self, index: IndexModel) -> None:
         try:
-            await self._collection.create_indexes([index])
+            with pymongo.timeout(0):  # the server finishes a build that takes longer than the connection's time limit
+                await self._collection.create_indexes([index])
         except OperationFailure as error:
             seconds = index.document.get("expireAfterSeconds")
             if error.code != INDEX_OPTIONS_CONFLICT or seconds is None:

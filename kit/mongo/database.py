@@ -58,13 +58,17 @@ def translate_errors() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def connect(settings: MongoSettings, service: str) -> AsyncIterator[Database]:
-    """The service's database: writes are majority and journaled, reads come from the primary. Opening never fails."""
+async def connect(settings: MongoSettings, service: str, *, patient: bool = False) -> AsyncIterator[Database]:
+    """The service's database: writes are majority and journaled, reads come from the primary. Opening never fails.
+
+    `patient`: an operation may take as long as it needs, like the build of an index.
+    """
+    limit_ms = None if patient else settings.timeout_ms
     client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(
         settings.url.get_secret_value(),
         serverSelectionTimeoutMS=settings.timeout_ms,
-        timeoutMS=settings.timeout_ms,
-        socketTimeoutMS=settings.timeout_ms,
+        timeoutMS=limit_ms,
+        socketTimeoutMS=limit_ms,
         maxPoolSize=settings.pool_size,
         appname=service,
         tz_aware=True,

@@ -23,6 +23,11 @@ check_ok = Gauge("check_ok", "1 while this readiness check passes", ["check"])
 
 write_conflicts = Counter("write_conflicts_total", "Writes that lost a race against another writer", ["collection"])
 
+migration_progress = Gauge(
+    "migration_progress", "Share of the documents that a migration has checked; 1 when it has finished",
+    ["service", "migration"],
+)  # fmt: skip
+
 publisher_events = Counter("publisher_events_total", "Events published", ["service"])
 publisher_leads = Gauge("publisher_leads", "1 while this process is the leader and publishes", ["service"])
 publisher_lag_events = Gauge("publisher_lag_events", "Changes in the database not yet published", ["service"])

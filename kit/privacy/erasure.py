@@ -66,6 +66,15 @@ class ErasurePolicy:
     pause_seconds: float = 30.0
 
 
+async def create_indexes(database: Database, personal_data: Sequence[PersonalData], removal: Removal) -> None:
+    """Create the indexes that an erasure needs."""
+    await removal.prepare()
+    with translate_errors():
+        for place in personal_data:
+            if not place.indexed:
+                await database[place.collection].create_indexes([Index([(place.person, 1)], name="of_person")])
+
+
 class Erasure:
     """Erases people in a service. Idempotent: after a crash the erasure is repeated."""
 
@@ -90,13 +99,7 @@ class Erasure:
     async def prepare(self) -> None:
         """Create the indexes once; a readiness check."""
         if not self._prepared:
-            await self._removal.prepare()
-            with translate_errors():
-                for place in self._personal_data:
-                    if not place.indexed:
-                        await self._database[place.collection].create_indexes(
-                            [Index([(place.person, 1)], name="of_person")]
-                        )
+            await create_indexes(self._database, self._personal_data, self._removal)
             self._prepared = True
 
     async def handle(self, event: Event) -> None:

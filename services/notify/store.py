@@ -22,7 +22,8 @@ class Messages:
         purged = Index([("state", 1), ("updated_at", 1)])  # no TTL index: the purge also publishes tombstones
         due = Index([("due_at", 1)])
         receipt = Index([("receipt", 1)])
-        self._collection = Collection(database, MESSAGES, Message, [newest, purged, due, receipt])
+        indexes = [newest, purged, due, receipt]
+        self._collection = Collection(database, MESSAGES, Message, indexes, outdated=["updated_at_1"])
         self.prepare = self._collection.prepare
         self.get = self._collection.get
         self.insert = self._collection.insert

@@ -18,7 +18,7 @@ from deploy.local.stack import Stack
 from kit.security.trail import TrailSettings
 from kit.settings import InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
-from tests.support.installation import Composed, compose, processes
+from tests.support.installation import Composed, compose, migrations, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
 # where each server listens: the first three are their own defaults
@@ -27,6 +27,7 @@ SECRETS_DIR = "SECRETS_DIR"
 EXACT = r":v?\d+\.\d+\.\d+$|seaweedfs:\d+\.\d+$"  # SeaweedFS has no third number
 every_container = pytest.mark.parametrize("container", compose().values(), ids=compose())
 every_process = pytest.mark.parametrize("process", processes().values(), ids=processes())
+every_migration = pytest.mark.parametrize("migration", migrations().values(), ids=migrations())
 
 
 def started(process: Composed, secrets: Path) -> dict[str, Any]:
@@ -49,6 +50,23 @@ def test_it_matches_the_compose_schema() -> None:
 def test_every_process_of_every_service_is_there() -> None:
     commands = {name: each.given["command"] for name, each in processes().items()}
     assert commands == {f"{name}-{role}": [f"services.{name}", role] for name in SERVICES for role in roles(name)}
+
+
+def test_every_service_with_a_database_is_migrated_before_it_starts() -> None:
+    assert migrations().keys() == {f"{name}-migrate" for name in SERVICES if "mongo" in settings_of(name).model_fields}
+    for name, process in processes().items():
+        waits = process.given["depends_on"].keys()
+        assert {each for each in waits if each.endswith("-migrate")} == migrations().keys() & {
+            f"{process.service}-migrate"
+        }, name
+
+
+@every_migration
+def test_a_migration_has_the_settings_and_secrets_of_its_service(migration: Composed) -> None:
+    process = processes()[f"{migration.service}-worker"]
+    assert migration.given["command"] == [f"services.{migration.service}", "migrate"]
+    assert (migration.environment, migration.mounts) == (process.environment, process.mounts)
+    assert migration.networks == {"inside"}
 
 
 @every_process

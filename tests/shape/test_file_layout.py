@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "services"
 STANDARD = {
     "__init__.py", "__main__.py", "settings.py", "domain.py", "store.py", "service.py", "api.py", "consumers.py",
-    "publications.py", "wiring/",
+    "publications.py", "migrations.py", "wiring/",
 }  # fmt: skip
 OWN = {
     "attachments": {

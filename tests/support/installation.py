@@ -79,6 +79,15 @@ def compose() -> dict[str, Composed]:
 
 def processes() -> dict[str, Composed]:
     """The containers that run our services."""
+    return {name: each for name, each in of_services().items() if not each.job}
+
+
+def migrations() -> dict[str, Composed]:
+    """The containers that change a service's documents before it starts."""
+    return {name: each for name, each in of_services().items() if each.job}
+
+
+def of_services() -> dict[str, Composed]:
     return {name: each for name, each in compose().items() if each.ours and each.given["command"][0] != each.service}
 
 

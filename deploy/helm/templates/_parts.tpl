@@ -25,6 +25,27 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- /* the settings of a service: its own and those of every process; of (list . service) */ -}}
+{{- define "environment" -}}
+{{- $root := first . }}
+{{- range $key, $value := merge (dict) (last .).env $root.Values.env }}
+{{- with tpl (toString $value) $root }}
+- {name: {{ $key }}, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "mounts" -}}
+- {name: tmp, mountPath: /tmp}
+- {name: secrets, mountPath: {{ .Values.env.SECRETS_DIR }}, readOnly: true}
+{{- end }}
+
+{{- /* of (list . name) */ -}}
+{{- define "volumes" -}}
+- {name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}
+- {name: secrets, secret: {secretName: {{ (first .).Values.secretPrefix }}{{ last . }}, defaultMode: 0440}}
+{{- end }}
+
 {{- /* for the portal: the addresses of the APIs that it calls, and the internal address of each process */ -}}
 {{- define "services" -}}
 {{- $found := dict }}

@@ -15,6 +15,7 @@ from kit.formats import images
 from kit.formats.images import Images
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
+from kit.mongo import migrations
 from kit.mongo.removal import Purge, Removal, retention_rules
 from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure, confirmed_over_http
@@ -59,4 +60,5 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         sweeper = Sweeper(FOLDERS, attachments.with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run])
+        migrating = partial(migrations.report, database, NAME)
+        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run, migrating])

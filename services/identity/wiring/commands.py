@@ -3,21 +3,28 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from contracts.access import READERS
 from contracts.scopes import SCOPES
 from kit import mongo
 from kit.core.clock import SystemClock
 from kit.core.errors import InvalidFields, NotFound
 from kit.files import blobs
 from kit.files.sweeper import SweeperPolicy
+from kit.imports.model import Imports
+from kit.mongo import Database, migrate_command
+from kit.mongo.removal import Removal
 from kit.observability import log
-from kit.privacy import reencryption
+from kit.privacy import erasure, reencryption
+from kit.privacy.access_audit import AccessAudit
+from kit.runtime.health import Check
 from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.settings import read
@@ -26,8 +33,10 @@ from services.identity.accounts.command_events import COMMAND, CommandEvents
 from services.identity.accounts.domain import staff_id
 from services.identity.accounts.service import MIN_SECRET_LENGTH
 from services.identity.accounts.staff import ROLES, StaffAccounts
+from services.identity.migrations import MIGRATIONS
 from services.identity.service import UseCases
 from services.identity.settings import Settings
+from services.identity.store import COMPACTED, PERSONAL_DATA, Store
 from services.identity.wiring import NAME
 from services.identity.wiring.shared import open_dependencies
 
@@ -132,4 +141,20 @@ def reseal() -> None:
     asyncio.run(act())
 
 
-COMMANDS = {"staff": staff, "client": client, "reseal": reseal}
+def indexes(database: Database) -> Sequence[Check]:
+    """What creates the indexes of all collections."""
+    clock = SystemClock()
+    return [
+        Store(database).prepare,
+        Imports(database).prepare,
+        AccessAudit(database, clock, READERS).prepare,
+        partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
+    ]
+
+
+COMMANDS = {
+    "staff": staff,
+    "client": client,
+    "reseal": reseal,
+    "migrate": migrate_command.command(NAME, Settings, MIGRATIONS, indexes),
+}

@@ -10,6 +10,7 @@ from kit.imports.model import FOLDERS
 from kit.imports.worker import ImportWorker
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
+from kit.mongo import migrations
 from kit.mongo.removal import Removal
 from kit.privacy.erasure import Erasure
 from kit.runtime.health import Check
@@ -43,7 +44,8 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             "mongo": partial(mongo.ping, opened.database), "indexes": erasure.prepare,
             "clients": opened.services.accounts.publish_clients,
         }  # fmt: skip
-        yield Worker(publisher, running, checks, [importer.run, opened.eraser.run, erasure.run, *sweeping])
+        migrating = partial(migrations.report, opened.database, NAME)
+        yield Worker(publisher, running, checks, [importer.run, opened.eraser.run, erasure.run, *sweeping, migrating])
 
 
 def _erasure(settings: Settings, opened: Dependencies) -> Erasure:

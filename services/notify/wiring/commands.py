@@ -1,10 +1,17 @@
 """The commands of `python -m services.notify` beside `api` and `worker`."""
 
-from kit.privacy import reencryption
+from collections.abc import Sequence
+from functools import partial
+
+from kit.core.clock import SystemClock
+from kit.mongo import Database, migrate_command
+from kit.mongo.removal import Removal
+from kit.privacy import erasure, reencryption
 from kit.privacy.reencryption import EncryptedField
+from kit.runtime.health import Check
 from kit.security.encryption import Cipher
 from services.notify.settings import Settings
-from services.notify.store import CONTACTS, MESSAGES
+from services.notify.store import COMPACTED, CONTACTS, MESSAGES, PERSONAL_DATA, Messages
 from services.notify.wiring import NAME
 
 
@@ -18,4 +25,13 @@ def sealed(settings: Settings) -> list[EncryptedField]:
     ]
 
 
-COMMANDS = {"reseal": reencryption.command(NAME, Settings, sealed)}
+def indexes(database: Database) -> Sequence[Check]:
+    """What creates the indexes of all collections."""
+    removal = Removal(database, SystemClock(), COMPACTED)
+    return [Messages(database).prepare, partial(erasure.create_indexes, database, PERSONAL_DATA, removal)]
+
+
+COMMANDS = {
+    "reseal": reencryption.command(NAME, Settings, sealed),
+    "migrate": migrate_command.command(NAME, Settings, (), indexes),
+}

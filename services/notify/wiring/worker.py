@@ -9,7 +9,7 @@ from kit import mongo
 from kit.core.clock import SystemClock
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
-from kit.mongo import Database, Projection
+from kit.mongo import Database, Projection, migrations
 from kit.mongo.removal import Purge, Removal, RetentionRule
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.runtime.health import Check
@@ -80,4 +80,5 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             "mongo": partial(mongo.ping, database), "sender": sender.check_overdue, "indexes": erasure.prepare,
         }  # fmt: skip
         purge = Purge(removal, [RetentionRule(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
-        yield Worker(publisher, running, checks, [sender.run, erasure.run, purge.run])
+        migrating = partial(migrations.report, database, NAME)
+        yield Worker(publisher, running, checks, [sender.run, erasure.run, purge.run, migrating])

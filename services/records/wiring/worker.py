@@ -16,6 +16,7 @@ from kit.imports.model import FOLDERS, ImportFiles, Imports
 from kit.imports.worker import ImportWorker
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
+from kit.mongo import migrations
 from kit.mongo.removal import Purge, Removal, retention_rules
 from kit.privacy.access_audit import AccessAudit
 from kit.privacy.erasure import Erasure, confirmed_over_http
@@ -61,4 +62,5 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         sweeper = Sweeper(FOLDERS, imports.with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run])
+        migrating = partial(migrations.report, database, NAME)
+        yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run, migrating])

@@ -1,10 +1,20 @@
 """The commands of `python -m services.signature` beside `api` and `worker`."""
 
-from kit.privacy import reencryption
+from collections.abc import Sequence
+from functools import partial
+
+from contracts.access import READERS
+from kit.core.clock import SystemClock
+from kit.mongo import Database, migrate_command
+from kit.mongo.removal import Removal
+from kit.privacy import erasure, reencryption
+from kit.privacy.access_audit import AccessAudit
 from kit.privacy.reencryption import EncryptedField, EncryptedFiles
+from kit.runtime.health import Check
 from kit.security.encryption import Cipher
+from services.signature.migrations import MIGRATIONS
 from services.signature.settings import Settings
-from services.signature.store import FORMS, SIGNATURES
+from services.signature.store import COMPACTED, FORMS, PERSONAL_DATA, SIGNATURES, Signatures, SignatureSheets
 from services.signature.wiring import NAME
 
 
@@ -19,4 +29,18 @@ def files(settings: Settings) -> EncryptedFiles:
     return EncryptedFiles(SIGNATURES, settings.blobs, Cipher(settings.seal))
 
 
-COMMANDS = {"reseal": reencryption.command(NAME, Settings, sealed, files)}
+def indexes(database: Database) -> Sequence[Check]:
+    """What creates the indexes of all collections."""
+    clock = SystemClock()
+    return [
+        Signatures(database).prepare,
+        SignatureSheets(database).prepare,
+        AccessAudit(database, clock, READERS).prepare,
+        partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
+    ]
+
+
+COMMANDS = {
+    "reseal": reencryption.command(NAME, Settings, sealed, files),
+    "migrate": migrate_command.command(NAME, Settings, MIGRATIONS, indexes),
+}

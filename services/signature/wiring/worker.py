@@ -12,7 +12,7 @@ from kit.files.sweeper import Sweeper
 from kit.formats.sheets import SheetReader
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
-from kit.mongo import Database
+from kit.mongo import Database, migrations
 from kit.mongo.removal import Purge, Removal, retention_rules
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.runtime.health import Check
@@ -58,4 +58,5 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         sweeper = Sweeper(FOLDERS, Signatures(database).with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, SIGNATURES, "replaced"), clock)
         readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
-        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run])
+        migrating = partial(migrations.report, database, NAME)
+        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run, migrating])

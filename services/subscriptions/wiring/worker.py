@@ -10,7 +10,7 @@ from kit.core.clock import Clock, SystemClock
 from kit.kafka import Reader
 from kit.kafka.work_assignment import WorkAssignment
 from kit.messaging.groups import consumers
-from kit.mongo import Database
+from kit.mongo import Database, migrations
 from kit.runtime.health import Check
 from kit.runtime.process import Worker
 from kit.security.encryption import Cipher
@@ -61,4 +61,5 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         assignment = WorkAssignment(ASSIGNMENT, settings.kafka, settings.instance, webhooks.release)
         checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "webhooks": webhooks.check}
         running = consumers(GROUPS, Clients(database), None, settings.kafka, settings.instance)
-        yield Worker(None, running, checks, [assignment.run, partial(webhooks.run, assignment.mine)])
+        migrating = partial(migrations.report, database, NAME)
+        yield Worker(None, running, checks, [assignment.run, partial(webhooks.run, assignment.mine), migrating])
