@@ -1,1 +1,1 @@
-"""Backup and restore of databases and objects: `python -m deploy.backup dump|restore|files|prune`."""
+"""Backup and restore of databases and objects: `python -m deploy.backup`."""

@@ -1,89 +1,167 @@
-"""Dump all databases as of one moment, and the objects that their documents name."""
+"""Dump all databases as of one moment, and the objects that their documents name.
 
+Documents are read by ranges of their ids, each range as of its own moment, then the changes since the beginning, as the
+oplog has them: repeated in order, they make all documents those of the moment at which the reading of changes began.
+"""
+
+import asyncio
 import time
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 
-from deploy.backup.files import MANIFEST, Manifest, Objects, Written, write_documents
-from deploy.backup.plan import PLANS, Settings
+from deploy.backup.encryption import Encryption
+from deploy.backup.files import OBJECTS, Dump, Manifest, Piece, StoredObject, new_name
+from deploy.backup.plan import PLANS, WITH_BUCKET
+from deploy.backup.settings import DumpSettings
+from deploy.backup.storage import Storage
 from kit import mongo
 from kit.files import blobs
-from kit.mongo import Session, archive
+from kit.files.blobs import Bucket, ChecksumMismatch
+from kit.mongo import ClusterTime, Database, archive
+from kit.observability import log
 
-Databases = dict[str, dict[str, Written]]
+PIECE_BYTES = 8 * 1024 * 1024
+AT_ONCE = 8
+SETTLED = timedelta(seconds=5)
+logger = log.get(__name__)
+Names = dict[str, dict[str, str]]
 
 
-async def dump(settings: Settings, root: Path) -> Path:
-    """Write a dump below `root`; everything may be running. Returns its folder.
+async def dump(settings: DumpSettings, storage: Storage) -> Dump:
+    """Write a dump; everything may be running.
 
     Objects are copied before and after the databases, so every object that a dumped document names is in the dump,
-    unless it was deleted in between.
+    unless it was written and deleted while the dump was made.
     """
     began, clock = datetime.now(UTC), time.monotonic()
-    folder = root / f"{began:%Y-%m-%dT%H%M%S.%fZ}"
-    folder.mkdir(parents=True, mode=0o700)
-    await copy_objects(settings, root)
-    databases = await _databases(settings, folder)
-    objects = await copy_objects(settings, root)
-    for service, keys in objects.items():
-        (folder / f"{service}.keys").write_text("".join(f"{key}\n" for key in keys))
+    encryption = Encryption(settings.backup.recipients)
+    written = Dump(storage, new_name(began), settings.backup.key)
+    objects = Objects(settings, storage, encryption)
+    await objects.copy()
+    async with mongo.connect(settings.mongo, "backup") as database:
+        databases = Databases(database, written, encryption)
+        since = await mongo.cluster_time(database)
+        documents = {
+            service: await databases.documents(service, plan.fleeting, since) for service, plan in PLANS.items()
+        }
+        as_of, until = datetime.now(UTC), await mongo.cluster_time(database)
+        changes = {
+            service: await databases.changes(service, plan.fleeting, since, until) for service, plan in PLANS.items()
+        }
+    await objects.copy()
+    lists = {service: await _list(written, service, names) for service, names in objects.names.items()}
+    seconds = round(time.monotonic() - clock, 2)
     manifest = Manifest(
-        began_at=began, seconds=round(time.monotonic() - clock, 2), databases=databases,
-        objects={service: len(keys) for service, keys in objects.items()},
+        began_at=began, as_of=as_of, seconds=seconds, documents=documents, changes=changes, objects=lists
     )  # fmt: skip
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
-    return folder
+    await written.complete(manifest)
+    return written
 
 
-async def _databases(settings: Settings, folder: Path) -> Databases:
-    async with mongo.connect(settings.mongo, "backup") as database, archive.read_snapshot(database) as session:
-        return {service: await _database(settings, folder, service, session) for service in PLANS}
+async def _list(written: Dump, service: str, names: dict[str, str]) -> Piece:
+    text = "".join(f"{name}\n" for name in sorted(names.values()))
+    return await written.put(f"{OBJECTS}/{service}.txt", text.encode(), len(names))
 
 
-async def _database(settings: Settings, folder: Path, service: str, session: Session) -> dict[str, Written]:
-    """Read with the session's own client: a session works with no other."""
-    database = session.client.get_database(service)
-    names = set(await database.list_collection_names()) - set(PLANS[service].fleeting)
-    return {
-        name: await write_documents(
-            folder / service / f"{name}.bson", archive.raw_documents(database, name, session)
-        )
-        for name in sorted(names) if not name.startswith("system.")
-    }  # fmt: skip
+class Databases:
+    """Reads the services' databases and writes them in pieces, one of which is in memory at a time."""
+
+    def __init__(
+        self, database: Database, written: Dump, encryption: Encryption, piece_bytes: int = PIECE_BYTES
+    ) -> None:
+        self._client, self._piece_bytes = database.client, piece_bytes
+        self._written, self._encryption = written, encryption
+
+    async def documents(self, service: str, without: Sequence[str], since: ClusterTime) -> dict[str, list[Piece]]:
+        """Write all collections but those `without`, each document as of `since` or later."""
+        database = self._client.get_database(service)
+        names = [name for name in await archive.collections(database) if name not in without]
+        return {name: await self._collection(database, name, since) for name in names}
+
+    async def _collection(self, database: Database, name: str, since: ClusterTime) -> list[Piece]:
+        pieces, after = list[Piece](), None
+        while found := await archive.read_range(database, name, after, since, self._piece_bytes):
+            path = f"documents/{database.name}.{name}"
+            pieces.append(await self._piece(path, len(pieces), found.content, found.documents))
+            after = found.last
+        return pieces
+
+    async def changes(
+        self, service: str, without: Sequence[str], since: ClusterTime, until: ClusterTime
+    ) -> list[Piece]:
+        """Write what has changed from `since` until `until`."""
+        database = self._client.get_database(service)
+        pieces, content, count = list[Piece](), bytearray(), 0
+        async for entry in archive.read_changes(database, since, until, without):
+            content += entry
+            count += 1
+            if len(content) >= self._piece_bytes:
+                pieces.append(await self._piece(f"changes/{service}", len(pieces), bytes(content), count))
+                content, count = bytearray(), 0
+        if content:
+            pieces.append(await self._piece(f"changes/{service}", len(pieces), bytes(content), count))
+        return pieces
+
+    async def _piece(self, path: str, number: int, content: bytes, documents: int) -> Piece:
+        packed = await self._encryption.pack(content)
+        return await self._written.put(f"{path}.{number:06}.bson.gz.age", packed, documents)
 
 
-async def copy_objects(settings: Settings, root: Path) -> dict[str, list[str]]:
-    """Copy objects that are new or were rewritten since their copy. Returns the keys of all objects, by service."""
-    found = dict[str, list[str]]()
-    for service in (name for name, plan in PLANS.items() if plan.bucket):
-        kept = Objects(root, service)
-        async with blobs.connect(settings.bucket_of(service)) as bucket:
-            objects = await bucket.written("")
-            for key, written in objects.items():
-                if not kept.has(key, written) and (content := await bucket.get(key)) is not None:
-                    kept.keep(key, content, written)
-            found[service] = list(objects)
-    return {service: [key for key in keys if Objects(root, service).has(key)] for service, keys in found.items()}
+class Objects:
+    """Copies objects that are new or were rewritten since their copy. `names`: of the files, by service and key."""
+
+    def __init__(self, settings: DumpSettings, storage: Storage, encryption: Encryption) -> None:
+        self.names: Names = {service: {} for service in WITH_BUCKET}
+        self._settings, self._storage, self._encryption = settings, storage, encryption
+        self._known = dict[str, dict[str, StoredObject]]()
+
+    async def copy(self) -> None:
+        """Copy all buckets."""
+        for service in WITH_BUCKET:
+            if service not in self._known:
+                self._known[service] = await stored_objects(self._storage, service)
+            async with blobs.connect(self._settings.blobs.of(service)) as bucket:
+                objects = iter((await bucket.written("")).items())
+                while some := list(islice(objects, AT_ONCE)):
+                    await asyncio.gather(*(self._one(service, bucket, key, at) for key, at in some))
+
+    async def _one(self, service: str, bucket: Bucket, key: str, written: datetime) -> None:
+        known = self._known[service].get(key)
+        if known is None or known.milliseconds < _milliseconds(written):
+            try:
+                content = await bucket.get(key)
+            except ChecksumMismatch:  # an earlier copy stays in the dump
+                logger.error("checksum mismatch", object=key, service=service)
+                content = None
+            if content is not None:
+                known = await self._put(service, key, written, content)
+        if known:
+            self.names[service][key] = known.name
+
+    async def _put(self, service: str, key: str, written: datetime, content: bytes) -> StoredObject:
+        """Store a copy. An object that was written just now is copied again by the next dump.
+
+        S3 has times in seconds, so another write within the same second would go unnoticed.
+        """
+        if datetime.now(UTC) - written < SETTLED:
+            written -= SETTLED
+        encrypted = await self._encryption.encrypt(content)
+        stored = StoredObject.of(service, key, _milliseconds(written), encrypted)
+        await self._storage.put(stored.name, encrypted)
+        self._known[service][key] = stored
+        return stored
 
 
-def prune(root: Path, keep: int) -> int:
-    """Remove incomplete dumps, all but the newest `keep`, and objects that none of these names. Returns how many dumps.
+async def stored_objects(storage: Storage, service: str) -> dict[str, StoredObject]:
+    """The newest copy of each object, by key."""
+    found = dict[str, StoredObject]()
+    for name in await storage.names(f"{OBJECTS}/{service}"):
+        stored = StoredObject.parse(name, service)
+        if stored.key not in found or found[stored.key].milliseconds < stored.milliseconds:
+            found[stored.key] = stored
+    return found
 
-    An erased person is gone from the backups when the last dump that has them is removed.
-    """
-    dumps = sorted(path for path in root.iterdir() if path.is_dir() and path.name[:1].isdigit())
-    complete = [path for path in dumps if (path / MANIFEST).exists()][-keep:]
-    removed = [path for path in dumps if path not in complete]
-    for path in removed:
-        (path / MANIFEST).unlink(missing_ok=True)
-        for file in sorted(path.rglob("*"), reverse=True):
-            file.unlink() if file.is_file() else file.rmdir()
-        path.rmdir()
-    for service in (name for name, plan in PLANS.items() if plan.bucket):
-        kept, named = Objects(root, service), set[str]()
-        for path in complete:
-            named |= set((path / f"{service}.keys").read_text().splitlines())
-        for key in kept.all():
-            if key not in named:
-                kept.drop(key)
-    return len(removed)
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,139 +1,184 @@
-"""The files of a backup: BSON in mongodump's format, objects under their keys, and a manifest with digests.
+"""The files of a backup, all of them encrypted except lists and the manifest.
 
-<root>/objects/<service>/<key>    shared by all dumps; its time is when the object was written
-<root>/objects/<service>.sha256   their digests, as `sha256sum` writes them; the last line of a key is valid
-<root>/<time>/<database>/<collection>.bson, <root>/<time>/<service>.keys, <root>/<time>/manifest.json (written last)
+objects/<service>/<key>.<milliseconds>.<sha256>.age    shared by all dumps; the time of the object, the file's digest
+dumps/<time>/documents/<service>.<collection>.<number>.bson.gz.age
+dumps/<time>/changes/<service>.<number>.bson.gz.age    changes while the documents were read
+dumps/<time>/objects/<service>.txt                     names of the objects
+dumps/<time>/manifest.hmac, dumps/<time>/manifest.json (written last)
 """
 
 import hashlib
-import os
-import re
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-CHUNK_BYTES = 1 << 20
-KEY = re.compile(r"[A-Za-z0-9._/-]{1,1024}")
-MANIFEST, OBJECTS = "manifest.json", "objects"
+from deploy.backup.storage import Storage
+from kit.security.encryption import constant_time_equal, keyed_hash
 
-
-class ChecksumMismatch(Exception):
-    """A file of the backup differs from what was written, or is missing."""
+DUMPS, OBJECTS, MANIFEST, SIGNATURE = "dumps", "objects", "manifest.json", "manifest.hmac"
+FORMAT: Literal[2] = 2
+SUFFIX = ".age"
 
 
-class Written(BaseModel):
-    """A collection's file: how many documents, and its SHA-256."""
+class Unusable(Exception):
+    """A dump that can't be used: incomplete, damaged, forged, or of another format."""
 
+
+class Piece(BaseModel):
+    """A file: its name below the dump's folder, how many documents (or names) it has, its size and its SHA-256."""
+
+    name: str
     documents: int
+    bytes: int
     sha256: str
 
 
 class Manifest(BaseModel):
-    """Describes a complete dump: when it began, its collections by database, the number of objects by service."""
+    """A complete dump. `as_of`: the moment of which it has the databases; `objects`: the lists, by service."""
 
+    format: Literal[2] = FORMAT
     began_at: datetime
+    as_of: datetime
     seconds: float
-    databases: dict[str, dict[str, Written]]
-    objects: dict[str, int]
+    documents: dict[str, dict[str, list[Piece]]]
+    changes: dict[str, list[Piece]]
+    objects: dict[str, Piece]
 
-    @classmethod
-    def read(cls, dump: Path) -> "Manifest":
-        """Read a dump's manifest. Raises `ChecksumMismatch` when the dump was not completed."""
-        if not (dump / MANIFEST).exists():
-            raise ChecksumMismatch(f"{dump} has no manifest: this dump was not completed")
-        return cls.model_validate_json((dump / MANIFEST).read_text())
+    @property
+    def pieces(self) -> list[Piece]:
+        """All files that have documents or changes."""
+        ranges = [piece for of in self.documents.values() for pieces in of.values() for piece in pieces]
+        return [*ranges, *(piece for pieces in self.changes.values() for piece in pieces)]
 
-
-async def write_documents(path: Path, documents: AsyncIterator[bytes]) -> Written:
-    """Write BSON documents one after the other. Returns their number and the SHA-256 of the file."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    digest, count = hashlib.sha256(), 0
-    with path.open("xb") as file:
-        async for document in documents:
-            file.write(document)
-            digest.update(document)
-            count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    return Written(documents=count, sha256=digest.hexdigest())
+    @property
+    def size(self) -> int:
+        """The bytes of all files but the objects."""
+        return sum(piece.bytes for piece in [*self.pieces, *self.objects.values()])
 
 
-def read_documents(path: Path) -> Iterator[bytes]:
-    """Yield the documents that `write_documents` wrote: each begins with its length in bytes."""
-    with path.open("rb") as file:
-        while head := file.read(4):
-            yield head + file.read(int.from_bytes(head, "little") - 4)
+def new_name(moment: datetime) -> str:
+    """A dump's name."""
+    return f"{moment:%Y-%m-%dT%H%M%S.%fZ}"
 
 
-def check(path: Path, written: Written) -> None:
-    """Raise `ChecksumMismatch` unless the file is as it was written."""
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != written.sha256:
-            raise ChecksumMismatch(str(path))
+def time_of(name: str) -> datetime:
+    """When a dump began. Raises `ValueError`."""
+    return datetime.strptime(name, "%Y-%m-%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
-SETTLED = timedelta(seconds=5)
+class Dump:
+    """The files of one dump."""
 
+    def __init__(self, storage: Storage, name: str, key: bytes) -> None:
+        self.storage, self.name, self._key = storage, name, key
+        self._folder = f"{DUMPS}/{name}"
 
-class Objects:
-    """The objects of a service, kept once for all dumps."""
+    async def put(self, name: str, content: bytes, documents: int) -> Piece:
+        """Write a file."""
+        await self.storage.put(f"{self._folder}/{name}", content)
+        return Piece(
+            name=name, documents=documents, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )  # fmt: skip
 
-    def __init__(self, root: Path, service: str) -> None:
-        self.folder = root / OBJECTS / service
-        self._digests = root / OBJECTS / f"{service}.sha256"
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def has(self, key: str, written: datetime | None = None) -> bool:
-        """Whether this object was copied as of `written` or later: a re-encrypted object keeps its key."""
-        path = self._path(key)
-        return path.exists() and (written is None or path.stat().st_mtime_ns >= _nanoseconds(written))
-
-    def _path(self, key: str) -> Path:
-        """Return the object's path. Raises `ChecksumMismatch` for a key that leaves the folder, like `../x`."""
-        if not KEY.fullmatch(key) or {"", ".", ".."} & set(key.split("/")):
-            raise ChecksumMismatch(f"invalid object key: {key!r}")
-        return self.folder / key
-
-    def keep(self, key: str, content: bytes, written: datetime) -> None:
-        """Store a copy atomically. An object that was written just now is copied again by the next dump.
-
-        S3 has times in seconds, so another write within the same second would go unnoticed.
-        """
-        if datetime.now(UTC) - written < SETTLED:
-            written -= SETTLED
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f"{path.name}.new")
-        fresh.write_bytes(content)
-        os.utime(fresh, ns=(_nanoseconds(written), _nanoseconds(written)))
-        with self._digests.open("a") as digests:
-            digests.write(f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(self._digests.parent)}\n")
-        fresh.rename(path)
-
-    def digests(self) -> dict[str, str]:
-        """Return SHA-256 by key; the last line of a key is valid."""
-        if not self._digests.exists():
-            return {}
-        lines = (line.split("  ", 1) for line in self._digests.read_text().splitlines())
-        return {path.partition("/")[2]: digest for digest, path in lines}
-
-    def get(self, key: str, digest: str | None) -> bytes:
-        """Return the object. Raises `ChecksumMismatch`."""
-        content = self._path(key).read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ChecksumMismatch(key)
+    async def get(self, piece: Piece) -> bytes:
+        """Read a file. Raises `Unusable`."""
+        content = await self.storage.get(f"{self._folder}/{piece.name}")
+        if content is None:
+            raise Unusable(f"{self.name}/{piece.name} is missing")
+        if hashlib.sha256(content).hexdigest() != piece.sha256:
+            raise Unusable(f"{self.name}/{piece.name} is damaged: its digest is not the manifest's")
         return content
 
-    def all(self) -> list[str]:
-        """Return the keys of all copies."""
-        return [str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()]
+    async def complete(self, manifest: Manifest) -> None:
+        """Write the manifest, signed: a dump without one is incomplete."""
+        content = manifest.model_dump_json(indent=1)
+        await self.storage.put(f"{self._folder}/{SIGNATURE}", self._signature(content).encode())
+        await self.storage.put(f"{self._folder}/{MANIFEST}", content.encode())
 
-    def drop(self, key: str) -> None:
-        """Remove the copy of an object that no dump names."""
-        self._path(key).unlink()
+    async def manifest(self) -> Manifest:
+        """Read the manifest. Raises `Unusable`."""
+        content = await self.storage.get(f"{self._folder}/{MANIFEST}")
+        if content is None:
+            content = await self.storage.get(f"{self.name}/{MANIFEST}")  # where earlier releases wrote it
+        if content is None:
+            raise Unusable(f"{self.name} has no manifest: there is no such dump, or it was not completed")
+        signature = await self.storage.get(f"{self._folder}/{SIGNATURE}") or b""
+        text = content.decode(errors="replace")
+        _refuse_other_formats(self.name, text)
+        if not constant_time_equal(signature.decode(errors="replace"), self._signature(text)):
+            raise Unusable(f"the manifest of {self.name} is not signed with BACKUP__KEY: changed, or of another system")
+        try:
+            return Manifest.model_validate_json(text)
+        except ValidationError as error:
+            raise Unusable(f"the manifest of {self.name} can't be read: {error}") from error
+
+    def _signature(self, manifest: str) -> str:
+        return keyed_hash(self._key, f"{self.name}\n{manifest}")
+
+    async def object_names(self, manifest: Manifest, service: str) -> list[str]:
+        """The names of a service's objects in the dump. Raises `Unusable`."""
+        return (await self.get(manifest.objects[service])).decode().splitlines()
+
+    async def remove(self) -> None:
+        """Remove all files; the manifest first, so that what is left after a failure is incomplete."""
+        await self.storage.delete(f"{self._folder}/{MANIFEST}")
+        for name in await self.storage.names(self._folder):
+            await self.storage.delete(name)
 
 
-def _nanoseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000) * 1_000_000
+def _refuse_other_formats(name: str, manifest: str) -> None:
+    try:
+        written = json.loads(manifest).get("format", 1)
+    except (ValueError, AttributeError) as error:
+        raise Unusable(f"the manifest of {name} is no JSON: it is damaged") from error
+    if written != FORMAT:
+        raise Unusable(f"{name} has format {written}, this release reads {FORMAT}: use the release that wrote it")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object's file: `name` has the key, when the object was written, and the SHA-256 of the encrypted file."""
+
+    name: str
+    key: str
+    milliseconds: int
+    sha256: str
+
+    @classmethod
+    def parse(cls, name: str, service: str) -> "StoredObject":
+        """Read a name. Raises `Unusable`."""
+        try:
+            path, milliseconds, sha256 = name.removesuffix(SUFFIX).rsplit(".", 2)
+            key = path.removeprefix(f"{OBJECTS}/{service}/")
+            if not name.endswith(SUFFIX) or key == path:
+                raise ValueError(name)
+            return cls(name, key, int(milliseconds), sha256)
+        except ValueError as error:
+            raise Unusable(f"not the name of an object of {service}: {name!r}") from error
+
+    @classmethod
+    def of(cls, service: str, key: str, milliseconds: int, content: bytes) -> "StoredObject":
+        """The name of an encrypted file."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        return cls(f"{OBJECTS}/{service}/{key}.{milliseconds}.{sha256}{SUFFIX}", key, milliseconds, sha256)
+
+    async def read(self, storage: Storage) -> bytes:
+        """The encrypted file. Raises `Unusable`."""
+        content = await storage.get(self.name)
+        if content is None:
+            raise Unusable(f"{self.name} is missing")
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise Unusable(f"{self.name} is damaged: its digest is not the one in its name")
+        return content
+
+
+async def all_dumps(storage: Storage) -> dict[str, bool]:
+    """The names of all dumps, in order, and whether each is complete."""
+    found = dict[str, bool]()
+    for file in await storage.names(DUMPS):
+        _, name, path = file.split("/", 2)
+        found[name] = found.get(name, False) or path == MANIFEST
+    return found

@@ -3,10 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from kit.settings import BlobSettings, KafkaSettings, MongoSettings
 from services.attachments import store as attachments
 from services.identity import store as identity
 from services.identity.accounts.command_events import COMMAND_EVENTS
@@ -52,24 +48,6 @@ PLANS: Mapping[str, Plan] = {
     "subscriptions": Plan(()),
 }  # fmt: skip
 PUBLISHING = [service for service, plan in PLANS.items() if plan.published]
-
-
-class Storage(BlobSettings):
-    """The account that reads and writes all buckets; a bucket has its service's name unless `buckets` has another."""
-
-    bucket: str = ""
-    buckets: dict[str, str] = Field(default={})
-
-
-class Settings(BaseSettings):
-    """`MONGO__URL` (all databases), `KAFKA__SERVERS`, `KAFKA__PARTITIONS`, `BLOBS__ENDPOINT` and its keys."""
-
-    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="ignore")
-
-    mongo: MongoSettings
-    kafka: KafkaSettings
-    blobs: Storage
-
-    def bucket_of(self, service: str) -> BlobSettings:
-        """Return the settings of a service's bucket."""
-        return self.blobs.model_copy(update={"bucket": self.blobs.buckets.get(service, service)})
+WITH_BUCKET = [service for service, plan in PLANS.items() if plan.bucket]
+MONGO_ACTIONS = ("find", "listCollections", "changeStream")
+"""What the user of the backup may do in each service's database; in each bucket it lists and reads."""

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
-from pathlib import Path
 from time import monotonic
 
-from deploy.backup.files import Manifest, Objects, check, read_documents
+from deploy.backup.check import check, decrypted, unpacked
+from deploy.backup.encryption import Decryption
+from deploy.backup.files import Dump, Manifest, StoredObject
 from deploy.backup.latest_versions import LatestVersion, LatestVersions, latest_versions_of
-from deploy.backup.plan import PLANS, PUBLISHING, Patch, Settings
+from deploy.backup.plan import PLANS, PUBLISHING, Patch
+from deploy.backup.settings import RestoreSettings
 from kit import kafka, mongo
 from kit.core.clock import to_milliseconds
 from kit.core.documents import RESTORED, field_of
@@ -24,6 +25,7 @@ from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.store import ERASURES
 
 BY, IDENTITY = "command:restore", "identity"
+BATCH = 500
 SESSION_SECONDS = 60  # Kafka counts a stopped member until its session has timed out
 TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png"}
 
@@ -41,20 +43,18 @@ class Report:
     lost: dict[str, list[str]]
 
 
-async def restore(settings: Settings, root: Path, dump: Path) -> Report:
-    """Restore a dump into empty databases; no service may run. Raises `NotEmpty`, `ChecksumMismatch`, `GroupInUse`."""
-    manifest = Manifest.read(dump)
-    for path, written in ((dump / d / f"{c}.bson", w) for d, cs in manifest.databases.items() for c, w in cs.items()):
-        check(path, written)
+async def restore(settings: RestoreSettings, dump: Dump, decryption: Decryption) -> Report:
+    """Restore a dump into empty databases; no service may run. Raises `NotEmpty`, `Unusable`, `GroupInUse`."""
+    manifest = await dump.manifest()
+    await check(dump)
+    for piece in manifest.pieces[:1]:  # another identity is refused before anything is changed
+        await unpacked(dump, piece, await dump.get(piece), decryption)
     async with mongo.connect(settings.mongo, "restore") as any_database:
         client = any_database.client
         await _refuse_unless_empty([client.get_database(service) for service in PLANS])
         await _restart(settings)
-        documents = 0
-        for service, collections in manifest.databases.items():
-            for name in collections:
-                documents += await _fill(client.get_database(service), name, dump / service / f"{name}.bson")
-        objects = await put_objects(settings, root, dump)
+        documents = sum([await fill(client.get_database(name), dump, manifest, decryption) for name in PLANS])
+        objects = await put_objects(settings, dump, decryption)
         lost = {service: await _reconcile(settings, client.get_database(service), service) for service in PUBLISHING}
     return Report(documents, objects, lost)
 
@@ -66,7 +66,7 @@ async def _refuse_unless_empty(databases: Sequence[Database]) -> None:
                 raise NotEmpty(f"{database.name}.{name} has documents: drop the database first")
 
 
-async def _restart(settings: Settings) -> None:
+async def _restart(settings: RestoreSettings) -> None:
     """Reset the publishers, which then publish snapshots, and the group that fills the access logs."""
     for service in PUBLISHING:
         group = f"{service}.publisher"
@@ -77,7 +77,7 @@ async def _restart(settings: Settings) -> None:
     await _move(settings, ACCESSES.name, dict.fromkeys(accesses, (0, "")))
 
 
-async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
+async def _move(settings: RestoreSettings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
     """Move the group as soon as it has no members."""
     until = monotonic() + SESSION_SECONDS
     while True:
@@ -89,35 +89,43 @@ async def _move(settings: Settings, group: str, to: Mapping[Partition, tuple[int
         await asyncio.sleep(1)
 
 
-async def _fill(database: Database, collection: str, path: Path) -> int:
-    documents, count = read_documents(path), 0
-    while some := list(islice(documents, 500)):
-        await archive.write_raw(database, collection, some)
-        count += len(some)
+async def fill(database: Database, dump: Dump, manifest: Manifest, decryption: Decryption) -> int:
+    """Write a database's documents, then repeat the changes of the time in which they were dumped."""
+    count = 0
+    for collection, pieces in manifest.documents.get(database.name, {}).items():
+        for piece in pieces:
+            documents = await unpacked(dump, piece, await dump.get(piece), decryption)
+            for begin in range(0, len(documents), BATCH):
+                await archive.write_raw(database, collection, documents[begin : begin + BATCH])
+            count += len(documents)
+    for piece in manifest.changes.get(database.name, []):
+        await archive.apply_changes(database, await unpacked(dump, piece, await dump.get(piece), decryption))
     return count
 
 
-async def put_objects(settings: Settings, root: Path, dump: Path) -> int:
-    """Put back the files that are missing in the buckets. Returns how many."""
-    services = Manifest.read(dump).objects
-    return sum([await _put_missing(settings, root, dump, service) for service in services])
+async def put_objects(settings: RestoreSettings, dump: Dump, decryption: Decryption) -> int:
+    """Put back the files that are missing in the buckets. Returns how many. Raises `Unusable`."""
+    manifest = await dump.manifest()
+    return sum([await _put_missing(settings, dump, manifest, service, decryption) for service in manifest.objects])
 
 
-async def _put_missing(settings: Settings, root: Path, dump: Path, service: str) -> int:
-    kept, count = Objects(root, service), 0
-    digests = kept.digests()
-    async with blobs.connect(settings.bucket_of(service)) as bucket:
+async def _put_missing(
+    settings: RestoreSettings, dump: Dump, manifest: Manifest, service: str, decryption: Decryption
+) -> int:
+    count = 0
+    async with blobs.connect(settings.blobs.of(service)) as bucket:
         await bucket.prepare()
         there = set(await bucket.keys(""))
-        for key in (dump / f"{service}.keys").read_text().splitlines():
-            if key not in there:
-                content = kept.get(key, digests.get(key))
-                await bucket.put(key, content, TYPES.get(content[:3], "application/octet-stream"))
+        for name in await dump.object_names(manifest, service):
+            stored = StoredObject.parse(name, service)
+            if stored.key not in there:
+                content = await decrypted(stored, await stored.read(dump.storage), decryption)
+                await bucket.put(stored.key, content, TYPES.get(content[:3], "application/octet-stream"))
                 count += 1
     return count
 
 
-async def _reconcile(settings: Settings, database: Database, service: str) -> list[str]:
+async def _reconcile(settings: RestoreSettings, database: Database, service: str) -> list[str]:
     """Raise documents above the versions that subscribers have; write tombstones for those that were not restored."""
     newest, at = await latest_versions_of(settings.kafka, service), to_milliseconds(datetime.now(UTC))
     known = dict(newest.documents)

@@ -59,7 +59,7 @@ class ChangeStream:
         start: dict[str, object] = {"resumeAfter": token} if token else {"startAtOperationTime": time}
         match = {"operationType": {"$in": ["insert", "replace"]}, "ns.coll": {"$in": self._collections}}
         pipeline = [{"$changeStream": start}, {"$match": match}, {"$project": dict.fromkeys(UNREAD, 0)}]
-        with _translated_position():
+        with translate_position_errors():
             self._session = await self._database.client.start_session()
             opened = await self._database.command(
                 {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": 0}}, session=self._session
@@ -78,7 +78,7 @@ class ChangeStream:
 
     async def next(self) -> Changes:
         """The next batch; empty after `wait_ms` without a change."""
-        with _translated_position():
+        with translate_position_errors():
             reply = await (self._ahead or self._request())
         self._ahead = self._request() if self._was_full else None
         cursor = cast(dict[str, Any], bson.decode(reply.raw)["cursor"])
@@ -100,7 +100,8 @@ class ChangeStream:
 
 
 @contextmanager
-def _translated_position() -> Iterator[None]:
+def translate_position_errors() -> Iterator[None]:
+    """Turn the driver's errors into `PositionGone` if the oplog no longer has the position."""
     try:
         with translate_errors():
             yield

@@ -1,30 +1,37 @@
 """Object keys from a bucket or a backup's list can't make the backup write or read outside its folder."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from deploy.backup.files import ChecksumMismatch, Objects
+from deploy.backup.files import StoredObject, Unusable
+from deploy.backup.storage import InFolder, InvalidName
 
-WRITTEN = datetime(2026, 5, 4, tzinfo=UTC)
 
-
-@pytest.mark.parametrize("key", ["/etc/x", "../x", "a/../../x", "a//x", "./x", "a/.", "", "a\nb", "a\x00b"])
-def test_a_key_that_leaves_the_folder_is_refused(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a//x", "./x", "a/.", "", "a\nb", "a\x00b"])
+async def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "x").write_text("secret")
-    objects = Objects(tmp_path / "root", "attachments")
-
-    def keep(name: str) -> None:
-        objects.keep(name, b"x", WRITTEN)
-
-    for call in (objects.has, objects.drop, keep, lambda name: objects.get(name, "")):
-        with pytest.raises(ChecksumMismatch):
-            call(key)
-    assert objects.all() == []
+    folder = InFolder(tmp_path / "root")
+    for call in (folder.get(name), folder.delete(name), folder.put(name, b"x"), folder.names(name)):
+        with pytest.raises(InvalidName):
+            await call
+    assert not (tmp_path / "root").exists()
 
 
-def test_our_own_keys_are_accepted(tmp_path: Path) -> None:
-    objects, key = Objects(tmp_path, "attachments"), "scans/ab-01/original.jpg"
-    objects.keep(key, b"x", WRITTEN)
-    assert objects.get(key, objects.digests()[key]) == b"x"
+async def test_an_object_with_such_a_key_is_not_stored(tmp_path: Path) -> None:
+    stored = StoredObject.of("attachments", "../../x", 1, b"x")
+    with pytest.raises(InvalidName):
+        await InFolder(tmp_path).put(stored.name, b"x")
+
+
+@pytest.mark.parametrize("name", ["objects/identity/x.1.aa.age", "objects/attachments/x", "dumps/x.1.aa.age"])
+def test_a_list_names_only_objects_of_its_service(name: str) -> None:
+    with pytest.raises(Unusable):
+        StoredObject.parse(name, "attachments")
+
+
+async def test_our_own_keys_are_accepted(tmp_path: Path) -> None:
+    folder, stored = InFolder(tmp_path), StoredObject.of("attachments", "scans/ab-01/original.jpg", 1, b"x")
+    await folder.put(stored.name, b"x")
+    assert await folder.names("objects/attachments") == [stored.name]
+    assert await StoredObject.parse(stored.name, "attachments").read(folder) == b"x"

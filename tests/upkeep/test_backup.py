@@ -1,30 +1,27 @@
 """Backup, wipe, restore, on the running stack: nothing written before the dump is lost, all services agree again."""
 
 import asyncio
-import os
-import sys
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 from urllib.parse import quote
 
 import httpx2
 import pytest
 
-from deploy.backup.dump import dump
-from deploy.backup.files import ChecksumMismatch
-from deploy.backup.plan import PLANS, PUBLISHING, Settings
+from deploy.backup.files import StoredObject, Unusable
+from deploy.backup.plan import PLANS, PUBLISHING
 from deploy.backup.restore import restore
-from deploy.local.stack import ROOT
 from kit import kafka, mongo
 from kit.files import blobs
 from kit.kafka import Record
 from services.identity.wiring.shared import Dependencies
 from tests.attachments.conftest import Uploader
+from tests.support.backups import Backups, Destination
 from tests.support.erasure import Colleague, forge, have_erased
 from tests.support.identity_clients import WINDOW, Citizen, Window
 from tests.support.names import own_name
@@ -90,26 +87,9 @@ async def agree(stack: RunningStack, people: set[str]) -> bool:
     return True
 
 
-async def backup(stack: RunningStack, *arguments: str) -> str:
-    """Runs the command as an operator does."""
-    environment = os.environ | stack.environment("attachments-worker")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.backup", *arguments, cwd=ROOT, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
-
-
-def settings_of(stack: RunningStack) -> Settings:
-    """The settings of the command, for use in this process: starting the command takes a second and a half."""
-    with mock.patch.dict(os.environ, stack.environment("attachments-worker")):
-        return Settings()
-
-
-async def dumped(stack: RunningStack, root: Path) -> Path:
-    return await dump(settings_of(stack), root)
+@pytest.fixture
+def backups(stack: RunningStack, tmp_path: Path) -> Backups:
+    return Backups(stack, Destination.below(tmp_path))
 
 
 async def created(people: Sequence[Person], count: int) -> Versions:
@@ -203,27 +183,28 @@ async def after_the_dump(story: Story, stack: RunningStack, window: Window, insi
     await forge(stack, story.citizen.id, proof="made up")
 
 
-async def wiped_and_restored(stack: RunningStack, processes: Processes, root: Path, dump: str) -> None:
+async def wiped_and_restored(backups: Backups, processes: Processes, dump: str) -> None:
+    stack = backups.stack
     async with processes.down(*PROGRAMS):
         await wipe(stack)
-        print(await backup(stack, "restore", str(root), dump))
+        print(await backups.restored(dump))
     for service in PLANS:
         for process in ("internal", "worker"):
             await processes.ready(stack.facts["services"][service][process], 90)
 
 
 async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_agrees_again(
-    stack: RunningStack, processes: Processes, window: Window, inside: Dependencies,
-    new_person: Callable[[], Person], tmp_path: Path,
-) -> None:  # fmt: skip
+    backups: Backups, processes: Processes, window: Window, inside: Dependencies, new_person: Callable[[], Person]
+) -> None:
+    stack = backups.stack
     story = await before_the_dump(window, inside, new_person)
     await eventually(lambda: agree(stack, story.people), 120, "everything is published", pause=0.3)
-    dump = (await backup(stack, "dump", str(tmp_path))).split(" ")[0]
+    dump = (await backups.command("dump")).split(" ")[0]
     await after_the_dump(story, stack, window, inside)
     await eventually(lambda: agree(stack, story.people), 60, "everything is published", pause=0.3)
 
     began = time.monotonic()
-    await wiped_and_restored(stack, processes, tmp_path, dump)
+    await wiped_and_restored(backups, processes, dump)
     await eventually(lambda: agree(stack, story.people), 120, "who subscribed has what the services have", pause=0.3)
     print(f"{RECORDS} records: {time.monotonic() - began:.0f} s from the first stop until everybody agreed")
 
@@ -293,60 +274,74 @@ async def held_by(stack: RunningStack, citizen: Citizen) -> set[str]:
     return found
 
 
-async def test_a_restore_overwrites_nothing(stack: RunningStack, tmp_path: Path) -> None:
-    dump = await dumped(stack, tmp_path)
+async def test_a_restore_overwrites_nothing(backups: Backups) -> None:
+    await backups.dumped()
     with pytest.raises(AssertionError, match="has documents"):
-        await backup(stack, "restore", str(tmp_path), str(dump))
+        await backups.restored()
 
 
-async def test_a_damaged_or_incomplete_dump_is_not_restored(stack: RunningStack, tmp_path: Path) -> None:
-    dump = await dumped(stack, tmp_path)
-    file = dump / "records" / "records.bson"
+async def test_a_damaged_or_incomplete_dump_is_not_restored(backups: Backups) -> None:
+    dump = await backups.dumped()
+    decryption, settings = backups.destination.decryption, backups.restore_settings()
+    file = backups.destination.files("records.records.*")[0]
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(ChecksumMismatch, match=r"records\.bson"):
-        await restore(settings_of(stack), tmp_path, dump)
-    (dump / "manifest.json").unlink()
+    with pytest.raises(Unusable, match=r"records\.records.* is damaged"):
+        await restore(settings, dump, decryption)
+    backups.destination.files("manifest.json")[0].unlink()
     with pytest.raises(AssertionError, match="not completed"):
-        await backup(stack, "restore", str(tmp_path), str(dump))
+        await backups.restored(dump.name)
 
 
-async def test_lost_objects_are_restored_while_everything_runs(
-    stack: RunningStack, tmp_path: Path, person: Person
-) -> None:
+async def test_a_dump_is_checked_by_command(backups: Backups) -> None:
+    dump = await backups.dumped()
+    assert dump.name in await backups.command("list")
+    digests = await backups.command("check")
+    read = await backups.command("check", dump.name, "--identity", str(backups.destination.identity))
+    assert digests.split(" (")[0] == read.split(" (")[0]
+    assert digests.startswith(f"{dump.name}: ")
+
+
+async def test_lost_objects_are_restored_while_everything_runs(backups: Backups, person: Person) -> None:
     uploader = Uploader(person)
     record = await uploader.record()
     sent = await uploader.sent(record, scan(seed=13))
     await uploader.verdict(record)
     picture = (await uploader.file(sent["attachment_id"])).content
-    dump = await dumped(stack, tmp_path)
-    async with blobs.connect(stack.blobs("attachments")) as bucket:
-        folder = (await document(stack, "attachments", "attachments", sent["attachment_id"]))["folder"]
+    dump = await backups.dumped()
+    async with blobs.connect(backups.stack.blobs("attachments")) as bucket:
+        folder = (await document(backups.stack, "attachments", "attachments", sent["attachment_id"]))["folder"]
         for key in await bucket.keys(f"{folder}/"):
             await bucket.delete(key)
     assert (await uploader.file(sent["attachment_id"])).status_code == 404
-    assert "3 objects" in await backup(stack, "files", str(tmp_path), str(dump))
+    identity = str(backups.destination.identity)
+    assert "3 objects" in await backups.command("files", dump.name, "--identity", identity)
     assert (await uploader.file(sent["attachment_id"])).content == picture
 
 
-async def test_old_dumps_are_removed_with_the_objects_that_only_they_name(
-    stack: RunningStack, tmp_path: Path, person: Person
-) -> None:
+def copies(backups: Backups) -> set[str]:
+    """The keys of attachments' objects in the backup."""
+    names = [path.relative_to(backups.destination.folder).as_posix() for path in backups.destination.files("*.age")]
+    return {StoredObject.parse(name, "attachments").key for name in names if name.startswith("objects/attachments/")}
+
+
+async def test_old_dumps_are_removed_with_the_objects_that_only_they_name(backups: Backups, person: Person) -> None:
     uploader = Uploader(person)
     record = await uploader.record()
     await uploader.sent(record, scan(seed=12))
     await uploader.verdict(record)
-    await dumped(stack, tmp_path)
-    first = {path for path in (tmp_path / "objects" / "attachments").rglob("*") if path.is_file()}
+    await backups.dumped()
+    first = copies(backups)
     await uploader.delete(record)
 
     async def removed() -> bool:
-        async with blobs.connect(stack.blobs("attachments")) as bucket:
+        async with blobs.connect(backups.stack.blobs("attachments")) as bucket:
             return len(await bucket.keys("scans/")) < len(first)
 
     await eventually(removed, 20, "the scan's files are removed")
-    await dumped(stack, tmp_path)
-    assert "removed 1 dumps" in await backup(stack, "prune", str(tmp_path), "--keep", "1")
-    left = {path for path in (tmp_path / "objects" / "attachments").rglob("*") if path.is_file()}
-    assert left < first
+    await backups.dumped()
+    assert copies(backups) == first
+    keep = json.dumps({"latest": 1, "daily": 1, "weekly": 1, "monthly": 1})
+    assert "removed 1 dumps" in await backups.command("prune", BACKUP__KEEP=keep)
+    assert copies(backups) < first

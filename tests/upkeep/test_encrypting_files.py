@@ -31,6 +31,7 @@ from kit.security.tokens import TokenIssuer
 from kit.settings import KeyRing
 from tests.attachments.conftest import Uploader
 from tests.signature.conftest import Signer
+from tests.support.backups import Backups, Destination
 from tests.support.identity_clients import Window
 from tests.support.people import Person
 from tests.support.problems import problem
@@ -38,7 +39,6 @@ from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.things import Things
-from tests.upkeep.test_backup import dumped, settings_of
 
 pytestmark = pytest.mark.all_data
 SCANS, DOCUMENTS = 10, 30
@@ -193,23 +193,20 @@ async def test_a_pending_scan_of_an_earlier_version_is_checked(stack: RunningSta
 async def test_the_backup_replaces_the_unencrypted_file_by_the_encrypted_one(
     stack: RunningStack, person: Person, tmp_path: Path
 ) -> None:
-    uploader = Uploader(person)
+    uploader, backups = Uploader(person), Backups(stack, Destination.below(tmp_path))
     attachment = await accepted(uploader, 2)
     picture = await shown(uploader, attachment)
     async with of_before(stack, "attachments") as old:
         await old.lay_clear(attachment)
-        first = await dumped(stack, tmp_path)
+        await backups.dumped()
         keys = await old.keys(attachment)
-        copies = [tmp_path / "objects" / "attachments" / key for key in keys]
-        assert {copy.read_bytes()[:3] for copy in copies} == {b"\xff\xd8\xff"}
         await reseal(stack, "attachments")
-        second = await dumped(stack, tmp_path)
-        assert all(looks_encrypted(copy.read_bytes()) for copy in copies), "no dump has it in clear any more"
-        for dump in (first, second):
-            for key in keys:
-                await old.bucket.delete(key)
-            assert await put_objects(settings_of(stack), tmp_path, dump) == 3
-            assert await shown(uploader, attachment) == picture
+        dump = await backups.dumped()
+        for key in keys:
+            await old.bucket.delete(key)
+        assert await put_objects(backups.restore_settings(), dump, backups.destination.decryption) == 3
+        assert all([looks_encrypted(await old.bucket.named(key)) for key in keys])
+        assert await shown(uploader, attachment) == picture
 
 
 class Killed(EncryptedBucket):
