@@ -8,19 +8,20 @@ import bson
 import pymongo
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
-from pymongo import ASCENDING, DESCENDING, DeleteOne, ReplaceOne
+from pymongo import ASCENDING, DeleteOne, ReplaceOne
 from pymongo.read_concern import ReadConcern
 
 from kit.mongo.changes import RAW, ClusterTime, token_time, translate_position_errors
 from kit.mongo.database import Database, translate_errors
 
 BATCH = 1_000
+BY_ID = [("_id", ASCENDING)]
 WAIT_MS = 200
 WITH_DOCUMENT, REMOVED = ("insert", "replace", "update"), "delete"
 
 
 class UnsupportedChange(Exception):
-    """A collection was dropped or renamed while it was read, or an id is not a text."""
+    """A collection was dropped or renamed while it was read."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,10 @@ class Range:
 
 
 async def collections(database: Database) -> list[str]:
-    """Names of the collections; every id in them is a text. Raises `UnsupportedChange`.
-
-    `$gt` finds only ids of the same type, so other ones would be missing.
-    """
+    """Names of the collections."""
     with translate_errors():
-        names = sorted(await database.list_collection_names(filter={"type": "collection"}))
-        names = [name for name in names if not name.startswith("system.")]
-        for name in names:
-            for way in (ASCENDING, DESCENDING):
-                end = await database[name].find_one({}, {"_id": True}, sort=[("_id", way)])
-                if end and not isinstance(end["_id"], str):
-                    raise UnsupportedChange(f"{database.name}.{name} has an id that is not a text")
-    return names
+        names = await database.list_collection_names(filter={"type": "collection"})
+    return sorted(name for name in names if not name.startswith("system."))
 
 
 async def read_range(
@@ -53,24 +45,27 @@ async def read_range(
 ) -> Range | None:
     """Documents after the id `after`, about `most_bytes` of them; None if there are no more.
 
-    Each document is as of `since` or later: read with majority, nothing is read that may be rolled back.
+    Each document is as of `since` or later: read with majority, nothing is read that may be rolled back. A bound of the
+    index, unlike `$gt`, finds ids of every type; it includes `after`.
     """
-    query = {} if after is None else {"_id": {"$gt": after}}
+    bound: dict[str, Any] = {} if after is None else {"min": {"_id": after}}
     settled = database.get_collection(collection, read_concern=ReadConcern("majority"))
     content = bytearray()
     with translate_errors():
         async with await database.client.start_session(causal_consistency=True) as session:
             session.advance_operation_time(_before(since))
-            found = settled.find_raw_batches(query, sort=[("_id", ASCENDING)], batch_size=BATCH, session=session)
+            found = settled.find_raw_batches(
+                {}, sort=BY_ID, hint=BY_ID, batch_size=BATCH, session=session, **bound
+            )  # fmt: skip
             async for batch in found:
                 content += batch
                 if len(content) >= most_bytes:
                     break
             await found.close()
-    if not content:
-        return None
     read = list(split(bytes(content)))
-    return Range(bytes(content), len(read), RawBSONDocument(read[-1])["_id"])
+    if after is not None and read and RawBSONDocument(read[0])["_id"] == after:
+        read = read[1:]
+    return Range(b"".join(read), len(read), RawBSONDocument(read[-1])["_id"]) if read else None
 
 
 async def read_changes(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from deploy.backup.check import Checked, check
 from deploy.backup.dump import Databases
@@ -30,6 +31,8 @@ from tests.support.stack import RunningStack
 PAIRS, WRITERS = scaled(20_000, 2_000), 4
 NOON = datetime(2026, 11, 29, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
+OTHER_IDS: list[object] = [*range(2_000), *(f"text-{number}" for number in range(2_000)), ObjectId(), NOON]
+"""Ids of several types, as those of migrations are numbers; more than one range of them."""
 
 
 @pytest.fixture
@@ -291,6 +294,7 @@ async def test_a_dump_made_under_writes_is_the_state_of_one_moment(
         for side in (pairs.left, pairs.right):
             await side.insert_many(begin)
         pairs.acknowledged = {each["_id"]: 1 for each in begin}
+        await databases[0]["other_ids"].insert_many([{"_id": each} for each in OTHER_IDS])
         dump = destination.dump()
         writers = [asyncio.create_task(pairs.churn(random.Random(rng.random()), number)) for number in range(WRITERS)]
         await asyncio.sleep(0.2)
@@ -300,12 +304,14 @@ async def test_a_dump_made_under_writes_is_the_state_of_one_moment(
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
         for database in databases:
-            await database.drop_collection("pairs")
+            await database.client.drop_database(database.name)
             await fill(database, dump, manifest, destination.decryption)
         left, right = await pairs.versions()
+        others = [each["_id"] async for each in databases[0]["other_ids"].find({})]
     changes = sum(piece.documents for pieces in manifest.changes.values() for piece in pieces)
     print(f"{len(left)} pairs, {changes} changes while they were dumped, {len(manifest.pieces)} pieces")
-    assert changes > 100
+    assert changes > 50
+    assert {str(each) for each in others} == {str(each) for each in OTHER_IDS}
     assert not [pair for pair, version in before.items() if pair not in pairs.removed and right.get(pair, 0) < version]
     assert not gone_before & right.keys()
     assert {left[pair] - right[pair] for pair in right} <= {0, 1}
