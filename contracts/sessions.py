@@ -14,6 +14,7 @@ EndReason = Literal[
     "staff_disabled",
     "credentials_reset",
     "password_changed",
+    "passkey_removed",
     "token_reused",
     "person_erased",
 ]
@@ -28,6 +29,7 @@ SENTENCES: Mapping[str, str] = {
     "staff_disabled": "您的账号已停用。如有疑问，请联系管理员",
     "credentials_reset": "管理员已重置您的密码或动态口令，请使用新的登录",
     "password_changed": "您的账号已修改密码，请使用新密码登录；不是您本人修改的，请立即联系管理员",
+    "passkey_removed": "您账号的一个通行密钥已移除，请重新登录；不是您本人移除的，请联系管理员",
     "token_reused": "登录凭据被重复使用，为保护您的信息，登录已失效，请重新登录",
     "person_erased": "您在本系统的信息已删除，登录已失效",
 }

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.support.identity_clients",
     "tests.support.sms",
     "tests.support.staffing",
+    "tests.support.authenticator",
     "tests.support.prometheus",
 ]
 

@@ -129,6 +129,8 @@ def _identity(stack: Stack, secrets: Secrets) -> Environment:
         "CODES__HMAC_KEY": secrets.codes_key,
         **s3_environment(stack, secrets, "identity"),
         **_limits(stack),
+        # browsers have passkeys for a name only, not for 127.0.0.1
+        "PASSKEYS__SITE": f"http://localhost:{stack.ports.gateway}",
         # a developer doesn't wait three days
         "ERASURES__DELAY_SECONDS": "1",
         "ERASURES__PER_DAY": "1000",

@@ -65,7 +65,7 @@ def _capture_standard_library(shared: list[structlog.typing.Processor], level: s
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("aiokafka", "kafka", "httpx2", "httpcore2", "uvicorn.access"):
+    for noisy in ("aiokafka", "kafka", "httpx2", "httpcore2", "uvicorn.access", "fido2"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 

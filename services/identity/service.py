@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kit.core.clock import Clock
 from kit.security.tokens import TokenIssuer
+from services.identity.accounts.passkeys import Passkeys
 from services.identity.accounts.service import AccountService
 from services.identity.accounts.staff import StaffAccounts
 from services.identity.captcha.service import Captchas
@@ -35,6 +36,7 @@ class UseCases:
     proofs: Proofs
     accounts: AccountService
     staff: StaffAccounts
+    passkeys: Passkeys
     accesses: AccessLog
     erasures: Erasures
     throttle: Throttle

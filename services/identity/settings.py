@@ -95,6 +95,16 @@ class RebindingSettings(BaseModel):
     waits_seconds: int = Field(default=24 * 3600, ge=60, le=24 * 3600)
 
 
+class PasskeySettings(BaseModel):
+    """The address that people type, which passkeys are bound to, and how long a log-in or registration may take.
+
+    `site`: as compose's SITE: `portal.example.cn`; `http://` only for localhost, or where TLS ends before the gateway.
+    """
+
+    site: str = Field(pattern=r"^(https?://)?[a-z0-9.-]+(:\d{1,5})?$")
+    lifetime_seconds: int = Field(default=300, ge=1, le=600)
+
+
 class Settings(ServiceSettings):
     """Settings of identity, in addition to those of every service."""
 
@@ -107,6 +117,7 @@ class Settings(ServiceSettings):
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
     rebinding: RebindingSettings = RebindingSettings()
+    passkeys: PasskeySettings
     own_clients: tuple[str, ...] = ("records",)
     """API clients that are services of this system: their look-ups are not accesses to a dossier."""
     erasures: ErasureSettings = ErasureSettings()

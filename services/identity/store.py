@@ -23,6 +23,7 @@ ERASURES = "erasures"
 STAFF = "staff"
 CLIENTS = "clients"
 DEVICES = "devices"
+PASSKEY = "passkeys.credential_id"
 CHALLENGE_RETENTION_SECONDS = 30 * 24 * 3600
 SESSION_RETENTION_SECONDS = 24 * 3600
 """Kept after its expiry, so that a refresh can return why the session ended."""
@@ -84,7 +85,8 @@ class Store:
         self.devices = Collection(database, DEVICES, Device, [*by_token, not_known])
         by_person = Index([("practitioner_id", 1), *NEWEST])
         self.accesses = Collection(database, ACCESSES, AccessEntry, [by_person])
-        self.staff = Collection(database, STAFF, Staff)
+        one_owner = Index([(PASSKEY, 1)], unique=True, partialFilterExpression={PASSKEY: {"$type": "string"}})
+        self.staff = Collection(database, STAFF, Staff, [one_owner])
         self.clients = Collection(database, CLIENTS, Client)
         one_slot = Index([("slot", 1)], unique=True, partialFilterExpression={"slot": {"$type": "string"}})
         self.erasures = Collection(
@@ -93,10 +95,12 @@ class Store:
 
     async def prepare(self) -> None:
         """Create the indexes; a readiness check."""
-        indexed = (self.practitioners, self.certificates, self.challenges, self.sessions, self.devices, self.accesses)
+        indexed = (
+            self.practitioners, self.certificates, self.challenges, self.sessions, self.devices, self.accesses,
+            self.staff, self.erasures,
+        )  # fmt: skip
         for collection in indexed:
             await collection.prepare()
-        await self.erasures.prepare()
 
     async def people_with_number(self, indexes: Iterable[str]) -> list[Practitioner]:
         """Everybody who has or had an identity document, of any type, with one of these blind indexes."""
@@ -145,6 +149,10 @@ class Store:
         """Whether at least one admin can log in."""
         lasting = [{"password_until": None}, {"password_until": {"$gt": now}}]
         return await self.staff.find_one({"roles": ADMIN, "enabled": True, "$or": lasting}) is not None
+
+    async def staff_with_passkey(self, credential_id: str) -> Staff | None:
+        """The account with this passkey."""
+        return await self.staff.find_one({PASSKEY: credential_id})
 
     async def unpublished_clients(self) -> list[Client]:
         """API clients that a release before `ClientChanged` created."""

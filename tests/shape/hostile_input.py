@@ -18,6 +18,12 @@ SERVICES = ("identity", "records", "notify", "attachments", "signature", "subscr
 MARK = "q7planted7q"  # part of the input: no response may repeat it
 JSON = "application/json"
 
+CREDENTIAL = {
+    "id": "AAAA", "rawId": "AAAA", "type": "public-key",
+    "response": {
+        "clientDataJSON": "AAAA", "attestationObject": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA",
+    },
+}  # fmt: skip
 SAMPLES: dict[str, dict[str, Any]] = {
     "request_code": {
         "document_number": "310101199003071230", "phone": "13800000000",
@@ -29,6 +35,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "log_in_staff": {"username": MARK, "password": MARK, "totp": "123456"},
     "change_password": {"password": MARK, "totp": "123456", "new_password": f"{MARK} long enough"},
     "reset_staff": {"password": True, "totp": True},
+    "begin_passkey": {"password": MARK, "totp": "123456"},
+    "add_passkey": {"challenge_id": own_id(), "name": MARK, "credential": CREDENTIAL},
+    "log_in_with_passkey": {"challenge_id": own_id(), "credential": CREDENTIAL},
     "register": random_card(),
     "check_registration": random_card(),
     "lookup": {"document_type": "resident_id", "document_number": "310101199003071230"},

@@ -17,7 +17,7 @@ SECRET_LINKS = {"challenge_id", "captcha_id"}
 PUBLIC = {
     "make_captcha", "request_code", "log_in", "refresh", "log_in_staff", "client_token", "keys", "list_kinds",
     "get_schema", "list_codes", "receive_receipts", "get_rules", "get_csv_template", "get_xlsx_template",
-    "is_erased",
+    "is_erased", "challenge_passkey", "log_in_with_passkey",
 }  # fmt: skip
 
 

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, Self
 
+from pydantic import BaseModel, ConfigDict
+
 from contracts.sessions import EndReason
 from kit.core.documents import Document
 from kit.core.ids import derived_id
 
-Change = Literal["changed", "disabled", "enabled", "reset", "password_changed"]
+Change = Literal["changed", "disabled", "enabled", "reset", "password_changed", "passkey_removed"]
 END_REASONS: Mapping[Change, EndReason] = {
     "changed": "staff_changed",
     "disabled": "staff_disabled",
     "enabled": "staff_changed",
     "reset": "credentials_reset",
     "password_changed": "password_changed",
+    "passkey_removed": "passkey_removed",
 }
 """Why the sessions of an account end, by its change."""
 
@@ -38,16 +41,31 @@ class TemporaryPassword:
     until: datetime
 
 
+class Passkey(BaseModel):
+    """A passkey of a member of staff. `credential_id` and `key` are base64url; `synced`: their devices may share it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    credential_id: str
+    key: str
+    sign_count: int
+    synced: bool
+    created_at: datetime
+    used_at: datetime | None = None
+
+
 class Staff(Document):
     """An account of staff. `last_step`: the TOTP time step that was used last.
 
-    `credentials` counts the changes of password, TOTP secret, roles and `enabled`: each ends all sessions with
-    `end_reason`, except `kept_session`, in which the owner made the change. `password_until`: the password is a
-    temporary one, which expires then and permits nothing but choosing another one.
+    `credentials` counts the changes of password, TOTP secret, roles and `enabled`, and removed passkeys: each ends all
+    sessions with `end_reason`, except `kept_session`, in which the owner made the change. `password_until`: the
+    password is a temporary one, which expires then and permits nothing but choosing another one.
     """
 
     UNTRACKED: ClassVar[frozenset[str]] = Document.UNTRACKED | {
-        "password_hash", "totp_sealed", "last_step", "credentials", "kept_session", "end_reason",
+        "password_hash", "totp_sealed", "last_step", "credentials", "kept_session", "end_reason", "passkeys",
     }  # fmt: skip
 
     username: str
@@ -60,6 +78,7 @@ class Staff(Document):
     kept_session: str | None = None
     end_reason: EndReason = "staff_changed"
     password_until: datetime | None = None
+    passkeys: tuple[Passkey, ...] = ()
 
     @classmethod
     def created(
@@ -76,18 +95,29 @@ class Staff(Document):
         used = self.next_version({"last_step": step}, at=at, by=f"staff:{self.id}", action="logged_in")
         return used.model_copy(update={"history": self.history})
 
+    def passkey_used(self, passkey_id: str, sign_count: int, *, at: datetime) -> Self:
+        """A passkey was used to log in; not recorded in the history."""
+        passkeys = [
+            each.model_copy(update={"sign_count": sign_count, "used_at": at}) if each.id == passkey_id else each
+            for each in self.passkeys
+        ]
+        used = self.next_version({"passkeys": passkeys}, at=at, by=f"staff:{self.id}", action="logged_in")
+        return used.model_copy(update={"history": self.history})
+
     def replaced(self, password_hash: str, totp_sealed: str, roles: list[str], *, at: datetime, by: str) -> Self:
-        """A command replaced password, TOTP secret and roles."""
+        """A command replaced password, TOTP secret and roles, and removed the passkeys."""
         given = {"password_hash": password_hash, "password_until": None, "totp_sealed": totp_sealed, "roles": roles}
-        return self._other_credentials(given, at, by, "changed")
+        return self._other_credentials(given | {"passkeys": ()}, at, by, "changed")
 
     def switched(self, *, enabled: bool, at: datetime, by: str) -> Self:
         """Disabled: log-in is refused. Enabled: the same credentials work again."""
         return self._other_credentials({"enabled": enabled}, at, by, "enabled" if enabled else "disabled")
 
-    def reset(self, password: TemporaryPassword | None, totp_sealed: str | None, *, at: datetime, by: str) -> Self:
-        """An admin or a command replaced the password by a temporary one, the TOTP secret, or both."""
-        changes: dict[str, object] = {}
+    def reset(
+        self, password: TemporaryPassword | None, totp_sealed: str | None, *, passkeys: bool, at: datetime, by: str
+    ) -> Self:
+        """An admin or a command replaced password (by a temporary one) or TOTP secret, or removed the `passkeys`."""
+        changes: dict[str, object] = {"passkeys": ()} if passkeys else {}
         if password:
             changes |= {"password_hash": password.hash, "password_until": password.until}
         if totp_sealed:
@@ -98,6 +128,15 @@ class Staff(Document):
         """The owner chose another password, in a session that stays open."""
         chosen = {"password_hash": password_hash, "password_until": None}
         return self._other_credentials(chosen, at, by, "password_changed", kept_session)
+
+    def passkey_added(self, passkey: Passkey, *, at: datetime, by: str) -> Self:
+        """The owner added a passkey; sessions stay."""
+        return self.next_version({"passkeys": [*self.passkeys, passkey]}, at=at, by=by, action="passkey_added")
+
+    def passkey_removed(self, passkey_id: str, kept_session: str | None, *, at: datetime, by: str) -> Self:
+        """The owner, in `kept_session`, or an admin removed a passkey, which may be lost."""
+        others = [each for each in self.passkeys if each.id != passkey_id]
+        return self._other_credentials({"passkeys": others}, at, by, "passkey_removed", kept_session)
 
     def _other_credentials(
         self, changes: Mapping[str, object], at: datetime, by: str, action: Change, kept: str | None = None

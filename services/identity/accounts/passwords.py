@@ -31,10 +31,11 @@ class LoginFailed(AppError):
     """Log-in refused. The response is the same for every cause; the security event has cause and account."""
 
     cause = ""
+    sentence = "用户名、密码或动态口令不正确"
 
     def __init__(self, cause: str, subject: str = "") -> None:
         self.cause, self.subject = cause, subject
-        super().__init__(401, "login_failed", "用户名、密码或动态口令不正确")
+        super().__init__(401, "login_failed", self.sentence)
 
 
 def check_choice(password: str, username: str, field: str) -> None:

@@ -18,7 +18,7 @@ from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.security.tokens import ADMIN, Caller
 from services.identity.accounts.command_events import COMMAND
-from services.identity.accounts.domain import END_REASONS, Staff, TemporaryPassword, staff_id
+from services.identity.accounts.domain import END_REASONS, Passkey, Staff, TemporaryPassword, staff_id
 from services.identity.accounts.passwords import LoginFailed, Passwords, check_choice
 from services.identity.login.sessions import Sessions, Tokens
 from services.identity.store import Store
@@ -63,7 +63,7 @@ class StaffAccounts:
         self._passwords = passwords
         self._authenticate = authenticate
         self._clock = clock
-        security_events.initialise("created", *END_REASONS, event="account_change", outcome="done")
+        security_events.initialise("created", "passkey_added", *END_REASONS, event="account_change", outcome="done")
         security_events.initialise("credentials_wrong", event="account_change")
 
     async def save(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
@@ -118,13 +118,17 @@ class StaffAccounts:
 
         return await self._change(account, switch)
 
-    async def reset(self, caller: Caller, account: str, *, password: bool, totp: bool) -> NewCredentials:
-        """Generate a temporary password, a TOTP secret, or both. Raises 409 for the caller's own account."""
+    async def reset(
+        self, caller: Caller, account: str, *, password: bool, totp: bool, passkeys: bool
+    ) -> NewCredentials:
+        """Generate a temporary password or a TOTP secret, remove passkeys. Raises 409 for the caller's own account."""
         _require_other(caller, account)
-        return await self.replace_credentials(account, caller.label, password=password, totp=totp)
+        return await self.replace_credentials(account, caller.label, password=password, totp=totp, passkeys=passkeys)
 
-    async def replace_credentials(self, account: str, by: str, *, password: bool, totp: bool) -> NewCredentials:
-        """Replace the password by a temporary one, the TOTP secret, or both, at random. Raises `NotFound`."""
+    async def replace_credentials(
+        self, account: str, by: str, *, password: bool, totp: bool, passkeys: bool
+    ) -> NewCredentials:
+        """Replace password (by a temporary one) or TOTP secret at random, remove passkeys. Raises `NotFound`."""
         staff = await self._get(account)
         temporary = None
         totp_sealed = None
@@ -139,8 +143,38 @@ class StaffAccounts:
             totp_sealed = self._cipher.encrypt(secret, f"totp:{account}")
             uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
             new = NewCredentials(new.password, new.password_until, secret, uri)
-        await self._change(account, lambda staff, at: staff.reset(temporary, totp_sealed, at=at, by=by))
+        await self._change(
+            account, lambda staff, at: staff.reset(temporary, totp_sealed, passkeys=passkeys, at=at, by=by)
+        )
         return new
+
+    async def prove(self, caller: Caller, password: str, totp: str, address: str) -> Staff:
+        """The caller's own account, if both factors are right. Raises 403 `forbidden`, `credentials_wrong`, 429."""
+        security_events.attempt("account_change", caller.label)
+        if caller.kind != "staff" or caller.session is None:
+            raise AppError(403, "forbidden", "您没有权限进行此操作")
+        # delayed separately from log-ins, so that a stolen token can't lock its owner out
+        try:
+            return await self._authenticate(caller.subject, password, totp, address, f"change:{caller.subject}")
+        except LoginFailed as wrong:
+            raise CredentialsWrong from wrong
+
+    async def passkeys(self, caller: Caller, account: str) -> Sequence[Passkey]:
+        """The passkeys of an account, for its owner and admins. Raises 403, `NotFound`."""
+        _require_owner_or_admin(caller, account)
+        return (await self._get(account)).passkeys
+
+    async def remove_passkey(self, caller: Caller, account: str, passkey_id: str) -> None:
+        """Remove a passkey, for its owner and admins; ends the account's other sessions. Raises 403, `NotFound`."""
+        _require_owner_or_admin(caller, account)
+        kept = caller.session if caller.subject == account else None
+
+        def remove(staff: Staff, at: datetime) -> Staff | None:
+            if passkey_id not in (each.id for each in staff.passkeys):
+                raise NotFound
+            return staff.passkey_removed(passkey_id, kept, at=at, by=caller.label)
+
+        await self._change(account, remove)
 
     async def change_password(
         self, caller: Caller, password: str, totp: str, new_password: str, address: str
@@ -156,11 +190,7 @@ class StaffAccounts:
         check_choice(new_password, staff.username, "new_password")
         if new_password == password:
             raise InvalidFields.one("new_password", "password_unchanged", "新密码不能与原密码相同")
-        # delayed separately from log-ins, so that a stolen token can't lock its owner out
-        try:
-            proved = await self._authenticate(staff.id, password, totp, address, f"change:{staff.id}")
-        except LoginFailed as wrong:
-            raise CredentialsWrong from wrong
+        proved = await self.prove(caller, password, totp, address)
         password_hash = await self._passwords.hash(new_password)
         changed = await self._change(
             caller.subject, partial(_with_password, proved, password_hash, caller.session, caller.label)
@@ -219,3 +249,9 @@ def _require_other(caller: Caller, account: str) -> None:
     caller.require(role=ADMIN)
     if caller.subject == account:
         raise AppError(409, "own_account", "不能对自己的账号进行此操作。修改密码请到“修改密码”页面")
+
+
+def _require_owner_or_admin(caller: Caller, account: str) -> None:
+    security_events.attempt("account_change", label(account))
+    if (caller.kind, caller.subject) != ("staff", account):
+        caller.require(role=ADMIN)

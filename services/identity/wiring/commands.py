@@ -72,7 +72,9 @@ def _save_staff(username: str, roles: list[str]) -> Callable[[UseCases], Awaitab
 
 
 async def _reset(accounts: StaffAccounts, username: str) -> None:
-    credentials = await accounts.replace_credentials(staff_id(username), COMMAND, password=True, totp=True)
+    credentials = await accounts.replace_credentials(
+        staff_id(username), COMMAND, password=True, totp=True, passkeys=True
+    )
     typer.echo(json.dumps(asdict(credentials), default=str))
 
 

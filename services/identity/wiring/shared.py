@@ -20,10 +20,12 @@ from kit.redis import RedisServer
 from kit.sandbox.pool import Sandbox
 from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
+from kit.security.passkeys import RelyingParty
 from kit.security.tokens import TokenIssuer
+from services.identity.accounts.passkeys import Passkeys
 from services.identity.accounts.passwords import Passwords
 from services.identity.accounts.service import AccountService
-from services.identity.accounts.staff import StaffAccounts
+from services.identity.accounts.staff import ISSUER, StaffAccounts
 from services.identity.captcha.service import Captchas
 from services.identity.certificates.phones import Phones
 from services.identity.certificates.rebindings import Rebindings
@@ -92,6 +94,10 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
             store, keys.rest, sessions, issuer, passwords, throttle, delays, settings.codes.hmac_key, clock
         )  # fmt: skip
         staff = StaffAccounts(store, keys.rest, sessions, passwords, accounts.authenticate, clock)
+        passkeys = Passkeys(
+            store, RelyingParty(settings.passkeys.site, ISSUER), redis.cache, staff, sessions, throttle, delays, clock,
+            settings.passkeys.lifetime_seconds,
+        )  # fmt: skip
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         lookups = Lookups(store, keys, audit, throttle, settings.own_clients)
         practitioners = PractitionerService(store, keys, portraits, audit, lookups, clock)
@@ -104,7 +110,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
         services = UseCases(
             practitioners, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
-            accesses, erasures, throttle, issuer, clock,
+            passkeys,            accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), ImportFiles(bucket, keys.rest)
         yield Dependencies(database, redis, bucket, store, audit, imports, import_files, ended, eraser, services)

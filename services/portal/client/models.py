@@ -57,6 +57,7 @@ class Tokens(Answer):
     practitioner_id: str = ""
     device_token: str = ""
     staff_id: str = ""
+    username: str = ""
     roles: list[str] = []
     password_change_required: bool = False
 

@@ -26,11 +26,11 @@ router = APIRouter()
 async def show(context: PageContextDep, next: Next = "/staff", note: str = "", why: str = "") -> Response:  # noqa: A002  # the word in the address
     """The form."""
     if context.session and context.session.kind == "staff":
-        return context.redirect(_staff_path(next))
-    return _form(context, {"next": _staff_path(next)}, notes=(why, note))
+        return context.redirect(staff_path(next))
+    return _form(context, {"next": staff_path(next)}, notes=(why, note))
 
 
-def _staff_path(text: str) -> str:
+def staff_path(text: str) -> str:
     """The page after the log-in: `text` if it is a page for staff on this site."""
     path = own_path(text)
     return path if path.startswith(("/staff", "/operators")) else "/staff"
@@ -59,13 +59,15 @@ async def log_in(context: PageContextDep) -> Response:
         tokens = await calls.log_in(username, form.get("password", ""), code_of(form, "totp"))
     except AppError as error:
         return _form(context, {"username": username, "next": form.get("next", "/staff")}, error)
-    path = (
-        f"{PASSWORD}?note=password_made" if tokens.password_change_required else _staff_path(form.get("next", "/staff"))
-    )
-    return await _open_session(context, username, tokens, path)
+    return await open_session(context, username, tokens, after_login(tokens, form.get("next", "/staff")))
 
 
-async def _open_session(context: PageContext, username: str, tokens: Tokens, path: str) -> Response:
+def after_login(tokens: Tokens, path: str) -> str:
+    """The page after a log-in: for a temporary password the one to choose another, else `path` if it is for staff."""
+    return f"{PASSWORD}?note=password_made" if tokens.password_change_required else staff_path(path)
+
+
+async def open_session(context: PageContext, username: str, tokens: Tokens, path: str) -> Response:
     """Open a session under a new cookie, and redirect to `path`."""
     cookie = await context.portal.sessions.open("staff", tokens.staff_id, username, tokens)
     response = context.redirect(path)
@@ -107,7 +109,7 @@ async def change_password(context: MemberDep) -> Response:
         return _password_form(context, error)
     name = context.session.name if context.session else ""
     old_cookie = context.cookie
-    response = await _open_session(context, name, tokens, f"{PASSWORD}?note=password_saved")
+    response = await open_session(context, name, tokens, f"{PASSWORD}?note=password_saved")
     await context.portal.sessions.delete(old_cookie)
     return response
 
