@@ -51,7 +51,7 @@ async def test_a_password_set_by_an_admin_leads_to_the_change_page_first(
 ) -> None:
     clerk = await hire("clerk")
     made = await inside.services.staff.replace_credentials(
-        staff_id(clerk.login["username"]), "test", password=True, totp=True
+        staff_id(clerk.login["username"]), "test", password=True, totp=True, passkeys=True
     )
     again = Staff(clerk.http, clerk.login | {"password": made.password or "", "totp_secret": made.totp_secret or ""})
     assert (await log_in(browsing, again)).headers["location"] == f"{PAGE}?note=password_made"
