@@ -67,6 +67,14 @@ sms_account() { # the rest comes from the carrier; notify names what is missing 
     printf '{"sign_name": "", "templates": {}, %s, "receipts_token": "%s", "receipts_from": []}\n' "$2" "$(password)" | keep "notify/$1"
 }
 
+alert_channels() { # all of them optional: what is empty is off (docs/deployment.md)
+    printf '{"url": ""}\n' | keep alerts/wecom
+    printf '{"url": ""}\n' | keep alerts/heartbeat
+    printf '{"url": "", "secret": ""}\n' | keep alerts/dingtalk
+    printf '{"host": "", "port": 587, "tls": "starttls", "username": "", "password": "", "sender": "", "recipients": []}\n' |
+        keep alerts/mail
+}
+
 servers
 for service in identity records attachments signature notify subscriptions; do database $service; redis $service; done
 redis portal
@@ -83,7 +91,11 @@ printf '{"keys": [%s]}\n' "$(signing_key)" | keep identity/signing
 printf '{"hmac_key": "%s"}\n' "$(key)" | keep identity/codes
 sms_account tencent '"secret_id": "", "secret_key": "", "sdk_app_id": ""'
 sms_account aliyun '"access_key_id": "", "access_key_secret": ""'
+alert_channels
 
 if grep -q '"sign_name": ""' notify/tencent notify/aliyun; then
     echo "fill in the accounts at the SMS carriers: $FOLDER/notify/tencent, $FOLDER/notify/aliyun"
+fi
+if grep -q '"url": ""' alerts/wecom && grep -q '"url": ""' alerts/dingtalk && grep -q '"recipients": \[\]' alerts/mail; then
+    echo "alerts reach nobody yet: $FOLDER/alerts/wecom, $FOLDER/alerts/dingtalk, $FOLDER/alerts/mail; also $FOLDER/alerts/heartbeat"
 fi

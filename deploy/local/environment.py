@@ -94,6 +94,36 @@ def card_reader_environment(stack: Stack) -> Environment:
     }
 
 
+def alert_sender_environment(stack: Stack, secrets: Secrets) -> Environment:
+    """Return what `python -m deploy.alerts` needs: every channel leads to the alert inbox."""
+    inbox = f"http://{HOST}:{stack.ports.alert_inbox}"
+    return {
+        "SITE": stack.name,
+        "RUNBOOKS_URL": "https://example.com/practitioner-portal/",
+        "INTERNAL__PORT": str(stack.ports.alert_sender),
+        "WECOM__URL": f"{inbox}/cgi-bin/webhook/send?key={secrets.wecom_key}",
+        "DINGTALK__URL": f"{inbox}/robot/send?access_token={secrets.dingtalk_token}",
+        "DINGTALK__SECRET": secrets.dingtalk_secret,
+        "MAIL__HOST": HOST,
+        "MAIL__PORT": str(stack.ports.alert_mailbox),
+        "MAIL__TLS": "none",
+        "MAIL__SENDER": "alerts@example.com",
+        "MAIL__RECIPIENTS": '["operator@example.com"]',
+        "HEARTBEAT__URL": f"{inbox}/heartbeat",
+    }
+
+
+def alert_inbox_environment(stack: Stack, secrets: Secrets) -> Environment:
+    """Return what `python -m deploy.local.alert_inbox` needs."""
+    return {
+        "ALERT_INBOX_PORT": str(stack.ports.alert_inbox),
+        "ALERT_INBOX_MAIL_PORT": str(stack.ports.alert_mailbox),
+        "ALERT_INBOX_WECOM_KEY": secrets.wecom_key,
+        "ALERT_INBOX_DINGTALK_TOKEN": secrets.dingtalk_token,
+        "ALERT_INBOX_DINGTALK_SECRET": secrets.dingtalk_secret,
+    }
+
+
 def _receipts_url(stack: Stack, secrets: Secrets, provider: str) -> str:
     token = secrets.sms_receipts_tokens[provider]
     return f"http://{HOST}:{stack.ports.gateway}/api/notify/receipts/{provider}?token={token}"

@@ -37,6 +37,10 @@ class Ports:
     card_reader: int
     prometheus: int
     node_exporter: int
+    alertmanager: int
+    alert_sender: int
+    alert_inbox: int
+    alert_mailbox: int
     s3: dict[str, int]
     services: dict[str, ServicePorts]
 
@@ -54,6 +58,10 @@ class Ports:
             card_reader=base + 6,
             prometheus=base + 7,
             node_exporter=base + 8,
+            alertmanager=base + 9,
+            alert_sender=base + 81,
+            alert_inbox=base + 82,
+            alert_mailbox=base + 83,
             s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )
@@ -70,6 +78,10 @@ class Ports:
             self.card_reader: "card-reader",
             self.prometheus: "prometheus",
             self.node_exporter: "node-exporter",
+            self.alertmanager: "alertmanager",
+            self.alert_sender: "alert-sender",
+            self.alert_inbox: "alert-inbox",
+            self.alert_mailbox: "alert-inbox",
         }
         servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deploy.local import prometheus, servers
+from deploy.local import alertmanager, prometheus, servers
 from deploy.local.environment import (
     Environment,
+    alert_inbox_environment,
+    alert_sender_environment,
     card_reader_environment,
     environment_of,
     roles_of,
@@ -54,13 +57,29 @@ def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
         Program("sms-carrier", carrier, _SERVER, sms_carrier_environment(stack, secrets)),
         Program("card-reader", reader, _SERVER, card_reader_environment(stack)),
         Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
-        *_watchers(stack),
+        *_watchers(stack, secrets),
     ]
 
 
-def _watchers(stack: Stack) -> list[Program]:
-    commands = {"prometheus": prometheus.prometheus_command, "node-exporter": prometheus.node_exporter_command}
-    return [Program(name, commands[name](stack, binary), _GATEWAY) for name, binary in prometheus.watchers().items()]
+def _watchers(stack: Stack, secrets: Secrets) -> list[Program]:
+    commands = {
+        "prometheus": prometheus.prometheus_command,
+        "node-exporter": prometheus.node_exporter_command,
+        "alertmanager": alertmanager.command,
+        **{name: _module(module) for name, module in prometheus.ALERTING.items()},
+    }
+    environments = {
+        "alert-sender": alert_sender_environment(stack, secrets),
+        "alert-inbox": alert_inbox_environment(stack, secrets),
+    }
+    return [
+        Program(name, commands[name](stack, binary), _GATEWAY, environments.get(name, {}))
+        for name, binary in prometheus.watchers().items()
+    ]
+
+
+def _module(name: str) -> Callable[[Stack, str], list[str]]:
+    return lambda _stack, binary: [binary, "-m", name]
 
 
 def _services(stack: Stack, secrets: Secrets) -> list[Program]:

@@ -1,7 +1,8 @@
-"""Prometheus and node_exporter, which measures the disks; they run where Debian's packages are installed."""
+"""The programs that watch the stack; they run where Debian's packages are installed. Prometheus and node_exporter."""
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from deploy.local.environment import internals_of
@@ -9,8 +10,14 @@ from deploy.local.ports import HOST
 from deploy.local.stack import ROOT, Stack
 
 RULES = ROOT / "deploy" / "prometheus" / "rules"
-PACKAGES = {"prometheus": "prometheus", "node-exporter": "prometheus-node-exporter"}
+PACKAGES = {
+    "prometheus": "prometheus",
+    "node-exporter": "prometheus-node-exporter",
+    "alertmanager": "prometheus-alertmanager",
+}
 """Program → the Debian package and binary."""
+ALERTING = {"alert-sender": "deploy.alerts", "alert-inbox": "deploy.local.alert_inbox"}
+"""Programs of ours that run beside Alertmanager → their modules."""
 
 _USUAL, _SHORT = "15s", "3s"
 # file systems that can't fill up; unlike in node_exporter's own list, overlay is measured: a container's root
@@ -24,7 +31,8 @@ _NO_DISKS = (
 def watchers() -> dict[str, str]:
     """Return the installed ones of these optional programs, with their binaries."""
     found = {program: shutil.which(package) for program, package in PACKAGES.items()}
-    return {program: path for program, path in found.items() if path}
+    ours = ALERTING if found["alertmanager"] else {}
+    return {program: path for program, path in found.items() if path} | dict.fromkeys(ours, sys.executable)
 
 
 def configuration_path(stack: Stack) -> Path:
@@ -51,14 +59,24 @@ def configuration(stack: Stack) -> str:
         {"targets": [address.removeprefix("http://")], "labels": {"process": name}}
         for name, address in internals_of(stack).items()
     ]
-    others = {"prometheus": stack.ports.prometheus, "machine": stack.ports.node_exporter}
-    jobs = {"processes": processes} | {job: [{"targets": [f"{HOST}:{port}"]}] for job, port in others.items()}
+    others: dict[str, tuple[int, ...]] = {
+        "prometheus": (stack.ports.prometheus,),
+        "machine": (stack.ports.node_exporter,),
+    }
+    if "alertmanager" in watchers():
+        others["alerting"] = (stack.ports.alertmanager, stack.ports.alert_sender)
+    jobs = {"processes": processes} | {job: _targets(*ports) for job, ports in others.items()}
     configuration = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": [str(RULES / "*.yaml")],
+        "alerting": {"alertmanagers": [{"static_configs": _targets(stack.ports.alertmanager)}]},
         "scrape_configs": [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()],
     }
     return json.dumps(configuration, indent=1)  # JSON is YAML
+
+
+def _targets(*ports: int) -> list[dict[str, list[str]]]:
+    return [{"targets": [f"{HOST}:{port}" for port in ports]}]
 
 
 def rules_text() -> str:

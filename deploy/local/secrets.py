@@ -53,6 +53,9 @@ class Secrets(BaseModel):
     aliyun_key_id: str = Field(default_factory=lambda: "LTAI" + secrets.token_hex(10))
     aliyun_key_secret: str = Field(default_factory=lambda: secrets.token_hex(15))
     sms_receipts_tokens: dict[str, str] = Field(default_factory=lambda: _tokens("tencent", "aliyun"))
+    wecom_key: str = Field(default_factory=lambda: secrets.token_hex(16))
+    dingtalk_token: str = Field(default_factory=lambda: secrets.token_hex(32))
+    dingtalk_secret: str = Field(default_factory=lambda: "SEC" + secrets.token_hex(32))
     s3_access_key: str = Field(default_factory=lambda: "AKS3" + secrets.token_hex(8).upper())
     s3_secret_key: str = Field(default_factory=lambda: secrets.token_urlsafe(30))
     clerk: StaffLogin

@@ -9,7 +9,7 @@ import uuid
 from hashlib import sha256
 from pathlib import Path
 
-from deploy.local import prometheus
+from deploy.local import alertmanager, prometheus
 from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets
 from deploy.local.stack import KAFKA_LIBS, Stack
@@ -111,18 +111,20 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
 
 def configuration_digest() -> str:
     """Return a digest that changes with the files that the servers read when they start."""
-    texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, prometheus.rules_text())
+    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text())
+    texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, *watching)
     return sha256("".join(texts).encode()).hexdigest()
 
 
 def prepare_servers(stack: Stack) -> None:
     """Write the servers' configuration; formats Kafka's storage the first time (about a second)."""
-    for folder in ("kafka", "mongo", "redis", "s3", "sms-carrier", "gateway", "prometheus"):
+    for folder in ("kafka", "mongo", "redis", "s3", "sms-carrier", "gateway", "prometheus", "alertmanager"):
         (stack.servers / folder).mkdir(exist_ok=True, mode=0o700)
     (stack.servers / "redis.conf").write_text(
         _REDIS_CONFIG.format(host=HOST, port=stack.ports.redis, data=stack.servers / "redis")
     )
     prometheus.configuration_path(stack).write_text(prometheus.configuration(stack))
+    alertmanager.configuration_path(stack).write_text(alertmanager.configuration(stack))
     kafka_properties(stack).write_text(
         _KAFKA_PROPERTIES.format(
             host=HOST,

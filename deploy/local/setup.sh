@@ -53,6 +53,7 @@ missing_packages() {
 watching_packages() {
     command -v prometheus >/dev/null || echo prometheus
     command -v prometheus-node-exporter >/dev/null || echo prometheus-node-exporter
+    command -v prometheus-alertmanager >/dev/null || echo prometheus-alertmanager
 }
 
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }

@@ -51,6 +51,9 @@ def print_addresses(stack: Stack) -> None:
         "Redis": facts["redis"],
         "S3": "{endpoint}, access key {access_key}, secret key {secret_key}".format(**facts["s3"]),
         "Prometheus": f"{facts['prometheus']}/alerts" if facts["prometheus"] else "not installed",
+        "alerts": f"{facts['alert_inbox']}  what the operator's robots and mailbox got"
+        if facts["alert_inbox"]
+        else "not installed",
         "practitioner": "{document_number}, phone {phone}".format(**demo["practitioner"]),
         **{
             role: "{username}, password {password}, TOTP secret {totp_secret}".format(**demo[role])

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from deploy.alerts.settings import AlertSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, rendered, with_helm
@@ -108,6 +109,27 @@ def test_the_rendered_environment_is_sufficient_to_start(tmp_path: Path, service
         with patch.dict(os.environ, given, clear=True):
             settings_of(service)(_secrets_dir=secrets / service)
         assert set(re.findall(r"http://(city-[\w-]+):\d+", json.dumps(given))) <= names
+
+
+@with_helm
+def test_alert_sender_and_alertmanager_can_be_added(tmp_path: Path, secrets: Path) -> None:
+    everything = rendered(tmp_path, "--set", "alerts.enabled=true")
+    added = pods(everything)
+    (sender,) = added["city-alert-sender"]["spec"]["containers"]
+    given = {each["name"]: each["value"] for each in sender["env"]}
+    with patch.dict(os.environ, given, clear=True):
+        assert AlertSettings(_secrets_dir=secrets / "alerts").site == "portal.example.cn"
+    (configuration,) = [
+        each["data"]
+        for each in everything
+        if each["kind"] == "ConfigMap" and "alertmanager" in each["metadata"]["name"]
+    ]
+    ours = (ROOT / "deploy/alertmanager/alertmanager.yml").read_text()
+    assert configuration["alertmanager.yml"] == ours.replace("alert-sender:", "city-alert-sender:")
+    services = {each["metadata"]["name"] for each in everything if each["kind"] == "Service"}
+    assert {"city-alert-sender", "city-alertmanager"} <= services
+    without = pods(rendered(tmp_path, "--set", "alerts.enabled=true,alerts.alertmanager.enabled=false"))
+    assert added.keys() - without.keys() == {"city-alertmanager"}
 
 
 @with_helm

@@ -82,6 +82,7 @@ def test_a_process_without_settings_names_the_missing_ones(service: str, role: s
 
 
 def test_the_tools_of_the_image_start_too() -> None:
+    refuses_to_start_without_settings(sys.executable, "deploy.alerts")
     refuses_to_start_without_settings(sys.executable, "kit.kafka.topics", "apply")
     refuses_to_start_without_settings(sys.executable, "kit.kafka.dead_letters", "list", "notify.requests")
 
@@ -93,7 +94,11 @@ def test_everything_runs_with_the_packages_of_the_image_alone(tmp_path: Path) ->
     subprocess.run([uv, "venv", "-q", "-p", sys.executable, f"{tmp_path}/packages"], check=True)
     install = [uv, "pip", "install", "-q", "--python", python, "--no-deps", "--require-hashes"]
     subprocess.run([*install, "-r", "requirements/run.txt"], check=True, cwd=ROOT)
-    files = [path for folder in ("kit", "contracts", "services") for path in sorted((ROOT / folder).rglob("*.py"))]
+    files = [
+        path
+        for folder in ("kit", "contracts", "services", "deploy/alerts")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files if path.stem != "__main__"}
     needed = sorted(modules - OF_DEVELOPERS)
     result = run(python, "-c", f"import importlib; [importlib.import_module(name) for name in {needed}]")

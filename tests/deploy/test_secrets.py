@@ -5,12 +5,17 @@ import os
 from base64 import urlsafe_b64decode
 from pathlib import Path
 
+import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
+from deploy.alerts.channels import channels
+from deploy.alerts.settings import AlertSettings
 from tests.support.installation import make_secrets
 from tests.support.setting_names import SERVICES, names_in_file, names_of, settings_of
+
+ALERTS = {"wecom", "dingtalk", "mail", "heartbeat"}
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -31,7 +36,17 @@ def test_no_two_installations_have_a_secret_in_common(tmp_path: Path) -> None:
     make_secrets(tmp_path / "b")
     one, other = texts(tmp_path / "a"), texts(tmp_path / "b")
     assert one.keys() == other.keys()
-    assert not [name for name in one if one[name] == other[name]]
+    assert {name for name in one if one[name] == other[name]} == {f"alerts/{name}" for name in ALERTS}, (
+        "to be filled in"
+    )
+
+
+def test_the_empty_channels_of_alerts_are_read_and_off(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    settings = AlertSettings(_secrets_dir=tmp_path / "alerts", site="portal.example.cn")
+    assert {path.name for path in (tmp_path / "alerts").iterdir()} == ALERTS <= AlertSettings.model_fields.keys()
+    assert channels(settings, httpx2.AsyncClient()) == {}
+    assert settings.heartbeat.url.get_secret_value() == ""
 
 
 def test_only_the_owner_and_containers_can_read(secrets: Path) -> None:

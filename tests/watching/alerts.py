@@ -7,14 +7,14 @@ Series = dict[str, str]
 
 @dataclass(frozen=True)
 class Case:
-    """At time `at` the alert fires for `fires`, with these labels and this summary, and not for `quiet`.
+    """At time `at` the alert fires for `fires`, with these labels and this summary, and not for `quiet`, if any.
 
     The series have one value each `step`.
     """
 
     alert: str
     fires: Series
-    quiet: Series
+    quiet: Series | None
     labels: dict[str, str]
     summary: str
     at: str = "5m"
@@ -90,6 +90,7 @@ def disk(available: str, mountpoint: str = "/data") -> Series:
 
 
 UP = 'up{job="processes",process="records-api"}'
+SENDER_UP = 'up{job="alerting",instance="alert-sender:9000"}'
 STARTED = 'process_start_time_seconds{job="processes",process="notify-worker"}'
 LAG = 'publisher_lag_seconds{service="records"}'
 LEADS = 'publisher_leads{{service="records",process="records-worker-{}"}}'
@@ -335,5 +336,17 @@ CASES = [
     Case(
         "DiskAlmostFull", disk("50x40"), disk("50x40", "/run") | disk("200x40"),
         CRITICAL | {"mountpoint": "/data", "instance": "mongo-1:9100"}, "/data of mongo-1:9100 has 5% left",
+    ),
+    Case("Watchdog", {}, None, {"severity": "none"}, "alerts can arrive"),
+    Case(
+        "AlertingDown", {SENDER_UP: "1 0x20"}, {SENDER_UP: "1 0 0 1x20"},
+        CRITICAL | {"job": "alerting", "instance": "alert-sender:9000"},
+        "alert-sender:9000 does not answer: alerts may not arrive",
+    ),
+    Case(
+        "AlertsNotDelivered",
+        {'alert_channel_ok{channel="wecom"}': "1 0x40", 'alert_channel_ok{channel="mail"}': "1x40"},
+        {'alert_channel_ok{channel="wecom"}': "1 0 0 0 1x40"},
+        CRITICAL | {"channel": "wecom"}, "alerts don't arrive through wecom",
     ),
 ]  # fmt: skip

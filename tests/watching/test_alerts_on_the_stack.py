@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from deploy.local.stack import ROOT
 from kit import kafka
 from kit.kafka import dead_letters
 from kit.kafka.topics import read_file
+from tests.support.alerting import Inbox
 from tests.support.people import Person
 from tests.support.prometheus import Prometheus
 from tests.support.scale import LONG
@@ -30,15 +32,32 @@ DISK_BYTES = 16 * 1024 * 1024
 
 
 async def test_dead_letters_raise_an_alert_until_they_are_dropped(stack: RunningStack, prometheus: Prometheus) -> None:
-    group, settings = "identity.access", stack.kafka_settings()
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
-    await producer.start()
-    await producer.send_and_wait("records.messages", b"no event at all", key=b"watching")
-    await producer.stop()
+    group = "identity.access"
+    await send_garbage(stack, "records.messages")
     fires = partial(prometheus.alert, "DeadLetters", group=group)
     await eventually(fires, 40, "the alert fires", pause=0.5)
-    await dead_letters.drop(settings, group, list(await dead_letters.dead_letters(settings, group)))
+    await drop_all(stack, group)
     await eventually(lambda: gone(fires), 40, "the alert ends with the last dead letter", pause=0.5)
+
+
+async def test_an_alert_arrives_with_its_runbook_and_so_does_its_end(stack: RunningStack) -> None:
+    """With the rules and routes of production; only the scrape interval is shorter (3 s instead of 15 s)."""
+    if stack.facts["alert_inbox"] is None:
+        pytest.skip("prometheus-alertmanager is not installed here")
+    inbox, group, began = Inbox(stack.facts["alert_inbox"]), "notify.requests", time.monotonic()
+    await send_garbage(stack, "identity.messages")
+    for channel in ("wecom", "dingtalk", "mail"):
+        arrived = partial(inbox.notices, f"dead letters of {group}", "docs/runbooks/DeadLetters.md", to=channel)
+        await eventually(arrived, 90 - (time.monotonic() - began), f"it arrives by {channel}", pause=0.5)
+    print(f"arrived within {time.monotonic() - began:.0f} s")
+    await drop_all(stack, group)
+
+    async def ended() -> bool:
+        newest = (await inbox.notices("DeadLetters", to="wecom"))[-1]
+        return "已恢复" in newest["title"] or group not in newest["text"]
+
+    await eventually(ended, 120, "its end arrives", pause=0.5)
+    assert await eventually(inbox.heartbeats, 90, "a heartbeat", pause=0.5)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
@@ -83,6 +102,20 @@ async def test_a_carrier_that_is_down_raises_an_alert_for_it_alone(
         assert not await prometheus.alert("NoSmsCarrier")
         await sms_operators.well()
         await eventually(lambda: gone(fires), 120, "the alert ends when the carrier works", pause=1)
+
+
+async def send_garbage(stack: RunningStack, topic: str) -> None:
+    """Every group of the topic dead-letters it."""
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    await producer.start()
+    await producer.send_and_wait(topic, b"no event at all", key=b"watching")
+    await producer.stop()
+
+
+async def drop_all(stack: RunningStack, group: str) -> None:
+    """Drop every dead letter of the group."""
+    settings = stack.kafka_settings()
+    await dead_letters.drop(settings, group, list(await dead_letters.dead_letters(settings, group)))
 
 
 async def gone(fires: Callable[[], Awaitable[bool]]) -> bool:

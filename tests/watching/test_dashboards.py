@@ -53,10 +53,9 @@ def rules() -> list[dict[str, Any]]:
 
 @pytest_asyncio.fixture(scope="module")
 async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
-    """The names of all metrics of the processes, node_exporter and our recording rules."""
+    """The names of all metrics of the processes, of what watches them, and our recording rules."""
     addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
-    if stack.facts["node_exporter"]:
-        addresses.append(stack.facts["node_exporter"])
+    addresses += filter(None, (stack.facts[name] for name in ("node_exporter", "alert_sender")))
     async with httpx2.AsyncClient(timeout=10) as client:
         pages = await asyncio.gather(*(client.get(f"{address}/metrics") for address in addresses))
     found = {name for page in pages for name in typed(page.text)}
