@@ -43,7 +43,7 @@ class HeartbeatSettings(BaseModel):
 
 
 class AlertSettings(BaseSettings):
-    """`site` names the installation in messages; `runbooks_url` comes before `docs/runbooks/….md`; without it, messages have the path alone."""
+    """`site` names the installation in messages; `runbooks_url` comes before `docs/runbooks/….md`, if not empty."""
 
     model_config = SettingsConfigDict(
         env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, frozen=True

@@ -57,6 +57,10 @@ WORDING = {
     "RedisUnavailable": ("Redis 连不上", "看 Redis 是否在运行，内存是否已满。"),
     "S3Unavailable": ("文件存储连不上", "看 S3 服务是否在运行，磁盘是否已满。"),
     "DiskAlmostFull": ("磁盘快满", "清理或扩容；先看哪个目录在增长。"),
+    # service levels
+    "ErrorBudgetBurnsFast": ("服务水平急剧下降", "先处理同时告警的原因；刚升级过就先退回。"),
+    "ErrorBudgetBurnsSteadily": ("服务水平持续下降", "先处理同时告警的原因；刚升级过就先退回。"),
+    "ErrorBudgetBurnsSlowly": ("服务水平本月可能不达标", "看“Service levels”面板，从何时开始。"),
     # alerting itself
     "Watchdog": ("告警通路正常", "不用处理：它一直响，中断了才有问题。"),
     "AlertingDown": ("告警组件没有响应", "看 Alertmanager 与 alert-sender 是否在运行。"),

@@ -56,6 +56,10 @@ ended_sessions_reader_up = Gauge(
 uploads_checked = Counter(
     "uploads_checked_total", "Uploaded files by the verdict of their check: accepted, refused", ["what", "verdict"]
 )
+upload_verdict_seconds = Histogram(
+    "upload_verdict_seconds", "Time from an upload until the verdict of its check", ["what"],
+    buckets=(1, 2, 5, 10, 30, 60, 300),
+)  # fmt: skip
 import_rows = Counter("import_rows_total", "Rows of imports: created, updated, unchanged, failed", ["kind", "outcome"])
 erased_documents = Counter("erased_documents_total", "Documents removed by erasures")
 

@@ -27,19 +27,21 @@ class Checks:
         self._rules = rules
         self._clock = clock
         metrics.initialise(metrics.uploads_checked, ["attachment"], ["accepted", "refused"])
+        self._took = metrics.upload_verdict_seconds.labels("attachment")
 
     async def check(self, attachment_id: str) -> None:
         """Check an attachment in the state `checking` and store its verdict. Raises `Unavailable`."""
         attachment = await self._attachments.any_state(attachment_id)
         if attachment is None or attachment.state != "checking":
             return
-        verdict = await self._verdict(attachment)
+        judged = attachment.judged(await self._verdict(attachment), at=self._clock.now(), by=BY)
         try:
-            await self._attachments.replace(attachment.judged(verdict, at=self._clock.now(), by=BY))
+            await self._attachments.replace(judged)
         except Conflict:  # deleted meanwhile, or judged by another worker, whose event is still to come
             logger.info("verdict discarded", attachment=attachment_id)
         else:
-            metrics.uploads_checked.labels("attachment", verdict.state).inc()
+            metrics.uploads_checked.labels("attachment", judged.state).inc()
+            self._took.observe((judged.updated_at - attachment.updated_at).total_seconds())
 
     async def _verdict(self, attachment: Attachment) -> Verdict:
         content = await read_original(attachment, self._bucket)

@@ -41,15 +41,17 @@ class Checks:
         self._rules = rules
         self._clock = clock
         metrics.initialise(metrics.uploads_checked, ["signature"], ["accepted", "refused"])
+        self._took = metrics.upload_verdict_seconds.labels("signature")
 
     async def check(self, signature_id: str) -> None:
         """Check a signature in the state `checking` and store its verdict. Raises `Unavailable`."""
         signature = await self._signatures.get(signature_id)
         if signature is None or signature.state != "checking":
             return
-        verdict = await self._verdict(signature)
-        if await self._replaced(signature.judged(verdict, at=self._clock.now(), by=BY)):
-            metrics.uploads_checked.labels("signature", verdict.state).inc()
+        judged = signature.judged(await self._verdict(signature), at=self._clock.now(), by=BY)
+        if await self._replaced(judged):
+            metrics.uploads_checked.labels("signature", judged.state).inc()
+            self._took.observe((judged.updated_at - signature.updated_at).total_seconds())
 
     async def _replaced(self, version: Signature) -> bool:
         """Store the version; False if another one was stored first."""

@@ -89,6 +89,26 @@ def disk(available: str, mountpoint: str = "/data") -> Series:
     }
 
 
+def posts(slo: str, fine: str, failed: str) -> Series:
+    """Requests that a service level counts: answered, and failed with 503."""
+    process, handler = {
+        "login": ("identity-api", "/api/identity/login/sessions"),
+        "save": ("records-api", "/api/records/practitioners/{practitioner_id}/records"),
+    }[slo]
+    labels = f'process="{process}",handler="{handler}",method="POST"'
+    counted = {"201": fine, "503": failed}
+    return {f'http_request_duration_seconds_count{{{labels},status="{status}"}}': v for status, v in counted.items()}
+
+
+def verdicts(every: str, soon: str) -> Series:
+    """Verdicts, and those within 30 s."""
+    labels = 'process="attachments-worker",what="attachment"'
+    return {
+        f"upload_verdict_seconds_count{{{labels}}}": every,
+        f'upload_verdict_seconds_bucket{{{labels},le="30.0"}}': soon,
+    }
+
+
 UP = 'up{job="processes",process="records-api"}'
 SENDER_UP = 'up{job="alerting",instance="alert-sender:9000"}'
 STARTED = 'process_start_time_seconds{job="processes",process="notify-worker"}'
@@ -336,6 +356,36 @@ CASES = [
     Case(
         "DiskAlmostFull", disk("50x40"), disk("50x40", "/run") | disk("200x40"),
         CRITICAL | {"mountpoint": "/data", "instance": "mongo-1:9100"}, "/data of mongo-1:9100 has 5% left",
+    ),
+    Case(
+        "ErrorBudgetBurnsFast", posts("login", "0+20x160", "0+1x160"), posts("login", "0+100x160", "0+1x160"),
+        CRITICAL | {"slo": "login"},
+        "login: 4.762% of the last hour failed; the month's error budget lasts two days", at="40m",
+    ),
+    Case(
+        "ErrorBudgetBurnsSteadily", posts("login", "0+100x160", "0+1x160"), posts("login", "0+200x160", "0+1x160"),
+        CRITICAL | {"slo": "login"},
+        "login: 0.9901% of the last six hours failed; the month's error budget lasts five days", at="40m",
+    ),
+    Case(
+        "ErrorBudgetBurnsSlowly", posts("login", "0+500x160", "0+1x160"), posts("login", "0+1100x160", "0+1x160"),
+        WARNING | {"slo": "login"},
+        "login: 0.1996% of the last three days failed; the month's error budget will not last", at="40m",
+    ),
+    Case(  # the failure has ended: the short window is clean again
+        "ErrorBudgetBurnsFast", posts("save", "0+20x100", "0+5x100"), posts("save", "0+20x100", "0+5x60 300x40"),
+        CRITICAL | {"slo": "save"},
+        "save: 20% of the last hour failed; the month's error budget lasts two days", at="25m",
+    ),
+    Case(
+        "ErrorBudgetBurnsFast", verdicts("0+4x100", "0+3x100"), verdicts("0+4x100", "0+4x100"),
+        CRITICAL | {"slo": "verdict"},
+        "verdict: 25% of the last hour failed; the month's error budget lasts two days", at="20m",
+    ),
+    Case(
+        "ErrorBudgetBurnsFast", {LAG: "0x20 0+15x60"}, {LAG: "0x20 30x60"},
+        CRITICAL | {"slo": "subscriber"},
+        "subscriber: 67.5% of the last hour failed; the month's error budget lasts two days", at="19m45s",
     ),
     Case("Watchdog", {}, None, {"severity": "none"}, "alerts can arrive"),
     Case(

@@ -73,8 +73,8 @@ def test_the_metrics_of_a_query_are_found() -> None:
     assert names(query) == {"x_total", "y:z:rate5m"}
 
 
-def test_there_are_four_dashboards_that_grafana_can_load() -> None:
-    assert sorted(DASHBOARDS) == ["events-and-lag", "files", "portal-traffic", "sms"]
+def test_there_are_the_dashboards_that_grafana_can_load() -> None:
+    assert sorted(DASHBOARDS) == ["events-and-lag", "files", "portal-traffic", "service-levels", "sms"]
     for name, path in DASHBOARDS.items():
         assert json.loads(path.read_text())["uid"] == name
         ids = [panel["id"] for panel in panels(path)]
