@@ -4,7 +4,9 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import islice
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from bench.stack import Stack
 from bench.table import Row
 from bench.wire import request
 from kit.core.clock import SystemClock
+from kit.core.documents import field_of
 from kit.mongo import Database
 from kit.mongo.migrations import STATES
 from services.attachments.domain import Attachment, KnownRecord
@@ -28,24 +31,23 @@ P99 = 100.0
 async def rows(stack: Stack) -> list[Row]:
     async with stack.database(DATABASE, patient=True) as database:
         await _fill(database)
-        quiet = await _saves(stack)
-        began = time.perf_counter()
-        process = await _command(stack)
+        quiet, began = await _saves(stack), SystemClock().now()
         migrating, indexing = list[float](), list[float]()
-        finished = 0.0
-        while process.returncode is None:
-            p99 = await _saves(stack)
-            (indexing if finished else migrating).append(p99)
-            if not finished and await database[STATES].find_one({"finished_at": {"$exists": True}}):
-                finished = time.perf_counter() - began
-        lasted = time.perf_counter() - began
-        if process.returncode:
-            raise RuntimeError("the migration failed")
-        if left := await database[COLLECTION].count_documents({"seen": {"$ne": False}}):
-            raise RuntimeError(f"{left} documents were not migrated")
+        async with _command(stack) as process:
+            while process.returncode is None:
+                (indexing if await _finished(database) else migrating).append(await _saves(stack))
+        lasted = (SystemClock().now() - began).total_seconds()
+        finished = await _finished(database)
+        if finished is None or await database[COLLECTION].count_documents({"seen": {"$ne": False}}):
+            raise RuntimeError("not everything was migrated")
         bare = await _bare(database)
         await database.client.drop_database(DATABASE)
-    return [_row(finished, lasted, bare, quiet, migrating, indexing)]
+    return [_row((finished - began).total_seconds(), lasted, bare, quiet, migrating, indexing)]
+
+
+async def _finished(database: Database) -> datetime | None:
+    state = await database[STATES].find_one({"finished_at": {"$exists": True}})
+    return field_of(state, "finished_at", datetime) if state else None
 
 
 def _row(
@@ -75,11 +77,18 @@ async def _saves(stack: Stack) -> float:
     return float(answer["p99_ms"])
 
 
-async def _command(stack: Stack) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def _command(stack: Stack) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = os.environ | stack.environment("attachments-worker") | {"MONGO__DATABASE": DATABASE}
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.attachments", "migrate", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def _bare(database: Database) -> float:
