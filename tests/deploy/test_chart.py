@@ -14,8 +14,8 @@ import yaml
 from deploy.alerts.settings import AlertSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
-from tests.support.chart import CHART, HELM, SAID, Manifest, rendered, with_helm
-from tests.support.installation import chart_environment, dockerfile, processes
+from tests.support.chart import CHART, HELM, SAID, Manifest, notes, rendered, with_helm
+from tests.support.installation import chart_environment, dockerfile, migrations, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
 
@@ -54,6 +54,11 @@ def test_the_chart_has_the_version_of_the_product() -> None:
     assert f"VERSION:-{chart['appVersion']}}}" in (ROOT / "docker-compose.yml").read_text()
 
 
+def jobs() -> set[str]:
+    """The pods that run once, before an installation or upgrade."""
+    return {"city-topics"} | {f"city-{name}" for name in migrations()}
+
+
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
     """The workloads by name."""
     return {each["metadata"]["name"]: each["spec"]["template"] for each in manifests if "template" in each["spec"]}
@@ -71,13 +76,13 @@ def test_helm_lint_passes(tmp_path: Path) -> None:
 def test_rendering_fails_without_a_required_value(tmp_path: Path, name: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         rendered(tmp_path, "--set", f"{name}=")
-    assert name in refused.value.stderr
+    assert name in refused.value.stderr or name.replace(".", "/") in refused.value.stderr
 
 
 @with_helm
 def test_every_pod_is_restricted_and_probed_at_its_internal_port(tmp_path: Path) -> None:
     everything = pods(rendered(tmp_path))
-    assert everything.keys() == {f"city-{name}-{role}" for name in SERVICES for role in roles(name)} | {"city-topics"}
+    assert everything.keys() == {f"city-{name}-{role}" for name in SERVICES for role in roles(name)} | jobs()
     (user,) = [each.rest.split(":")[0] for each in dockerfile() if each.word == "USER"]
     for name, pod in everything.items():
         spec, (container,) = pod["spec"], pod["spec"]["containers"]
@@ -87,7 +92,7 @@ def test_every_pod_is_restricted_and_probed_at_its_internal_port(tmp_path: Path)
             "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
         assert {"memory"} <= container["resources"]["limits"].keys()
-        if name != "city-topics":
+        if name not in jobs():
             ports = {each["name"]: each["containerPort"] for each in container["ports"]}
             assert ports["internal"] == InternalSettings().port
             assert ports.get("http", HttpSettings().port) == HttpSettings().port
@@ -187,5 +192,165 @@ def test_every_pod_selector_matches_pods(tmp_path: Path) -> None:
         each["spec"]["scaleTargetRef"]["name"] for each in everything if each["kind"] == "HorizontalPodAutoscaler"
     }
     counted = {each["metadata"]["name"] for each in everything if "replicas" in each["spec"]}
-    assert scaled | counted | {"city-topics"} == pods(everything).keys()
+    assert scaled | counted | jobs() == pods(everything).keys()
     assert not scaled & counted
+
+
+def allowed(schema: Manifest, path: str = "") -> set[str]:
+    """The names of values in the schema, as `image.tag`."""
+    names = {f"{path}{name}": each for name, each in schema.get("properties", {}).items()}
+    return set(names).union(*(allowed(each, f"{name}.") for name, each in names.items()))
+
+
+def named(given: Manifest, closed: set[str], path: str = "") -> set[str]:
+    """The names in values.yaml down to those that the schema leaves open."""
+    names = {f"{path}{name}": each for name, each in given.items() if not name.startswith("x-")}
+    inner = {name: each for name, each in names.items() if any(known.startswith(f"{name}.") for known in closed)}
+    return set(names).union(*(named(each, closed, f"{name}.") for name, each in inner.items()))
+
+
+def test_the_schema_has_every_value() -> None:
+    known = allowed(json.loads((CHART / "values.schema.json").read_text()))
+    assert named(values(), known) <= known
+
+
+def fits(tmp_path: Path, given: str) -> bool:
+    """Whether values fit the schema."""
+    path = tmp_path / "values.yaml"
+    path.write_text(given)
+    check = [f"{ROOT}/.venv/bin/check-jsonschema", "--schemafile", str(CHART / "values.schema.json"), str(path)]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+def test_the_schema_accepts_the_values_of_the_chart_and_of_an_installation(tmp_path: Path) -> None:
+    assert fits(tmp_path, (CHART / "values.yaml").read_text())
+    assert fits(tmp_path, SAID)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "hosts: portal.example.cn",
+        "host: https://portal.example.cn",
+        "image: {digest: latest}",
+        "image: {registry: registry.example.cn/}",
+        "image: {pullSecrets: [{name: registry}]}",
+        "kafka: {partitions: many}",
+        "placement: {tolerations: {key: dedicated}}",
+        "monitoring: {podMonitor: true, serviceMonitor: true}",
+        "services: {records: {env: {}, api: {replicas: 0, resources: {}}}}",
+    ],
+)
+def test_the_schema_refuses_what_would_have_no_effect_or_a_wrong_one(tmp_path: Path, wrong: str) -> None:
+    assert not fits(tmp_path, wrong)
+
+
+@with_helm
+def test_topics_and_then_migrations_come_before_an_installation_and_an_upgrade(tmp_path: Path) -> None:
+    hooks = {
+        each["metadata"]["name"]: each["metadata"]["annotations"]
+        for each in rendered(tmp_path)
+        if "helm.sh/hook" in each["metadata"].get("annotations", {})
+    }
+    assert hooks.keys() == jobs()
+    assert {each["helm.sh/hook"] for each in hooks.values()} == {"pre-install,pre-upgrade"}
+    weights = {name: int(each.get("helm.sh/hook-weight", 0)) for name, each in hooks.items()}
+    topics = weights.pop("city-topics")
+    assert all(topics < weight for weight in weights.values())
+
+
+@with_helm
+def test_a_migration_has_the_environment_and_secrets_of_its_worker(tmp_path: Path) -> None:
+    everything = pods(rendered(tmp_path))
+    for name, each in migrations().items():
+        pod, worker = everything[f"city-{name}"]["spec"], everything[f"city-{each.service}-worker"]["spec"]
+        (container,), (other,) = pod["containers"], worker["containers"]
+        assert container["args"] == [f"services.{each.service}", "migrate"]
+        assert (container["env"], container["volumeMounts"]) == (other["env"], other["volumeMounts"])
+        assert pod["volumes"] == worker["volumes"]
+
+
+PLACED = """
+image: {registry: registry.example.cn/city, tag: 0.1.7, digest: "sha256:DIGEST", pullSecrets: [registry]}
+placement:
+  nodeSelector: {disk: ssd}
+  tolerations: [{key: dedicated, operator: Equal, value: portal, effect: NoSchedule}]
+  priorityClassName: important
+""".replace("DIGEST", "1a" * 32)
+
+
+@with_helm
+def test_every_pod_has_the_image_and_the_nodes_of_the_values(tmp_path: Path) -> None:
+    for name, pod in pods(rendered(tmp_path, more=PLACED)).items():
+        spec = pod["spec"]
+        assert (
+            spec["containers"][0]["image"] == f"registry.example.cn/city/practitioner-portal:0.1.7@sha256:{'1a' * 32}"
+        )
+        assert (spec["imagePullSecrets"], spec["nodeSelector"]) == ([{"name": "registry"}], {"disk": "ssd"}), name
+        assert [each["key"] for each in spec["tolerations"]] == ["dedicated"]
+        assert spec["priorityClassName"] == "important"
+
+
+@with_helm
+def test_the_pods_of_a_process_prefer_different_nodes_and_zones(tmp_path: Path) -> None:
+    everything = pods(rendered(tmp_path))
+    for name in everything.keys() - jobs():
+        spec, labels = everything[name]["spec"], everything[name]["metadata"]["labels"]
+        (preferred,) = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        spread = spec["topologySpreadConstraints"]
+        assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        for each in (preferred["podAffinityTerm"], *spread):
+            chosen = each["labelSelector"]["matchLabels"].items()
+            assert chosen <= labels.items()
+            assert [other for other, pod in everything.items() if chosen <= pod["metadata"]["labels"].items()] == [name]
+
+
+@with_helm
+def test_an_affinity_of_the_installation_replaces_the_charts(tmp_path: Path) -> None:
+    own = "placement: {affinity: {nodeAffinity: {}}, spread: []}"
+    for name, pod in pods(rendered(tmp_path, more=own)).items():
+        if name not in jobs():
+            assert pod["spec"]["affinity"] == {"nodeAffinity": {}}
+            assert "topologySpreadConstraints" not in pod["spec"]
+
+
+@with_helm
+def test_alerts_and_dashboards_are_those_of_the_repository(tmp_path: Path) -> None:
+    everything = rendered(tmp_path, more="monitoring: {rules: true, dashboards: true, labels: {release: prometheus}}")
+    rules = {each["metadata"]["name"]: each for each in everything if each["kind"] == "PrometheusRule"}
+    files = {
+        f"city-{path.stem}": yaml.safe_load(path.read_text()) for path in (ROOT / "deploy/prometheus/rules").iterdir()
+    }
+    assert {name: each["spec"] for name, each in rules.items()} == files
+    assert {each["metadata"]["labels"]["release"] for each in rules.values()} == {"prometheus"}
+    boards = [
+        each for each in everything if each["kind"] == "ConfigMap" and "grafana_dashboard" in each["metadata"]["labels"]
+    ]
+    shown = {name: json.loads(text) for each in boards for name, text in each["data"].items()}
+    assert shown == {path.name: json.loads(path.read_text()) for path in (ROOT / "deploy/grafana/dashboards").iterdir()}
+
+
+@with_helm
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_prometheus_finds_every_process_with_the_labels_of_compose(tmp_path: Path, kind: str) -> None:
+    everything = rendered(tmp_path, more=f"monitoring: {{{kind[0].lower()}{kind[1:]}: true}}")
+    (monitor,) = [each for each in everything if each["kind"] in ("PodMonitor", "ServiceMonitor")]
+    assert monitor["kind"] == kind
+    (endpoint,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+    assert endpoint["port"] == "internal"
+    assert {each["targetLabel"] for each in endpoint["relabelings"]} == {"job", "process"}
+    chosen = monitor["spec"]["selector"]["matchLabels"].items()
+    found = [each for each in everything if each["kind"] == "Service" and chosen <= each["metadata"]["labels"].items()]
+    if kind == "ServiceMonitor":
+        assert len(found) == len(processes())
+        assert {port["name"] for each in found for port in each["spec"]["ports"]} == {"internal"}
+
+
+@with_helm
+def test_the_notes_say_what_is_left_to_do(tmp_path: Path) -> None:
+    text = notes(tmp_path)
+    assert "serves https://portal.example.cn" in text
+    assert "Load the alerts yourself" in text
+    assert "nobody can log in" not in text
+    assert "nobody can log in" in notes(tmp_path, "--set", "ingress.tlsSecret=")
+    assert "Load the alerts" not in notes(tmp_path, "--set", "monitoring.rules=true")

@@ -18,7 +18,7 @@ from deploy.local.stack import Stack
 from kit.security.trail import TrailSettings
 from kit.settings import InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
-from tests.support.installation import Composed, compose, migrations, processes
+from tests.support.installation import OUR_IMAGE, Composed, compose, dockerfile, migrations, processes
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
 # where each server listens: the first three are their own defaults
@@ -234,6 +234,14 @@ def test_only_the_gateway_is_published_and_operator_tools_on_loopback() -> None:
     assert public == set(compose()["gateway"].given["ports"])
     callers = {name for name, each in processes().items() if "outside" in each.networks}
     assert callers == {"notify-worker", "subscriptions-api", "subscriptions-worker"}
+
+
+def test_images_and_packages_come_from_a_mirror_if_one_is_named() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    images = re.findall(r"^ +image: (\S+)", text, re.MULTILINE)
+    assert [each for each in images if not each.startswith(("${REGISTRY:-docker.io}/", OUR_IMAGE))] == []
+    given = compose()["topics"].given["build"]["args"].keys()
+    assert given == {each.rest.partition("=")[0] for each in dockerfile() if each.word == "ARG"} - {"PYTHON"}
 
 
 def test_installation_specific_addresses_are_variables() -> None:

@@ -70,8 +70,9 @@ def test_every_image_of_others_is_on_the_page_with_its_line() -> None:
     table = PAGE.partition("**New versions of other people's images.**")[2].partition("**A new service**")[0]
     listed = dict(re.findall(r"^\| `([\w/-]+)`[^|]*\| ([\d.]+) \|", table, re.MULTILINE))
     images = [each.given["image"] for each in compose().values() if not each.ours]
-    images += [each.rest.partition("=")[2] for each in dockerfile() if each.word == "ARG"]
-    used = {name: version.removeprefix("v") for name, _, version in (image.partition(":") for image in images)}
+    images += [each.rest.partition("=")[2] for each in dockerfile() if each.rest.startswith("PYTHON=")]
+    names = [re.sub(r"^(docker\.io|\$\{REGISTRY\})/(library/)?", "", image).partition(":") for image in images]
+    used = {name: version.removeprefix("v") for name, _, version in names}
     assert listed.keys() == used.keys()
     assert [name for name, line in listed.items() if not f"{used[name]}.".startswith(f"{line}.")] == []
 

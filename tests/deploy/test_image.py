@@ -42,7 +42,8 @@ def refuses_to_start_without_settings(python: str, *arguments: str) -> None:
 
 
 def test_it_is_built_from_a_pinned_image_and_hashed_packages() -> None:
-    assert all(re.search(r":\d+\.\d+\.\d+-", image) for image in instructions("ARG"))
+    (image,) = [each for each in instructions("ARG") if each.startswith("PYTHON=")]
+    assert re.search(r":\d+\.\d+\.\d+-", image)
     assert {rest.split()[0] for rest in instructions("FROM")} == {"${PYTHON}"}
     assert any("--require-hashes -r run.txt" in rest for rest in instructions("RUN"))
 

@@ -31,10 +31,26 @@ with_helm = pytest.mark.skipif(
 Manifest = dict[str, Any]
 
 
-def rendered(tmp_path: Path, *sets: str) -> list[Manifest]:
-    """Every object of an installation; `sets` are further options of helm."""
-    said = tmp_path / "values.yaml"
-    said.write_text(SAID)
-    command = [str(HELM), "template", "city", str(CHART), "-f", str(said), "--kube-version", "1.33.0", *sets]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def rendered(tmp_path: Path, *sets: str, more: str = "") -> list[Manifest]:
+    """Every object of an installation; `sets` are further options of helm, `more` further values."""
+    text = _helm(tmp_path, more, "template", "city", str(CHART), "--kube-version", "1.33.0", *sets)
     return [each for each in yaml.safe_load_all(text) if each]
+
+
+def notes(tmp_path: Path, *sets: str) -> str:
+    """What helm prints after an installation: only in a cluster, so here a copy of the chart has it as an object."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart, dirs_exist_ok=True)
+    text = (CHART / "templates/NOTES.txt").read_text()
+    as_object = '{{ define "notes" }}' + text + '{{ end }}\nkind: Notes\ntext: {{ include "notes" . | quote }}\n'
+    (chart / "templates/notes.yaml").write_text(as_object)
+    printed = _helm(tmp_path, "", "template", "city", str(chart), "-s", "templates/notes.yaml", *sets)
+    return str(yaml.safe_load(printed)["text"])
+
+
+def _helm(tmp_path: Path, more: str, *words: str) -> str:
+    said, further = tmp_path / "values.yaml", tmp_path / "more.yaml"
+    said.write_text(SAID)
+    further.write_text(more)
+    command = [str(HELM), *words, "-f", str(said), "-f", str(further)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,5 +1,6 @@
 {{- define "image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- /* labels of every pod of a release */ -}}
@@ -16,6 +17,58 @@ securityContext:
   runAsGroup: 10001
   fsGroup: 10001
   seccompProfile: {type: RuntimeDefault}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- range . }}
+  - {name: {{ . }}}
+{{- end }}
+{{- end }}
+{{- with .Values.placement.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.placement.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.placement.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- /* the pods of a process on different nodes and zones, as far as possible; of (list . labels) */ -}}
+{{- define "spreading" -}}
+{{- $root := first . }}
+{{- $labels := last . }}
+affinity:
+  {{- if $root.Values.placement.affinity }}
+  {{- toYaml $root.Values.placement.affinity | nindent 2 }}
+  {{- else }}
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm: {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {{ $labels }}}}
+  {{- end }}
+{{- with $root.Values.placement.spread }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {maxSkew: 1, topologyKey: {{ . }}, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {{ $labels }}}}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* where Prometheus reads the metrics of a process; the labels are those of deploy/prometheus/prometheus.yml */ -}}
+{{- define "metrics endpoint" -}}
+- port: internal
+  relabelings:
+    - {targetLabel: job, replacement: processes}
+    - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], regex: alert.+, targetLabel: job, replacement: alerting}
+    - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], targetLabel: process}
+{{- end }}
+
+{{- /* labels of the objects that operators in the cluster look for: Prometheus' */ -}}
+{{- define "monitoring labels" -}}
+{{- include "labels" . }}
+{{- with .Values.monitoring.labels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "container security" -}}
