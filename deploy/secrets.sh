@@ -52,14 +52,19 @@ bucket() {
     printf '{"access_key": "%s", "secret_key": "%s"}\n' "$(openssl rand -hex 10)" "$(password)" | keep "$1/blobs"
 }
 
-identities() { # each service can access only its own bucket in SeaweedFS
-    local between='' service
+identity() { # NAME ACTION…
+    local name=$1 actions
+    shift
+    printf -v actions '"%s", ' "$@"
+    printf '{"name": "%s", "actions": [%s], "credentials": [%s]}' "$name" "${actions%, }" \
+        "$(sed 's/access_key/accessKey/; s/secret_key/secretKey/' "$name/blobs")"
+}
+
+identities() { # each service can access only its own bucket in SeaweedFS; the backup reads all of them
+    local service
     printf '{"identities": ['
-    for service in "$@"; do
-        printf '%s{"name": "%s", "actions": ["Admin:%s"], "credentials": [%s]}' "$between" "$service" "$service" \
-            "$(sed 's/access_key/accessKey/; s/secret_key/secretKey/' "$service/blobs")"
-        between=', '
-    done
+    for service in "$@"; do identity "$service" "Admin:$service"; printf ', '; done
+    identity backup "${@/#/List:}" "${@/#/Read:}"
     printf ']}\n'
 }
 
@@ -78,7 +83,9 @@ alert_channels() { # all of them optional: what is empty is off (docs/deployment
 servers
 for service in identity records attachments signature notify subscriptions; do database $service; redis $service; done
 redis portal
-for service in identity records attachments signature; do bucket $service; done
+database backup
+for service in identity records attachments signature backup; do bucket $service; done
+printf '{"key": "%s"}\n' "$(key)" | keep backup/backup
 identities identity records attachments signature | keep s3/s3.json
 for service in identity signature notify; do
     printf '{%s, "index_key": "%s"}\n' "$(ring)" "$(key)" | keep $service/seal

@@ -1,6 +1,7 @@
-"""`python -m deploy.backup dump|list|check|prune|restore|files|key`."""
+"""`python -m deploy.backup dump|run|schedule|list|check|prune|restore|files|key`."""
 
 import asyncio
+import os
 import resource
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from deploy.backup import dump as dumping
-from deploy.backup import retention, storage
+from deploy.backup import retention, schedule, storage
 from deploy.backup.check import check
 from deploy.backup.encryption import Decryption, InvalidKey, new_identity
 from deploy.backup.files import Dump, Unusable, all_dumps
@@ -20,26 +21,45 @@ from deploy.backup.settings import Destination, DestinationSettings, DumpSetting
 from deploy.backup.storage import Storage
 from kit.kafka import GroupInUse
 from kit.mongo import PositionGone
+from kit.observability import log
 from kit.settings import read
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Name = Annotated[str, typer.Argument(help="the dump's name, as `list` prints it; the newest complete one if empty")]
 Identity = Annotated[Path, typer.Option(help="the file with the secret key, as `key` printed it")]
+NICE = 10  # the services of the same machine come first
 began = time.monotonic()
 
 
 @app.command()
 def dump() -> None:
     """Write a dump; everything may be running."""
+    _made(dumping.dump)
+
+
+@app.command()
+def run() -> None:
+    """Write a dump, check it, remove older ones by the rule: for a scheduler that starts commands."""
+    _made(schedule.once)
+
+
+def _made(work: Callable[[DumpSettings, Storage], Coroutine[None, None, dumping.Dumped]]) -> None:
     settings = read(DumpSettings)
-
-    async def work(destination: Storage) -> Dump:
-        return await dumping.dump(settings, destination)
-
-    written = _run(settings.backup, work)
+    os.nice(NICE)
+    written = _run(settings.backup, lambda destination: work(settings, destination))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    typer.echo(f"{written.name} ({_seconds()}, {peak} MB of memory)")
+    typer.echo(f"{written.dump.name} ({_seconds()}, {peak} MB of memory)")
+
+
+@app.command("schedule")
+def schedule_command() -> None:
+    """Make dumps when they are due, until a signal; metrics are on the internal port."""
+    settings = read(DumpSettings)
+    os.nice(NICE)
+    log.configure("backup", "schedule", settings.log_level)
+    with _explained():
+        asyncio.run(schedule.serve(settings))
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ oplog has them: repeated in order, they make all documents those of the moment a
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -28,7 +29,16 @@ logger = log.get(__name__)
 Names = dict[str, dict[str, str]]
 
 
-async def dump(settings: DumpSettings, storage: Storage) -> Dump:
+@dataclass(frozen=True)
+class Dumped:
+    """A complete dump, and the names of the objects that were copied for it; the others were there."""
+
+    dump: Dump
+    manifest: Manifest
+    copied: frozenset[str]
+
+
+async def dump(settings: DumpSettings, storage: Storage) -> Dumped:
     """Write a dump; everything may be running.
 
     Objects are copied before and after the databases, so every object that a dumped document names is in the dump,
@@ -56,7 +66,7 @@ async def dump(settings: DumpSettings, storage: Storage) -> Dump:
         began_at=began, as_of=as_of, seconds=seconds, documents=documents, changes=changes, objects=lists
     )  # fmt: skip
     await written.complete(manifest)
-    return written
+    return Dumped(written, manifest, frozenset(objects.copied))
 
 
 async def _list(written: Dump, service: str, names: dict[str, str]) -> Piece:
@@ -109,10 +119,14 @@ class Databases:
 
 
 class Objects:
-    """Copies objects that are new or were rewritten since their copy. `names`: of the files, by service and key."""
+    """Copies objects that are new or were rewritten since their copy.
+
+    `names`: of all files, by service and key; `copied`: of the new ones.
+    """
 
     def __init__(self, settings: DumpSettings, storage: Storage, encryption: Encryption) -> None:
         self.names: Names = {service: {} for service in WITH_BUCKET}
+        self.copied = set[str]()
         self._settings, self._storage, self._encryption = settings, storage, encryption
         self._known = dict[str, dict[str, StoredObject]]()
 
@@ -150,6 +164,7 @@ class Objects:
         stored = StoredObject.of(service, key, _milliseconds(written), encrypted)
         await self._storage.put(stored.name, encrypted)
         self._known[service][key] = stored
+        self.copied.add(stored.name)
         return stored
 
 

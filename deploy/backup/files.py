@@ -58,6 +58,11 @@ class Manifest(BaseModel):
         """The bytes of all files but the objects."""
         return sum(piece.bytes for piece in [*self.pieces, *self.objects.values()])
 
+    @property
+    def count(self) -> int:
+        """How many documents it has, without the changes."""
+        return sum(piece.documents for of in self.documents.values() for pieces in of.values() for piece in pieces)
+
 
 def new_name(moment: datetime) -> str:
     """A dump's name."""

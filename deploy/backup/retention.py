@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from deploy.backup.files import OBJECTS, Dump, all_dumps, time_of
+from deploy.backup.files import OBJECTS, Dump, Unusable, all_dumps, time_of
 from deploy.backup.plan import WITH_BUCKET
 from deploy.backup.settings import Keep
 from deploy.backup.storage import Storage
 from kit.core.clock import shanghai_date
+from kit.observability import log
+
+logger = log.get(__name__)
 
 
 def kept(dumps: Iterable[str], rule: Keep) -> set[str]:
@@ -39,22 +42,30 @@ async def remove_incomplete(storage: Storage, key: bytes) -> int:
 async def prune(storage: Storage, key: bytes, rule: Keep) -> int:
     """Remove dumps that the rule does not keep, and objects that no remaining dump names. Returns how many dumps.
 
-    An erased person is gone from the backups when the last dump that has them is removed. Raises `Unusable` if a
-    remaining dump can't be read; then no object is removed.
+    An erased person is gone from the backups when the last dump that has them is removed. If a remaining dump can't be
+    read, no object is removed.
     """
     dumps = [name for name, complete in (await all_dumps(storage)).items() if complete]
     keep = kept(dumps, rule)
     removed = [name for name in dumps if name not in keep]
     for name in removed:
         await Dump(storage, name, key).remove()
-    remaining = [Dump(storage, name, key) for name in sorted(keep)]
-    manifests = [(dump, await dump.manifest()) for dump in remaining]
+    try:
+        named = await _named([Dump(storage, name, key) for name in sorted(keep)])
+    except Unusable as error:
+        logger.error("objects not pruned", error=str(error))
+        return len(removed)
     for service in WITH_BUCKET:
-        named = set[str]()
-        for dump, manifest in manifests:
-            if service in manifest.objects:
-                named |= set(await dump.object_names(manifest, service))
         for name in await storage.names(f"{OBJECTS}/{service}"):
             if name not in named:
                 await storage.delete(name)
     return len(removed)
+
+
+async def _named(dumps: Iterable[Dump]) -> set[str]:
+    found = set[str]()
+    for dump in dumps:
+        manifest = await dump.manifest()
+        for service in manifest.objects:
+            found |= set(await dump.object_names(manifest, service))
+    return found

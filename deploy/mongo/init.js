@@ -24,8 +24,18 @@ function makeRoot() {
     admin.auth("root", password("root"));
 }
 
+// reads all databases for the dumps (deploy/backup/plan.py); a role of MongoDB's own is named backup
+const BACKUP = "backup";
+const roleName = (name) => name === BACKUP ? "dumps" : name;
+function reader() {
+    const services = SERVICES.filter((name) => name !== BACKUP);
+    const actions = ["find", "listCollections", "changeStream"];
+    return { privileges: services.map((db) => ({ resource: { db, collection: "" }, actions })), roles: [] };
+}
+
 // No user may drop or rename a collection, because that would end the change stream.
 function role(service) {
+    if (service === BACKUP) return reader();
     const actions = ["find", "insert", "update", "remove", "changeStream", "createCollection", "createIndex",
         "dropIndex", "collMod", "listCollections", "listIndexes"];
     const oplog = { resource: { db: "local", collection: "oplog.rs" }, actions: ["find"] }; // decision 0007
@@ -35,9 +45,9 @@ function role(service) {
 try { admin.auth("root", password("root")); } catch (error) { makeRoot(); }
 primary();
 for (const service of SERVICES) {
-    const user = { pwd: password(service), roles: [service] };
-    if (admin.getRole(service)) admin.updateRole(service, role(service));
-    else admin.createRole({ role: service, ...role(service) });
+    const user = { pwd: password(service), roles: [roleName(service)] };
+    if (admin.getRole(roleName(service))) admin.updateRole(roleName(service), role(service));
+    else admin.createRole({ role: roleName(service), ...role(service) });
     if (admin.getUser(service)) admin.updateUser(service, user);
     else admin.createUser({ user: service, ...user });
 }

@@ -23,7 +23,7 @@ from kit.core.errors import TooManyDeadLetters, Unavailable, is_ending
 from kit.observability import log, tracing
 from kit.runtime import health
 from kit.runtime.health import Check, StallDetector
-from kit.settings import ProcessSettings, read
+from kit.settings import InternalSettings, ProcessSettings, read
 
 if TYPE_CHECKING:  # a worker does not need it
     from fastapi import FastAPI
@@ -165,8 +165,12 @@ async def _worker(opened: AbstractAsyncContextManager[Worker], settings: Process
         tune()
         ping = (worker.publisher or worker.consumers[0]).ping
         checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}
-        internal = _server(health.application(checks), settings.internal.host, settings.internal.port)
-        await _until_signal([internal], list(_tasks(worker)))
+        await run_tasks(list(_tasks(worker)), checks, settings.internal)
+
+
+async def run_tasks(tasks: Sequence[Task], checks: Mapping[str, Check], internal: InternalSettings) -> None:
+    """Run tasks until a signal, with health and metrics on the internal port; a task that ends or fails ends all."""
+    await _until_signal([_server(health.application(checks), internal.host, internal.port)], tasks)
 
 
 def _server(app: ASGIApp, host: str, port: int, proxies: str = "") -> uvicorn.Server:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import get_args
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from deploy.alerts.settings import AlertSettings
+from deploy.backup.settings import DumpSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, notes, rendered, with_helm
@@ -72,11 +74,36 @@ def test_helm_lint_passes(tmp_path: Path) -> None:
 
 
 @with_helm
-@pytest.mark.parametrize("name", ["host", "trustedProxies", "kafka.servers", "s3.endpoint", "networkPolicy.servers"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "host", "trustedProxies", "kafka.servers", "s3.endpoint", "networkPolicy.servers",
+        "backup.recipients", "backup.endpoint", "backup.bucket",
+    ],
+)  # fmt: skip
 def test_rendering_fails_without_a_required_value(tmp_path: Path, name: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         rendered(tmp_path, "--set", f"{name}=")
     assert name in refused.value.stderr or name.replace(".", "/") in refused.value.stderr
+
+
+@with_helm
+def test_the_backup_is_restricted_and_finds_every_setting(tmp_path: Path, secrets: Path) -> None:
+    (job,) = [each["spec"]["jobTemplate"] for each in rendered(tmp_path) if each["kind"] == "CronJob"]
+    spec = job["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert (spec["securityContext"]["runAsNonRoot"], spec["automountServiceAccountToken"]) == (True, False)
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["args"] == ["deploy.backup", "run"]
+    given = {each["name"]: each["value"] for each in container["env"]}
+    shutil.copytree(secrets / "backup", tmp_path / "backup")
+    signed = json.loads((tmp_path / "backup/backup").read_text())
+    bucket = {"bucket": {"access_key": "a", "secret_key": "s"}}
+    (tmp_path / "backup/backup").write_text(json.dumps(signed | bucket))
+    with patch.dict(os.environ, given, clear=True):
+        backup = DumpSettings(_secrets_dir=tmp_path / "backup").backup
+    assert backup.bucket
+    assert (backup.bucket.bucket, backup.bucket.secret_key.get_secret_value()) == ("backups", "s")
 
 
 @with_helm

@@ -9,10 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from deploy.backup.plan import WITH_BUCKET
+from deploy.backup.settings import DumpSettings
 from deploy.local.servers import gateway_environment
 from deploy.local.stack import Stack
 from kit.security.trail import TrailSettings
@@ -114,6 +117,25 @@ def test_a_container_is_restricted(container: Composed) -> None:
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", given["user"])
 
 
+def test_the_backup_finds_every_setting_and_reads_what_it_may(secrets: Path) -> None:
+    backup = compose()["backup"]
+    given = {name: value for name, value in backup.environment.items() if name != SECRETS_DIR}
+    with patch.dict(os.environ, given, clear=True):
+        settings = DumpSettings(_secrets_dir=secrets / "backup")
+    assert {name.split("__")[0].lower() for name in given} <= DumpSettings.model_fields.keys()
+    assert backup.mounts == {"./secrets/backup": backup.environment[SECRETS_DIR]}
+    assert {f"backup:{settings.backup.folder}"} == {each for each in backup.given["volumes"] if ":ro" not in each}
+    assert {urlsplit(settings.blobs.endpoint).hostname, "mongo"} <= reachable_servers(backup)
+    identities = json.loads((secrets / "s3/s3.json").read_text())["identities"]
+    (reader,) = [each for each in identities if each["name"] == "backup"]
+    assert set(reader["actions"]) == {f"{action}:{name}" for action in ("List", "Read") for name in WITH_BUCKET}
+    assert reader["credentials"][0]["accessKey"] == settings.blobs.access_key.get_secret_value()
+
+
+def reachable_servers(container: Composed) -> set[str]:
+    return {name for name, each in compose().items() if each.networks & container.networks}
+
+
 def test_the_audit_trail_reads_every_log_before_it_is_overwritten() -> None:
     everything = compose()
     trail = everything["trail"]
@@ -148,10 +170,11 @@ def reachable(waits: dict[str, set[str]], name: str) -> set[str]:
     return waits[name].union(*(reachable(waits, each) for each in waits[name]))
 
 
-def test_nothing_starts_without_the_site_address() -> None:
+@pytest.mark.parametrize("name", ["SITE", "BACKUP_RECIPIENTS"])
+def test_nothing_starts_without_the_site_address_and_the_readers_of_backups(name: str) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    assert "${SITE:?" in text
-    assert not re.search(r"\$\{SITE(?!:\?)", text)
+    assert f"${{{name}:?" in text
+    assert not re.search(rf"\$\{{{name}(?!:\?)", text)
 
 
 def test_nothing_waits_for_itself() -> None:
@@ -217,7 +240,7 @@ def test_prometheus_scrapes_every_process_at_its_internal_port() -> None:
     jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     asked = {name for job in jobs for each in job.get("dns_sd_configs", []) for name in each["names"]}
     ports = {each["port"] for job in jobs for each in job.get("dns_sd_configs", [])}
-    assert asked == processes().keys()
+    assert asked == processes().keys() | {"backup"}
     assert ports == {InternalSettings().port}
 
 

@@ -100,14 +100,14 @@ class Backups:
     destination: Destination
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return os.environ | self.stack.environment("attachments-worker") | self.destination.environment
 
     async def command(self, *arguments: str, **settings: str) -> str:
         """Runs a command as an operator does. Returns its output."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "deploy.backup", *arguments, cwd=ROOT,
-            env=self._environment | settings,
+            env=self.environment | settings,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         output, _ = await process.communicate()
@@ -120,12 +120,12 @@ class Backups:
 
     def settings(self) -> DumpSettings:
         """The settings of the commands, for use in this process: starting a command takes a second and a half."""
-        with mock.patch.dict(os.environ, self._environment):
+        with mock.patch.dict(os.environ, self.environment):
             return DumpSettings()
 
     def restore_settings(self) -> RestoreSettings:
-        with mock.patch.dict(os.environ, self._environment):
+        with mock.patch.dict(os.environ, self.environment):
             return RestoreSettings()
 
     async def dumped(self) -> Dump:
-        return await dump(self.settings(), self.destination.storage)
+        return (await dump(self.settings(), self.destination.storage)).dump

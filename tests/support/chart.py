@@ -17,6 +17,10 @@ host: portal.example.cn
 trustedProxies: 10.42.0.0/16
 kafka: {servers: "kafka.example.cn:9092"}
 s3: {endpoint: "https://s3.example.cn"}
+backup:
+  recipients: [age1jtsxjqjc33z0mgscc7f823sys7p22c7crpesft3fcl6g2x5awgtscraqz7]
+  endpoint: https://s3.example.org
+  bucket: backups
 ingress: {tlsSecret: portal-tls}
 networkPolicy:
   gateway: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]

@@ -17,7 +17,8 @@ from tests.support.setting_names import ROOT
 OUR_IMAGE = "practitioner-portal:"
 SITE = "portal.example.cn"
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
-_REQUIRED = re.compile(r"\$\{SITE:\?[^}]*\}")
+RECIPIENTS = '["age1jtsxjqjc33z0mgscc7f823sys7p22c7crpesft3fcl6g2x5awgtscraqz7"]'
+_SITE, _RECIPIENTS = (re.compile(rf"\$\{{{name}:\?[^}}]*\}}") for name in ("SITE", "BACKUP_RECIPIENTS"))
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class Composed:
 
 
 def compose() -> dict[str, Composed]:
-    """The compose file with the shortest possible .env: all variables but SITE have their defaults."""
-    text = _REQUIRED.sub(SITE, _DEFAULT.sub(r"\1", (ROOT / "docker-compose.yml").read_text())).replace("$$", "$")
+    """The compose file with the shortest possible .env: all variables but two have their defaults."""
+    text = _DEFAULT.sub(r"\1", (ROOT / "docker-compose.yml").read_text())
+    text = _RECIPIENTS.sub(f"'{RECIPIENTS}'", _SITE.sub(SITE, text)).replace("$$", "$")
     return {name: Composed(name, given) for name, given in yaml.safe_load(text)["services"].items()}
 
 

@@ -37,6 +37,14 @@ def durations(process: str, handler: str, fast: str, every: str) -> Series:
     }
 
 
+def backup(values: str) -> Series:
+    """The time of the newest dump, one an hour."""
+    labels = '{process="backup"}'
+    return {
+        f"backup_last_success_timestamp_seconds{labels}": values, f"backup_interval_seconds{labels}": "3600x60",
+    }  # fmt: skip
+
+
 def check(process: str, name: str, values: str) -> Series:
     """A readiness check of a process."""
     return {f'check_ok{{process="{process}",check="{name}"}}': values}
@@ -398,5 +406,9 @@ CASES = [
         {'alert_channel_ok{channel="wecom"}': "1 0x40", 'alert_channel_ok{channel="mail"}': "1x40"},
         {'alert_channel_ok{channel="wecom"}': "1 0 0 0 1x40"},
         CRITICAL | {"channel": "wecom"}, "alerts don't arrive through wecom",
+    ),
+    Case(
+        "BackupOverdue", backup("0x60"), backup("0x23 7200x36"),  # the first one was late
+        CRITICAL | {"process": "backup"}, "the newest usable backup is 4h 0m 0s old", at="4h", step="5m",
     ),
 ]  # fmt: skip

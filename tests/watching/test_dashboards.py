@@ -12,7 +12,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 import yaml
+from prometheus_client.registry import Collector
 
+from deploy.backup import metrics
 from deploy.local.environment import internals_of
 from deploy.local.ports import SERVICES
 from deploy.local.prometheus import RULES
@@ -24,6 +26,7 @@ from tests.support.waiting import eventually
 DASHBOARDS = {path.stem: path for path in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
 PATHS = ("/", *(f"/api/{name}/nothing-here" for name in SERVICES if name != "portal"))
 WORDS = {"and", "or", "unless", "offset", "bool"}
+OF_KUBERNETES = {"kube_cronjob_status_last_successful_time"}
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum", "")}
 
 
@@ -53,13 +56,18 @@ def rules() -> list[dict[str, Any]]:
 
 @pytest_asyncio.fixture(scope="module")
 async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
-    """The names of all metrics of the processes, of what watches them, and our recording rules."""
+    """The names of all metrics of the processes, the backup, what watches them, and our recording rules."""
     addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
     addresses += filter(None, (stack.facts[name] for name in ("node_exporter", "alert_sender")))
     async with httpx2.AsyncClient(timeout=10) as client:
         pages = await asyncio.gather(*(client.get(f"{address}/metrics") for address in addresses))
     found = {name for page in pages for name in typed(page.text)}
-    yield found | {"up"} | {rule["record"] for rule in rules() if "record" in rule}
+    found |= {name for each in vars(metrics).values() if isinstance(each, Collector) for name in exported_by(each)}
+    yield found | {"up", *OF_KUBERNETES} | {rule["record"] for rule in rules() if "record" in rule}
+
+
+def exported_by(collector: Collector) -> set[str]:
+    return {sample.name for metric in collector.collect() for sample in metric.samples}
 
 
 def typed(text: str) -> Iterator[str]:
