@@ -1,6 +1,6 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset totp demo test test-long check bench soak lock sbom pictures help
+.PHONY: up down status logs restart reset totp demo test test-long check bench soak drill lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -55,6 +55,10 @@ bench: ## Measure performance, with a ceiling for each row, on its own copy of t
 soak: ## Run under load for a long time and watch memory and lag
 	@$(SETUP)
 	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench soak $(a)
+
+drill: ## Back up under load, lose the databases, restore: make drill a='--records 1000000'
+	@$(SETUP)
+	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench drill $(a)
 
 lock: ## Resolve the hashed locks again from pyproject.toml
 	@$(SETUP) --venv

@@ -1,4 +1,4 @@
-"""`python -m bench [--only publisher,consumer]`, `python -m bench soak --minutes 5`: needs STACK_FILE."""
+"""`python -m bench [--only publisher,consumer]`, `… soak --minutes 5`, `… drill --records 100000`: needs STACK_FILE."""
 
 import asyncio
 import sys
@@ -10,6 +10,7 @@ import typer
 from bench import (
     backlog,
     consumer,
+    drill,
     endpoints,
     forms,
     hashing,
@@ -55,6 +56,12 @@ def measure(context: typer.Context, only: Annotated[str, typer.Option(help=", ".
 def soak(minutes: float = 5) -> None:
     """Watch the memory of every process under a steady load."""
     _finish(asyncio.run(memory.soak(Stack.running(), minutes)))
+
+
+@app.command("drill")
+def drill_command(records: int = 100_000) -> None:
+    """Back up that many records under load, lose the databases, restore them."""
+    _finish(asyncio.run(drill.rows(Stack.running(), records)))
 
 
 async def _measure(names: list[str]) -> list[table.Row]:

@@ -10,7 +10,7 @@ from kit.kafka import Record
 from kit.settings import KafkaSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LatestVersion:
     """The highest published version, its person, whether a tombstone came last, and the proof of an erasure."""
 

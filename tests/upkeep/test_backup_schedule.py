@@ -33,7 +33,7 @@ def backups(stack: RunningStack, tmp_path: Path) -> Backups:
 
 
 def last_success() -> float:
-    return metrics.last_success._value.get()
+    return float(metrics.last_success._value.get())
 
 
 def unreachable(settings: DumpSettings) -> DumpSettings:
