@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import random
 import re
 import secrets
 import sys
@@ -16,11 +17,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
 from bench.load import asked, connections, percentiles
-from bench.samples import BODY, fill
+from bench.samples import BODY, CHUNK, Stored, documents
 from bench.stack import Stack
 from bench.table import Row
 from bench.wire import request
@@ -39,6 +41,7 @@ EACH = 20
 COMPARED = ("records", "attachments")
 """Services with a document for each record; every version of theirs is published."""
 MEMORY_MB, P99_MS = 256, 100.0
+HAN = [chr(number) for number in range(0x4E00, 0x9FA6)]
 PROGRAM = """
 import atexit, resource, runpy
 atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
@@ -63,6 +66,18 @@ class Command:
     output: str
 
 
+def varied(document: Stored) -> Stored:
+    """The document with texts of its own, where people's differ: equal ones would compress to nothing."""
+    own = {
+        "school": "".join(random.choices(HAN, k=6)), "major": "".join(random.choices(HAN, k=4)),
+        "principal": "".join(random.choices(HAN, k=3)), "certificate_no": str(random.randrange(10**18)),
+    }  # fmt: skip
+    (entry,) = document["history"]
+    changes = [{**change, "new": own.get(change["field"], change["new"])} for change in entry["changes"]]
+    data = {**document["data"], **own}
+    return {**document, "data": data, "history": [{**entry, "changes": changes}], "request": secrets.token_hex(32)}
+
+
 async def rows(stack: Stack, records: int) -> list[Row]:
     """Play the drill once."""
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
@@ -83,7 +98,9 @@ class Drill:
 
     async def play(self) -> list[Row]:
         async with self._stack.database("records") as database:
-            await fill(database["records"], self._records, each=EACH)
+            made = map(varied, documents(self._records, each=EACH))
+            while chunk := list(islice(made, CHUNK)):
+                await database["records"].insert_many(chunk, ordered=False)
         await self._settled(self._records)
         async with self._writing() as before:
             await asyncio.sleep(BEFORE_SECONDS)
@@ -113,8 +130,9 @@ class Drill:
         quiet, busy = percentiles(before.took), percentiles(during.took)
         ours, ceiling = (f"p50 {each['p50_ms']:.0f}, p99 {each['p99_ms']:.0f} ms" for each in (busy, quiet))
         name = f"{self._records:,} records: {PACE} saves a second during the backup, beside before it"
+        passed = busy["p99_ms"] <= max(P99_MS, 2 * quiet["p99_ms"])
         figures: dict[str, object] = {"during": busy, "before": quiet}
-        return Row(name, ours, ceiling, f"p99 ≤ {P99_MS:.0f} ms", ours, busy["p99_ms"] <= P99_MS, figures)
+        return Row(name, ours, ceiling, f"p99 ≤ {P99_MS:.0f} ms or twice", ours, passed, figures)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[Written]:
