@@ -199,7 +199,9 @@ async def test_a_restored_backup_loses_nothing_written_before_it_and_everybody_a
     stack = backups.stack
     story = await before_the_dump(window, inside, new_person)
     await eventually(lambda: agree(stack, story.people), 120, "everything is published", pause=0.3)
+    meanwhile = asyncio.create_task(created(story.writers, RECORDS // 5))
     dump = (await backups.command("dump")).split(" ")[0]
+    await meanwhile
     await after_the_dump(story, stack, window, inside)
     await eventually(lambda: agree(stack, story.people), 60, "everything is published", pause=0.3)
 
