@@ -20,6 +20,7 @@ OWN = {
     },
     "identity": {
         "accounts/": "staff and API clients",
+        "audit/": "the audit trail",
         "captcha/": "captchas",
         "certificates/": "digital certificates",
         "erasures/": "erasures",
