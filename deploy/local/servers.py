@@ -9,7 +9,7 @@ import uuid
 from hashlib import sha256
 from pathlib import Path
 
-from deploy.local import alertmanager, prometheus
+from deploy.local import alertmanager, exporters, prometheus
 from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets
 from deploy.local.stack import KAFKA_LIBS, Stack
@@ -111,7 +111,7 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
 
 def configuration_digest() -> str:
     """Return a digest that changes with the files that the servers read when they start."""
-    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text())
+    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text(), exporters.BLACKBOX.read_text())
     texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, *watching)
     return sha256("".join(texts).encode()).hexdigest()
 
