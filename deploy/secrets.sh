@@ -75,6 +75,11 @@ alert_channels() { # all of them optional: what is empty is off (docs/deployment
         keep alerts/mail
 }
 
+exporters() { # what they may read: deploy/mongo/init.js
+    database server-exporter
+    printf '{"redis://redis:6379": "%s"}\n' "$(cut -d ' ' -f 2 redis/redis.conf)" | keep redis-exporter/passwords
+}
+
 servers
 for service in identity records attachments signature notify subscriptions; do database $service; redis $service; done
 redis portal
@@ -92,6 +97,7 @@ printf '{"hmac_key": "%s"}\n' "$(key)" | keep identity/codes
 sms_account tencent '"secret_id": "", "secret_key": "", "sdk_app_id": ""'
 sms_account aliyun '"access_key_id": "", "access_key_secret": ""'
 alert_channels
+exporters
 
 if grep -q '"sign_name": ""' notify/tencent notify/aliyun; then
     echo "fill in the accounts at the SMS carriers: $FOLDER/notify/tencent, $FOLDER/notify/aliyun"

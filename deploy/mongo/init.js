@@ -3,7 +3,8 @@
 const fs = require("fs");
 const ADDRESS = process.env.MONGO_ADDRESS || "mongo:27017";
 const PASSWORDS = process.env.PASSWORDS || "/run/secrets"; // a file for root and one for each service
-const SERVICES = fs.readdirSync(PASSWORDS).filter((name) => name !== "root");
+const EXPORTER = "server-exporter"; // reads the state of the servers, no data
+const SERVICES = fs.readdirSync(PASSWORDS).filter((name) => name !== "root" && name !== EXPORTER);
 const admin = db.getSiblingDB("admin");
 const password = (name) => fs.readFileSync(`${PASSWORDS}/${name}`, "utf8").trim();
 
@@ -34,6 +35,9 @@ function role(service) {
 
 try { admin.auth("root", password("root")); } catch (error) { makeRoot(); }
 primary();
+const exporter = { pwd: password(EXPORTER), roles: ["clusterMonitor"] };
+if (admin.getUser(EXPORTER)) admin.updateUser(EXPORTER, exporter);
+else admin.createUser({ user: EXPORTER, ...exporter });
 for (const service of SERVICES) {
     const user = { pwd: password(service), roles: [service] };
     if (admin.getRole(service)) admin.updateRole(service, role(service));
