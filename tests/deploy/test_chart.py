@@ -57,7 +57,9 @@ def test_the_chart_has_the_version_of_the_product() -> None:
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
     """The workloads by name."""
-    return {each["metadata"]["name"]: each["spec"]["template"] for each in manifests if "template" in each["spec"]}
+    return {
+        each["metadata"]["name"]: each["spec"]["template"] for each in manifests if "template" in each.get("spec", {})
+    }
 
 
 @with_helm
