@@ -1,1 +1,1 @@
-"""Stands in for WeCom, DingTalk, a mail server and a heartbeat service: shows the alerts that arrived."""
+"""Simulates WeCom, DingTalk, a mail server and a heartbeat service, and shows the alerts that arrived."""

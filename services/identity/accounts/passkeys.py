@@ -206,7 +206,7 @@ def _with_credential(staff: Staff, credential_id: str) -> Passkey | None:
 
 
 def _require_room(staff: Staff) -> None:
-    if staff.password_until:  # whoever handed it out knows both factors
+    if staff.password_until:  # the admin who issued it knows both factors
         raise AppError(409, "password_change_required", "请先设置自己的密码，再添加通行密钥")
     if len(staff.passkeys) >= MAX_PASSKEYS:
         raise AppError(409, "too_many_passkeys", f"最多可以有{MAX_PASSKEYS}个通行密钥，请先移除不用的")
