@@ -56,6 +56,7 @@ WORDING = {
     "KafkaUnavailable": ("Kafka 连不上", "看 Kafka 是否在运行，磁盘是否已满。"),
     "RedisUnavailable": ("Redis 连不上", "看 Redis 是否在运行，内存是否已满。"),
     "S3Unavailable": ("文件存储连不上", "看 S3 服务是否在运行，磁盘是否已满。"),
+    "BackupOverdue": ("备份过期", "看备份容器的日志：目标存储可写吗、空间够吗；修好后手动运行一次备份。"),
     "DiskAlmostFull": ("磁盘快满", "清理或扩容；先看哪个目录在增长。"),
     # service levels
     "ErrorBudgetBurnsFast": ("服务水平急剧下降", "先处理同时告警的原因；刚升级过就先退回。"),

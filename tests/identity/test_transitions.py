@@ -231,12 +231,12 @@ def test_each_change_of_an_account_is_a_version_and_a_login_is_not(data: st.Data
     def steps(_: Staff) -> Mapping[str, Step[Staff]]:
         text, roles, step = data.draw(texts), data.draw(st.lists(texts, max_size=2)), data.draw(st.integers(1, 9))
         made = data.draw(st.none() | st.builds(TemporaryPassword, until=moments))
-        totp, enabled = data.draw(st.none() | texts), data.draw(st.booleans())
+        totp, enabled, passkeys = data.draw(st.none() | texts), data.draw(st.booleans()), data.draw(st.booleans())
         return {
             "logged_in": lambda known, at: known.logged_in(step, at=at),
             "replaced": lambda known, at: known.replaced(text, text, roles, at=at, by=BY),
             "switched": lambda known, at: known.switched(enabled=enabled, at=at, by=BY),
-            "reset": lambda known, at: known.reset(made, totp, at=at, by=BY),
+            "reset": lambda known, at: known.reset(made, totp, passkeys=passkeys, at=at, by=BY),
             "password_chosen": lambda known, at: known.password_chosen(text, "session", at=at, by=BY),
         }
 
