@@ -76,7 +76,7 @@ async def _saves(stack: Stack) -> float:
 
 
 async def _command(stack: Stack) -> asyncio.subprocess.Process:
-    environment = os.environ | stack.environment("attachments-worker") | {"MONGO__DATABASE": DATABASE}
+    environment = os.environ | stack.privileged("attachments-worker") | {"MONGO__DATABASE": DATABASE}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.attachments", "migrate", env=environment, stdout=asyncio.subprocess.DEVNULL
     )
