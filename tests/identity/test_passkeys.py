@@ -152,7 +152,7 @@ async def test_a_disabled_account_has_no_use_of_it(enrol: Enrol, hire: Hire) -> 
 
 
 async def test_a_temporary_password_adds_none(hire: Hire, inside: Dependencies) -> None:
-    """Whoever handed it out knows both factors, and would keep a passkey of the account."""
+    """The admin who issued the password knows both factors, and would keep a passkey of the account."""
     clerk, admin = await hire("clerk"), await hire("admin")
     path = f"{STAFF}/{staff_id(clerk.login['username'])}/reset"
     made = (await admin.call("POST", path, json={})).json()

@@ -90,7 +90,7 @@ class PasskeySessionIn(In):
 
 
 class NewPasskeyIn(In):
-    """A new passkey, with the name by which its owner tells it from others."""
+    """A new passkey, with a name that its owner recognises."""
 
     challenge_id: str = Field(max_length=64)
     name: Annotated[str, Text(50)]
