@@ -19,7 +19,7 @@ from tests.support.processes import Processes
 from tests.support.scans import scan
 from tests.support.waiting import eventually
 
-SECONDS = 4
+SECONDS = 8
 """For which the portal waits here; the gateway waits for headers so long too."""
 SLOW_CLIENTS, PEOPLE = 200, 20
 SIZE = 10 * 1024 * 1024 - 1024
