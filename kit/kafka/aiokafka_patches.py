@@ -10,6 +10,9 @@ patch makes the reference weak.
 
 A client that is being closed suppresses the cancellation of its own task, and with it one of the task that closes it:
 the caller would go on as if nobody had cancelled it. The patch closes the client and raises the cancellation.
+
+A client that is cancelled while its first connection waits for an answer forgets the connection, which is reported as
+unclosed when it is freed. The patch closes it.
 """
 
 import asyncio
@@ -32,7 +35,16 @@ def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: obj
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
         raise KafkaConnectionError(f"connection to {connection.host}:{connection.port} broke") from error
-    return sent
+    return sent if connection._on_close_cb else _closed_if_cancelled(connection, sent)
+
+
+async def _closed_if_cancelled(connection: AIOKafkaConnection, sent: Awaitable[object]) -> object:
+    """For the first connection of a client: all others have a callback that tells the client of their end."""
+    try:
+        return await sent
+    except asyncio.CancelledError:
+        connection.close()
+        raise
 
 
 def _unpack_of_another(records: PartitionRecords) -> Iterator[object]:

@@ -45,7 +45,7 @@ class Rules(BaseModel):
     least_brightness: float = 70
     least_contrast: float = 6
     least_sharpness: float = 0.2
-    blank_ink: float = 1.6
+    blank_ink: float = 1.8
     certain_ink: float = 3.5
 
 
