@@ -21,13 +21,14 @@ class DemoDataError(Exception):
 async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
     """Create staff and API clients by identity's command line, everything else through the public API."""
     environment = environment_of(stack, secrets, "identity", "api")
-    await asyncio.gather(
+    await _staff(environment, secrets.admin, "admin")  # the first admin needs no approval
+    *asked, _, _ = await asyncio.gather(
         _staff(environment, secrets.clerk, "clerk"),
-        _staff(environment, secrets.admin, "admin"),
         _staff(environment, secrets.operator, "operator"),
         _client(environment, CLIENT_ID, CLIENT_SCOPES, secrets.client_secret),
         _client(environment, RECORDS_CLIENT, ("practitioners:lookup",), secrets.records_client_secret),
     )
+    await _approve(stack, secrets, [each for each in asked if each])
     loaded = stack.servers / "demo-person-loaded"  # in the data folder: a reset removes both
     if not loaded.exists():
         async with Portal.opened(description(stack, secrets)) as portal:
@@ -35,9 +36,21 @@ async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
         loaded.touch()
 
 
-async def _staff(environment: dict[str, str], login: StaffLogin, role: str) -> None:
+async def _staff(environment: dict[str, str], login: StaffLogin, role: str) -> str:
+    """Create the account, or request it. Return the id of the request, empty if there is none."""
     words = ("staff", login.username, "--roles", role)
-    await _identity(environment, words, {"password": login.password, "totp_secret": login.totp_secret})
+    output = await _identity(environment, words, {"password": login.password, "totp_secret": login.totp_secret})
+    requests = [json.loads(line) for line in output.splitlines() if '"approval_id"' in line]
+    return str(requests[0]["approval_id"]) if requests else ""
+
+
+async def _approve(stack: Stack, secrets: Secrets, requests: list[str]) -> None:
+    """Approve requests as the demo admin, which uses up one of the admin's TOTP codes."""
+    if requests:
+        async with Portal.opened(description(stack, secrets)) as portal:
+            token = await portal.staff_token(**secrets.admin.model_dump())
+            for each in requests:
+                await portal.call("POST", f"/api/identity/approvals/{each}/approve", expect=(200,), token=token)
 
 
 async def _client(environment: dict[str, str], name: str, scopes: tuple[str, ...], secret: str) -> None:
@@ -45,7 +58,7 @@ async def _client(environment: dict[str, str], name: str, scopes: tuple[str, ...
     await _identity(environment, words, {"client_secret": secret})
 
 
-async def _identity(environment: dict[str, str], words: tuple[str, ...], secret: dict[str, str]) -> None:
+async def _identity(environment: dict[str, str], words: tuple[str, ...], secret: dict[str, str]) -> str:
     """Run `python -m services.identity …`; secrets go through standard input, never in arguments."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -59,6 +72,7 @@ async def _identity(environment: dict[str, str], words: tuple[str, ...], secret:
     output, _ = await process.communicate(json.dumps(secret).encode())
     if process.returncode != 0:
         raise DemoDataError(f"services.identity {' '.join(words[:2])}: {output.decode(errors='replace')}")
+    return output.decode()
 
 
 async def _demo_person(portal: Portal, client: str) -> None:

@@ -17,7 +17,7 @@ from kit.observability import log
 from kit.privacy.reencryption import EncryptedField
 from kit.security.encryption import Cipher
 from services.identity.practitioners.portrait_folders import new_folder, portraits
-from services.identity.store import CERTIFICATES, PRACTITIONERS, STAFF
+from services.identity.store import APPROVALS, CERTIFICATES, PRACTITIONERS, STAFF
 
 OLD_PREFIX = "portraits/"
 logger = log.get(__name__)
@@ -34,6 +34,7 @@ def encrypted_fields(rest: Cipher, bus: Cipher) -> Sequence[EncryptedField]:
         EncryptedField(PRACTITIONERS, "former_numbers_sealed", rest, number),
         EncryptedField(PRACTITIONERS, "address_sealed", rest, lambda document: f"address:{document['_id']}"),
         EncryptedField(STAFF, "totp_sealed", rest, lambda document: f"totp:{document['_id']}"),
+        EncryptedField(APPROVALS, "totp_sealed", rest, lambda document: f"totp:{document['account']}"),
         EncryptedField(
             CERTIFICATES, "contact", bus, lambda document: f"{CONTACT_CONTEXT}:{document['practitioner_id']}"
         ),

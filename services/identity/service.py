@@ -7,6 +7,7 @@ from kit.security.tokens import TokenIssuer
 from services.identity.accounts.passkeys import Passkeys
 from services.identity.accounts.service import AccountService
 from services.identity.accounts.staff import StaffAccounts
+from services.identity.approvals.service import Approvals
 from services.identity.captcha.service import Captchas
 from services.identity.certificates.rebindings import Rebindings
 from services.identity.certificates.service import Certificates
@@ -37,6 +38,7 @@ class UseCases:
     accounts: AccountService
     staff: StaffAccounts
     passkeys: Passkeys
+    approvals: Approvals
     accesses: AccessLog
     erasures: Erasures
     throttle: Throttle

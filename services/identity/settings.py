@@ -95,6 +95,12 @@ class RebindingSettings(BaseModel):
     waits_seconds: int = Field(default=24 * 3600, ge=60, le=24 * 3600)
 
 
+class ApprovalSettings(BaseModel):
+    """How long a request can be approved by a second admin."""
+
+    waits_seconds: int = Field(default=24 * 3600, ge=1, le=7 * 24 * 3600)
+
+
 class PasskeySettings(BaseModel):
     """The address that people type, which passkeys are bound to, and how long a log-in or registration may take.
 
@@ -118,6 +124,7 @@ class Settings(ServiceSettings):
     limits: LimitSettings = LimitSettings()
     rebinding: RebindingSettings = RebindingSettings()
     passkeys: PasskeySettings
+    approvals: ApprovalSettings = ApprovalSettings()
     own_clients: tuple[str, ...] = ("records",)
     """API clients that are services of this system: their look-ups are not accesses to a dossier."""
     erasures: ErasureSettings = ErasureSettings()

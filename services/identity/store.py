@@ -8,6 +8,7 @@ from kit.privacy.access_audit import ACCESS_LOG, AccessEntry
 from kit.privacy.personal_data import PersonalData
 from kit.security.tokens import ADMIN
 from services.identity.accounts.domain import Client, Staff
+from services.identity.approvals.domain import Approval
 from services.identity.certificates.domain import Certificate, certificate_id
 from services.identity.erasures.domain import ErasureRequest, ErasureState
 from services.identity.login.domain import Challenge, Device, Purpose, Session
@@ -23,6 +24,7 @@ ERASURES = "erasures"
 STAFF = "staff"
 CLIENTS = "clients"
 DEVICES = "devices"
+APPROVALS = "approvals"
 PASSKEY = "passkeys.credential_id"
 CHALLENGE_RETENTION_SECONDS = 30 * 24 * 3600
 SESSION_RETENTION_SECONDS = 24 * 3600
@@ -88,6 +90,7 @@ class Store:
         one_owner = Index([(PASSKEY, 1)], unique=True, partialFilterExpression={PASSKEY: {"$type": "string"}})
         self.staff = Collection(database, STAFF, Staff, [one_owner])
         self.clients = Collection(database, CLIENTS, Client)
+        self.approvals = Collection(database, APPROVALS, Approval)
         one_slot = Index([("slot", 1)], unique=True, partialFilterExpression={"slot": {"$type": "string"}})
         self.erasures = Collection(
             database, ERASURES, ErasureRequest, [Index([("state", 1), ("due_at", 1)]), one_slot]
@@ -149,6 +152,10 @@ class Store:
         """Whether at least one admin can log in."""
         lasting = [{"password_until": None}, {"password_until": {"$gt": now}}]
         return await self.staff.find_one({"roles": ADMIN, "enabled": True, "$or": lasting}) is not None
+
+    async def has_had_admin(self) -> bool:
+        """Whether an admin's account exists, enabled or not."""
+        return await self.staff.find_one({"roles": ADMIN}) is not None
 
     async def staff_with_passkey(self, credential_id: str) -> Staff | None:
         """The account with this passkey."""

@@ -20,6 +20,9 @@ NOTES = {
     "password_made": "您正在使用管理员提供的临时密码，请先设置自己的密码。",
     "passkey_added": "通行密钥已添加，下次可以用它登录。",
     "passkey_removed": "通行密钥已移除。您在其他设备上的登录已全部退出。",
+    "approval_requested": "申请已提交，须由另一名管理员批准。",
+    "approval_done": "已批准并执行。",
+    "approval_refused": "已拒绝或撤回。",
     "added": "已保存。现在可以上传附件。",
     "deleted": "已删除。",
     "removed": "附件已删除，可以重新上传。",
@@ -69,6 +72,19 @@ DOUBTS = {
 }  # fmt: skip
 """Why a change of phone needs a second clerk."""
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
+STAFF_ROLES = {"clerk": "窗口工作人员", "operator": "运维人员", "admin": "管理员"}
+APPROVAL_WISHES = {
+    "create": "新建账号",
+    "roles": "更改角色",
+    "enable": "启用账号",
+    "reset": "重置密码、动态口令和通行密钥",
+}
+APPROVAL_ACTIONS = {**APPROVAL_WISHES, "save": "由服务器命令新建或更改账号"}
+APPROVAL_STATES = {
+    "waiting": ("wait", "待批准"), "approved": ("warn", "已批准，未完成"), "carried_out": ("good", "已执行"),
+    "outdated": ("bad", "账号已变更，未执行"), "refused": ("bad", "已拒绝或撤回"), "expired": ("bad", "已过期"),
+    "bypassed": ("warn", "紧急，未经批准"),
+}  # fmt: skip
 ROLES = {"clerk": "窗口工作人员", "admin": "管理员", "client": "业务系统"}
 ACCESSED = {
     "practitioner": "个人基本信息", "portrait": "照片", "records": "从业记录", "record": "一条从业记录",
@@ -117,6 +133,10 @@ NAMES: Mapping[str, object] = {
     "doubts": DOUBTS,
     "sexes": SEXES,
     "roles": ROLES,
+    "staff_roles": STAFF_ROLES,
+    "approval_wishes": APPROVAL_WISHES,
+    "approval_actions": APPROVAL_ACTIONS,
+    "approval_states": APPROVAL_STATES,
     "accessed": ACCESSED,
     "message_states": MESSAGE_STATES,
     "message_tones": MESSAGE_TONES,

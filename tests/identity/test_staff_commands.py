@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import httpx2
@@ -23,12 +23,14 @@ from tests.support.staffing import PASSWORD
 from tests.support.waiting import eventually
 
 
-async def command(stack: RunningStack, *words: str, given: object = None, of: str = "staff") -> tuple[int, str]:
-    """The exit status of a command, and its output."""
+async def command(
+    stack: RunningStack, *words: str, given: object = None, of: str = "staff", more: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """The exit status of a command, and its output; `more`: settings."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.identity", of, *words),
-        cwd=ROOT, env=os.environ | stack.environment("identity-api"), stdin=pipe, stdout=pipe,
+        cwd=ROOT, env=os.environ | stack.environment("identity-api") | dict(more or {}), stdin=pipe, stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate(json.dumps(given).encode())
@@ -42,7 +44,8 @@ async def test_the_life_cycle_of_an_account(stack: RunningStack, gateway: httpx2
 
     code, output = await command(stack, name, "--roles", "clerk", given=given | {"password": "password1234"})
     assert (code, "password_breached" in output) == (2, True), output
-    code, output = await command(stack, name, "--roles", "clerk", given=given)
+    words = ("--roles", "clerk", "--emergency", "--reason", "a test")
+    code, output = await command(stack, name, *words, given=given)
     assert (code, '"account_change"' in output, '"caller":"command"' in output) == (0, True, True), output
     assert name not in output
     code, output = await command(stack, name, "--roles", "clerk", given=given)

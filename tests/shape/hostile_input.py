@@ -35,6 +35,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "log_in_staff": {"username": MARK, "password": MARK, "totp": "123456"},
     "change_password": {"password": MARK, "totp": "123456", "new_password": f"{MARK} long enough"},
     "reset_staff": {"password": True, "totp": True},
+    "request_approval": {"asked": "create", "username": MARK, "roles": ["clerk"], "reason": MARK},
     "begin_passkey": {"password": MARK, "totp": "123456"},
     "add_passkey": {"challenge_id": own_id(), "name": MARK, "credential": CREDENTIAL},
     "log_in_with_passkey": {"challenge_id": own_id(), "credential": CREDENTIAL},

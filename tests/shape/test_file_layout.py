@@ -20,6 +20,7 @@ OWN = {
     },
     "identity": {
         "accounts/": "staff and API clients",
+        "approvals/": "requests that a second admin approves",
         "captcha/": "captchas",
         "certificates/": "digital certificates",
         "erasures/": "erasures",

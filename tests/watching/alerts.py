@@ -341,6 +341,11 @@ CASES = [
         CRITICAL, "the erasure of 5 people was requested within an hour", at="20m", step="1m",
     ),
     Case(
+        "ApprovalBypassed", event("approval", "0x8 1x32", cause="bypassed"),
+        event("approval", "0+9x40", cause="approved"),
+        CRITICAL, "a command changed accounts of staff without the approval of a second person", at="6m",
+    ),
+    Case(
         "ManyAccountChanges", event("client_change", "0 0 12x100", cause="changed"),
         event("client_change", "0 0 2x100", cause="created")
         | event("account_change", "0+3x100", cause="password_changed"),  # people change their passwords

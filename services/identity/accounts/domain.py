@@ -82,12 +82,13 @@ class Staff(Document):
 
     @classmethod
     def created(
-        cls, username: str, password_hash: str, totp_sealed: str, roles: list[str], *, at: datetime, by: str
-    ) -> Self:
+        cls, username: str, password_hash: str, totp_sealed: str, roles: list[str], *, at: datetime, by: str,
+        password_until: datetime | None = None,
+    ) -> Self:  # fmt: skip
         """The first version of an account."""
         return cls.first(
             at=at, by=by, action="created", id=staff_id(username), username=username, password_hash=password_hash,
-            totp_sealed=totp_sealed, roles=roles,
+            password_until=password_until, totp_sealed=totp_sealed, roles=roles,
         )  # fmt: skip
 
     def logged_in(self, step: int, *, at: datetime) -> Self:
@@ -108,6 +109,10 @@ class Staff(Document):
         """A command replaced password, TOTP secret and roles, and removed the passkeys."""
         given = {"password_hash": password_hash, "password_until": None, "totp_sealed": totp_sealed, "roles": roles}
         return self._other_credentials(given | {"passkeys": ()}, at, by, "changed")
+
+    def with_roles(self, roles: list[str], *, at: datetime, by: str) -> Self:
+        """Other roles, with the same credentials."""
+        return self._other_credentials({"roles": roles}, at, by, "changed")
 
     def switched(self, *, enabled: bool, at: datetime, by: str) -> Self:
         """Disabled: log-in is refused. Enabled: the same credentials work again."""

@@ -13,7 +13,7 @@ import pyotp
 
 from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
-from kit.mongo import Cursor, retry_on_conflict
+from kit.mongo import Cursor, Duplicate, retry_on_conflict
 from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.security.tokens import ADMIN, Caller
@@ -67,29 +67,63 @@ class StaffAccounts:
         security_events.initialise("credentials_wrong", event="account_change")
 
     async def save(self, username: str, password: str, totp_secret: str, roles: list[str]) -> None:
-        """Create or change an account by command; idempotent. Raises `InvalidFields`."""
-        account = staff_id(username)
-        known = await self._store.staff.get(account)
-        if known and await self._unchanged(known, password, totp_secret, roles):
-            return
-        check_choice(password, username, "password")
-        password_hash, totp_sealed = (
-            await self._passwords.hash(password),
-            self._cipher.encrypt(totp_secret, f"totp:{account}"),
-        )
-        if known:
-            await self._change(
-                account, lambda staff, at: staff.replaced(password_hash, totp_sealed, roles, at=at, by=COMMAND)
-            )
-            return
-        created = Staff.created(username, password_hash, totp_sealed, roles, at=self._clock.now(), by=COMMAND)
-        await self._store.staff.insert(created)
-        _record("created", account, roles)
+        """Create or change an account without approval; idempotent. Raises `InvalidFields`."""
+        if not await self.is_unchanged(username, password, totp_secret, roles):
+            known = await self._store.staff.get(staff_id(username))
+            protected = await self.protected(username, password, totp_secret)
+            await self.replace(username, *protected, roles, COMMAND, known.credentials if known else None)
 
-    async def _unchanged(self, staff: Staff, password: str, totp_secret: str, roles: list[str]) -> bool:
+    async def is_unchanged(self, username: str, password: str, totp_secret: str, roles: list[str]) -> bool:
+        """Whether the account exists with these credentials and roles."""
+        staff = await self._store.staff.get(staff_id(username))
+        if staff is None or sorted(staff.roles) != sorted(roles):
+            return False
         same_totp = self._cipher.decrypt(staff.totp_sealed, f"totp:{staff.id}") == totp_secret
-        same_roles = sorted(staff.roles) == sorted(roles)
-        return same_totp and same_roles and await self._passwords.matches(password, staff.password_hash)
+        return same_totp and await self._passwords.matches(password, staff.password_hash)
+
+    async def protected(self, username: str, password: str, totp_secret: str) -> tuple[str, str]:
+        """The hashed password and the encrypted TOTP secret of an account. Raises `InvalidFields`."""
+        check_choice(password, username, "password")
+        return await self._passwords.hash(password), self._cipher.encrypt(totp_secret, f"totp:{staff_id(username)}")
+
+    async def replace(
+        self, username: str, password_hash: str, totp_sealed: str, roles: list[str], by: str, expected: int | None
+    ) -> None:
+        """Create an account (`expected` is None), or replace credentials and roles. Raises `Outdated`."""
+        if expected is None:
+            await self._insert(Staff.created(username, password_hash, totp_sealed, roles, at=self._clock.now(), by=by))
+            return
+        await self._change(
+            staff_id(username), lambda staff, at: staff.replaced(password_hash, totp_sealed, roles, at=at, by=by),
+            expected,
+        )  # fmt: skip
+
+    async def create(self, username: str, roles: list[str], by: str) -> NewCredentials:
+        """Create an account with generated credentials. Raises `Outdated` if it exists."""
+        at = self._clock.now()
+        new = _generated(username, at)
+        password_hash = await self._passwords.hash(new.password or "")
+        totp_sealed = self._cipher.encrypt(new.totp_secret or "", f"totp:{staff_id(username)}")
+        until = new.password_until
+        await self._insert(
+            Staff.created(username, password_hash, totp_sealed, roles, at=at, by=by, password_until=until)
+        )
+        return new
+
+    async def _insert(self, created: Staff) -> None:
+        try:
+            await self._store.staff.insert(created)
+        except Duplicate as exists:
+            raise Outdated from exists
+        _record("created", created.id, created.roles)
+
+    async def change_roles(self, account: str, roles: list[str], by: str, expected: int | None) -> None:
+        """Give an account other roles. Raises `NotFound`, `Outdated`."""
+
+        def change(staff: Staff, at: datetime) -> Staff | None:
+            return staff.with_roles(roles, at=at, by=by) if sorted(staff.roles) != sorted(roles) else None
+
+        await self._change(account, change, expected)
 
     async def page(self, caller: Caller, after: Cursor | None, limit: int) -> tuple[list[Staff], Cursor | None]:
         """A page of all accounts, newest first, and the cursor of the next page."""
@@ -106,45 +140,56 @@ class StaffAccounts:
         return disabled
 
     async def enable(self, caller: Caller, account: str) -> Staff:
-        """Enable an account again, with the same credentials. Raises 409 for the caller's own account."""
+        """Enable an account again, with the same credentials.
+
+        Raises 409 for the caller's own account, and `approval_required` for an admin's.
+        """
         _require_other(caller, account)
+        await self._require_no_admin(account)
         return await self.switch(account, caller.label, enabled=True)
 
-    async def switch(self, account: str, by: str, *, enabled: bool) -> Staff:
-        """Enable or disable an account; idempotent. Raises `NotFound`."""
+    async def _require_no_admin(self, account: str) -> None:
+        """Raises 409 `approval_required` for an admin's account (decision 0063), `NotFound`."""
+        if ADMIN in (await self._get(account)).roles:
+            raise AppError(
+                409, "approval_required", "管理员账号的启用和重置须由另一名管理员批准，请在“账号审批”中提出申请"
+            )
+
+    async def switch(self, account: str, by: str, *, enabled: bool, expected: int | None = None) -> Staff:
+        """Enable or disable an account; idempotent. Raises `NotFound`; `Outdated` if `expected` is given."""
 
         def switch(staff: Staff, at: datetime) -> Staff | None:
             return staff.switched(enabled=enabled, at=at, by=by) if staff.enabled != enabled else None
 
-        return await self._change(account, switch)
+        return await self._change(account, switch, expected)
 
     async def reset(
         self, caller: Caller, account: str, *, password: bool, totp: bool, passkeys: bool
     ) -> NewCredentials:
-        """Generate a temporary password or a TOTP secret, remove passkeys. Raises 409 for the caller's own account."""
+        """Generate a temporary password or a TOTP secret, remove passkeys.
+
+        Raises 409 for the caller's own account, and `approval_required` for an admin's.
+        """
         _require_other(caller, account)
+        await self._require_no_admin(account)
         return await self.replace_credentials(account, caller.label, password=password, totp=totp, passkeys=passkeys)
 
     async def replace_credentials(
-        self, account: str, by: str, *, password: bool, totp: bool, passkeys: bool
+        self, account: str, by: str, *, password: bool, totp: bool, passkeys: bool, expected: int | None = None
     ) -> NewCredentials:
-        """Replace password (by a temporary one) or TOTP secret at random, remove passkeys. Raises `NotFound`."""
+        """Replace password (by a temporary one) or TOTP secret at random, remove passkeys.
+
+        Raises `NotFound`; `Outdated` if `expected` is given, and the account was changed since.
+        """
         staff = await self._get(account)
-        temporary = None
-        totp_sealed = None
-        new = NewCredentials(None, None, None, None)
-        if password:
-            generated = secrets.token_urlsafe(TEMPORARY_PASSWORD_BYTES)
-            until = self._clock.now() + TEMPORARY_PASSWORD_LIFETIME
-            temporary = TemporaryPassword(await self._passwords.hash(generated), until)
-            new = NewCredentials(generated, until, None, None)
-        if totp:
-            secret = pyotp.random_base32()
-            totp_sealed = self._cipher.encrypt(secret, f"totp:{account}")
-            uri = pyotp.TOTP(secret).provisioning_uri(name=staff.username, issuer_name=ISSUER)
-            new = NewCredentials(new.password, new.password_until, secret, uri)
+        new = _generated(staff.username, self._clock.now(), password=password, totp=totp)
+        temporary, totp_sealed = None, None
+        if new.password and new.password_until:
+            temporary = TemporaryPassword(await self._passwords.hash(new.password), new.password_until)
+        if new.totp_secret:
+            totp_sealed = self._cipher.encrypt(new.totp_secret, f"totp:{account}")
         await self._change(
-            account, lambda staff, at: staff.reset(temporary, totp_sealed, passkeys=passkeys, at=at, by=by)
+            account, lambda staff, at: staff.reset(temporary, totp_sealed, passkeys=passkeys, at=at, by=by), expected
         )
         return new
 
@@ -203,22 +248,28 @@ class StaffAccounts:
             raise NotFound
         return staff
 
-    async def _change(self, account: str, change: Change) -> Staff:
+    async def _change(self, account: str, change: Change, expected: int | None = None) -> Staff:
         """Write the change, retried on a concurrent log-in, and end the sessions except the one to be kept."""
-        staff, changed = await retry_on_conflict(partial(self._write, account, change))
+        staff, changed = await retry_on_conflict(partial(self._write, account, change, expected))
         if changed is None:
             return staff
         _record(changed.action, account, changed.roles)
         await self._sessions.end_all(account, changed.end_reason, changed.kept_session)
         return changed
 
-    async def _write(self, account: str, change: Change) -> tuple[Staff, Staff | None]:
-        """The account before and after the change; None for no change."""
+    async def _write(self, account: str, change: Change, expected: int | None) -> tuple[Staff, Staff | None]:
+        """The account before and after the change; None for no change. Raises `Outdated`."""
         staff = await self._get(account)
+        if expected is not None and staff.credentials != expected:
+            raise Outdated
         changed = change(staff, self._clock.now())
         if changed is not None:
             await self._store.staff.replace(changed)
         return staff, changed
+
+
+class Outdated(Exception):
+    """The account was created or changed since the change was requested."""
 
 
 class CredentialsWrong(AppError):
@@ -233,6 +284,14 @@ def _with_password(proved: Staff, password_hash: str, session: str, by: str, sta
     if staff.credentials != proved.credentials:  # a concurrent reset or disable takes precedence
         raise CredentialsWrong
     return staff.password_chosen(password_hash, session, at=at, by=by)
+
+
+def _generated(username: str, now: datetime, *, password: bool = True, totp: bool = True) -> NewCredentials:
+    until = now + TEMPORARY_PASSWORD_LIFETIME if password else None
+    secret = pyotp.random_base32() if totp else None
+    uri = pyotp.TOTP(secret).provisioning_uri(name=username, issuer_name=ISSUER) if secret else None
+    generated = secrets.token_urlsafe(TEMPORARY_PASSWORD_BYTES) if password else None
+    return NewCredentials(generated, until, secret, uri)
 
 
 def label(account: str) -> str:

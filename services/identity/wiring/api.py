@@ -19,6 +19,7 @@ from kit.security.tokens import TokenVerifier
 from services.identity.accounts import api as accounts_api
 from services.identity.accounts.command_events import CommandEvents
 from services.identity.api import router
+from services.identity.approvals import api as approvals_api
 from services.identity.captcha import api as captcha_api
 from services.identity.certificates import api as certificates_api
 from services.identity.erasures import api as erasures_api
@@ -31,7 +32,7 @@ from services.identity.wiring.shared import open_dependencies
 
 ROUTERS = (
     captcha_api.router, login_api.router, practitioners_api.router, accounts_api.router, erasures_api.router,
-    certificates_api.router,
+    certificates_api.router, approvals_api.router,
 )  # fmt: skip
 
 

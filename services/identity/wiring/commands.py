@@ -32,7 +32,8 @@ from services.identity import rotation
 from services.identity.accounts.command_events import COMMAND, CommandEvents
 from services.identity.accounts.domain import staff_id
 from services.identity.accounts.service import MIN_SECRET_LENGTH
-from services.identity.accounts.staff import ROLES, StaffAccounts
+from services.identity.accounts.staff import ROLES
+from services.identity.approvals.service import Approvals, Wish
 from services.identity.migrations import MIGRATIONS
 from services.identity.service import UseCases
 from services.identity.settings import Settings
@@ -49,33 +50,72 @@ def staff(
     reset: Annotated[
         bool, typer.Option("--reset", help="generate a temporary password and a TOTP secret, and print them")
     ] = False,
+    reason: Annotated[str, typer.Option(help="for the admin who approves it")] = "",
+    emergency: Annotated[
+        bool, typer.Option("--emergency", help="without approval; needs --reason, and fires an alert")
+    ] = False,
 ) -> None:
-    """Create or change an account of staff, which ends its sessions. Needs exactly one of the options.
+    """Create or change an account of staff, which ends its sessions. Needs one of the first four options.
 
-    With --roles, standard input contains {"password": …, "totp_secret": …}.
+    With --roles, standard input contains {"password": …, "totp_secret": …}. An admin approves --roles, and --enable and
+    --reset of an admin, on the page 账号审批; the first admin of an installation is created at once.
     """
     if sum((bool(roles), disable, enable, reset)) != 1:
         raise typer.BadParameter("give exactly one of --roles, --disable, --enable, --reset")
+    if emergency and not reason:
+        raise typer.BadParameter("--emergency needs --reason")
     if roles:
-        _run(_save_staff(username, roles.replace(",", " ").split()))
+        _run(_save_staff(username, roles.replace(",", " ").split(), reason, emergency))
     elif reset:
-        _run(lambda services: _reset(services.staff, username))
+        _run(lambda services: _reset(services, Wish("reset", username, (), reason), emergency))
+    elif enable:
+        _run(lambda services: _enable(services, Wish("enable", username, (), reason), emergency))
     else:
-        _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=enable))
+        _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=False))
 
 
-def _save_staff(username: str, roles: list[str]) -> Callable[[UseCases], Awaitable[object]]:
-    credentials = json.load(sys.stdin)
+def _save_staff(
+    username: str, roles: list[str], reason: str, emergency: bool
+) -> Callable[[UseCases], Awaitable[object]]:
+    given = json.load(sys.stdin)
     if not set(roles) <= set(ROLES):
         raise typer.BadParameter(f"unknown role; roles are {', '.join(ROLES)}")
-    return lambda services: services.staff.save(username, credentials["password"], credentials["totp_secret"], roles)
+
+    async def save(services: UseCases) -> None:
+        accounts, credentials = services.staff, (given["password"], given["totp_secret"])
+        if await accounts.is_unchanged(username, *credentials, roles):
+            return
+        wish = Wish("save", username, roles, reason, *await accounts.protected(username, *credentials))
+        first = not emergency and await services.approvals.is_first_admin(username, roles)
+        if first or await _may_proceed(services.approvals, wish, emergency):
+            await accounts.save(username, *credentials, roles)
+
+    return save
 
 
-async def _reset(accounts: StaffAccounts, username: str) -> None:
-    credentials = await accounts.replace_credentials(
-        staff_id(username), COMMAND, password=True, totp=True, passkeys=True
-    )
-    typer.echo(json.dumps(asdict(credentials), default=str))
+async def _may_proceed(approvals: Approvals, wish: Wish, emergency: bool) -> bool:
+    """Whether the command is carried out now; otherwise an admin is asked, and the request is printed."""
+    if emergency:
+        await approvals.bypass(wish)
+        return True
+    if wish.asked != "save" and not await approvals.concerns_admin(wish.username):
+        return True
+    asked = await approvals.request_by_command(wish)
+    typer.echo(json.dumps({"approval_id": asked.id, "state": asked.state, "expires_at": asked.expires_at.isoformat()}))
+    return False
+
+
+async def _enable(services: UseCases, wish: Wish, emergency: bool) -> None:
+    if await _may_proceed(services.approvals, wish, emergency):
+        await services.staff.switch(staff_id(wish.username), COMMAND, enabled=True)
+
+
+async def _reset(services: UseCases, wish: Wish, emergency: bool) -> None:
+    if await _may_proceed(services.approvals, wish, emergency):
+        credentials = await services.staff.replace_credentials(
+            staff_id(wish.username), COMMAND, password=True, totp=True, passkeys=True
+        )
+        typer.echo(json.dumps(asdict(credentials), default=str))
 
 
 def client(

@@ -26,6 +26,7 @@ from services.identity.accounts.passkeys import Passkeys
 from services.identity.accounts.passwords import Passwords
 from services.identity.accounts.service import AccountService
 from services.identity.accounts.staff import ISSUER, StaffAccounts
+from services.identity.approvals.service import Approvals
 from services.identity.captcha.service import Captchas
 from services.identity.certificates.phones import Phones
 from services.identity.certificates.rebindings import Rebindings
@@ -98,6 +99,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
             store, RelyingParty(settings.passkeys.site, ISSUER), redis.cache, staff, sessions, throttle, delays, clock,
             settings.passkeys.lifetime_seconds,
         )  # fmt: skip
+        approvals = Approvals(store, staff, settings.approvals, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
         lookups = Lookups(store, keys, audit, throttle, settings.own_clients)
         practitioners = PractitionerService(store, keys, portraits, audit, lookups, clock)
@@ -110,7 +112,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
         eraser = Eraser(store, keys, sessions, settings.erasures, clock)
         services = UseCases(
             practitioners, lookups, certificates, rebindings, codes, captchas, login, sessions, proofs, accounts, staff,
-            passkeys,            accesses, erasures, throttle, issuer, clock,
+            passkeys, approvals,            accesses, erasures, throttle, issuer, clock,
         )  # fmt: skip
         imports, import_files = Imports(database), ImportFiles(bucket, keys.rest)
         yield Dependencies(database, redis, bucket, store, audit, imports, import_files, ended, eraser, services)

@@ -23,7 +23,7 @@ from services.portal.operations.monitor import Monitor
 from services.portal.pages import site
 from services.portal.pages.dossier import account, home, records, scans, signature
 from services.portal.pages.errors import render_error
-from services.portal.pages.operations import dashboard, messages
+from services.portal.pages.operations import approvals, dashboard, messages
 from services.portal.pages.session import login, passkeys, proof, staff
 from services.portal.pages.window import certificate, person, rebindings, registration, search
 from services.portal.session.encrypted_cache import EncryptedCache
@@ -35,7 +35,8 @@ from services.portal.wiring import NAME
 ROUTERS = (
     login.router, records.router, scans.router, signature.router, account.router, proof.router, home.router,
     site.router, staff.router, passkeys.router, search.router, registration.router, person.router, certificate.router,
-    rebindings.router, messages.router, dashboard.router,
+    rebindings.router, approvals.router, messages.router,
+    dashboard.router,
 )  # fmt: skip
 
 
