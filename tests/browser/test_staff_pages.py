@@ -20,6 +20,7 @@ from tests.support.browsing import Browsing
 from tests.support.dead_letters import DEAD_LETTER_GROUP, store_dead_letter
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.identity_documents import passport
+from tests.support.names import own_name
 from tests.support.portal import Member, import_record, member_of
 from tests.support.screens import Screen, screen
 from tests.support.stack import RunningStack
@@ -88,6 +89,14 @@ async def test_the_pages_of_operators(window_of: Screen, duty: Browsing, stack: 
     await looked_at(window_of, "/operators/messages?state=", "operators-messages")
     await window_of.page.locator("td a").first.click()
     await looked_at(window_of, window_of.path, "operators-message")
+
+
+async def test_the_page_of_approvals(window_of: Screen, desk_of: Desk) -> None:
+    admin = await desk_of("admin")
+    fields = {"asked": "create", "username": own_name("staff"), "role_clerk": "1", "reason": "新设受理窗口"}
+    assert (await admin.submit("/operators/approvals", **fields)).status_code == 303
+    await window_of.be(admin)
+    await looked_at(window_of, "/operators/approvals", "operators-approvals")
 
 
 async def test_two_hundred_percent_zoom_needs_no_sideways_scrolling(
