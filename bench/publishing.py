@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaProducer
 from bench.processes import Answer, answer
 from bench.stack import Stack
 from contracts.records import RecordChanged
-from kit.core.events import NewEvent, Outgoing, encode
+from kit.core.events import NewEvent, Outgoing, Publication, encode
 from kit.kafka import MAX_BATCH_BYTES  # importing it also shortens aiokafka's pause between transactions, for both
-from kit.messaging.publisher import Publication, Publisher
+from kit.messaging.publisher import Publisher
 from kit.observability import metrics
 from kit.runtime.process import tune
 from services.records.store import COLLECTION

@@ -1,6 +1,6 @@
 """The events that services publish: one module per producer, data only (`python -m contracts write|check`)."""
 
-from contracts import attachments, identity, notify, records, signature
+from contracts import attachments, audit, identity, notify, records, signature
 from kit.core.events import EventData
 
 EVENTS: tuple[type[EventData], ...] = (
@@ -20,4 +20,6 @@ EVENTS: tuple[type[EventData], ...] = (
     signature.SignatureChanged,
     signature.AccessLogged,
     notify.MessageChanged,
+    audit.ActionRecorded,
+    audit.HeadSigned,
 )

@@ -94,7 +94,7 @@ for service in records attachments portal subscriptions; do printf '{%s}\n' "$(r
 printf '{"id": "records", "secret": "%s"}\n' "$(password)" | keep records/client # to be registered at identity: docs/deployment.md
 printf '{%s}\n' "$(ring)" | keep identity/bus
 keep notify/bus <identity/bus
-printf '{"keys": [%s]}\n' "$(signing_key)" | keep identity/signing
+for use in signing audit; do printf '{"keys": [%s]}\n' "$(signing_key)" | keep identity/$use; done
 printf '{"hmac_key": "%s"}\n' "$(key)" | keep identity/codes
 sms_account tencent '"secret_id": "", "secret_key": "", "sdk_app_id": ""'
 sms_account aliyun '"access_key_id": "", "access_key_secret": ""'

@@ -20,7 +20,9 @@ from kit.files import blobs
 from kit.kafka import Partition
 from kit.mongo import Database, Fields, archive
 from kit.mongo.removal import TOMBSTONES
-from services.identity.consumers import ACCESSES
+from services.identity.audit.published_heads import restore_heads
+from services.identity.audit.store import TrailStore
+from services.identity.consumers import ACCESSES, AUDIT
 from services.identity.erasures.domain import ErasureRequest, erasure_id
 from services.identity.store import ERASURES
 
@@ -55,6 +57,7 @@ async def restore(settings: RestoreSettings, dump: Dump, decryption: Decryption)
         await _restart(settings)
         documents = sum([await fill(client.get_database(name), dump, manifest, decryption) for name in PLANS])
         objects = await put_objects(settings, dump, decryption)
+        await restore_heads(settings.kafka, TrailStore(client.get_database(IDENTITY)))
         lost = {service: await _reconcile(settings, client.get_database(service), service) for service in PUBLISHING}
     return Report(documents, objects, lost)
 
@@ -67,14 +70,15 @@ async def _refuse_unless_empty(databases: Sequence[Database]) -> None:
 
 
 async def _restart(settings: RestoreSettings) -> None:
-    """Reset the publishers, which then publish snapshots, and the group that fills the access logs."""
+    """Reset the publishers, which then publish snapshots, and the groups that fill access logs and audit trail."""
     for service in PUBLISHING:
         group = f"{service}.publisher"
         async with kafka.admin(settings.kafka) as admin:
             count, _ = await admin.position(group)
         await _move(settings, group, {Partition(group, 0): (count, "")})
-    accesses = {Partition(topic, number) for topic in ACCESSES.topics for number in range(settings.kafka.partitions)}
-    await _move(settings, ACCESSES.name, dict.fromkeys(accesses, (0, "")))
+    for reader in (ACCESSES, AUDIT):
+        events = {Partition(topic, number) for topic in reader.topics for number in range(settings.kafka.partitions)}
+        await _move(settings, reader.name, dict.fromkeys(events, (0, "")))
 
 
 async def _move(settings: RestoreSettings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
@@ -168,7 +172,7 @@ def raised(document: Fields, version: int, at: datetime, patch: Patch) -> dict[s
     """Return the document as the version after `version`, with the action `restored` in its history."""
     changes = [{"field": name, "old": document.get(name), "new": value} for name, value in patch.items()]
     entry = {"version": version + 1, "at": at, "by": BY, "action": RESTORED, "changes": changes}
-    made = {"version": version + 1, "action": RESTORED, "changed": list(patch), "updated_at": at}
+    made = {"version": version + 1, "action": RESTORED, "author": BY, "changed": list(patch), "updated_at": at}
     return {**document, **patch, **made, "history": [*field_of(document, "history", list), entry]}
 
 

@@ -154,6 +154,7 @@ def _process(stack: Stack, service: str, role: str) -> Environment:
 def _identity(stack: Stack, secrets: Secrets) -> Environment:
     return {
         "SIGNING__KEYS": json.dumps(secrets.signing_keys),
+        "AUDIT__KEYS": json.dumps(secrets.audit_keys),
         **_seal(secrets.identity_seal),
         **_bus(secrets.bus),
         "CODES__HMAC_KEY": secrets.codes_key,

@@ -46,6 +46,7 @@ class Secrets(BaseModel):
     records_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
     attachments_seal: EncryptionKeys = Field(default_factory=EncryptionKeys.generate)
     records_client_secret: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
+    audit_keys: list[dict[str, Any]] = Field(default_factory=lambda: [signing_key()])
     bus: EncryptionKeys
     codes_key: str
     sms_secret_id: str

@@ -45,13 +45,14 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
     UNTRACKED: ClassVar[frozenset[str]] = frozenset(
-        {"id", "version", "action", "changed", "created_at", "updated_at", "history", "traceparent"}
+        {"id", "version", "action", "changed", "created_at", "updated_at", "history", "traceparent", "author"}
     )
 
     id: str = Field(alias="_id")
     version: int
     action: str  # what made this version …
     changed: list[str]  # … and which fields it changed: the last entry of the history, for readers without the history
+    author: str = ""  # … and who made it; empty in documents of releases before the audit trail
     created_at: datetime
     updated_at: datetime
     history: list[Entry] = []
@@ -81,7 +82,7 @@ class Document(BaseModel):
     def _become(self, draft: Self, before: dict[str, JsonValue], at: datetime, by: str, action: str) -> Self:
         changes = differences(before, draft.facts())
         entry = Entry.model_construct(version=self.version + 1, at=at, by=by, action=action, changes=changes)
-        made = {"action": action, "changed": [change["field"] for change in changes], "updated_at": at}
+        made = {"action": action, "author": by, "changed": [change["field"] for change in changes], "updated_at": at}
         made["traceparent"] = tracing.traceparent()
         return draft.model_copy(update={**made, "version": entry.version, "history": [*self.history, entry]})
 

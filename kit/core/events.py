@@ -5,7 +5,7 @@ tests read the result with that library.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -63,6 +63,10 @@ class NewEvent(NamedTuple):
     contract: type[EventData]
     data: dict[str, object]
     traceparent: str | None = None
+
+
+Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
+"""Returns the events of a document (as stored, the version just written)."""
 
 
 class Outgoing(NamedTuple):

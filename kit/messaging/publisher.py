@@ -6,13 +6,13 @@ publishing, which restarts after a pause with a new producer.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kit import kafka
 from kit.core.documents import PERSON
-from kit.core.events import NewEvent, Outgoing, PublicationFailed, encode, tombstone
+from kit.core.events import NewEvent, Outgoing, Publication, PublicationFailed, encode, tombstone
 from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
 from kit.messaging.feed import BATCH, Batch, Feed, Position, backlog_after, prefetch
 from kit.mongo import Database, cluster_time, oplog_seconds
@@ -20,9 +20,6 @@ from kit.mongo.removal import TOMBSTONES
 from kit.observability import log, metrics, tracing
 from kit.runtime.health import StallDetector
 from kit.settings import KafkaSettings
-
-Publication = Callable[[Mapping[str, object]], Iterable[NewEvent]]
-"""Returns the events of a document (as stored, the version just written)."""
 
 logger = log.get(__name__)
 

@@ -1,8 +1,7 @@
 """Publications of attachments: the events for each version of a document."""
 
 from contracts.attachments import AccessLogged, AttachmentChanged
-from kit.core.events import NewEvent
-from kit.messaging.publisher import Publication
+from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
 from kit.privacy.access_audit import ACCESS_LOG
 from services.attachments.store import COLLECTION

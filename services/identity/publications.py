@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from contracts.audit import HeadSigned
 from contracts.identity import (
     AccessLogged,
     CertificateChanged,
@@ -12,13 +13,15 @@ from contracts.identity import (
     PractitionerErased,
     ProofRequested,
 )
+from kit.core.audit import Audited, with_audit
 from kit.core.documents import field_of
-from kit.core.events import NewEvent
-from kit.messaging.publisher import Publication
+from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
 from kit.privacy.access_audit import ACCESS_LOG
+from services.identity.audit.domain import TRAIL
+from services.identity.audit.store import AUDIT_HEADS
 from services.identity.login.domain import CODES, Purpose
-from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
+from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS, STAFF
 
 # the public names of stored fields in `changed`; internal fields are left out
 PUBLIC_NAMES = {"number_sealed": "document_number", "address_sealed": "address", "phone_index": "phone"}
@@ -73,16 +76,33 @@ def erasure_changed(document: Fields) -> list[NewEvent]:
     return []
 
 
+def head_signed(document: Fields) -> list[NewEvent]:
+    """A signed head of the audit trail; whoever keeps it can prove a later change."""
+    return [HeadSigned.of(document, head_id=document["_id"], practitioner_id=TRAIL, changed=[])]
+
+
 def _outside(document: Fields) -> list[str]:
     changed: list[str] = field_of(document, "changed", list)
     return [PUBLIC_NAMES.get(name, name) for name in changed if name not in INTERNAL_FIELDS]
 
 
-PUBLICATIONS: dict[str, Publication] = {
-    PRACTITIONERS: practitioner_changed,
-    CERTIFICATES: certificate_changed,
-    CLIENTS: client_changed,
-    CHALLENGES: code_requested,
-    ACCESS_LOG: access_logged,
-    ERASURES: erasure_changed,
+AUDITED = {
+    PRACTITIONERS: Audited("person"),
+    CERTIFICATES: Audited("certificate", ["state"]),
+    STAFF: Audited("staff", ["roles", "enabled"]),
+    CLIENTS: Audited("client", ["client_id", "scopes", "enabled"]),
+    ERASURES: Audited("erasure", ["state", "due_at"]),
 }
+"""The documents whose versions are entries of the audit trail. Accesses are too: from their own events."""
+PUBLICATIONS: dict[str, Publication] = with_audit(
+    {
+        PRACTITIONERS: practitioner_changed,
+        CERTIFICATES: certificate_changed,
+        CLIENTS: client_changed,
+        CHALLENGES: code_requested,
+        ACCESS_LOG: access_logged,
+        ERASURES: erasure_changed,
+        AUDIT_HEADS: head_signed,
+    },
+    AUDITED,
+)

@@ -14,6 +14,19 @@ class SigningSettings(BaseModel):
     access_seconds: int = Field(default=TOKEN_SECONDS, le=TOKEN_SECONDS)
 
 
+class AuditSettings(BaseModel):
+    """Private Ed25519 keys as JWKs with `kid`, for nothing but heads of the audit trail; the first signs.
+
+    A head is signed after `head_seconds`, and as soon as `head_entries` follow the last one. With every
+    `verify_heads`-th the whole trail is verified.
+    """
+
+    keys: list[dict[str, str]] = Field(repr=False, min_length=1)
+    head_seconds: int = Field(default=3600, ge=1, le=3600)
+    head_entries: int = Field(default=10_000, ge=1)
+    verify_heads: int = Field(default=24, ge=1)
+
+
 class CodeSettings(BaseModel):
     """SMS codes. Log-in codes are valid for 24 hours (guide §1), others for `short_seconds`, as their text states."""
 
@@ -115,6 +128,7 @@ class Settings(ServiceSettings):
     """Settings of identity, in addition to those of every service."""
 
     signing: SigningSettings
+    audit: AuditSettings
     seal: EncryptionSettings
     bus: KeyRing
     blobs: BlobSettings

@@ -2,8 +2,7 @@
 
 from contracts.notify import MessageChanged
 from kit.core.documents import RESTORED
-from kit.core.events import NewEvent
-from kit.messaging.publisher import Publication
+from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
 from services.notify.store import MESSAGES
 

@@ -1,8 +1,7 @@
 """Publications of signature: the events for each version of a document."""
 
 from contracts.signature import AccessLogged, FormChanged, SignatureChanged
-from kit.core.events import NewEvent
-from kit.messaging.publisher import Publication
+from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
 from kit.privacy.access_audit import ACCESS_LOG
 from services.signature.store import FORMS, SIGNATURES

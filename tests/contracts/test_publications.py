@@ -9,19 +9,20 @@ from hypothesis import strategies as st
 
 from contracts import EVENTS
 from kit.core.documents import Document
-from kit.core.events import EventData, encode
-from kit.messaging.publisher import Publication
+from kit.core.events import EventData, Publication, encode
 from kit.privacy.access_audit import ACCESS_LOG, AccessEntry
 from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
-from services.identity.accounts.domain import Client
+from services.identity.accounts.domain import Client, Staff
+from services.identity.audit.domain import Head
+from services.identity.audit.store import AUDIT_HEADS
 from services.identity.certificates.domain import Certificate
 from services.identity.erasures.domain import ErasureRequest
 from services.identity.login.domain import Challenge
 from services.identity.practitioners.domain import Practitioner
 from services.identity.publications import PUBLICATIONS as IDENTITY
-from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS
+from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES, PRACTITIONERS, STAFF
 from services.notify.domain import Message
 from services.notify.publications import PUBLICATIONS as NOTIFY
 from services.notify.store import MESSAGES
@@ -37,6 +38,8 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Certificate, IDENTITY[CERTIFICATES]),
     (Challenge, IDENTITY[CHALLENGES]),
     (Client, IDENTITY[CLIENTS]),
+    (Staff, IDENTITY[STAFF]),
+    (Head, IDENTITY[AUDIT_HEADS]),
     (AccessEntry, IDENTITY[ACCESS_LOG]),
     (ErasureRequest, IDENTITY[ERASURES]),
     (Message, NOTIFY[MESSAGES]),

@@ -66,9 +66,10 @@ def test_services_that_share_a_key_have_the_same(secrets: Path) -> None:
     assert len({seal["keys"]["k1"] for seal in seals}) == len(seals)
 
 
-def test_the_signing_key_is_a_pair(secrets: Path) -> None:
+@pytest.mark.parametrize("use", ["signing", "audit"])
+def test_the_signing_key_is_a_pair(secrets: Path, use: str) -> None:
     """The published public half verifies signatures of the private one."""
-    (key,) = json.loads((secrets / "identity/signing").read_text())["keys"]
+    (key,) = json.loads((secrets / "identity" / use).read_text())["keys"]
     private = Ed25519PrivateKey.from_private_bytes(urlsafe_b64decode(key["d"] + "="))
     assert urlsafe_b64decode(key["x"] + "=") == private.public_key().public_bytes_raw()
 

@@ -21,6 +21,7 @@ OWN = {
     "identity": {
         "accounts/": "staff and API clients",
         "approvals/": "requests that a second admin approves",
+        "audit/": "the audit trail",
         "captcha/": "captchas",
         "certificates/": "digital certificates",
         "erasures/": "erasures",

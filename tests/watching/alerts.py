@@ -301,6 +301,16 @@ CASES = [
         "records-worker refused to erase a person: not_confirmed",
     ),
     Case(
+        "AuditTrailWrong",
+        {"audit_verification_failed": "0x8 1x32"}, {"audit_verification_failed": "0x40"},
+        CRITICAL, "the audit trail failed its verification",
+    ),
+    Case(
+        "AuditHeadMissing",
+        {"audit_head_timestamp_seconds": "0x400"}, {"audit_head_timestamp_seconds": "0x100 3600x300"},
+        CRITICAL, "no head of the audit trail was signed for 2h 5m 0s", at="125m", step="30s",
+    ),
+    Case(
         "TokensForged", denied("token_forged", "0+3x40"), denied("token_forged", "0x8 9x32"),
         CRITICAL, "60 tokens within 5 minutes were not signed by us", at="6m",
     ),

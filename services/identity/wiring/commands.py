@@ -34,11 +34,13 @@ from services.identity.accounts.domain import staff_id
 from services.identity.accounts.service import MIN_SECRET_LENGTH
 from services.identity.accounts.staff import ROLES
 from services.identity.approvals.service import Approvals, Wish
+from services.identity.audit.store import TrailStore
 from services.identity.migrations import MIGRATIONS
 from services.identity.service import UseCases
 from services.identity.settings import Settings
 from services.identity.store import COMPACTED, PERSONAL_DATA, Store
 from services.identity.wiring import NAME
+from services.identity.wiring.audit import audit
 from services.identity.wiring.shared import open_dependencies
 
 
@@ -190,6 +192,7 @@ def indexes(database: Database) -> Sequence[Check]:
         Store(database).prepare,
         Imports(database).prepare,
         AccessAudit(database, clock, READERS).prepare,
+        TrailStore(database).prepare,
         partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
     ]
 
@@ -198,5 +201,6 @@ COMMANDS = {
     "staff": staff,
     "client": client,
     "reseal": reseal,
+    "audit": audit,
     "migrate": migrate_command.command(NAME, Settings, MIGRATIONS, indexes),
 }

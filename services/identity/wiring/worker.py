@@ -15,6 +15,9 @@ from kit.mongo.removal import Removal
 from kit.privacy.erasure import Erasure
 from kit.runtime.health import Check
 from kit.runtime.process import Worker
+from services.identity.audit.heads import HeadKeeper
+from services.identity.audit.service import AuditTrail
+from services.identity.audit.store import TrailStore
 from services.identity.consumers import GROUPS, Handlers
 from services.identity.practitioners.imports import KIND, PractitionerImport
 from services.identity.practitioners.portrait_folders import PORTRAIT_FOLDERS
@@ -31,9 +34,10 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with open_dependencies(settings) as opened:
         publisher = Publisher(NAME, opened.database, PUBLICATIONS, settings.kafka, settings.instance)
         erasure = _erasure(settings, opened)
-        handlers = Handlers(opened.services.codes, opened.services.accesses, erasure)
+        trail, clock = TrailStore(opened.database), opened.services.clock
+        handlers = Handlers(opened.services.codes, opened.services.accesses, erasure, AuditTrail(trail, clock))
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
-        target, clock = PractitionerImport(opened.services.practitioners, opened.services.clock), opened.services.clock
+        target = PractitionerImport(opened.services.practitioners, clock)
         importer = ImportWorker(opened.imports, opened.import_files, {KIND: target}, settings.instance, clock)
         sweepers = [
             Sweeper(FOLDERS, opened.imports.with_folder_prefix, opened.bucket, clock),
@@ -42,10 +46,11 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         sweeping = [sweeper.run for sweeper in sweepers]
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, opened.database), "indexes": erasure.prepare,
-            "clients": opened.services.accounts.publish_clients,
+            "clients": opened.services.accounts.publish_clients, "indexes of the audit trail": trail.prepare,
         }  # fmt: skip
-        migrating = partial(migrations.report, opened.database, NAME)
-        yield Worker(publisher, running, checks, [importer.run, opened.eraser.run, erasure.run, *sweeping, migrating])
+        heads, migrating = HeadKeeper(trail, settings.audit, clock), partial(migrations.report, opened.database, NAME)
+        tasks = [importer.run, opened.eraser.run, erasure.run, heads.run, *sweeping, migrating]
+        yield Worker(publisher, running, checks, tasks)
 
 
 def _erasure(settings: Settings, opened: Dependencies) -> Erasure:
