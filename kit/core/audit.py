@@ -50,6 +50,8 @@ def as_text(value: object) -> str:
     """A value as an entry shows it."""
     if isinstance(value, datetime):
         return rfc3339(value if value.tzinfo else value.replace(tzinfo=UTC))  # UTC, as the change stream has it
+    if isinstance(value, bool):
+        return str(value).lower()
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
