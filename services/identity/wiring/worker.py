@@ -14,7 +14,7 @@ from kit.mongo import migrations
 from kit.mongo.removal import Removal
 from kit.privacy.erasure import Erasure
 from kit.runtime.health import Check
-from kit.runtime.process import Worker
+from kit.runtime.process import Task, Worker
 from services.identity.audit.heads import HeadKeeper
 from services.identity.audit.service import AuditTrail
 from services.identity.audit.store import TrailStore
@@ -49,7 +49,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             "clients": opened.services.accounts.publish_clients, "indexes of the audit trail": trail.prepare,
         }  # fmt: skip
         heads, migrating = HeadKeeper(trail, settings.audit, clock), partial(migrations.report, opened.database, NAME)
-        tasks = [importer.run, opened.eraser.run, erasure.run, heads.run, *sweeping, migrating]
+        tasks: list[Task] = [importer.run, opened.eraser.run, erasure.run, heads.run, *sweeping, migrating]
         yield Worker(publisher, running, checks, tasks)
 
 
