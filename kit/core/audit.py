@@ -10,7 +10,10 @@ from pydantic import Field
 from kit.core.clock import rfc3339
 from kit.core.documents import PERSON
 from kit.core.events import EventData, NewEvent, Publication
+from kit.core.ids import new_id
 
+COMMAND = "command"
+"""The author of what an operator's command does."""
 UNKNOWN = "unknown"
 """The author of a version that a release without authors wrote."""
 
@@ -27,16 +30,28 @@ class ActionRecorded(EventData):
     by: str = Field(description="who did it: staff:<id>, client:<name>, practitioner:<id>, import:<id>, command …")
     details: dict[str, str] = Field(description="facts of this kind, like the roles of an account")
 
+    @classmethod
+    def now(cls, kind: str, action: str, *, by: str, about: str, at: datetime, details: Mapping[str, str]) -> NewEvent:
+        """The entry of an action without a document; `about`: a person, an account, or what else it concerns."""
+        document = {"version": 1, "action": action, "changed": [], "updated_at": at, PERSON: about}
+        return cls.of(document, document_id=new_id(), kind=kind, by=by, details=details)
+
 
 @dataclass(frozen=True)
 class Audited:
     """Each version of a document is an entry of this kind; `details`: its fields that the entry shows.
 
-    An entry can never be removed again: `details` must not name a field that an erasure removes.
+    An entry can never be removed again: `details` must not name a field that an erasure removes. `actions`: only
+    versions with these actions are entries, if it is given.
     """
 
     kind: str
     details: Sequence[str] = ()
+    actions: Sequence[str] = ()
+
+    def records(self, document: Mapping[str, object]) -> bool:
+        """Whether this version is an entry."""
+        return not self.actions or document["action"] in self.actions
 
     def entry(self, document: Mapping[str, object]) -> NewEvent:
         """The entry of a version. A document that is about no person is about itself."""
@@ -64,6 +79,6 @@ def with_audit(publications: Mapping[str, Publication], audited: Mapping[str, Au
 def _both(publication: Publication | None, audited: Audited) -> Publication:
     def published(document: Mapping[str, object]) -> list[NewEvent]:
         events = list(publication(document)) if publication else []
-        return [*events, audited.entry(document)]
+        return [*events, *([audited.entry(document)] if audited.records(document) else [])]
 
     return published

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
 
+from kit.core.audit import Audited
 from kit.core.documents import Document
 from kit.core.errors import AppError, InvalidFields, NotFound, field_errors
 from kit.core.ids import new_id
@@ -23,6 +24,11 @@ from kit.security.encryption import Cipher
 
 D = TypeVar("D", bound=Document)
 COLLECTION = FOLDERS = "imports"
+AUDITED_IMPORT = Audited(
+    "import", ["kind", "state", "rows_total", "rows_created", "rows_updated", "rows_failed"],
+    actions=["started", "finished", "failed"],
+)  # fmt: skip
+"""Its start and its end are entries of the audit trail."""
 LEASE = timedelta(seconds=30)
 LIVE = ("waiting", "running")
 State = Literal["waiting", "running", "finished", "failed"]

@@ -7,7 +7,7 @@ group reads. Replaying and dropping both write a tombstone for the dead letter.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from kit import kafka
+from kit.core.audit import COMMAND, ActionRecorded
+from kit.core.events import encode
+from kit.core.ids import is_id
 from kit.kafka import Record
 from kit.settings import KafkaSettings, ToolSettings, read
 
@@ -24,6 +27,10 @@ SUFFIX = ".dead"
 PREFIX = "dead_"
 KEY_HEADER = "dead_key"
 PERSON = "ce_partitionkey"
+SOURCE = "/dead-letters"
+"""The source of the entries of the audit trail for what is done with dead letters."""
+MAX_TEXT = 200
+"""Characters of a header that such an entry shows: a foreign record may have any."""
 NOBODY = "nobody"  # not the key of any dead letter
 NULL_HEADER = "dead_null"  # the record had no value; a dead letter without one would be a tombstone
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -117,12 +124,13 @@ async def all_dead_letters(settings: KafkaSettings) -> list[DeadLetter]:
     return sorted(found.values(), key=lambda letter: letter.at)
 
 
-async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
-    """Replay the dead letters to their group. Returns the ids that were replayed.
+async def replay(settings: KafkaSettings, group: str, ids: Sequence[str], by: str) -> list[str]:
+    """Replay the dead letters to their group, after an entry of the audit trail for each. Returns their ids.
 
-    Raises `DeadLetterNotFound`, with nothing done.
+    `by`: who does it, like `staff:<id>`. Raises `DeadLetterNotFound`, with nothing done.
     """
     async with _chosen(settings, group, ids) as (producer, chosen):
+        await _record(producer, "replayed", group, chosen, by)
         for identity, letter in chosen.items():
             headers = dict(letter.headers)
             own = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
@@ -132,12 +140,32 @@ async def replay(settings: KafkaSettings, group: str, ids: Sequence[str]) -> lis
         return list(chosen)
 
 
-async def drop(settings: KafkaSettings, group: str, ids: Sequence[str]) -> list[str]:
-    """Drop the dead letters without handling them. Returns the ids that were dropped. Raises as `replay` does."""
+async def drop(settings: KafkaSettings, group: str, ids: Sequence[str], by: str) -> list[str]:
+    """Drop the dead letters without handling them, else as `replay`. Returns the ids that were dropped."""
     async with _chosen(settings, group, ids) as (producer, chosen):
+        await _record(producer, "dropped", group, chosen, by)
         for identity in chosen:
             await producer.send(dead_letter_topic(group), identity.encode(), None, [])
         return list(chosen)
+
+
+async def _record(producer: kafka.Producer, action: str, group: str, chosen: Mapping[str, Record], by: str) -> None:
+    """An entry of the audit trail for each, which is written first: what fails afterwards has an entry, too."""
+    for identity, letter in chosen.items():
+        headers = dict(letter.headers)
+        facts = {"cause": f"{PREFIX}cause", "type": "ce_type", "event_id": "ce_id"}
+        shown = {name: _text(headers[header]) for name, header in facts.items() if header in headers}
+        person = _text(headers.get(PERSON, b""))
+        entry = ActionRecorded.now(
+            "dead_letter", action, by=by, about=person if is_id(person) else group, at=datetime.now(UTC),
+            details={"group": group, "dead_letter": identity[:MAX_TEXT], **shown},
+        )  # fmt: skip
+        record = encode(entry, SOURCE, 1)
+        await producer.send(record.topic, record.key, record.value, record.headers)
+
+
+def _text(header: bytes) -> str:
+    return header.decode(errors="replace")[:MAX_TEXT]
 
 
 async def remove_for_person(settings: KafkaSettings, groups: Sequence[str], person: str) -> int:
@@ -213,13 +241,13 @@ def show(group: str, identity: str) -> None:
 @app.command("replay")
 def replay_command(group: str, ids: Ids) -> None:
     """Replay dead letters to their group."""
-    typer.echo(f"replayed {len(_run(replay(_settings(), group, ids)))}")
+    typer.echo(f"replayed {len(_run(replay(_settings(), group, ids, COMMAND)))}")
 
 
 @app.command("drop")
 def drop_command(group: str, ids: Ids) -> None:
     """Drop dead letters without handling them."""
-    typer.echo(f"dropped {len(_run(drop(_settings(), group, ids)))}")
+    typer.echo(f"dropped {len(_run(drop(_settings(), group, ids, COMMAND)))}")
 
 
 if __name__ == "__main__":

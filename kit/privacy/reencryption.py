@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from kit import mongo
+from kit.core.audit import COMMAND
+from kit.core.clock import SystemClock
 from kit.core.documents import field_of
 from kit.files import encrypted_bucket
 from kit.files.blobs import ChecksumMismatch
 from kit.files.encrypted_bucket import EncryptedBucket
 from kit.mongo import Database, Fields, translate_errors
 from kit.observability import log
+from kit.privacy.action_audit import ActionAudit
 from kit.security.encryption import Cipher
 from kit.settings import BlobSettings, ServiceSettings, read
 
@@ -194,6 +197,7 @@ def command(
     async def act() -> None:
         made = read(settings)
         async with mongo.connect(made.mongo, name) as database:
+            await ActionAudit(database, SystemClock()).record("command", "run", COMMAND, name, command="reseal")
             await reencrypt(database, places(made))
             if files:
                 await _files(database, files(made))

@@ -4,6 +4,7 @@ from contracts.attachments import AccessLogged, AttachmentChanged
 from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
 from kit.privacy.access_audit import ACCESS_LOG
+from kit.privacy.action_audit import OPERATIONS
 from services.attachments.store import COLLECTION
 
 
@@ -17,4 +18,4 @@ def access_logged(document: Fields) -> list[NewEvent]:
     return [AccessLogged.of(document, access_id=document["_id"])]
 
 
-PUBLICATIONS: dict[str, Publication] = {COLLECTION: attachment_changed, ACCESS_LOG: access_logged}
+PUBLICATIONS: dict[str, Publication] = {COLLECTION: attachment_changed, ACCESS_LOG: access_logged, **OPERATIONS}

@@ -16,8 +16,11 @@ from contracts.identity import (
 from kit.core.audit import Audited, with_audit
 from kit.core.documents import field_of
 from kit.core.events import NewEvent, Publication
+from kit.imports.model import AUDITED_IMPORT
+from kit.imports.model import COLLECTION as IMPORTS
 from kit.mongo import Fields
 from kit.privacy.access_audit import ACCESS_LOG
+from kit.privacy.action_audit import OPERATIONS
 from services.identity.audit.domain import TRAIL
 from services.identity.audit.store import AUDIT_HEADS
 from services.identity.login.domain import CODES, Purpose
@@ -92,6 +95,7 @@ AUDITED = {
     STAFF: Audited("staff", ["roles", "enabled"]),
     CLIENTS: Audited("client", ["client_id", "scopes", "enabled"]),
     ERASURES: Audited("erasure", ["state", "due_at"]),
+    IMPORTS: AUDITED_IMPORT,
 }
 """The documents whose versions are entries of the audit trail. Accesses are too: from their own events."""
 PUBLICATIONS: dict[str, Publication] = with_audit(
@@ -103,6 +107,7 @@ PUBLICATIONS: dict[str, Publication] = with_audit(
         ACCESS_LOG: access_logged,
         ERASURES: erasure_changed,
         AUDIT_HEADS: head_signed,
+        **OPERATIONS,
     },
     AUDITED,
 )

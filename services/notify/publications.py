@@ -4,6 +4,7 @@ from contracts.notify import MessageChanged
 from kit.core.documents import RESTORED
 from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
+from kit.privacy.action_audit import OPERATIONS
 from services.notify.store import MESSAGES
 
 
@@ -15,4 +16,4 @@ def message_changed(document: Fields) -> list[NewEvent]:
     return [MessageChanged.of(document, message_id=document["_id"], changed=["state"])]
 
 
-PUBLICATIONS: dict[str, Publication] = {MESSAGES: message_changed}
+PUBLICATIONS: dict[str, Publication] = {MESSAGES: message_changed, **OPERATIONS}

@@ -4,6 +4,7 @@ from contracts.signature import AccessLogged, FormChanged, SignatureChanged
 from kit.core.events import NewEvent, Publication
 from kit.mongo import Fields
 from kit.privacy.access_audit import ACCESS_LOG
+from kit.privacy.action_audit import OPERATIONS
 from services.signature.store import FORMS, SIGNATURES
 
 
@@ -26,4 +27,5 @@ PUBLICATIONS: dict[str, Publication] = {
     FORMS: form_changed,
     SIGNATURES: signature_changed,
     ACCESS_LOG: access_logged,
+    **OPERATIONS,
 }

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from contracts import EVENTS
 from kit.core.documents import Document
 from kit.core.events import EventData, Publication, encode
+from kit.imports.model import COLLECTION as IMPORTS
+from kit.imports.model import Import
 from kit.privacy.access_audit import ACCESS_LOG, AccessEntry
+from kit.privacy.action_audit import ACTIONS, KEYS, KeysInUse, RecordedAction
 from services.attachments.domain import Attachment
 from services.attachments.publications import PUBLICATIONS as ATTACHMENTS
 from services.attachments.store import COLLECTION as SCANS
@@ -39,6 +42,9 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (Challenge, IDENTITY[CHALLENGES]),
     (Client, IDENTITY[CLIENTS]),
     (Staff, IDENTITY[STAFF]),
+    (Import, IDENTITY[IMPORTS]),
+    (RecordedAction, IDENTITY[ACTIONS]),
+    (KeysInUse, NOTIFY[KEYS]),
     (Head, IDENTITY[AUDIT_HEADS]),
     (AccessEntry, IDENTITY[ACCESS_LOG]),
     (ErasureRequest, IDENTITY[ERASURES]),

@@ -156,7 +156,7 @@ async def test_dead_letters_are_replayed_to_their_group_after_the_fix(stack: Run
         await asyncio.wait([first])
         handled = Handled()
         second = asyncio.create_task(group.consumer(handled).run())
-        assert len(await dead_letters.replay(group.settings, group.name, ["all"])) == 12
+        assert len(await dead_letters.replay(group.settings, group.name, ["all"], "test")) == 12
         await eventually(lambda: same_length(handled.seen, 12), 30, "all were handled after the fix")
         second.cancel()
         await asyncio.wait([second])

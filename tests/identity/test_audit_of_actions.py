@@ -1,6 +1,9 @@
 """What the running system appends to its audit trail, and the command that verifies and exports it."""
 
+import asyncio
+import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +12,20 @@ import httpx2
 from contracts.audit import HEAD_TYPE
 from deploy.local.secrets import signing_key
 from kit import mongo
+from kit.core.clock import ManualClock
+from kit.kafka import dead_letters
+from kit.privacy.action_audit import KEYS, KeyAudit, key_names
 from kit.security.statements import StatementSigner
 from kit.security.tokens import TokenIssuer
+from kit.settings import KeyRing
 from services.identity.audit.store import AUDIT_TRAIL
 from tests.identity.test_access_log import REASON
 from tests.identity.test_staff_commands import command
+from tests.support.dead_letters import DEAD_LETTER_GROUP, store_dead_letter
 from tests.support.erasure import have_erased
 from tests.support.identity_clients import WINDOW, LoginPage, Window
-from tests.support.names import own_name
+from tests.support.imports import IDENTITY, Sender, as_csv, person_row
+from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -81,3 +90,64 @@ async def _verified(stack: RunningStack) -> str:
     code, output = await command(stack, "verify", of="audit")
     print(output)
     return output if code == 0 else ""
+
+
+async def test_dead_letters_that_are_replayed_or_dropped_are_in_the_trail(stack: RunningStack) -> None:
+    by, person = f"staff:{own_id()}", own_id()
+    letters = [await store_dead_letter(stack, "Reject: a test", person=person) for _ in range(2)]
+    settings = stack.kafka_settings()
+    await dead_letters.drop(settings, DEAD_LETTER_GROUP, letters[:1], by)
+    await dead_letters.replay(settings, DEAD_LETTER_GROUP, letters[1:], by)
+    found = await entries(stack, 2, kind="dead_letter", by=by)
+    assert {(entry["action"], entry["details"]["dead_letter"]) for entry in found} == {
+        ("dropped", letters[0]), ("replayed", letters[1])
+    }  # fmt: skip
+    assert {(entry["person"], entry["details"]["cause"]) for entry in found} == {(person, "Reject: a test")}
+
+
+async def test_imports_and_lookups_that_find_nobody_are_in_the_trail(
+    stack: RunningStack, gateway: httpx2.AsyncClient, issuer: TokenIssuer
+) -> None:
+    admin = Sender(gateway, issuer, IDENTITY, own_id(), frozenset(), frozenset({"admin"}))
+    row = person_row()
+    asked = {"document_type": "resident_id", "document_number": row["证件号码"]}
+    assert (await gateway.post(f"{WINDOW}/lookup", json=asked, headers=admin.headers)).status_code == 404
+    (lookup,) = await entries(stack, 1, kind="lookup", by=f"staff:{admin.name}")
+    assert (lookup["action"], lookup["details"]) == ("not_found", {"asked": "1", "found": "0"})
+    import_id = await admin.started("practitioners", as_csv([row]))
+    await admin.ended(import_id)
+    found = await entries(stack, 2, kind="import", document=import_id)
+    assert [(entry["action"], entry["details"].get("rows_created")) for entry in found] == [
+        ("started", "0"), ("finished", "1")
+    ]  # fmt: skip
+    assert found[0]["by"] == f"staff:{admin.name}"
+    (registered,) = await entries(stack, 1, kind="person", by=f"import:{import_id}")
+    assert registered["action"] == "registered"
+
+
+async def test_commands_and_keys_in_use_are_in_the_trail(stack: RunningStack) -> None:
+    name = own_name("client")
+    code, output = await command(stack, name, "--disable", of="client")
+    assert (code, "no such account" in output) == (2, True), output
+    found = await entries(stack, 1, kind="command", person=name)
+    assert [(entry["by"], entry["details"]) for entry in found] == [("command", {"command": "client --disable"})]
+    seals = await entries(stack, 5, **{"kind": "keys", "details.ring": "seal"})
+    assert {entry["event"].split()[0] for entry in seals} >= {"/identity", "/records", "/attachments", "/signature"}
+
+
+async def test_other_keys_are_recorded_once_when_a_process_starts(stack: RunningStack) -> None:
+    database_name, clock = own_name("keys"), ManualClock()
+    first, second = (KeyRing(keys={name: _key() for name in names}, current=names[-1]) for names in ("a", "ab"))
+    async with mongo.connect(stack.mongo, database_name) as database:
+        for ring in (first, first, second, second):
+            starts = [KeyAudit(database, clock, {"seal": key_names(ring)}) for _ in range(3)]
+            await asyncio.gather(*(start.prepare() for start in starts))
+            await starts[0].prepare()
+        stored = await database[KEYS].find({}).to_list(None)
+        await database.client.drop_database(database_name)
+    assert [(each["version"], each["action"], each["keys"]) for each in stored] == [(2, "changed", key_names(second))]
+    assert [key.split(":")[0] for key in key_names(second)] == ["b", "a"]
+
+
+def _key() -> bytes:
+    return base64.b64encode(os.urandom(32))

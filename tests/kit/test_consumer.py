@@ -453,7 +453,7 @@ async def test_a_record_without_a_value_is_dead_lettered_and_replayed_unchanged(
 
     async with handling(kept, handle):
         await eventually(lambda: dead_letter_headers(kept), 20, "it is dead-lettered")
-        assert await dead_letters.replay(kept.settings, kept.group, ["all"])
+        assert await dead_letters.replay(kept.settings, kept.group, ["all"], "test")
         again = await eventually(lambda: dead_letter_headers(kept), 20, "it is dead-lettered again")
     assert again[0]["dead_topic"] == f"{kept.group}.replay".encode()
     assert again[0]["dead_cause"] == b"Reject: an event without data"

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kit.core.audit import COMMAND
 from kit.mongo import Database, translate_errors
 from kit.observability import log
 from kit.runtime.periodic import every
 from kit.security import security_events
 
-COMMAND = "command"
-"""The actor of changes made by a command."""
 COMMAND_EVENTS = "command_events"
 PAUSE_SECONDS = 2.0
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pyotp
 
+from kit.core.audit import COMMAND
 from kit.core.clock import Clock
 from kit.core.errors import AppError, NotFound, TooManyRequests
 from kit.mongo import Conflict
@@ -15,7 +16,6 @@ from kit.security.encryption import Cipher, constant_time_equal, keyed_hash
 from kit.security.networks import neighbourhood
 from kit.security.tokens import Caller, TokenIssuer
 from services.identity import metrics
-from services.identity.accounts.command_events import COMMAND
 from services.identity.accounts.domain import Client, Staff, client_id_of, staff_id
 from services.identity.accounts.passwords import LoginFailed, Passwords
 from services.identity.accounts.staff import label

@@ -11,13 +11,13 @@ from functools import partial
 
 import pyotp
 
+from kit.core.audit import COMMAND
 from kit.core.clock import Clock
 from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Cursor, Duplicate, retry_on_conflict
 from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.security.tokens import ADMIN, Caller
-from services.identity.accounts.command_events import COMMAND
 from services.identity.accounts.domain import END_REASONS, Passkey, Staff, TemporaryPassword, staff_id
 from services.identity.accounts.passwords import LoginFailed, Passwords, check_choice
 from services.identity.login.sessions import Sessions, Tokens

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kit.core.errors import AppError, NotFound
 from kit.privacy.access_audit import AccessAudit
+from kit.privacy.action_audit import ActionAudit
 from kit.security import security_events
 from kit.security.tokens import Caller
 from services.identity.keys import Keys, document_key
@@ -37,11 +38,12 @@ class Lookups:
     """Finds people by their identity documents, and records it in their access log, except for own services."""
 
     def __init__(
-        self, store: Store, keys: Keys, audit: AccessAudit, throttle: Throttle, own_clients: Sequence[str]
-    ) -> None:
+        self, store: Store, keys: Keys, audit: AccessAudit, actions: ActionAudit, throttle: Throttle,
+        own_clients: Sequence[str],
+    ) -> None:  # fmt: skip
         self._store = store
         self._keys = keys
-        self._audit = audit
+        self._audit, self._actions = audit, actions
         self._throttle = throttle
         self._own_clients = own_clients
         security_events.initialise(USUAL, MANY, event="people_lookup", outcome="done")
@@ -68,8 +70,15 @@ class Lookups:
         people = {person for each in found for person in each}
         if not self._is_own(caller):
             await self._audit.record_shown(caller, sorted(people), "lookup", "")
+            await self._record_unknown(caller, len(keys), len(people))
         self.record(cause, len(keys), len(people))
         return found
+
+    async def _record_unknown(self, caller: Caller, asked: int, found: int) -> None:
+        """An entry of the audit trail for the documents that nobody has; people who were found have their own."""
+        if found < asked:
+            facts = {"asked": str(asked), "found": str(found)}
+            await self._actions.record("lookup", "not_found", caller.label, caller.subject, **facts)
 
     def record(self, cause: str, asked: int, found: int) -> None:
         """Record the security event of an admitted look-up; `cause` is what `admit` returned."""

@@ -14,7 +14,9 @@ from joserfc.jwk import KeySetSerialization
 
 from contracts.audit import HEAD_TYPE
 from kit import mongo
+from kit.core.audit import COMMAND
 from kit.core.clock import SystemClock, rfc3339
+from kit.privacy.action_audit import ActionAudit
 from kit.security.statements import StatementReader, StatementSigner
 from kit.settings import read
 from services.identity.audit.domain import exported
@@ -73,6 +75,7 @@ def audit(
 
 async def _export(settings: Settings, begin: datetime, end: datetime) -> None:
     async with mongo.connect(settings.mongo, NAME) as database:
+        await ActionAudit(database, SystemClock()).record("command", "run", COMMAND, NAME, command="audit export")
         async for batch in TrailStore(database).between(_text(begin), _text(end)):
             for entry in batch:
                 typer.echo(orjson.dumps(exported(entry)))
@@ -80,6 +83,7 @@ async def _export(settings: Settings, begin: datetime, end: datetime) -> None:
 
 async def _replace_heads(settings: Settings) -> None:
     async with mongo.connect(settings.mongo, NAME) as database:
+        await ActionAudit(database, SystemClock()).record("command", "run", COMMAND, NAME, command="audit restored")
         head = await HeadKeeper(TrailStore(database), settings.audit, SystemClock()).replace_heads()
     typer.echo(f"head {head.number} was signed" if head else "every head is that of the trail: none was signed")
 

@@ -14,6 +14,7 @@ import typer
 from contracts.access import READERS
 from contracts.scopes import SCOPES
 from kit import mongo
+from kit.core.audit import COMMAND
 from kit.core.clock import SystemClock
 from kit.core.errors import InvalidFields, NotFound
 from kit.files import blobs
@@ -24,12 +25,13 @@ from kit.mongo.removal import Removal
 from kit.observability import log
 from kit.privacy import erasure, reencryption
 from kit.privacy.access_audit import AccessAudit
+from kit.privacy.action_audit import ActionAudit
 from kit.runtime.health import Check
 from kit.security import security_events
 from kit.security.encryption import Cipher
 from kit.settings import read
 from services.identity import rotation
-from services.identity.accounts.command_events import COMMAND, CommandEvents
+from services.identity.accounts.command_events import CommandEvents
 from services.identity.accounts.domain import staff_id
 from services.identity.accounts.service import MIN_SECRET_LENGTH
 from services.identity.accounts.staff import ROLES
@@ -66,14 +68,15 @@ def staff(
         raise typer.BadParameter("give exactly one of --roles, --disable, --enable, --reset")
     if emergency and not reason:
         raise typer.BadParameter("--emergency needs --reason")
+    account = staff_id(username)
     if roles:
-        _run(_save_staff(username, roles.replace(",", " ").split(), reason, emergency))
+        _run("staff --roles", account, _save_staff(username, roles.replace(",", " ").split(), reason, emergency))
     elif reset:
-        _run(lambda services: _reset(services, Wish("reset", username, (), reason), emergency))
+        _run("staff --reset", account, lambda each: _reset(each, Wish("reset", username, (), reason), emergency))
     elif enable:
-        _run(lambda services: _enable(services, Wish("enable", username, (), reason), emergency))
+        _run("staff --enable", account, lambda each: _enable(each, Wish("enable", username, (), reason), emergency))
     else:
-        _run(lambda services: services.staff.switch(staff_id(username), COMMAND, enabled=False))
+        _run("staff --disable", account, lambda each: each.staff.switch(account, COMMAND, enabled=False))
 
 
 def _save_staff(
@@ -134,9 +137,10 @@ def client(
     if sum((bool(scopes), disable, enable)) != 1:
         raise typer.BadParameter("give exactly one of --scopes, --disable, --enable")
     if scopes:
-        _run(_save_client(client_id, scopes, timedelta(hours=grace_hours)))
+        _run("client --scopes", client_id, _save_client(client_id, scopes, timedelta(hours=grace_hours)))
     else:
-        _run(lambda services: services.accounts.switch_client(client_id, enabled=enable))
+        run = f"client --{'enable' if enable else 'disable'}"
+        _run(run, client_id, lambda services: services.accounts.switch_client(client_id, enabled=enable))
 
 
 def _save_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[UseCases], Awaitable[object]]:
@@ -148,13 +152,15 @@ def _save_client(client_id: str, scopes: str, grace: timedelta) -> Callable[[Use
     return lambda services: services.accounts.save_client(client_id, secret, scopes.split(), grace)
 
 
-def _run(action: Callable[[UseCases], Awaitable[object]]) -> None:
+def _run(command: str, about: str, action: Callable[[UseCases], Awaitable[object]]) -> None:
+    """Run a command about an account; an entry of the audit trail is stored before."""
     settings = read(Settings)
     log.configure(NAME, COMMAND, settings.log_level)
     security_events.identified(COMMAND)
 
     async def act() -> None:
         async with open_dependencies(settings) as opened:
+            await ActionAudit(opened.database, SystemClock()).record("command", "run", COMMAND, about, command=command)
             with security_events.collected() as events:
                 try:
                     await action(opened.services)
@@ -177,6 +183,7 @@ def reseal() -> None:
     async def act() -> None:
         rest, bus = Cipher(settings.seal), Cipher(settings.bus)
         async with mongo.connect(settings.mongo, NAME) as database, blobs.connect(settings.blobs) as bucket:
+            await ActionAudit(database, SystemClock()).record("command", "run", COMMAND, NAME, command="reseal")
             await reencryption.reencrypt(database, rotation.encrypted_fields(rest, bus))
             while await rotation.reencrypt_portraits(database, bucket, rest):
                 continue

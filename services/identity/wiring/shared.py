@@ -16,6 +16,7 @@ from kit.formats.images import Images
 from kit.imports.model import ImportFiles, Imports
 from kit.mongo import Database
 from kit.privacy.access_audit import AccessAudit
+from kit.privacy.action_audit import ActionAudit
 from kit.redis import RedisServer
 from kit.sandbox.pool import Sandbox
 from kit.security.encryption import Cipher
@@ -101,7 +102,7 @@ async def open_dependencies(settings: Settings, clock: Clock = SystemClock()) ->
         )  # fmt: skip
         approvals = Approvals(store, staff, settings.approvals, clock)
         portraits = Portraits(bucket, Images(sandbox), keys.rest)
-        lookups = Lookups(store, keys, audit, throttle, settings.own_clients)
+        lookups = Lookups(store, keys, audit, ActionAudit(database, clock), throttle, settings.own_clients)
         practitioners = PractitionerService(store, keys, portraits, audit, lookups, clock)
         accesses = AccessLog(store, audit)
         proofs = Proofs(store, keys, codes, sessions, throttle)

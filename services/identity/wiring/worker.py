@@ -12,6 +12,7 @@ from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import migrations
 from kit.mongo.removal import Removal
+from kit.privacy.action_audit import KeyAudit, key_name, key_names
 from kit.privacy.erasure import Erasure
 from kit.runtime.health import Check
 from kit.runtime.process import Task, Worker
@@ -47,10 +48,19 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, opened.database), "indexes": erasure.prepare,
             "clients": opened.services.accounts.publish_clients, "indexes of the audit trail": trail.prepare,
+            "audit of keys": KeyAudit(opened.database, clock, _keys(settings)).prepare,
         }  # fmt: skip
         heads, migrating = HeadKeeper(trail, settings.audit, clock), partial(migrations.report, opened.database, NAME)
         tasks: list[Task] = [importer.run, opened.eraser.run, erasure.run, heads.run, *sweeping, migrating]
         yield Worker(publisher, running, checks, tasks)
+
+
+def _keys(settings: Settings) -> dict[str, list[str]]:
+    """All keys whose change is recorded, by ring."""
+    pairs = {"signing": settings.signing.keys, "audit": settings.audit.keys}
+    public = {ring: [key_name(key["kid"], key["x"].encode()) for key in keys] for ring, keys in pairs.items()}
+    codes = {"codes": [key_name("hmac_key", settings.codes.hmac_key)]}
+    return {"seal": key_names(settings.seal), "bus": key_names(settings.bus), **codes, **public}
 
 
 def _erasure(settings: Settings, opened: Dependencies) -> Erasure:

@@ -11,6 +11,7 @@ from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import Database, Projection, migrations
 from kit.mongo.removal import Purge, Removal, RetentionRule
+from kit.privacy.action_audit import KeyAudit, key_names
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.runtime.health import Check
 from kit.runtime.process import Worker
@@ -76,8 +77,10 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         )  # fmt: skip
         handlers = Handlers(requests, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
+        rings = {"seal": key_names(settings.seal), "bus": key_names(settings.bus)}
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "sender": sender.check_overdue, "indexes": erasure.prepare,
+            "audit of keys": KeyAudit(database, SystemClock(), rings).prepare,
         }  # fmt: skip
         purge = Purge(removal, [RetentionRule(MESSAGES, state, KEPT) for state in get_args(State)], SystemClock())
         migrating = partial(migrations.report, database, NAME)

@@ -84,7 +84,7 @@ class DeadLetters:
             raise Unavailable("Kafka") from error
 
     async def resolve(self, action: Action, chosen: Sequence[DeadLetter], staff_id: str, reason: str) -> None:
-        """Replay or drop dead letters of one group; staff id and reason are logged first.
+        """Replay or drop dead letters of one group; an entry of the audit trail and a log line come first.
 
         Raises `AlreadyResolved`, `Unavailable`.
         """
@@ -94,8 +94,8 @@ class DeadLetters:
         )
         resolve = dead_letters.replay if action == "replay" else dead_letters.drop
         try:
-            async with asyncio.timeout(SECONDS + 0.01 * len(ids)):
-                await resolve(self._settings, group, ids)
+            async with asyncio.timeout(SECONDS + 0.02 * len(ids)):
+                await resolve(self._settings, group, ids, f"staff:{staff_id}")
         except dead_letters.DeadLetterNotFound as error:
             raise AlreadyResolved from error
         except TimeoutError as error:

@@ -19,6 +19,7 @@ from kit.messaging.publisher import Publisher
 from kit.mongo import migrations
 from kit.mongo.removal import Purge, Removal, retention_rules
 from kit.privacy.access_audit import AccessAudit
+from kit.privacy.action_audit import KeyAudit, key_names
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.runtime.health import Check
 from kit.runtime.process import Worker
@@ -61,6 +62,9 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         importer = ImportWorker(imports, ImportFiles(bucket, Cipher(settings.seal)), targets, settings.instance, clock)
         sweeper = Sweeper(FOLDERS, imports.with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
-        checks: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        keys = KeyAudit(database, clock, {"seal": key_names(settings.seal)})
+        checks: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database), "indexes": erasure.prepare, "audit of keys": keys.prepare,
+        }  # fmt: skip
         migrating = partial(migrations.report, database, NAME)
         yield Worker(publisher, running, checks, [erasure.run, purge.run, importer.run, sweeper.run, migrating])

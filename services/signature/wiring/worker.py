@@ -14,6 +14,7 @@ from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import Database, migrations
 from kit.mongo.removal import Purge, Removal, retention_rules
+from kit.privacy.action_audit import KeyAudit, key_names
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.runtime.health import Check
 from kit.runtime.process import Worker
@@ -57,6 +58,9 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, Signatures(database).with_folder_prefix, bucket, clock)
         purge = Purge(removal, retention_rules(settings.retention, SIGNATURES, "replaced"), clock)
-        readiness: dict[str, Check] = {"mongo": partial(mongo.ping, database), "indexes": erasure.prepare}
+        keys = KeyAudit(database, clock, {"seal": key_names(settings.seal)})
+        readiness: dict[str, Check] = {
+            "mongo": partial(mongo.ping, database), "indexes": erasure.prepare, "audit of keys": keys.prepare,
+        }  # fmt: skip
         migrating = partial(migrations.report, database, NAME)
         yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run, migrating])
