@@ -48,6 +48,7 @@ async def test_what_happens_to_a_person_is_in_the_trail_and_stays_when_they_are_
     assert (await window.clerk.call("GET", f"{WINDOW}/{citizen.id}", headers=REASON)).status_code == 200
     assert citizen.id
     await have_erased(gateway, issuer, citizen.id)
+    await entries(stack, 1, person=citizen.id, action="carried_out")
     found = await entries(stack, 6, person=citizen.id)
     kinds = [(entry["kind"], entry["action"]) for entry in found]
     expected = [("person", "registered"), ("certificate", "issued"), ("access", "looked")]

@@ -130,6 +130,6 @@ async def test_nothing_is_left_of_an_erased_person(
     await eventually(compacted, 120, "Kafka compacted its topics", pause=0.5)
     remain = await find_markers(everything(stack, redis), [*marks, person])
     assert {each: remain[each] for each in marks} == {each: set() for each in marks}
-    allowed = {*REMEMBER, "identity.erasures", "identity.changes", "logs", "redis"}
+    allowed = {*REMEMBER, "identity.audit_trail", "identity.erasures", "identity.changes", "logs", "redis"}
     tombstones = {f"{service}.changes" for service in SERVICES}
     assert remain[person] <= allowed | tombstones
