@@ -83,9 +83,9 @@ class KeyAudit:
     async def prepare(self) -> None:
         """Create the index of actions, and record changed keys, once; a readiness check of the worker."""
         await self._prepare_actions()
-        for ring in list(self._rings):
-            await self._note(ring, self._rings[ring])
-            del self._rings[ring]
+        for ring, keys in list(self._rings.items()):
+            await self._note(ring, keys)
+            self._rings.pop(ring, None)  # another call may have been first
 
     async def _note(self, ring: str, keys: list[str]) -> None:
         known = await self._collection.get(f"keys:{ring}")

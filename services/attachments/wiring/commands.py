@@ -9,6 +9,7 @@ from kit.mongo import Database, migrate_command
 from kit.mongo.removal import Removal
 from kit.privacy import erasure, reencryption
 from kit.privacy.access_audit import AccessAudit
+from kit.privacy.action_audit import ActionAudit
 from kit.privacy.reencryption import EncryptedFiles
 from kit.runtime.health import Check
 from kit.security.encryption import Cipher
@@ -29,6 +30,7 @@ def indexes(database: Database) -> Sequence[Check]:
     return [
         Attachments(database).prepare,
         AccessAudit(database, clock, READERS).prepare,
+        ActionAudit(database, clock).prepare,
         partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
     ]
 

@@ -199,6 +199,7 @@ def indexes(database: Database) -> Sequence[Check]:
         Store(database).prepare,
         Imports(database).prepare,
         AccessAudit(database, clock, READERS).prepare,
+        ActionAudit(database, clock).prepare,
         TrailStore(database).prepare,
         partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
     ]

@@ -7,6 +7,7 @@ from kit.core.clock import SystemClock
 from kit.mongo import Database, migrate_command
 from kit.mongo.removal import Removal
 from kit.privacy import erasure, reencryption
+from kit.privacy.action_audit import ActionAudit
 from kit.privacy.reencryption import EncryptedField
 from kit.runtime.health import Check
 from kit.security.encryption import Cipher
@@ -27,8 +28,12 @@ def sealed(settings: Settings) -> list[EncryptedField]:
 
 def indexes(database: Database) -> Sequence[Check]:
     """What creates the indexes of all collections."""
-    removal = Removal(database, SystemClock(), COMPACTED)
-    return [Messages(database).prepare, partial(erasure.create_indexes, database, PERSONAL_DATA, removal)]
+    clock = SystemClock()
+    return [
+        Messages(database).prepare,
+        ActionAudit(database, clock).prepare,
+        partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
+    ]
 
 
 COMMANDS = {

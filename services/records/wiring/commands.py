@@ -10,6 +10,7 @@ from kit.mongo import Database, migrate_command
 from kit.mongo.removal import Removal
 from kit.privacy import erasure
 from kit.privacy.access_audit import AccessAudit
+from kit.privacy.action_audit import ActionAudit
 from kit.runtime.health import Check
 from services.records.settings import Settings
 from services.records.store import COMPACTED, PERSONAL_DATA, Records
@@ -23,6 +24,7 @@ def indexes(database: Database) -> Sequence[Check]:
         Records(database).prepare,
         Imports(database).prepare,
         AccessAudit(database, clock, READERS).prepare,
+        ActionAudit(database, clock).prepare,
         partial(erasure.create_indexes, database, PERSONAL_DATA, Removal(database, clock, COMPACTED)),
     ]
 
