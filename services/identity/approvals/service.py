@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from kit.core.audit import COMMAND
 from kit.core.clock import Clock
 from kit.core.errors import AppError, NotFound
 from kit.mongo import Conflict, Cursor, Duplicate
 from kit.security import security_events
 from kit.security.tokens import ADMIN, Caller
-from services.identity.accounts.command_events import COMMAND
 from services.identity.accounts.domain import Staff, staff_id
 from services.identity.accounts.staff import NewCredentials, Outdated, StaffAccounts, label
 from services.identity.approvals.domain import Action, Approval
