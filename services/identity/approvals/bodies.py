@@ -1,9 +1,9 @@
 """Request and response bodies of requests that need a second admin."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from kit.core.text import Text
 from kit.http.routes import In, Out
@@ -15,18 +15,12 @@ Role = Literal["clerk", "admin", "operator"]
 
 
 class ApprovalIn(In):
-    """What is requested for an account, and why; `roles` with `create` and `roles` only."""
+    """What is requested for an account, and why; `roles` count with `create` and `roles` only."""
 
     asked: Literal["create", "roles", "enable", "reset"]
     username: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
     roles: list[Role] = Field(default=[], max_length=3)
     reason: Annotated[str, Text(200)]
-
-    @model_validator(mode="after")
-    def _roles_where_needed(self) -> Self:
-        if bool(self.roles) != (self.asked in ("create", "roles")):
-            raise ValueError("roles belong to `create` and `roles`")
-        return self
 
 
 class ApprovalOut(Out):

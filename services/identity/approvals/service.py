@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from kit.core.audit import COMMAND
 from kit.core.clock import Clock
-from kit.core.errors import AppError, NotFound
+from kit.core.errors import AppError, InvalidFields, NotFound
 from kit.mongo import Conflict, Cursor, Duplicate
 from kit.security import security_events
 from kit.security.tokens import ADMIN, Caller
@@ -16,6 +16,7 @@ from services.identity.approvals.domain import Action, Approval
 from services.identity.settings import ApprovalSettings
 from services.identity.store import Store
 
+WITH_ROLES: Sequence[Action] = ("create", "roles")
 OUTCOMES = ("approved", "refused", "outdated", "bootstrap", "bypassed")
 
 
@@ -44,11 +45,13 @@ class Approvals:
         security_events.initialise("second_person_required", event="approval")
 
     async def request(self, caller: Caller, wish: Wish) -> Approval:
-        """Ask another admin. Raises 403, 409 `account_exists`, `own_account`, `NotFound`."""
+        """Ask another admin. Raises 403, 409 `account_exists`, `own_account`, 422 without roles, `NotFound`."""
         security_events.attempt("approval_request", label(staff_id(wish.username)))
         admin = await self._admin(caller)
         if staff_id(wish.username) == caller.subject:
             raise AppError(409, "own_account", "不能为自己的账号提出申请，请由另一名管理员提出")
+        if wish.asked in WITH_ROLES and not wish.roles:
+            raise InvalidFields.one("roles", "missing", "请选择角色")
         return await self._request(wish, caller.label, admin.username)
 
     async def request_by_command(self, wish: Wish) -> Approval:
@@ -68,7 +71,7 @@ class Approvals:
             raise NotFound
         if staff and wish.asked == "create":
             raise AppError(409, "account_exists", "该用户名已有账号")
-        roles = sorted(wish.roles) if wish.asked in ("save", "create", "roles") else staff.roles if staff else []
+        roles = sorted(wish.roles) if wish.asked in ("save", *WITH_ROLES) else staff.roles if staff else []
         return {
             "requester_name": name, "asked": wish.asked, "account": account, "username": wish.username, "roles": roles,
             "reason": wish.reason, "expected": staff.credentials if staff else None,
