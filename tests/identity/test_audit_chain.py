@@ -110,6 +110,16 @@ async def test_several_writers_append_each_event_once_and_without_a_gap(trail: T
     assert "verified 600 entries" in await trail.verified()
 
 
+async def test_a_restored_trail_has_no_indexes_until_the_first_entry_is_appended(trail: Trail) -> None:
+    """After a restore all events of the topics arrive again, before a readiness check was asked."""
+    actions = [action(number) for number in range(20)]
+    await asyncio.gather(*map(AuditTrail(trail.store, trail.clock).append, actions))
+    await trail.database[AUDIT_TRAIL].drop_indexes()
+    restored = AuditTrail(TrailStore(trail.database), trail.clock)
+    await asyncio.gather(*map(restored.append, [*actions, action(21)]))
+    assert [entry["_id"] for entry in await entries_of(trail)] == list(range(1, 22))
+
+
 async def test_a_trail_that_nobody_touched_is_verified(signed: Trail) -> None:
     assert await signed.verified() == "verified 34 entries and 3 heads; 4 entries follow the last head"
 

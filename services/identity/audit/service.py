@@ -56,7 +56,11 @@ class AuditTrail:
                 each.finish(failed)
 
     async def _append(self, actions: dict[str, Action]) -> None:
-        """Append what is not in the trail, by event. After `Duplicate` some may be: of this batch, or by another."""
+        """Append what is not in the trail, by event. After `Duplicate` some may be: of this batch, or by another.
+
+        Without its indexes, which a restored database lacks, the trail would take an event twice.
+        """
+        await self._store.prepare()
         while actions:
             last = self._last or await self._store.entries.last()
             entries, self._last = chained(list(actions.values()), last, self._clock.now()), None
