@@ -1,6 +1,7 @@
 """Redis: the only importer of its client. Short-lived values and rate limits; all of it may be lost."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -12,12 +13,13 @@ import limits
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 from limits.errors import StorageError
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from kit.core.errors import TooManyRequests, Unavailable, is_ending
+from kit.runtime import tls
 from kit.settings import RedisSettings
 
 T = TypeVar("T")
@@ -175,12 +177,21 @@ async def _guarded(call: Awaitable[T]) -> T:
         raise Unavailable("Redis") from error
 
 
+class _Connection(SSLConnection):
+    """Uses the context of its pool: the client would make one for each connection, with the system's authorities."""
+
+    def __init__(self, *, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = context
+
+
 class RedisServer:
     """`async with RedisServer(settings, "identity") as server: server.cache, server.limits`."""
 
     def __init__(self, settings: RedisSettings, service: str) -> None:
         self._url = settings.url.get_secret_value()
         self._timeout, self._connections = settings.timeout_seconds, settings.connections
+        self._context = tls.client_context(settings.ca) if settings.ca else None
         self._service = service
         self._stack = AsyncExitStack()
 
@@ -189,8 +200,9 @@ class RedisServer:
         self._redis = Redis(connection_pool=self._pool(decode_responses=True))
         pool: Any = self._pool()  # limits accepts it, unlike its signature
         storage = RedisStorage(
-            f"async+{self._url}", wrap_exceptions=True, implementation="redispy", connection_pool=pool
-        )
+            f"async+{self._url}", wrap_exceptions=True, implementation="redispy", connection_pool=pool,
+            key_prefix=self._service,
+        )  # fmt: skip
         self.cache, self.limits = Cache(self._redis, self._service), RateLimits(storage, self._service)
         return self
 
@@ -213,6 +225,9 @@ class RedisServer:
             socket_connect_timeout=self._timeout,
             **options,
         )
+        if self._context:
+            pool.connection_class = _Connection
+            pool.connection_kwargs["context"] = self._context
         self._stack.push_async_callback(pool.aclose)
         return pool
 

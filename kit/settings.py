@@ -2,10 +2,21 @@
 
 import os
 import sys
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urljoin
 
-from pydantic import AfterValidator, Base64Bytes, BaseModel, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Base64Bytes,
+    BaseModel,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 S = TypeVar("S", bound=BaseSettings)
@@ -38,8 +49,35 @@ class InternalSettings(BaseModel):
     port: int = 9000
 
 
-class MongoSettings(BaseModel):
-    """The service's database; its name is the service's name."""
+class TlsSettings(BaseModel):
+    """PEM files. `ca`: the authorities whose certificates are accepted from servers and other services.
+
+    `certificate` (with its chain) and `key`: this process's own, for its API and its internal port. Files that are
+    renewed are used for new connections within a minute, those of `ca` after a restart.
+    """
+
+    ca: FilePath | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("CERTIFICATE and KEY are set together")
+        return self
+
+
+class ServerSettings(BaseModel):
+    """A server that processes connect to. With `ca` the connection is encrypted and the server's certificate verified.
+
+    `ca` is that of `TlsSettings` unless the server has another one.
+    """
+
+    ca: FilePath | None = None
+
+
+class MongoSettings(ServerSettings):
+    """The service's database; its name is the service's name. User and password are in the URL."""
 
     url: SecretStr
     database: str = ""
@@ -47,25 +85,30 @@ class MongoSettings(BaseModel):
     pool_size: int = 50
 
 
-class KafkaSettings(BaseModel):
-    """The broker, and the limits that all clients share."""
+class KafkaSettings(ServerSettings):
+    """The broker, and the limits that all clients share. `user`: logs in with SCRAM-SHA-512, over TLS only."""
 
     servers: str
+    user: str = ""
+    password: SecretStr = SecretStr("")
     partitions: int = 24
     session_timeout_ms: int = 45_000
     call_timeout_seconds: float = 15
     stall_seconds: float = 60
 
 
-class RedisSettings(BaseModel):
-    """Sessions, rate limits, captcha answers; `connections`: the limit of each of a process's two pools."""
+class RedisSettings(ServerSettings):
+    """Sessions, rate limits, captcha answers; `connections`: the limit of each of a process's two pools.
+
+    User and password are in the URL.
+    """
 
     url: SecretStr
     timeout_seconds: float = 0.5
     connections: int = Field(default=50, ge=1)
 
 
-class BlobSettings(BaseModel):
+class BlobSettings(ServerSettings):
     """The service's bucket at any S3 server; `endpoint` is a URL, with the scheme https TLS is used."""
 
     endpoint: str
@@ -79,7 +122,7 @@ class BlobSettings(BaseModel):
     connections: int = 8
 
 
-class TokenSettings(BaseModel):
+class TokenSettings(ServerSettings):
     """How access tokens are checked; `fresh_seconds`: how long an authentication by code counts as recent."""
 
     issuer: str
@@ -129,8 +172,8 @@ class RetentionSettings(BaseModel):
     by_kind: dict[str, Annotated[int, Field(ge=1)] | None] = {}
 
 
-class TracingSettings(BaseModel):
-    """Where traces go: an OTLP/HTTP collector's URL, like `http://collector:4318`; empty: tracing is off.
+class TracingSettings(ServerSettings):
+    """Where traces go: an OTLP/HTTP collector's URL, like `https://collector:4318`; empty: tracing is off.
 
     `share`: of the requests that are recorded; a request with a `traceparent` carries the decision.
     """
@@ -139,12 +182,35 @@ class TracingSettings(BaseModel):
     share: float = Field(default=0.05, ge=0, le=1)
 
 
-class ProcessSettings(BaseSettings):
-    """Settings of every process; a service without a database needs no others."""
+def secret_folders() -> list[Path] | None:
+    """The folders of `SECRETS_DIR`, separated by colons: a service's own secrets, and those of one of its processes."""
+    return [Path(folder) for folder in os.environ.get("SECRETS_DIR", "").split(":") if folder] or None
 
-    model_config = SettingsConfigDict(
-        env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, frozen=True
-    )
+
+class SettingsWithTls(BaseSettings):
+    """Settings whose servers (`ServerSettings`) have the CA of `tls`, unless they have their own."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__", secrets_dir=secret_folders())
+
+    tls: TlsSettings = TlsSettings()
+
+    @model_validator(mode="after")
+    def _same_ca(self) -> Self:
+        for name in type(self).model_fields:
+            server = getattr(self, name)
+            if isinstance(server, ServerSettings):
+                server.ca = server.ca or self.tls.ca
+        return self
+
+
+class ProcessSettings(SettingsWithTls):
+    """Settings of every process; a service without a database needs no others.
+
+    Only `local` processes may do without TLS. `BROWSERS`: settings with addresses that only browsers use.
+    """
+
+    model_config = SettingsConfigDict(frozen=True)
+    BROWSERS: ClassVar[frozenset[str]] = frozenset()
 
     environment: Literal["local", "staging", "production"] = "production"
     instance: str = Field(default_factory=lambda: os.environ.get("HOSTNAME", "0"))
@@ -154,19 +220,41 @@ class ProcessSettings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
     redis: RedisSettings
 
+    @model_validator(mode="after")
+    def _closed(self) -> Self:
+        if self.environment == "local":
+            return self
+        if not (self.tls.ca and self.tls.certificate):
+            raise ValueError("TLS__CA, TLS__CERTIFICATE and TLS__KEY are required unless ENVIRONMENT is local")
+        plaintext = [name for name in _plaintext(self) if name not in self.BROWSERS]
+        if plaintext:
+            raise ValueError(f"https:// is required unless ENVIRONMENT is local: {', '.join(plaintext).upper()}")
+        return self
+
+
+def _plaintext(settings: BaseModel | Mapping[str, object]) -> Iterator[str]:
+    """The names of http:// addresses."""
+    for name, value in settings.items() if isinstance(settings, Mapping) else settings:
+        if isinstance(value, BaseModel | Mapping):
+            yield from (f"{name}__{inner}" for inner in _plaintext(value))
+        elif isinstance(value, str) and value.startswith("http://"):
+            yield name
+
 
 class ServiceSettings(ProcessSettings):
     """Settings of a service with a database and topics; each service derives its own."""
+
+    BROWSERS = frozenset({"tokens__audience"})
 
     mongo: MongoSettings
     kafka: KafkaSettings
     tokens: TokenSettings
 
 
-class ToolSettings(BaseSettings):
-    """What the command-line tools read: `KAFKA__SERVERS`, `KAFKA__PARTITIONS`."""
+class ToolSettings(SettingsWithTls):
+    """What the command-line tools read: `TLS__CA`, `KAFKA__SERVERS`, `KAFKA__USER`, `KAFKA__PASSWORD` and others."""
 
-    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(extra="ignore")
 
     kafka: KafkaSettings
     kafka_replication: int = 1

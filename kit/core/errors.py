@@ -91,6 +91,24 @@ class Unavailable(AppError):
         return f"Unavailable({self.what})"
 
 
+def cause_of(error: BaseException) -> str:
+    """Type and text of the first error of those that led to this one."""
+    root = _root(error)
+    return f"{type(root).__name__}: {root}"
+
+
+def network_error(error: BaseException) -> str:
+    """The text of the network error behind it, as of a bad certificate; otherwise its type: texts may name people."""
+    root = _root(error)
+    return str(root) if isinstance(root, OSError) and str(root) else type(error).__name__
+
+
+def _root(error: BaseException) -> BaseException:
+    while isinstance(earlier := error.__cause__ or error.__context__, Exception):  # also a suppressed one: httpcore's
+        error = earlier
+    return error
+
+
 class Overloaded(Unavailable):
     """The process has reached its limit: another one, or the same one later, accepts the request."""
 

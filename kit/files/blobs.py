@@ -68,7 +68,9 @@ class Bucket:
             secret_key=settings.secret_key.get_secret_value(),
             secure=address.scheme == "https",
             region=settings.region,
-            http_client=PoolManager(timeout=limits, retries=2, maxsize=settings.connections),
+            http_client=PoolManager(
+                timeout=limits, retries=2, maxsize=settings.connections, ca_certs=settings.ca and str(settings.ca)
+            ),
         )
 
     async def prepare(self) -> None:

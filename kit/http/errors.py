@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette_problem.handler import ExceptionHandler
 
-from kit.core.errors import AppError, InvalidFields, NotFound, field_errors
+from kit.core.errors import AppError, InvalidFields, NotFound, Unavailable, cause_of, field_errors
 from kit.observability import log
 from kit.security import security_events
 
@@ -73,6 +73,8 @@ def record_denial(problem: Exception) -> None:
 
 
 def _before_rendering(_request: Request, error: Exception) -> None:
+    if isinstance(error, Unavailable) and error.__cause__:
+        logger.warning("dependency unavailable", dependency=error.what, error=cause_of(error))
     record_denial(_http_problem(error) if isinstance(error, HTTPException) else error)
 
 

@@ -1,24 +1,34 @@
 """Calls another service's API with the caller's token, or with this service's own."""
 
 import time
+from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from kit.core.errors import Unavailable
+from kit.core.errors import Unavailable, network_error
 from kit.observability import log, tracing
+from kit.runtime import tls
 from kit.security import security_events
 from kit.settings import ClientSettings
 
 M = TypeVar("M", bound=BaseModel)
 HIDDEN = (401, 403, 404)
 EARLY_SECONDS = 30
+IDLE_SECONDS = 60
+"""An idle connection is closed by its client before the service closes it, so that no request gets lost in between."""
 logger = log.get(__name__)
 
 
+def http_client(address: str, seconds: float, ca: Path | None) -> httpx2.AsyncClient:
+    """HTTP calls to the service at `address`."""
+    limits = httpx2.Limits(keepalive_expiry=IDLE_SECONDS)
+    return httpx2.AsyncClient(base_url=address, timeout=seconds, limits=limits, verify=tls.client_context(ca))
+
+
 class ServiceClient:
-    """One service; `http` is configured with its address and timeout."""
+    """One service; `http` is an `http_client`."""
 
     def __init__(self, name: str, http: httpx2.AsyncClient) -> None:
         self._name, self._http = name, http
@@ -37,7 +47,7 @@ class ServiceClient:
                 return None
             return answer.model_validate(response.raise_for_status().json())
         except (httpx2.HTTPError, ValidationError, ValueError) as error:
-            logger.warning("service call failed", dependency=self._name, error=type(error).__name__)
+            logger.warning("service call failed", dependency=self._name, error=network_error(error))
             raise Unavailable(self._name) from error
 
 
@@ -65,7 +75,7 @@ class ClientCredentials:
                 response = await self._http.post(self._path, data=form, auth=login)
                 given = _Token.model_validate(response.raise_for_status().json())
             except (httpx2.HTTPError, ValidationError, ValueError) as error:
-                logger.warning("client token not obtained", client=self._client.id, error=type(error).__name__)
+                logger.warning("client token not obtained", client=self._client.id, error=network_error(error))
                 raise Unavailable("the token issuer") from error
             self._token, self._until = given.access_token, time.monotonic() + given.expires_in
         return self._token

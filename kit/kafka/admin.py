@@ -12,7 +12,7 @@ from aiokafka.errors import CommitFailedError, TopicAlreadyExistsError, UnknownM
 from aiokafka.structs import OffsetAndMetadata
 
 from kit.core.errors import Unavailable
-from kit.kafka.connections import connected, translate_errors
+from kit.kafka.connections import connected, options, translate_errors
 from kit.settings import KafkaSettings
 
 
@@ -63,7 +63,7 @@ class Admin:
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
     """Open a client for topics and positions. Raises `Unavailable` when no broker answers."""
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.servers, request_timeout_ms=10_000)
+    client = AIOKafkaAdminClient(**options(settings), request_timeout_ms=10_000)
     try:
         await connected(client, settings)
         yield Admin(client, settings.call_timeout_seconds)
@@ -83,7 +83,7 @@ class GroupInUse(Exception):
 
 async def move_group(settings: KafkaSettings, group: str, to: Mapping[Partition, tuple[int, str]]) -> None:
     """Move a group without members to these offsets, with these metadata texts. Raises `GroupInUse`."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.servers, group_id=group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**options(settings), group_id=group, enable_auto_commit=False)
     try:
         await connected(consumer, settings)
         consumer.assign(list(to))

@@ -1,4 +1,4 @@
-"""What all clients share: connecting, closing, and translating errors."""
+"""What all clients share: security, connecting, closing, and translating errors."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 import kit.kafka.aiokafka_patches  # noqa: F401  # patches aiokafka
 from kit.core.errors import Unavailable, is_ending
 from kit.observability import log
+from kit.runtime import tls
 from kit.settings import KafkaSettings
 
 CLOSE_SECONDS = 3
@@ -21,6 +22,19 @@ logger = log.get(__name__)
 
 class OffsetGone(Exception):
     """The topic does not hold this offset: it was recreated, or its beginning was deleted."""
+
+
+def options(settings: KafkaSettings) -> dict[str, object]:
+    """The arguments of every client: the broker's address, TLS if there is a CA, and the user."""
+    found: dict[str, object] = {"bootstrap_servers": settings.servers}
+    if settings.ca:
+        found |= {"security_protocol": "SSL", "ssl_context": tls.client_context(settings.ca)}
+    if settings.user:
+        found |= {
+            "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": settings.user, "sasl_plain_password": settings.password.get_secret_value(),
+        }  # fmt: skip
+    return found
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
-from kit.kafka.connections import close, connected, translate_errors
+from kit.kafka.connections import close, connected, options, translate_errors
 from kit.settings import KafkaSettings
 
 EMPTY_SESSION_MS = 6_000  # in a group that only divides work: after a crash its work waits this long
@@ -49,7 +49,7 @@ class Consumer:
         self._listener: _Listener | None = None
         session_ms = EMPTY_SESSION_MS if empty else settings.session_timeout_ms
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.servers,
+            **options(settings),
             group_id=group,
             group_instance_id=f"{group}.{instance}",
             isolation_level="read_committed",

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition as Partition
 from aiokafka.structs import OffsetAndMetadata
 
 from kit.core.events import Outgoing
-from kit.kafka.connections import CLOSE_SECONDS, close, connected, translate_errors
+from kit.kafka.connections import CLOSE_SECONDS, close, connected, options, translate_errors
 from kit.settings import KafkaSettings
 
 # while the previous transaction completes aiokafka sleeps this long: 20 ms caps it at 50 transactions/s
@@ -26,7 +26,7 @@ class TransactionalProducer:
         self._settings, self._group = settings, group
         self._shard = Partition(group, 0)
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.servers,
+            **options(settings),
             transactional_id=f"{group}.0",
             transaction_timeout_ms=10_000,
             retry_backoff_ms=3,
@@ -106,7 +106,7 @@ class Producer:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.servers, enable_idempotence=True, max_request_size=MAX_DEAD_LETTER_BYTES
+            **options(settings), enable_idempotence=True, max_request_size=MAX_DEAD_LETTER_BYTES
         )
 
     async def start(self) -> None:

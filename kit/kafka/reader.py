@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
-from kit.kafka.connections import close, connected, translate_errors
+from kit.kafka.connections import close, connected, options, translate_errors
 from kit.settings import KafkaSettings
 
 ASK_SECONDS = 5
@@ -32,7 +32,7 @@ class Reader:
         self._all = [Partition(topic, number) for number in range(settings.partitions)]
         self._at: dict[Partition, int] = {}
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.servers,
+            **options(settings),
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="none",  # an offset that is gone is an error, not skipped
@@ -104,7 +104,7 @@ async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callabl
     Raises `Unavailable` when no broker answers.
     """
     consumer = AIOKafkaConsumer(  # without a group it is assigned all partitions
-        *topics, bootstrap_servers=settings.servers, isolation_level="read_committed", enable_auto_commit=False,
+        *topics, **options(settings), isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest",  # a seek would race with aiokafka's own first reset
     )  # fmt: skip
     try:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
 from pymongo import IndexModel
 from pymongo.errors import (
@@ -11,6 +13,7 @@ from pymongo.errors import (
     DuplicateKeyError,
     ExecutionTimeout,
     NetworkTimeout,
+    OperationFailure,
     PyMongoError,
     WriteConcernError,
     WTimeoutError,
@@ -25,6 +28,10 @@ Fields = Mapping[str, object]
 Index = IndexModel
 Database = AsyncIOMotorDatabase[dict[str, object]]
 Session = AsyncIOMotorClientSession
+PING_SECONDS = 1.5
+"""Less than a readiness check has, so that the error names the cause."""
+AUTHENTICATION_FAILED = 18
+"""The error of a password that the server does not know, or not yet."""
 
 
 class Duplicate(Exception):
@@ -37,7 +44,7 @@ class Conflict(Exception):
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn the driver's errors into `Duplicate`, or `Unavailable` if the server is."""
+    """Turn the driver's errors into `Duplicate`, or `Unavailable` if the server is or refuses the password."""
     try:
         yield
     except DuplicateKeyError as error:
@@ -52,7 +59,7 @@ def translate_errors() -> Iterator[None]:
     ) as error:
         raise Unavailable("MongoDB") from error
     except PyMongoError as error:
-        if error.timeout:
+        if error.timeout or (isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED):
             raise Unavailable("MongoDB") from error
         raise
 
@@ -64,6 +71,7 @@ async def connect(settings: MongoSettings, service: str, *, patient: bool = Fals
     `patient`: an operation may take as long as it needs, like the build of an index.
     """
     limit_ms = None if patient else settings.timeout_ms
+    secured: dict[str, Any] = {"tls": True, "tlsCAFile": str(settings.ca)} if settings.ca else {}
     client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(
         settings.url.get_secret_value(),
         serverSelectionTimeoutMS=settings.timeout_ms,
@@ -72,6 +80,7 @@ async def connect(settings: MongoSettings, service: str, *, patient: bool = Fals
         maxPoolSize=settings.pool_size,
         appname=service,
         tz_aware=True,
+        **secured,
     )
     try:
         yield client.get_database(
@@ -85,5 +94,5 @@ async def connect(settings: MongoSettings, service: str, *, patient: bool = Fals
 
 async def ping(database: Database) -> None:
     """A readiness check: there is a primary."""
-    with translate_errors():
+    with translate_errors(), pymongo.timeout(PING_SECONDS):
         await database.command("ping")

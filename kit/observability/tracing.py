@@ -38,7 +38,11 @@ def start(process: str, settings: TracingSettings) -> None:
 
     named = {"service.name": process, "service.namespace": "practitioner-portal"}
     provider = TracerProvider(resource=Resource.create(named))
-    exporter = OTLPSpanExporter(f"{settings.endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS)
+    exporter = OTLPSpanExporter(
+        f"{settings.endpoint.rstrip('/')}/v1/traces",
+        certificate_file=str(settings.ca) if settings.ca else None,
+        timeout=EXPORT_SECONDS,
+    )
 
     class WithoutQueries(BatchSpanProcessor):
         def on_start(self, span: Span, parent_context: Context | None = None) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from kit.core.clock import Clock
 from kit.core.documents import field_of
-from kit.core.errors import Unavailable
+from kit.core.errors import Unavailable, network_error
 from kit.core.events import Event
 from kit.core.ids import is_id
 from kit.files.blobs import Bucket
@@ -23,9 +23,10 @@ from kit.mongo import Database, Fields, Index, translate_errors
 from kit.mongo.removal import Removal
 from kit.observability import log, metrics
 from kit.privacy.personal_data import PersonalData
+from kit.runtime import tls
 from kit.runtime.periodic import every
 from kit.security import security_events
-from kit.settings import KafkaSettings
+from kit.settings import KafkaSettings, TokenSettings
 
 ERASED = "erased"
 ASK_SECONDS = 5
@@ -39,16 +40,17 @@ class _Answer(BaseModel):
     erased: bool
 
 
-def confirmed_over_http(url: str) -> Confirmed:
-    """Ask the service that stores the erasures, at `<url>/<id>`. A malformed response counts as unavailable."""
+def confirmed_over_http(settings: TokenSettings) -> Confirmed:
+    """Ask the token issuer, which stores the erasures. A malformed response counts as unavailable."""
+    context = tls.client_context(settings.ca)
 
     async def confirmed(person: str) -> bool:
         try:
-            async with httpx2.AsyncClient(timeout=ASK_SECONDS) as http:
-                response = await http.get(f"{url}/{person}")
+            async with httpx2.AsyncClient(timeout=ASK_SECONDS, verify=context) as http:
+                response = await http.get(f"{settings.erased_url}/{person}")
             return _Answer.model_validate(response.raise_for_status().json()).erased
         except (httpx2.HTTPError, ValidationError, ValueError) as error:
-            logger.warning("erasure confirmation failed", error=type(error).__name__)
+            logger.warning("erasure confirmation failed", error=network_error(error))
             raise Unavailable("the service that stores the erasures") from error
 
     return confirmed

@@ -9,9 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from kit.core.errors import cause_of
+from kit.observability import log
 from kit.observability.metrics import check_ok
 
 CHECK_SECONDS = 2.0
+logger = log.get(__name__)
 
 Check = Callable[[], Awaitable[None]]
 """A readiness check: raises with a sentence for the operator if it fails."""
@@ -47,26 +50,30 @@ class StallDetector:
             raise RuntimeError(f"{self._what} stalled: no progress for {still:.0f} s while work waits")
 
 
-async def _verdict(check: Check) -> str:
+async def _failure(check: Check) -> Exception | None:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check()
     except Exception as error:
-        return str(error) or type(error).__name__
-    return "ok"
+        return error
+    return None
 
 
 def application(checks: Mapping[str, Check]) -> Starlette:
     """`GET /healthz`, `/readyz`, `/metrics`: on the internal port only."""
+    failing = set[str]()
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def verdicts() -> dict[str, str]:
-        found = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
-        for check, verdict in found.items():
-            check_ok.labels(check).set(verdict == "ok")
-        return found
+        found = dict(zip(checks, await asyncio.gather(*map(_failure, checks.values())), strict=True))
+        for check, error in found.items():
+            check_ok.labels(check).set(error is None)
+            if error and check not in failing:
+                logger.warning("readiness check failed", check=check, error=cause_of(error))
+            (failing.add if error else failing.discard)(check)
+        return {check: "ok" if error is None else str(error) or type(error).__name__ for check, error in found.items()}
 
     async def readyz(_request: Request) -> Response:
         found = await verdicts()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from kit.core.errors import Unavailable
+from kit.core.errors import Unavailable, cause_of
 from kit.observability import log
 
 logger = log.get(__name__)
@@ -15,5 +15,5 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str
         try:
             await work()
         except Unavailable as error:
-            logger.warning("periodic task failed", task=name, error=repr(error))
+            logger.warning("periodic task failed", task=name, error=cause_of(error))
         await asyncio.sleep(seconds)

@@ -19,11 +19,12 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from kit.core.errors import TooManyDeadLetters, Unavailable, is_ending
+from kit.core.errors import TooManyDeadLetters, Unavailable, cause_of, is_ending
 from kit.observability import log, tracing
 from kit.runtime import health
 from kit.runtime.health import Check, StallDetector
-from kit.settings import InternalSettings, ProcessSettings, read
+from kit.runtime.tls import ServerCertificate
+from kit.settings import HttpSettings, InternalSettings, ProcessSettings, read
 
 if TYPE_CHECKING:  # a worker does not need it
     from fastapi import FastAPI
@@ -33,6 +34,7 @@ Task = Callable[[], Awaitable[None]]
 logger = log.get(__name__)
 WATCHDOG_SECONDS = 5.0
 RESTART_SECONDS = 2.0
+KEEP_ALIVE_SECONDS = 75  # longer than our clients', the gateway's and an Ingress' (60); handshakes cost CPU
 STOPPED_SECONDS = 30.0  # a stopped consumer is visible this long, while the others continue, before the process ends
 
 
@@ -155,9 +157,10 @@ def tune() -> None:
 async def _api(opened: AbstractAsyncContextManager[Api], settings: ProcessSettings) -> None:
     async with opened as api:
         tune()
-        public = _server(api.app, settings.http.host, settings.http.port, settings.http.trusted_proxies)
-        internal = _server(health.application(api.checks), settings.internal.host, settings.internal.port)
-        await _until_signal([public, internal], api.tasks)
+        certificate = ServerCertificate.of(settings.tls)
+        public = http_server(api.app, settings.http, certificate, settings.http.trusted_proxies)
+        internal = http_server(health.application(api.checks), settings.internal, certificate)
+        await _until_signal([public, internal], [*api.tasks, *_renewals(certificate)])
 
 
 async def _worker(opened: AbstractAsyncContextManager[Worker], settings: ProcessSettings) -> None:
@@ -165,18 +168,33 @@ async def _worker(opened: AbstractAsyncContextManager[Worker], settings: Process
         tune()
         ping = (worker.publisher or worker.consumers[0]).ping
         checks: dict[str, Check] = {**worker.checks, "kafka": ping, **_progress(worker)}
-        await run_tasks(list(_tasks(worker)), checks, settings.internal)
+        certificate = ServerCertificate.of(settings.tls)
+        await run_tasks([*_tasks(worker), *_renewals(certificate)], checks, settings.internal, certificate)
 
 
-async def run_tasks(tasks: Sequence[Task], checks: Mapping[str, Check], internal: InternalSettings) -> None:
+async def run_tasks(
+    tasks: Sequence[Task],
+    checks: Mapping[str, Check],
+    internal: InternalSettings,
+    certificate: ServerCertificate | None = None,
+) -> None:
     """Run tasks until a signal, with health and metrics on the internal port; a task that ends or fails ends all."""
-    await _until_signal([_server(health.application(checks), internal.host, internal.port)], tasks)
+    await _until_signal([http_server(health.application(checks), internal, certificate)], tasks)
 
 
-def _server(app: ASGIApp, host: str, port: int, proxies: str = "") -> uvicorn.Server:
+def _renewals(certificate: ServerCertificate | None) -> list[Task]:
+    return [certificate.follow] if certificate else []
+
+
+def http_server(
+    app: ASGIApp, address: HttpSettings | InternalSettings, certificate: ServerCertificate | None, proxies: str = ""
+) -> uvicorn.Server:
+    """A server of this process; with a certificate it speaks TLS only."""
     config = uvicorn.Config(
-        app, host, port, access_log=False, log_config=None, server_header=False, date_header=False,
+        app, address.host, address.port, access_log=False, log_config=None, server_header=False, date_header=False,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         proxy_headers=bool(proxies), forwarded_allow_ips=proxies or None, timeout_graceful_shutdown=10,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         lifespan="off", ws="none",
     )  # fmt: skip
     return _Server(config)
@@ -216,7 +234,7 @@ async def keep_running(task: Task, pause_seconds: float = RESTART_SECONDS) -> No
             await task()
             raise RuntimeError(f"{task} ended")
         except Unavailable as error:
-            logger.warning("task restarting", task=str(task), error=repr(error.__cause__ or error))
+            logger.warning("task restarting", task=str(task), error=cause_of(error))
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
         except asyncio.CancelledError as error:
             if is_ending():

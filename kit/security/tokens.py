@@ -14,8 +14,10 @@ from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
 
 from kit.core.clock import Clock
 from kit.core.documents import field_of
-from kit.core.errors import AppError, NotYours, Unavailable
+from kit.core.errors import AppError, NotYours, Unavailable, network_error
 from kit.core.ids import new_id
+from kit.observability import log
+from kit.runtime import tls
 from kit.settings import TokenSettings
 
 ALGORITHMS = ["Ed25519"]
@@ -24,6 +26,7 @@ REMEMBERED_TOKENS = 10_000
 TOKEN_BYTES = 4_096
 
 Kind = Literal["practitioner", "staff", "client"]
+logger = log.get(__name__)
 ADMIN = "admin"
 """The role that has all others."""
 
@@ -131,12 +134,13 @@ EndOf = Callable[[str], Ended | None]
 FetchKeys = Callable[[], Awaitable[KeySetSerialization]]
 
 
-def jwks_over_http(url: str) -> FetchKeys:
+def jwks_over_http(settings: TokenSettings) -> FetchKeys:
     """Fetch the issuer's keys from its JWKS address."""
+    context = tls.client_context(settings.ca)
 
     async def fetch() -> KeySetSerialization:
-        async with httpx2.AsyncClient(timeout=2) as client:
-            response = await client.get(url)
+        async with httpx2.AsyncClient(timeout=2, verify=context) as client:
+            response = await client.get(settings.jwks_url)
             keys: KeySetSerialization = response.raise_for_status().json()
             return keys
 
@@ -222,6 +226,7 @@ class TokenVerifier:
             try:
                 self._keys = KeySet.import_key_set(await self._fetch())
             except (httpx2.HTTPError, ValueError) as error:
+                logger.warning("token keys not fetched", error=network_error(error))
                 if self._keys is None:
                     raise Unavailable("the token issuer") from error
             self._fetched_at = self._clock.now()

@@ -127,6 +127,8 @@ class PasskeySettings(BaseModel):
 class Settings(ServiceSettings):
     """Settings of identity, in addition to those of every service."""
 
+    BROWSERS = ServiceSettings.BROWSERS | {"passkeys__site"}
+
     signing: SigningSettings
     audit: AuditSettings
     seal: EncryptionSettings

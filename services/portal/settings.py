@@ -41,6 +41,8 @@ class Settings(ProcessSettings):
     for the dashboard; `kafka` for its dead letters. `reader_origin`: the card reader's agent on a clerk's machine.
     """
 
+    BROWSERS = frozenset({"reader_origin"})
+
     http: ApiSettings = ApiSettings()
     quotas: Quotas = Quotas()
     services: dict[ServiceName, str]

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import httpx2
-
 from contracts.access import READERS
 from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
@@ -14,6 +12,7 @@ from kit.core.clock import SystemClock
 from kit.files import encrypted_bucket
 from kit.http.app import create_app
 from kit.http.quotas import Quotas
+from kit.http.service_client import http_client
 from kit.privacy.access_audit import AccessAudit
 from kit.redis import RedisServer
 from kit.runtime.health import Check
@@ -36,12 +35,12 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
-        httpx2.AsyncClient(base_url=settings.records_url, timeout=RECORDS_TIMEOUT_SECONDS) as http,
+        http_client(settings.records_url, RECORDS_TIMEOUT_SECONDS, settings.tls.ca) as http,
     ):
         attachments = Attachments(database)
         audit = AccessAudit(database, clock, READERS)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens), settings.tokens, clock, ended.get)
         dependencies = ApiDependencies(
             attachment_service(settings, database, bucket, http, attachments, audit), settings.rules
         )

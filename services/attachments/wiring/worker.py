@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import httpx2
-
 from contracts.access import READERS
 from kit import mongo
 from kit.core.clock import SystemClock
@@ -13,6 +11,7 @@ from kit.files import encrypted_bucket
 from kit.files.sweeper import Sweeper
 from kit.formats import images
 from kit.formats.images import Images
+from kit.http.service_client import http_client
 from kit.messaging.groups import consumers, names
 from kit.messaging.publisher import Publisher
 from kit.mongo import migrations
@@ -42,7 +41,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal)) as bucket,
-        httpx2.AsyncClient(base_url=settings.records_url, timeout=RECORDS_TIMEOUT_SECONDS) as http,
+        http_client(settings.records_url, RECORDS_TIMEOUT_SECONDS, settings.tls.ca) as http,
         Sandbox(settings.sandboxes, LIMITS, first=images.prepare) as sandbox,
     ):
         clock = SystemClock()
@@ -51,7 +50,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         checks = Checks(attachments, bucket, Images(sandbox), settings.rules, clock)
         removal = Removal(database, clock, COMPACTED)
-        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        confirmed = confirmed_over_http(settings.tokens)
         erasure = Erasure(
             database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
         )

@@ -40,7 +40,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     clock = SystemClock()
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
         messages, ended = Messages(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens), settings.tokens, clock, ended.get)
         security_events.initialise("secret_wrong")
         app = create_app(NAME, "消息", settings, verifier, router, _dependencies(settings, messages))
         checks: dict[str, Check] = {

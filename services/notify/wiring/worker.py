@@ -73,7 +73,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         removal = Removal(database, SystemClock(), COMPACTED)
         erasure = Erasure(
             database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, SystemClock(),
-            confirmed=confirmed_over_http(settings.tokens.erased_url),
+            confirmed=confirmed_over_http(settings.tokens),
         )  # fmt: skip
         handlers = Handlers(requests, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)

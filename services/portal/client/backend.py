@@ -3,21 +3,24 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter
 
-from kit.core.errors import AppError, FieldError, Unavailable
+from kit.core.errors import AppError, FieldError, Unavailable, network_error
 from kit.http.app import current_request_id
-from kit.observability import tracing
+from kit.http.service_client import IDLE_SECONDS
+from kit.observability import log, tracing
+from kit.runtime import tls
 from services.portal.settings import ServiceName
 
 M = TypeVar("M", bound=BaseModel)
+logger = log.get(__name__)
 TIMEOUT = httpx2.Timeout(10, connect=1)
-LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=3)
-"""Idle connections expire here before the service closes them, so no request is sent into a closing connection."""
+LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=IDLE_SECONDS)
 FIELD_ERRORS = TypeAdapter(list[FieldError])
 
 
@@ -78,12 +81,15 @@ class Backend:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, addresses: Mapping[ServiceName, str]) -> AsyncIterator["Backend"]:
+    async def opened(cls, addresses: Mapping[ServiceName, str], ca: Path | None) -> AsyncIterator["Backend"]:
         """HTTP clients for the lifetime of the process."""
+        context = tls.client_context(ca)
         async with AsyncExitStack() as stack:
             clients: dict[str, httpx2.AsyncClient] = {}
             for name, address in addresses.items():
-                client = httpx2.AsyncClient(base_url=f"{address}/api/{name}", timeout=TIMEOUT, limits=LIMITS)
+                client = httpx2.AsyncClient(
+                    base_url=f"{address}/api/{name}", timeout=TIMEOUT, limits=LIMITS, verify=context
+                )
                 clients[name] = await stack.enter_async_context(client)
             yield cls(clients)
 
@@ -95,6 +101,7 @@ class Backend:
         try:
             response = await self._clients[service].request(method, path, **options)
         except (httpx2.HTTPError, KeyError) as error:
+            logger.warning("service call failed", dependency=service, error=network_error(error))
             raise Unavailable(service) from error
         if response.status_code >= 500:
             raise Unavailable(service)

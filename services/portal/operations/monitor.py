@@ -5,10 +5,12 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx2
 
 from kit.core.clock import Clock
+from kit.runtime import tls
 from kit.runtime.periodic import every
 from services.portal.operations.process_status import ProcessStatus, addresses_of, read_status
 
@@ -68,8 +70,9 @@ def _chosen(given: Mapping[str, str], labels: tuple[str, ...]) -> tuple[str, ...
 class Monitor:
     """Keeps the samples of the last `PERIOD`; `processes` are the addresses of internal ports by name."""
 
-    def __init__(self, processes: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, processes: Mapping[str, str], ca: Path | None, clock: Clock) -> None:
         self._processes = processes
+        self._context = tls.client_context(ca)
         self._clock = clock
         self._samples: deque[MetricsSample] = deque()
         self._latest: MetricsSample | None = None
@@ -96,15 +99,15 @@ class Monitor:
 
     async def _statuses(self) -> Mapping[str, ProcessStatus]:
         addresses = await self._addresses()
-        async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
-            statuses = await asyncio.gather(*(read_status(http, one, METRICS) for one in addresses.values()))
+        async with httpx2.AsyncClient(timeout=TIMEOUT, verify=self._context) as http:
+            statuses = await asyncio.gather(*(read_status(http, one, METRICS, of) for one, of in addresses.values()))
         return dict(zip(addresses, statuses, strict=True))
 
-    async def _addresses(self) -> Mapping[str, str]:
-        """The current address of each process, by name."""
+    async def _addresses(self) -> Mapping[str, tuple[str, str]]:
+        """The current address of each process and the configured one, by name."""
         found = await asyncio.gather(*map(addresses_of, self._processes.values()))
         return {
-            name if one == configured else f"{name} {httpx2.URL(one).host}": one
+            name if one == configured else f"{name} {httpx2.URL(one).host}": (one, configured)
             for (name, configured), addresses in zip(self._processes.items(), found, strict=True)
             for one in addresses
         }

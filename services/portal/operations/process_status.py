@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from kit.core.errors import network_error
+from kit.observability import log
+
 Labels = frozenset[tuple[str, str]]
 Values = Mapping[tuple[str, Labels], float]
 RESOLVE_SECONDS = 1.0
+logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class ProcessStatus:
 
 
 async def addresses_of(address: str) -> list[str]:
-    """The addresses of all processes that the host name in `address` (http://name:port) resolves to.
+    """The addresses of all processes that the host name in `address` (https://name:port) resolves to.
 
     A headless Service in Kubernetes resolves to one per pod. A name that can't be resolved is returned unchanged.
     """
@@ -36,12 +40,21 @@ async def addresses_of(address: str) -> list[str]:
     return [str(url.copy_with(host=host)) for host in sorted({place[0] for *_, place in found})]
 
 
-async def read_status(http: httpx2.AsyncClient, address: str, names: Collection[str]) -> ProcessStatus:
-    """Readiness, and the metrics in `names`, of the process at `address`; `answers` is False if it is unavailable."""
+async def read_status(
+    http: httpx2.AsyncClient, address: str, names: Collection[str], configured: str = ""
+) -> ProcessStatus:
+    """Readiness, and the metrics in `names`, of the process at `address`; `answers` is False if it is unavailable.
+
+    `configured`: the address with the host name that the process's certificate is for.
+    """
+    named = {"sni_hostname": httpx2.URL(configured or address).host}
     try:
-        ready, metrics = await asyncio.gather(http.get(f"{address}/readyz"), http.get(f"{address}/metrics"))
+        ready, metrics = await asyncio.gather(
+            http.get(f"{address}/readyz", extensions=named), http.get(f"{address}/metrics", extensions=named)
+        )
         return ProcessStatus(True, ready.json()["checks"], _values(metrics.text, names))
-    except (httpx2.HTTPError, ValueError, KeyError):
+    except (httpx2.HTTPError, ValueError, KeyError) as error:
+        logger.warning("process status not read", address=address, error=network_error(error))
         return ProcessStatus(False)
 
 

@@ -51,12 +51,15 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     static = StaticFiles(HERE / "static", "/static")
     templates = Templates(HERE / "templates", {"static": static.address, **wording.NAMES}, wording.FILTERS)
     printer = Printer(HERE / "print" / "dossier.typ", settings.fonts)
-    async with RedisServer(settings.redis, NAME) as redis, Backend.opened(settings.services) as backend:
+    async with (
+        RedisServer(settings.redis, NAME) as redis,
+        Backend.opened(settings.services, settings.tls.ca) as backend,
+    ):
         cache = EncryptedCache(redis.cache, cipher)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         sessions = Sessions(cache, backend, ended.get, clock)
         catalogue = Catalogue(backend, clock)
-        monitor = Monitor(settings.processes, clock)
+        monitor = Monitor(settings.processes, settings.tls.ca, clock)
         portal = Portal(
             backend=backend, sessions=sessions, cache=cache, catalogue=catalogue, templates=templates,
             static=static, printer=printer, cipher=cipher, clock=clock, draft_seconds=settings.sessions.draft_seconds,

@@ -48,7 +48,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         audit = AccessAudit(database, clock, READERS)
         imports = Imports(database)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens), settings.tokens, clock, ended.get)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, audit, clock))
         app.state.quotas = Quotas(redis.limits, settings.quotas, QUOTAS)
         files = ImportFiles(bucket, Cipher(settings.seal))

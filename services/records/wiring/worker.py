@@ -4,14 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import httpx2
-
 from contracts.access import READERS
 from kit import mongo
 from kit.core.clock import SystemClock
 from kit.files import blobs
 from kit.files.sweeper import Sweeper
-from kit.http.service_client import ClientCredentials, ServiceClient
+from kit.http.service_client import ClientCredentials, ServiceClient, http_client
 from kit.imports.model import FOLDERS, ImportFiles, Imports
 from kit.imports.worker import ImportWorker
 from kit.messaging.groups import consumers, names
@@ -45,13 +43,13 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
     async with (
         mongo.connect(settings.mongo, NAME) as database,
         blobs.connect(settings.blobs) as bucket,
-        httpx2.AsyncClient(base_url=settings.identity_url, timeout=IDENTITY_TIMEOUT_SECONDS) as http,
+        http_client(settings.identity_url, IDENTITY_TIMEOUT_SECONDS, settings.tls.ca) as http,
     ):
         publisher = Publisher(NAME, database, PUBLICATIONS, settings.kafka, settings.instance)
         records, imports = Records(database), Imports(database)
         service = RecordService(records, AccessAudit(database, clock, READERS), clock)
         removal = Removal(database, clock, COMPACTED)
-        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        confirmed = confirmed_over_http(settings.tokens)
         erasure = Erasure(database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, confirmed=confirmed)
         handlers = Handlers(service, records, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import httpx2
-
 from contracts.access import READERS
 from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
@@ -14,7 +12,7 @@ from kit.core.clock import Clock, SystemClock
 from kit.files import encrypted_bucket
 from kit.http.app import create_app
 from kit.http.quotas import Quotas
-from kit.http.service_client import ServiceClient
+from kit.http.service_client import ServiceClient, http_client
 from kit.privacy.access_audit import AccessAudit
 from kit.redis import RedisServer
 from kit.runtime.health import Check
@@ -40,14 +38,14 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
         mongo.connect(settings.mongo, NAME) as database,
         encrypted_bucket.connect(settings.blobs, Cipher(settings.seal), settings.seal_files) as bucket,
         RedisServer(settings.redis, NAME) as redis,
-        httpx2.AsyncClient(base_url=settings.identity_url, timeout=IDENTITY_TIMEOUT_SECONDS) as http,
+        http_client(settings.identity_url, IDENTITY_TIMEOUT_SECONDS, settings.tls.ca) as http,
     ):
         sheets = SignatureSheets(database)
         signatures = Signatures(database)
         audit = AccessAudit(database, clock, READERS)
         printing = Printing(settings.fonts, settings.seal.index_key)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, SystemClock())
-        fetch = jwks_over_http(settings.tokens.jwks_url)
+        fetch = jwks_over_http(settings.tokens)
         verifier = TokenVerifier(fetch, settings.tokens, SystemClock(), ended.get)
         sheet_service = SheetService(
             sheets, ServiceClient("identity", http), printing, Cipher(settings.seal), audit, clock,

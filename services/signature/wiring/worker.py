@@ -50,7 +50,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         clock = SystemClock()
         stale_sheets = StaleSheets(SignatureSheets(database), KnownPeople(database), clock)
         removal = Removal(database, clock, COMPACTED)
-        confirmed = confirmed_over_http(settings.tokens.erased_url)
+        confirmed = confirmed_over_http(settings.tokens)
         erasure = Erasure(
             database, PERSONAL_DATA, removal, names(GROUPS), settings.kafka, clock, bucket, confirmed=confirmed
         )

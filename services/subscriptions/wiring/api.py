@@ -44,7 +44,7 @@ async def api(settings: Settings, clock: Clock | None = None) -> AsyncIterator[A
     async with mongo.connect(settings.mongo, NAME) as database, RedisServer(settings.redis, NAME) as redis:
         stores, ended = stores_of(database), EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         feed = Feed(recent, readers, settings.kafka.partitions, settings.feed.polls)
-        verifier = TokenVerifier(jwks_over_http(settings.tokens.jwks_url), settings.tokens, clock, ended.get)
+        verifier = TokenVerifier(jwks_over_http(settings.tokens), settings.tokens, clock, ended.get)
         app = create_app(
             NAME, "订阅", settings, verifier, feed_api.router, ApiDependencies(feed, _service(settings, stores, clock))
         )
