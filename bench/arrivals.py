@@ -16,6 +16,7 @@ from bench.samples import documents
 from bench.stack import Stack
 from bench.wire import request
 from kit import kafka  # noqa: F401  (it shortens aiokafka's pause between transactions)
+from kit.kafka.connections import options
 from services.records.store import COLLECTION
 
 PEOPLE, CONNECTIONS = 200, 64
@@ -29,7 +30,10 @@ async def work(pace: int, seconds: float, body: object, port: int) -> Answer:
     texts = [request("POST", path, stack.token(str(uuid4())), body).encode() for _ in range(PEOPLE)]
     began: Times = {}
     answered: Times = {}
-    async with _subscriber(stack, "records.changes") as arrived, connections(port, CONNECTIONS) as free:
+    async with (
+        _subscriber(stack, "records.changes") as arrived,
+        connections(port, CONNECTIONS, stack.file["ca"]) as free,
+    ):
         numbers = iter(range(10**9))
         psutil.cpu_percent()
         await at_pace(pace, seconds, lambda: _write(free, texts[next(numbers) % PEOPLE], began, answered))
@@ -55,9 +59,7 @@ async def bare(pace: int, seconds: float) -> Answer:
     """Measure the ceiling: a majority insert and a transaction for each event, one after the other."""
     stack = Stack.running()
     began: Times = {}
-    producer = AIOKafkaProducer(
-        bootstrap_servers=stack.kafka.servers, transactional_id="bench.latency", retry_backoff_ms=3
-    )
+    producer = AIOKafkaProducer(**options(stack.kafka), transactional_id="bench.latency", retry_backoff_ms=3)
     await producer.start()
     async with _subscriber(stack, "bench.latency") as arrived, stack.database("bench") as database:
         for document in documents(int(pace * seconds)):
@@ -73,7 +75,7 @@ async def bare(pace: int, seconds: float) -> Answer:
 
 @asynccontextmanager
 async def _subscriber(stack: Stack, topic: str) -> AsyncIterator[Times]:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=stack.kafka.servers, isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(topic, **options(stack.kafka), isolation_level="read_committed")
     await consumer.start()
     await consumer.seek_to_end()
     for partition in consumer.assignment():

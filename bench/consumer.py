@@ -13,6 +13,7 @@ from bench.stack import Stack
 from bench.table import Row, at_least
 from kit import kafka
 from kit.core.events import encode
+from kit.kafka.connections import options
 from kit.kafka.dead_letters import dead_letter_topic, replay_topic
 
 EVENTS = 5_000
@@ -42,7 +43,7 @@ async def _create(stack: Stack, *topics: str, partitions: int = 1) -> None:
 
 async def _write(stack: Stack) -> None:
     await _create(stack, TOPIC, partitions=stack.kafka.partitions)
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka.servers)
+    producer = AIOKafkaProducer(**options(stack.kafka))
     await producer.start()
     made = [encode(changed(document)[0], "/bench", stack.kafka.partitions) for document in documents(EVENTS)]
     sent = [await producer.send(TOPIC, e.value, key=e.key, partition=e.partition, headers=e.headers) for e in made]

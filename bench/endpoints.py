@@ -29,6 +29,7 @@ class Target:
     process: psutil.Process
     port: int
     requests: dict[str, list[str]]
+    ca: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ async def _compare(method: str, targets: Sequence[Target]) -> list[Speed]:
 
 async def _speed(target: Target, method: str) -> Speed:
     used = cpu_seconds(target.process)
-    answer = await measured("bench.load", port=target.port, requests=target.requests[method], seconds=SECONDS)
+    answer = await measured(
+        "bench.load", port=target.port, requests=target.requests[method], seconds=SECONDS, ca=target.ca
+    )
     return Speed(answer["requests"] / (cpu_seconds(target.process) - used), answer["per_second"], answer["p50_ms"])
 
 
@@ -111,7 +114,7 @@ async def _people(stack: Stack, name: str, records: int = PEOPLE * EACH) -> list
 async def _ours(stack: Stack, database: str, people: Sequence[str]) -> AsyncIterator[Target]:
     port, internal = _free_port(), _free_port()
     own = {"HTTP__PORT": str(port), "INTERNAL__PORT": str(internal), "MONGO__DATABASE": database}
-    ready = f"http://127.0.0.1:{internal}/readyz"
+    ready, ca = f"https://127.0.0.1:{internal}/readyz", str(stack.file["ca"])
     newcomers = [str(document["practitioner_id"]) for document in documents(PEOPLE)]
     async with stack.database(database) as opened:
         known = [{"_id": person, "version": 1, "birth_year": 1970} for person in newcomers]
@@ -122,8 +125,9 @@ async def _ours(stack: Stack, database: str, people: Sequence[str]) -> AsyncIter
         "GET": [request("GET", path, token) for token in tokens],
         "POST": [request("POST", path, token, BODY) for token in news],
     }
-    async with server("services.records", ["api"], stack.environment("records-api") | own, ready) as process:
-        yield Target(process, port, requests)
+    settings = stack.privileged("records-api") | own
+    async with server("services.records", ["api"], settings, ready, ca) as process:
+        yield Target(process, port, requests, ca)
 
 
 @asynccontextmanager

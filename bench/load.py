@@ -22,10 +22,12 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     return {"p50_ms": cuts[49] * 1000, "p99_ms": cuts[98] * 1000}
 
 
-async def work(port: int, requests: list[str], seconds: float, concurrency: int = 16, pace: float = 0) -> Answer:
+async def work(
+    port: int, requests: list[str], seconds: float, concurrency: int = 16, pace: float = 0, ca: str = ""
+) -> Answer:
     texts = itertools.cycle([text.encode() for text in requests])
     took: list[float] = []
-    async with connections(port, concurrency) as free:
+    async with connections(port, concurrency, ca) as free:
         began = time.perf_counter()
         if pace:
             await at_pace(pace, seconds, lambda: _one(free, next(texts), took))
@@ -36,9 +38,9 @@ async def work(port: int, requests: list[str], seconds: float, concurrency: int 
 
 
 @asynccontextmanager
-async def connections(port: int, count: int) -> AsyncIterator[Target]:
+async def connections(port: int, count: int, ca: str = "") -> AsyncIterator[Target]:
     free: Target = asyncio.Queue()
-    opened = [await Connection.open(port) for _ in range(count)]
+    opened = [await Connection.open(port, ca) for _ in range(count)]
     for each in opened:
         free.put_nowait(each)
     yield free

@@ -54,7 +54,14 @@ async def _load(stack: Stack, method: str, pace: int, minutes: float) -> None:
     path = "/api/records/practitioners/me/records" + ("?limit=20" if method == "GET" else "")
     body = BODY if method == "POST" else None
     requests = [request(method, path, token, body) for token in people]
-    await measured("bench.load", port=stack.port("records"), requests=requests, seconds=minutes * 60, pace=pace)
+    await measured(
+        "bench.load",
+        port=stack.port("records"),
+        requests=requests,
+        seconds=minutes * 60,
+        pace=pace,
+        ca=stack.file["ca"],
+    )
 
 
 def _memory(stack: Stack) -> dict[str, float]:

@@ -79,7 +79,7 @@ async def _saves(stack: Stack) -> float:
 
 @asynccontextmanager
 async def _command(stack: Stack) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = os.environ | stack.environment("attachments-worker") | {"MONGO__DATABASE": DATABASE}
+    environment = os.environ | stack.privileged("attachments-worker") | {"MONGO__DATABASE": DATABASE}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.attachments", "migrate", env=environment, stdout=asyncio.subprocess.DEVNULL
     )

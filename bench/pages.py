@@ -28,7 +28,7 @@ P50, P99 = 60.0, 200.0
 async def rows(stack: Stack) -> list[Row]:
     cookies = await _logged_in(stack, await _people(stack))
     requests = [request("GET", f"/file/{KIND}", cookie=f"{COOKIE_NAME}={cookie}") for cookie in cookies]
-    load = {"port": stack.port("portal"), "requests": requests, "pace": PACE}
+    load = {"port": stack.port("portal"), "ca": stack.file["ca"], "requests": requests, "pace": PACE}
     await measured("bench.load", **load, seconds=WARM_UP_SECONDS)
     found = await measured("bench.load", **load, seconds=SECONDS)
     reached = f"{found['p50_ms']:.0f} / {found['p99_ms']:.0f} ms"
@@ -49,7 +49,7 @@ async def _logged_in(stack: Stack, people: list[str]) -> list[str]:
     """Return the cookies of their browsers."""
     settings = stack.environment("portal-api")
     ring = KeyRing.model_validate_json(f'{{"keys":{settings["SEAL__KEYS"]},"current":"{settings["SEAL__CURRENT"]}"}}')
-    async with RedisServer(RedisSettings(url=stack.file["redis"]), "portal") as redis:
+    async with RedisServer(RedisSettings(url=stack.file["redis"], ca=stack.file["ca"]), "portal") as redis:
         sessions = Sessions(
             EncryptedCache(redis.cache, Cipher(ring)), Backend({}), dict[str, Ended]().get, SystemClock()
         )

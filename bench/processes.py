@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -49,23 +50,23 @@ async def _work(work: Callable[..., Awaitable[Answer]], task: Mapping[str, Any])
 
 @asynccontextmanager
 async def server(
-    module: str, words: Sequence[str], settings: Mapping[str, str], ready: str
+    module: str, words: Sequence[str], settings: Mapping[str, str], ready: str, ca: str = ""
 ) -> AsyncIterator[psutil.Process]:
     """Run `python -m <module> <words>` and wait until `ready` answers 200."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *words), env={**os.environ, **settings}, stdout=asyncio.subprocess.DEVNULL
     )
     try:
-        await _answers(ready)
+        await _answers(ready, ca)
         yield psutil.Process(process.pid)
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _answers(url: str) -> None:
+async def _answers(url: str, ca: str) -> None:
     deadline = time.monotonic() + READY_WITHIN
-    async with httpx2.AsyncClient(timeout=2) as client:
+    async with httpx2.AsyncClient(timeout=2, verify=ssl.create_default_context(cafile=ca or None)) as client:
         while time.monotonic() < deadline:
             try:
                 if (await client.get(url)).status_code == 200:

@@ -13,6 +13,7 @@ from bench.stack import Stack
 from contracts.records import RecordChanged
 from kit.core.events import NewEvent, Outgoing, Publication, encode
 from kit.kafka import MAX_BATCH_BYTES  # importing it also shortens aiokafka's pause between transactions, for both
+from kit.kafka.connections import options
 from kit.messaging.publisher import Publisher
 from kit.observability import metrics
 from kit.runtime.process import tune
@@ -66,7 +67,7 @@ async def _send(stack: Stack, count: int) -> Answer:
     gc.collect()
     gc.freeze()
     producer = AIOKafkaProducer(
-        bootstrap_servers=stack.kafka.servers, transactional_id="bench.bare", retry_backoff_ms=3,
+        **options(stack.kafka), transactional_id="bench.bare", retry_backoff_ms=3,
         max_batch_size=MAX_BATCH_BYTES,
     )  # fmt: skip
     await producer.start()

@@ -21,7 +21,7 @@ KEYS = KeyRing.model_validate({"keys": {"k1": random_key()}, "current": "k1"})
 
 async def rows(stack: Stack) -> list[Row]:
     """Measure both by turns, in one process; S3's own work is not counted."""
-    settings = BlobSettings.model_validate({**stack.file["s3"], "bucket": "attachments"})
+    settings = BlobSettings.model_validate({**stack.file["s3"], "bucket": "attachments", "ca": stack.file["ca"]})
     jpeg = scan()
     key = f"bench-{secret_id()}"
     sealed = list[float]()

@@ -41,15 +41,22 @@ class Stack:
 
     @property
     def kafka(self) -> KafkaSettings:
-        """Return the Kafka settings of the services."""
+        """Return the Kafka settings of the services, with the super user."""
         settings = self.environment("records-worker")
-        return KafkaSettings(servers=self.file["kafka"], partitions=int(settings["KAFKA__PARTITIONS"]))
+        login = {"user": self.file["kafka_user"], "password": self.file["kafka_password"], "ca": self.file["ca"]}
+        known = {"servers": self.file["kafka"], "partitions": settings["KAFKA__PARTITIONS"]}
+        return KafkaSettings.model_validate(known | login)
 
     @asynccontextmanager
     async def database(self, name: str, *, patient: bool = False) -> AsyncIterator[Database]:
         """Open a database with the services' settings (majority, journaled)."""
-        async with mongo.connect(MongoSettings(url=self.file["mongo"]), name, patient=patient) as database:
+        settings = MongoSettings(url=self.file["mongo"], ca=self.file["ca"])
+        async with mongo.connect(settings, name, patient=patient) as database:
             yield database
+
+    def privileged(self, process: str) -> dict[str, str]:
+        """Return the settings of a process with the super user's login at MongoDB, for databases of the benchmark."""
+        return self.environment(process) | {"MONGO__URL": self.file["mongo"]}
 
     def port(self, service: str) -> int:
         """Return the port of a service's public API."""

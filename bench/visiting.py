@@ -101,7 +101,7 @@ async def page(stack: Stack) -> AsyncIterator[Page]:
     inbox = int(stack.file["sms_inbox"].rpartition(":")[2])
     clerk = stack.staff_token(new_id(), "clerk")
     async with (
-        connections(stack.port("identity"), CONNECTIONS) as api,
+        connections(stack.port("identity"), CONNECTIONS, stack.file["ca"]) as api,
         connections(inbox, CONNECTIONS) as phones,
         Redis.from_url(stack.file["redis"], decode_responses=True) as redis,
     ):

@@ -3,7 +3,15 @@
 import asyncio
 import json
 import re
+import ssl
+from functools import cache
 from typing import Any, Self
+
+
+@cache
+def _context(ca: str) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=ca) if ca else None
+
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
@@ -21,19 +29,22 @@ def request(method: str, path: str, token: str = "", body: object = None, cookie
 class Connection:
     """One kept-alive connection; a server closes it when it was idle for some seconds."""
 
-    def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, port: int, ca: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._port = port
+        self._ca = ca
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def open(cls, port: int) -> Self:
-        return cls(port, *await asyncio.open_connection("127.0.0.1", port))
+    async def open(cls, port: int, ca: str = "") -> Self:
+        """Connect; with TLS if there is the certificate of an authority."""
+        return cls(port, ca, *await asyncio.open_connection("127.0.0.1", port, ssl=_context(ca)))
 
     async def ask(self, text: bytes) -> dict[str, Any]:
         """Return the JSON of the response. Raises when the status is not 2xx."""
         if self._reader.at_eof():
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+            opened = await asyncio.open_connection("127.0.0.1", self._port, ssl=_context(self._ca))
+            self._reader, self._writer = opened
         self._writer.write(text)
         head = await self._reader.readuntil(b"\r\n\r\n")
         found = LENGTH.search(head)

@@ -1,7 +1,9 @@
 """`python -m deploy.local COMMAND`: what the Makefile calls."""
 
 import asyncio
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +87,17 @@ def totp(who: Annotated[str, typer.Argument(help="clerk, operator or admin")], n
     if who not in logins:
         raise StackError(f"there is no {who}: clerk, operator or admin")
     print(pyotp.TOTP(logins[who]["totp_secret"]).now())
+
+
+@app.command()
+def environment(
+    program: Annotated[str, typer.Argument(help="Like dead-letters, or records-api.")], name: Name = "dev"
+) -> None:
+    """Print the settings of a process or tool as shell commands, for `eval`."""
+    path = Stack.named(name).environments / f"{program}.json"
+    if not path.exists():
+        raise StackError(f"there are no settings of {program} in {path.parent}")
+    print("\n".join(f"export {key}={shlex.quote(value)}" for key, value in json.loads(path.read_text()).items()))
 
 
 @app.command("run-with-stack")

@@ -53,7 +53,7 @@ class Steps:
 async def play(facts: dict[str, Any]) -> bool:
     """Run all steps; prints the error and returns false when one fails."""
     try:
-        async with Portal.opened(facts) as portal, Downstream.opened(facts["kafka"]) as downstream:
+        async with Portal.opened(facts) as portal, Downstream.opened(facts) as downstream:
             await Demo(facts, portal, downstream).play()
     except (UnexpectedAnswer, DemoFailed, TimeoutError, httpx2.HTTPError, OSError) as error:
         console.print(f"[red]the demo failed:[/red] {type(error).__name__} {error}")

@@ -1,6 +1,7 @@
 """The demo's downstream system: the example that docs/subscribing.md recommends to copy."""
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -26,12 +27,16 @@ class Downstream:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, servers: str) -> AsyncIterator[Self]:
-        """Start the subscriber: it receives everything written after this returns."""
+    async def opened(cls, facts: dict[str, Any]) -> AsyncIterator[Self]:
+        """Start the subscriber of stack.json: it receives everything written after this returns."""
+        user = {"KAFKA_USER": facts["subscriber"]["user"], "KAFKA_PASSWORD": facts["subscriber"]["password"]}
+        environment = os.environ | user | {"KAFKA_CA": facts["ca"]}
         with TemporaryDirectory() as folder:
             database = Path(folder) / "records.db"
-            where = ["--kafka", servers, "--database", str(database), "--since", datetime.now(UTC).isoformat()]
-            process = await asyncio.create_subprocess_exec(sys.executable, _EXAMPLE, *where, stdout=subprocess.PIPE)
+            where = ["--kafka", facts["kafka"], "--database", str(database), "--since", datetime.now(UTC).isoformat()]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, _EXAMPLE, *where, stdout=subprocess.PIPE, env=environment
+            )
             try:
                 assert process.stdout is not None
                 await process.stdout.readline()  # it prints a line when it is up to date

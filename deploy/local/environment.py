@@ -2,10 +2,13 @@
 
 import json
 
+from deploy.access.principals import ADMIN, BucketGrant, DatabaseGrant, KeyGrant, Principal, principals
+from deploy.local import access
 from deploy.local.ports import HOST, ONLY_API
 from deploy.local.secrets import EncryptionKeys, Secrets
 from deploy.local.sms_carrier.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
+from kit.kafka.access import Grant
 
 PARTITIONS = 6
 RECORDS_CLIENT = "records"
@@ -14,6 +17,13 @@ SMS_SIGN_NAME = "上海建筑业"
 CALLED_BY_PORTAL = ("identity", "records", "notify", "attachments", "signature")
 
 Environment = dict[str, str]
+_SUPER_USER = Principal(
+    ADMIN,
+    kafka=(Grant("cluster", "kafka-cluster", "alter"),),
+    mongo=(DatabaseGrant("admin", ()),),
+    redis=(KeyGrant("*"),),
+    buckets=(BucketGrant("*", ()),),
+)
 
 
 def roles_of(service: str) -> tuple[str, ...]:
@@ -27,38 +37,39 @@ def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> E
         "identity": _identity, "records": _records, "notify": _notify, "attachments": _attachments,
         "signature": _signature, "portal": _portal, "subscriptions": _subscriptions,
     }.get(service)  # fmt: skip
-    return _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
+    name = f"{service}-{role}"
+    given = _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
+    return given | connections(stack, secrets, name) | certificate_environment(stack, name)
 
 
-def topics_environment(stack: Stack) -> Environment:
-    """Return what `python -m kit.kafka.topics` needs."""
-    return {"KAFKA__SERVERS": kafka_servers(stack), "KAFKA__PARTITIONS": str(PARTITIONS)}
+def tool_environment(stack: Stack, secrets: Secrets, tool: str) -> Environment:
+    """Return what a command-line tool needs to connect, like `topics` or `dead-letters`."""
+    return {"KAFKA__PARTITIONS": str(PARTITIONS), **connections(stack, secrets, tool)}
 
 
-def kafka_servers(stack: Stack) -> str:
-    return f"{HOST}:{stack.ports.kafka}"
-
-
-def mongo_url(stack: Stack) -> str:
-    return f"mongodb://{HOST}:{stack.ports.mongo}/?replicaSet=rs0"
-
-
-def redis_url(stack: Stack) -> str:
-    return f"redis://{HOST}:{stack.ports.redis}/0"
-
-
-def s3_url(stack: Stack) -> str:
-    return f"http://{HOST}:{stack.ports.s3['s3.port']}"
-
-
-def s3_environment(stack: Stack, secrets: Secrets, bucket: str) -> Environment:
-    """Return the settings of a service with a bucket."""
+def connections(stack: Stack, secrets: Secrets, name: str) -> Environment:
+    """Return the servers' addresses, and the user of a principal (or the super user) in each server that it may use."""
+    principal = principals().get(name, _SUPER_USER)
+    login = {"KAFKA__USER": name, "KAFKA__PASSWORD": secrets.password(name)}
     return {
-        "BLOBS__ENDPOINT": s3_url(stack),
-        "BLOBS__ACCESS_KEY": secrets.s3_access_key,
-        "BLOBS__SECRET_KEY": secrets.s3_secret_key,
-        "BLOBS__BUCKET": bucket,
+        "TLS__CA": str(access.ca(stack)),
+        "KAFKA__SERVERS": access.kafka_servers(stack),
+        **(login if principal.kafka else {}),
+        **({"MONGO__URL": access.mongo_url(stack, secrets, name)} if principal.mongo else {}),
+        "REDIS__URL": access.redis_url(stack, secrets, name if principal.redis else ""),
+        **(_s3(stack, secrets, name) if principal.buckets else {}),
     }
+
+
+def certificate_environment(stack: Stack, name: str) -> Environment:
+    """Return the settings of a process's own certificate."""
+    certificate, key = (str(stack.certificates / f"{name}.{kind}") for kind in ("pem", "key"))
+    return {"TLS__CERTIFICATE": certificate, "TLS__KEY": key}
+
+
+def _s3(stack: Stack, secrets: Secrets, name: str) -> Environment:
+    address = {"BLOBS__ENDPOINT": access.s3_url(stack)}
+    return {**address, "BLOBS__ACCESS_KEY": name, "BLOBS__SECRET_KEY": secrets.password(name)}
 
 
 def sms_carrier_environment(stack: Stack, secrets: Secrets) -> Environment:
@@ -131,15 +142,14 @@ def _receipts_url(stack: Stack, secrets: Secrets, provider: str) -> str:
 
 def _shared(stack: Stack) -> Environment:
     identity = stack.ports.services["identity"].api
-    return topics_environment(stack) | {
+    return {
         "ENVIRONMENT": "local",
         # glibc would keep an arena for each thread, and argon2's 19 MiB after the first hash
         "MALLOC_ARENA_MAX": "2",
         "MALLOC_MMAP_THRESHOLD_": "1048576",
-        "MONGO__URL": mongo_url(stack),
+        "KAFKA__PARTITIONS": str(PARTITIONS),
         "KAFKA__SESSION_TIMEOUT_MS": "6000",
-        "REDIS__URL": redis_url(stack),
-        "TOKENS__JWKS_URL": f"http://{HOST}:{identity}/api/identity/.well-known/jwks.json",
+        "TOKENS__JWKS_URL": f"https://{HOST}:{identity}/api/identity/.well-known/jwks.json",
         "TOKENS__ISSUER": "practitioner-portal",
         "TOKENS__AUDIENCE": f"practitioner-portal-{stack.name}",
     }
@@ -158,7 +168,7 @@ def _identity(stack: Stack, secrets: Secrets) -> Environment:
         **_seal(secrets.identity_seal),
         **_bus(secrets.bus),
         "CODES__HMAC_KEY": secrets.codes_key,
-        **s3_environment(stack, secrets, "identity"),
+        "BLOBS__BUCKET": "identity",
         **_limits(stack),
         # browsers have passkeys for a name only, not for 127.0.0.1
         "PASSKEYS__SITE": f"http://localhost:{stack.ports.gateway}",
@@ -170,9 +180,9 @@ def _identity(stack: Stack, secrets: Secrets) -> Environment:
 
 def _records(stack: Stack, secrets: Secrets) -> Environment:
     return {
-        **s3_environment(stack, secrets, "records"),
+        "BLOBS__BUCKET": "records",
         **_ring("SEAL", secrets.records_seal),
-        "IDENTITY_URL": f"http://{HOST}:{stack.ports.services['identity'].api}",
+        "IDENTITY_URL": f"https://{HOST}:{stack.ports.services['identity'].api}",
         "CLIENT__ID": RECORDS_CLIENT,
         "CLIENT__SECRET": secrets.records_client_secret,
     }
@@ -204,18 +214,17 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def _attachments(stack: Stack, secrets: Secrets) -> Environment:
-    records = f"http://{HOST}:{stack.ports.services['records'].api}"
-    seal = _ring("SEAL", secrets.attachments_seal)
-    return s3_environment(stack, secrets, "attachments") | seal | {"RECORDS_URL": records}
+    records = f"https://{HOST}:{stack.ports.services['records'].api}"
+    return _ring("SEAL", secrets.attachments_seal) | {"BLOBS__BUCKET": "attachments", "RECORDS_URL": records}
 
 
 def _signature(stack: Stack, secrets: Secrets) -> Environment:
-    identity = f"http://{HOST}:{stack.ports.services['identity'].api}"
-    return s3_environment(stack, secrets, "signature") | _seal(secrets.signature_seal) | {"IDENTITY_URL": identity}
+    identity = f"https://{HOST}:{stack.ports.services['identity'].api}"
+    return _seal(secrets.signature_seal) | {"BLOBS__BUCKET": "signature", "IDENTITY_URL": identity}
 
 
 def _portal(stack: Stack, secrets: Secrets) -> Environment:
-    apis = {name: f"http://{HOST}:{stack.ports.services[name].api}" for name in CALLED_BY_PORTAL}
+    apis = {name: f"https://{HOST}:{stack.ports.services[name].api}" for name in CALLED_BY_PORTAL}
     return {
         "SERVICES": json.dumps(apis),
         "PROCESSES": json.dumps(internals_of(stack)),
@@ -232,7 +241,7 @@ def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
 def internals_of(stack: Stack) -> dict[str, str]:
     """Return the internal address of each process, with its health checks and metrics."""
     return {
-        f"{service}-{role}": f"http://{HOST}:{port}"
+        f"{service}-{role}": f"https://{HOST}:{port}"
         for service, ports in stack.ports.services.items()
         for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
     }

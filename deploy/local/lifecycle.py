@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx2
 from rich.console import Console
 
+from deploy.local import access
 from deploy.local.demo_data import DemoDataError, load_demo_data
-from deploy.local.environment import topics_environment
+from deploy.local.environment import tool_environment
 from deploy.local.portal import UnexpectedAnswer
 from deploy.local.ports import ONLY_API, SERVICES
 from deploy.local.programs import SERVERS, service_programs, write_configuration
@@ -54,7 +55,8 @@ def up(stack: Stack) -> None:
     stored = (stack.servers / "mongo" / "WiredTiger").exists()
     _start_supervisor(stack, secrets)
     _start(stack, SERVERS, server_checks(stack, secrets), SERVERS_READY_WITHIN)
-    _create_topics(stack)
+    _grant_access(stack, secrets)
+    _create_topics(stack, secrets)
     if stored:
         _migrate(stack)
     _start(stack, service_programs(), service_checks(stack), SERVICES_READY_WITHIN)
@@ -77,7 +79,10 @@ def down(stack: Stack) -> None:
 def reset(stack: Stack) -> None:
     """Stop the stack and delete its data, keys and logs; what setup fetched (Kafka's libraries) stays."""
     down(stack)
-    own = (stack.servers, stack.logs, stack.environments, stack.secrets, stack.supervisor_config, stack.supervisor_pid)
+    own = (
+        stack.servers, stack.logs, stack.environments, stack.certificates, stack.client_properties, stack.secrets,
+        stack.supervisor_config, stack.supervisor_pid,
+    )  # fmt: skip
     for path in own:
         _delete(path)
     if stack.socket.parent != stack.data:
@@ -103,7 +108,8 @@ def _start_supervisor(stack: Stack, secrets: Secrets) -> None:
         down(stack)
     if not supervisor.runs():
         _require_free_ports(stack)
-        prepare_servers(stack)
+        access.issue_certificates(stack)
+        prepare_servers(stack, secrets)
         supervisor.start_daemon()
 
 
@@ -136,12 +142,16 @@ def _start_watchers(stack: Stack) -> None:
         console.print(f"  without metrics over time and alerts: not installed are {', '.join(missing)}")
 
 
-def _create_topics(stack: Stack) -> None:
+def _grant_access(stack: Stack, secrets: Secrets) -> None:
+    with _timed("access"):
+        asyncio.run(access.grant(stack, secrets))
+
+
+def _create_topics(stack: Stack, secrets: Secrets) -> None:
     command = [sys.executable, "-m", "kit.kafka.topics", "apply"]
     with _timed("topics"):
-        result = subprocess.run(
-            command, cwd=ROOT, env=os.environ | topics_environment(stack), capture_output=True, text=True, check=False
-        )
+        environment = os.environ | tool_environment(stack, secrets, "topics")
+        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise StackError(f"the topics could not be created:\n{result.stdout}{result.stderr}")
 

@@ -9,7 +9,7 @@ SERVICES = ("identity", "records", "notify", "attachments", "signature", "portal
 ONLY_API = {"portal"}
 """The services without a worker: they consume and publish nothing."""
 # Every port that SeaweedFS opens, by its option: without the option SeaweedFS chooses a port of its own.
-S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
+S3_OPTIONS = ("s3.port", "master.port", "volume.port", "filer.port")
 
 _BASES = {"dev": 18000, "test": 19000, "bench": 20000}
 _GATEWAYS = {"dev": 8080}
@@ -31,6 +31,7 @@ class Ports:
     gateway: int
     kafka: int
     kafka_controller: int
+    kafka_inside: int
     mongo: int
     redis: int
     sms_carrier: int
@@ -52,6 +53,7 @@ class Ports:
             gateway=_GATEWAYS.get(name, base + 80),
             kafka=base + 1,
             kafka_controller=base + 2,
+            kafka_inside=base + 84,
             mongo=base + 3,
             redis=base + 4,
             sms_carrier=base + 5,
@@ -72,6 +74,7 @@ class Ports:
             self.gateway: "gateway",
             self.kafka: "kafka",
             self.kafka_controller: "kafka",
+            self.kafka_inside: "kafka",
             self.mongo: "mongo",
             self.redis: "redis",
             self.sms_carrier: "sms-carrier",

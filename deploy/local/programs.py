@@ -14,11 +14,14 @@ from deploy.local.environment import (
     environment_of,
     roles_of,
     sms_carrier_environment,
+    tool_environment,
 )
 from deploy.local.ports import SERVICES
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import ROOT, Stack
 
+TOOLS = ("topics", "dead-letters", "backup", "restore", "admin")
+"""Users for command-line tools; `admin` is the super user."""
 SERVERS = ("kafka", "mongo", "redis", "s3", "sms-carrier", "card-reader", "gateway")
 
 # The highest stops first: the gateway, then our processes, then the servers that they need.
@@ -53,7 +56,7 @@ def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
         Program("kafka", servers.kafka_command(stack), _SERVER, stop_seconds=20),
         Program("mongo", servers.mongo_command(stack), _SERVER),
         Program("redis", servers.redis_command(stack), _SERVER),
-        Program("s3", servers.s3_command(stack), _SERVER, servers.s3_environment(stack, secrets)),
+        Program("s3", servers.s3_command(stack), _SERVER, servers.s3_environment(stack)),
         Program("sms-carrier", carrier, _SERVER, sms_carrier_environment(stack, secrets)),
         Program("card-reader", reader, _SERVER, card_reader_environment(stack)),
         Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
@@ -98,18 +101,20 @@ def _services(stack: Stack, secrets: Secrets) -> list[Program]:
 def write_configuration(stack: Stack, secrets: Secrets) -> bool:
     """Write the supervisor's configuration; returns whether it has changed."""
     programs = programs_of(stack, secrets)
-    text = "\n".join([_daemon(stack), *(_section(stack, program) for program in programs)])
+    text = "\n".join([_daemon(stack, secrets), *(_section(stack, program) for program in programs)])
     path = stack.supervisor_config
     changed = not path.exists() or path.read_text() != text
     write_private(path, text)
     for program in programs:
         write_private(stack.environments / f"{program.name}.json", json.dumps(program.environment, indent=1))
+    for tool in TOOLS:
+        write_private(stack.environments / f"{tool}.json", json.dumps(tool_environment(stack, secrets, tool), indent=1))
     return changed
 
 
-def _daemon(stack: Stack) -> str:
+def _daemon(stack: Stack, secrets: Secrets) -> str:
     return f"""\
-; the servers' own configuration: {servers.configuration_digest()}
+; the servers' own configuration: {servers.configuration_digest(stack, secrets)}
 [unix_http_server]
 file={_plain(str(stack.socket))}
 chmod=0700

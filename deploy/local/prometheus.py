@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.local import access
 from deploy.local.environment import internals_of
 from deploy.local.ports import HOST
 from deploy.local.stack import ROOT, Stack
@@ -56,7 +57,7 @@ def configuration(stack: Stack) -> str:
     """Return the configuration, with the rules of production. Tests' stacks scrape more often, for earlier alerts."""
     interval = _USUAL if stack.name in ("dev", "bench") else _SHORT
     processes = [
-        {"targets": [address.removeprefix("http://")], "labels": {"process": name}}
+        {"targets": [address.removeprefix("https://")], "labels": {"process": name}}
         for name, address in internals_of(stack).items()
     ]
     others: dict[str, tuple[int, ...]] = {
@@ -65,12 +66,13 @@ def configuration(stack: Stack) -> str:
     }
     if "alertmanager" in watchers():
         others["alerting"] = (stack.ports.alertmanager, stack.ports.alert_sender)
-    jobs = {"processes": processes} | {job: _targets(*ports) for job, ports in others.items()}
+    open_jobs = [{"job_name": job, "static_configs": _targets(*ports)} for job, ports in others.items()]
+    closed = {"scheme": "https", "tls_config": {"ca_file": str(access.ca(stack))}}
     configuration = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": [str(RULES / "*.yaml")],
         "alerting": {"alertmanagers": [{"static_configs": _targets(stack.ports.alertmanager)}]},
-        "scrape_configs": [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()],
+        "scrape_configs": [{"job_name": "processes", "static_configs": processes, **closed}, *open_jobs],
     }
     return json.dumps(configuration, indent=1)  # JSON is YAML
 

@@ -7,23 +7,25 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import httpx2
-from aiokafka.client import AIOKafkaClient
-from pymongo import AsyncMongoClient
-from pymongo.errors import OperationFailure, PyMongoError
-from redis.asyncio import Redis
 
-from deploy.local.environment import kafka_servers, redis_url, roles_of, s3_url
+from deploy.access.mongo import initiate
+from deploy.access.principals import ADMIN
+from deploy.local import access
+from deploy.local.environment import roles_of
 from deploy.local.ports import HOST
 from deploy.local.prometheus import watchers
 from deploy.local.secrets import Secrets
 from deploy.local.stack import Stack
+from kit import kafka, mongo
 from kit.files import blobs
-from kit.settings import BlobSettings
+from kit.redis import RedisServer
+from kit.runtime import tls
+from kit.settings import MongoSettings, RedisSettings
 
 _PAUSE = 0.1
-_NOT_YET_INITIATED = 94
 
 # A client logs an error for each attempt without a broker: expected while the broker starts.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -49,9 +51,9 @@ def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
     inbox = f"http://{HOST}:{stack.ports.sms_carrier}/inbox.json"
     reader = f"http://{HOST}:{stack.ports.card_reader}/"
     return [
-        Check("kafka", lambda: kafka_is_ready(stack)),
-        Check("mongo", lambda: mongo_is_ready(stack)),
-        Check("redis", lambda: redis_is_ready(stack)),
+        Check("kafka", lambda: kafka_is_ready(stack, secrets)),
+        Check("mongo", lambda: mongo_is_ready(stack, secrets)),
+        Check("redis", lambda: redis_is_ready(stack, secrets)),
         Check("s3", lambda: s3_is_ready(stack, secrets)),
         Check("sms-carrier", lambda: answers_ok(inbox)),
         Check("card-reader", lambda: answers_ok(reader)),
@@ -61,7 +63,7 @@ def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
 
 def service_checks(stack: Stack) -> list[Check]:
     return [
-        Check(f"{service}-{role}", partial(answers_ok, f"http://{HOST}:{port}/readyz"))
+        Check(f"{service}-{role}", partial(answers_ok, f"https://{HOST}:{port}/readyz", access.ca(stack)))
         for service, ports in stack.ports.services.items()
         for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
     ]
@@ -104,50 +106,38 @@ async def is_confirmed(check: Check) -> bool:
         return False
 
 
-async def kafka_is_ready(stack: Stack) -> bool:
-    """Return whether the broker answers with metadata that contain a broker."""
-    client = AIOKafkaClient(bootstrap_servers=kafka_servers(stack), request_timeout_ms=2000)
-    try:
-        await client.bootstrap()
-        return bool(client.cluster.brokers())
-    finally:
-        await client.close()
+async def kafka_is_ready(stack: Stack, secrets: Secrets) -> bool:
+    """Return whether the broker lets the super user in."""
+    await kafka.ping(access.kafka_settings(stack, secrets))
+    return True
 
 
-async def mongo_is_ready(stack: Stack) -> bool:
-    """Return whether there is a primary; initiates the one-member replica set where there is none yet."""
-    address = f"mongodb://{HOST}:{stack.ports.mongo}/?directConnection=true"
-    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
-        address, serverSelectionTimeoutMS=1000, timeoutMS=3000
-    )
-    async with client:
+async def mongo_is_ready(stack: Stack, secrets: Secrets) -> bool:
+    """Return whether there is a primary that lets the super user in; initiates the replica set where there is none."""
+    own = {"ca": access.ca(stack), "timeout_ms": 2000}
+    settings = MongoSettings.model_validate({"url": access.mongo_url(stack, secrets), **own})
+    async with mongo.connect(settings, "readiness") as database:
         try:
-            status = await client.admin.command("replSetGetStatus")
-        except OperationFailure as error:
-            if error.code == _NOT_YET_INITIATED:
-                await _initiate(client, stack)
+            await mongo.ping(database)
+            return True
+        except Exception:  # the driver has several errors for a server without a replica set or user
+            address = f"{HOST}:{stack.ports.mongo}"
+            alone = MongoSettings.model_validate({"url": f"mongodb://{address}/?directConnection=true", **own})
+            await initiate(alone, address, ADMIN, secrets.password(ADMIN))
             return False
-        except PyMongoError:
-            return False
-        return bool(status["myState"] == 1)
 
 
-async def _initiate(client: AsyncMongoClient[dict[str, object]], stack: Stack) -> None:
-    members = [{"_id": 0, "host": f"{HOST}:{stack.ports.mongo}"}]
-    await client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
-
-
-async def redis_is_ready(stack: Stack) -> bool:
+async def redis_is_ready(stack: Stack, secrets: Secrets) -> bool:
     """Return whether Redis answers; not while it still loads its append-only file."""
-    async with Redis.from_url(redis_url(stack), socket_timeout=1) as client:
-        return bool(await client.ping())
+    settings = RedisSettings.model_validate({"url": access.redis_url(stack, secrets), "ca": access.ca(stack)})
+    async with RedisServer(settings, "readiness") as server:
+        await server.cache.ping()
+    return True
 
 
 async def s3_is_ready(stack: Stack, secrets: Secrets) -> bool:
     """Return true after storing an object: the ports are open long before the components are connected."""
-    keys = {"access_key": secrets.s3_access_key, "secret_key": secrets.s3_secret_key}
-    settings = BlobSettings.model_validate({"endpoint": s3_url(stack), **keys, "bucket": "readiness"})
-    async with blobs.connect(settings) as bucket:
+    async with blobs.connect(access.blob_settings(stack, secrets, "readiness")) as bucket:
         await bucket.prepare()
         await bucket.put("ready", b"yes", "text/plain")
     return True
@@ -159,8 +149,8 @@ async def answers(url: str) -> bool:
     return True
 
 
-async def answers_ok(url: str) -> bool:
-    async with httpx2.AsyncClient(timeout=3) as client:
+async def answers_ok(url: str, ca: Path | None = None) -> bool:
+    async with httpx2.AsyncClient(timeout=3, verify=tls.client_context(ca)) as client:
         return (await client.get(url)).status_code == 200
 
 

@@ -1,6 +1,8 @@
 """The keys and passwords of one copy of the stack: generated once and stored only in its data folder."""
 
 import base64
+import hashlib
+import hmac
 import secrets
 from pathlib import Path
 from typing import Any, Self
@@ -54,11 +56,10 @@ class Secrets(BaseModel):
     aliyun_key_id: str = Field(default_factory=lambda: "LTAI" + secrets.token_hex(10))
     aliyun_key_secret: str = Field(default_factory=lambda: secrets.token_hex(15))
     sms_receipts_tokens: dict[str, str] = Field(default_factory=lambda: _tokens("tencent", "aliyun"))
+    passwords_key: str = Field(default_factory=lambda: random_key())
     wecom_key: str = Field(default_factory=lambda: secrets.token_hex(16))
     dingtalk_token: str = Field(default_factory=lambda: secrets.token_hex(32))
     dingtalk_secret: str = Field(default_factory=lambda: "SEC" + secrets.token_hex(32))
-    s3_access_key: str = Field(default_factory=lambda: "AKS3" + secrets.token_hex(8).upper())
-    s3_secret_key: str = Field(default_factory=lambda: secrets.token_urlsafe(30))
     clerk: StaffLogin
     admin: StaffLogin
     operator: StaffLogin
@@ -79,6 +80,11 @@ class Secrets(BaseModel):
             operator=StaffLogin.generate("demo-operator"),
             client_secret=secrets.token_urlsafe(32),
         )
+
+    def password(self, user: str) -> str:
+        """Return the password of a user of Kafka, MongoDB, Redis or S3, derived from the stack's key."""
+        digest = hmac.digest(self.passwords_key.encode(), user.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:24]).decode()
 
 
 def _tokens(*names: str) -> dict[str, str]:

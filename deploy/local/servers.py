@@ -9,15 +9,20 @@ import uuid
 from hashlib import sha256
 from pathlib import Path
 
-from deploy.local import alertmanager, prometheus
+from deploy.access.principals import ADMIN
+from deploy.access.redis import acl_file
+from deploy.access.s3 import identities, security
+from deploy.local import access, alertmanager, prometheus
 from deploy.local.ports import HOST
-from deploy.local.secrets import Secrets
+from deploy.local.secrets import Secrets, random_key, write_private
 from deploy.local.stack import KAFKA_LIBS, Stack
 
 _CADDYFILE = Path(__file__).parents[1] / "Caddyfile"
 _JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 _KAFKA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
+# Clients log in with SCRAM, the broker itself with its certificate, on listeners of its own. Nothing is permitted that
+# deploy/access has not granted.
 # One node: every replication factor is 1, internal topics have few partitions, groups don't wait for members.
 # After a kill -9 the controller refuses the broker until its old session has ended: 3 s here, 9 s by default.
 _KAFKA_PROPERTIES = """\
@@ -25,9 +30,23 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{broker},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{broker}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=INSIDE
+listeners=CLIENTS://{host}:{broker},INSIDE://{host}:{inside},CONTROLLER://{host}:{controller}
+advertised.listeners=CLIENTS://{host}:{broker},INSIDE://{host}:{inside}
+listener.security.protocol.map=CLIENTS:SASL_SSL,INSIDE:SSL,CONTROLLER:SSL
+listener.name.clients.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.inside.ssl.client.auth=required
+listener.name.controller.ssl.client.auth=required
+ssl.enabled.protocols=TLSv1.3,TLSv1.2
+ssl.keystore.type=PEM
+ssl.keystore.location={certificates}/kafka.both.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={certificates}/ca.pem
+ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/,DEFAULT
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:kafka;User:{admin}
 log.dirs={data}
 auto.create.topics.enable=false
 default.replication.factor=1
@@ -53,7 +72,14 @@ num.io.threads=4
 
 _REDIS_CONFIG = """\
 bind {host}
-port {port}
+port 0
+tls-port {port}
+tls-cert-file "{certificates}/redis.pem"
+tls-key-file "{certificates}/redis.key"
+tls-ca-cert-file "{certificates}/ca.pem"
+tls-auth-clients no
+tls-protocols "TLSv1.2 TLSv1.3"
+aclfile "{users}"
 dir "{data}"
 daemonize no
 protected-mode yes
@@ -76,7 +102,19 @@ def mongo_command(stack: Stack) -> list[str]:
     address = ["--bind_ip", HOST, "--port", str(stack.ports.mongo), "--nounixsocket"]
     memory = ["--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512"]
     quiet = ["--setParameter", "diagnosticDataCollectionEnabled=false"]
-    return [str(mongod()), "--replSet", "rs0", "--dbpath", data, *address, *memory, *quiet]
+    return [str(mongod()), "--replSet", "rs0", "--dbpath", data, *address, *memory, *quiet, *_mongo_access(stack)]
+
+
+def _mongo_access(stack: Stack) -> list[str]:
+    """Require TLS and a user; members of the replica set know each other by a key."""
+    own, authority = stack.certificates / "mongo.both.pem", access.ca(stack)
+    files = ["--tlsCertificateKeyFile", str(own), "--tlsCAFile", str(authority), "--keyFile", str(_mongo_key(stack))]
+    only = ["--tlsMode", "requireTLS", "--tlsDisabledProtocols", "TLS1_0,TLS1_1"]
+    return [*only, *files, "--tlsAllowConnectionsWithoutCertificates"]
+
+
+def _mongo_key(stack: Stack) -> Path:
+    return stack.servers / "mongo.key"
 
 
 def redis_command(stack: Stack) -> list[str]:
@@ -84,17 +122,36 @@ def redis_command(stack: Stack) -> list[str]:
 
 
 def s3_command(stack: Stack) -> list[str]:
-    """Run SeaweedFS in one process, with S3 only and without telemetry."""
+    """Run SeaweedFS in one process, with S3 only and without telemetry.
+
+    Not `weed mini`: with TLS it opens a second port for S3, without TLS.
+    """
     ports = [f"-{option}={port}" for option, port in stack.ports.s3.items()]
     place = [f"-dir={stack.servers / 's3'}", f"-ip={HOST}", f"-ip.bind={HOST}", "-volume.max=500"]
-    off = ("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")
-    return [str(_beside_python("weed")), "mini", *place, *ports, *off, "-s3.allowDeleteBucketNotEmpty=false"]
+    small = ["-master.volumeSizeLimitMB=128", "-volume.preStopSeconds=1", "-master.electionTimeout=1s"]
+    kept = ["-master.resumeState=true", "-s3.allowDeleteBucketNotEmpty=false"]
+    off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
+    own = {"cert.file": stack.certificates / "s3.pem", "key.file": stack.certificates / "s3.key"}
+    closed = [f"-s3.{option}={path}" for option, path in {**own, "config": _s3_users(stack)}.items()]
+    return [str(_beside_python("weed")), "server", "-s3", *place, *ports, *small, *kept, *off, *closed]
 
 
-def s3_environment(stack: Stack, secrets: Secrets) -> dict[str, str]:
-    """Set keys, without which S3 is open to anyone, and a memory limit; below 160 MiB it always collects garbage."""
-    keys = {"AWS_ACCESS_KEY_ID": secrets.s3_access_key, "AWS_SECRET_ACCESS_KEY": secrets.s3_secret_key}
-    return {**keys, "GOMEMLIMIT": "400MiB", "HOME": str(stack.servers / "s3")}
+def s3_environment(stack: Stack) -> dict[str, str]:
+    """Set a memory limit, and the folder of security.toml; below 160 MiB it always collects garbage."""
+    return {"GOMEMLIMIT": "400MiB", "HOME": str(stack.servers / "s3")}
+
+
+def _s3_users(stack: Stack) -> Path:
+    return stack.servers / "s3-users.json"
+
+
+def _s3_security(stack: Stack, secrets: Secrets) -> str:
+    inside, keys = access.s3_inside(stack), [secrets.password(f"s3-token-{number}") for number in range(4)]
+    return security(keys, inside / "s3.pem", inside / "s3.key", inside / "ca.pem")
+
+
+def _redis_users(stack: Stack) -> Path:
+    return stack.servers / "redis-users.acl"
 
 
 def gateway_command() -> list[str]:
@@ -106,23 +163,43 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
     home = str(stack.servers / "gateway")
     apis = {name.upper(): f"{HOST}:{ports.api}" for name, ports in stack.ports.services.items()}
     gateway = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST, "CERTIFICATES": home}
+    gateway["INSIDE_CA"] = str(access.ca(stack))
     return gateway | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
 
 
-def configuration_digest() -> str:
+def configuration_digest(stack: Stack, secrets: Secrets) -> str:
     """Return a digest that changes with the files that the servers read when they start."""
+    users = "".join(_users(stack, secrets).values())
     watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text())
-    texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, *watching)
+    texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, users, *watching)
     return sha256("".join(texts).encode()).hexdigest()
 
 
-def prepare_servers(stack: Stack) -> None:
+def _users(stack: Stack, secrets: Secrets) -> dict[Path, str]:
+    """Return the files with users and keys that servers read when they start."""
+    known = access.passwords(secrets)
+    return {
+        _redis_users(stack): acl_file(known),
+        _s3_users(stack): identities({name: (name, password) for name, password in known.items()}),
+        stack.servers / "s3" / ".seaweedfs" / "security.toml": _s3_security(stack, secrets),
+    }
+
+
+def prepare_servers(stack: Stack, secrets: Secrets) -> None:
     """Write the servers' configuration; formats Kafka's storage the first time (about a second)."""
     for folder in ("kafka", "mongo", "redis", "s3", "sms-carrier", "gateway", "prometheus", "alertmanager"):
         (stack.servers / folder).mkdir(exist_ok=True, mode=0o700)
+    (stack.servers / "s3" / ".seaweedfs").mkdir(exist_ok=True, mode=0o700)
+    for path, text in _users(stack, secrets).items():
+        write_private(path, text)
+    if not _mongo_key(stack).exists():
+        write_private(_mongo_key(stack), random_key())
     (stack.servers / "redis.conf").write_text(
-        _REDIS_CONFIG.format(host=HOST, port=stack.ports.redis, data=stack.servers / "redis")
-    )
+        _REDIS_CONFIG.format(
+            host=HOST, port=stack.ports.redis, data=stack.servers / "redis", certificates=stack.certificates,
+            users=_redis_users(stack),
+        )
+    )  # fmt: skip
     prometheus.configuration_path(stack).write_text(prometheus.configuration(stack))
     alertmanager.configuration_path(stack).write_text(alertmanager.configuration(stack))
     kafka_properties(stack).write_text(
@@ -130,19 +207,24 @@ def prepare_servers(stack: Stack) -> None:
             host=HOST,
             broker=stack.ports.kafka,
             controller=stack.ports.kafka_controller,
+            inside=stack.ports.kafka_inside,
+            certificates=stack.certificates,
+            admin=ADMIN,
             data=stack.servers / "kafka" / "log",
         )
     )
     if not (stack.servers / "kafka" / "log" / "meta.properties").exists():
-        _format_kafka(stack)
+        _format_kafka(stack, secrets)
 
 
-def _format_kafka(stack: Stack) -> None:
-    """Format Kafka's storage with a cluster id, which KRaft needs before the first start."""
+def _format_kafka(stack: Stack, secrets: Secrets) -> None:
+    """Format Kafka's storage with a cluster id, which KRaft needs before the first start, and the super user."""
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # the tool would read a leading dash as an option
     label = cluster.replace("-", "A", 1) if cluster.startswith("-") else cluster
-    command = [*_java(stack), "kafka.tools.StorageTool", "format", "-t", label, "-c", str(kafka_properties(stack))]
+    user = f"SCRAM-SHA-512=[name={ADMIN},password={secrets.password(ADMIN)}]"
+    arguments = ["format", "-t", label, "-c", str(kafka_properties(stack)), "--add-scram", user]
+    command = [*_java(stack), "kafka.tools.StorageTool", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise RuntimeError(f"Kafka's storage could not be formatted: {result.stdout}{result.stderr}")

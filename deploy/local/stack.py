@@ -48,6 +48,16 @@ class Stack:
         return self.data / "secrets.json"
 
     @property
+    def certificates(self) -> Path:
+        """Return the folder with the authority's certificate (`ca.pem`) and the certificate and key of each program."""
+        return self.data / "certificates"
+
+    @property
+    def client_properties(self) -> Path:
+        """Return the file with which Kafka's own tools connect as the subscriber of the demo."""
+        return self.data / "client.properties"
+
+    @property
     def environments(self) -> Path:
         """Return the folder with a JSON file for each of our processes: the settings it was started with."""
         return self.data / "environment"

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from deploy.local.environment import kafka_servers, mongo_url, redis_url, s3_url
+from deploy.access.principals import ADMIN
+from deploy.local import access
 from deploy.local.ports import HOST, ONLY_API
 from deploy.local.prometheus import watchers
 from deploy.local.secrets import Secrets, StaffLogin, write_private
@@ -24,19 +25,26 @@ def write_stackfile(stack: Stack, secrets: Secrets) -> None:
 
 
 def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
-    """Return the contents of stack.json; addresses are URLs, but `kafka` is host:port, as Kafka clients expect."""
+    """Return the contents of stack.json; addresses are URLs, but `kafka` is host:port, as Kafka clients expect.
+
+    `kafka_user`, and the users in `mongo`, `redis` and `s3`, are the super user; `principals` has the passwords of
+    all users, `kafka_properties` is a file for Kafka's own tools, for the demo's `subscriber`.
+    """
+    ca = str(access.ca(stack))
     return {
         "name": stack.name,
         "gateway": _url(stack.ports.gateway),
         "portal": f"{_url(stack.ports.gateway)}/",
-        "kafka": kafka_servers(stack),
-        "mongo": mongo_url(stack),
-        "redis": redis_url(stack),
-        "s3": {
-            "endpoint": s3_url(stack),
-            "access_key": secrets.s3_access_key,
-            "secret_key": secrets.s3_secret_key,
-        },
+        "ca": ca,
+        "kafka": access.kafka_servers(stack),
+        "kafka_user": ADMIN,
+        "kafka_password": secrets.password(ADMIN),
+        "kafka_properties": str(stack.client_properties),
+        "mongo": f"{access.mongo_url(stack, secrets)}&tlsCAFile={ca}",
+        "redis": f"{access.redis_url(stack, secrets)}?ssl_ca_certs={ca}",
+        "s3": {"endpoint": access.s3_url(stack), "access_key": ADMIN, "secret_key": secrets.password(ADMIN)},
+        "principals": access.passwords(secrets),
+        "subscriber": {"user": access.SUBSCRIBER_USER, "password": secrets.password(access.SUBSCRIBER_USER)},
         "sms_inbox": _url(stack.ports.sms_carrier),
         "card_reader": _url(stack.ports.card_reader),
         "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers() else None,
@@ -45,8 +53,8 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
         "alert_sender": _url(stack.ports.alert_sender) if "alert-sender" in watchers() else None,
         "alert_inbox": _url(stack.ports.alert_inbox) if "alert-inbox" in watchers() else None,
         "services": {
-            name: {"api": _url(ports.api), "internal": _url(ports.internal)}
-            | ({} if name in ONLY_API else {"worker": _url(ports.worker)})
+            name: {"api": _closed(ports.api), "internal": _closed(ports.internal)}
+            | ({} if name in ONLY_API else {"worker": _closed(ports.worker)})
             for name, ports in stack.ports.services.items()
         },
         "demo": _demo(secrets),
@@ -72,3 +80,7 @@ def _login(staff: StaffLogin) -> dict[str, str]:
 
 def _url(port: int) -> str:
     return f"http://{HOST}:{port}"
+
+
+def _closed(port: int) -> str:
+    return f"https://{HOST}:{port}"

@@ -50,6 +50,7 @@ def print_addresses(stack: Stack) -> None:
         "MongoDB": facts["mongo"],
         "Redis": facts["redis"],
         "S3": "{endpoint}, access key {access_key}, secret key {secret_key}".format(**facts["s3"]),
+        "certificates": f"{facts['ca']} is the authority of all of these",
         "Prometheus": f"{facts['prometheus']}/alerts" if facts["prometheus"] else "not installed",
         "alerts": f"{facts['alert_inbox']}  what the operator's robots and mailbox got"
         if facts["alert_inbox"]

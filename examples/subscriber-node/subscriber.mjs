@@ -35,7 +35,7 @@ function save() {
   renameSync(`${file}.new`, file); // atomic
 }
 
-// In production: TLS, and the Kafka user and password of your system. The local stack has neither.
+// TLS, and the Kafka user and password of your system.
 const { KAFKA_USER: username, KAFKA_PASSWORD: password, KAFKA_CA: ca } = process.env;
 const security = username && {
   ssl: { ca: ca && readFileSync(ca) },

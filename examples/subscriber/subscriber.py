@@ -162,7 +162,7 @@ async def run(servers: str, path: str, since: datetime | None, once: bool) -> No
 
 
 def security() -> dict[str, Any]:
-    """The settings of TLS and of your system's Kafka user; empty for the local stack, which has neither."""
+    """The settings of TLS and of your system's Kafka user."""
     if "KAFKA_USER" not in os.environ:
         return {}
     return {
