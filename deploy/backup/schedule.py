@@ -12,6 +12,7 @@ from deploy.backup.settings import DumpSettings
 from deploy.backup.storage import Storage
 from kit.observability import log
 from kit.runtime.process import run_tasks
+from kit.runtime.tls import ServerCertificate
 
 PAUSE_SECONDS = 30.0
 RETRY = timedelta(minutes=15)
@@ -37,7 +38,9 @@ async def once(settings: DumpSettings, destination: Storage) -> Dumped:
 async def serve(settings: DumpSettings) -> None:
     """Run until a signal."""
     async with storage.connect(settings.backup) as destination:
-        await run_tasks([Schedule(settings, destination).run], {}, settings.internal)
+        certificate = ServerCertificate.of(settings.tls)
+        tasks = [Schedule(settings, destination).run, *([certificate.follow] if certificate else [])]
+        await run_tasks(tasks, {}, settings.internal, certificate)
 
 
 class Schedule:

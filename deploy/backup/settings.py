@@ -1,15 +1,14 @@
 """Settings of the backup's commands, from the environment and from files in a secrets directory."""
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from kit.core.clock import SHANGHAI
-from kit.settings import BlobSettings, InternalSettings, KafkaSettings, Key, MongoSettings
+from kit.settings import BlobSettings, InternalSettings, KafkaSettings, Key, MongoSettings, SettingsWithTls
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -59,10 +58,8 @@ class BackupSettings(Destination):
         return (begin + (now - begin) // every * every).astimezone(UTC)
 
 
-class _Base(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, extra="ignore", frozen=True
-    )
+class _Base(SettingsWithTls):
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
 
 class DumpSettings(_Base):

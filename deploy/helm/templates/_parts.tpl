@@ -57,8 +57,13 @@ topologySpreadConstraints:
 {{- /* where Prometheus reads the metrics of a process; the labels are those of deploy/prometheus/prometheus.yml */ -}}
 {{- define "metrics endpoint" -}}
 - port: internal
+  scheme: https
+  tlsConfig:
+    serverName: practitioner-portal # a name in the certificate of each
+    ca: {secret: {name: {{ .Values.secretPrefix }}trust, key: ca.crt}}
   relabelings:
     - {targetLabel: job, replacement: processes}
+    - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], regex: alert.+, targetLabel: __scheme__, replacement: http}
     - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], regex: alert.+, targetLabel: job, replacement: alerting}
     - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], targetLabel: process}
 {{- end }}
@@ -91,19 +96,32 @@ securityContext:
 {{- define "mounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: secrets, mountPath: {{ .Values.env.SECRETS_DIR }}, readOnly: true}
+- {name: tls, mountPath: /run/tls, readOnly: true}
 {{- end }}
 
-{{- /* of (list . name) */ -}}
+{{- /* of (list . service role issued): the keys of the service, how this process logs in, and its certificate: issued by
+cert-manager, or from the same Secret */ -}}
 {{- define "volumes" -}}
+{{- $root := first . }}
+{{- $service := index . 1 }}
+{{- $role := index . 2 }}
+{{- $own := printf "%s%s-%s" $root.Values.secretPrefix $service $role }}
 - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}
-- {name: secrets, secret: {secretName: {{ (first .).Values.secretPrefix }}{{ last . }}, defaultMode: 0440}}
+- name: secrets
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret: {name: {{ $root.Values.secretPrefix }}{{ $service }}}
+      - secret: {name: {{ $own }}}
+{{- $certificate := ternary (printf "%s-%s-%s-tls" $root.Release.Name $service $role) $own (last .) }}
+- {name: tls, secret: {secretName: {{ $certificate }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
 {{- end }}
 
 {{- /* for the portal: the addresses of the APIs that it calls, and the internal address of each process */ -}}
 {{- define "services" -}}
 {{- $found := dict }}
 {{- range $service, $_ := omit .Values.services "portal" "subscriptions" }}
-{{- $_ := set $found $service (printf "http://%s-%s-api:8000" $.Release.Name $service) }}
+{{- $_ := set $found $service (printf "https://%s-%s-api:8000" $.Release.Name $service) }}
 {{- end }}
 {{- toJson $found }}
 {{- end }}
@@ -112,7 +130,7 @@ securityContext:
 {{- $found := dict }}
 {{- range $service, $of := .Values.services }}
 {{- range $role, $_ := pick $of "api" "worker" }}
-{{- $_ := set $found (printf "%s-%s" $service $role) (printf "http://%s-%s-%s-internal:9000" $.Release.Name $service $role) }}
+{{- $_ := set $found (printf "%s-%s" $service $role) (printf "https://%s-%s-%s-internal:9000" $.Release.Name $service $role) }}
 {{- end }}
 {{- end }}
 {{- toJson $found }}
