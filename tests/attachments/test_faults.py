@@ -115,13 +115,13 @@ async def test_repeated_kills_of_s3_lose_no_acknowledged_file(
 
 
 async def test_a_hanging_s3_is_reported_soon_and_leaves_no_document(
-    uploader: Uploader, processes: Processes, issuer: TokenIssuer, tmp_path: Path
+    stack: RunningStack, uploader: Uploader, processes: Processes, issuer: TokenIssuer, tmp_path: Path
 ) -> None:
     record_id, patience = await uploader.record(), {"BLOBS__READ_SECONDS": "2", "BLOBS__CALL_SECONDS": "3"}
     server = psutil.Process(await processes.pid("s3"))
     async with (
         processes.standby("attachments-api", "hangs", tmp_path / "api.log", **patience) as api,
-        httpx2.AsyncClient(base_url=api.api, timeout=20) as http,
+        stack.http(api.api) as http,
     ):
         server.suspend()
         try:

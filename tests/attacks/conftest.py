@@ -13,7 +13,7 @@ from tests.support.identity_clients import LoginPage
 from tests.support.own_services import OwnClient, identity
 from tests.support.stack import RunningStack
 
-OWN_DATABASE = "/10"
+OWN_DATABASE = 10
 From = Callable[[str], httpx2.AsyncClient]
 """With an address: a client that calls from there."""
 IdentityApi = Callable[..., AbstractAsyncContextManager[From]]
@@ -22,14 +22,14 @@ IdentityApi = Callable[..., AbstractAsyncContextManager[From]]
 
 @pytest.fixture
 async def own_redis(stack: RunningStack) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as redis:
+    async with Redis.from_url(stack.redis_url(OWN_DATABASE), decode_responses=True) as redis:
         await redis.flushdb()
         yield redis
 
 
 @pytest.fixture
 def identity_api(stack: RunningStack, own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> IdentityApi:
-    url = stack.facts["redis"].removesuffix("/0") + OWN_DATABASE
+    url = stack.redis_url(OWN_DATABASE)
 
     @asynccontextmanager
     async def opened(**limits: int) -> AsyncIterator[From]:

@@ -17,6 +17,7 @@ from tests.support.people import EDUCATION
 from tests.support.portal import NewMember
 from tests.support.processes import Processes
 from tests.support.scans import scan
+from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 SECONDS = 8
@@ -99,16 +100,17 @@ async def under_way(attack: Attack) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def own_port(processes: Processes, tmp_path: Path) -> AsyncIterator[int]:
+async def own_port(stack: RunningStack, processes: Processes, tmp_path: Path) -> AsyncIterator[int]:
     """The port of a gateway with a portal whose time-outs are shorter than the stack's."""
     certificates = tmp_path / "certificates"
     certificates.mkdir()
     limits = {"HTTP__TIMEOUT_SECONDS": str(SECONDS), "HTTP__CONCURRENCY": "60"}
     async with processes.standby("portal-api", "slow", tmp_path / "portal.log", **limits) as portal:
-        with ExitStack() as stack:
+        with ExitStack() as opened:
             waits, address = {"read_header 10s": f"read_header {SECONDS}s"}, portal.api.partition("//")[2]
             site = "http://127.0.0.1"
-            yield stack.enter_context(own_gateway(site, certificates, tmp_path, waits, PORTAL=address))[0]
+            apis = {"PORTAL": address, "INSIDE_CA": str(stack.ca)}
+            yield opened.enter_context(own_gateway(site, certificates, tmp_path, waits, **apis))[0]
 
 
 @dataclass

@@ -12,13 +12,14 @@ from unittest.mock import patch
 import pytest
 import yaml
 
+from deploy.access.__main__ import Settings
 from deploy.alerts.settings import AlertSettings
 from deploy.backup.settings import DumpSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, notes, rendered, with_helm
-from tests.support.installation import chart_environment, dockerfile, migrations, processes
-from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
+from tests.support.installation import chart_environment, dockerfile, migrations, process_settings, processes
+from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names
 
 
 def values() -> Manifest:
@@ -33,8 +34,9 @@ def test_the_chart_has_every_process_of_every_service() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_process_finds_every_setting_in_values_and_its_secret(service: str, secrets: Path) -> None:
-    with patch.dict(os.environ, chart_environment(service), clear=True):
-        assert settings_of(service)(_secrets_dir=secrets / service).model_dump()["environment"] == "production"
+    for role in roles(service):
+        settings = process_settings(f"{service}-{role}", chart_environment(service), secrets)
+        assert settings.model_dump()["environment"] == "production"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -47,7 +49,12 @@ def test_a_process_gets_only_settings_that_it_reads_and_no_secret(service: str) 
 def test_the_tool_for_topics_gets_only_settings_that_it_reads() -> None:
     given = set(re.findall(r"\{name: (\w+), value", (CHART / "templates/topics.yaml").read_text()))
     read = ToolSettings.model_fields
-    assert {name.split("__")[0].lower() for name in given} == read.keys()
+    assert {name.split("__")[0].lower() for name in given - {"SECRETS_DIR"}} == read.keys()
+
+
+def test_the_job_for_users_gets_only_settings_that_it_reads() -> None:
+    given = set(re.findall(r"\{name: (\w+), value", (CHART / "templates/access.yaml").read_text()))
+    assert {name.split("__")[0].lower() for name in given - {"SECRETS_DIR"}} <= Settings.model_fields.keys()
 
 
 def test_the_chart_has_the_version_of_the_product() -> None:
@@ -58,7 +65,7 @@ def test_the_chart_has_the_version_of_the_product() -> None:
 
 def jobs() -> set[str]:
     """The pods that run once, before an installation or upgrade."""
-    return {"city-topics"} | {f"city-{name}" for name in migrations()}
+    return {"city-topics", "city-access"} | {f"city-{name}" for name in migrations()}
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
@@ -98,7 +105,7 @@ def test_the_backup_is_restricted_and_finds_every_setting(tmp_path: Path, secret
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["args"] == ["deploy.backup", "run"]
     given = {each["name"]: each["value"] for each in container["env"]}
-    shutil.copytree(secrets / "backup", tmp_path / "backup")
+    shutil.copytree(secrets / "principals/backup", tmp_path / "backup")
     signed = json.loads((tmp_path / "backup/backup").read_text())
     bucket = {"bucket": {"access_key": "a", "secret_key": "s"}}
     (tmp_path / "backup/backup").write_text(json.dumps(signed | bucket))
@@ -126,7 +133,7 @@ def test_every_pod_is_restricted_and_probed_at_its_internal_port(tmp_path: Path)
             assert ports["internal"] == InternalSettings().port
             assert ports.get("http", HttpSettings().port) == HttpSettings().port
             probes = [container[each]["httpGet"] for each in ("startupProbe", "livenessProbe", "readinessProbe")]
-            assert [each["port"] for each in probes] == ["internal"] * 3
+            assert [(each["port"], each["scheme"]) for each in probes] == [("internal", "HTTPS")] * 3
             later = "/healthz" if name.endswith("-api") else "/readyz"
             assert [each["path"] for each in probes] == ["/readyz", "/healthz", later]
 
@@ -140,9 +147,8 @@ def test_the_rendered_environment_is_sufficient_to_start(tmp_path: Path, service
         (container,) = pods(everything)[f"city-{service}-{role}"]["spec"]["containers"]
         assert container["args"] == [f"services.{service}", role]
         given = {each["name"]: each["value"] for each in container["env"]}
-        with patch.dict(os.environ, given, clear=True):
-            settings_of(service)(_secrets_dir=secrets / service)
-        assert set(re.findall(r"http://(city-[\w-]+):\d+", json.dumps(given))) <= names
+        process_settings(f"{service}-{role}", given, secrets)
+        assert set(re.findall(r"https://(city-[\w-]+):\d+", json.dumps(given))) <= names
 
 
 @with_helm
@@ -172,10 +178,10 @@ def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(tmp
         "containers"
     ]
     given = {each["name"]: each["value"] for each in container["env"]}
-    apis = {name: f"http://city-{name}-api:8000" for name in get_args(ServiceName)}
+    apis = {name: f"https://city-{name}-api:8000" for name in get_args(ServiceName)}
     assert json.loads(given["SERVICES"]) == apis
     names = [f"{name}-{role}" for name in SERVICES for role in roles(name)]
-    assert json.loads(given["PROCESSES"]) == {name: f"http://city-{name}-internal:9000" for name in names}
+    assert json.loads(given["PROCESSES"]) == {name: f"https://city-{name}-internal:9000" for name in names}
     assert given["READER_ORIGIN"] == "http://127.0.0.1:18006"
 
 

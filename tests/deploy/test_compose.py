@@ -21,7 +21,15 @@ from deploy.local.stack import Stack
 from kit.security.trail import TrailSettings
 from kit.settings import InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
-from tests.support.installation import OUR_IMAGE, Composed, compose, dockerfile, migrations, processes
+from tests.support.installation import (
+    OUR_IMAGE,
+    Composed,
+    compose,
+    dockerfile,
+    migrations,
+    process_settings,
+    processes,
+)
 from tests.support.setting_names import ROOT, SERVICES, names_of, roles, secret_names, settings_of
 
 # where each server listens: the first three are their own defaults
@@ -35,8 +43,7 @@ every_migration = pytest.mark.parametrize("migration", migrations().values(), id
 
 def started(process: Composed, secrets: Path) -> dict[str, Any]:
     """The settings of a process, read from the environment and the secrets that compose provides."""
-    with patch.dict(os.environ, process.environment, clear=True):
-        return settings_of(process.service)(_secrets_dir=secrets / process.service).model_dump()
+    return process_settings(process.name, process.environment, secrets).model_dump()
 
 
 def ports_of(settings: dict[str, Any]) -> set[int]:
@@ -75,7 +82,8 @@ def test_a_migration_has_the_settings_and_secrets_of_its_service(migration: Comp
 @every_process
 def test_a_process_finds_every_setting_and_its_own_secrets(process: Composed, secrets: Path) -> None:
     assert started(process, secrets)["environment"] == "production"
-    assert process.mounts == {f"./secrets/{process.service}": process.environment[SECRETS_DIR]}
+    keys, logins = process.environment[SECRETS_DIR].split(":")
+    assert process.mounts == {f"./secrets/{process.service}": keys, f"./secrets/principals/{process.name}": logins}
 
 
 @every_process
@@ -85,8 +93,10 @@ def test_a_container_gets_only_settings_that_it_reads(process: Composed) -> None
 
 def test_the_tool_for_topics_has_the_settings_of_the_publishers(secrets: Path) -> None:
     tool = compose()["topics"]
-    with patch.dict(os.environ, tool.environment, clear=True):
-        settings = ToolSettings().kafka
+    own = secrets / "principals/topics"
+    with patch.dict(os.environ, tool.environment | {"TLS__CA": str(own / "ca.crt")}, clear=True):
+        settings = ToolSettings(_secrets_dir=own).kafka
+    assert settings.user == "topics"
     publishers = [started(each, secrets) for each in processes().values() if "worker" in each.name]
     assert publishers
     assert {each["kafka"]["partitions"] for each in publishers} == {settings.partitions}
@@ -98,7 +108,7 @@ def test_no_secret_is_in_the_environment(container: Composed) -> None:
     hidden = secret_names(container.service) if container.name in processes() else set()
     suspicious = {name for name in container.environment if re.search(r"PASSWORD|SECRET|_KEY|TOKEN_", name)}
     assert not hidden & container.environment.keys()
-    assert {name for name in suspicious if not name.endswith("__FILE")} <= {SECRETS_DIR}
+    assert {name for name in suspicious if not name.endswith("__FILE")} <= {SECRETS_DIR, "TLS__KEY"}
 
 
 @every_container
@@ -119,11 +129,13 @@ def test_a_container_is_restricted(container: Composed) -> None:
 
 def test_the_backup_finds_every_setting_and_reads_what_it_may(secrets: Path) -> None:
     backup = compose()["backup"]
-    given = {name: value for name, value in backup.environment.items() if name != SECRETS_DIR}
+    own = secrets / "principals/backup"
+    tls = {name: str(own / Path(value).name) for name, value in backup.environment.items() if name.startswith("TLS__")}
+    given = {name: value for name, value in backup.environment.items() if name != SECRETS_DIR} | tls
     with patch.dict(os.environ, given, clear=True):
-        settings = DumpSettings(_secrets_dir=secrets / "backup")
+        settings = DumpSettings(_secrets_dir=own)
     assert {name.split("__")[0].lower() for name in given} <= DumpSettings.model_fields.keys()
-    assert backup.mounts == {"./secrets/backup": backup.environment[SECRETS_DIR]}
+    assert backup.mounts == {"./secrets/principals/backup": backup.environment[SECRETS_DIR]}
     assert {f"backup:{settings.backup.folder}"} == {each for each in backup.given["volumes"] if ":ro" not in each}
     assert {urlsplit(settings.blobs.endpoint).hostname, "mongo"} <= reachable_servers(backup)
     identities = json.loads((secrets / "s3/s3.json").read_text())["identities"]
@@ -185,8 +197,9 @@ def test_nothing_waits_for_itself() -> None:
 
 @every_process
 def test_the_servers_of_a_process_are_in_its_network_and_listen_there(process: Composed, secrets: Path) -> None:
-    settings = json.dumps([process.environment, [path.read_text() for path in (secrets / process.service).iterdir()]])
-    called = set(re.findall(r"(?:https?://|@)([a-z0-9-]+:\d+)", settings))
+    files = [*(secrets / process.service).iterdir(), *(secrets / "principals" / process.name).iterdir()]
+    settings = json.dumps([process.environment, [path.read_text() for path in files]])
+    called = set(re.findall(r"(?:://|@)([a-z0-9-]+:\d+)(?=[/?,\"\\\\]|$)", settings))
     called |= {server for name, server in process.environment.items() if name == "KAFKA__SERVERS"}
     assert called
     for name, port in (each.split(":") for each in called):
@@ -194,6 +207,29 @@ def test_the_servers_of_a_process_are_in_its_network_and_listen_there(process: C
         assert other.networks & process.networks, f"{name} is out of reach"
         listens = {LISTENS[name]} if name in LISTENS else ports_of(started(other, secrets))
         assert int(port) in listens
+
+
+def test_every_server_speaks_tls_only_and_knows_its_users(secrets: Path) -> None:
+    everything = {name: " ".join(each.given.get("command", [])) for name, each in compose().items()}
+    kafka = (ROOT / "deploy/kafka/server.properties").read_text()
+    assert "PLAINTEXT" not in kafka
+    assert {"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"} <= set(kafka.splitlines())
+    assert "--tlsMode requireTLS" in everything["mongo"]
+    assert "--port 0 --tls-port 6379" in everything["redis"]
+    assert (secrets / "redis/users.acl").read_text().startswith("user default off")
+    assert "-ip.bind=127.0.0.1 -s3.ip.bind=0.0.0.0" in everything["s3"]
+    assert "-s3.cert.file=/run/secrets/tls.crt" in everything["s3"]
+
+
+def test_the_files_that_servers_are_told_to_read_are_mounted(secrets: Path) -> None:
+    given = {name: str(each.given) for name, each in compose().items()}
+    given["kafka"] += (ROOT / "deploy/kafka/server.properties").read_text()
+    for name, text in given.items():
+        mounts = {
+            target: secrets / source.removeprefix("./secrets/") for source, target in compose()[name].mounts.items()
+        }
+        for folder, file in re.findall(r"(/run/[a-z]+)/([\w.]+)", text):
+            assert (mounts[folder] / file).is_file(), f"{name}: {folder}/{file}"
 
 
 def test_the_servers_listen_where_they_are_called() -> None:
@@ -210,7 +246,7 @@ def test_the_gateway_knows_every_api_and_only_those_who_may_reach_its_network_ar
     assert {started(each, secrets)["http"]["trusted_proxies"] for each in processes().values()} == {"172.31.240.0/24"}
 
 
-def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Path) -> None:
+def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Path, secrets: Path) -> None:
     path = ROOT / "deploy/Caddyfile"
     read = set(re.findall(r"\{\$(\w+)\}", path.read_text()))
     deployed, local = compose()["gateway"].environment, gateway_environment(Stack.named("dev", tmp_path))
@@ -219,7 +255,11 @@ def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Pat
         own = {"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         validate = [f"{ROOT}/.venv/bin/caddy", "validate", "--adapter", "caddyfile", "--config", str(path)]
         result = subprocess.run(
-            validate, env=given | own | {"CERTIFICATES": str(tmp_path)}, capture_output=True, text=True, check=False
+            validate,
+            env=given | own | {"CERTIFICATES": str(tmp_path), "INSIDE_CA": str(secrets / "trust/ca.crt")},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert result.returncode == 0, result.stderr
 
@@ -227,7 +267,7 @@ def test_one_caddyfile_serves_the_local_stack_and_the_deployed_one(tmp_path: Pat
 def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(secrets: Path) -> None:
     settings, port = started(processes()["portal-api"], secrets), InternalSettings().port
     assert settings["services"].keys() == set(get_args(ServiceName))
-    assert settings["processes"] == {name: f"http://{name}:{port}" for name in processes()}
+    assert settings["processes"] == {name: f"https://{name}:{port}" for name in processes()}
 
 
 def test_rules_and_dashboards_are_mounted_where_they_are_read() -> None:
@@ -248,7 +288,7 @@ def test_prometheus_scrapes_every_process_at_its_internal_port() -> None:
 def test_the_mounted_files_exist(container: Composed, secrets: Path) -> None:
     for source in container.mounts:
         made = source.removeprefix("./secrets/")
-        assert (secrets / made).is_dir() if made != source else (ROOT / source).exists()
+        assert (secrets / made if made != source else ROOT / source).exists()
 
 
 def test_only_the_gateway_is_published_and_operator_tools_on_loopback() -> None:
@@ -263,7 +303,7 @@ def test_images_and_packages_come_from_a_mirror_if_one_is_named() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     images = re.findall(r"^ +image: (\S+)", text, re.MULTILINE)
     assert [each for each in images if not each.startswith(("${REGISTRY:-docker.io}/", OUR_IMAGE))] == []
-    given = compose()["topics"].given["build"]["args"].keys()
+    given = compose()["mongo-init"].given["build"]["args"].keys()
     assert given == {each.rest.partition("=")[0] for each in dockerfile() if each.word == "ARG"} - {"PYTHON"}
 
 

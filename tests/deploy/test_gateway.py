@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from deploy.access.authority import Authority
 from kit.imports.routes import READ_SECONDS
 from kit.settings import HttpSettings
 from services.subscriptions.settings import MAX_WAIT
@@ -73,7 +74,10 @@ def negotiated(port: int, authority: str, newest: ssl.TLSVersion) -> str | None:
 
 def test_a_caller_cannot_set_the_headers_of_a_proxy(tmp_path: Path) -> None:
     forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
-    with echoing() as upstream, gateway("http://localhost", tmp_path, tmp_path, IDENTITY=upstream) as (port, _log):
+    with (
+        echoing(tmp_path / "inside") as upstream,
+        gateway("http://localhost", tmp_path, tmp_path, IDENTITY=upstream) as (port, _log),
+    ):
         answer = httpx2.get(f"http://127.0.0.1:{port}/api/identity/x", headers={"Host": f"localhost:{port}", **forged})
     arrived = {name.lower(): value for name, value in answer.json().items()}
     assert {name: arrived[name.lower()] for name in forged} == {
@@ -82,8 +86,11 @@ def test_a_caller_cannot_set_the_headers_of_a_proxy(tmp_path: Path) -> None:
 
 
 @contextmanager
-def echoing() -> Iterator[str]:
+def echoing(authority: Path) -> Iterator[str]:
     """A service that answers each request with its headers, as JSON. Yields its host and port."""
+    Authority.in_folder(authority).issue("echo", ["127.0.0.1"], authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "echo.pem", authority / "echo.key")
 
     class Echo(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -97,6 +104,7 @@ def echoing() -> Iterator[str]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()

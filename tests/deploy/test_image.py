@@ -1,8 +1,8 @@
 """deploy/Dockerfile without Docker: the copied files exist, the commands start."""
 
+import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +28,9 @@ def copied() -> list[str]:
     return [source for rest in instructions("COPY") if "--from" not in rest for source in rest.split()[:-1]]
 
 
-def run(python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command as in the image: no settings, no home, nothing of this machine's environment."""
-    environment = {"PATH": os.environ["PATH"], "HOME": NOWHERE, "PYTHONDONTWRITEBYTECODE": "1"}
+def run(python: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command as in the image: only these settings, no home, nothing of this machine's environment."""
+    environment = {"PATH": os.environ["PATH"], "HOME": NOWHERE, "PYTHONDONTWRITEBYTECODE": "1", **settings}
     return subprocess.run([python, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -68,11 +68,12 @@ def test_it_runs_unprivileged_and_is_probed_at_its_health_port() -> None:
     assert instructions("ENTRYPOINT") == ['["python", "-m"]']
 
 
-def test_the_health_check_fails_when_nothing_answers() -> None:
+def test_the_health_check_fails_when_nothing_answers(secrets: Path) -> None:
     (check,) = instructions("HEALTHCHECK")
-    words = [word.strip(",") for word in shlex.split(check.partition("CMD [")[2].rstrip("]"))]
+    words = json.loads(check.partition("CMD ")[2])
     assert words[0] == "python"
-    result = run(sys.executable, *[word.replace(":9000", ":1") for word in words[1:]])
+    authority = str(secrets / "trust/ca.crt")
+    result = run(sys.executable, *[word.replace(":9000", ":1") for word in words[1:]], TLS__CA=authority)
     assert result.returncode != 0
     assert "Connection refused" in result.stderr
 
@@ -86,6 +87,7 @@ def test_the_tools_of_the_image_start_too() -> None:
     refuses_to_start_without_settings(sys.executable, "deploy.alerts")
     refuses_to_start_without_settings(sys.executable, "kit.kafka.topics", "apply")
     refuses_to_start_without_settings(sys.executable, "kit.kafka.dead_letters", "list", "notify.requests")
+    refuses_to_start_without_settings(sys.executable, "deploy.access", "apply")
     refuses_to_start_without_settings(sys.executable, "deploy.backup", "schedule")
 
 
@@ -98,7 +100,7 @@ def test_everything_runs_with_the_packages_of_the_image_alone(tmp_path: Path) ->
     subprocess.run([*install, "-r", "requirements/run.txt"], check=True, cwd=ROOT)
     files = [
         path
-        for folder in ("kit", "contracts", "services", "deploy/alerts", "deploy/backup")
+        for folder in ("kit", "contracts", "services", "deploy/access", "deploy/alerts", "deploy/backup")
         for path in sorted((ROOT / folder).rglob("*.py"))
     ]
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files if path.stem != "__main__"}

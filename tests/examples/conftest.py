@@ -111,14 +111,20 @@ def in_javascript(folder: Path, kafka: str, group: str, environment: Mapping[str
     return Program(["node", program, kafka, group], folder, environment or {})
 
 
+def login(stack: RunningStack) -> dict[str, str]:
+    """The environment of the examples, as the stack's own subscriber."""
+    user, password = (stack.facts["subscriber"][name] for name in ("user", "password"))
+    return {"KAFKA_USER": user, "KAFKA_PASSWORD": password, "KAFKA_CA": str(stack.ca)}
+
+
 @pytest.fixture
 def downstream(stack: RunningStack, tmp_path: Path) -> Downstream:
-    return copied(tmp_path, stack.kafka)
+    return copied(tmp_path, stack.kafka.servers, login(stack))
 
 
 @pytest.fixture
 def node_downstream(stack: RunningStack, tmp_path: Path) -> Program:
-    return in_javascript(tmp_path, stack.kafka, own_name("example"))
+    return in_javascript(tmp_path, stack.kafka.servers, f"demo.{own_name('example')}", login(stack))
 
 
 @pytest_asyncio.fixture

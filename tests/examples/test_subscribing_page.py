@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.stack import ROOT
-from tests.examples.conftest import Downstream, Source
+from tests.examples.conftest import Downstream, Source, login
 from tests.support.node import needs_node
 from tests.support.pages import blocks
 from tests.support.people import Person
@@ -45,7 +45,7 @@ async def test_following_the_page_gives_the_whole_table(
 ) -> None:
     await person.created()
     expected = await source.records([person])
-    theirs = Downstream(clone.parent / "my-subscriber", stack.kafka)
+    theirs = Downstream(clone.parent / "my-subscriber", stack.kafka.servers, login(stack))
 
     async def has_it() -> bool:
         return theirs.records([person]) == theirs.records([person], "since-november.db") == expected

@@ -13,6 +13,7 @@ from contracts.records import RecordChanged
 from kit.core.errors import TooManyDeadLetters, Unavailable
 from kit.core.events import Event, NewEvent, Outgoing, encode
 from kit.kafka import dead_letters
+from kit.kafka.connections import options
 from kit.messaging.consumer import Consumer
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
@@ -86,7 +87,7 @@ class Group:
         return Consumer(self.name, [self.topic], {RecordChanged.TYPE: handler}, self.settings, "one")
 
     async def write(self, records: list[Outgoing]) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self.settings.servers, max_request_size=2**21)
+        producer = AIOKafkaProducer(**options(self.settings), max_request_size=2**21)
         await producer.start()
         for record in records:
             await producer.send(

@@ -29,7 +29,7 @@ async def test_repeated_kills_of_kafka_under_load_lose_nothing_and_fail_no_reque
             await asyncio.sleep(1)
     began = time.monotonic()
     await run.settled()
-    await eventually(lambda: leads(run.worker, "records"), 30, "the publisher leads")
+    await eventually(lambda: leads(run.stack, run.worker, "records"), 30, "the publisher leads")
     print(f"all well {time.monotonic() - began:.1f} s after the last start")
     assert log.success >= 0.999
 
@@ -107,14 +107,14 @@ async def test_records_work_without_kafka_and_redis(run: Run) -> None:
         changed = await person.change(record["record_id"], 1, EDUCATION | {"major": "测绘"})
         assert changed.status_code == 200
         run.log.acknowledged |= {(record["record_id"], 1), (record["record_id"], 2)}
-        await eventually(lambda: waits(run.worker), 40, "the worker tells that changes wait", pause=0.5)
+        await eventually(lambda: waits(run), 40, "the worker tells that changes wait", pause=0.5)
     await run.settled()
     assert [await run.processes.pid(worker) for worker in workers] == before, "a worker did not wait for Kafka"
 
 
-async def waits(worker: str) -> bool:
-    async with httpx2.AsyncClient(timeout=5) as http:
-        seen = await read_status(http, worker, {"publisher_lag_events"})
+async def waits(run: Run) -> bool:
+    async with run.stack.http(seconds=5) as http:
+        seen = await read_status(http, run.worker, {"publisher_lag_events"})
     return sum(seen.values.values()) > 0
 
 

@@ -131,7 +131,7 @@ async def test_outcomes_of_captchas_are_counted(
     stack: RunningStack, gateway: httpx2.AsyncClient, login_page: LoginPage
 ) -> None:
     async def counts() -> dict[str, float]:
-        async with httpx2.AsyncClient(timeout=5) as client:
+        async with stack.http(seconds=5) as client:
             text = (await client.get(f"{stack.facts['services']['identity']['internal']}/metrics")).text
         lines = [line for line in text.splitlines() if line.startswith("captchas_total{")]
         return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in lines}

@@ -19,7 +19,7 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 PEOPLE, GUESSES = scaled(400, 30), 6
-OWN_DATABASE = "/9"
+OWN_DATABASE = 9
 
 
 @dataclass
@@ -33,7 +33,7 @@ class City:
     @asynccontextmanager
     async def api_from(self, address: str, **limits: int) -> AsyncIterator[httpx2.AsyncClient]:
         own = {f"LIMITS__{name.upper()}": str(value) for name, value in limits.items()}
-        redis = self.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE
+        redis = self.stack.redis_url(OWN_DATABASE)
         async with identity(
             self.stack, self.monkeypatch, address=address, settings=own | {"REDIS__URL": redis}
         ) as http:
@@ -54,7 +54,7 @@ async def city(
     stack: RunningStack, window: Window, login_page: LoginPage, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[City]:
     yield City(stack, monkeypatch, await with_codes(window, login_page, 8))
-    async with Redis.from_url(stack.facts["redis"].removesuffix("/0") + OWN_DATABASE) as redis:
+    async with Redis.from_url(stack.redis_url(OWN_DATABASE)) as redis:
         await redis.flushdb()
 
 
@@ -106,7 +106,7 @@ async def test_codes_for_the_whole_city_are_limited(
 ) -> None:
     async with (
         city.api_from("10.0.3.1", codes_in_city_per_minute=2) as http,
-        Redis.from_url(city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as own,
+        Redis.from_url(city.stack.redis_url(OWN_DATABASE), decode_responses=True) as own,
     ):
         page = LoginPage(http, own, login_page.inbox)
         people = [await window.enrolled() for _ in range(4)]
@@ -125,9 +125,7 @@ async def test_codes_per_person_are_limited_by_minute_hour_and_day_with_retry_af
 ) -> None:
     """The limits of the minute and then of the hour are raised, so that the next one is reached."""
     citizen, counts, waits = await window.enrolled(), list[int](), list[int]()
-    async with Redis.from_url(
-        city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True
-    ) as own:
+    async with Redis.from_url(city.stack.redis_url(OWN_DATABASE), decode_responses=True) as own:
         for limits in ({}, {"codes_per_minute": 99}, {"codes_per_minute": 99, "codes_per_hour": 99}):
             await own.flushdb()
             async with city.api_from("10.0.4.1", **limits) as http:
@@ -152,7 +150,7 @@ async def test_of_two_reached_limits_the_longer_wait_is_returned(
     citizen = await window.enrolled()
     async with (
         city.api_from("10.0.5.2", codes_per_hour=1) as http,
-        Redis.from_url(city.stack.facts["redis"].removesuffix("/0") + OWN_DATABASE, decode_responses=True) as own,
+        Redis.from_url(city.stack.redis_url(OWN_DATABASE), decode_responses=True) as own,
     ):
         page = LoginPage(http, own, login_page.inbox)
         assert (await page.ask(citizen)).status_code == 202

@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import orjson
 import pytest
 from minio import Minio
@@ -49,7 +48,7 @@ async def in_redis(redis: "Redis") -> AsyncIterator[tuple[str, str]]:
 
 
 async def in_metrics(stack: RunningStack) -> AsyncIterator[tuple[str, str]]:
-    async with httpx2.AsyncClient() as http:
+    async with stack.http() as http:
         for service in SERVICES:
             for role in ("internal", "worker"):
                 address = f"{stack.facts['services'][service][role]}/metrics"

@@ -159,14 +159,14 @@ async def test_an_unused_and_a_too_long_session_end_with_their_reasons(
 
 
 async def test_a_process_that_has_just_started_refuses_an_ended_session(
-    window: Window, login_page: LoginPage, processes: Processes, tmp_path: Path
+    stack: RunningStack, window: Window, login_page: LoginPage, processes: Processes, tmp_path: Path
 ) -> None:
     citizen = await window.enrolled()
     session = await login_page.logged_in(citizen)
     assert (await window.revoke(citizen)).status_code == 204
     async with (
         processes.standby("records-api", own_name("late"), tmp_path / "log") as late,
-        httpx2.AsyncClient(base_url=late.api) as http,
+        stack.http(late.api) as http,
     ):
         await refused(http, session.tokens["access_token"], OWN, "certificate_revoked")
 

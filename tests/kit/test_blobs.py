@@ -20,11 +20,13 @@ import pytest_asyncio
 from minio import Minio
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from urllib3 import PoolManager
 
 from kit.core.errors import Unavailable
 from kit.core.ids import secret_id
 from kit.files import blobs
 from kit.files.blobs import DIGEST, Bucket, ChecksumMismatch, Stat
+from kit.runtime.tls import client_context
 from kit.settings import BlobSettings
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
@@ -56,7 +58,8 @@ def other(settings: BlobSettings) -> Minio:
     """A client with the keys that bypasses the kit."""
     scheme, _, place = settings.endpoint.partition("://")
     keys = settings.access_key.get_secret_value(), settings.secret_key.get_secret_value()
-    return Minio(endpoint=place, access_key=keys[0], secret_key=keys[1], secure=scheme == "https")
+    pool = PoolManager(ca_certs=settings.ca and str(settings.ca))
+    return Minio(endpoint=place, access_key=keys[0], secret_key=keys[1], secure=scheme == "https", http_client=pool)
 
 
 async def test_concurrent_callers_create_a_bucket_once(bucket: Bucket) -> None:
@@ -153,7 +156,7 @@ async def test_without_the_keys_nothing_can_be_read(bucket: Bucket, settings: Bl
         for call in (stranger.get(key), stranger.put(key, b"x", "text/plain"), stranger.keys(""), stranger.delete(key)):
             with pytest.raises(Unavailable):
                 await call
-    async with httpx2.AsyncClient(base_url=settings.endpoint) as http:
+    async with httpx2.AsyncClient(base_url=settings.endpoint, verify=client_context(settings.ca)) as http:
         for path in (f"/{settings.bucket}/{key}", f"/{settings.bucket}?list-type=2"):
             assert (await http.get(path)).status_code in (401, 403)
     assert await bucket.get(key) == b"private"

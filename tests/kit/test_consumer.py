@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from kit.core.errors import Reject, TooManyDeadLetters, Unavailable
 from kit.core.events import Event, EventData, Outgoing, encode
 from kit.kafka import dead_letters
+from kit.kafka.connections import options
 from kit.messaging.consumer import Consumer, ConsumerPolicy
 from kit.observability.metrics import consumer_lag
 from tests.support.names import own_name
@@ -53,7 +54,7 @@ async def kept(stack: RunningStack) -> AsyncIterator[Kept]:
 
 async def send(kept: Kept, *records: Outgoing) -> None:
     """Sends the records to one partition, in this order."""
-    producer = AIOKafkaProducer(bootstrap_servers=kept.settings.servers, enable_idempotence=True)
+    producer = AIOKafkaProducer(**options(kept.settings), enable_idempotence=True)
     await producer.start()
     try:
         for record in records:
@@ -380,10 +381,19 @@ async def is_ready(consumer: Consumer) -> bool:
     return not await is_not_ready(consumer)
 
 
+def _operate(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
+    """Sets what the command reads."""
+    settings = kept.settings
+    known = {"SERVERS": settings.servers, "USER": settings.user, "PASSWORD": settings.password.get_secret_value()}
+    for name, value in known.items():
+        monkeypatch.setenv(f"KAFKA__{name}", value)
+    monkeypatch.setenv("TLS__CA", str(settings.ca))
+
+
 @pytest.fixture
 def command(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[str]]:
     """Runs `python -m kit.kafka.dead_letters` as an operator does."""
-    monkeypatch.setenv("KAFKA__SERVERS", kept.settings.servers)
+    _operate(monkeypatch, kept)
     monkeypatch.setenv("COLUMNS", "300")
 
     async def run(*arguments: str) -> str:
@@ -436,7 +446,7 @@ async def three(kept: Kept) -> bool:
 
 
 async def test_the_error_names_an_unknown_dead_letter(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAFKA__SERVERS", kept.settings.servers)
+    _operate(monkeypatch, kept)
     for arguments in (["show", kept.group, "no/0/1"], ["drop", kept.group, "no/0/1"]):
         result = await asyncio.to_thread(CliRunner().invoke, dead_letters.app, arguments)
         assert result.exit_code != 0
@@ -444,7 +454,7 @@ async def test_the_error_names_an_unknown_dead_letter(kept: Kept, monkeypatch: p
 
 
 async def test_a_record_without_a_value_is_dead_lettered_and_replayed_unchanged(kept: Kept) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kept.settings.servers)
+    producer = AIOKafkaProducer(**options(kept.settings))
     await producer.start()
     await producer.send_and_wait(kept.topics[0], None, key=b"gone", headers=sample("gone").headers, partition=0)
     await producer.stop()

@@ -7,6 +7,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.consumer.fetcher import PartitionRecords
 
 from kit.kafka import Reader
+from kit.kafka.connections import options
+from kit.settings import KafkaSettings
 from tests.support.names import own_name
 from tests.support.stack import RunningStack
 from tests.support.topics import own_topics
@@ -38,8 +40,8 @@ async def reads(reader: Reader, partition: int, place: int) -> None:
     assert (record.partition, record.offset) == (partition, place)
 
 
-async def filled(servers: str, topic: str, count: int) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=servers)
+async def filled(kafka: KafkaSettings, topic: str, count: int) -> None:
+    producer = AIOKafkaProducer(**options(kafka))
     await producer.start()
     for number in range(count):
         for partition in (0, 1):

@@ -40,7 +40,8 @@ async def render_error(_request: Request, problem: Problem) -> Response:
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_app("test", ProcessSettings(redis=RedisSettings(url="redis://none")), [router], None, render_error)
+    settings = ProcessSettings(environment="local", redis=RedisSettings(url="redis://none"))
+    app = create_app("test", settings, [router], None, render_error)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://own") as client:
         yield client

@@ -88,7 +88,7 @@ async def test_broker_errors_are_transient_or_permanent(raised: Exception, seen:
 
 def test_writing_to_a_connection_that_was_just_closed_is_a_connection_error(stack: RunningStack) -> None:
     """With uvloop, which raises a RuntimeError there."""
-    host, _, port = stack.kafka.rpartition(":")
+    host, _, port = stack.kafka.servers.rpartition(":")
 
     async def write() -> None:
         connection = await create_conn(host, int(port))

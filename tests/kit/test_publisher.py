@@ -11,6 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 from bson import json_util
 from prometheus_client import REGISTRY
 
+from kit.kafka.connections import options
 from kit.messaging.publisher import Publisher, WrongPartitionCount
 from tests.support.names import seeded
 from tests.support.scale import scaled
@@ -23,7 +24,7 @@ from tests.support.waiting import eventually
 async def store_position(things: Things, count: int, text: str) -> None:
     """Stores a position that an operator or a bug could have left."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=things.settings.servers, transactional_id=f"{things.group}.by-hand", max_batch_size=1
+        **options(things.settings), transactional_id=f"{things.group}.by-hand", max_batch_size=1
     )
     await producer.start()
     try:
@@ -35,7 +36,7 @@ async def store_position(things: Things, count: int, text: str) -> None:
 
 
 async def position_text(things: Things) -> str:
-    position = await group_position(things.settings.servers, things.group)
+    position = await group_position(things.settings, things.group)
     return position.metadata if position else ""
 
 
@@ -214,7 +215,7 @@ async def test_of_two_publishers_one_leads_and_the_other_takes_over(things: Thin
 @pytest.fixture
 async def usurper(things: Things) -> AsyncIterator[AIOKafkaProducer]:
     """A producer with the publisher's transactional id that does not take part in the leader election."""
-    producer = AIOKafkaProducer(bootstrap_servers=things.settings.servers, transactional_id=f"{things.group}.0")
+    producer = AIOKafkaProducer(**options(things.settings), transactional_id=f"{things.group}.0")
     yield producer
     await producer.stop()
 

@@ -77,7 +77,7 @@ async def test_topics_are_created_once_and_reconfigured_but_keep_their_partition
     stack: RunningStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = own_name("topic")
-    settings = ToolSettings(kafka=KafkaSettings(servers=stack.kafka, partitions=2))
+    settings = ToolSettings(kafka=stack.kafka_settings(partitions=2))
     try:
         await apply_topics(settings, [Topic(name=name, config={"retention.ms": "60000"})])
         assert f"created {name} (2 partitions)" in capsys.readouterr().out

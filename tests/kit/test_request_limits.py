@@ -71,7 +71,7 @@ Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 async def serving(**limits: int) -> AsyncIterator[Connect]:
     limits = {"least_bytes_per_second": RATE} | limits
     http = HttpSettings(timeout_seconds=SECONDS, port=free_port(), **limits)
-    app = new_app("test", ProcessSettings(redis=RedisSettings(url="redis://none"), http=http))
+    app = new_app("test", ProcessSettings(environment="local", redis=RedisSettings(url="redis://none"), http=http))
     app.include_router(router)
     app.state.allowances["/patient/"] = Allowance(1_000, SECONDS * 20)
     http_errors.install(app)

@@ -9,6 +9,7 @@ import orjson
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from kit.core.clock import SystemClock
+from kit.kafka.connections import options
 from tests.support.identity_clients import Citizen, LoginPage, Staff, Window
 from tests.support.names import own_id
 from tests.support.problems import problem
@@ -48,7 +49,7 @@ def asks_for(record: ConsumerRecord, challenge: str) -> bool:
 
 async def write_again(stack: RunningStack, *records: ConsumerRecord) -> list[tuple[int, int]]:
     """Writes the same records again. Returns their partitions and offsets."""
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    producer = AIOKafkaProducer(**options(stack.kafka))
     await producer.start()
     try:
         written = [

@@ -155,7 +155,7 @@ async def test_two_secrets_are_valid_during_a_replacement(
     settings = {"TENCENT__RECEIPTS_TOKEN": json.dumps([current, former])}
     async with (
         processes.standby("notify-api", "rotated", log, **settings) as rotated,
-        httpx2.AsyncClient(base_url=rotated.api) as http,
+        stack.http(rotated.api) as http,
     ):
         for secret in (current, former, current):
             assert (await call_back(http, "tencent", secret, unknown)).status_code == 200
@@ -185,7 +185,7 @@ async def test_with_configured_networks_other_addresses_are_refused(
     networks = {"TENCENT__RECEIPTS_FROM": '["192.0.2.0/24", "2001:db8::/32"]'}
     async with (
         processes.standby("notify-api", "walled", tmp_path / "notify-api.log", **networks) as walled,
-        httpx2.AsyncClient(base_url=walled.api) as http,
+        stack.http(walled.api) as http,
     ):
         for address, status in {
             "192.0.2.7": 200, "::ffff:192.0.2.7": 200, "2001:db8::7": 200, "198.51.100.7": 403, "garbage": 403,

@@ -12,6 +12,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from kit.core.events import Headers, partition_of
+from kit.kafka.connections import options
 from kit.security.tokens import Caller
 from services.subscriptions.feed.recent_events import RecentEvents
 from services.subscriptions.feed.service import CursorExpired, Feed, FeedQuery
@@ -85,7 +86,7 @@ async def followed(stack: RunningStack, name: str, memory: int) -> AsyncIterator
 @pytest_asyncio.fixture
 async def topic(stack: RunningStack) -> AsyncIterator[Topic]:
     name = own_name("feed")
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    producer = AIOKafkaProducer(**options(stack.kafka))
     async with own_topics(stack.kafka, **{name: PARTITIONS}), followed(stack, name, 20_000) as feed:
         await producer.start()
         try:
@@ -133,7 +134,7 @@ async def test_an_invalid_event_is_skipped(topic: Topic, value: bytes) -> None:
 
 async def test_old_cursors_of_a_recreated_topic_are_gone(stack: RunningStack) -> None:
     name = own_name("feed")
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    producer = AIOKafkaProducer(**options(stack.kafka))
     await producer.start()
     try:
         async with own_topics(stack.kafka, **{name: PARTITIONS}), followed(stack, name, 20_000) as feed:

@@ -76,6 +76,10 @@ def annotations(labels: Labels) -> Labels:
     return {"summary": f"{name} of {labels.get('process', 'all')}", "runbook": f"docs/runbooks/{name}.md"}
 
 
+async def _answers(url: str) -> bool:
+    return await answers(httpx2.AsyncClient(timeout=3), url)
+
+
 @asynccontextmanager
 async def alerting(folder: Path, *, with_alertmanager: bool = False, **settings: str) -> AsyncIterator[Alerting]:
     """Start the inbox and the sender on free ports; `settings` of the sender may differ."""
@@ -102,7 +106,7 @@ async def alerting(folder: Path, *, with_alertmanager: bool = False, **settings:
         ]
     try:
         for url in urls:
-            await eventually(partial(answers, url), 60, f"{url}: {folder / 'log'}", pause=0.1)
+            await eventually(partial(_answers, url), 60, f"{url}: {folder / 'log'}", pause=0.1)
         yield made
     finally:
         await asyncio.to_thread(_end, running)

@@ -99,15 +99,14 @@ class Backups:
     stack: RunningStack
     destination: Destination
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return os.environ | self.stack.environment("attachments-worker") | self.destination.environment
+    def environment(self, user: str) -> dict[str, str]:
+        return os.environ | self.stack.environment(user) | self.destination.environment
 
     async def command(self, *arguments: str, **settings: str) -> str:
         """Runs a command as an operator does. Returns its output."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "deploy.backup", *arguments, cwd=ROOT,
-            env=self.environment | settings,
+            env=self.environment("restore" if arguments[0] == "restore" else "backup") | settings,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         output, _ = await process.communicate()
@@ -120,11 +119,11 @@ class Backups:
 
     def settings(self) -> DumpSettings:
         """The settings of the commands, for use in this process: starting a command takes a second and a half."""
-        with mock.patch.dict(os.environ, self.environment):
+        with mock.patch.dict(os.environ, self.environment("backup")):
             return DumpSettings()
 
     def restore_settings(self) -> RestoreSettings:
-        with mock.patch.dict(os.environ, self.environment):
+        with mock.patch.dict(os.environ, self.environment("restore")):
             return RestoreSettings()
 
     async def dumped(self) -> Dump:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import stamina
 
+from deploy.access.authority import Authority
 from tests.support.installation import compose
 from tests.support.processes import free_port
 from tests.support.setting_names import ROOT
@@ -20,9 +21,11 @@ def gateway(
 ) -> Iterator[tuple[int, Path]]:
     """Runs Caddy with compose's environment except `apis`, on a loopback port. Yields its port and its log.
 
-    `changed`: replacements of texts in the Caddyfile.
+    `changed`: replacements of texts in the Caddyfile. Services need a certificate of INSIDE_CA, by default the
+    authority in `home`.
     """
     port, log = free_port(), home / "caddy.log"
+    apis = {"INSIDE_CA": str(Authority.in_folder(home / "inside").ca)} | apis
     given = compose()["gateway"].environment | {
         "GATEWAY": f"{site}:{port}", "GATEWAY_BIND": "127.0.0.1", "CERTIFICATES": str(certificates),
         "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home), **apis,

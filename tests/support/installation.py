@@ -1,18 +1,21 @@
 """What an installation consists of, read from the files that deploy it: image, compose file, secrets, chart."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import patch
 
 import yaml
+from pydantic_settings import BaseSettings
 
 from services.notify.templates import CATALOGUE
 from services.portal.settings import ServiceName
-from tests.support.setting_names import ROOT
+from tests.support.setting_names import ROOT, settings_of
 
 OUR_IMAGE = "practitioner-portal:"
 SITE = "portal.example.cn"
@@ -93,10 +96,19 @@ def of_services() -> dict[str, Composed]:
     return {name: each for name, each in compose().items() if each.ours and each.given["command"][0] != each.service}
 
 
-def make_secrets(folder: Path) -> str:
+def make_secrets(folder: Path, *options: str) -> str:
     """Runs `deploy/secrets.sh`. Returns its output."""
-    script = [str(ROOT / "deploy/secrets.sh"), str(folder)]
+    script = [str(ROOT / "deploy/secrets.sh"), str(folder), *options]
     return subprocess.run(script, check=True, capture_output=True, text=True).stdout
+
+
+def process_settings(name: str, environment: Mapping[str, str], secrets: Path) -> BaseSettings:
+    """The settings of a process, read from this environment and the files that it gets."""
+    service = name.rpartition("-")[0]
+    own = secrets / "principals" / name
+    here = {variable: re.sub(r"^/run/(principal|tls)/", f"{own}/", value) for variable, value in environment.items()}
+    with patch.dict(os.environ, here, clear=True):
+        return settings_of(service)(_secrets_dir=[secrets / service, own])
 
 
 def fill_in_sms_accounts(folder: Path) -> None:
@@ -111,7 +123,7 @@ def chart_environment(service: str) -> Mapping[str, str]:
     """The environment from the chart's values, without helm: the templates in them are replaced by samples."""
     values = yaml.safe_load((ROOT / "deploy/helm/values.yaml").read_text())
     given = values["env"] | values["services"][service]["env"]
-    apis = dict.fromkeys(get_args(ServiceName), "http://sample")
+    apis = dict.fromkeys(get_args(ServiceName), "https://sample")
     samples = {"include": json.dumps(apis), "partitions": "24", "readerOrigin": ""}
 
     def sample(template: re.Match[str]) -> str:

@@ -39,7 +39,9 @@ async def identity(
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[OwnClient]:
     """The API of identity."""
-    _environment(monkeypatch, stack.environment("identity-api") | dict(settings or {}))
+    own = dict(settings or {})
+    given = stack.privileged("identity-api") if "MONGO__DATABASE" in own else stack.environment("identity-api")
+    _environment(monkeypatch, given | own)
     async with identity_api(IdentitySettings(), clock or ManualClock()) as made, OwnClient(made.app, address) as http:
         yield http
 
@@ -68,7 +70,7 @@ async def subscriptions(
 ) -> AsyncIterator[OwnSubscriptions]:
     """The API and the worker; only the worker has the test's clock, since the API checks tokens by real time."""
     name, clock = own_name("subscriptions"), ManualClock()
-    _environment(monkeypatch, stack.environment("subscriptions-api") | {"MONGO__DATABASE": name} | dict(settings))
+    _environment(monkeypatch, stack.privileged("subscriptions-api") | {"MONGO__DATABASE": name} | dict(settings))
     own = SubscriptionsSettings()
     async with (
         mongo.connect(own.mongo, name) as database,

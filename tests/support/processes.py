@@ -53,11 +53,12 @@ class Processes:
     async def ready(self, url: str, within: float = 40) -> float:
         """Waits until a process is ready. Returns the seconds that took."""
         began = time.monotonic()
-        await eventually(lambda: answers(f"{url}/readyz"), within, f"{url} is ready", pause=0.1)
+        ready = f"{url}/readyz"
+        await eventually(lambda: answers(self.stack.http(seconds=3), ready), within, f"{url} is ready", pause=0.1)
         return time.monotonic() - began
 
     async def kafka_ready(self, within: float = 40) -> None:
-        await eventually(lambda: listens(self.stack.kafka), within, "Kafka listens", pause=0.1)
+        await eventually(lambda: listens(self.stack.kafka.servers), within, "Kafka listens", pause=0.1)
 
     @asynccontextmanager
     async def standby(self, program: str, instance: str, log: Path, **settings: str) -> AsyncIterator["Standby"]:
@@ -72,7 +73,7 @@ class Processes:
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
-            standby = Standby(process.pid, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{public}")
+            standby = Standby(process.pid, f"https://127.0.0.1:{port}", f"https://127.0.0.1:{public}")
             await self.ready(standby.url)
             yield standby
         finally:
@@ -94,9 +95,9 @@ class Standby:
     api: str
 
 
-async def leads(url: str, service: str) -> bool:
+async def leads(stack: RunningStack, url: str, service: str) -> bool:
     """Whether the worker at this internal address reports that it publishes."""
-    async with httpx2.AsyncClient(timeout=2) as client:
+    async with stack.http(seconds=2) as client:
         try:
             text = (await client.get(f"{url}/metrics")).text
         except httpx2.HTTPError:
@@ -104,8 +105,8 @@ async def leads(url: str, service: str) -> bool:
     return re.search(rf'^publisher_leads{{service="{service}"}} 1', text, re.MULTILINE) is not None
 
 
-async def answers(url: str) -> bool:
-    async with httpx2.AsyncClient(timeout=3) as client:
+async def answers(http: httpx2.AsyncClient, url: str) -> bool:
+    async with http as client:
         try:
             return (await client.get(url)).status_code == 200
         except httpx2.HTTPError:

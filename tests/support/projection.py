@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 
 from kit import mongo
 from kit.core.events import Event
+from kit.kafka.connections import options
 from kit.messaging.consumer import Consumer, ConsumerPolicy, Handler
 from kit.mongo import Database, Projection
 from kit.settings import KafkaSettings
@@ -74,8 +75,8 @@ async def consuming(kept: Kept, consumer: Consumer | None = None) -> AsyncIterat
             await task
 
 
-async def _commit_ends(servers: str, group: str, topics: list[str]) -> None:
-    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=servers, group_id=group, enable_auto_commit=False)
+async def _commit_ends(kafka: KafkaSettings, group: str, topics: list[str]) -> None:
+    consumer = AIOKafkaConsumer(*topics, **options(kafka), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         await consumer.commit(await consumer.end_offsets(consumer.assignment()))

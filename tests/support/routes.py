@@ -2,19 +2,17 @@
 
 import importlib
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import patch
 
 import yaml
 from fastapi import FastAPI
 
 from tests.support.chart import CHART, rendered
-from tests.support.installation import processes
-from tests.support.setting_names import ROOT, SERVICES, settings_of
+from tests.support.installation import process_settings, processes
+from tests.support.setting_names import ROOT, SERVICES
 
 INGRESS_RULE = """
           {{- range $service, $of := .Values.services }}
@@ -105,8 +103,7 @@ async def served(secrets: Path) -> dict[str, set[str]]:
     """Every path of each service, from the application of its api process; needs no servers."""
     found = {}
     for service in SERVICES:
-        with patch.dict(os.environ, processes()[f"{service}-api"].environment, clear=True):
-            settings = settings_of(service)(_secrets_dir=secrets / service)
+        settings = process_settings(f"{service}-api", processes()[f"{service}-api"].environment, secrets)
         async with importlib.import_module(f"services.{service}.wiring").SERVICE.api(settings) as api:
             found[service] = set(_paths_of(api.app))
     return found

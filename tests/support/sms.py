@@ -26,6 +26,7 @@ from contracts.identity import CODE_CONTEXT, CodeMessage, CodeRequested
 from deploy.local.people import random_phone
 from kit import mongo
 from kit.core.events import NewEvent, encode
+from kit.kafka.connections import options
 from kit.security.encryption import Cipher
 from kit.settings import KeyRing
 from tests.support.names import own_id
@@ -91,7 +92,7 @@ class Codes:
 
     async def ask(self, count: int = 1, rate: float = 1_000, lifetime: float = 300) -> list[str]:
         """Requests `count` codes at `rate` per second. Returns the challenges."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.stack.kafka)
+        producer = AIOKafkaProducer(**options(self.stack.kafka))
         await producer.start()
         try:
             return [await self._ask_one(producer, lifetime, 1 / rate) for _ in range(count)]
@@ -174,7 +175,7 @@ async def in_use(stack: RunningStack) -> bool:
 async def operator_state(stack: RunningStack, provider: str) -> float | None:
     """The breaker of notify's worker: 0 closed, 1 half-open, 2 open; None while the worker does not answer."""
     try:
-        async with httpx2.AsyncClient(timeout=2) as client:
+        async with stack.http(seconds=2) as client:
             text = (await client.get(f"{stack.facts['services']['notify']['worker']}/metrics")).text
     except httpx2.HTTPError:
         return None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from kit.kafka.connections import options
+from kit.settings import KafkaSettings
 from tests.support.waiting import eventually
 
 Records = list[ConsumerRecord]
@@ -17,7 +19,7 @@ Records = list[ConsumerRecord]
 class Subscriber:
     """Keeps the records read, tombstones separately; resumes at its position after a broken connection."""
 
-    servers: str
+    kafka: KafkaSettings
     topic: str
     records: Records = field(default_factory=list)
     tombstones: Records = field(default_factory=list)
@@ -62,7 +64,7 @@ class Subscriber:
 
     async def _started(self) -> AIOKafkaConsumer | None:
         consumer = AIOKafkaConsumer(  # without a group it reads every partition of its topic
-            self.topic, bootstrap_servers=self.servers, isolation_level="read_committed", enable_auto_commit=False
+            self.topic, **options(self.kafka), isolation_level="read_committed", enable_auto_commit=False
         )
         try:
             await consumer.start()

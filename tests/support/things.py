@@ -98,7 +98,7 @@ class Things:
 
     async def tails(self) -> bool:
         """Whether the publisher's snapshot is over: until then a new document may be published twice."""
-        position = await group_position(self.settings.servers, self.group)
+        position = await group_position(self.settings, self.group)
         return position is not None and "token" in position.metadata
 
     async def seen(self, count: int, within: float = 15) -> list[tuple[str, int]]:

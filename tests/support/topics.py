@@ -7,12 +7,15 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import OffsetAndMetadata
 
+from kit.kafka.connections import options
+from kit.settings import KafkaSettings
+
 SIZE = {"max.message.bytes": "2097152"}
 
 
 @asynccontextmanager
-async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=servers)
+async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(**options(kafka))
     try:
         await client.start()
         yield client
@@ -21,9 +24,9 @@ async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 @asynccontextmanager
-async def own_topics(servers: str, **partitions: int) -> AsyncIterator[None]:
+async def own_topics(kafka: KafkaSettings, **partitions: int) -> AsyncIterator[None]:
     """Topics with these numbers of partitions, for the length of the block."""
-    async with admin(servers) as client:
+    async with admin(kafka) as client:
         made = await client.create_topics(
             [NewTopic(name, count, 1, topic_configs=SIZE) for name, count in partitions.items()]
         )
@@ -31,11 +34,11 @@ async def own_topics(servers: str, **partitions: int) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        async with admin(servers) as client:
+        async with admin(kafka) as client:
             await client.delete_topics(list(partitions))
 
 
-async def group_position(servers: str, group: str) -> OffsetAndMetadata | None:
+async def group_position(kafka: KafkaSettings, group: str) -> OffsetAndMetadata | None:
     """The position that the publisher's group has stored."""
-    async with admin(servers) as client:
+    async with admin(kafka) as client:
         return (await client.list_consumer_group_offsets(group)).get(TopicPartition(group, 0))

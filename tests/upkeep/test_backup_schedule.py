@@ -100,7 +100,7 @@ async def test_a_forged_dump_is_no_success(backups: Backups, tmp_path: Path) -> 
 
 @asynccontextmanager
 async def scheduled(backups: Backups, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = os.environ | backups.environment | {"INTERNAL__PORT": str(port)}
+    environment = os.environ | backups.environment("backup") | {"INTERNAL__PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.backup", "schedule", cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE
     )

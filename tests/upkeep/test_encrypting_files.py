@@ -162,7 +162,7 @@ async def test_files_are_stored_readable_for_the_old_version_while_it_runs(
 ) -> None:
     async with (
         processes.standby("attachments-api", "beside-old", tmp_path / "api.log", SEAL_FILES="false") as api,
-        httpx2.AsyncClient(base_url=api.api) as http,
+        stack.http(api.api) as http,
         of_before(stack, "attachments") as old,
     ):
         upgraded, record = Uploader(Person(http, issuer, person.id)), await Uploader(person).record()

@@ -70,7 +70,7 @@ class OwnIdentity:
 
     async def reseal(self) -> None:
         """Runs the command as an operator does."""
-        environment = os.environ | self.stack.environment("identity-worker") | self.settings()
+        environment = os.environ | self.stack.privileged("identity-worker") | self.settings()
         command = [sys.executable, "-m", "services.identity", "reseal"]
         done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environment, capture_output=True)
         assert done.returncode == 0, done.stdout + done.stderr

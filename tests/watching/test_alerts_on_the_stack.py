@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.local.stack import ROOT
 from kit import kafka
 from kit.kafka import dead_letters
+from kit.kafka.connections import options
 from kit.kafka.topics import read_file
 from tests.support.alerting import Inbox
 from tests.support.people import Person
@@ -108,7 +109,7 @@ async def test_a_carrier_that_is_down_raises_an_alert_for_it_alone(
 
 async def send_garbage(stack: RunningStack, topic: str) -> None:
     """Every group of the topic dead-letters it."""
-    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    producer = AIOKafkaProducer(**options(stack.kafka))
     await producer.start()
     await producer.send_and_wait(topic, b"no event at all", key=b"watching")
     await producer.stop()

@@ -59,7 +59,7 @@ async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
     """The names of all metrics of the processes, the backup, what watches them, and our recording rules."""
     addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
     addresses += filter(None, (stack.facts[name] for name in ("node_exporter", "alert_sender")))
-    async with httpx2.AsyncClient(timeout=10) as client:
+    async with stack.http(seconds=10) as client:
         pages = await asyncio.gather(*(client.get(f"{address}/metrics") for address in addresses))
     found = {name for page in pages for name in typed(page.text)}
     found |= {name for each in vars(metrics).values() for name in exported_by(each)}

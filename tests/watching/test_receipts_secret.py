@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,9 @@ PATH = "/api/notify/receipts/tencent"
 TOO_LARGE = b"[" + b" " * 2_000_000 + b"]"
 
 
-async def test_the_secret_appears_in_no_log_and_no_trace(processes: Processes, tmp_path: Path) -> None:
+async def test_the_secret_appears_in_no_log_and_no_trace(
+    stack: RunningStack, processes: Processes, tmp_path: Path
+) -> None:
     marker = f"marker{secrets.token_hex(20)}"
     service_log = tmp_path / "notify-api.log"
     with collecting() as collector:
@@ -33,16 +36,16 @@ async def test_the_secret_appears_in_no_log_and_no_trace(processes: Processes, t
         }  # fmt: skip
         async with (
             processes.standby("notify-api", "traced", service_log, **settings) as notify,
-            cut_off() as incomplete,
+            cut_off(stack) as incomplete,
         ):
-            apis = {"NOTIFY": notify.api.removeprefix("http://"), "SIGNATURE": incomplete}
+            apis = {"NOTIFY": notify.api.removeprefix("https://"), "SIGNATURE": incomplete, "INSIDE_CA": str(stack.ca)}
             (tmp_path / "none").mkdir()
             with gateway("http://localhost", tmp_path / "none", tmp_path, **apis) as (port, gateway_log):
                 await send_every_kind(f"http://localhost:{port}", marker)
                 await eventually(
                     lambda: contains(gateway_log, "aborting with incomplete response"), 10, "the gateway logs it"
                 )
-            async with httpx2.AsyncClient() as http:
+            async with stack.http() as http:
                 metrics = (await http.get(f"{notify.url}/metrics")).text
         spans = [span for span in collector.spans if PATH in span.name or PATH in span.attributes]
     assert {"200", "401", "413", "422"} <= set(statuses(service_log))
@@ -83,7 +86,7 @@ async def send_every_kind(address: str, marker: str) -> None:
 
 
 @asynccontextmanager
-async def cut_off() -> AsyncIterator[str]:
+async def cut_off(stack: RunningStack) -> AsyncIterator[str]:
     """A server whose responses are cut off."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,7 +95,9 @@ async def cut_off() -> AsyncIterator[str]:
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+    own, context = stack.environment("signature-api"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own["TLS__CERTIFICATE"], own["TLS__KEY"])
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import httpx2
-
 from contracts.records import RecordChanged
 from kit import mongo
 from kit.security.tokens import TokenIssuer
@@ -31,8 +29,9 @@ async def test_one_trace_from_the_request_to_a_consumer_in_another_service(
     with collecting() as collector:
         async with (
             traced(processes, collector, tmp_path) as running,
-            httpx2.AsyncClient(base_url=running["records-api"].api, headers=headers, timeout=20) as http,
+            stack.http(running["records-api"].api) as http,
         ):
+            http.headers |= headers
             person = Person(http, issuer)
             record = (await person.created())["record_id"]
             await person.call("GET", "/api/records/practitioners/me/records", params={"kind": "education"})
