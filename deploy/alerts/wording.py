@@ -58,6 +58,18 @@ WORDING = {
     "S3Unavailable": ("文件存储连不上", "看 S3 服务是否在运行，磁盘是否已满。"),
     "BackupOverdue": ("备份过期", "看备份容器的日志：目标存储可写吗、空间够吗；修好后手动运行一次备份。"),
     "DiskAlmostFull": ("磁盘快满", "清理或扩容；先看哪个目录在增长。"),
+    # exporters
+    "ExporterDown": ("监控指标缺失", "看该采集程序是否在运行；在此期间相关告警不会响。"),
+    "KafkaPartitionsOffline": ("Kafka 有分区不可用", "尽快恢复停掉的 Kafka 节点。"),
+    "KafkaUnderReplicated": ("Kafka 副本不同步", "看哪个 Kafka 节点停了或太慢。"),
+    "SubscriberLagHigh": ("下游系统落后很多", "联系该系统的负责人。"),
+    "MongoMemberDown": ("MongoDB 有成员故障或落后", "看 rs.status()，恢复该成员。"),
+    "MongoConnectionsHigh": ("MongoDB 连接数接近上限", "看哪个进程占用最多。"),
+    "RedisMemoryHigh": ("Redis 内存快满", "提高 maxmemory；满了以后无人能登录。"),
+    "RedisNotPersistent": ("Redis 无法写入磁盘", "看 Redis 的日志与磁盘空间。"),
+    "MemoryAlmostFull": ("机器内存快满", "看哪个进程占用最多。"),
+    "PublicDoorUnavailable": ("外部打不开登录页", "从外网打开网址；看网关、DNS 与证书。"),
+    "CertificateExpires": ("网站证书即将到期", "更换证书，或看网关为何没有自动续期。"),
     # service levels
     "ErrorBudgetBurnsFast": ("服务水平急剧下降", "先处理同时告警的原因；刚升级过就先退回。"),
     "ErrorBudgetBurnsSteadily": ("服务水平持续下降", "先处理同时告警的原因；刚升级过就先退回。"),

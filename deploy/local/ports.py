@@ -42,6 +42,9 @@ class Ports:
     alert_sender: int
     alert_inbox: int
     alert_mailbox: int
+    server_exporter: int
+    redis_exporter: int
+    blackbox_exporter: int
     s3: dict[str, int]
     services: dict[str, ServicePorts]
 
@@ -64,6 +67,9 @@ class Ports:
             alert_sender=base + 81,
             alert_inbox=base + 82,
             alert_mailbox=base + 83,
+            server_exporter=base + 84,
+            redis_exporter=base + 85,
+            blackbox_exporter=base + 86,
             s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )
@@ -85,6 +91,9 @@ class Ports:
             self.alert_sender: "alert-sender",
             self.alert_inbox: "alert-inbox",
             self.alert_mailbox: "alert-inbox",
+            self.server_exporter: "server-exporter",
+            self.redis_exporter: "redis-exporter",
+            self.blackbox_exporter: "blackbox-exporter",
         }
         servers |= dict.fromkeys(self.s3.values(), "s3")
         for service, ports in self.services.items():

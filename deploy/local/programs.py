@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deploy.local import alertmanager, prometheus, servers
+from deploy.local import alertmanager, exporters, prometheus, servers
 from deploy.local.environment import (
     Environment,
     alert_inbox_environment,
@@ -69,9 +69,12 @@ def _watchers(stack: Stack, secrets: Secrets) -> list[Program]:
         "prometheus": prometheus.prometheus_command,
         "node-exporter": prometheus.node_exporter_command,
         "alertmanager": alertmanager.command,
-        **{name: _module(module) for name, module in prometheus.ALERTING.items()},
+        "redis-exporter": exporters.redis_command,
+        "blackbox-exporter": exporters.blackbox_command,
+        **{name: _module(module) for name, module in (prometheus.SERVER_EXPORTER | prometheus.ALERTING).items()},
     }
     environments = {
+        "server-exporter": exporters.server_exporter_environment(stack),
         "alert-sender": alert_sender_environment(stack, secrets),
         "alert-inbox": alert_inbox_environment(stack, secrets),
     }

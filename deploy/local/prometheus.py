@@ -15,8 +15,11 @@ PACKAGES = {
     "prometheus": "prometheus",
     "node-exporter": "prometheus-node-exporter",
     "alertmanager": "prometheus-alertmanager",
+    "redis-exporter": "prometheus-redis-exporter",
+    "blackbox-exporter": "prometheus-blackbox-exporter",
 }
 """Program → the Debian package and binary."""
+SERVER_EXPORTER = {"server-exporter": "deploy.server_exporter"}
 ALERTING = {"alert-sender": "deploy.alerts", "alert-inbox": "deploy.local.alert_inbox"}
 """Programs of ours that run beside Alertmanager → their modules."""
 
@@ -32,7 +35,7 @@ _NO_DISKS = (
 def watchers() -> dict[str, str]:
     """Return the installed ones of these optional programs, with their binaries."""
     found = {program: shutil.which(package) for program, package in PACKAGES.items()}
-    ours = ALERTING if found["alertmanager"] else {}
+    ours = (SERVER_EXPORTER if found["prometheus"] else {}) | (ALERTING if found["alertmanager"] else {})
     return {program: path for program, path in found.items() if path} | dict.fromkeys(ours, sys.executable)
 
 
@@ -48,7 +51,7 @@ def prometheus_command(stack: Stack, binary: str) -> list[str]:
 
 
 def node_exporter_command(stack: Stack, binary: str) -> list[str]:
-    disks = ["--collector.disable-defaults", "--collector.filesystem"]
+    disks = ["--collector.disable-defaults", "--collector.filesystem", "--collector.meminfo", "--collector.cpu"]
     which = [f"--collector.filesystem.fs-types-exclude=^({'|'.join(_NO_DISKS)})$"]
     return [binary, *disks, *which, f"--web.listen-address={HOST}:{stack.ports.node_exporter}", "--log.level=warn"]
 
@@ -60,21 +63,48 @@ def configuration(stack: Stack) -> str:
         {"targets": [address.removeprefix("https://")], "labels": {"process": name}}
         for name, address in internals_of(stack).items()
     ]
-    others: dict[str, tuple[int, ...]] = {
-        "prometheus": (stack.ports.prometheus,),
-        "machine": (stack.ports.node_exporter,),
-    }
-    if "alertmanager" in watchers():
-        others["alerting"] = (stack.ports.alertmanager, stack.ports.alert_sender)
-    open_jobs = [{"job_name": job, "static_configs": _targets(*ports)} for job, ports in others.items()]
     closed = {"scheme": "https", "tls_config": {"ca_file": str(access.ca(stack))}}
+    open_jobs = [{"job_name": job, "static_configs": _targets(*ports)} for job, ports in _jobs(stack).items()]
     configuration = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": [str(RULES / "*.yaml")],
         "alerting": {"alertmanagers": [{"static_configs": _targets(stack.ports.alertmanager)}]},
-        "scrape_configs": [{"job_name": "processes", "static_configs": processes, **closed}, *open_jobs],
+        "scrape_configs": [
+            {"job_name": "processes", "static_configs": processes, **closed},
+            {"job_name": "servers", "static_configs": _targets(*_server_ports(stack)), **closed},
+            *open_jobs,
+            *([_public_door(stack)] if "blackbox-exporter" in watchers() else []),
+        ],
     }
     return json.dumps(configuration, indent=1)  # JSON is YAML
+
+
+def _jobs(stack: Stack) -> dict[str, tuple[int, ...]]:
+    """Return the ports to scrape, by job: those of programs that are installed."""
+    ports = stack.ports
+    found = {
+        "prometheus": {"prometheus": ports.prometheus},
+        "machine": {"node-exporter": ports.node_exporter},
+        "servers": {"server-exporter": ports.server_exporter, "redis-exporter": ports.redis_exporter},
+        "alerting": {"alertmanager": ports.alertmanager, "alert-sender": ports.alert_sender},
+    }
+    there = watchers()
+    return {job: tuple(port for name, port in of.items() if name in there) for job, of in found.items()}
+
+
+def _public_door(stack: Stack) -> dict[str, object]:
+    """Return the job that lets the blackbox exporter get the log-in page."""
+    return {
+        "job_name": "public-door",
+        "metrics_path": "/probe",
+        "params": {"module": ["login_page"]},
+        "static_configs": [{"targets": [f"http://{HOST}:{stack.ports.gateway}/login"]}],
+        "relabel_configs": [
+            {"source_labels": ["__address__"], "target_label": "__param_target"},
+            {"source_labels": ["__param_target"], "target_label": "instance"},
+            {"target_label": "__address__", "replacement": f"{HOST}:{stack.ports.blackbox_exporter}"},
+        ],
+    }
 
 
 def _targets(*ports: int) -> list[dict[str, list[str]]]:

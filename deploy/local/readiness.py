@@ -73,6 +73,9 @@ def watcher_checks(stack: Stack) -> list[Check]:
     addresses = {
         "prometheus": f"http://{HOST}:{stack.ports.prometheus}/-/ready",
         "node-exporter": f"http://{HOST}:{stack.ports.node_exporter}/",
+        "server-exporter": f"http://{HOST}:{stack.ports.server_exporter}/readyz",
+        "redis-exporter": f"http://{HOST}:{stack.ports.redis_exporter}/",
+        "blackbox-exporter": f"http://{HOST}:{stack.ports.blackbox_exporter}/",
         "alertmanager": f"http://{HOST}:{stack.ports.alertmanager}/-/ready",
         "alert-sender": f"http://{HOST}:{stack.ports.alert_sender}/readyz",
         "alert-inbox": f"http://{HOST}:{stack.ports.alert_inbox}/",

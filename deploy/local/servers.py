@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.access.principals import ADMIN
 from deploy.access.redis import acl_file
 from deploy.access.s3 import identities, security
-from deploy.local import access, alertmanager, prometheus
+from deploy.local import access, alertmanager, exporters, prometheus
 from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets, random_key, write_private
 from deploy.local.stack import KAFKA_LIBS, Stack
@@ -170,7 +170,7 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
 def configuration_digest(stack: Stack, secrets: Secrets) -> str:
     """Return a digest that changes with the files that the servers read when they start."""
     users = "".join(_users(stack, secrets).values())
-    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text())
+    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text(), exporters.BLACKBOX.read_text())
     texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, users, *watching)
     return sha256("".join(texts).encode()).hexdigest()
 

@@ -54,6 +54,8 @@ watching_packages() {
     command -v prometheus >/dev/null || echo prometheus
     command -v prometheus-node-exporter >/dev/null || echo prometheus-node-exporter
     command -v prometheus-alertmanager >/dev/null || echo prometheus-alertmanager
+    command -v prometheus-redis-exporter >/dev/null || echo prometheus-redis-exporter
+    command -v prometheus-blackbox-exporter >/dev/null || echo prometheus-blackbox-exporter
 }
 
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }

@@ -49,6 +49,14 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
         "card_reader": _url(stack.ports.card_reader),
         "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers() else None,
         "node_exporter": _url(stack.ports.node_exporter) if "node-exporter" in watchers() else None,
+        "exporters": [
+            _url(port)
+            for name, port in (
+                ("server-exporter", stack.ports.server_exporter),
+                ("redis-exporter", stack.ports.redis_exporter),
+            )
+            if name in watchers()
+        ],
         "alertmanager": _url(stack.ports.alertmanager) if "alertmanager" in watchers() else None,
         "alert_sender": _url(stack.ports.alert_sender) if "alert-sender" in watchers() else None,
         "alert_inbox": _url(stack.ports.alert_inbox) if "alert-inbox" in watchers() else None,

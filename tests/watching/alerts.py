@@ -117,6 +117,26 @@ def verdicts(every: str, soon: str) -> Series:
     }
 
 
+def connections(current: str, available: str) -> Series:
+    """Connections to MongoDB."""
+    return {'mongo_connections{state="current"}': current, 'mongo_connections{state="available"}': available}
+
+
+def redis_memory(used: str, most: str) -> Series:
+    """Redis' memory; `most` 0: no limit."""
+    return {"redis_memory_used_bytes": used, "redis_memory_max_bytes": most}
+
+
+def memory(available: str) -> Series:
+    """A machine with 100 bytes of memory."""
+    labels = '{instance="node:9100"}'
+    return {f"node_memory_MemAvailable_bytes{labels}": available, f"node_memory_MemTotal_bytes{labels}": "100x40"}
+
+
+MEASURED = 'server_measured{server="kafka"}'
+SUBSCRIBER = 'subscriber_lag_events{group="qualification.records"}'
+DOOR = 'probe_success{job="public-door",instance="https://portal.example.cn/login"}'
+EXPIRY = 'probe_ssl_earliest_cert_expiry{job="public-door",instance="https://portal.example.cn/login"}'
 UP = 'up{job="processes",process="records-api"}'
 SENDER_UP = 'up{job="alerting",instance="alert-sender:9000"}'
 STARTED = 'process_start_time_seconds{job="processes",process="notify-worker"}'
@@ -409,6 +429,65 @@ CASES = [
         "ErrorBudgetBurnsFast", {LAG: "0x20 0+15x60"}, {LAG: "0x20 30x60"},
         CRITICAL | {"slo": "subscriber"},
         "subscriber: 67.5% of the last hour failed; the month's error budget lasts two days", at="19m45s",
+    ),
+    Case(
+        "ExporterDown", {'up{job="servers",instance="redis-exporter:9121"}': "1 0x40"},
+        {'up{job="servers",instance="redis-exporter:9121"}': "1 0x8 1x40", 'up{job="processes"}': "0x40"},
+        WARNING | {"job": "servers", "instance": "redis-exporter:9121"},
+        "no figures of redis-exporter:9121: alerts about it can't fire", at="7m",
+    ),
+    Case(
+        "ExporterDown", {MEASURED: "1 0x40"}, {MEASURED: "1 0x8 1x40"},
+        WARNING | {"server": "kafka"}, "no figures of kafka: alerts about it can't fire", at="7m",
+    ),
+    Case(
+        "KafkaPartitionsOffline", {"kafka_partitions_offline": "0 3x40"}, {"kafka_partitions_offline": "0 3x3 0x40"},
+        CRITICAL, "3 partitions of Kafka have no leader: nothing can be written to them",
+    ),
+    Case(
+        "KafkaUnderReplicated", {"kafka_partitions_under_replicated": "0 3x80"},
+        {"kafka_partitions_under_replicated": "0 3x30 0x40"},  # a rolling restart
+        WARNING, "3 partitions of Kafka have a replica that is not in sync", at="15m",
+    ),
+    Case(
+        "SubscriberLagHigh", {SUBSCRIBER: "20000x80"}, {SUBSCRIBER: "900000-30000x80"},  # a first load
+        WARNING | {"group": "qualification.records"},
+        "another system (qualification.records) is 20000 events behind", at="60m", step="1m",
+    ),
+    Case(
+        "MongoMemberDown", {"mongo_members_down": "0 1x40"}, {"mongo_members_down": "0 1x10 0x40"},
+        WARNING, "a member of MongoDB is down or more than a minute behind ", at="7m",
+    ),
+    Case(
+        "MongoMemberDown", {'mongo_member_lag_seconds{member="b:27017"}': "0+10x40"},
+        {'mongo_member_lag_seconds{member="b:27017"}': "2x40"},
+        WARNING | {"member": "b:27017"}, "a member of MongoDB is down or more than a minute behind b:27017", at="8m",
+    ),
+    Case(
+        "MongoConnectionsHigh", connections("900x40", "100x40"), connections("700x40", "300x40"),
+        WARNING, "90% of MongoDB's connections are used", at="7m",
+    ),
+    Case(
+        "RedisMemoryHigh", redis_memory("95x40", "100x40"), redis_memory("95x40", "0x40"),  # no limit
+        CRITICAL, "Redis uses 95% of its memory: when it is full, nobody can log in", at="7m",
+    ),
+    Case(
+        "RedisNotPersistent", {"redis_aof_last_write_status": "1 0x40"}, {"redis_aof_last_write_status": "1 0 0 1x40"},
+        WARNING, "Redis can't write its append-only file",
+    ),
+    Case(
+        "MemoryAlmostFull", memory("3x40"), memory("8x40"),
+        CRITICAL | {"instance": "node:9100"}, "node:9100 has 3% of its memory left", at="7m",
+    ),
+    Case(
+        "PublicDoorUnavailable", {DOOR: "1 0x40"}, {DOOR: "1 0 0 1x40"},
+        CRITICAL | {"instance": "https://portal.example.cn/login"},
+        "people can't reach https://portal.example.cn/login",
+    ),
+    Case(
+        "CertificateExpires", {EXPIRY: "600000x100"}, {EXPIRY: "2000000x100"},
+        CRITICAL | {"instance": "https://portal.example.cn/login"},
+        "the TLS certificate of https://portal.example.cn/login expires in 6d 21h 10m 0s", at="90m", step="1m",
     ),
     Case("Watchdog", {}, None, {"severity": "none"}, "alerts can arrive"),
     Case(

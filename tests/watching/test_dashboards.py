@@ -24,6 +24,8 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 DASHBOARDS = {path.stem: path for path in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
+# what blackbox_exporter shows of a probe; the second one only over HTTPS
+PROBED = {"probe_success", "probe_ssl_earliest_cert_expiry"}
 PATHS = ("/", *(f"/api/{name}/nothing-here" for name in SERVICES if name != "portal"))
 WORDS = {"and", "or", "unless", "offset", "bool"}
 OF_KUBERNETES = {"kube_cronjob_status_last_successful_time"}
@@ -59,11 +61,12 @@ async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
     """The names of all metrics of the processes, the backup, what watches them, and our recording rules."""
     addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
     addresses += filter(None, (stack.facts[name] for name in ("node_exporter", "alert_sender")))
+    addresses += stack.facts["exporters"]
     async with stack.http(seconds=10) as client:
         pages = await asyncio.gather(*(client.get(f"{address}/metrics") for address in addresses))
     found = {name for page in pages for name in typed(page.text)}
     found |= {name for each in vars(metrics).values() for name in exported_by(each)}
-    yield found | {"up", *OF_KUBERNETES} | {rule["record"] for rule in rules() if "record" in rule}
+    yield found | PROBED | {"up", *OF_KUBERNETES} | {rule["record"] for rule in rules() if "record" in rule}
 
 
 def exported_by(metric: object) -> set[str]:

@@ -1,0 +1,1 @@
+"""server-exporter: metrics of Kafka and MongoDB that our other processes don't see: members, replicas, subscribers."""
