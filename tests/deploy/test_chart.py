@@ -15,6 +15,7 @@ import yaml
 from deploy.access.__main__ import Settings
 from deploy.alerts.settings import AlertSettings
 from deploy.backup.settings import DumpSettings
+from deploy.server_exporter.__main__ import ExporterSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, notes, rendered, with_helm
@@ -170,6 +171,17 @@ def test_alert_sender_and_alertmanager_can_be_added(tmp_path: Path, secrets: Pat
     assert {"city-alert-sender", "city-alertmanager"} <= services
     without = pods(rendered(tmp_path, "--set", "alerts.enabled=true,alerts.alertmanager.enabled=false"))
     assert added.keys() - without.keys() == {"city-alertmanager"}
+
+
+@with_helm
+def test_exporters_can_be_added(tmp_path: Path, secrets: Path) -> None:
+    sets = "serverExporter.enabled=true,publicDoorProbe=blackbox:9115"
+    everything = rendered(tmp_path, "--set", sets)
+    (container,) = pods(everything)["city-server-exporter"]["spec"]["containers"]
+    with patch.dict(os.environ, {each["name"]: each["value"] for each in container["env"]}, clear=True):
+        assert ExporterSettings(_secrets_dir=secrets / "server-exporter").kafka.servers == "kafka.example.cn:9092"
+    (probe,) = [each["spec"] for each in everything if each["kind"] == "Probe"]
+    assert probe["targets"]["staticConfig"]["static"] == ["https://portal.example.cn/login"]
 
 
 @with_helm

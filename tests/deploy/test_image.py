@@ -85,6 +85,7 @@ def test_a_process_without_settings_names_the_missing_ones(service: str, role: s
 
 def test_the_tools_of_the_image_start_too() -> None:
     refuses_to_start_without_settings(sys.executable, "deploy.alerts")
+    refuses_to_start_without_settings(sys.executable, "deploy.server_exporter")
     refuses_to_start_without_settings(sys.executable, "kit.kafka.topics", "apply")
     refuses_to_start_without_settings(sys.executable, "kit.kafka.dead_letters", "list", "notify.requests")
     refuses_to_start_without_settings(sys.executable, "deploy.access", "apply")
@@ -100,7 +101,7 @@ def test_everything_runs_with_the_packages_of_the_image_alone(tmp_path: Path) ->
     subprocess.run([*install, "-r", "requirements/run.txt"], check=True, cwd=ROOT)
     files = [
         path
-        for folder in ("kit", "contracts", "services", "deploy/access", "deploy/alerts", "deploy/backup")
+        for folder in ("kit", "contracts", "services", "deploy/access", "deploy/alerts", "deploy/backup", "deploy/server_exporter")
         for path in sorted((ROOT / folder).rglob("*.py"))
     ]
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files if path.stem != "__main__"}
