@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+
 from deploy.local.environment import PARTITIONS
 from deploy.local.ports import SERVICES
 from deploy.local.prometheus import PACKAGES, watchers
@@ -36,7 +37,7 @@ async def test_the_lag_of_another_systems_group_is_reported_but_not_that_of_ours
 ) -> None:
     group = own_name("qualification")
     shards = [Partition("records.changes", number) for number in range(PARTITIONS)]
-    await kafka.move_group(stack.kafka_settings(), group, {shard: (0, "") for shard in shards})
+    await kafka.move_group(stack.kafka_settings(), group, dict.fromkeys(shards, (0, "")))
     query = f'subscriber_lag_events{{group="{group}"}} > 0'  # the demo person's records
     await eventually(partial(prometheus.ask, query), 60, query, pause=0.5)
     assert await prometheus.ask(f'subscriber_lag_events{{group=~"({"|".join(SERVICES)})[.].+"}}') == []
