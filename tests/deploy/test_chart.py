@@ -105,7 +105,8 @@ def test_the_backup_is_restricted_and_finds_every_setting(tmp_path: Path, secret
     assert (spec["securityContext"]["runAsNonRoot"], spec["automountServiceAccountToken"]) == (True, False)
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["args"] == ["deploy.backup", "run"]
-    given = {each["name"]: each["value"] for each in container["env"]}
+    own = str(tmp_path / "backup")
+    given = {each["name"]: each["value"].replace("/run/secrets", own) for each in container["env"]}
     shutil.copytree(secrets / "principals/backup", tmp_path / "backup")
     signed = json.loads((tmp_path / "backup/backup").read_text())
     bucket = {"bucket": {"access_key": "a", "secret_key": "s"}}
@@ -293,7 +294,7 @@ def test_the_schema_refuses_what_would_have_no_effect_or_a_wrong_one(tmp_path: P
 
 
 @with_helm
-def test_topics_and_then_migrations_come_before_an_installation_and_an_upgrade(tmp_path: Path) -> None:
+def test_users_then_topics_then_migrations_come_before_an_installation_and_an_upgrade(tmp_path: Path) -> None:
     hooks = {
         each["metadata"]["name"]: each["metadata"]["annotations"]
         for each in rendered(tmp_path)
@@ -302,7 +303,8 @@ def test_topics_and_then_migrations_come_before_an_installation_and_an_upgrade(t
     assert hooks.keys() == jobs()
     assert {each["helm.sh/hook"] for each in hooks.values()} == {"pre-install,pre-upgrade"}
     weights = {name: int(each.get("helm.sh/hook-weight", 0)) for name, each in hooks.items()}
-    topics = weights.pop("city-topics")
+    access, topics = weights.pop("city-access"), weights.pop("city-topics")
+    assert access < topics
     assert all(topics < weight for weight in weights.values())
 
 
