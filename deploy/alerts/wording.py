@@ -23,6 +23,9 @@ WORDING = {
     "CodeGuessing": ("有人在猜测一个人的验证码", "查来源地址；通知本人。"),
     "ManyRebindings": ("大量证书换绑手机", "按经办人查安全日志，并抽查几件。"),
     "ManyErasures": ("短时间内申请删除多人", "联系申请人；有疑问就先撤销申请。"),
+    "AuditTrailWrong": ("审计记录被篡改或缺失", "什么都不要改；先保全证据，再用 audit verify 找出位置。"),
+    "AuditHeadMissing": ("审计记录两小时没有签名", "看 identity 的 worker 是否在运行，日志有无错误。"),
+    "ApprovalBypassed": ("有命令绕过审批修改了账号", "联系执行人核实；无法解释就停用该账号。"),
     "ManyAccountChanges": ("大量账号被创建或修改", "核对是谁改的，改了什么。"),
     # publishers and consumers
     "PublisherStalled": ("数据变更没有发布到 Kafka", "看该服务 worker 的日志与 Kafka 是否正常。"),
