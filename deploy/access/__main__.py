@@ -54,7 +54,7 @@ def show(name: Annotated[str | None, typer.Argument(help="a principal")] = None)
 def _shown(principal: Principal) -> dict[str, object]:
     shown: dict[str, object] = {
         "kafka": [f"{grant.operation} {grant.resource} {grant.name}" for grant in principal.kafka],
-        "mongo": [*principal.roles, *mongo.privileges(principal)],
+        "mongo": mongo.privileges(principal),
         "redis": redis.rules(principal) if principal.commands else "",
         "buckets": [f"{action}:{grant.bucket}" for grant in principal.buckets for action in grant.actions],
     }

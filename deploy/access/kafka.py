@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import stamina
 
-from deploy.access.principals import PATIENCE_SECONDS, SERVICES, declared_topics, principals
+from deploy.access.principals import EVERY, PATIENCE_SECONDS, SERVICES, declared_topics, principals
 from kit.core.errors import Unavailable
 from kit.kafka.access import Entry, Grant, access, entries_of
 from kit.settings import KafkaSettings
@@ -30,7 +30,7 @@ async def apply(settings: KafkaSettings, passwords: Mapping[str, str]) -> tuple[
     """
     planned = {name: principal.kafka for name, principal in principals().items() if principal.kafka}
     wanted = entries_of(planned.items())
-    ours = {(entry.resource, entry.name) for entry in wanted}
+    ours = {(entry.resource, entry.name) for entry in wanted if entry.name != EVERY}
 
     def managed(entry: Entry) -> bool:
         of_ours = (entry.resource, entry.name) in ours and not entry.user.startswith(SUBSCRIBER)

@@ -48,7 +48,7 @@ async def _primary(admin: Database) -> None:
 @stamina.retry(on=Unavailable, timeout=PATIENCE_SECONDS, attempts=None)
 async def apply(settings: MongoSettings, passwords: Mapping[str, str]) -> None:
     """Create or change every principal's role and user, and remove those that the plan no longer has."""
-    planned = {name: each for name, each in principals().items() if each.mongo or each.roles}
+    planned = {name: each for name, each in principals().items() if each.mongo or each.cluster}
     async with _connect(settings) as database:
         admin = database.client["admin"]
         users = {each["user"] for each in (await _command(admin, {"usersInfo": 1}))["users"]}
@@ -56,7 +56,7 @@ async def apply(settings: MongoSettings, passwords: Mapping[str, str]) -> None:
         for name, principal in planned.items():
             role = f"{ROLE}{name}"
             change = "updateRole" if role in roles else "createRole"
-            await _command(admin, {change: role, "privileges": privileges(principal), "roles": list(principal.roles)})
+            await _command(admin, {change: role, "privileges": privileges(principal), "roles": []})
             change = "updateUser" if name in users else "createUser"
             await _command(admin, {change: name, "pwd": passwords[name], "roles": [role]})
         for role in roles:
@@ -71,10 +71,12 @@ async def apply(settings: MongoSettings, passwords: Mapping[str, str]) -> None:
 
 def privileges(principal: Principal) -> list[dict[str, Any]]:
     """The privileges of a principal's role."""
-    return [
+    data = [
         {"resource": {"db": grant.database, "collection": grant.collection}, "actions": list(grant.actions)}
         for grant in principal.mongo
     ]
+    cluster = [{"resource": {"cluster": True}, "actions": list(principal.cluster)}] if principal.cluster else []
+    return [*data, *cluster]
 
 
 def _connect(settings: MongoSettings) -> AbstractAsyncContextManager[Database]:

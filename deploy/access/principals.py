@@ -28,8 +28,14 @@ WITHOUT_WORKER = ("portal",)
 WITH_BUCKET = ("identity", "records", "attachments", "signature")
 REDIS_WORKERS = ("identity",)
 """Services whose worker uses Redis; the api of every service does."""
+TOOLS_WITH_PORT = ("backup", "monitoring")
+"""Tools that show metrics on a port of their own; every process does."""
 ADMIN = "admin"
 """The super user of every server; it is not in the plan."""
+
+EVERY = "*"
+"""Kafka's name for every resource of a kind."""
+INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
 
 PATIENCE_SECONDS = 120
 """How long the plan is applied again while a server is unavailable: it may have just been started."""
@@ -72,13 +78,13 @@ class BucketGrant:
 
 @dataclass(frozen=True)
 class Principal:
-    """A user, of the same name in each server where it has grants. `roles`: MongoDB's own roles."""
+    """A user, of the same name in each server where it has grants. `cluster`: actions on MongoDB itself, on no data."""
 
     name: str
     service: str | None = None
     kafka: tuple[Grant, ...] = ()
     mongo: tuple[DatabaseGrant, ...] = ()
-    roles: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
     redis: tuple[KeyGrant, ...] = ()
     commands: tuple[str, ...] = ()
     buckets: tuple[BucketGrant, ...] = ()
@@ -90,6 +96,11 @@ def principals() -> dict[str, Principal]:
     found = [_process(service, role) for service in SERVICES for role in roles_of(service)]
     found += [_topics(), _dead_letters(), _backup(), _restore(), _monitoring()]
     return {principal.name: principal for principal in found}
+
+
+def with_port() -> list[str]:
+    """The principals with ports of their own, which need a certificate."""
+    return [name for name, principal in principals().items() if principal.service or name in TOOLS_WITH_PORT]
 
 
 def roles_of(service: str) -> tuple[str, ...]:
@@ -266,16 +277,17 @@ def _restoring() -> Iterable[tuple[Resource, str, Operation]]:
 
 
 def _monitoring() -> Principal:
-    """Exporters: the lag of groups, and the servers' own figures; no keys, documents or events."""
-    names = [topic.name for topic in declared_topics()]
-    groups = [
-        *(group.name for group in _all_groups()),
-        *(f"{service}.publisher" for service in filter(publishes, SERVICES)),
-    ]
-    watched: list[tuple[Resource, str, Operation]] = [("topic", name, "describe") for name in names]
-    watched += [("group", name, "describe") for name in groups]
-    commands = (*CONNECTION, "info", "slowlog|len", "slowlog|get", "latency|latest")
-    return Principal("monitoring", kafka=_grants(watched), roles=("clusterMonitor",), commands=commands)
+    """Exporters: the servers' own figures, and how far groups are behind; no keys, documents or events.
+
+    Groups of other systems have any name. MongoDB's role `clusterMonitor` would read the oplog: every document.
+    """
+    topics = (*INTERNAL_TOPICS, *(topic.name for topic in declared_topics()))
+    return Principal(
+        "monitoring",
+        kafka=_grants([*(("topic", name, "describe") for name in topics), ("group", EVERY, "describe")]),
+        cluster=("replSetGetStatus", "serverStatus"),
+        commands=(*CONNECTION, "info"),
+    )
 
 
 def _grants(granted: Iterable[tuple[Resource, str, Operation]]) -> tuple[Grant, ...]:

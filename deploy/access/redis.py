@@ -31,5 +31,10 @@ def _pattern(grant: KeyGrant) -> str:
     return f"~{grant.pattern}" if grant.write else f"%R~{grant.pattern}"
 
 
+def exporter_passwords(address: str, user: str, password: str) -> dict[str, str]:
+    """The password file of redis_exporter, by URL: older releases look up the one without the user."""
+    return {f"rediss://{login}{address}": password for login in ("", f"{user}@")}
+
+
 def _digest(password: str) -> str:
     return f"#{hashlib.sha256(password.encode()).hexdigest()}"

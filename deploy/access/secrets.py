@@ -21,7 +21,7 @@ from joserfc.jwk import OKPKey
 
 from deploy.access import redis, s3
 from deploy.access.authority import PUBLIC, SECRET, Authority, write
-from deploy.access.principals import ADMIN, SERVICES, Principal, principals
+from deploy.access.principals import ADMIN, SERVICES, Principal, principals, with_port
 
 COMMON_NAME = "practitioner-portal"
 """Every process's certificate is for this name too: Prometheus and an Ingress controller reach pods by address."""
@@ -106,13 +106,15 @@ class Installation:
         place = f"principals/{principal.name}"
         if principal.kafka:
             self._keep(f"{place}/kafka", {"user": principal.name, "password": secret})
-        if principal.mongo or principal.roles:
+        if principal.mongo or principal.cluster:
             self._keep(f"{place}/mongo", {"url": mongo_url(principal.name, secret)})
         if principal.commands or principal.service:  # a process that does not use Redis has its address all the same
             login = f"{principal.name}:{secret}@" if principal.commands else ""
             self._keep(f"{place}/redis", {"url": f"rediss://{login}redis:6379/0"})
         if principal.buckets:
             self._keep(f"{place}/blobs", {"access_key": principal.name, "secret_key": secret})
+        if principal.name == "monitoring":
+            self._keep(f"{place}/redis_passwords", redis.exporter_passwords("redis:6379", principal.name, secret))
 
     def _administrator(self, secret: str) -> None:
         place = f"principals/{ADMIN}"
@@ -141,9 +143,8 @@ class Installation:
 
     def _certificates(self) -> None:
         authority = Authority.in_folder(self.folder / "authority")
-        for name, principal in principals().items():
-            serves = principal.service or name == "backup"
-            hosts = [name, COMMON_NAME, *LOCAL, *self._pods(name)] if serves else []
+        for name in principals():
+            hosts = [name, COMMON_NAME, *LOCAL, *self._pods(name)] if name in with_port() else []
             self._certificate(authority, name, hosts, f"principals/{name}")
         self._certificate(authority, ADMIN, [], f"principals/{ADMIN}")
         public = [] if self.kafka_host in LOCAL else [self.kafka_host]

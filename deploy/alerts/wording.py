@@ -73,6 +73,7 @@ WORDING = {
     "MemoryAlmostFull": ("机器内存快满", "看哪个进程占用最多。"),
     "PublicDoorUnavailable": ("外部打不开登录页", "从外网打开网址；看网关、DNS 与证书。"),
     "CertificateExpires": ("网站证书即将到期", "更换证书，或看网关为何没有自动续期。"),
+    "InternalCertificateExpires": ("内部证书即将到期", "运行 deploy/secrets.sh；服务器需重新加载证书。"),
     # service levels
     "ErrorBudgetBurnsFast": ("服务水平急剧下降", "先处理同时告警的原因；刚升级过就先退回。"),
     "ErrorBudgetBurnsSteadily": ("服务水平持续下降", "先处理同时告警的原因；刚升级过就先退回。"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from deploy.access import kafka, mongo
 from deploy.access.authority import Authority
-from deploy.access.principals import ADMIN, principals
+from deploy.access.principals import ADMIN, principals, with_port
 from deploy.access.s3 import buckets
-from deploy.local.ports import HOST, SERVICES
+from deploy.local.ports import HOST
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import Stack
 from kit.files import blobs
@@ -29,14 +29,10 @@ def issue_certificates(stack: Stack) -> None:
     others' a service could read every bucket.
     """
     authority = Authority.in_folder(stack.certificates, f"stack {stack.name}")
-    for name in (*_SERVERS, *_processes()):
+    for name in (*_SERVERS, *with_port()):
         authority.issue(name, HOSTS, stack.certificates)
     inside = s3_inside(stack)
     Authority.in_folder(inside, f"S3 of stack {stack.name}").issue("s3", HOSTS, inside)
-
-
-def _processes() -> list[str]:
-    return [name for name, principal in principals().items() if principal.service in SERVICES]
 
 
 def s3_inside(stack: Stack) -> Path:

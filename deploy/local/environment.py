@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.access.principals import ADMIN, BucketGrant, DatabaseGrant, KeyGrant, Principal, principals
+from deploy.access.principals import ADMIN, BucketGrant, DatabaseGrant, Principal, principals
 from deploy.local import access
 from deploy.local.ports import HOST, ONLY_API
 from deploy.local.secrets import EncryptionKeys, Secrets
@@ -21,7 +21,7 @@ _SUPER_USER = Principal(
     ADMIN,
     kafka=(Grant("cluster", "kafka-cluster", "alter"),),
     mongo=(DatabaseGrant("admin", ()),),
-    redis=(KeyGrant("*"),),
+    commands=("@all",),
     buckets=(BucketGrant("*", ()),),
 )
 
@@ -51,12 +51,13 @@ def connections(stack: Stack, secrets: Secrets, name: str) -> Environment:
     """Return the servers' addresses, and the user of a principal (or the super user) in each server that it may use."""
     principal = principals().get(name, _SUPER_USER)
     login = {"KAFKA__USER": name, "KAFKA__PASSWORD": secrets.password(name)}
+    mongo = principal.mongo or principal.cluster
     return {
         "TLS__CA": str(access.ca(stack)),
         "KAFKA__SERVERS": access.kafka_servers(stack),
         **(login if principal.kafka else {}),
-        **({"MONGO__URL": access.mongo_url(stack, secrets, name)} if principal.mongo else {}),
-        "REDIS__URL": access.redis_url(stack, secrets, name if principal.redis else ""),
+        **({"MONGO__URL": access.mongo_url(stack, secrets, name)} if mongo else {}),
+        "REDIS__URL": access.redis_url(stack, secrets, name if principal.commands else ""),
         **(_s3(stack, secrets, name) if principal.buckets else {}),
     }
 

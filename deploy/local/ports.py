@@ -67,9 +67,9 @@ class Ports:
             alert_sender=base + 81,
             alert_inbox=base + 82,
             alert_mailbox=base + 83,
-            server_exporter=base + 84,
-            redis_exporter=base + 85,
-            blackbox_exporter=base + 86,
+            server_exporter=base + 85,
+            redis_exporter=base + 86,
+            blackbox_exporter=base + 87,
             s3=_s3_ports(base + 90),
             services={service: _service_ports(base, place) for place, service in enumerate(SERVICES, start=1)},
         )

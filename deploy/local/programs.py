@@ -74,7 +74,7 @@ def _watchers(stack: Stack, secrets: Secrets) -> list[Program]:
         **{name: _module(module) for name, module in (prometheus.SERVER_EXPORTER | prometheus.ALERTING).items()},
     }
     environments = {
-        "server-exporter": exporters.server_exporter_environment(stack),
+        "server-exporter": exporters.server_exporter_environment(stack, secrets),
         "alert-sender": alert_sender_environment(stack, secrets),
         "alert-inbox": alert_inbox_environment(stack, secrets),
     }

@@ -59,46 +59,65 @@ def node_exporter_command(stack: Stack, binary: str) -> list[str]:
 def configuration(stack: Stack) -> str:
     """Return the configuration, with the rules of production. Tests' stacks scrape more often, for earlier alerts."""
     interval = _USUAL if stack.name in ("dev", "bench") else _SHORT
-    processes = [
-        {"targets": [address.removeprefix("https://")], "labels": {"process": name}}
-        for name, address in internals_of(stack).items()
-    ]
-    closed = {"scheme": "https", "tls_config": {"ca_file": str(access.ca(stack))}}
-    open_jobs = [{"job_name": job, "static_configs": _targets(*ports)} for job, ports in _jobs(stack).items()]
     configuration = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": [str(RULES / "*.yaml")],
         "alerting": {"alertmanagers": [{"static_configs": _targets(stack.ports.alertmanager)}]},
-        "scrape_configs": [
-            {"job_name": "processes", "static_configs": processes, **closed},
-            {"job_name": "servers", "static_configs": _targets(*_server_ports(stack)), **closed},
-            *open_jobs,
-            *([_public_door(stack)] if "blackbox-exporter" in watchers() else []),
-        ],
+        "scrape_configs": [*_closed_jobs(stack), *_open_jobs(stack), *_probes(stack)],
     }
     return json.dumps(configuration, indent=1)  # JSON is YAML
 
 
-def _jobs(stack: Stack) -> dict[str, tuple[int, ...]]:
-    """Return the ports to scrape, by job: those of programs that are installed."""
-    ports = stack.ports
-    found = {
+def _closed_jobs(stack: Stack) -> list[dict[str, object]]:
+    """Return the jobs of our processes and of the exporters that have a certificate as they do."""
+    exporters = {"server-exporter": stack.ports.server_exporter, "redis-exporter": stack.ports.redis_exporter}
+    jobs = {
+        "processes": {name: address.removeprefix("https://") for name, address in internals_of(stack).items()},
+        "servers": {name: f"{HOST}:{port}" for name, port in exporters.items() if name in watchers()},
+    }
+    closed = {"scheme": "https", "tls_config": {"ca_file": str(access.ca(stack))}}
+    return [
+        {
+            "job_name": job,
+            "static_configs": [{"targets": [address], "labels": {"process": name}} for name, address in of.items()],
+            **closed,
+        }
+        for job, of in jobs.items()
+    ]
+
+
+def _open_jobs(stack: Stack) -> list[dict[str, object]]:
+    """Return the jobs without TLS, with the ports of programs that are installed."""
+    ports, there = stack.ports, watchers()
+    jobs = {
         "prometheus": {"prometheus": ports.prometheus},
         "machine": {"node-exporter": ports.node_exporter},
-        "servers": {"server-exporter": ports.server_exporter, "redis-exporter": ports.redis_exporter},
         "alerting": {"alertmanager": ports.alertmanager, "alert-sender": ports.alert_sender},
     }
-    there = watchers()
-    return {job: tuple(port for name, port in of.items() if name in there) for job, of in found.items()}
+    return [
+        {"job_name": job, "static_configs": _targets(*(port for name, port in of.items() if name in there))}
+        for job, of in jobs.items()
+    ]
 
 
-def _public_door(stack: Stack) -> dict[str, object]:
-    """Return the job that lets the blackbox exporter get the log-in page."""
+def _probes(stack: Stack) -> list[dict[str, object]]:
+    """Return the jobs in which the blackbox exporter gets the log-in page, and connects to the servers."""
+    if "blackbox-exporter" not in watchers():
+        return []
+    ports = stack.ports
+    servers = (ports.kafka, ports.mongo, ports.redis, ports.s3["s3.port"])
+    return [
+        _probe(stack, "public-door", "login_page", f"http://{HOST}:{ports.gateway}/login"),
+        _probe(stack, "server-certificates", "certificate", *(f"{HOST}:{port}" for port in servers)),
+    ]
+
+
+def _probe(stack: Stack, job: str, module: str, *targets: str) -> dict[str, object]:
     return {
-        "job_name": "public-door",
+        "job_name": job,
         "metrics_path": "/probe",
-        "params": {"module": ["login_page"]},
-        "static_configs": [{"targets": [f"http://{HOST}:{stack.ports.gateway}/login"]}],
+        "params": {"module": [module]},
+        "static_configs": [{"targets": targets}],
         "relabel_configs": [
             {"source_labels": ["__address__"], "target_label": "__param_target"},
             {"source_labels": ["__param_target"], "target_label": "instance"},

@@ -73,14 +73,14 @@ def watcher_checks(stack: Stack) -> list[Check]:
     addresses = {
         "prometheus": f"http://{HOST}:{stack.ports.prometheus}/-/ready",
         "node-exporter": f"http://{HOST}:{stack.ports.node_exporter}/",
-        "server-exporter": f"http://{HOST}:{stack.ports.server_exporter}/readyz",
-        "redis-exporter": f"http://{HOST}:{stack.ports.redis_exporter}/",
+        "server-exporter": f"https://{HOST}:{stack.ports.server_exporter}/readyz",
+        "redis-exporter": f"https://{HOST}:{stack.ports.redis_exporter}/",
         "blackbox-exporter": f"http://{HOST}:{stack.ports.blackbox_exporter}/",
         "alertmanager": f"http://{HOST}:{stack.ports.alertmanager}/-/ready",
         "alert-sender": f"http://{HOST}:{stack.ports.alert_sender}/readyz",
         "alert-inbox": f"http://{HOST}:{stack.ports.alert_inbox}/",
     }
-    return [Check(name, partial(answers_ok, addresses[name])) for name in watchers()]
+    return [Check(name, partial(answers_ok, addresses[name], access.ca(stack))) for name in watchers()]
 
 
 async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str], None]) -> None:

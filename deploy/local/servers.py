@@ -170,18 +170,19 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
 def configuration_digest(stack: Stack, secrets: Secrets) -> str:
     """Return a digest that changes with the files that the servers read when they start."""
     users = "".join(_users(stack, secrets).values())
-    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text(), exporters.BLACKBOX.read_text())
+    watching = (prometheus.rules_text(), alertmanager.CONFIGURATION.read_text())
     texts = (_CADDYFILE.read_text(), _KAFKA_PROPERTIES, _REDIS_CONFIG, users, *watching)
     return sha256("".join(texts).encode()).hexdigest()
 
 
 def _users(stack: Stack, secrets: Secrets) -> dict[Path, str]:
-    """Return the files with users and keys that servers read when they start."""
+    """Return the files, most of them with users and keys, that servers and exporters read when they start."""
     known = access.passwords(secrets)
     return {
         _redis_users(stack): acl_file(known),
         _s3_users(stack): identities({name: (name, password) for name, password in known.items()}),
         stack.servers / "s3" / ".seaweedfs" / "security.toml": _s3_security(stack, secrets),
+        **exporters.files(stack, secrets),
     }
 
 

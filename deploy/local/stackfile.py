@@ -50,7 +50,7 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
         "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers() else None,
         "node_exporter": _url(stack.ports.node_exporter) if "node-exporter" in watchers() else None,
         "exporters": [
-            _url(port)
+            _closed(port)
             for name, port in (
                 ("server-exporter", stack.ports.server_exporter),
                 ("redis-exporter", stack.ports.redis_exporter),

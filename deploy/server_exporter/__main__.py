@@ -1,27 +1,26 @@
 """`python -m deploy.server_exporter`: serves its metrics on the internal port."""
 
 import asyncio
-import os
 from functools import partial
 from pathlib import Path
 
-import uvicorn
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from deploy.server_exporter.measurements import keep, measure_kafka, measure_mongo
 from kit import mongo
 from kit.kafka.topics import read_file
 from kit.observability import log
-from kit.runtime import health
-from kit.settings import InternalSettings, KafkaSettings, MongoSettings, read
+from kit.runtime.process import run_tasks
+from kit.runtime.tls import ServerCertificate
+from kit.settings import InternalSettings, KafkaSettings, MongoSettings, SettingsWithTls, read
+
+TOPICS = Path(__file__).parents[1] / "topics.yaml"
 
 
-class ExporterSettings(BaseSettings):
-    """The servers, and where the metrics are; the user of MongoDB needs the role `clusterMonitor` and nothing else."""
+class ExporterSettings(SettingsWithTls):
+    """The servers, with the users of the principal `monitoring`, and where the metrics are."""
 
-    model_config = SettingsConfigDict(
-        env_nested_delimiter="__", secrets_dir=os.environ.get("SECRETS_DIR") or None, frozen=True
-    )
+    model_config = SettingsConfigDict(frozen=True)
 
     kafka: KafkaSettings
     mongo: MongoSettings
@@ -32,19 +31,16 @@ class ExporterSettings(BaseSettings):
 
 async def serve(settings: ExporterSettings) -> None:
     """Measure and serve until a signal."""
-    ours = {topic.name.partition(".")[0] for topic in read_file(Path("deploy/topics.yaml"))}
-    config = uvicorn.Config(
-        health.application({}), host=settings.internal.host, port=settings.internal.port, log_config=None,
-        access_log=False, server_header=False, lifespan="off", ws="none",
-    )  # fmt: skip
-    async with mongo.connect(settings.mongo, "server-exporter") as database, asyncio.TaskGroup() as group:
-        measuring = [
-            group.create_task(keep("kafka", partial(measure_kafka, settings.kafka, ours), settings.measure_seconds)),
-            group.create_task(keep("mongo", partial(measure_mongo, database), settings.measure_seconds)),
-        ]
-        await uvicorn.Server(config).serve()
-        for task in measuring:
-            task.cancel()
+    ours = {topic.name.partition(".")[0] for topic in read_file(TOPICS)}
+    certificate = ServerCertificate.of(settings.tls)
+    async with mongo.connect(settings.mongo, "server-exporter") as database:
+        measurements = {
+            "kafka": partial(measure_kafka, settings.kafka, ours),
+            "mongo": partial(measure_mongo, database),
+        }
+        tasks = [partial(keep, name, measure, settings.measure_seconds) for name, measure in measurements.items()]
+        renewals = [certificate.follow] if certificate else []
+        await run_tasks([*tasks, *renewals], {}, settings.internal, certificate)
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 from prometheus_client import Gauge
 
-from kit.core.errors import Unavailable
-from kit.kafka.state import cluster_state, group_lags
+from kit.core.errors import cause_of
+from kit.kafka.state import cluster_state
 from kit.mongo import Database
 from kit.mongo.server import server_state
 from kit.observability import log
@@ -28,13 +28,12 @@ mongo_cache = Gauge("mongo_cache_used_ratio", "Used share of WiredTiger's cache;
 
 async def measure_kafka(settings: KafkaSettings, ours: Collection[str]) -> None:
     """Set the gauges of Kafka. `ours`: first words of our own groups, which have `consumer_lag_events`."""
-    state = await cluster_state(settings)
+    state = await cluster_state(settings, without=ours)
     kafka_brokers.set(state.brokers)
     kafka_offline.set(state.offline)
     kafka_under_replicated.set(state.under_replicated)
-    lags = await group_lags(settings, without=ours)
     subscriber_lag.clear()
-    for group, lag in lags.items():
+    for group, lag in state.lags.items():
         subscriber_lag.labels(group).set(lag)
 
 
@@ -51,13 +50,13 @@ async def measure_mongo(database: Database) -> None:
 
 
 async def keep(server: str, measure: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Measure until cancelled."""
+    """Measure until cancelled, whatever fails: one server's refusal must not end the measurements of the other."""
     ok = measured.labels(server)
     while True:
         try:
             await measure()
             ok.set(1)
-        except Unavailable as error:
+        except Exception as error:
             ok.set(0)
-            logger.warning("server not measured", server=server, error=repr(error.__cause__ or error))
+            logger.warning("server not measured", server=server, error=cause_of(error))
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The state of a replica set, for a user with the role `clusterMonitor`."""
+"""The state of a replica set, for a user who may call `replSetGetStatus` and `serverStatus`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

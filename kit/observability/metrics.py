@@ -20,6 +20,9 @@ requests_aborted = Counter(
 )
 security_events = Counter("security_events_total", "Security events", ["event", "outcome", "cause"])
 check_ok = Gauge("check_ok", "1 while this readiness check passes", ["check"])
+certificate_expires = Gauge(
+    "certificate_expires_timestamp_seconds", "When the certificate that this process uses expires; 0 without TLS"
+)
 
 write_conflicts = Counter("write_conflicts_total", "Writes that lost a race against another writer", ["collection"])
 

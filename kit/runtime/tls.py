@@ -4,7 +4,10 @@ import asyncio
 import ssl
 from pathlib import Path
 
+from cryptography.x509 import load_pem_x509_certificate
+
 from kit.observability import log
+from kit.observability.metrics import certificate_expires
 from kit.settings import TlsSettings
 
 CHECK_SECONDS = 30.0
@@ -22,8 +25,7 @@ class ServerCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._files = certificate, key
-        self._used = self._read()
-        self.context.load_cert_chain(*self._files)
+        self._use(self._read())
 
     @classmethod
     def of(cls, settings: TlsSettings) -> "ServerCertificate | None":
@@ -44,9 +46,13 @@ class ServerCertificate:
         found = self._read()
         if found != self._used:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)  # a failure would break `context`
-            self.context.load_cert_chain(*self._files)
-            self._used = found
+            self._use(found)
             logger.info("certificate renewed")
+
+    def _use(self, found: tuple[bytes, ...]) -> None:
+        self.context.load_cert_chain(*self._files)
+        self._used = found
+        certificate_expires.set(load_pem_x509_certificate(found[0]).not_valid_after_utc.timestamp())
 
     def _read(self) -> tuple[bytes, ...]:
         return tuple(path.read_bytes() for path in self._files)

@@ -13,7 +13,7 @@ from tests.support.stack import RunningStack
 
 FOR_PEOPLE = {
     "gateway", "sms-carrier", "card-reader", "prometheus", "node-exporter", "alertmanager", "alert-sender",
-    "alert-inbox",
+    "alert-inbox", "blackbox-exporter",
 }  # fmt: skip
 """Open to programs of the same machine: pages and figures for a developer. In production they have TLS or no port."""
 PLAIN = {

@@ -50,7 +50,7 @@ async def denied(call: Awaitable[object]) -> bool:
 
 
 async def test_only_the_granted_databases_can_be_used(mongo: AsyncMongoClient[Any], principal: Principal) -> None:
-    if not (principal.mongo or principal.roles):
+    if not (principal.mongo or principal.cluster):
         assert await denied(mongo["admin"].command("ping")), "it has no user"
         return
     mine = {grant.database for grant in principal.mongo if not grant.collection}

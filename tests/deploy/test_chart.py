@@ -176,11 +176,17 @@ def test_alert_sender_and_alertmanager_can_be_added(tmp_path: Path, secrets: Pat
 
 @with_helm
 def test_exporters_can_be_added(tmp_path: Path, secrets: Path) -> None:
-    sets = "serverExporter.enabled=true,publicDoorProbe=blackbox:9115"
+    sets = "serverExporter.enabled=true,publicDoorProbe=blackbox:9115,tls.issuer.name=city"
     everything = rendered(tmp_path, "--set", sets)
-    (container,) = pods(everything)["city-server-exporter"]["spec"]["containers"]
-    with patch.dict(os.environ, {each["name"]: each["value"] for each in container["env"]}, clear=True):
-        assert ExporterSettings(_secrets_dir=secrets / "server-exporter").kafka.servers == "kafka.example.cn:9092"
+    spec, own = pods(everything)["city-server-exporter"]["spec"], secrets / "principals/monitoring"
+    (container,) = spec["containers"]
+    given = {each["name"]: each["value"].replace("/run/tls", str(own)) for each in container["env"]}
+    with patch.dict(os.environ, given, clear=True):
+        settings = ExporterSettings(_secrets_dir=own)
+    assert (settings.kafka.servers, settings.kafka.user) == ("kafka.example.cn:9092", "monitoring")
+    assert settings.kafka.ca == settings.mongo.ca == own / "ca.crt"
+    (certificate,) = [each["secret"]["secretName"] for each in spec["volumes"] if each["name"] == "tls"]
+    assert certificate in {each["spec"]["secretName"] for each in everything if each["kind"] == "Certificate"}
     (probe,) = [each["spec"] for each in everything if each["kind"] == "Probe"]
     assert probe["targets"]["staticConfig"]["static"] == ["https://portal.example.cn/login"]
 
@@ -387,7 +393,7 @@ def test_prometheus_finds_every_process_with_the_labels_of_compose(tmp_path: Pat
     assert monitor["kind"] == kind
     (endpoint,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
     assert endpoint["port"] == "internal"
-    assert {each["targetLabel"] for each in endpoint["relabelings"]} == {"job", "process"}
+    assert {each["targetLabel"] for each in endpoint["relabelings"]} == {"job", "process", "__scheme__"}
     chosen = monitor["spec"]["selector"]["matchLabels"].items()
     found = [each for each in everything if each["kind"] == "Service" and chosen <= each["metadata"]["labels"].items()]
     if kind == "ServiceMonitor":

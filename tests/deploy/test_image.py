@@ -14,6 +14,7 @@ from tests.support.installation import dockerfile
 from tests.support.scale import LONG
 from tests.support.setting_names import ROOT, SERVICES, roles
 
+TOOLS = ("access", "alerts", "backup", "server_exporter")
 NOWHERE = "/proc/nowhere"  # not even root can create a folder there
 OF_DEVELOPERS = {"contracts.files"}  # `python -m contracts` compares schemas, which no service does
 PROCESSES = [(service, role) for service in SERVICES for role in roles(service)]
@@ -101,7 +102,7 @@ def test_everything_runs_with_the_packages_of_the_image_alone(tmp_path: Path) ->
     subprocess.run([*install, "-r", "requirements/run.txt"], check=True, cwd=ROOT)
     files = [
         path
-        for folder in ("kit", "contracts", "services", "deploy/access", "deploy/alerts", "deploy/backup", "deploy/server_exporter")
+        for folder in ("kit", "contracts", "services", *(f"deploy/{name}" for name in TOOLS))
         for path in sorted((ROOT / folder).rglob("*.py"))
     ]
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files if path.stem != "__main__"}

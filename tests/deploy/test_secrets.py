@@ -54,9 +54,9 @@ def test_every_principal_has_the_files_of_the_servers_that_it_may_use(secrets: P
     for name, principal in principals().items():
         files = {path.name for path in (secrets / "principals" / name).iterdir()}
         assert ("kafka" in files) == bool(principal.kafka)
-        assert ("mongo" in files) == bool(principal.mongo or principal.roles)
+        assert ("mongo" in files) == bool(principal.mongo or principal.cluster)
         assert ("blobs" in files) == bool(principal.buckets)
-        serves = bool(principal.service) or name == "backup"
+        serves = bool(principal.service) or name in ("backup", "monitoring")
         assert ("tls.key" in files) == serves, "only processes serve anything"
     address = json.loads((secrets / "principals/records-worker/redis").read_text())["url"]
     assert address == "rediss://redis:6379/0", "a worker that does not use Redis has no user there"

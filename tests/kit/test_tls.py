@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -165,6 +167,11 @@ async def port(folder: Path) -> AsyncIterator[Port]:
         yield opened
 
 
+def expires() -> float:
+    """When the certificate in use expires, as the process reports it."""
+    return REGISTRY.get_sample_value("certificate_expires_timestamp_seconds") or 0
+
+
 async def answers(call: Callable[[], Awaitable[object]]) -> bool:
     try:
         await call()
@@ -299,9 +306,10 @@ async def test_a_renewed_certificate_is_used_for_new_connections_and_running_req
         async with http.stream("GET", f"{port.url}/slow") as response:
             pieces = response.aiter_bytes()
             received = await anext(pieces)
-            authority.issue("server", [NAME, "another.name"], tmp_path)
+            authority.issue("server", [NAME, "another.name"], tmp_path, days=10)
             port.certificate.renew()
             assert await port.serial(ca) != before
+            assert 9 < (expires() - time.time()) / 86400 < 10
             received += b"".join([piece async for piece in pieces])
         assert received == b"piece" * 5
         assert (await http.get(f"{port.url}/internal/healthz")).status_code == 200

@@ -137,6 +137,8 @@ MEASURED = 'server_measured{server="kafka"}'
 SUBSCRIBER = 'subscriber_lag_events{group="qualification.records"}'
 DOOR = 'probe_success{job="public-door",instance="https://portal.example.cn/login"}'
 EXPIRY = 'probe_ssl_earliest_cert_expiry{job="public-door",instance="https://portal.example.cn/login"}'
+OWN_EXPIRY = 'certificate_expires_timestamp_seconds{process="records-api",instance="10.0.0.7:9000"}'
+KAFKAS_EXPIRY = 'probe_ssl_earliest_cert_expiry{job="server-certificates",instance="kafka:9092"}'
 UP = 'up{job="processes",process="records-api"}'
 SENDER_UP = 'up{job="alerting",instance="alert-sender:9000"}'
 STARTED = 'process_start_time_seconds{job="processes",process="notify-worker"}'
@@ -486,8 +488,18 @@ CASES = [
     ),
     Case(
         "CertificateExpires", {EXPIRY: "600000x100"}, {EXPIRY: "2000000x100"},
-        CRITICAL | {"instance": "https://portal.example.cn/login"},
+        WARNING | {"instance": "https://portal.example.cn/login"},
         "the TLS certificate of https://portal.example.cn/login expires in 6d 21h 10m 0s", at="90m", step="1m",
+    ),
+    Case(
+        "InternalCertificateExpires", {OWN_EXPIRY: "600000x100"}, {OWN_EXPIRY: "0x100"},  # without TLS
+        WARNING | {"process": "records-api"},
+        "the certificate that records-api uses inside expires in 6d 21h 10m 0s", at="90m", step="1m",
+    ),
+    Case(
+        "InternalCertificateExpires", {KAFKAS_EXPIRY: "600000x100"}, {KAFKAS_EXPIRY: "2000000x100"},
+        WARNING | {"instance": "kafka:9092"},
+        "the certificate that kafka:9092 uses inside expires in 6d 21h 10m 0s", at="90m", step="1m",
     ),
     Case("Watchdog", {}, None, {"severity": "none"}, "alerts can arrive"),
     Case(

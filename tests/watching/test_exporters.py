@@ -17,10 +17,13 @@ from tests.support.waiting import eventually
 REPORTED = {
     "server-exporter": ("kafka_brokers == 1", "kafka_partitions_offline == 0", "kafka_partitions_under_replicated == 0",
                         "mongo_members_down == 0", 'mongo_connections{state="current"} > 0',
-                        "mongo_cache_used_ratio > 0", "min(server_measured) == 1"),
+                        "mongo_cache_used_ratio > 0", "count(server_measured == 1) == 2",
+                        'certificate_expires_timestamp_seconds{process="server-exporter"} > time()'),
     "redis-exporter": ("redis_up == 1", "redis_memory_used_bytes > 0", "redis_aof_last_write_status == 1"),
     "node-exporter": ("node_memory_MemAvailable_bytes > 0", 'node_cpu_seconds_total{mode="idle"} > 0'),
-    "blackbox-exporter": ('probe_success{job="public-door"} == 1',),
+    "blackbox-exporter": ('probe_success{job="public-door"} == 1',
+                          'count(probe_success{job="server-certificates"} == 1) == 4',
+                          'count(probe_ssl_earliest_cert_expiry{job="server-certificates"} > time()) == 4'),
 }  # fmt: skip
 
 

@@ -65,6 +65,7 @@ topologySpreadConstraints:
     - {targetLabel: job, replacement: processes}
     - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], regex: alert.+, targetLabel: __scheme__, replacement: http}
     - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], regex: alert.+, targetLabel: job, replacement: alerting}
+    - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], regex: server-exporter, targetLabel: job, replacement: servers}
     - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], targetLabel: process}
 {{- end }}
 
@@ -114,7 +115,32 @@ cert-manager, or from the same Secret */ -}}
       - secret: {name: {{ $root.Values.secretPrefix }}{{ $service }}}
       - secret: {name: {{ $own }}}
 {{- $certificate := ternary (printf "%s-%s-%s-tls" $root.Release.Name $service $role) $own (last .) }}
-- {name: tls, secret: {secretName: {{ $certificate }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
+{{ include "certificate volume" $certificate }}
+{{- end }}
+
+{{- define "certificate volume" -}}
+- {name: tls, secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
+{{- end }}
+
+{{- /* the certificate of a process, if cert-manager issues them; of (list . name component) */ -}}
+{{- define "certificate" -}}
+{{- $root := first . }}
+{{- $name := index . 1 }}
+{{- with $root.Values.tls.issuer }}
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata:
+  name: {{ $name }}
+  labels: {{- include "labels" $root | nindent 4 }}
+spec:
+  secretName: {{ $name }}-tls
+  commonName: {{ last $ }}
+  dnsNames: [{{ $name }}, {{ $name }}-internal, practitioner-portal, localhost]
+  privateKey: {algorithm: ECDSA, size: 256, rotationPolicy: Always}
+  usages: [server auth]
+  issuerRef: {{- toYaml . | nindent 4 }}
+{{- end }}
 {{- end }}
 
 {{- /* for the portal: the addresses of the APIs that it calls, and the internal address of each process */ -}}
