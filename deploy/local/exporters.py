@@ -51,5 +51,5 @@ def blackbox_command(stack: Stack, binary: str) -> list[str]:
 
 def server_exporter_environment(stack: Stack, secrets: Secrets) -> Environment:
     """Return what `python -m deploy.server_exporter` needs."""
-    own = {"INTERNAL__PORT": str(stack.ports.server_exporter), "MEASURE_SECONDS": "5"}
-    return connections(stack, secrets, USER) | certificate_environment(stack, USER) | own
+    port = {"INTERNAL__PORT": str(stack.ports.server_exporter)}
+    return connections(stack, secrets, USER) | certificate_environment(stack, USER) | port

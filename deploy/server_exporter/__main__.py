@@ -26,7 +26,6 @@ class ExporterSettings(SettingsWithTls):
     mongo: MongoSettings
     internal: InternalSettings = InternalSettings()
     log_level: str = "INFO"
-    measure_seconds: float = 15
 
 
 async def serve(settings: ExporterSettings) -> None:
@@ -38,7 +37,7 @@ async def serve(settings: ExporterSettings) -> None:
             "kafka": partial(measure_kafka, settings.kafka, ours),
             "mongo": partial(measure_mongo, database),
         }
-        tasks = [partial(keep, name, measure, settings.measure_seconds) for name, measure in measurements.items()]
+        tasks = [partial(keep, name, measure) for name, measure in measurements.items()]
         renewals = [certificate.follow] if certificate else []
         await run_tasks([*tasks, *renewals], {}, settings.internal, certificate)
 

@@ -12,6 +12,8 @@ from kit.mongo.server import server_state
 from kit.observability import log
 from kit.settings import KafkaSettings
 
+PAUSE_SECONDS = 15.0
+"""As often as Prometheus reads the figures."""
 logger = log.get(__name__)
 measured = Gauge("server_measured", "1 while the server's state can be read", ["server"])
 
@@ -49,7 +51,7 @@ async def measure_mongo(database: Database) -> None:
     mongo_cache.set(state.cache_used)
 
 
-async def keep(server: str, measure: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def keep(server: str, measure: Callable[[], Awaitable[None]]) -> None:
     """Measure until cancelled, whatever fails: one server's refusal must not end the measurements of the other."""
     ok = measured.labels(server)
     while True:
@@ -59,4 +61,4 @@ async def keep(server: str, measure: Callable[[], Awaitable[None]], seconds: flo
         except Exception as error:
             ok.set(0)
             logger.warning("server not measured", server=server, error=cause_of(error))
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -17,7 +17,9 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from deploy.access import kafka
 from deploy.access.principals import Principal, declared_topics, principals
+from kit.kafka.access import Entry, Grant, access
 from kit.kafka.connections import options
 from kit.settings import KafkaSettings
 from tests.access.conftest import refused
@@ -116,3 +118,14 @@ async def test_who_has_no_user_cannot_connect(stack: RunningStack, principal: Pr
     with pytest.raises(KafkaConnectionError):
         await opened.start()
     await opened.close()
+
+
+async def test_what_another_application_is_granted_by_a_wildcard_stays(stack: RunningStack) -> None:
+    entry = Entry.of("another-application", Grant("group", "*", "read"))
+    async with access(stack.kafka) as opened:
+        await opened.add([entry])
+        try:
+            await kafka.apply(stack.kafka, stack.facts["principals"])
+            assert entry in await opened.entries()
+        finally:
+            await opened.remove([entry])
