@@ -1,9 +1,8 @@
 """The plan: one principal for each process, and for each tool, with the least that it needs in each server.
 
 Groups, topics and transactional ids come from the services' own tables (`consumers.py`, `publications.py`), so a
-service that declares a new group is granted it. What a table can't show, like who uses Redis, is
-written here and compared with the wiring by tests/shape/test_principals.py. A principal without grants in a server has no
-user there.
+service that declares a new group is granted it. What a table can't show, like who uses Redis, is written here and
+compared with the wiring by tests/shape/test_principals.py. A principal without grants in a server has no user there.
 """
 
 from collections.abc import Iterable, Sequence
