@@ -9,6 +9,7 @@ import orjson
 import pytest
 from minio import Minio
 from redis.asyncio import Redis
+from urllib3 import PoolManager
 
 from kit import mongo
 from tests.support.identity_clients import WINDOW, LoginPage, Window, crowd
@@ -58,8 +59,9 @@ async def in_metrics(stack: RunningStack) -> AsyncIterator[tuple[str, str]]:
 def in_bucket(stack: RunningStack) -> list[tuple[str, str]]:
     s3 = stack.facts["s3"]
     client = Minio(
-        s3["endpoint"].removeprefix("http://"), access_key=s3["access_key"], secret_key=s3["secret_key"], secure=False
-    )
+        endpoint=s3["endpoint"].removeprefix("https://"), access_key=s3["access_key"], secret_key=s3["secret_key"],
+        http_client=PoolManager(ca_certs=str(stack.ca)),
+    )  # fmt: skip
     return [
         (f"a key in the bucket {bucket.name}", str(found.object_name))
         for bucket in client.list_buckets()
