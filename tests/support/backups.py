@@ -106,7 +106,7 @@ class Backups:
         """Runs a command as an operator does. Returns its output."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "deploy.backup", *arguments, cwd=ROOT,
-            env=self.environment("restore" if arguments[0] == "restore" else "backup") | settings,
+            env=self.environment("restore" if arguments[0] in ("restore", "files") else "backup") | settings,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         output, _ = await process.communicate()
