@@ -41,6 +41,8 @@ CHANNELS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 """Where alerts go, all of them optional: what is empty is off."""
 SERVERS = ("kafka", "mongo", "redis", "s3")
+LOGS = ("log-shipper", "log-receiver")
+"""They have certificates only."""
 LOCAL = ("localhost", "127.0.0.1")
 
 
@@ -150,6 +152,8 @@ class Installation:
         public = [] if self.kafka_host in LOCAL else [self.kafka_host]
         for server in SERVERS:
             self._certificate(authority, server, [server, *LOCAL, *(public if server == "kafka" else [])], server)
+        for program in LOGS:
+            self._certificate(authority, program, [program, COMMON_NAME, *LOCAL], program)
         self._certificate(authority, "trust", [], "trust")
         inside = Authority.in_folder(self.folder / "authority/s3-inside", "s3")
         self._certificate(inside, "s3", ["s3", *LOCAL], "s3-inside")

@@ -60,6 +60,7 @@ WORDING = {
     "RedisUnavailable": ("Redis 连不上", "看 Redis 是否在运行，内存是否已满。"),
     "S3Unavailable": ("文件存储连不上", "看 S3 服务是否在运行，磁盘是否已满。"),
     "BackupOverdue": ("备份过期", "看备份容器的日志：目标存储可写吗、空间够吗；修好后手动运行一次备份。"),
+    "LogsNotShipped": ("日志没有送达日志服务器", "看 log-shipper 的日志：接收端在运行吗、磁盘满了吗、证书对吗。"),
     "DiskAlmostFull": ("磁盘快满", "清理或扩容；先看哪个目录在增长。"),
     # exporters
     "ExporterDown": ("监控指标缺失", "看该采集程序是否在运行；在此期间相关告警不会响。"),

@@ -39,6 +39,9 @@ missing_packages() {
     java_is_new_enough || echo openjdk-17-jre-headless
     command -v mvn >/dev/null || echo maven
     command -v redis-server >/dev/null || echo redis-server
+    # receives logs, in tests
+    [[ -x /usr/sbin/rsyslogd ]] || echo rsyslog
+    find /usr/lib -name imrelp.so 2>/dev/null | grep -q . || echo rsyslog-relp
     # for the browser tests
     command -v chromium >/dev/null || echo chromium
     # the mongod from the wheel links against it

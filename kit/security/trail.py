@@ -13,12 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kit.observability import log
+from kit.observability.log_files import LogFiles
 from kit.settings import read
 
 PAUSE_SECONDS = 1.0
@@ -39,30 +39,16 @@ class TrailSettings(BaseSettings):
 
 
 class AuditTrail:
-    """Stores the position in each file by container and inode, because Docker renames a full file."""
+    """Appends security events and requests to the files of their days."""
 
     def __init__(self, settings: TrailSettings) -> None:
-        self._settings, self._state = settings, settings.kept / "positions.json"
-        self._positions: dict[str, int] = json.loads(self._state.read_text()) if self._state.exists() else {}
+        self._settings = settings
+        self._files = LogFiles(settings.containers, "*/*-json.log*", settings.kept / "positions.json")
 
     def collect(self) -> None:
         """Append what is new, once. Raises `OSError`."""
-        positions = dict[str, int]()
-        for path in sorted(self._settings.containers.glob("*/*-json.log*")):
-            if path.suffix != ".gz":
-                self._read(path, positions)
-        self._store(positions)
-
-    def _read(self, path: Path, positions: dict[str, int]) -> None:
-        try:
-            with path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                key = f"{path.parent.name}/{status.st_ino}"
-                begin = self._positions.get(key, 0)
-                file.seek(begin if begin <= status.st_size else 0)  # the inode of a file that Docker removed
-                self._append(_picked(_whole_lines(file, positions, key)))
-        except FileNotFoundError:  # renamed concurrently: it is found under its next name, or was read before
-            return
+        for batch in self._files.batches():
+            self._append(_picked(line for record in batch for line in record.lines))
 
     def _append(self, lines: Iterator[tuple[str, bytes]]) -> None:
         found = defaultdict[str, list[bytes]](list)
@@ -73,12 +59,6 @@ class AuditTrail:
                 file.writelines(many)
                 file.flush()
                 os.fsync(file.fileno())
-
-    def _store(self, positions: dict[str, int]) -> None:
-        self._positions = positions
-        fresh = self._state.with_suffix(".new")
-        fresh.write_text(json.dumps(positions))
-        fresh.replace(self._state)
 
     def tidy(self, today: date) -> None:
         """Compress the files of days that are over, remove those that are too old."""
@@ -91,16 +71,6 @@ class AuditTrail:
                 with path.open("rb") as plain, gzip.open(f"{path}.gz", "ab") as packed:  # may exist already
                     shutil.copyfileobj(plain, packed)
                 path.unlink()
-
-
-def _whole_lines(file: BinaryIO, positions: dict[str, int], key: str) -> Iterator[bytes]:
-    """The complete lines; `positions[key]` is set to the end of the last one."""
-    positions[key] = file.tell()
-    for line in file:
-        if not line.endswith(b"\n"):
-            return
-        positions[key] += len(line)
-        yield line
 
 
 def _picked(lines: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ NOISE = (
     '{"module":"access","event":"a line about \\"module\\":\\"security\\""}\n',
     "no JSON at all: http.log.access\n",
 )
+nanoseconds = count()
 
 
 @pytest.fixture
@@ -26,8 +28,8 @@ def settings(tmp_path: Path) -> TrailSettings:
 
 
 def written(log: str, day: str = DAY) -> str:
-    """A line as Docker writes it."""
-    return json.dumps({"log": log, "stream": "stdout", "time": f"{day}T02:31:58.330123456Z"}) + "\n"
+    """A line as Docker writes it; no two have the same time."""
+    return json.dumps({"log": log, "stream": "stdout", "time": f"{day}T02:31:58.{next(nanoseconds):09}Z"}) + "\n"
 
 
 def own_log(settings: TrailSettings, container: str = "c1") -> Path:

@@ -517,4 +517,11 @@ CASES = [
         "BackupOverdue", backup("0x60"), backup("0x23 7200x36"),  # the first one was late
         CRITICAL | {"process": "backup"}, "the newest usable backup is 4h 0m 0s old", at="4h", step="5m",
     ),
+    Case(
+        "LogsNotShipped",
+        {'log_bytes_waiting{process="log-shipper"}': "0x5 204800x60"},
+        {'log_bytes_waiting{process="log-shipper"}': "900000x20 0 900000x40"},  # a burst that was shipped, then another
+        WARNING | {"process": "log-shipper"},
+        "200kiB of logs have waited for the log receiver for ten minutes", at="14m",
+    ),
 ]  # fmt: skip
