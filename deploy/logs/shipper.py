@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kit.observability import log
 from kit.observability.log_files import LogFiles, Record
 from kit.runtime.tls import client_context
 
-PAUSE_SECONDS, RETRY_SECONDS = 1.0, 2.0
+PAUSE_SECONDS, RETRY_SECONDS, MEASURE_SECONDS = 1.0, 2.0, 10.0
 FORMATS: dict[str, Format] = {"docker": docker, "kubernetes": kubernetes}
 waiting = Gauge("log_bytes_waiting", "Bytes of containers' logs that the receiver has not acknowledged")
 logger = log.get(__name__)
@@ -26,7 +27,7 @@ class Shipper:
 
     def __init__(self, settings: ShipSettings) -> None:
         self._settings, self._logs = settings, settings.logs
-        self._format = FORMATS[self._logs.format]
+        self._format, self._measured = FORMATS[self._logs.format], 0.0
         self._files = LogFiles(
             self._logs.folder, self._logs.pattern, self._logs.state / "positions.json", self._continues
         )
@@ -42,7 +43,7 @@ class Shipper:
                 await self._session()
             except (OSError, EOFError, relp.Refused) as error:
                 logger.warning("logs not shipped", receiver=self._logs.receiver, error=cause_of(error))
-                self.measure()
+                self._measure()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _session(self) -> None:
@@ -53,7 +54,8 @@ class Shipper:
                 for batch in self._files.batches():
                     if messages := list(self._messages(batch)):
                         await session.send(messages)
-                self.measure()
+                    self._measure()
+                self._measure()
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def _context(self) -> ssl.SSLContext:
@@ -69,6 +71,7 @@ class Shipper:
             if pieces:
                 yield message(self._logs.site, pieces)
 
-    def measure(self) -> None:
-        """Set the metric."""
-        waiting.set(self._files.waiting())
+    def _measure(self) -> None:
+        if (now := time.monotonic()) - self._measured > MEASURE_SECONDS:
+            waiting.set(self._files.waiting())
+            self._measured = now

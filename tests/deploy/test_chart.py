@@ -16,6 +16,7 @@ from deploy.access.__main__ import Settings
 from deploy.alerts.settings import AlertSettings
 from deploy.backup.settings import DumpSettings
 from deploy.server_exporter.__main__ import ExporterSettings
+from deploy.logs.settings import ShipSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, notes, rendered, with_helm
@@ -115,6 +116,30 @@ def test_the_backup_is_restricted_and_finds_every_setting(tmp_path: Path, secret
         backup = DumpSettings(_secrets_dir=tmp_path / "backup").backup
     assert backup.bucket
     assert (backup.bucket.bucket, backup.bucket.secret_key.get_secret_value()) == ("backups", "s")
+
+
+@with_helm
+def test_the_log_shipper_reads_the_pods_files_and_writes_its_positions_only(tmp_path: Path, secrets: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        rendered(tmp_path, "--set", "logs.enabled=true")
+    assert "logs.receiver" in refused.value.stderr
+    manifests = rendered(tmp_path, "--set", "logs.enabled=true,logs.receiver=logs.example.cn:6514")
+    (shipper,) = [each for each in manifests if each["kind"] == "DaemonSet"]
+    spec, (container,) = shipper["spec"]["template"]["spec"], shipper["spec"]["template"]["spec"]["containers"]
+    assert (spec["securityContext"]["runAsUser"], spec["securityContext"]["runAsNonRoot"]) == (0, False)
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert [each["name"] for each in container["volumeMounts"] if not each.get("readOnly")] == ["positions"]
+    given = {each["name"]: each["value"].replace("/run/tls", f"{secrets}/log-shipper") for each in container["env"]}
+    with patch.dict(os.environ, given, clear=True):
+        logs = ShipSettings().logs
+    mounts = {each["mountPath"] for each in container["volumeMounts"]}
+    assert {str(logs.folder), str(logs.state)} <= mounts
+    assert (logs.receiver, logs.format, logs.pattern) == (
+        "logs.example.cn:6514",
+        "kubernetes",
+        "default_city-*/*/*.log*",
+    )
 
 
 @with_helm

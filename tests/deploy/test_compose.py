@@ -13,13 +13,16 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
 
 from deploy.backup.plan import WITH_BUCKET
 from deploy.backup.settings import DumpSettings
 from deploy.local.servers import gateway_environment
 from deploy.local.stack import Stack
+from deploy.logs.lines import TAG
+from deploy.logs.settings import ReceiveSettings, ShipSettings
 from kit.security.trail import TrailSettings
-from kit.settings import InternalSettings, ToolSettings
+from kit.settings import InternalSettings, S, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.installation import (
     OUR_IMAGE,
@@ -121,6 +124,10 @@ def test_a_container_is_restricted(container: Composed) -> None:
     if container.name == "trail":  # reads what is root's alone
         assert (given["user"], given["network_mode"], given.get("cap_add")) == ("0:0", "none", None)
         assert [volume for volume in given["volumes"] if not volume.endswith(":ro")] == ["trail:/kept"]
+    elif container.name == "log-shipper":
+        assert (given["user"], container.networks, given.get("cap_add")) == ("0:0", {"inside", "outside"}, None)
+        assert [volume for volume in given["volumes"] if not volume.endswith(":ro")] == ["log-positions:/positions"]
+        assert "ports" not in given
     elif given["user"] == "0:0":  # hands a folder over, and ends
         assert (container.job, given["network_mode"], given["cap_add"]) == (True, "none", ["CHOWN"])
     else:
@@ -158,6 +165,34 @@ def test_the_audit_trail_reads_every_log_before_it_is_overwritten() -> None:
     assert settings.days >= 180
     for each in (*processes().values(), everything["gateway"]):
         assert each.given["logging"]["driver"] == "json-file"
+
+
+def test_the_logs_of_every_container_of_ours_are_shipped_to_the_receiver(secrets: Path) -> None:
+    """They are marked, and the receiver is in reach, with a certificate for its name."""
+    everything = compose()
+    shipper, receiver = everything["log-shipper"], everything["log-receiver"]
+    shipping = with_files(ShipSettings, shipper, secrets)
+    receiving = with_files(ReceiveSettings, receiver, secrets)
+    assert shipping.logs.receiver == f"log-receiver:{receiving.logs.port}"
+    assert shipper.networks & receiver.networks
+    certificate = load_pem_x509_certificate((secrets / "log-receiver/tls.crt").read_bytes())
+    names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    assert "log-receiver" in names.get_values_for_type(DNSName)
+    targets = [volume.split(":")[1] for volume in shipper.given["volumes"] if "secrets" not in volume]
+    assert targets == [str(shipping.logs.folder), str(shipping.logs.state)]
+    assert f"logs:{receiving.logs.folder}" in receiver.given["volumes"]
+    assert {each.given["logging"]["options"]["tag"] for each in everything.values()} == {f"{TAG}{{{{.Name}}}}"}
+
+
+def with_files(settings: type[S], container: Composed, secrets: Path) -> S:
+    """The settings of a program whose secrets are its own folder."""
+    here = {
+        name: value.replace("/run/secrets", str(secrets / container.name))
+        for name, value in container.environment.items()
+    }
+    assert {name.split("__")[0].lower() for name in here} <= settings.model_fields.keys()
+    with patch.dict(os.environ, here, clear=True):
+        return settings()
 
 
 @every_container
@@ -280,7 +315,7 @@ def test_prometheus_scrapes_every_process_at_its_internal_port() -> None:
     jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     asked = {name for job in jobs for each in job.get("dns_sd_configs", []) for name in each["names"]}
     ports = {each["port"] for job in jobs for each in job.get("dns_sd_configs", [])}
-    assert asked == processes().keys() | {"backup"}
+    assert asked == processes().keys() | {"backup", "log-shipper", "log-receiver"}
     assert ports == {InternalSettings().port}
 
 

@@ -14,7 +14,7 @@ from tests.support.installation import dockerfile
 from tests.support.scale import LONG
 from tests.support.setting_names import ROOT, SERVICES, roles
 
-TOOLS = ("access", "alerts", "backup", "server_exporter")
+TOOLS = ("access", "alerts", "backup", "logs", "server_exporter")
 NOWHERE = "/proc/nowhere"  # not even root can create a folder there
 OF_DEVELOPERS = {"contracts.files"}  # `python -m contracts` compares schemas, which no service does
 PROCESSES = [(service, role) for service in SERVICES for role in roles(service)]
@@ -55,10 +55,11 @@ def test_the_copied_files_exist_and_are_not_ignored() -> None:
     assert {line[1:] for line in let_in if line.startswith("!")} == set(copied())
 
 
-def test_it_has_the_fonts_of_the_setup_script() -> None:
-    needed = set(re.findall(r"fonts-[\w-]+", (ROOT / "deploy/local/setup.sh").read_text()))
-    assert needed
-    assert needed <= set(re.findall(r"fonts-[\w-]+", " ".join(instructions("RUN"))))
+def test_it_has_the_fonts_and_rsyslog_of_the_setup_script() -> None:
+    packages = r"(?:fonts|rsyslog)(?:-[\w-]+)?"
+    needed = set(re.findall(f"echo ({packages})", (ROOT / "deploy/local/setup.sh").read_text()))
+    assert {"rsyslog", "rsyslog-relp", "fonts-noto-cjk"} <= needed
+    assert needed <= set(re.findall(f" ({packages})", " ".join(instructions("RUN"))))
 
 
 def test_it_runs_unprivileged_and_is_probed_at_its_health_port() -> None:
@@ -91,6 +92,8 @@ def test_the_tools_of_the_image_start_too() -> None:
     refuses_to_start_without_settings(sys.executable, "kit.kafka.dead_letters", "list", "notify.requests")
     refuses_to_start_without_settings(sys.executable, "deploy.access", "apply")
     refuses_to_start_without_settings(sys.executable, "deploy.backup", "schedule")
+    refuses_to_start_without_settings(sys.executable, "deploy.logs", "ship")
+    refuses_to_start_without_settings(sys.executable, "deploy.logs", "receive")
 
 
 @pytest.mark.skipif(not LONG, reason="installs all packages anew: LONG=1")

@@ -73,6 +73,16 @@ def test_a_rotated_file_is_read_to_its_end(settings: TrailSettings) -> None:
     assert kept(settings, "security") == EVENT * 3
 
 
+def test_another_file_in_the_place_of_a_removed_one_is_read_from_its_beginning(settings: TrailSettings) -> None:
+    """It may have the same name, inode and size."""
+    log, trail = own_log(settings), AuditTrail(settings)
+    log.write_text(written(EVENT) * 2)
+    trail.collect()
+    log.write_text(written(EVENT) * 2)
+    trail.collect()
+    assert kept(settings, "security") == EVENT * 4
+
+
 def test_past_days_are_compressed_and_removed_after_the_retention_time(settings: TrailSettings) -> None:
     trail = AuditTrail(settings)
     for _ in range(2):  # a late line, the second time
