@@ -162,7 +162,7 @@ def both(shipping: Shipping) -> Shipping:
     return shipping
 
 
-async def reached(condition: Callable[[], bool], what: str, within: float = 60) -> None:
+async def reached(condition: Callable[[], bool], what: str, within: float = 90) -> None:
     """Waits for a condition that reads files."""
     await eventually(lambda: asyncio.to_thread(condition), within, what, pause=0.2)
 

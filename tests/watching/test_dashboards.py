@@ -19,6 +19,7 @@ from deploy.local.environment import internals_of
 from deploy.local.ports import SERVICES
 from deploy.local.prometheus import RULES
 from deploy.local.stack import ROOT, Stack
+from deploy.logs import shipper
 from tests.support.prometheus import Prometheus
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
@@ -58,14 +59,14 @@ def rules() -> list[dict[str, Any]]:
 
 @pytest_asyncio.fixture(scope="module")
 async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
-    """The names of all metrics of the processes, the backup, what watches them, and our recording rules."""
+    """The names of all metrics of the processes, backup, log shipper, what watches them, and our recording rules."""
     addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
     addresses += filter(None, (stack.facts[name] for name in ("node_exporter", "alert_sender")))
     addresses += stack.facts["exporters"]
     async with stack.http(seconds=10) as client:
         pages = await asyncio.gather(*(client.get(f"{address}/metrics") for address in addresses))
     found = {name for page in pages for name in typed(page.text)}
-    found |= {name for each in vars(metrics).values() for name in exported_by(each)}
+    found |= {name for each in (*vars(metrics).values(), shipper.waiting) for name in exported_by(each)}
     yield found | PROBED | {"up", *OF_KUBERNETES} | {rule["record"] for rule in rules() if "record" in rule}
 
 
