@@ -1,6 +1,6 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset totp demo test test-long check bench soak drill lock sbom pictures help
+.PHONY: up down status logs restart reset totp demo test test-long check bench soak drill containers lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -60,6 +60,10 @@ drill: ## Back up under load, lose the databases, restore: make drill a='--recor
 	@$(SETUP)
 	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench drill $(a)
 
+containers: ## Run docker-compose.yml without Docker: build, demo, kill, update under load (as root on Debian)
+	@$(SETUP) --containers
+	.venv/bin/python -m deploy.containers $(a)
+
 lock: ## Resolve the hashed locks again from pyproject.toml
 	@$(SETUP) --venv
 	$(LOCK) --extra local --extra dev -o requirements/dev.txt
@@ -74,4 +78,4 @@ pictures: ## Render docs/pictures/*.typ after a change
 	.venv/bin/python -m deploy.pictures
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

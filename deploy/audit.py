@@ -15,7 +15,8 @@ import typer
 from pydantic import BaseModel, TypeAdapter
 
 REQUIREMENTS = Path("requirements")
-COMMAND = ("pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json")
+COMMAND = ("pip_audit", "--progress-spinner", "off", "--format", "json")
+LOCK = ("--require-hashes", "--disable-pip", "-r", str(REQUIREMENTS / "run.txt"))
 
 
 class Vulnerability(BaseModel):
@@ -43,9 +44,9 @@ class Accepted(BaseModel):
     until: date
 
 
-def audited(lock: Path) -> list[Package]:
-    """Audit a lock file with pip-audit; empty when it reaches no registry."""
-    command = [sys.executable, "-m", *COMMAND, "-r", str(lock)]
+def audited(*source: str) -> list[Package]:
+    """Audit packages with pip-audit, whose options name them; empty when it reaches no registry."""
+    command = [sys.executable, "-m", *COMMAND, *source]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     try:
         return TypeAdapter(list[Package]).validate_python(json.loads(run.stdout)["dependencies"])
@@ -72,7 +73,7 @@ def open_in(packages: list[Package], ids: set[str]) -> list[str]:
 
 def main() -> None:
     """Audit the packages of production; exit 1 when a vulnerability is not accepted."""
-    packages = audited(REQUIREMENTS / "run.txt")
+    packages = audited(*LOCK)
     known = [package for package in packages if package.skip_reason is None]
     typer.echo(f"{len(known)} of {len(packages)} locked packages audited", err=True)
     exceptions = (REQUIREMENTS / "exceptions.toml").read_text()

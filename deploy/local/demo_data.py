@@ -32,7 +32,7 @@ async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
     loaded = stack.servers / "demo-person-loaded"  # in the data folder: a reset removes both
     if not loaded.exists():
         async with Portal.opened(description(stack, secrets)) as portal:
-            await _demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))
+            await demo_person(portal, await portal.client_token(CLIENT_ID, secrets.client_secret))
         loaded.touch()
 
 
@@ -75,7 +75,8 @@ async def _identity(environment: dict[str, str], words: tuple[str, ...], secret:
     return output.decode()
 
 
-async def _demo_person(portal: Portal, client: str) -> None:
+async def demo_person(portal: Portal, client: str) -> str:
+    """Register the demo person by a client's token, log in, and add the records. Return the person's token."""
     if await portal.find(client, DOCUMENT_NUMBER) is None:
         await portal.register(client, demo_card())
     practitioner_id = await portal.find(client, DOCUMENT_NUMBER)
@@ -83,6 +84,7 @@ async def _demo_person(portal: Portal, client: str) -> None:
     token = await _log_in(portal)
     for number, (kind, data) in enumerate(RECORDS):
         await portal.add_record(token, kind, data, key=f"demo-{number}")
+    return token
 
 
 async def _log_in(portal: Portal) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -31,14 +32,15 @@ class Portal:
 
     def __init__(self, facts: dict[str, Any], http: httpx2.AsyncClient, redis: Redis) -> None:
         self._facts = facts
-        self._http = http
+        self.http = http
         self._redis = redis
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, facts: dict[str, Any]) -> AsyncIterator[Self]:
+        trusted = ssl.create_default_context(cafile=facts["ca"])
         async with (
-            httpx2.AsyncClient(base_url=facts["gateway"], timeout=15) as http,
+            httpx2.AsyncClient(base_url=facts["gateway"], verify=trusted, timeout=15) as http,
             Redis.from_url(facts["redis"], decode_responses=True) as redis,
         ):
             yield cls(facts, http, redis)
@@ -48,7 +50,7 @@ class Portal:
     ) -> httpx2.Response:
         """Send a request. Raises `UnexpectedAnswer` for a status that is not in `expect`."""
         headers = request.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
-        response = await self._http.request(method, path, headers=headers, **request)
+        response = await self.http.request(method, path, headers=headers, **request)
         if response.status_code not in expect:
             raise UnexpectedAnswer(response)
         return response
@@ -101,7 +103,7 @@ class Portal:
                 await asyncio.sleep(0.05)
 
     async def _newest_code(self, phone: str, since: datetime) -> str | None:
-        messages = (await self._http.get(f"{self._facts['sms_inbox']}/inbox.json", params={"phone": phone})).json()
+        messages = (await self.http.get(f"{self._facts['sms_inbox']}/inbox.json", params={"phone": phone})).json()
         fresh = [m["text"] for m in messages if datetime.fromisoformat(m["at"]) >= since]
         codes = [found[1] for found in map(_CODE.search, fresh) if found]
         return codes[-1] if codes else None

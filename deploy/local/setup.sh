@@ -2,12 +2,14 @@
 # Installs what the local stack needs on this machine; takes well under a second when all is installed.
 #   setup.sh          everything: system packages, Python packages, Kafka
 #   setup.sh --venv   only the Python packages (enough for `make check`)
+#   setup.sh --containers   everything, and a container engine with Docker Compose (for `make containers`)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 KAFKA_HOME=.local/kafka
 PYTHON_STAMP=.venv/installed-lock
 KAFKA_STAMP=$KAFKA_HOME/installed-pom
+COMPOSE=github.com/docker/compose/v2
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -59,6 +61,13 @@ watching_packages() {
     command -v prometheus-alertmanager >/dev/null || echo prometheus-alertmanager
     command -v prometheus-redis-exporter >/dev/null || echo prometheus-redis-exporter
     command -v prometheus-blackbox-exporter >/dev/null || echo prometheus-blackbox-exporter
+}
+
+# For `make containers`.
+engine_packages() {
+    command -v dockerd >/dev/null || echo docker.io
+    command -v iptables >/dev/null || echo iptables
+    command -v debootstrap >/dev/null || echo debootstrap
 }
 
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
@@ -146,6 +155,23 @@ kafka() {
         fingerprint_kafka >$KAFKA_STAMP
 }
 
+engine() {
+    local missing
+    mapfile -t missing < <(engine_packages)
+    if [[ ${#missing[@]} != 0 ]]; then
+        may_install || fail "please install, as root on Debian: ${missing[*]}"
+        say "installing ${missing[*]}"
+        apt_install "${missing[@]}" || fail "the container engine could not be installed"
+    fi
+    command -v go >/dev/null || fail "please install Go 1.24 or newer: Docker Compose is built here"
+    command -v npm >/dev/null || fail "please install Node.js 20 or newer with npm: MongoDB's shell comes from there"
+    say "building Docker Compose"
+    mkdir -p .local/containers
+    go build -C deploy/containers/docker-compose -o "$PWD/.local/containers/docker-compose" \
+        -ldflags "-X $COMPOSE/internal.Version=$(go -C deploy/containers/docker-compose list -m -f '{{.Version}}' $COMPOSE)" \
+        $COMPOSE/cmd || fail "Docker Compose could not be built"
+}
+
 # `make up` and `make test` may run at the same time.
 one_at_a_time() {
     mkdir -p .local
@@ -167,6 +193,7 @@ main() {
     python_packages || { kill $fetching 2>/dev/null || true; fail "the Python packages could not be installed"; }
     wait $fetching || fail "Kafka could not be fetched"
     wait
+    [[ ${1:-} != --containers ]] || engine
 }
 
 main "$@"

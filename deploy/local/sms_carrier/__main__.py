@@ -1,4 +1,4 @@
-"""`python -m deploy.local.sms_carrier`: configured by the environment, on the loopback address only."""
+"""`python -m deploy.local.sms_carrier`: configured by the environment, on the loopback address by default."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,8 @@ def main() -> None:
             aliyun.Aliyun(of_aliyun, inbox, callbacks),
         ]
         uvicorn.run(
-            create_app(inbox, carriers), host=HOST, port=int(os.environ["SMS_OPERATOR_PORT"]),
+            create_app(inbox, carriers),
+            host=os.environ.get("SMS_OPERATOR_HOST", HOST), port=int(os.environ["SMS_OPERATOR_PORT"]),
             access_log=False, log_level="warning", timeout_graceful_shutdown=1,
         )  # fmt: skip
 
