@@ -17,7 +17,7 @@ from deploy.containers.engine import CommandFailed, Engine
 from deploy.containers.examine import build_twice, vulnerabilities
 from deploy.containers.images import StandIns
 from deploy.containers.installation import PROJECT, Installation
-from deploy.containers.trials import RATE, Visitor, crash, trail_lines, unreachable_targets, update, visiting
+from deploy.containers.trials import RATE, Visitor, crash, trail_lines, unreachable_targets, visiting
 from deploy.local import demo
 from deploy.local.demo_data import demo_person
 from deploy.local.portal import Portal
@@ -105,13 +105,13 @@ async def _update_under_load(composed: Composed, known: dict[str, dict[str, dict
     with step("the next version of our image"):
         await composed.build()
     async with Portal.opened(known | await composed.facts()) as portal:
-        token = await demo_person(portal, await portal.client_token(**known["demo"]["client"]))
-        visitor = Visitor(portal.http, token)
+        session = await demo_person(portal, await portal.client_token(**known["demo"]["client"]))
+        visitor = Visitor(portal.http, session)
         before = await visitor.stored()
         async with visiting(visitor):
             await asyncio.sleep(SETTLES)
             with step(f"every process is replaced by the next version, at {RATE} requests a second"):
-                await update(composed)
+                await composed.up()
             await asyncio.sleep(SETTLES)
         stored = await visitor.stored()
     console.print(

@@ -56,10 +56,6 @@ class Composed:
         quiet = ["--progress", "quiet"]
         await self.compose(*quiet, "up", "--detach", "--wait", "--wait-timeout", READY_WITHIN, *options)
 
-    async def migrations(self) -> list[str]:
-        """Return the names of the containers that migrate a service's documents."""
-        return [name for name in (await self.compose("config", "--services")).split() if name.endswith("-migrate")]
-
     def container(self, name: str) -> str:
         """Return the engine's name of a container."""
         return f"{PROJECT}-{name}-1"

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -53,24 +54,18 @@ async def trail_lines(composed: Composed) -> int:
     return int(counted)
 
 
-async def update(composed: Composed) -> None:
-    """Upgrade as docs/deployment.md says: migrate while the old version runs, then replace it."""
-    for migration in await composed.migrations():
-        await composed.compose("run", "--rm", "-T", migration)
-    await composed.up()
-
-
 @dataclass
 class Visitor:
     """Sends requests of one person at a fixed rate: every second one adds a record. What fails is tried again."""
 
     http: httpx2.AsyncClient
-    token: str
+    session: dict[str, Any]
     sent: int = 0
     failed: int = 0
     retried: int = 0
     longest: float = 0.0
     added: set[str] = field(default_factory=set)
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def visit(self, until: asyncio.Event) -> None:
         """Send requests, whether earlier ones have been answered or not; at the end wait for all answers."""
@@ -86,6 +81,8 @@ class Visitor:
         while time.monotonic() - began < PATIENCE:
             tries += 1
             response = await self._try(number, key)
+            if response is not None and response.status_code == 401:
+                await self._refresh(response.request.headers["Authorization"])
             if response is not None and response.status_code in (200, 201):
                 self.retried += tries > 1
                 self.longest = max(self.longest, time.monotonic() - began)
@@ -96,7 +93,7 @@ class Visitor:
         self.failed += 1
 
     async def _try(self, number: int, key: str) -> httpx2.Response | None:
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = self._headers()
         with contextlib.suppress(httpx2.HTTPError):
             if number % 2:
                 return await self.http.get(_RECORDS, params={"limit": 1}, headers=headers)
@@ -105,13 +102,25 @@ class Visitor:
             return await self.http.post(_RECORDS, json=body, headers=headers | {"Idempotency-Key": key})
         return None
 
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.session['access_token']}"}
+
+    async def _refresh(self, used: str) -> None:
+        """Get new tokens, unless that was done since `used` was sent; an access token is valid for five minutes."""
+        async with self._refreshing:
+            if used == self._headers()["Authorization"]:
+                body = {"refresh_token": self.session["refresh_token"]}
+                with contextlib.suppress(httpx2.HTTPError):
+                    answer = await self.http.post("/api/identity/tokens/refresh", json=body)
+                    self.session = answer.json() if answer.is_success else self.session
+
     async def stored(self) -> list[str]:
         """Return the ids of all records of the person."""
         found: list[str] = []
         parameters: dict[str, str] = {"limit": "200"}
         while True:
-            headers = {"Authorization": f"Bearer {self.token}"}
-            page = (await self.http.get(_RECORDS, params=parameters, headers=headers)).raise_for_status().json()
+            await self._refresh(self._headers()["Authorization"])
+            page = (await self.http.get(_RECORDS, params=parameters, headers=self._headers())).raise_for_status().json()
             found += [each["record_id"] for each in page["items"]]
             if not page["next_cursor"]:
                 return found

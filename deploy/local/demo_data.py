@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 from deploy.local.environment import RECORDS_CLIENT, environment_of
 from deploy.local.portal import Portal
@@ -75,19 +76,19 @@ async def _identity(environment: dict[str, str], words: tuple[str, ...], secret:
     return output.decode()
 
 
-async def demo_person(portal: Portal, client: str) -> str:
-    """Register the demo person by a client's token, log in, and add the records. Return the person's token."""
+async def demo_person(portal: Portal, client: str) -> dict[str, Any]:
+    """Register the demo person by a client's token, log in, and add the records. Return the person's session."""
     if await portal.find(client, DOCUMENT_NUMBER) is None:
         await portal.register(client, demo_card())
     practitioner_id = await portal.find(client, DOCUMENT_NUMBER)
     await portal.issue_certificate(client, str(practitioner_id), PHONE)
-    token = await _log_in(portal)
+    session = await _log_in(portal)
     for number, (kind, data) in enumerate(RECORDS):
-        await portal.add_record(token, kind, data, key=f"demo-{number}")
-    return token
+        await portal.add_record(session["access_token"], kind, data, key=f"demo-{number}")
+    return session
 
 
-async def _log_in(portal: Portal) -> str:
+async def _log_in(portal: Portal) -> dict[str, Any]:
     since = datetime.now(UTC)
     challenge = await portal.request_code(DOCUMENT_NUMBER, PHONE, await portal.solved_captcha())
     code = await portal.code_in_inbox(PHONE, since)

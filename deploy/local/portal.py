@@ -108,10 +108,11 @@ class Portal:
         codes = [found[1] for found in map(_CODE.search, fresh) if found]
         return codes[-1] if codes else None
 
-    async def open_session(self, challenge_id: str, code: str) -> str:
+    async def open_session(self, challenge_id: str, code: str) -> dict[str, Any]:
+        """Log in with the code; returns the session with its tokens."""
         body = {"challenge_id": challenge_id, "code": code}
         answer = await self.call("POST", "/api/identity/login/sessions", expect=(201,), json=body)
-        return str(answer.json()["access_token"])
+        return dict(answer.json())
 
     async def add_record(self, token: str, kind: str, data: dict[str, Any], key: str = "") -> dict[str, Any]:
         """Add a record; with an idempotency key it is added once, however often this is called."""
