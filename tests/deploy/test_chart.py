@@ -15,8 +15,8 @@ import yaml
 from deploy.access.__main__ import Settings
 from deploy.alerts.settings import AlertSettings
 from deploy.backup.settings import DumpSettings
-from deploy.server_exporter.__main__ import ExporterSettings
 from deploy.logs.settings import ShipSettings
+from deploy.server_exporter.__main__ import ExporterSettings
 from kit.settings import HttpSettings, InternalSettings, ToolSettings
 from services.portal.settings import ServiceName
 from tests.support.chart import CHART, HELM, SAID, Manifest, notes, rendered, with_helm
