@@ -13,6 +13,10 @@ the caller would go on as if nobody had cancelled it. The patch closes the clien
 
 A client that is cancelled while its first connection waits for an answer forgets the connection, which is reported as
 unclosed when it is freed. The patch closes it.
+
+A connection with TLS that is closed waits up to 30 s for the broker's farewell, which does not come if the broker was
+just sending something (seen with uvloop: every second reader of a topic). The patch ends it at once: who closes it has
+the answers that it waited for, and the broker reads a connection's end in any form.
 """
 
 import asyncio
@@ -27,6 +31,7 @@ from aiokafka.errors import KafkaConnectionError
 _send = AIOKafkaConnection.send
 _unpack = PartitionRecords._unpack_records
 _close = AIOKafkaClient.close
+_close_connection = AIOKafkaConnection.close
 
 
 def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: object) -> Awaitable[object]:
@@ -62,6 +67,17 @@ async def _close_and_stay_cancelled(client: AIOKafkaClient) -> None:
         await _close(client)
 
 
+def _close_without_farewell(
+    connection: AIOKafkaConnection, reason: CloseReason | None = None, exc: Exception | None = None
+) -> "asyncio.Future[None]":
+    writer = connection._writer
+    closed: asyncio.Future[None] = _close_connection(connection, reason=reason, exc=exc)
+    if writer and connection._ssl_context:
+        writer.transport.abort()
+    return closed
+
+
 AIOKafkaConnection.send = _send_or_break
+AIOKafkaConnection.close = _close_without_farewell
 AIOKafkaClient.close = _close_and_stay_cancelled
 PartitionRecords._unpack_records = _unpack_of_another

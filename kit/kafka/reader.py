@@ -116,4 +116,4 @@ async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callabl
                 for record in records:
                     take(record)
     finally:
-        await consumer.stop()
+        await close(consumer)

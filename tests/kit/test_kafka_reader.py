@@ -1,12 +1,14 @@
 """Reading from changing positions, as catching up person by person does, on a real broker."""
 
+import asyncio
 import gc
 from itertools import product
 
+import uvloop
 from aiokafka import AIOKafkaProducer
 from aiokafka.consumer.fetcher import PartitionRecords
 
-from kit.kafka import Reader
+from kit.kafka import Reader, read_all
 from kit.kafka.connections import options
 from kit.settings import KafkaSettings
 from tests.support.names import own_name
@@ -33,6 +35,17 @@ async def test_records_fetched_at_one_position_are_discarded_when_another_is_rea
             gc.enable()
             await reader.close()
     assert len(kept) <= 2, f"of {4 * len(PLACES)} places"
+
+
+def test_closing_does_not_wait_for_the_brokers_farewell(stack: RunningStack) -> None:
+    """With uvloop, like every process: it waited 30 s whenever the broker was just sending something."""
+
+    async def ten_times() -> None:
+        async with asyncio.timeout(20):
+            for _ in range(10):
+                await read_all(stack.kafka_settings(), ["records.changes"], lambda record: None)
+
+    uvloop.run(ten_times())
 
 
 async def reads(reader: Reader, partition: int, place: int) -> None:
