@@ -18,6 +18,8 @@ from deploy.local.samples import RECORDS
 
 RATE = 20
 """Requests a second."""
+EACH_WRITE = 10
+"""One of so many requests adds a record: a person may add 2,000 an hour."""
 PATIENCE = 300
 """Seconds after which a request that is tried again counts as failed."""
 COMES_BACK_WITHIN = 120
@@ -56,7 +58,7 @@ async def trail_lines(composed: Composed) -> int:
 
 @dataclass
 class Visitor:
-    """Sends requests of one person at a fixed rate: every second one adds a record. What fails is tried again."""
+    """Sends requests of one person at a fixed rate; some add a record. What fails is tried again."""
 
     http: httpx2.AsyncClient
     session: dict[str, Any]
@@ -95,7 +97,7 @@ class Visitor:
     async def _try(self, number: int, key: str) -> httpx2.Response | None:
         headers = self._headers()
         with contextlib.suppress(httpx2.HTTPError):
-            if number % 2:
+            if number % EACH_WRITE:
                 return await self.http.get(_RECORDS, params={"limit": 1}, headers=headers)
             kind, data = RECORDS[0]
             body = {"kind": kind, "data": data}
