@@ -51,10 +51,9 @@ class Composed:
         """Build our image."""
         await self.compose("--progress", "plain", "build", *options, "mongo-init")
 
-    async def up(self, *options: str) -> None:
+    async def up(self) -> None:
         """Start everything and wait until all is healthy."""
-        quiet = ["--progress", "quiet"]
-        await self.compose(*quiet, "up", "--detach", "--wait", "--wait-timeout", READY_WITHIN, *options)
+        await self.compose("--progress", "quiet", "up", "--detach", "--wait", "--wait-timeout", READY_WITHIN)
 
     def container(self, name: str) -> str:
         """Return the engine's name of a container."""
