@@ -110,6 +110,7 @@ async def test_repeated_kills_of_s3_lose_no_acknowledged_file(
         for _ in range(S3_KILLS):
             await asyncio.sleep(2)
             await processes.kill("s3")
+    await processes.s3_ready()
     await uploads.settle(stack, bucket)
     assert uploads.sent
 

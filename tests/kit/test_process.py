@@ -11,7 +11,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from kit.core.errors import Unavailable
 from kit.kafka import Fenced, KafkaError, OffsetGone
-from kit.kafka.connections import translate_errors
+from kit.kafka.connections import options, translate_errors
 from kit.runtime.process import Task, keep_running
 from tests.support.stack import RunningStack
 
@@ -88,10 +88,11 @@ async def test_broker_errors_are_transient_or_permanent(raised: Exception, seen:
 
 def test_writing_to_a_connection_that_was_just_closed_is_a_connection_error(stack: RunningStack) -> None:
     """With uvloop, which raises a RuntimeError there."""
-    host, _, port = stack.kafka.servers.rpartition(":")
+    security = options(stack.kafka)
+    host, _, port = str(security.pop("bootstrap_servers")).rpartition(":")
 
     async def write() -> None:
-        connection = await create_conn(host, int(port))
+        connection = await create_conn(host, int(port), **security)
         connection._writer.transport.abort()
         await asyncio.sleep(0)
         with pytest.raises(KafkaConnectionError):

@@ -60,6 +60,10 @@ class Processes:
     async def kafka_ready(self, within: float = 40) -> None:
         await eventually(lambda: listens(self.stack.kafka.servers), within, "Kafka listens", pause=0.1)
 
+    async def s3_ready(self, within: float = 40) -> None:
+        address = self.stack.facts["s3"]["endpoint"].removeprefix("https://")
+        await eventually(lambda: listens(address), within, "S3 listens", pause=0.1)
+
     @asynccontextmanager
     async def standby(self, program: str, instance: str, log: Path, **settings: str) -> AsyncIterator["Standby"]:
         """A second process of the same kind, beside the supervised one; `settings` may differ."""
