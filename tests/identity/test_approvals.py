@@ -179,7 +179,7 @@ async def test_an_emergency_is_carried_out_and_seen(
 
 async def test_the_first_admin_needs_nobody_once(stack: RunningStack) -> None:
     """On an empty database; of two concurrent commands one creates its account."""
-    database = {"MONGO__DATABASE": own_name("identity")}
+    database = stack.privileged("identity-api") | {"MONGO__DATABASE": own_name("identity")}
     names = [own_name("admin"), own_name("admin")]
     _, output = await command(stack, own_name("clerk"), "--roles", "clerk", given=given(), more=database)
     assert '"approval_id"' in output, "a clerk is not the first admin"

@@ -26,11 +26,11 @@ from tests.support.waiting import eventually
 async def command(
     stack: RunningStack, *words: str, given: object = None, of: str = "staff", more: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    """The exit status of a command, and its output; `more`: settings."""
-    pipe = asyncio.subprocess.PIPE
+    """The exit status of a command, and its output; `more`: settings. Only the worker may read the signed heads."""
+    pipe, user = asyncio.subprocess.PIPE, "identity-worker" if of == "audit" else "identity-api"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.identity", of, *words),
-        cwd=ROOT, env=os.environ | stack.environment("identity-api") | dict(more or {}), stdin=pipe, stdout=pipe,
+        cwd=ROOT, env=os.environ | stack.environment(user) | dict(more or {}), stdin=pipe, stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate(json.dumps(given).encode())
