@@ -38,7 +38,7 @@ class Own:
     service: str = "attachments"
 
     async def start(self, *options: str, **settings: str) -> asyncio.subprocess.Process:
-        environment = os.environ | self.stack.environment(f"{self.service}-worker") | settings
+        environment = os.environ | self.stack.privileged(f"{self.service}-worker") | settings
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", f"services.{self.service}", "migrate", *options,
             cwd=ROOT, env=environment | {"MONGO__DATABASE": self.database.name},
