@@ -44,7 +44,7 @@ def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: obj
 
 
 async def _closed_if_cancelled(connection: AIOKafkaConnection, sent: Awaitable[object]) -> object:
-    """For the first connection of a client: all others have a callback that tells the client of their end."""
+    """For the first connection of a client, the only one without a callback for its end."""
     try:
         return await sent
     except asyncio.CancelledError:

@@ -28,6 +28,8 @@ from tests.support.stack import RunningStack
 TOPIC_REFUSED, GROUP_REFUSED, TRANSACTION_REFUSED = 29, 30, 53
 TOPICS = sorted(topic.name for topic in declared_topics())
 UNKNOWN_PRODUCER = 1 << 40
+WITH_USER = sorted(name for name, principal in principals().items() if principal.kafka)
+WITHOUT_USER = sorted(principals().keys() - set(WITH_USER))
 
 
 class Sender(Protocol):
@@ -44,8 +46,6 @@ def all_of(resource: str) -> list[str]:
 
 @pytest_asyncio.fixture
 async def client(stack: RunningStack, principal: Principal, password: str) -> AsyncIterator[Sender]:
-    if not principal.kafka:
-        pytest.skip("it has no user in Kafka")
     login = {"user": principal.name, "password": password}
     opened = AIOKafkaAdminClient(**options(KafkaSettings.model_validate(stack.kafka.model_dump() | login)))
     await opened.start()
@@ -89,6 +89,7 @@ async def transacted(client: Sender, transactional_id: str) -> bool:
     return (await codes_of_topics(client, request, "errors"))[TOPICS[0]] != TRANSACTION_REFUSED
 
 
+@pytest.mark.parametrize("principal", WITH_USER, indirect=True)
 async def test_only_the_granted_topics_can_be_read_and_written(client: Sender, principal: Principal) -> None:
     for operation, reached in (("read", await read(client)), ("write", await written(client))):
         mine = granted(principal, "topic", operation)
@@ -96,6 +97,7 @@ async def test_only_the_granted_topics_can_be_read_and_written(client: Sender, p
         assert mine <= reached, "its own are open"
 
 
+@pytest.mark.parametrize("principal", WITH_USER, indirect=True)
 async def test_only_the_granted_groups_can_be_joined(client: Sender, principal: Principal) -> None:
     reached = {group for group in all_of("group") if await joined(client, group)}
     mine = {each.name for each in principal.kafka if each.resource == "group" and each.operation == "read"}
@@ -103,6 +105,7 @@ async def test_only_the_granted_groups_can_be_joined(client: Sender, principal: 
     assert mine <= reached
 
 
+@pytest.mark.parametrize("principal", WITH_USER, indirect=True)
 async def test_only_its_own_transactional_id_can_be_used(client: Sender, principal: Principal) -> None:
     reached = {each for each in all_of("transactional_id") if await transacted(client, each)}
     mine = granted(principal, "transactional_id", "write")
@@ -110,9 +113,8 @@ async def test_only_its_own_transactional_id_can_be_used(client: Sender, princip
     assert mine <= reached
 
 
+@pytest.mark.parametrize("principal", WITHOUT_USER, indirect=True)
 async def test_who_has_no_user_cannot_connect(stack: RunningStack, principal: Principal, password: str) -> None:
-    if principal.kafka:
-        pytest.skip("it has a user")
     login = {"user": principal.name, "password": password}
     opened = AIOKafkaAdminClient(**options(KafkaSettings.model_validate(stack.kafka.model_dump() | login)))
     with pytest.raises(KafkaConnectionError):

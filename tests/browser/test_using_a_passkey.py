@@ -79,7 +79,7 @@ async def test_a_passkey_is_added_used_and_removed(office: Office, hire: Hire) -
     await page.locator(".summary").wait_for()
     assert "通行密钥登录失败" in await office.screen.text()
     await office.screen.picture("staff-passkey-login-failed")
-    assert await office.screen.grave_findings() == []  # as it stands: loaded again, it would ask again and go on
+    assert await office.screen.grave_findings() == []  # not loaded again: the page would start another log-in
 
 
 async def test_a_person_whom_the_device_does_not_recognise_is_refused(office: Office, hire: Hire) -> None:

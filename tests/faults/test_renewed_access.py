@@ -56,7 +56,7 @@ def renew(folder: Path) -> None:
 
 
 async def reload_servers(run: Run) -> None:
-    """Tells the servers, as docs/operating.md describes; our own processes find out themselves."""
+    """Makes the servers load renewed certificates (docs/operating.md); our processes notice by themselves."""
     store = str(run.stack.ca.parent / "kafka.both.pem")
     config = {f"listener.name.{name}.ssl.keystore.location": store for name in ("clients", "inside")}
     async with admin(run.stack.kafka) as client:

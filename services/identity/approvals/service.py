@@ -55,7 +55,7 @@ class Approvals:
         return await self._request(wish, caller.label, admin.username)
 
     async def request_by_command(self, wish: Wish) -> Approval:
-        """Ask an admin on behalf of whoever ran a command. Raises `NotFound`."""
+        """Request approval of a change that a command asks for. Raises `NotFound`."""
         return await self._request(wish, COMMAND, COMMAND)
 
     async def _request(self, wish: Wish, by: str, name: str) -> Approval:
