@@ -70,9 +70,13 @@ def person(new_person: Callable[[], Person]) -> Person:
     return new_person()
 
 
-@pytest.fixture
-def processes(stack: RunningStack) -> Processes:
-    return Processes(stack)
+@pytest_asyncio.fixture
+async def processes(stack: RunningStack) -> AsyncIterator[Processes]:
+    """The stack's programs. After a test that interrupted some of them everything is ready for the next one."""
+    processes = Processes(stack)
+    yield processes
+    if processes.interrupted:
+        await processes.all_ready()
 
 
 @pytest_asyncio.fixture

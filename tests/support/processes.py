@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 
-from deploy.local.stack import ROOT
+from deploy.local.readiness import NotReady, server_checks, service_checks, wait_for
+from deploy.local.secrets import secrets_of
+from deploy.local.stack import ROOT, Stack
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -25,6 +27,8 @@ class Processes:
     """The stack's supervised programs by name; the supervisor restarts a killed one."""
 
     stack: RunningStack
+    interrupted: set[str] = field(default_factory=set)
+    """The programs that were killed or stopped."""
 
     async def pid(self, program: str) -> int:
         """The pid of the running program."""
@@ -38,12 +42,14 @@ class Processes:
     async def kill(self, program: str) -> int:
         """Sends SIGKILL. Returns the pid that has ended."""
         pid = await self.pid(program)
+        self.interrupted.add(program)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     @asynccontextmanager
     async def down(self, *programs: str) -> AsyncIterator[None]:
         """Stops the programs for the length of the block, all at once."""
+        self.interrupted.update(programs)
         await asyncio.to_thread(self.stack.supervisor.stop, *programs)
         try:
             yield
@@ -56,6 +62,16 @@ class Processes:
         ready = f"{url}/readyz"
         await eventually(lambda: answers(self.stack.http(seconds=3), ready), within, f"{url} is ready", pause=0.1)
         return time.monotonic() - began
+
+    async def all_ready(self, within: float = 90) -> None:
+        """Waits until every server and service is ready. Fails with the logs of the programs that were interrupted."""
+        plan = Stack.named(self.stack.facts["name"], Path(self.stack.facts["data"]))
+        checks = [*server_checks(plan, secrets_of(plan)), *service_checks(plan)]
+        try:
+            await wait_for(checks, within, lambda _: None)
+        except NotReady as error:
+            ends = [f"--- {name}\n{self.stack.log(name).read_text()[-3000:]}" for name in self.interrupted]
+            raise AssertionError("\n".join([str(error), *ends])) from None
 
     async def kafka_ready(self, within: float = 40) -> None:
         await eventually(lambda: listens(self.stack.kafka.servers), within, "Kafka listens", pause=0.1)
