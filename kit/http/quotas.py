@@ -1,6 +1,8 @@
 """Quotas: what one person may use in an hour and in a day, so that nobody exhausts a service that others need."""
 
+import asyncio
 from collections.abc import Mapping
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 from fastapi.params import Depends as Dependency
@@ -16,6 +18,8 @@ HOUR = 3600
 DAY = 24 * 3600
 BURST_SECONDS = 10
 LEASED, MAX_LEASES = 0.01, 10_000
+
+_Key = tuple[str, str, int]
 
 logger = log.get(__name__)
 
@@ -42,7 +46,8 @@ class Quotas:
         names = [name for name in sentences if settings.rules(name)]
         self._sentences = sentences
         self._limits, self._rules = limits, {name: settings.rules(name) for name in names}
-        self._leases: dict[tuple[str, str, int], int] = {}
+        self._leases: dict[_Key, int] = {}
+        self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
         security_events.initialise(*(f"limit_{name}" for name in names), outcome="throttled")
 
     async def admit(self, quota: str, kind: str, subject: str) -> None:
@@ -50,10 +55,15 @@ class Quotas:
         if kind == "client":
             return
         for rule in self._rules[quota]:
-            key = (quota, f"{kind}:{subject}", rule.seconds)
-            self._leases[key] = (self._leases.get(key) or await self._lease(quota, f"{kind}:{subject}", rule)) - 1
+            await self._take(quota, f"{kind}:{subject}", rule)
         while len(self._leases) > MAX_LEASES:
             del self._leases[next(iter(self._leases))]
+
+    async def _take(self, quota: str, caller: str, rule: Rule) -> None:
+        key = (quota, caller, rule.seconds)
+        async with self._locks.setdefault(key, asyncio.Lock()):  # concurrent calls share one lease
+            left = self._leases.get(key) or await self._lease(quota, caller, rule)
+            self._leases[key] = left - 1
 
     async def _lease(self, quota: str, caller: str, rule: Rule) -> int:
         leased = max(1, int(rule.amount * LEASED))

@@ -10,7 +10,7 @@ import pytest
 from kit import mongo
 from kit.core.errors import TooManyRequests
 from kit.files.encrypted_bucket import EncryptedBucket
-from kit.http.quotas import QuotaSettings
+from kit.http.quotas import Quotas, QuotaSettings
 from kit.redis import RedisServer
 from kit.security.tokens import TokenIssuer
 from services.attachments.settings import Quotas as ScanQuotas
@@ -106,6 +106,17 @@ async def test_record_writes_are_limited(use_up: UseUp, new_person: Callable[[],
     retry_after_seconds(answers[-1])
     assert (await neighbour.create()).status_code == 201
     assert (await attacker.get(record["record_id"])).status_code == 200, "who may not write may read"
+
+
+async def test_concurrent_calls_are_all_admitted_up_to_the_limit(stack: RunningStack) -> None:
+    settings, person = RecordQuotas(), own_id()
+    hourly = settings.records_per_hour
+    async with RedisServer(stack.redis, "records") as redis:
+        quotas = Quotas(redis.limits, settings, {"records": ""})
+        calls = [quotas.admit("records", "practitioner", person) for _ in range(hourly + 1)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(answer is None for answer in answers) == hourly
+    assert isinstance(answers[-1], TooManyRequests)
 
 
 async def test_exports_are_limited_and_the_page_has_the_time_to_wait(
