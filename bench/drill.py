@@ -32,7 +32,6 @@ from deploy.backup.plan import PLANS
 from deploy.local.programs import service_programs
 from deploy.local.stack import Stack as LocalStack
 from deploy.local.supervisor import Supervisor
-from kit.settings import KafkaSettings
 
 PACE = 5
 """Records a second through the API."""
@@ -91,9 +90,9 @@ class Drill:
         self._stack, self._records, self._folder = stack, records, folder
         secret, recipient = new_identity()
         (folder / "identity.txt").write_text(secret)
-        self._environment = {
-            **os.environ, **stack.environment("attachments-worker"), "BACKUP__FOLDER": str(folder / "backup"),
-            "BACKUP__RECIPIENTS": f'["{recipient}"]', "BACKUP__KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        self._settings = {
+            "BACKUP__FOLDER": str(folder / "backup"), "BACKUP__RECIPIENTS": f'["{recipient}"]',
+            "BACKUP__KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         }  # fmt: skip
 
     async def play(self) -> list[Row]:
@@ -106,10 +105,10 @@ class Drill:
             await asyncio.sleep(BEFORE_SECONDS)
         began = time.time()
         async with self._writing() as during:
-            backup = await self._command("run")
+            backup = await self._command("backup", "run")
         acknowledged = {*before.at, *(each for each, at in during.at.items() if at < began)}
         size = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
-        check = await self._command("check", "--identity", str(self._folder / "identity.txt"))
+        check = await self._command("backup", "check", "--identity", str(self._folder / "identity.txt"))
         restore, recovered = await self._lose_and_restore()
         missing = await self._missing(acknowledged)
         memory, lost = f"{backup.megabytes} MB", f"{missing} of {len(acknowledged)}"
@@ -144,7 +143,7 @@ class Drill:
             await task
 
     async def _write(self, written: Written) -> None:
-        async with connections(self._stack.port("records"), 1) as free:
+        async with connections(self._stack.port("records"), 1, self._stack.file["ca"]) as free:
             while True:
                 began = time.perf_counter()
                 text = request("POST", "/api/records/practitioners/me/records", self._stack.token(str(uuid4())), BODY)
@@ -154,10 +153,11 @@ class Drill:
                 written.at[re.findall(rb'"record_id":"([^"]+)"', answer)[0].decode()] = time.time()
                 await asyncio.sleep(max(0, 1 / PACE - took))
 
-    async def _command(self, *arguments: str) -> Command:
+    async def _command(self, user: str, *arguments: str) -> Command:
+        environment = os.environ | self._stack.environment(user) | self._settings
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PROGRAM, *arguments, env=self._environment, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", PROGRAM, *arguments, env=environment, stdout=asyncio.subprocess.PIPE
         )
         output = (await process.communicate())[0].decode()
         if process.returncode:
@@ -171,7 +171,7 @@ class Drill:
         async with self._stack.database("records") as database:
             for service in PLANS:
                 await database.client.drop_database(service)
-        restore = await self._command("restore", "--identity", str(self._folder / "identity.txt"))
+        restore = await self._command("restore", "restore", "--identity", str(self._folder / "identity.txt"))
         await asyncio.to_thread(supervisor.start, *service_programs())
         await _eventually(self._agree)
         return restore, time.monotonic() - began
@@ -187,9 +187,8 @@ class Drill:
 
     async def _agree(self) -> bool:
         """Whether each topic has exactly the versions that its service has."""
-        settings = KafkaSettings(servers=self._stack.kafka.servers, partitions=self._stack.kafka.partitions)
         for service in COMPARED:
-            newest = (await latest_versions_of(settings, service)).documents
+            newest = (await latest_versions_of(self._stack.kafka, service)).documents
             published = {each: latest.version for each, latest in newest.items() if not latest.removed}
             kept = dict[str, int]()
             async with self._stack.database(service) as database:
