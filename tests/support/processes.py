@@ -64,14 +64,26 @@ class Processes:
         return time.monotonic() - began
 
     async def all_ready(self, within: float = 90) -> None:
-        """Waits until every server and service is ready. Fails with the logs of the programs that were interrupted."""
+        """Waits until every server and service is ready.
+
+        Restarts the programs that are not, for the tests that follow, and fails with the logs of the interrupted ones.
+        """
+        try:
+            await self._wait_for_all(within)
+        except NotReady as error:
+            states = {program["name"]: program["description"] for program in self.stack.supervisor.programs()}
+            ends = [
+                f"--- {name}: {states[name]}\n{self.stack.log(name).read_text()[-3000:]}" for name in self.interrupted
+            ]
+            async with self.down(*error.names):
+                pass
+            await self._wait_for_all(within)
+            raise AssertionError("\n".join([str(error), *ends])) from None
+
+    async def _wait_for_all(self, within: float) -> None:
         plan = Stack.named(self.stack.facts["name"], Path(self.stack.facts["data"]))
         checks = [*server_checks(plan, secrets_of(plan)), *service_checks(plan)]
-        try:
-            await wait_for(checks, within, lambda _: None)
-        except NotReady as error:
-            ends = [f"--- {name}\n{self.stack.log(name).read_text()[-3000:]}" for name in self.interrupted]
-            raise AssertionError("\n".join([str(error), *ends])) from None
+        await wait_for(checks, within, lambda _: None)
 
     async def kafka_ready(self, within: float = 40) -> None:
         await eventually(lambda: listens(self.stack.kafka.servers), within, "Kafka listens", pause=0.1)
