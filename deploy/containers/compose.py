@@ -17,6 +17,7 @@ OVERRIDE = ROOT / "deploy/containers/override.yaml"
 READY_WITHIN = "600"
 _PATIENT = {"timeout": "60s", "retries": 20}
 _JOBS = ("-migrate", "-init", "-folder", "access", "topics")
+WITHOUT_CHECK = {"sms-carrier", "redis-exporter"}
 KAFKA = "127.0.0.1:9094"
 
 
@@ -37,7 +38,7 @@ class Composed:
 
     async def be_patient(self) -> None:
         """Let health checks take longer, for a machine that is busy with other work."""
-        names = set((await self.compose("config", "--services")).split()) - {"sms-carrier"}
+        names = set((await self.compose("config", "--services")).split()) - WITHOUT_CHECK
         checks = {name: {"healthcheck": _PATIENT} for name in names if not name.endswith(_JOBS)}
         (self.installation.folder / "patience.json").write_text(json.dumps({"services": checks}))
 
