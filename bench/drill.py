@@ -96,7 +96,7 @@ class Drill:
         }  # fmt: skip
 
     async def play(self) -> list[Row]:
-        async with self._stack.database("records") as database:
+        async with self._stack.database("records", patient=True) as database:
             made = map(varied, documents(self._records, each=EACH))
             while chunk := list(islice(made, CHUNK)):
                 await database["records"].insert_many(chunk, ordered=False)
@@ -168,7 +168,7 @@ class Drill:
         supervisor = Supervisor(LocalStack.named(self._stack.file["name"], Path(self._stack.file["data"])))
         began = time.monotonic()
         await asyncio.to_thread(supervisor.stop, *service_programs())
-        async with self._stack.database("records") as database:
+        async with self._stack.database("records", patient=True) as database:
             for service in PLANS:
                 await database.client.drop_database(service)
         restore = await self._command("restore", "restore", "--identity", str(self._folder / "identity.txt"))
@@ -180,7 +180,7 @@ class Drill:
         """Wait until the records are published and known to the other services."""
 
         async def known() -> bool:
-            async with self._stack.database("attachments") as database:
+            async with self._stack.database("attachments", patient=True) as database:
                 return await database["known_records"].estimated_document_count() >= records
 
         await _eventually(known)
@@ -191,7 +191,7 @@ class Drill:
             newest = (await latest_versions_of(self._stack.kafka, service)).documents
             published = {each: latest.version for each, latest in newest.items() if not latest.removed}
             kept = dict[str, int]()
-            async with self._stack.database(service) as database:
+            async with self._stack.database(service, patient=True) as database:
                 for name in PLANS[service].published:
                     async for found in database[name].find({}, {"version": True}):
                         kept[str(found["_id"])] = int(str(found["version"]))
@@ -200,7 +200,7 @@ class Drill:
         return True
 
     async def _missing(self, acknowledged: set[str]) -> int:
-        async with self._stack.database("records") as database:
+        async with self._stack.database("records", patient=True) as database:
             return len(acknowledged) - await database["records"].count_documents({"_id": {"$in": [*acknowledged]}})
 
 
