@@ -12,7 +12,7 @@ import stamina
 from pydantic import ValidationError
 
 from kit import kafka
-from kit.core.errors import Reject, TooManyDeadLetters, Unavailable
+from kit.core.errors import Reject, TooManyDeadLetters, Unavailable, cause_of
 from kit.core.events import Event, decode
 from kit.kafka import Partition, Record
 from kit.kafka.dead_letters import dead_letter_headers, dead_letter_id, dead_letter_topic, dead_letters, replay_topic
@@ -244,13 +244,13 @@ class Consumer:
     async def watch(self) -> None:
         """Measure the lag until cancelled: for its gauges and the stall check."""
         while True:
+            await asyncio.sleep(self._policy.measure_seconds)
             try:
                 await self._measure()
                 await self._count_dead_letters()
             except Exception as error:
-                logger.warning("lag measurement failed", group=self._group, error=repr(error.__cause__ or error))
+                logger.warning("lag measurement failed", group=self._group, error=cause_of(error))
                 await self._note_unmeasured()
-            await asyncio.sleep(self._policy.measure_seconds)
 
     async def _measure(self) -> None:
         lags = await self._member.lags()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from kit import kafka
 from kit.core.documents import PERSON
+from kit.core.errors import cause_of
 from kit.core.events import NewEvent, Outgoing, Publication, PublicationFailed, encode, tombstone
 from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
 from kit.messaging.feed import BATCH, Batch, Feed, Position, backlog_after, prefetch
@@ -208,7 +209,7 @@ class Publisher:
             try:
                 await self._probe()
             except Exception as error:
-                logger.warning("lag measurement failed", error=repr(error))
+                logger.warning("lag measurement failed", error=cause_of(error))
             await asyncio.sleep(self._policy.probe_seconds)
 
     async def _probe(self) -> None:
