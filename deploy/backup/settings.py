@@ -13,6 +13,12 @@ from kit.settings import BlobSettings, InternalSettings, KafkaSettings, Key, Mon
 Count = Annotated[int, Field(ge=0)]
 
 
+class BulkMongoSettings(MongoSettings):
+    """Reads and writes of many documents at once take long on a busy server: an operation may take a minute."""
+
+    timeout_ms: int = 60_000
+
+
 class Source(BlobSettings):
     """The account that reads all buckets; a bucket has its service's name unless `buckets` has another."""
 
@@ -65,7 +71,7 @@ class _Base(SettingsWithTls):
 class DumpSettings(_Base):
     """Reads `MONGO`, `BLOBS`; writes where `BACKUP` says. `INTERNAL`: where the schedule shows its metrics."""
 
-    mongo: MongoSettings
+    mongo: BulkMongoSettings
     blobs: Source
     backup: BackupSettings
     internal: InternalSettings = InternalSettings()
@@ -81,7 +87,7 @@ class DestinationSettings(_Base):
 class RestoreSettings(_Base):
     """Writes to `MONGO` (all databases) and `BLOBS` (all buckets), and resets groups at `KAFKA`."""
 
-    mongo: MongoSettings
+    mongo: BulkMongoSettings
     blobs: Source
     kafka: KafkaSettings
     backup: Destination
