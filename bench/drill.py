@@ -30,7 +30,6 @@ from deploy.backup.encryption import new_identity
 from deploy.backup.latest_versions import latest_versions_of
 from deploy.backup.plan import PLANS
 from deploy.local.programs import service_programs
-from deploy.local.stack import Stack as LocalStack
 from deploy.local.supervisor import Supervisor
 
 PACE = 5
@@ -165,14 +164,15 @@ class Drill:
         return Command(time.monotonic() - began, int(output.split()[-1]), output)
 
     async def _lose_and_restore(self) -> tuple[Command, float]:
-        supervisor = Supervisor(LocalStack.named(self._stack.file["name"], Path(self._stack.file["data"])))
+        plan = self._stack.plan
+        supervisor = Supervisor(plan)
         began = time.monotonic()
-        await asyncio.to_thread(supervisor.stop, *service_programs())
+        await asyncio.to_thread(supervisor.stop, *service_programs(plan))
         async with self._stack.database("records", patient=True) as database:
             for service in PLANS:
                 await database.client.drop_database(service)
         restore = await self._command("restore", "restore", "--identity", str(self._folder / "identity.txt"))
-        await asyncio.to_thread(supervisor.start, *service_programs())
+        await asyncio.to_thread(supervisor.start, *service_programs(plan))
         await _eventually(self._agree)
         return restore, time.monotonic() - began
 

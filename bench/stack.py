@@ -69,9 +69,13 @@ class Stack:
 
     def processes(self) -> dict[str, int]:
         """Return the ids of our own processes, by name."""
-        stack = LocalStack.named(self.file["name"], Path(self.file["data"]))
-        wanted = service_programs()
-        return {each["name"]: int(each["pid"]) for each in Supervisor(stack).programs() if each["name"] in wanted}
+        wanted = service_programs(self.plan)
+        return {each["name"]: int(each["pid"]) for each in Supervisor(self.plan).programs() if each["name"] in wanted}
+
+    @property
+    def plan(self) -> LocalStack:
+        """Return the stack's description."""
+        return LocalStack.named(self.file["name"], Path(self.file["data"]))
 
     def token(self, person: str) -> str:
         """Return a practitioner's access token, signed as identity does, without a log-in."""

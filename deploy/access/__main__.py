@@ -3,10 +3,10 @@
 import asyncio
 import json
 import os
+import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import urlsplit
 
 import typer
 
@@ -16,6 +16,7 @@ from deploy.access.secrets import Installation
 from kit.files import blobs
 from kit.settings import BlobSettings, KafkaSettings, MongoSettings, SettingsWithTls, ToolSettings, read
 
+_LOGIN = re.compile(r"mongodb://([^:]+):([^@]+)@")
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 grant = typer.Typer(no_args_is_help=True)
@@ -34,14 +35,15 @@ class Buckets(BlobSettings):
 class Settings(SettingsWithTls):
     """Where the plan is applied, as administrator: servers without settings are left out.
 
-    `passwords`: of every principal, by name. `mongo_member`: the address of the replica set's one member.
+    `passwords`: of every principal, by name. `mongo_members`: the addresses of the replica set's members, separated by
+    commas; `initiate` runs beside the first.
     """
 
     kafka: KafkaSettings | None = None
     mongo: MongoSettings | None = None
     blobs: Buckets | None = None
     passwords: dict[str, str]
-    mongo_member: str = ""
+    mongo_members: str = ""
 
 
 @app.command()
@@ -86,14 +88,16 @@ async def _apply(settings: Settings) -> None:
 
 @app.command()
 def initiate() -> None:
-    """Initiate MongoDB's replica set of one, and create its administrator: from mongod's own network."""
+    """Initiate MongoDB's replica set, and create its administrator: from the first member's own network."""
     settings = read(Settings)
-    if settings.mongo is None or not settings.mongo_member:
-        raise typer.BadParameter("needs MONGO__URL, with the administrator's name and password, and MONGO_MEMBER")
-    url = urlsplit(settings.mongo.url.get_secret_value())
-    local = f"mongodb://localhost:{settings.mongo_member.rpartition(':')[2]}/?directConnection=true"
+    if settings.mongo is None or not settings.mongo_members:
+        raise typer.BadParameter("needs MONGO__URL, with the administrator's name and password, and MONGO_MEMBERS")
+    url = settings.mongo.url.get_secret_value()
+    members = settings.mongo_members.split(",")
+    user, password = _LOGIN.findall(url)[0]
+    local = f"mongodb://localhost:{members[0].rpartition(':')[2]}/?directConnection=true"
     nobody = MongoSettings.model_validate({"url": local, "ca": settings.mongo.ca})
-    asyncio.run(mongo.initiate(nobody, settings.mongo_member, str(url.username), str(url.password)))
+    asyncio.run(mongo.initiate(nobody, members, user, password))
 
 
 @app.command()

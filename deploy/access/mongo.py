@@ -1,7 +1,7 @@
 """MongoDB: the replica set, a role and a user of the same name for each principal."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -21,8 +21,8 @@ ROLE = "practitioner-portal."
 
 
 @stamina.retry(on=Unavailable, timeout=PATIENCE_SECONDS, attempts=None)
-async def initiate(settings: MongoSettings, member: str, user: str, password: str) -> None:
-    """Initiate a replica set of one and create the first user. Idempotent.
+async def initiate(settings: MongoSettings, members: Sequence[str], user: str, password: str) -> None:
+    """Initiate a replica set and create the first user. Idempotent.
 
     `settings` connects to mongod's own localhost without a user: an empty server permits that, until it has a user.
     """
@@ -30,7 +30,8 @@ async def initiate(settings: MongoSettings, member: str, user: str, password: st
         admin = database.client["admin"]
         hello = await _command(admin, {"hello": 1})
         if "setName" not in hello:
-            await _command(admin, {"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": member}]}})
+            planned = [{"_id": number, "host": member} for number, member in enumerate(members)]
+            await _command(admin, {"replSetInitiate": {"_id": "rs0", "members": planned}})
         await _primary(admin)
         try:
             await _command(admin, {"createUser": user, "pwd": password, "roles": ["root"]})

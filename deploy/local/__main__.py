@@ -13,7 +13,7 @@ import pyotp
 import typer
 
 from deploy.local import demo as demo_play
-from deploy.local import lifecycle
+from deploy.local import lifecycle, sandbox
 from deploy.local.lifecycle import StackError, console
 from deploy.local.secrets import secrets_of
 from deploy.local.stack import Stack
@@ -27,10 +27,18 @@ Name = Annotated[str, typer.Option("--name", help="Which copy of the stack: dev,
 Data = Annotated[Path | None, typer.Option("--data", help="Its data folder, if not the default one.")]
 
 
+def _stack(name: str, data: Path | None = None) -> Stack:
+    """Return the stack. The commands of a cluster run once more, inside its sandbox, and end here."""
+    stack = Stack.named(name, data)
+    if stack.layout.cluster and not sandbox.is_inside():
+        raise typer.Exit(sandbox.enter(stack, sandbox.this_command()))
+    return stack
+
+
 @app.command()
 def up(name: Name = "dev", data: Data = None) -> None:
     """Start the stack, wait until it is ready, load the demo data."""
-    stack = Stack.named(name, data)
+    stack = _stack(name, data)
     lifecycle.up(stack)
     print_addresses(stack)
 
@@ -38,25 +46,25 @@ def up(name: Name = "dev", data: Data = None) -> None:
 @app.command()
 def down(name: Name = "dev", data: Data = None) -> None:
     """Stop the stack; its data stay."""
-    lifecycle.down(Stack.named(name, data))
+    lifecycle.down(_stack(name, data))
 
 
 @app.command()
 def reset(name: Name = "dev", data: Data = None) -> None:
     """Stop the stack and delete its data."""
-    lifecycle.reset(Stack.named(name, data))
+    lifecycle.reset(_stack(name, data))
 
 
 @app.command()
 def restart(service: Annotated[str | None, typer.Argument()] = None, name: Name = "dev", data: Data = None) -> None:
     """Restart the processes of one service, or of all."""
-    lifecycle.restart(Stack.named(name, data), service)
+    lifecycle.restart(_stack(name, data), service)
 
 
 @app.command()
 def status(name: Name = "dev", data: Data = None) -> None:
     """Show every program, its ports and whether it is ready."""
-    if not print_status(Stack.named(name, data)):
+    if not print_status(_stack(name, data)):
         raise typer.Exit(1)
 
 
@@ -73,7 +81,7 @@ def logs(program: Annotated[str | None, typer.Argument()] = None, name: Name = "
 @app.command()
 def demo(name: Name = "dev", data: Data = None) -> None:
     """Play the main journey through the public API and a Kafka subscriber."""
-    stack = Stack.named(name, data)
+    stack = _stack(name, data)
     if not stack.stackfile.exists():
         raise StackError("the stack is not up: run `make up` first")
     if not asyncio.run(demo_play.play(description(stack, secrets_of(stack)))):
@@ -107,7 +115,10 @@ def with_stack(
     keep: Annotated[bool, typer.Option("--keep", envvar="KEEP_STACK", help="Keep the stack after a failure.")] = False,
 ) -> None:
     """Run a command with its own copy of the stack, whose stack.json is in STACK_FILE."""
-    raise typer.Exit(run_with_stack(Stack.named(name), command, keep=keep))
+    stack = Stack.named(name)
+    if stack.layout.cluster and not sandbox.is_inside():
+        raise typer.Exit(sandbox.run(stack, sandbox.this_command()))
+    raise typer.Exit(run_with_stack(stack, command, keep=keep))
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ from deploy.local.stack import Stack
 from kit.files import blobs
 from kit.settings import BlobSettings, KafkaSettings, MongoSettings
 
-HOSTS = ("localhost", HOST)
 SUBSCRIBER = "demo"
 """The downstream system of the demo; its user in Kafka is `subscriber-demo`."""
 SUBSCRIBED = ("records.changes", "identity.changes")
 SUBSCRIBER_USER = f"{kafka.SUBSCRIBER}{SUBSCRIBER}"
 _SERVERS = ("kafka", "mongo", "redis", "s3")
+_ONLY_IN_CLUSTER = ("sentinel",)
 
 
 def issue_certificates(stack: Stack) -> None:
@@ -29,10 +29,16 @@ def issue_certificates(stack: Stack) -> None:
     others' a service could read every bucket.
     """
     authority = Authority.in_folder(stack.certificates, f"stack {stack.name}")
-    for name in (*_SERVERS, *with_port()):
-        authority.issue(name, HOSTS, stack.certificates)
+    also = [kind for kind in _ONLY_IN_CLUSTER if stack.layout.of(kind)]
+    for name in (*_SERVERS, *also, *with_port()):
+        authority.issue(name, hosts(stack, name), stack.certificates)
     inside = s3_inside(stack)
-    Authority.in_folder(inside, f"S3 of stack {stack.name}").issue("s3", HOSTS, inside)
+    Authority.in_folder(inside, f"S3 of stack {stack.name}").issue("s3", hosts(stack, "s3"), inside)
+
+
+def hosts(stack: Stack, name: str) -> list[str]:
+    """Return the names and addresses in a program's certificate; tools have the loopback address."""
+    return stack.layout.addresses(name) if stack.layout.of(name) else ["localhost", HOST]
 
 
 def s3_inside(stack: Stack) -> Path:
@@ -56,22 +62,28 @@ def kafka_settings(stack: Stack, secrets: Secrets, user: str = ADMIN) -> KafkaSe
 
 
 def kafka_servers(stack: Stack) -> str:
-    return f"{HOST}:{stack.ports.kafka}"
+    return ",".join(f"{instance.host}:{stack.ports.kafka}" for instance in stack.layout.of("kafka"))
 
 
 def mongo_url(stack: Stack, secrets: Secrets, user: str = ADMIN) -> str:
     login = f"{user}:{secrets.password(user)}@"
-    return f"mongodb://{login}{HOST}:{stack.ports.mongo}/?replicaSet=rs0&authSource=admin&tls=true"
+    members = ",".join(mongo_members(stack))
+    return f"mongodb://{login}{members}/?replicaSet=rs0&authSource=admin&tls=true"
+
+
+def mongo_members(stack: Stack) -> list[str]:
+    """Return the addresses of the replica set's members."""
+    return [f"{instance.host}:{stack.ports.mongo}" for instance in stack.layout.of("mongo")]
 
 
 def redis_url(stack: Stack, secrets: Secrets, user: str = ADMIN) -> str:
     """Return the URL for this user; without a name one that only names the server."""
     login = f"{user}:{secrets.password(user)}@" if user else ""
-    return f"rediss://{login}{HOST}:{stack.ports.redis}/0"
+    return f"rediss://{login}{stack.host('redis')}:{stack.ports.redis}/0"
 
 
 def s3_url(stack: Stack) -> str:
-    return f"https://{HOST}:{stack.ports.s3['s3.port']}"
+    return f"https://{stack.host('s3')}:{stack.ports.s3['s3.port']}"
 
 
 def blob_settings(stack: Stack, secrets: Secrets, bucket: str, user: str = ADMIN) -> BlobSettings:

@@ -21,7 +21,7 @@ class DemoDataError(Exception):
 
 async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
     """Create staff and API clients by identity's command line, everything else through the public API."""
-    environment = environment_of(stack, secrets, "identity", "api")
+    environment = environment_of(stack, secrets, stack.layout.of("identity-api")[0])
     await _staff(environment, secrets.admin, "admin")  # the first admin needs no approval
     *asked, _, _ = await asyncio.gather(
         _staff(environment, secrets.clerk, "clerk"),

@@ -4,13 +4,17 @@ import json
 
 from deploy.access.principals import ADMIN, BucketGrant, DatabaseGrant, Principal, principals
 from deploy.local import access
-from deploy.local.ports import HOST, ONLY_API
+from deploy.local.layout import Instance, roles_of
+from deploy.local.ports import HOST
 from deploy.local.secrets import EncryptionKeys, Secrets
 from deploy.local.sms_carrier.templates import ALIYUN_IDS, TENCENT_IDS
 from deploy.local.stack import Stack
 from kit.kafka.access import Grant
 
 PARTITIONS = 6
+CLOCK_LIBRARY = "clock.so"
+_PARTITIONS_OF_CLUSTER = 24
+"""As in production."""
 RECORDS_CLIENT = "records"
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
@@ -26,25 +30,30 @@ _SUPER_USER = Principal(
 )
 
 
-def roles_of(service: str) -> tuple[str, ...]:
-    """Return the roles of a service's processes."""
-    return ("api",) if service in ONLY_API else ("api", "worker")
+def partitions(stack: Stack) -> int:
+    """Return the number of partitions of a topic."""
+    return _PARTITIONS_OF_CLUSTER if stack.layout.cluster else PARTITIONS
 
 
-def environment_of(stack: Stack, secrets: Secrets, service: str, role: str) -> Environment:
-    """Return what `python -m services.<service> <role>` needs; `role` is `api` or `worker`."""
+def environment_of(stack: Stack, secrets: Secrets, instance: Instance) -> Environment:
+    """Return what one instance of `python -m services.<service> <role>` needs."""
+    service, _, role = instance.kind.partition("-")
     own = {
         "identity": _identity, "records": _records, "notify": _notify, "attachments": _attachments,
         "signature": _signature, "portal": _portal, "subscriptions": _subscriptions,
     }.get(service)  # fmt: skip
-    name = f"{service}-{role}"
-    given = _shared(stack) | _process(stack, service, role) | (own(stack, secrets) if own else {})
-    return given | connections(stack, secrets, name) | certificate_environment(stack, name)
+    given = _shared(stack) | _process(stack, service, role, instance) | (own(stack, secrets) if own else {})
+    given |= _clock(stack, instance) if stack.layout.for_faults else {}
+    return given | connections(stack, secrets, instance.kind) | certificate_environment(stack, instance.kind)
 
 
 def tool_environment(stack: Stack, secrets: Secrets, tool: str) -> Environment:
     """Return what a command-line tool needs to connect, like `topics` or `dead-letters`."""
-    return {"KAFKA__PARTITIONS": str(PARTITIONS), **connections(stack, secrets, tool)}
+    return {
+        "KAFKA__PARTITIONS": str(partitions(stack)),
+        "KAFKA_REPLICATION": str(len(stack.layout.of("kafka"))),
+        **connections(stack, secrets, tool),
+    }
 
 
 def connections(stack: Stack, secrets: Secrets, name: str) -> Environment:
@@ -76,6 +85,7 @@ def _s3(stack: Stack, secrets: Secrets, name: str) -> Environment:
 def sms_carrier_environment(stack: Stack, secrets: Secrets) -> Environment:
     """Return what `python -m deploy.local.sms_carrier` needs: the accounts that notify uses."""
     return {
+        "SMS_OPERATOR_HOST": stack.host("sms-carrier"),
         "SMS_OPERATOR_PORT": str(stack.ports.sms_carrier),
         "SMS_OPERATOR_DATA": str(stack.servers / "sms-carrier"),
         "SMS_OPERATOR_TENCENT": json.dumps(
@@ -101,8 +111,9 @@ def sms_carrier_environment(stack: Stack, secrets: Secrets) -> Environment:
 def card_reader_environment(stack: Stack) -> Environment:
     """Return what `python -m deploy.local.card_reader` needs; only the portal's pages may read cards."""
     return {
+        "CARD_READER_HOST": stack.host("card-reader"),
         "CARD_READER_PORT": str(stack.ports.card_reader),
-        "CARD_READER_PAGES": f"http://{HOST}:{stack.ports.gateway}",
+        "CARD_READER_PAGES": stack.gateway,
     }
 
 
@@ -138,28 +149,40 @@ def alert_inbox_environment(stack: Stack, secrets: Secrets) -> Environment:
 
 def _receipts_url(stack: Stack, secrets: Secrets, provider: str) -> str:
     token = secrets.sms_receipts_tokens[provider]
-    return f"http://{HOST}:{stack.ports.gateway}/api/notify/receipts/{provider}?token={token}"
+    return f"{stack.gateway}/api/notify/receipts/{provider}?token={token}"
 
 
 def _shared(stack: Stack) -> Environment:
-    identity = stack.ports.services["identity"].api
     return {
         "ENVIRONMENT": "local",
         # glibc would keep an arena for each thread, and argon2's 19 MiB after the first hash
         "MALLOC_ARENA_MAX": "2",
         "MALLOC_MMAP_THRESHOLD_": "1048576",
-        "KAFKA__PARTITIONS": str(PARTITIONS),
+        "KAFKA__PARTITIONS": str(partitions(stack)),
         "KAFKA__SESSION_TIMEOUT_MS": "6000",
-        "TOKENS__JWKS_URL": f"https://{HOST}:{identity}/api/identity/.well-known/jwks.json",
+        "TOKENS__JWKS_URL": f"{stack.api('identity')}/api/identity/.well-known/jwks.json",
         "TOKENS__ISSUER": "practitioner-portal",
         "TOKENS__AUDIENCE": f"practitioner-portal-{stack.name}",
     }
 
 
-def _process(stack: Stack, service: str, role: str) -> Environment:
+def _process(stack: Stack, service: str, role: str, instance: Instance) -> Environment:
     ports = stack.ports.services[service]
     internal = ports.internal if role == "api" else ports.worker
-    return {"HTTP__HOST": HOST, "HTTP__PORT": str(ports.api), "INTERNAL__PORT": str(internal)}
+    proxy = stack.host(f"{service}-api") if stack.layout.cluster else HOST
+    return {
+        "INSTANCE": str(instance.number),
+        "HTTP__HOST": instance.host,
+        "HTTP__PORT": str(ports.api),
+        "HTTP__TRUSTED_PROXIES": proxy,
+        "INTERNAL__HOST": instance.host,
+        "INTERNAL__PORT": str(internal),
+    }
+
+
+def _clock(stack: Stack, instance: Instance) -> Environment:
+    """Return what lets tests set a process's clock, by a file that says by how much it is off."""
+    return {"LD_PRELOAD": str(stack.clocks / CLOCK_LIBRARY), "CLOCK_FILE": str(stack.clocks / instance.name)}
 
 
 def _identity(stack: Stack, secrets: Secrets) -> Environment:
@@ -183,7 +206,7 @@ def _records(stack: Stack, secrets: Secrets) -> Environment:
     return {
         "BLOBS__BUCKET": "records",
         **_ring("SEAL", secrets.records_seal),
-        "IDENTITY_URL": f"https://{HOST}:{stack.ports.services['identity'].api}",
+        "IDENTITY_URL": stack.api("identity"),
         "CLIENT__ID": RECORDS_CLIENT,
         "CLIENT__SECRET": secrets.records_client_secret,
     }
@@ -193,7 +216,7 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
     return {
         **_seal(secrets.notify_seal),
         **_bus(secrets.bus),
-        "TENCENT__ENDPOINT": f"{HOST}:{stack.ports.sms_carrier}",
+        "TENCENT__ENDPOINT": _sms_carrier(stack),
         "TENCENT__PROTOCOL": "http",
         "TENCENT__SECRET_ID": secrets.sms_secret_id,
         "TENCENT__SECRET_KEY": secrets.sms_secret_key,
@@ -202,7 +225,7 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
         "TENCENT__TEMPLATES": json.dumps(TENCENT_IDS),
         "TENCENT__RECEIPTS_TOKEN": secrets.sms_receipts_tokens["tencent"],
         "TENCENT__REGION": "ap-shanghai",
-        "ALIYUN__ENDPOINT": f"{HOST}:{stack.ports.sms_carrier}",
+        "ALIYUN__ENDPOINT": _sms_carrier(stack),
         "ALIYUN__PROTOCOL": "http",
         "ALIYUN__ACCESS_KEY_ID": secrets.aliyun_key_id,
         "ALIYUN__ACCESS_KEY_SECRET": secrets.aliyun_key_secret,
@@ -215,21 +238,20 @@ def _notify(stack: Stack, secrets: Secrets) -> Environment:
 
 
 def _attachments(stack: Stack, secrets: Secrets) -> Environment:
-    records = f"https://{HOST}:{stack.ports.services['records'].api}"
-    return _ring("SEAL", secrets.attachments_seal) | {"BLOBS__BUCKET": "attachments", "RECORDS_URL": records}
+    own = {"BLOBS__BUCKET": "attachments", "RECORDS_URL": stack.api("records")}
+    return _ring("SEAL", secrets.attachments_seal) | own
 
 
 def _signature(stack: Stack, secrets: Secrets) -> Environment:
-    identity = f"https://{HOST}:{stack.ports.services['identity'].api}"
-    return _seal(secrets.signature_seal) | {"BLOBS__BUCKET": "signature", "IDENTITY_URL": identity}
+    return _seal(secrets.signature_seal) | {"BLOBS__BUCKET": "signature", "IDENTITY_URL": stack.api("identity")}
 
 
 def _portal(stack: Stack, secrets: Secrets) -> Environment:
-    apis = {name: f"https://{HOST}:{stack.ports.services[name].api}" for name in CALLED_BY_PORTAL}
+    apis = {name: stack.api(name) for name in CALLED_BY_PORTAL}
     return {
         "SERVICES": json.dumps(apis),
         "PROCESSES": json.dumps(internals_of(stack)),
-        "READER_ORIGIN": f"http://{HOST}:{stack.ports.card_reader}",
+        "READER_ORIGIN": f"http://{stack.host('card-reader')}:{stack.ports.card_reader}",
         **_ring("SEAL", secrets.portal_seal),
     }
 
@@ -242,10 +264,15 @@ def _subscriptions(_stack: Stack, secrets: Secrets) -> Environment:
 def internals_of(stack: Stack) -> dict[str, str]:
     """Return the internal address of each process, with its health checks and metrics."""
     return {
-        f"{service}-{role}": f"https://{HOST}:{port}"
+        instance.name: f"https://{instance.host}:{port}"
         for service, ports in stack.ports.services.items()
         for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
+        for instance in stack.layout.of(f"{service}-{role}")
     }
+
+
+def _sms_carrier(stack: Stack) -> str:
+    return f"{stack.host('sms-carrier')}:{stack.ports.sms_carrier}"
 
 
 def _seal(seal: EncryptionKeys) -> Environment:

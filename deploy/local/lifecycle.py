@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx2
 from rich.console import Console
 
-from deploy.local import access
+from deploy.local import access, network
 from deploy.local.demo_data import DemoDataError, load_demo_data
-from deploy.local.environment import tool_environment
+from deploy.local.environment import CLOCK_LIBRARY, tool_environment
 from deploy.local.portal import UnexpectedAnswer
 from deploy.local.ports import ONLY_API, SERVICES
-from deploy.local.programs import SERVERS, service_programs, write_configuration
+from deploy.local.programs import server_programs, service_programs, write_configuration
 from deploy.local.prometheus import PACKAGES, watchers
 from deploy.local.readiness import (
     Check,
@@ -39,6 +39,8 @@ from deploy.local.supervisor import Supervisor
 SERVERS_READY_WITHIN = 120
 SERVICES_READY_WITHIN = 120
 _LINES_SHOWN = 25
+_CLOCK = ROOT / "deploy" / "local" / "clock.c"
+_WITH_DATA = ("kafka", "mongo", "redis", "s3")
 
 console = Console(stderr=True, highlight=False)
 
@@ -52,14 +54,20 @@ def up(stack: Stack) -> None:
     stack.make_folders()
     stack.stackfile.unlink(missing_ok=True)
     secrets = secrets_of(stack)
-    stored = (stack.servers / "mongo" / "WiredTiger").exists()
+    stored = (stack.servers / stack.layout.of("mongo")[0].name / "WiredTiger").exists()
+    if stack.layout.cluster:
+        network.connect(stack.layout)
+    if stack.layout.for_faults:
+        _prepare_for_faults(stack)
     _start_supervisor(stack, secrets)
-    _start(stack, SERVERS, server_checks(stack, secrets), SERVERS_READY_WITHIN)
+    if not stored:
+        _initiate_mongo(stack, secrets)
+    _start(stack, server_programs(stack), server_checks(stack, secrets), SERVERS_READY_WITHIN)
     _grant_access(stack, secrets)
     _create_topics(stack, secrets)
     if stored:
         _migrate(stack)
-    _start(stack, service_programs(), service_checks(stack), SERVICES_READY_WITHIN)
+    _start(stack, service_programs(stack), service_checks(stack), SERVICES_READY_WITHIN)
     _start_watchers(stack)
     _load_demo_data(stack, secrets)
     write_stackfile(stack, secrets)
@@ -71,8 +79,8 @@ def down(stack: Stack) -> None:
     supervisor = Supervisor(stack)
     if not supervisor.runs():
         return
-    supervisor.stop("gateway", *watchers(), *service_programs())
-    supervisor.stop(*SERVERS)
+    supervisor.stop("gateway", *watchers(stack), *service_programs(stack))
+    supervisor.stop(*server_programs(stack))
     supervisor.shut_down()
 
 
@@ -91,12 +99,26 @@ def reset(stack: Stack) -> None:
 
 def restart(stack: Stack, service: str | None) -> None:
     """Restart our processes (all, or one service's) with the current code."""
-    names = [name for name in service_programs() if service is None or name.startswith(f"{service}-")]
+    names = [name for name in service_programs(stack) if service is None or name.startswith(f"{service}-")]
     checks = [check for check in service_checks(stack) if check.name in names]
     if not names:
         raise StackError(f"there is no service {service}")
     Supervisor(stack).stop(*names)
     _start(stack, names, checks, SERVICES_READY_WITHIN)
+
+
+def _prepare_for_faults(stack: Stack) -> None:
+    """Give each server with data a small disk that can be filled, and each of our processes a clock that can be set."""
+    stack.clocks.mkdir(exist_ok=True)
+    compile_clock = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(stack.clocks / CLOCK_LIBRARY), str(_CLOCK), "-ldl"]
+    subprocess.run(compile_clock, check=True)
+    for name in service_programs(stack):
+        (stack.clocks / name).write_bytes(bytes(8))  # 0.0
+    for instance in stack.layout.instances:
+        folder = stack.servers / instance.name
+        if instance.kind in _WITH_DATA and not folder.is_mount():
+            folder.mkdir(exist_ok=True, mode=0o700)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500m,mode=700", "disk", str(folder)], check=True)
 
 
 def _start_supervisor(stack: Stack, secrets: Secrets) -> None:
@@ -114,6 +136,8 @@ def _start_supervisor(stack: Stack, secrets: Secrets) -> None:
 
 
 def _require_free_ports(stack: Stack) -> None:
+    if stack.layout.cluster:  # its networks are its own
+        return
     taken = [f"{port} (wanted by {use})" for port, use in sorted(stack.ports.by_use().items()) if port_is_taken(port)]
     if taken:
         raise StackError(f"another program listens on port {', '.join(taken)}; stop it and try again")
@@ -137,9 +161,23 @@ def _start(stack: Stack, programs: Sequence[str], checks: list[Check], seconds: 
 
 def _start_watchers(stack: Stack) -> None:
     """Start the optional programs and print which of them are not installed."""
-    _start(stack, list(watchers()), watcher_checks(stack), SERVERS_READY_WITHIN)
-    if missing := [package for program, package in PACKAGES.items() if program not in watchers()]:
+    if stack.layout.cluster:
+        return
+    _start(stack, list(watchers(stack)), watcher_checks(stack), SERVERS_READY_WITHIN)
+    if missing := [package for program, package in PACKAGES.items() if program not in watchers(stack)]:
         console.print(f"  without metrics over time and alerts: not installed are {', '.join(missing)}")
+
+
+def _initiate_mongo(stack: Stack, secrets: Secrets) -> None:
+    """Initiate the replica set beside its first member, since only there the first user can be created."""
+    members = stack.layout.of("mongo")
+    Supervisor(stack).start(*server_programs(stack))
+    command = stack.layout.command(members[0], [sys.executable, "-m", "deploy.access", "initiate"])
+    given = {"MONGO_MEMBERS": ",".join(access.mongo_members(stack)), "PASSWORDS": "{}"}
+    environment = os.environ | tool_environment(stack, secrets, "admin") | given
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise StackError(f"the replica set could not be initiated:\n{result.stdout}{result.stderr}")
 
 
 def _grant_access(stack: Stack, secrets: Secrets) -> None:

@@ -2,27 +2,39 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from deploy.local import alertmanager, exporters, prometheus, servers
+from deploy.local import alertmanager, balancer, exporters, prometheus, servers
 from deploy.local.environment import (
     Environment,
     alert_inbox_environment,
     alert_sender_environment,
     card_reader_environment,
     environment_of,
-    roles_of,
     sms_carrier_environment,
     tool_environment,
 )
+from deploy.local.layout import Instance, roles_of
 from deploy.local.ports import SERVICES
 from deploy.local.secrets import Secrets, write_private
 from deploy.local.stack import ROOT, Stack
 
 TOOLS = ("topics", "dead-letters", "backup", "restore", "admin")
 """Users for command-line tools; `admin` is the super user."""
-SERVERS = ("kafka", "mongo", "redis", "s3", "sms-carrier", "card-reader", "gateway")
+
+_KINDS: dict[str, Callable[[Stack, Instance], list[str]]] = {
+    "kafka": servers.kafka_command,
+    "mongo": servers.mongo_command,
+    "redis": servers.redis_command,
+    "sentinel": servers.sentinel_command,
+    "balancer": balancer.command,
+    "s3": servers.s3_command,
+    "sms-carrier": lambda _stack, _instance: [sys.executable, "-m", "deploy.local.sms_carrier"],
+    "card-reader": lambda _stack, _instance: [sys.executable, "-m", "deploy.local.card_reader"],
+    "gateway": servers.gateway_command,
+}
+"""The kinds of servers, in the order of their start."""
 
 # The highest stops first: the gateway, then our processes, then the servers that they need.
 _GATEWAY = 30
@@ -35,7 +47,7 @@ class Program:
     """One process to keep running, and how many seconds it may take to stop before it is killed."""
 
     name: str
-    command: list[str]
+    command: Sequence[str]
     priority: int
     environment: Environment = field(default_factory=dict)
     stop_seconds: int = 15
@@ -46,22 +58,38 @@ def programs_of(stack: Stack, secrets: Secrets) -> list[Program]:
     return [*_servers(stack, secrets), *_services(stack, secrets)]
 
 
-def service_programs() -> list[str]:
-    return [f"{service}-{role}" for service in SERVICES for role in roles_of(service)]
+def server_programs(stack: Stack) -> list[str]:
+    """Return the names of the servers that our processes need, and of the gateway."""
+    return [program.name for program in stack.layout.instances if program.kind in _KINDS]
+
+
+def service_programs(stack: Stack) -> list[str]:
+    """Return the names of our own processes."""
+    return [instance.name for instance in stack.layout.instances if instance.kind not in _KINDS]
 
 
 def _servers(stack: Stack, secrets: Secrets) -> list[Program]:
-    carrier, reader = ([sys.executable, "-m", f"deploy.local.{name}"] for name in ("sms_carrier", "card_reader"))
-    return [
-        Program("kafka", servers.kafka_command(stack), _SERVER, stop_seconds=20),
-        Program("mongo", servers.mongo_command(stack), _SERVER),
-        Program("redis", servers.redis_command(stack), _SERVER),
-        Program("s3", servers.s3_command(stack), _SERVER, servers.s3_environment(stack)),
-        Program("sms-carrier", carrier, _SERVER, sms_carrier_environment(stack, secrets)),
-        Program("card-reader", reader, _SERVER, card_reader_environment(stack)),
-        Program("gateway", servers.gateway_command(), _GATEWAY, servers.gateway_environment(stack)),
-        *_watchers(stack, secrets),
-    ]
+    found = [_server(stack, secrets, instance) for instance in stack.layout.instances if instance.kind in _KINDS]
+    return [*found, *_watchers(stack, secrets)]
+
+
+def _server(stack: Stack, secrets: Secrets, instance: Instance) -> Program:
+    command = stack.layout.command(instance, _KINDS[instance.kind](stack, instance))
+    priority = _GATEWAY if instance.kind == "gateway" else _SERVER
+    return Program(instance.name, command, priority, _environment(stack, secrets, instance.kind), stop_seconds=20)
+
+
+def _environment(stack: Stack, secrets: Secrets, kind: str) -> Environment:
+    match kind:
+        case "s3":
+            return servers.s3_environment(stack)
+        case "sms-carrier":
+            return sms_carrier_environment(stack, secrets)
+        case "card-reader":
+            return card_reader_environment(stack)
+        case "gateway":
+            return servers.gateway_environment(stack)
+    return {}
 
 
 def _watchers(stack: Stack, secrets: Secrets) -> list[Program]:
@@ -80,7 +108,7 @@ def _watchers(stack: Stack, secrets: Secrets) -> list[Program]:
     }
     return [
         Program(name, commands[name](stack, binary), _GATEWAY, environments.get(name, {}))
-        for name, binary in prometheus.watchers().items()
+        for name, binary in prometheus.watchers(stack).items()
     ]
 
 
@@ -91,13 +119,14 @@ def _module(name: str) -> Callable[[Stack, str], list[str]]:
 def _services(stack: Stack, secrets: Secrets) -> list[Program]:
     return [
         Program(
-            f"{service}-{role}",
-            [sys.executable, "-m", f"services.{service}", role],
+            instance.name,
+            stack.layout.command(instance, [sys.executable, "-m", f"services.{service}", role]),
             _SERVICE,
-            environment_of(stack, secrets, service, role),
+            environment_of(stack, secrets, instance),
         )
         for service in SERVICES
         for role in roles_of(service)
+        for instance in stack.layout.of(f"{service}-{role}")
     ]
 
 
@@ -110,6 +139,10 @@ def write_configuration(stack: Stack, secrets: Secrets) -> bool:
     write_private(path, text)
     for program in programs:
         write_private(stack.environments / f"{program.name}.json", json.dumps(program.environment, indent=1))
+    for instance in stack.layout.instances:  # of each kind also by the kind's name
+        if instance.number == 1 and instance.name != instance.kind:
+            first = stack.environments / f"{instance.name}.json"
+            write_private(stack.environments / f"{instance.kind}.json", first.read_text())
     for tool in TOOLS:
         write_private(stack.environments / f"{tool}.json", json.dumps(tool_environment(stack, secrets, tool), indent=1))
     return changed

@@ -32,8 +32,10 @@ _NO_DISKS = (
 )  # fmt: skip
 
 
-def watchers() -> dict[str, str]:
-    """Return the installed ones of these optional programs, with their binaries."""
+def watchers(stack: Stack) -> dict[str, str]:
+    """Return the installed ones of these optional programs, with their binaries. A cluster has none."""
+    if stack.layout.cluster:
+        return {}
     found = {program: shutil.which(package) for program, package in PACKAGES.items()}
     ours = (SERVER_EXPORTER if found["prometheus"] else {}) | (ALERTING if found["alertmanager"] else {})
     return {program: path for program, path in found.items() if path} | dict.fromkeys(ours, sys.executable)
@@ -73,7 +75,7 @@ def _closed_jobs(stack: Stack) -> list[dict[str, object]]:
     exporters = {"server-exporter": stack.ports.server_exporter, "redis-exporter": stack.ports.redis_exporter}
     jobs = {
         "processes": {name: address.removeprefix("https://") for name, address in internals_of(stack).items()},
-        "servers": {name: f"{HOST}:{port}" for name, port in exporters.items() if name in watchers()},
+        "servers": {name: f"{HOST}:{port}" for name, port in exporters.items() if name in watchers(stack)},
     }
     closed = {"scheme": "https", "tls_config": {"ca_file": str(access.ca(stack))}}
     return [
@@ -88,7 +90,7 @@ def _closed_jobs(stack: Stack) -> list[dict[str, object]]:
 
 def _open_jobs(stack: Stack) -> list[dict[str, object]]:
     """Return the jobs without TLS, with the ports of programs that are installed."""
-    ports, there = stack.ports, watchers()
+    ports, there = stack.ports, watchers(stack)
     jobs = {
         "prometheus": {"prometheus": ports.prometheus},
         "machine": {"node-exporter": ports.node_exporter},
@@ -102,7 +104,7 @@ def _open_jobs(stack: Stack) -> list[dict[str, object]]:
 
 def _probes(stack: Stack) -> list[dict[str, object]]:
     """Return the jobs in which the blackbox exporter gets the log-in page, and connects to the servers."""
-    if "blackbox-exporter" not in watchers():
+    if "blackbox-exporter" not in watchers(stack):
         return []
     ports = stack.ports
     servers = (ports.kafka, ports.mongo, ports.redis, ports.s3["s3.port"])

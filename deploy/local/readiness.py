@@ -11,10 +11,8 @@ from pathlib import Path
 
 import httpx2
 
-from deploy.access.mongo import initiate
-from deploy.access.principals import ADMIN
 from deploy.local import access
-from deploy.local.environment import roles_of
+from deploy.local.environment import internals_of
 from deploy.local.ports import HOST
 from deploy.local.prometheus import watchers
 from deploy.local.secrets import Secrets
@@ -48,8 +46,8 @@ class NotReady(Exception):
 
 
 def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
-    inbox = f"http://{HOST}:{stack.ports.sms_carrier}/inbox.json"
-    reader = f"http://{HOST}:{stack.ports.card_reader}/"
+    inbox = f"http://{stack.host('sms-carrier')}:{stack.ports.sms_carrier}/inbox.json"
+    reader = f"http://{stack.host('card-reader')}:{stack.ports.card_reader}/"
     return [
         Check("kafka", lambda: kafka_is_ready(stack, secrets)),
         Check("mongo", lambda: mongo_is_ready(stack, secrets)),
@@ -57,15 +55,13 @@ def server_checks(stack: Stack, secrets: Secrets) -> list[Check]:
         Check("s3", lambda: s3_is_ready(stack, secrets)),
         Check("sms-carrier", lambda: answers_ok(inbox)),
         Check("card-reader", lambda: answers_ok(reader)),
-        Check("gateway", lambda: answers(f"http://{HOST}:{stack.ports.gateway}/")),
+        Check("gateway", lambda: answers(f"{stack.gateway}/")),
     ]
 
 
 def service_checks(stack: Stack) -> list[Check]:
     return [
-        Check(f"{service}-{role}", partial(answers_ok, f"https://{HOST}:{port}/readyz", access.ca(stack)))
-        for service, ports in stack.ports.services.items()
-        for role, port in zip(roles_of(service), (ports.internal, ports.worker), strict=False)
+        Check(name, partial(answers_ok, f"{url}/readyz", access.ca(stack))) for name, url in internals_of(stack).items()
     ]
 
 
@@ -80,7 +76,7 @@ def watcher_checks(stack: Stack) -> list[Check]:
         "alert-sender": f"http://{HOST}:{stack.ports.alert_sender}/readyz",
         "alert-inbox": f"http://{HOST}:{stack.ports.alert_inbox}/",
     }
-    return [Check(name, partial(answers_ok, addresses[name], access.ca(stack))) for name in watchers()]
+    return [Check(name, partial(answers_ok, addresses[name], access.ca(stack))) for name in watchers(stack)]
 
 
 async def wait_for(checks: list[Check], seconds: float, on_ready: Callable[[str], None]) -> None:
@@ -116,18 +112,12 @@ async def kafka_is_ready(stack: Stack, secrets: Secrets) -> bool:
 
 
 async def mongo_is_ready(stack: Stack, secrets: Secrets) -> bool:
-    """Return whether there is a primary that lets the super user in; initiates the replica set where there is none."""
+    """Return whether there is a primary that lets the super user in."""
     own = {"ca": access.ca(stack), "timeout_ms": 2000}
     settings = MongoSettings.model_validate({"url": access.mongo_url(stack, secrets), **own})
     async with mongo.connect(settings, "readiness") as database:
-        try:
-            await mongo.ping(database)
-            return True
-        except Exception:  # the driver has several errors for a server without a replica set or user
-            address = f"{HOST}:{stack.ports.mongo}"
-            alone = MongoSettings.model_validate({"url": f"mongodb://{address}/?directConnection=true", **own})
-            await initiate(alone, address, ADMIN, secrets.password(ADMIN))
-            return False
+        await mongo.ping(database)
+    return True
 
 
 async def redis_is_ready(stack: Stack, secrets: Secrets) -> bool:

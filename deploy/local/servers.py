@@ -12,8 +12,9 @@ from pathlib import Path
 from deploy.access.principals import ADMIN
 from deploy.access.redis import acl_file
 from deploy.access.s3 import identities, security
-from deploy.local import access, alertmanager, exporters, prometheus
-from deploy.local.ports import HOST
+from deploy.local import access, alertmanager, balancer, exporters, prometheus
+from deploy.local.layout import Instance
+from deploy.local.ports import HOST, SERVICES
 from deploy.local.secrets import Secrets, random_key, write_private
 from deploy.local.stack import KAFKA_LIBS, Stack
 
@@ -24,12 +25,12 @@ _KAFKA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 # Clients log in with SCRAM, the broker itself with its certificate, on listeners of its own. Nothing is permitted that
 # deploy/access has not granted.
-# One node: every replication factor is 1, internal topics have few partitions, groups don't wait for members.
+# Internal topics have few partitions, groups don't wait for members.
 # After a kill -9 the controller refuses the broker until its old session has ended: 3 s here, 9 s by default.
 _KAFKA_PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=INSIDE
 listeners=CLIENTS://{host}:{broker},INSIDE://{host}:{inside},CONTROLLER://{host}:{controller}
@@ -50,15 +51,15 @@ allow.everyone.if.no.acl.found=false
 super.users=User:kafka;User:{admin}
 log.dirs={data}
 auto.create.topics.enable=false
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
@@ -79,6 +80,7 @@ tls-cert-file "{certificates}/redis.pem"
 tls-key-file "{certificates}/redis.key"
 tls-ca-cert-file "{certificates}/ca.pem"
 tls-auth-clients no
+tls-replication yes
 tls-protocols "TLSv1.2 TLSv1.3"
 aclfile "{users}"
 dir "{data}"
@@ -89,18 +91,45 @@ appendfsync everysec
 save ""
 """
 
+# A user of the master, for a replica; Sentinel may make any of them the master.
+_REPLICATION = """\
+masteruser {user}
+masterauth {password}
+"""
 
-def kafka_properties(stack: Stack) -> Path:
-    return stack.servers / "kafka.properties"
+_SENTINEL_CONFIG = """\
+bind {host}
+port 0
+tls-port 26379
+tls-cert-file "{certificates}/sentinel.pem"
+tls-key-file "{certificates}/sentinel.key"
+tls-ca-cert-file "{certificates}/ca.pem"
+tls-auth-clients no
+tls-replication yes
+dir "{data}"
+requirepass {password}
+sentinel sentinel-pass {password}
+sentinel monitor portal {redis} {port} 2
+sentinel auth-user portal {user}
+sentinel auth-pass portal {password}
+sentinel down-after-milliseconds portal 3000
+sentinel failover-timeout portal 10000
+"""
 
 
-def kafka_command(stack: Stack) -> list[str]:
-    return [*_java(stack), "kafka.Kafka", str(kafka_properties(stack))]
+def kafka_properties(stack: Stack, instance: Instance) -> Path:
+    return stack.servers / f"{instance.name}.properties"
 
 
-def mongo_command(stack: Stack) -> list[str]:
-    data = str(stack.servers / "mongo")
-    address = ["--bind_ip", HOST, "--port", str(stack.ports.mongo), "--nounixsocket"]
+def kafka_command(stack: Stack, instance: Instance) -> list[str]:
+    return [*_java(), "kafka.Kafka", str(kafka_properties(stack, instance))]
+
+
+def mongo_command(stack: Stack, instance: Instance) -> list[str]:
+    """Run mongod. It also listens on its own loopback, where alone the first user can be created."""
+    data = str(stack.servers / instance.name)
+    hosts = ",".join(dict.fromkeys((HOST, instance.host)))
+    address = ["--bind_ip", hosts, "--port", str(stack.ports.mongo), "--nounixsocket"]
     memory = ["--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512"]
     quiet = ["--setParameter", "diagnosticDataCollectionEnabled=false"]
     return [str(mongod()), "--replSet", "rs0", "--dbpath", data, *address, *memory, *quiet, *_mongo_access(stack)]
@@ -118,17 +147,26 @@ def _mongo_key(stack: Stack) -> Path:
     return stack.servers / "mongo.key"
 
 
-def redis_command(stack: Stack) -> list[str]:
-    return [_installed("redis-server"), str(stack.servers / "redis.conf")]
+def redis_command(stack: Stack, instance: Instance) -> list[str]:
+    return [_installed("redis-server"), str(redis_config(stack, instance))]
 
 
-def s3_command(stack: Stack) -> list[str]:
+def redis_config(stack: Stack, instance: Instance) -> Path:
+    return stack.servers / f"{instance.name}.conf"
+
+
+def sentinel_command(stack: Stack, instance: Instance) -> list[str]:
+    """Run a Sentinel, which with the others promotes the replica when Redis is down."""
+    return [_installed("redis-server"), str(redis_config(stack, instance)), "--sentinel"]
+
+
+def s3_command(stack: Stack, instance: Instance) -> list[str]:
     """Run SeaweedFS in one process, with S3 only and without telemetry.
 
     Not `weed mini`: with TLS it opens a second port for S3, without TLS.
     """
     ports = [f"-{option}={port}" for option, port in stack.ports.s3.items()]
-    place = [f"-dir={stack.servers / 's3'}", f"-ip={HOST}", f"-ip.bind={HOST}", "-volume.max=500"]
+    place = [f"-dir={stack.servers / 's3'}", f"-ip={instance.host}", f"-ip.bind={instance.host}", "-volume.max=500"]
     small = ["-master.volumeSizeLimitMB=128", "-volume.preStopSeconds=1", "-master.electionTimeout=1s"]
     kept = ["-master.resumeState=true", "-s3.allowDeleteBucketNotEmpty=false"]
     off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
@@ -155,15 +193,16 @@ def _redis_users(stack: Stack) -> Path:
     return stack.servers / "redis-users.acl"
 
 
-def gateway_command() -> list[str]:
+def gateway_command(_stack: Stack, _instance: Instance) -> list[str]:
     return [str(_beside_python("caddy")), "run", "--adapter", "caddyfile", "--config", str(_CADDYFILE)]
 
 
 def gateway_environment(stack: Stack) -> dict[str, str]:
     """Return the placeholders of the Caddyfile, and a home for Caddy in the stack's folder."""
     home = str(stack.servers / "gateway")
-    apis = {name.upper(): f"{HOST}:{ports.api}" for name, ports in stack.ports.services.items()}
-    gateway = {"GATEWAY": f"http://:{stack.ports.gateway}", "GATEWAY_BIND": HOST, "CERTIFICATES": home}
+    apis = {name.upper(): stack.api(name).removeprefix("https://") for name in SERVICES}
+    bind = {"GATEWAY_BIND": stack.host("gateway")}
+    gateway = {"GATEWAY": f"http://:{stack.ports.gateway}", "CERTIFICATES": home, **bind}
     gateway["INSIDE_CA"] = str(access.ca(stack))
     return gateway | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
 
@@ -189,50 +228,69 @@ def _users(stack: Stack, secrets: Secrets) -> dict[Path, str]:
 
 def prepare_servers(stack: Stack, secrets: Secrets) -> None:
     """Write the servers' configuration; formats Kafka's storage the first time (about a second)."""
-    for folder in ("kafka", "mongo", "redis", "s3", "sms-carrier", "gateway", "prometheus", "alertmanager"):
+    for folder in (*(instance.name for instance in stack.layout.instances), "prometheus", "alertmanager"):
         (stack.servers / folder).mkdir(exist_ok=True, mode=0o700)
     (stack.servers / "s3" / ".seaweedfs").mkdir(exist_ok=True, mode=0o700)
     for path, text in _users(stack, secrets).items():
         write_private(path, text)
     if not _mongo_key(stack).exists():
         write_private(_mongo_key(stack), random_key())
-    (stack.servers / "redis.conf").write_text(
-        _REDIS_CONFIG.format(
-            host=HOST, port=stack.ports.redis, data=stack.servers / "redis", certificates=stack.certificates,
-            users=_redis_users(stack),
-        )
-    )  # fmt: skip
+    _prepare_redis(stack, secrets)
+    balancer.prepare(stack, secrets)
     prometheus.configuration_path(stack).write_text(prometheus.configuration(stack))
     alertmanager.configuration_path(stack).write_text(alertmanager.configuration(stack))
-    kafka_properties(stack).write_text(
-        _KAFKA_PROPERTIES.format(
-            host=HOST,
-            broker=stack.ports.kafka,
-            controller=stack.ports.kafka_controller,
-            inside=stack.ports.kafka_inside,
-            certificates=stack.certificates,
-            admin=ADMIN,
-            data=stack.servers / "kafka" / "log",
-        )
-    )
-    if not (stack.servers / "kafka" / "log" / "meta.properties").exists():
-        _format_kafka(stack, secrets)
+    _prepare_kafka(stack, secrets)
 
 
-def _format_kafka(stack: Stack, secrets: Secrets) -> None:
-    """Format Kafka's storage with a cluster id, which KRaft needs before the first start, and the super user."""
+def _prepare_redis(stack: Stack, secrets: Secrets) -> None:
+    """Write the configuration of Redis, its replicas, and the Sentinels; both change theirs after a failover."""
+    first, password, ports = stack.layout.of("redis")[0].host, secrets.password(ADMIN), stack.ports
+    for instance in stack.layout.of("redis"):
+        own = _REDIS_CONFIG.format(
+            host=instance.host, port=ports.redis, data=stack.servers / instance.name, certificates=stack.certificates,
+            users=_redis_users(stack),
+        )  # fmt: skip
+        others = _REPLICATION.format(user=ADMIN, password=password)
+        follows = f"replicaof {first} {ports.redis}\n" if instance.number > 1 else ""
+        write_private(redis_config(stack, instance), own + others + follows)
+    for instance in stack.layout.of("sentinel"):
+        text = _SENTINEL_CONFIG.format(
+            host=instance.host, data=stack.servers / instance.name, certificates=stack.certificates, user=ADMIN,
+            password=password, redis=first, port=ports.redis,
+        )  # fmt: skip
+        write_private(redis_config(stack, instance), text)
+
+
+def _prepare_kafka(stack: Stack, secrets: Secrets) -> None:
+    """Write each broker's configuration; brokers that have no storage yet get one, all with the same cluster id."""
+    brokers, ports = stack.layout.of("kafka"), stack.ports
+    voters = ",".join(f"{broker.number}@{broker.host}:{ports.kafka_controller}" for broker in brokers)
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    for broker in brokers:
+        data = stack.servers / broker.name / "log"
+        text = _KAFKA_PROPERTIES.format(
+            number=broker.number, voters=voters, host=broker.host, broker=ports.kafka,
+            controller=ports.kafka_controller, inside=ports.kafka_inside, certificates=stack.certificates, admin=ADMIN,
+            data=data, replicas=len(brokers), in_sync=len(brokers) // 2 + 1,
+        )  # fmt: skip
+        kafka_properties(stack, broker).write_text(text)
+        if not (data / "meta.properties").exists():
+            _format_kafka(kafka_properties(stack, broker), cluster, secrets.password(ADMIN))
+
+
+def _format_kafka(properties: Path, cluster: str, password: str) -> None:
+    """Format Kafka's storage with a cluster id, which KRaft needs before the first start, and the super user."""
     # the tool would read a leading dash as an option
     label = cluster.replace("-", "A", 1) if cluster.startswith("-") else cluster
-    user = f"SCRAM-SHA-512=[name={ADMIN},password={secrets.password(ADMIN)}]"
-    arguments = ["format", "-t", label, "-c", str(kafka_properties(stack)), "--add-scram", user]
-    command = [*_java(stack), "kafka.tools.StorageTool", *arguments]
+    user = f"SCRAM-SHA-512=[name={ADMIN},password={password}]"
+    arguments = ["format", "-t", label, "-c", str(properties), "--add-scram", user]
+    command = [*_java(), "kafka.tools.StorageTool", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise RuntimeError(f"Kafka's storage could not be formatted: {result.stdout}{result.stderr}")
 
 
-def _java(stack: Stack) -> list[str]:
+def _java() -> list[str]:
     if not KAFKA_LIBS.is_dir():
         raise RuntimeError("Kafka is not installed: run deploy/local/setup.sh")
     return [_installed("java"), *_JAVA_OPTIONS, _KAFKA_LOG, "-cp", f"{KAFKA_LIBS}/*"]

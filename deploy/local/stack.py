@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
+from deploy.local.layout import Layout, layout_of
 from deploy.local.ports import Ports
 
 ROOT = Path(__file__).parents[2]
@@ -23,12 +24,26 @@ class Stack:
     name: str
     data: Path
     ports: Ports
+    layout: Layout
 
     @classmethod
     def named(cls, name: str, data: Path | None = None) -> Self:
         """Return a stack by name; the data folder of `dev` is `.local`, that of any other a temporary folder."""
         folder = data or (ROOT / ".local" if name == "dev" else temporary_folder(name))
-        return cls(name=name, data=folder.resolve(), ports=Ports.of(name))
+        return cls(name=name, data=folder.resolve(), ports=Ports.of(name), layout=layout_of(name))
+
+    def host(self, kind: str) -> str:
+        """Return the address where clients find a program."""
+        return self.layout.host(kind)
+
+    def api(self, service: str) -> str:
+        """Return the URL of a service's API for the other services."""
+        return f"https://{self.host(f'{service}-api')}:{self.ports.services[service].api}"
+
+    @property
+    def gateway(self) -> str:
+        """Return the URL of the gateway."""
+        return f"http://{self.host('gateway')}:{self.ports.gateway}"
 
     @property
     def logs(self) -> Path:
@@ -38,6 +53,11 @@ class Stack:
     def servers(self) -> Path:
         """Return the folder with a folder for each server's data and configuration."""
         return self.data / "servers"
+
+    @property
+    def clocks(self) -> Path:
+        """Return the folder with a file for each of our processes that sets its clock, where faults are provoked."""
+        return self.data / "clocks"
 
     @property
     def stackfile(self) -> Path:

@@ -33,8 +33,8 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
     ca = str(access.ca(stack))
     return {
         "name": stack.name,
-        "gateway": _url(stack.ports.gateway),
-        "portal": f"{_url(stack.ports.gateway)}/",
+        "gateway": stack.gateway,
+        "portal": f"{stack.gateway}/",
         "ca": ca,
         "kafka": access.kafka_servers(stack),
         "kafka_user": ADMIN,
@@ -45,21 +45,21 @@ def description(stack: Stack, secrets: Secrets) -> dict[str, Any]:
         "s3": {"endpoint": access.s3_url(stack), "access_key": ADMIN, "secret_key": secrets.password(ADMIN)},
         "principals": access.passwords(secrets),
         "subscriber": {"user": access.SUBSCRIBER_USER, "password": secrets.password(access.SUBSCRIBER_USER)},
-        "sms_inbox": _url(stack.ports.sms_carrier),
-        "card_reader": _url(stack.ports.card_reader),
-        "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers() else None,
-        "node_exporter": _url(stack.ports.node_exporter) if "node-exporter" in watchers() else None,
+        "sms_inbox": f"http://{stack.host('sms-carrier')}:{stack.ports.sms_carrier}",
+        "card_reader": f"http://{stack.host('card-reader')}:{stack.ports.card_reader}",
+        "prometheus": _url(stack.ports.prometheus) if "prometheus" in watchers(stack) else None,
+        "node_exporter": _url(stack.ports.node_exporter) if "node-exporter" in watchers(stack) else None,
         "exporters": [
             _closed(port)
             for name, port in (
                 ("server-exporter", stack.ports.server_exporter),
                 ("redis-exporter", stack.ports.redis_exporter),
             )
-            if name in watchers()
+            if name in watchers(stack)
         ],
-        "alertmanager": _url(stack.ports.alertmanager) if "alertmanager" in watchers() else None,
-        "alert_sender": _url(stack.ports.alert_sender) if "alert-sender" in watchers() else None,
-        "alert_inbox": _url(stack.ports.alert_inbox) if "alert-inbox" in watchers() else None,
+        "alertmanager": _url(stack.ports.alertmanager) if "alertmanager" in watchers(stack) else None,
+        "alert_sender": _url(stack.ports.alert_sender) if "alert-sender" in watchers(stack) else None,
+        "alert_inbox": _url(stack.ports.alert_inbox) if "alert-inbox" in watchers(stack) else None,
         "services": {
             name: {"api": _closed(ports.api), "internal": _closed(ports.internal)}
             | ({} if name in ONLY_API else {"worker": _closed(ports.worker)})

@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 from deploy.access import kafka, mongo
 from deploy.access.authority import Authority
 from deploy.access.principals import principals
-from deploy.local.access import HOSTS
+from deploy.local.access import hosts
 from deploy.local.ports import HOST
 from deploy.local.stack import Stack
 from tests.faults.conftest import Run
 from tests.support.processes import leads
+from tests.support.stack import RunningStack
 from tests.support.topics import admin
 from tests.support.waiting import eventually
 
@@ -30,7 +31,7 @@ async def test_renewed_certificates_are_used_without_losing_an_event(run: Run) -
     before = {name: await serial(port) for name, port in ports.items()}
     async with run.load(100) as log:
         await asyncio.sleep(1)
-        renew(folder)
+        renew(run.stack, folder)
         await reload_servers(run)
         for name, port in ports.items():
             await eventually(lambda name=name, port=port: changed(before[name], port), USED_WITHIN, f"{name}: renewed")  # type: ignore[misc]
@@ -47,12 +48,12 @@ def ports_of(run: Run) -> dict[str, int]:
     return found | {"records-api": records.api, "records-worker": records.worker}
 
 
-def renew(folder: Path) -> None:
+def renew(stack: RunningStack, folder: Path) -> None:
     """New certificates of the same authority, as its command makes them when the old ones near their end."""
     authority = Authority.in_folder(folder)
     for name in RENEWED:
         (folder / f"{name}.both.pem").unlink()
-        assert authority.issue(name, HOSTS, folder)
+        assert authority.issue(name, hosts(stack.plan, name), folder)
 
 
 async def reload_servers(run: Run) -> None:

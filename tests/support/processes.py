@@ -17,7 +17,7 @@ import httpx2
 
 from deploy.local.readiness import NotReady, server_checks, service_checks, wait_for
 from deploy.local.secrets import secrets_of
-from deploy.local.stack import ROOT, Stack
+from deploy.local.stack import ROOT
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
@@ -81,7 +81,7 @@ class Processes:
             raise AssertionError("\n".join([str(error), *ends])) from None
 
     async def _wait_for_all(self, within: float) -> None:
-        plan = Stack.named(self.stack.facts["name"], Path(self.stack.facts["data"]))
+        plan = self.stack.plan
         checks = [*server_checks(plan, secrets_of(plan)), *service_checks(plan)]
         await wait_for(checks, within, lambda _: None)
 

@@ -95,5 +95,10 @@ class RunningStack:
         )  # fmt: skip
 
     @property
+    def plan(self) -> Stack:
+        """The stack's description: its programs, their addresses and folders."""
+        return Stack.named(self.facts["name"], Path(self.facts["data"]))
+
+    @property
     def supervisor(self) -> Supervisor:
-        return Supervisor(Stack.named(self.facts["name"], Path(self.facts["data"])))
+        return Supervisor(self.plan)

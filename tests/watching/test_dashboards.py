@@ -18,7 +18,7 @@ from deploy.backup import metrics
 from deploy.local.environment import internals_of
 from deploy.local.ports import SERVICES
 from deploy.local.prometheus import RULES
-from deploy.local.stack import ROOT, Stack
+from deploy.local.stack import ROOT
 from deploy.logs import shipper
 from tests.support.prometheus import Prometheus
 from tests.support.stack import RunningStack
@@ -60,7 +60,7 @@ def rules() -> list[dict[str, Any]]:
 @pytest_asyncio.fixture(scope="module")
 async def exported(stack: RunningStack) -> AsyncIterator[set[str]]:
     """The names of all metrics of the processes, backup, log shipper, what watches them, and our recording rules."""
-    addresses = list(internals_of(Stack.named(stack.facts["name"])).values())
+    addresses = list(internals_of(stack.plan).values())
     addresses += filter(None, (stack.facts[name] for name in ("node_exporter", "alert_sender")))
     addresses += stack.facts["exporters"]
     async with stack.http(seconds=10) as client:

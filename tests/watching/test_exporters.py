@@ -28,8 +28,8 @@ REPORTED = {
 
 
 @pytest.mark.parametrize("exporter", REPORTED)
-async def test_an_exporter_reports_its_server(exporter: str, prometheus: Prometheus) -> None:
-    if exporter not in watchers():
+async def test_an_exporter_reports_its_server(exporter: str, stack: RunningStack, prometheus: Prometheus) -> None:
+    if exporter not in watchers(stack.plan):
         pytest.skip(f"{PACKAGES[exporter]} is not installed here")
     for query in REPORTED[exporter]:
         await eventually(partial(prometheus.ask, query), 60, query, pause=0.5)

@@ -4,14 +4,13 @@ import yaml
 
 from deploy.local.environment import internals_of
 from deploy.local.prometheus import RULES
-from deploy.local.stack import Stack
 from tests.support.prometheus import Prometheus
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 
 async def test_every_process_is_scraped(stack: RunningStack, prometheus: Prometheus) -> None:
-    wanted = set(internals_of(Stack.named(stack.facts["name"])))
+    wanted = set(internals_of(stack.plan))
 
     async def scraped() -> bool:
         return {each["metric"]["process"] for each in await prometheus.ask('up{job="processes"} == 1')} == wanted

@@ -24,7 +24,7 @@ class Tray:
     card: Card | None = None
 
 
-def create_app(pages: str) -> Starlette:
+def create_app(pages: str, host: str = HOST) -> Starlette:
     """`pages` is the only origin whose pages may read cards."""
     tray = Tray()
 
@@ -55,5 +55,5 @@ def create_app(pages: str) -> Starlette:
             Route("/tray", lay, methods=["POST"]),
         ],
         # against DNS rebinding: another site's name may resolve to this address
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST])],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[host])],
     )
