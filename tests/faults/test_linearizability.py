@@ -1,6 +1,5 @@
 """The check of linearizability: it accepts every history of an atomic register, and finds what no register does."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sweep.history import DELETED, NEVER, Created, Delivery, History, Login, Operation, Upload
+from tests.sweep.history import (
+    DELETED,
+    NEVER,
+    Created,
+    Delivery,
+    Entry,
+    History,
+    Kind,
+    Login,
+    Operation,
+    Outcome,
+    Upload,
+)
 from tests.sweep.linearizability import check, check_record
 
 Facts = dict[int, str]
@@ -33,7 +44,8 @@ class Register:
         self._write("create", 0, "value 1")
 
     def step(self) -> None:
-        kind, version = self.random.choice(["edit", "edit", "read", "read", "delete"]), len(self.values)
+        kinds: list[Kind] = ["edit", "edit", "read", "read", "delete"]
+        kind, version = self.random.choice(kinds), len(self.values)
         if kind == "read":
             self._log("read", 0, "ok", "", *self._current())
         elif kind == "delete" and self.random.random() < 0.8:
@@ -42,7 +54,7 @@ class Register:
             stale = self.random.random() < 0.2
             self._write(kind, max(1, version - stale), DELETED if kind == "delete" else f"value {self.random.random()}")
 
-    def _write(self, kind: str, expected: int, sent: str) -> None:
+    def _write(self, kind: Kind, expected: int, sent: str) -> None:
         version, seen = self._current()
         if seen == DELETED or expected != len(self.values):
             self._log(kind, expected, "refused", sent, version, seen)
@@ -59,13 +71,13 @@ class Register:
             return None, DELETED if self.values else ""
         return len(self.values), self.values[-1]
 
-    def _log(self, kind: str, expected: int, outcome: str, sent: str, version: int | None, seen: str) -> None:
-        at, random = float(len(self.operations)), self.random
-        invoked = at - random.uniform(0, LONGEST_REQUEST / 2)
-        returned = NEVER if outcome == "unknown" else at + random.uniform(0, LONGEST_REQUEST / 2)
-        client = f"client {len(self.operations)}"
-        operation = Operation(client, "person", "record", kind, expected, invoked, returned, outcome, sent, version, seen)  # type: ignore[arg-type]
-        self.operations.append(operation)
+    def _log(self, kind: Kind, expected: int, outcome: Outcome, sent: str, version: int | None, seen: str) -> None:
+        at, client = float(len(self.operations)), f"client {len(self.operations)}"
+        invoked = at - self.random.uniform(0, LONGEST_REQUEST / 2)
+        returned = NEVER if outcome == "unknown" else at + self.random.uniform(0, LONGEST_REQUEST / 2)
+        self.operations.append(
+            Operation(client, "person", "record", kind, expected, invoked, returned, outcome, sent, version, seen)
+        )
 
 
 @st.composite
@@ -94,13 +106,12 @@ def test_it_is_accepted_without_the_database_and_the_topic_too(history: tuple[li
     assert check_record(operations, {}) == []
 
 
-def write(version: int, invoked: float, returned: float = math.nan, outcome: str = "ok", sent: str = "") -> Operation:
+def write(version: int, invoked: float, returned: float = NEVER, sent: str = "") -> Operation:
     """A write of this version; an unanswered one if it never returns."""
     sent = sent or f"value {version}"
-    answered = (version, sent) if outcome == "ok" else (None, "")
-    kind = "delete" if sent == DELETED else "edit" if version > 1 else "create"
-    end = NEVER if outcome == "unknown" else returned
-    return Operation("writer", "p", "r", kind, version - 1, invoked, end, outcome, sent, *answered)  # type: ignore[arg-type]
+    kind: Kind = "delete" if sent == DELETED else "edit" if version > 1 else "create"
+    lost = Operation("writer", "p", "r", kind, version - 1, invoked, returned, "unknown", sent)
+    return lost if returned == NEVER else replace(lost, outcome="ok", version=version, seen=sent)
 
 
 def read(version: int, invoked: float, returned: float, seen: str = "") -> Operation:
@@ -186,7 +197,7 @@ def test_two_overlapping_reads_may_return_in_any_order() -> None:
 
 
 def test_an_unanswered_write_counts_when_its_version_was_seen() -> None:
-    lost = write(2, 2, outcome="unknown")
+    lost = write(2, 2)
     assert check_record([*THREE[:1], lost], {}) == []
     assert check_record([*THREE[:1], lost, read(2, 50, 51)], {}) == []
     assert check_record([*THREE[:1], lost, write(3, 60, 61)], {}) == []
@@ -201,7 +212,7 @@ def test_a_deletion_is_a_version_that_reads_as_not_found() -> None:
     assert check_record([*THREE[:1], deleted, not_found(1.2, 1.4)], {2: DELETED}) != [], "not found too early"
     assert check_record([*THREE[:1], deleted, read(1, 4, 5)], {2: DELETED}) != [], "read after its deletion"
     assert check_record([*THREE[:1], not_found(4, 5)], {}) != [], "nobody has deleted it"
-    assert check_record([*THREE[:1], write(2, 2, outcome="unknown", sent=DELETED), not_found(4, 5)], {}) == []
+    assert check_record([*THREE[:1], write(2, 2, sent=DELETED), not_found(4, 5)], {}) == []
 
 
 def test_a_refusal_is_a_read_of_the_current_version() -> None:
@@ -219,10 +230,11 @@ def test_violations_name_their_record() -> None:
 
 def test_the_log_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> None:
     history = History()
-    for entry in (
-        *THREE, write(4, 6, outcome="unknown"), Created("key", "r", "answer"), Login("p", "139", 1, 1, 0, True),
+    entries: list[Entry] = [
+        *THREE, write(4, 6), Created("key", "r", "answer"), Login("p", "139", 1, 1, 0, True),
         Upload("p", "r", "sum", True, True, 0.5, 1.5), Delivery("feed", "p", "r", 1, 2.5),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for entry in entries:
         history.add(entry)
     history.write(tmp_path / "history.jsonl")
     assert History.read(tmp_path / "history.jsonl") == history

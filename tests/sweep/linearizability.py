@@ -147,4 +147,3 @@ def _out_of_order(groups: Iterable[list[Operation]]) -> Iterator[str]:
 def _named(each: Operation) -> str:
     version = each.version if each.version is not None else each.expected + 1
     return f"the {each.kind} by {each.client} that shows version {version}"
-
