@@ -20,11 +20,11 @@ def token_settings(stack: RunningStack) -> TokenSettings:
     return TokenSettings(**{name: environment[f"TOKENS__{name.upper()}"] for name in names})
 
 
-def stack_issuer(stack: RunningStack) -> TokenIssuer:
+def stack_issuer(stack: RunningStack, lifetime_seconds: int = LIFETIME_SECONDS) -> TokenIssuer:
     """Signs tokens that every service of the stack accepts."""
     keys: list[dict[str, Any]] = json.loads(stack.environment("identity-api")["SIGNING__KEYS"])
     own = [OKPKey.import_key(key) for key in keys]
-    return TokenIssuer(own, token_settings(stack), SystemClock(), LIFETIME_SECONDS)
+    return TokenIssuer(own, token_settings(stack), SystemClock(), lifetime_seconds)
 
 
 def practitioner_token(issuer: TokenIssuer, practitioner_id: str) -> str:

@@ -25,10 +25,11 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def own_topics(kafka: KafkaSettings, **partitions: int) -> AsyncIterator[None]:
-    """Topics with these numbers of partitions, for the length of the block."""
+    """Topics with these numbers of partitions, for the length of the block; on a cluster they outlive a broker."""
     async with admin(kafka) as client:
+        replicas = min(3, len((await client.describe_cluster())["brokers"]))
         made = await client.create_topics(
-            [NewTopic(name, count, 1, topic_configs=SIZE) for name, count in partitions.items()]
+            [NewTopic(name, count, replicas, topic_configs=SIZE) for name, count in partitions.items()]
         )
         assert all(code == 0 for _, code, *_ in made.topic_errors), made
     try:
