@@ -1,35 +1,40 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up down status logs restart reset totp demo test test-long check bench soak drill containers lock sbom pictures help
+.PHONY: up cluster down status logs restart reset totp demo test test-long check bench sweep failover upgrade soak drill containers lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
+NAMED  = --name $(or $(n),dev)
 LOCK  := .venv/bin/uv pip compile pyproject.toml --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
 up: ## Set up this machine, start the whole stack, load demo data, print addresses and passwords
 	@$(SETUP)
 	@$(STACK) up
 
+cluster: ## The same with three of each server and two or three of each process; then make down n=cluster (as root on Linux)
+	@$(SETUP) --cluster
+	@$(STACK) up --name cluster
+
 down: ## Stop the stack; its data stay
-	@$(STACK) down
+	@$(STACK) down $(NAMED)
 
 status: ## Show every program, its ports and whether it is ready
-	@$(STACK) status
+	@$(STACK) status $(NAMED)
 
 logs: ## Follow the logs of one service or server: make logs s=records
-	@$(STACK) logs $(s)
+	@$(STACK) logs $(s) $(NAMED)
 
 restart: ## Restart the processes of one service, or of all services: make restart s=records
-	@$(STACK) restart $(s)
+	@$(STACK) restart $(s) $(NAMED)
 
 reset: ## Stop the stack and delete its data
-	@$(STACK) reset
+	@$(STACK) reset $(NAMED)
 
 totp: ## Print the current TOTP code of a demo member of staff: make totp s=clerk
-	@$(STACK) totp $(s)
+	@$(STACK) totp $(s) $(NAMED)
 
 demo: ## Play the main journey through the public API and a Kafka subscriber
-	@$(STACK) demo
+	@$(STACK) demo $(NAMED)
 
 test: ## Run all tests against their own copy of the stack: make test a='-k history'
 	@$(SETUP)
@@ -51,6 +56,18 @@ check: ## Format, lint, types, import rules, contracts, known vulnerabilities
 bench: ## Measure performance, with a ceiling for each row, on its own copy of the stack
 	@$(SETUP)
 	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench $(a)
+
+sweep: ## Faults under load in a cluster, then the check: make sweep a='--seed N --minutes M' (as root on Linux)
+	@$(SETUP) --cluster
+	@$(STACK) run-with-stack --name sweep -- .venv/bin/python -m tests.sweep $(a)
+
+failover: ## Measure how soon a cluster works again after each kind of failure (as root on Linux)
+	@$(SETUP) --cluster
+	@$(STACK) run-with-stack --name sweep -- .venv/bin/python -m tests.sweep.failover $(a)
+
+upgrade: ## Upgrade a cluster from another revision, and back, under load: make upgrade a='--before REVISION' (as root on Linux)
+	@$(SETUP) --cluster
+	@$(STACK) run-with-stack --name sweep -- .venv/bin/python -m tests.sweep.upgrade $(a)
 
 soak: ## Run under load for a long time and watch memory and lag
 	@$(SETUP)

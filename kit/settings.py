@@ -86,13 +86,18 @@ class MongoSettings(ServerSettings):
 
 
 class KafkaSettings(ServerSettings):
-    """The broker, and the limits that all clients share. `user`: logs in with SCRAM-SHA-512, over TLS only."""
+    """The brokers, and the limits that all clients share. `user`: logs in with SCRAM-SHA-512, over TLS only.
+
+    `fetch_wait_ms`: how long a broker holds a consumer's request for events while there are none. A longer time costs
+    brokers and consumers less at rest; a partition that had no room in the last answer waits as long.
+    """
 
     servers: str
     user: str = ""
     password: SecretStr = SecretStr("")
     partitions: int = 24
     session_timeout_ms: int = 45_000
+    fetch_wait_ms: int = 250
     call_timeout_seconds: float = 15
     stall_seconds: float = 60
 

@@ -6,6 +6,8 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +37,16 @@ def _stack(name: str, data: Path | None = None) -> Stack:
     return stack
 
 
+@contextmanager
+def _leaving_sandbox(name: str, data: Path | None) -> Iterator[None]:
+    """End the sandbox of a cluster after its programs."""
+    try:
+        yield
+    finally:
+        if not sandbox.is_inside():
+            sandbox.leave(Stack.named(name, data))
+
+
 @app.command()
 def up(name: Name = "dev", data: Data = None) -> None:
     """Start the stack, wait until it is ready, load the demo data."""
@@ -46,13 +58,15 @@ def up(name: Name = "dev", data: Data = None) -> None:
 @app.command()
 def down(name: Name = "dev", data: Data = None) -> None:
     """Stop the stack; its data stay."""
-    lifecycle.down(_stack(name, data))
+    with _leaving_sandbox(name, data):
+        lifecycle.down(_stack(name, data))
 
 
 @app.command()
 def reset(name: Name = "dev", data: Data = None) -> None:
     """Stop the stack and delete its data."""
-    lifecycle.reset(_stack(name, data))
+    with _leaving_sandbox(name, data):
+        lifecycle.reset(_stack(name, data))
 
 
 @app.command()

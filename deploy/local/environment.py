@@ -15,6 +15,8 @@ PARTITIONS = 6
 CLOCK_LIBRARY = "clock.so"
 _PARTITIONS_OF_CLUSTER = 24
 """As in production."""
+_FETCH_WAIT_OF_CLUSTER = "1000"
+"""Three brokers, each asked by every consumer: at 250 ms they take a core at rest."""
 RECORDS_CLIENT = "records"
 SMS_SDK_APP_ID = "1400000001"
 SMS_SIGN_NAME = "上海建筑业"
@@ -160,6 +162,7 @@ def _shared(stack: Stack) -> Environment:
         "MALLOC_MMAP_THRESHOLD_": "1048576",
         "KAFKA__PARTITIONS": str(partitions(stack)),
         "KAFKA__SESSION_TIMEOUT_MS": "6000",
+        **({"KAFKA__FETCH_WAIT_MS": _FETCH_WAIT_OF_CLUSTER} if stack.layout.cluster else {}),
         "TOKENS__JWKS_URL": f"{stack.api('identity')}/api/identity/.well-known/jwks.json",
         "TOKENS__ISSUER": "practitioner-portal",
         "TOKENS__AUDIENCE": f"practitioner-portal-{stack.name}",

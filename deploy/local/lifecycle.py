@@ -108,12 +108,16 @@ def restart(stack: Stack, service: str | None) -> None:
 
 
 def _prepare_for_faults(stack: Stack) -> None:
-    """Give each server with data a small disk that can be filled, and each of our processes a clock that can be set."""
+    """Give servers small disks to fill, and our processes clocks to set and links to code to change."""
     stack.clocks.mkdir(exist_ok=True)
     compile_clock = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(stack.clocks / CLOCK_LIBRARY), str(_CLOCK), "-ldl"]
     subprocess.run(compile_clock, check=True)
     for name in service_programs(stack):
         (stack.clocks / name).write_bytes(bytes(8))  # 0.0
+    for instance in stack.layout.instances:
+        stack.code_of(instance).parent.mkdir(exist_ok=True)
+        stack.code_of(instance).unlink(missing_ok=True)
+        stack.code_of(instance).symlink_to(ROOT)
     for instance in stack.layout.instances:
         folder = stack.servers / instance.name
         if instance.kind in _WITH_DATA and not folder.is_mount():

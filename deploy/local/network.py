@@ -1,23 +1,61 @@
 """The network of a cluster: a namespace for each instance, joined by a bridge. Needs root, and the sandbox."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deploy.local.layout import BRIDGE, Layout
+from deploy.local.layout import BRIDGE, NETWORK, Layout
+from deploy.local.ports import HOST
 
-_BRIDGE = "portal"
+_BRIDGE, _DOOR = "portal", "portal-door"
+_NAMES = Path("/run/netns")
+
+
+def open_door(sandbox: int) -> None:
+    """Let this machine reach the bridge of a sandbox (the pid of a process in it). The interface ends with it."""
+    inside = ["nsenter", "--target", str(sandbox), "--net"]
+    _run(
+        [
+            ["ip", "link", "add", _DOOR, "type", "veth", "peer", "name", _DOOR, "netns", str(sandbox)],
+            ["ip", "addr", "add", f"{NETWORK}.2/24", "dev", _DOOR],
+            ["ip", "link", "set", _DOOR, "up"],
+            [*inside, "ip", "link", "add", _BRIDGE, "type", "bridge"],
+            [*inside, "ip", "link", "set", _DOOR, "master", _BRIDGE, "up"],
+        ]
+    )
 
 
 def connect(layout: Layout) -> None:
     """Create the bridge, and each instance's namespace with its address, unless they are there."""
-    if Path(f"/sys/class/net/{_BRIDGE}").exists():
+    if any(_NAMES.iterdir()):
         return
-    commands = [["link", "set", "lo", "up"], ["link", "add", _BRIDGE, "type", "bridge"]]
+    commands = [["link", "set", "lo", "up"]]
+    commands += [] if _has_bridge() else [["link", "add", _BRIDGE, "type", "bridge"]]
     commands += [["addr", "add", f"{BRIDGE}/24", "dev", _BRIDGE], ["link", "set", _BRIDGE, "up"]]
     for place, instance in enumerate(layout.instances):
         commands += _namespace(instance.name, instance.host, f"port{place}")
-    _ip(commands)
+    _run(["ip", *command] for command in commands)
+    _lead_loopback_to_sandbox(layout)
+
+
+def _has_bridge() -> bool:
+    return subprocess.run(["ip", "link", "show", _BRIDGE], capture_output=True, check=False).returncode == 0
+
+
+def _lead_loopback_to_sandbox(layout: Layout) -> None:
+    """Lead what `subscriptions` sends to its loopback to the sandbox's: receivers of webhooks listen there in tests.
+
+    No other private address may be called.
+    """
+    here = ["sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1"]
+    nat, target = ["iptables", "-t", "nat", "-A"], ["-j", "DNAT", "--to-destination"]
+    commands = [here, [*nat, "PREROUTING", "-d", BRIDGE, "-p", "tcp", *target, HOST]]
+    for instance in (*layout.of("subscriptions-api"), *layout.of("subscriptions-worker")):
+        inside = ["ip", "netns", "exec", instance.name]
+        out = [*nat, "OUTPUT", "-d", HOST, "-p", "tcp", *target, BRIDGE]
+        back = [*nat, "POSTROUTING", "-s", HOST, "-d", BRIDGE, "-j", "MASQUERADE"]
+        commands += [[*inside, *here], [*inside, *out], [*inside, *back]]
+    _run(commands)
 
 
 def _namespace(name: str, host: str, port: str) -> list[list[str]]:
@@ -32,8 +70,8 @@ def _namespace(name: str, host: str, port: str) -> list[list[str]]:
     ]
 
 
-def _ip(commands: Sequence[Sequence[str]]) -> None:
+def _run(commands: Iterable[Sequence[str]]) -> None:
     for command in commands:
-        result = subprocess.run(["ip", *command], capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            raise RuntimeError(f"ip {' '.join(command)}: {result.stderr.strip()}")
+            raise RuntimeError(f"{' '.join(command)}: {result.stderr.strip()}")

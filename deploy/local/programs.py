@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deploy.local import alertmanager, balancer, exporters, prometheus, servers
 from deploy.local.environment import (
@@ -44,13 +45,14 @@ _SERVER = 10
 
 @dataclass(frozen=True)
 class Program:
-    """One process to keep running, and how many seconds it may take to stop before it is killed."""
+    """One process to keep running: `stop_seconds` are what it may take to stop before it is killed."""
 
     name: str
     command: Sequence[str]
     priority: int
     environment: Environment = field(default_factory=dict)
     stop_seconds: int = 15
+    directory: Path = ROOT
 
 
 def programs_of(stack: Stack, secrets: Secrets) -> list[Program]:
@@ -123,6 +125,7 @@ def _services(stack: Stack, secrets: Secrets) -> list[Program]:
             stack.layout.command(instance, [sys.executable, "-m", f"services.{service}", role]),
             _SERVICE,
             environment_of(stack, secrets, instance),
+            directory=stack.code_of(instance),
         )
         for service in SERVICES
         for role in roles_of(service)
@@ -178,6 +181,7 @@ def _section(stack: Stack, program: Program) -> str:
     return f"""\
 [program:{program.name}]
 command={_plain(" ".join(_quoted(word) for word in program.command))}
+directory={_plain(str(program.directory))}
 environment={_plain(_variables(program.environment | {"PYTHONUNBUFFERED": "1"}))}
 priority={program.priority}
 autostart=false

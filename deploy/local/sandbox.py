@@ -1,7 +1,7 @@
 """A cluster's sandbox: namespaces for network, mounts and processes, in which everything of the cluster runs.
 
-Nothing in it can reach, or be reached from, another network. When its first process ends, however that happens, the
-kernel ends every other process in it, and its networks and mounts are gone.
+Nothing in it can reach another network; that of a lasting sandbox can be reached from this machine. When its first
+process ends, however that happens, the kernel ends every other process in it, and its networks and mounts are gone.
 """
 
 import os
@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.local import network
 from deploy.local.stack import ROOT, Stack
 
 _INSIDE = "PORTAL_SANDBOX"
@@ -84,6 +85,7 @@ def _start(stack: Stack) -> int:
         time.sleep(0.02)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     _pid_file(stack).write_text(child)
+    network.open_door(int(child))
     return int(child)
 
 

@@ -2,6 +2,7 @@
 # Installs what the local stack needs on this machine; takes well under a second when all is installed.
 #   setup.sh          everything: system packages, Python packages, Kafka
 #   setup.sh --venv   only the Python packages (enough for `make check`)
+#   setup.sh --cluster   everything, and what a cluster in namespaces needs (for `make cluster` and `make sweep`)
 #   setup.sh --containers   everything, and a container engine with Docker Compose (for `make containers`)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -68,6 +69,14 @@ engine_packages() {
     command -v dockerd >/dev/null || echo docker.io
     command -v iptables >/dev/null || echo iptables
     command -v debootstrap >/dev/null || echo debootstrap
+}
+
+# For `make cluster`, and for the clocks that `make sweep` sets.
+cluster_packages() {
+    command -v haproxy >/dev/null || echo haproxy
+    command -v ip >/dev/null || echo iproute2
+    command -v iptables >/dev/null || echo iptables
+    command -v gcc >/dev/null || echo gcc libc6-dev
 }
 
 may_install() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
@@ -155,14 +164,18 @@ kafka() {
         fingerprint_kafka >$KAFKA_STAMP
 }
 
-engine() {
+# Installs the packages that a function names.
+more_packages() {
     local missing
-    mapfile -t missing < <(engine_packages)
-    if [[ ${#missing[@]} != 0 ]]; then
-        may_install || fail "please install, as root on Debian: ${missing[*]}"
-        say "installing ${missing[*]}"
-        apt_install "${missing[@]}" || fail "the container engine could not be installed"
-    fi
+    mapfile -t missing < <("$1")
+    [[ ${#missing[@]} == 0 ]] && return
+    may_install || fail "please install, as root on Debian: ${missing[*]}"
+    say "installing ${missing[*]}"
+    apt_install "${missing[@]}" || fail "${missing[*]} could not be installed"
+}
+
+engine() {
+    more_packages engine_packages
     command -v go >/dev/null || fail "please install Go 1.24 or newer: Docker Compose is built here"
     command -v npm >/dev/null || fail "please install Node.js 20 or newer with npm: MongoDB's shell comes from there"
     say "building Docker Compose"
@@ -193,6 +206,7 @@ main() {
     python_packages || { kill $fetching 2>/dev/null || true; fail "the Python packages could not be installed"; }
     wait $fetching || fail "Kafka could not be fetched"
     wait
+    [[ ${1:-} != --cluster ]] || more_packages cluster_packages
     [[ ${1:-} != --containers ]] || engine
 }
 

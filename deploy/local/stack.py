@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from deploy.local.layout import Layout, layout_of
+from deploy.local.layout import Instance, Layout, layout_of
 from deploy.local.ports import Ports
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,10 @@ class Stack:
     def clocks(self) -> Path:
         """Return the folder with a file for each of our processes that sets its clock, where faults are provoked."""
         return self.data / "clocks"
+
+    def code_of(self, instance: Instance) -> Path:
+        """Return the checkout that an instance runs: where faults are provoked, a link that an upgrade changes."""
+        return self.data / "code" / instance.name if self.layout.for_faults else ROOT
 
     @property
     def stackfile(self) -> Path:

@@ -58,7 +58,7 @@ class Consumer:
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=min(3_000, session_ms // 4),
             rebalance_timeout_ms=60_000,
-            fetch_max_wait_ms=250,  # a partition that had no room at the last fetch waits as long
+            fetch_max_wait_ms=settings.fetch_wait_ms,
         )
 
     async def start(self, topics: Sequence[str], rebalance: Rebalance) -> None:

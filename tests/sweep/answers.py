@@ -20,10 +20,12 @@ class Answers:
     """Counts the answers, and notes those that break a rule (R).
 
     Under faults a request may also end with a transport error, or with 503 and Retry-After.
+    `tolerated`: further statuses that a fault explains.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
     wrong: list[Violation] = field(default_factory=list)
+    tolerated: set[int] = field(default_factory=set)
 
     async def ask(self, call: Awaitable[httpx2.Response], *allowed: int) -> Answer:
         """The answer to a call whose status may be one of `allowed`, or 503."""
@@ -35,7 +37,7 @@ class Answers:
         self.statuses[str(response.status_code)] += 1
         if response.status_code == 503 and not response.headers.get("Retry-After", "").isdigit():
             self._note(response, "503 without Retry-After")
-        elif response.status_code not in (*allowed, 503):
+        elif response.status_code not in (*allowed, *self.tolerated, 503):
             self._note(response, f"unexpected {response.status_code}")
         return response
 

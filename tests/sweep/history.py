@@ -124,6 +124,10 @@ class History:
         """All entries, by type."""
         return [*self.operations, *self.created, *self.logins, *self.uploads, *self.deliveries]
 
+    def acknowledged_times(self) -> list[float]:
+        """When each acknowledged write was answered, in order."""
+        return sorted(each.returned for each in self.operations if each.kind != "read" and each.outcome == "ok")
+
     def write(self, path: Path) -> None:
         """Write the log, one entry a line."""
         with path.open("w") as file:

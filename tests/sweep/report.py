@@ -23,9 +23,23 @@ class Round:
     verdict: Verdict
 
     @classmethod
-    def of(cls, mix: Mix, hits: Sequence[Hit], acknowledged: Sequence[float], healed: float, verdict: Verdict) -> "Round":
+    def of(
+        cls, mix: Mix, hits: Sequence[Hit], acknowledged: Sequence[float], healed: float, verdict: Verdict
+    ) -> "Round":
         """Measure the pause after each fault."""
         return cls(mix, hits, [pause_of_writes(hit, acknowledged) for hit in hits], healed, verdict)
+
+    def text(self) -> str:
+        """The round for people."""
+        lines = [f"--- {self.mix}: all ready {self.healed:.0f} s after the last fault", self.verdict.text()]
+        pauses: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for hit, pause in zip(self.hits, self.pauses, strict=True):
+            pauses[hit.fault.action, hit.fault.target].append(pause)
+        lines += [
+            f"  {action} {target}: {len(found)}, pause of writes {median(found):.1f} s, at most {max(found):.1f} s"
+            for (action, target), found in sorted(pauses.items())
+        ]
+        return "\n".join(lines)
 
 
 @dataclass
@@ -47,11 +61,6 @@ class Report:
     def violations(self) -> int:
         return sum(len(each.verdict.violations) for each in self.rounds)
 
-    def text(self) -> str:
-        """The report for people."""
-        heads = [f"seed {self.seed}: {self.faults} faults, {self.acknowledged} acknowledged writes"]
-        return "\n".join([*heads, *map(_round, self.rounds), f"{self.violations} violations"])
-
     def write(self, path: Path) -> None:
         """Write the report as JSON."""
         rounds = [
@@ -70,15 +79,3 @@ class Report:
             for each in self.rounds
         ]
         path.write_text(json.dumps({"seed": self.seed, "rounds": rounds}, ensure_ascii=False, indent=1) + "\n")
-
-
-def _round(each: Round) -> str:
-    lines = [f"--- {each.mix}: all ready {each.healed:.0f} s after the last fault", each.verdict.text()]
-    pauses: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for hit, pause in zip(each.hits, each.pauses, strict=True):
-        pauses[hit.fault.action, hit.fault.target].append(pause)
-    lines += [
-        f"  {action} {target}: {len(found)}, pause of writes {median(found):.1f} s, at most {max(found):.1f} s"
-        for (action, target), found in sorted(pauses.items())
-    ]
-    return "\n".join(lines)

@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from tests.support.stack import RunningStack
@@ -50,4 +51,4 @@ def pause_of_writes(hit: Hit, acknowledged: Sequence[float]) -> float:
     first = max(0, bisect_left(acknowledged, hit.began) - 1)
     last = bisect_right(acknowledged, hit.began + EVERY_SECONDS)
     times = acknowledged[first : last + 1]
-    return max((later - earlier for earlier, later in zip(times, times[1:], strict=False)), default=0.0)
+    return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
