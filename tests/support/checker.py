@@ -15,6 +15,7 @@ class Seen:
     offset: int
     id: str
     version: int
+    key: str = ""
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Evidence:
     `acknowledged`: versions whose write succeeded. `unknown`: ids whose write got no response. `source`: the current
     version by id. `topic`: what a read_committed reader sees. `store`: what a consumer stored. `answers`: the
     successful responses by Idempotency-Key. `snapshots`: whether one was started: then versions may repeat, or be
-    skipped for newer ones.
+    skipped for newer ones. `removed`: the ids of purged documents; `tombstones`: the ids whose last record is one.
     """
 
     acknowledged: set[Version] = field(default_factory=set)
@@ -34,6 +35,8 @@ class Evidence:
     store: Mapping[str, int] | None = None
     answers: Mapping[str, set[str]] = field(default_factory=dict)
     snapshots: bool = False
+    removed: frozenset[str] = frozenset()
+    tombstones: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Violation:
 
 def check(run: Evidence) -> list[Violation]:
     """Every violated invariant; empty if all hold."""
-    rules = (_lost, _unseen, _disorder, _divergence, _stale_tail, _phantoms, _duplicates, _double_effects)
+    rules = (_lost, _unseen, _disorder, _divergence, _stale_tail, _keys, _left, _phantoms, _duplicates, _double_effects)
     return [violation for rule in rules for violation in rule(run)]
 
 
@@ -55,7 +58,7 @@ def invariants(run: Evidence) -> set[str]:
 
 def _lost(run: Evidence) -> Iterable[Violation]:
     for identity, version in sorted(run.acknowledged):
-        if run.source.get(identity, 0) < version:
+        if identity not in run.removed and run.source.get(identity, 0) < version:
             yield Violation("I1", f"acknowledged, not in the database: {identity} version {version}")
 
 
@@ -102,9 +105,23 @@ def _stale_tail(run: Evidence) -> Iterable[Violation]:
             yield Violation("I5", f"{identity}: compaction would keep version {version} of {newest[identity]}")
 
 
+def _keys(run: Evidence) -> Iterable[Violation]:
+    keys: dict[str, set[str]] = defaultdict(set)
+    for event in run.topic:
+        keys[event.id].add(event.key)
+    for identity, own in keys.items():
+        if len(own) > 1:
+            yield Violation("I5", f"{identity} has {len(own)} keys: compaction would keep a version of each")
+
+
+def _left(run: Evidence) -> Iterable[Violation]:
+    for identity in sorted(run.removed - run.tombstones):
+        yield Violation("I5", f"{identity} was removed, and compaction would keep it: it has no tombstone")
+
+
 def _phantoms(run: Evidence) -> Iterable[Violation]:
     for event in run.topic:
-        if not 1 <= event.version <= run.source.get(event.id, 0):
+        if event.id not in run.removed and not 1 <= event.version <= run.source.get(event.id, 0):
             yield Violation("I6", f"told, never committed: {event.id} version {event.version}")
 
 

@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 def seen_in(records: Records, persons: Collection[str]) -> list[Seen]:
     """The events about these people."""
     return [
-        Seen(record.partition, record.offset, *version_of(record))
+        Seen(record.partition, record.offset, *version_of(record), record.key.decode())
         for record in records
         if headers_of(record).get("ce_partitionkey") in persons
     ]

@@ -93,13 +93,19 @@ class Processes:
         await eventually(lambda: listens(address), within, "S3 listens", pause=0.1)
 
     @asynccontextmanager
-    async def standby(self, program: str, instance: str, log: Path, **settings: str) -> AsyncIterator["Standby"]:
-        """A second process of the same kind, beside the supervised one; `settings` may differ."""
+    async def standby(
+        self, program: str, instance: str, log: Path, *, bug: str = "", **settings: str
+    ) -> AsyncIterator["Standby"]:
+        """A second process of the same kind, beside the supervised one; `settings` may differ.
+
+        `bug`: one of tests/support/broken_process.py.
+        """
         service, _, role = program.partition("-")
         port, public = free_port(), free_port()
         own = {"INSTANCE": instance, "INTERNAL__PORT": str(port), "HTTP__PORT": str(public)}
         environment = os.environ | self.stack.environment(program) | own | settings
-        command = [sys.executable, "-m", f"services.{service}", role]
+        broken = ["tests.support.broken_process", bug] if bug else []
+        command = [sys.executable, "-m", *broken, f"services.{service}", role]
         with log.open("w") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output

@@ -1,8 +1,11 @@
 """The checks after a sweep: what the clients were answered, against what the servers have."""
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+from aiokafka import ConsumerRecord
 
 from tests.support.change_clients import first_times
 from tests.support.checker import Evidence, Seen, Violation
@@ -38,6 +41,7 @@ class Found:
 
     `records`, `scans`: the databases of records and attachments. `topic` and `values`: the events, and their data by
     version. `kept`: the versions that a consumer has stored. `sessions`: by person. `codes`: SMS with a code by phone.
+    `leaks`: records with personal data in clear.
     """
 
     records: Mapping[str, Stored] = field(default_factory=dict)
@@ -48,11 +52,12 @@ class Found:
     kept: Mapping[str, int] = field(default_factory=dict)
     sessions: Mapping[str, int] = field(default_factory=dict)
     codes: Mapping[str, int] = field(default_factory=dict)
+    leaks: Sequence[str] = ()
     snapshots: bool = False
 
 
 def check(history: History, found: Found) -> list[Violation]:
-    """Every violation of I1–I7, I9 (tests/support/checker.py), L, S, M, V, W and F; R is noted with each answer."""
+    """Every violation of I1–I7, I9 (tests/support/checker.py), L, S, M, V, W, F and P; R is noted with each answer."""
     operations = resolved(history.operations, found.values)
     return [
         *check_evidence(evidence(history, operations, found)),
@@ -64,7 +69,26 @@ def check(history: History, found: Found) -> list[Violation]:
         *verdicts(history, found),
         *order("W", "webhook", history, found),
         *order("F", "feed", history, found),
+        *(Violation("P", f"personal data in clear: {where}") for where in found.leaks),
     ]
+
+
+DOCUMENT_OR_PHONE = re.compile(r"\d{17}[\dX]|1[3-9]\d{9}")
+
+
+def leaks(records: Iterable[ConsumerRecord], secrets: Container[str]) -> list[str]:
+    """P: the records with one of these document numbers or phones in clear, anywhere in them."""
+    return [
+        f"{record.topic}/{record.partition}/{record.offset}"
+        for record in records
+        if any(text in secrets for text in DOCUMENT_OR_PHONE.findall(_text(record)))
+    ]
+
+
+def _text(record: ConsumerRecord) -> str:
+    """Key, value and headers of a record."""
+    parts = [record.key or b"", record.value or b"", *(value for _, value in record.headers)]
+    return "\n".join(part.decode(errors="replace") for part in parts)
 
 
 def resolved(operations: Iterable[Operation], values: Values) -> list[Operation]:
@@ -151,8 +175,10 @@ def sessions(history: History, stored: Mapping[str, int]) -> Iterable[Violation]
 
 
 def messages(history: History, codes: Mapping[str, int]) -> Iterable[Violation]:
-    """M: more messages with a code than were requested."""
+    """M: more messages with a code than were requested, or more requests accepted than the limit allows."""
     for login in history.logins:
+        if login.unlimited:
+            yield Violation("M", f"two more codes were accepted at once: {login.person}")
         if codes.get(login.phone, 0) > login.requests:
             yield Violation("M", f"{codes[login.phone]} messages for {login.requests} requests: {login.person}")
 

@@ -16,7 +16,7 @@ from kit import mongo
 from tests.support.evidence import seen_in, versions
 from tests.support.identity_clients import CODE
 from tests.support.subscriber import headers_of, version_of
-from tests.sweep.checks import Found, Scan, Stored, Values
+from tests.sweep.checks import Found, Scan, Stored, Values, leaks
 from tests.sweep.history import DELETED, digest
 from tests.sweep.load import SweepLoad
 
@@ -44,6 +44,7 @@ class Drain:
         parts: dict[str, Callable[[], Awaitable[bool]]] = {
             "scans": self._judged, "topic": self._published, "consumer": self._kept, "feed": self._fed,
             "webhook": self._delivered, "log-ins": self._logged_in,
+            "private topics": self._searched,
         }  # fmt: skip
         for name, arrived in parts.items():
             self.took[name] = await self._wait(arrived)
@@ -114,6 +115,13 @@ class Drain:
             inbox = (await http.get(f"{self.load.stack.facts['sms_inbox']}/inbox.json")).raise_for_status().json()
         self.found.sessions = Counter(each["subject"] for each in stored)
         self.found.codes = Counter(message["phone"] for message in inbox if CODE.search(message["text"]))
+        return True
+
+    async def _searched(self) -> bool:
+        secrets = {text for citizen in self.load.pages.citizens for text in (citizen.number, citizen.phone)}
+        self.found.leaks = [
+            where for topic in self.load.private for where in leaks(await topic.read() + topic.tombstones, secrets)
+        ]
         return True
 
     def _add_values(self) -> None:

@@ -57,7 +57,8 @@ class Login:
     """One log-in of a person who logs in once. `requests`: for a code, accepted or unanswered.
 
     `opened`: sessions that were acknowledged for the right code; `opened_by_wrong`: for a wrong one. `proved`: whether
-    the right code was sent at all.
+    the right code was sent at all. `unlimited`: whether two more codes were accepted at once, above the limit of one a
+    minute; a single one may be, if Redis has lost its counter.
     """
 
     person: str
@@ -66,6 +67,7 @@ class Login:
     opened: int
     opened_by_wrong: int
     proved: bool
+    unlimited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from tests.sweep.uploads import Uploader
 from tests.sweep.writers import Dossiers, Writer, paced
 
 TOPIC, TYPE = "records.changes", "records.record.changed.v1"
+PRIVATE_TOPICS = ("identity.changes", "identity.messages", "notify.changes")
+"""The topics of events about people who have document numbers and phones."""
 PEOPLE = 24
 OPERATIONS_A_LOGIN = OPERATIONS_AN_UPLOAD = 60
 LOGIN_SECONDS, UPLOAD_SECONDS = 16.0, 4.0
@@ -77,7 +79,9 @@ class SweepLoad:
     dossiers: Dossiers
     topic: Subscriber
     kept: Kept
+    private: Sequence[Subscriber]
     snapshots: SnapshotWatch
+    pages: LoginPages
     seed: int
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,7 +95,7 @@ class SweepLoad:
         self._stop.set()
         await asyncio.gather(*self.tasks)
 
-    def start(self, rate: float, pages: LoginPages) -> None:
+    def start(self, rate: float) -> None:
         """Start `rate` operations on records a second, and a log-in and an upload for every sixty of them."""
         writers = [self._writer(f"writer {number}") for number in range(max(16, round(rate)))]
         self._start([each.act for each in writers], rate)
@@ -101,7 +105,7 @@ class SweepLoad:
         ]
         self._start([each.act for each in uploaders], rate / OPERATIONS_AN_UPLOAD)
         logins = [
-            LoginClient(pages, self.history, self._random(f"log-ins {number}"))
+            LoginClient(self.pages, self.history, self._random(f"log-ins {number}"))
             for number in clients(rate / OPERATIONS_A_LOGIN, LOGIN_SECONDS)
         ]
         self._start([each.act for each in logins], rate / OPERATIONS_A_LOGIN)
@@ -130,6 +134,12 @@ def gateway_client(stack: RunningStack) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=stack.gateway, timeout=REQUEST_SECONDS, limits=limits)
 
 
+async def from_now(stack: RunningStack, topic: str) -> Subscriber:
+    subscriber = Subscriber(stack.kafka, topic)
+    await subscriber.skip()
+    return subscriber
+
+
 @contextmanager
 def _running(work: Coroutine[object, object, None]) -> Iterator[None]:
     task = asyncio.create_task(work)
@@ -141,17 +151,25 @@ def _running(work: Coroutine[object, object, None]) -> Iterator[None]:
 
 @asynccontextmanager
 async def sweep_load(
-    stack: RunningStack, *, rate: float = 30, seed: int | None = None, workers: Sequence[str] = ()
+    stack: RunningStack,
+    *,
+    rate: float = 30,
+    seed: int | None = None,
+    workers: Sequence[str] = (),
+    person: type[Person] = Person,
 ) -> AsyncIterator[SweepLoad]:
-    """The load for the length of the block. `workers`: internal addresses of the workers of records, if several."""
+    """The load for the length of the block.
+
+    `workers`: internal addresses of the workers of records, if several. `person`: the client of a person, for a broken
+    one.
+    """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     print(f"sweep seed: {seed}")
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(gateway_client(stack))
         issuer = stack_issuer(stack, TOKEN_SECONDS)
         history, answers = History(), Answers()
-        topic = Subscriber(stack.kafka, TOPIC)
-        await topic.skip()
+        topic, *private = [await from_now(stack, name) for name in (TOPIC, *PRIVATE_TOPICS)]
         kept = await opened.enter_async_context(own_projection(stack, [TOPIC], TYPE, from_now=True))
         await opened.enter_async_context(consuming(kept))
         subscriber = Client(http, issuer)
@@ -160,9 +178,11 @@ async def sweep_load(
         redis = await opened.enter_async_context(RedisServer(stack.redis, "identity"))
         watch = SnapshotWatch(stack, workers or [stack.facts["services"]["records"]["worker"]])
         opened.enter_context(_running(watch.watch()))
-        load = SweepLoad(stack, history, answers, Dossiers(lambda: Person(http, issuer)), topic, kept, watch, seed)
-        load.dossiers.open(PEOPLE)
-        load.start(rate, LoginPages(http, answers, issuer, redis.cache, stack.facts["sms_inbox"]))
+        pages = LoginPages(http, answers, issuer, redis.cache, stack.facts["sms_inbox"])
+        dossiers = Dossiers(lambda: person(http, issuer))
+        load = SweepLoad(stack, history, answers, dossiers, topic, kept, private, watch, pages, seed)
+        dossiers.open(PEOPLE)
+        load.start(rate)
         try:
             yield load
         finally:

@@ -18,7 +18,7 @@ from tests.sweep.history import History, Login
 
 WRONG_CODE_SECONDS = 45
 """Between two wrong codes: an address may send 100 an hour."""
-RIGHT_TWICE = 0.3
+RIGHT_TWICE, CODE_TWICE = 0.3, 0.1
 PATIENCE_SECONDS = 100
 """For one step of a log-in; longer than the minute between two codes of a person."""
 LONGEST_WAIT = 65.0
@@ -35,6 +35,7 @@ class LoginPages:
     issuer: TokenIssuer
     cache: Cache
     inbox: str
+    citizens: list[Citizen] = field(default_factory=list)
     _wrong_at: float = -math.inf
 
     def wrong_code_is_due(self) -> bool:
@@ -46,6 +47,7 @@ class LoginPages:
     async def enrol(self) -> Citizen | None:
         """A new person with a certificate; None if a server did not answer."""
         citizen = Citizen()
+        self.citizens.append(citizen)
         response = await self._window(WINDOW, citizen.card, 200, 201)
         if response is None or unanswered(response):
             return None
@@ -107,17 +109,25 @@ class LoginAttempt:
     opened: int = 0
     opened_by_wrong: int = 0
     proved: bool = False
+    unlimited: bool = False
     _until: float = field(default=0)
 
     async def run(self) -> Login:
         """Go through the log-in as far as the servers let it."""
-        if (challenge := await self._challenge()) and (code := await self._code(challenge)):
+        if (challenge := await self.challenge()) and (code := await self._code(challenge)):
+            if self.random.random() < CODE_TWICE:
+                await self.request_too_soon(challenge)
             if self.pages.wrong_code_is_due():
                 wrong = await self.pages.open_session(challenge, another(code), 401)
                 self.opened_by_wrong += has_status(wrong, 201)
             await self._open(challenge, code)
+        return self.logged()
+
+    def logged(self) -> Login:
+        """The entry of the log."""
         return Login(
-            self.citizen.id, self.citizen.phone, self.requests, self.opened, self.opened_by_wrong, self.proved
+            self.citizen.id, self.citizen.phone, self.requests, self.opened, self.opened_by_wrong, self.proved,
+            self.unlimited,
         )  # fmt: skip
 
     def _begin(self) -> None:
@@ -127,7 +137,7 @@ class LoginAttempt:
     def _patient(self) -> bool:
         return time.monotonic() < self._until
 
-    async def _challenge(self) -> str:
+    async def challenge(self) -> str:
         """Request a code until it is accepted; each try needs a captcha of its own."""
         self._begin()
         while self._patient:
@@ -155,6 +165,13 @@ class LoginAttempt:
                 self._count(answer)
                 await pause_before_retry(answer, LONGEST_WAIT)
         return ""
+
+    async def request_too_soon(self, challenge: str) -> None:
+        """Request the code twice within its minute."""
+        answers = [await self.pages.resend(challenge) for _ in range(2)]
+        for answer in answers:
+            self._count(answer)
+        self.unlimited = all(has_status(answer, 202) for answer in answers)
 
     async def _open(self, challenge: str, code: str) -> None:
         """Log in; after an attempt without an answer the code may be used up."""
