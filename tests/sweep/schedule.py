@@ -48,7 +48,11 @@ def pause_of_writes(hit: Hit, acknowledged: Sequence[float]) -> float:
 
     `acknowledged`: the times of all acknowledged writes, in order.
     """
-    first = max(0, bisect_left(acknowledged, hit.began) - 1)
-    last = bisect_right(acknowledged, hit.began + EVERY_SECONDS)
-    times = acknowledged[first : last + 1]
-    return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+    return longest_pause(acknowledged, hit.began, hit.began + EVERY_SECONDS)
+
+
+def longest_pause(acknowledged: Sequence[float], since: float, until: float) -> float:
+    """The longest time between two acknowledged writes, of those that overlap the time from `since` to `until`."""
+    first = max(0, bisect_left(acknowledged, since) - 1)
+    last = bisect_right(acknowledged, until)
+    return max((later - earlier for earlier, later in pairwise(acknowledged[first : last + 1])), default=0.0)
