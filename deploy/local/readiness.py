@@ -122,7 +122,8 @@ async def mongo_is_ready(stack: Stack, secrets: Secrets) -> bool:
 
 async def redis_is_ready(stack: Stack, secrets: Secrets) -> bool:
     """Return whether Redis answers; not while it still loads its append-only file."""
-    settings = RedisSettings.model_validate({"url": access.redis_url(stack, secrets), "ca": access.ca(stack)})
+    known = {"url": access.redis_url(stack, secrets), "ca": access.ca(stack), "timeout_seconds": 3}
+    settings = RedisSettings.model_validate(known)
     async with RedisServer(settings, "readiness") as server:
         await server.cache.ping()
     return True
