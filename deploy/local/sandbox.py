@@ -16,6 +16,7 @@ from deploy.local.stack import ROOT, Stack
 
 _INSIDE = "PORTAL_SANDBOX"
 _UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "SIGKILL")
 # namespaces have names, which are files: they must be the sandbox's own
 _OWN_NAMES = "mkdir -p /run/netns && mount -t tmpfs names /run/netns"
 
@@ -26,12 +27,8 @@ def is_inside() -> bool:
 
 def run(stack: Stack, command: Sequence[str]) -> int:
     """Run a command in a sandbox of its own; returns its exit code. Nothing of it is left afterwards."""
-    return subprocess.run(
-        [*_UNSHARE, "sh", "-c", f'{_OWN_NAMES} && exec "$@"', "sh", *command],
-        cwd=ROOT,
-        env=_environment(stack),
-        check=False,
-    ).returncode
+    inside = [*_DIES_WITH_US, *_UNSHARE, "sh", "-c", f'{_OWN_NAMES} && exec "$@"', "sh", *command]
+    return subprocess.run(inside, cwd=ROOT, env=_environment(stack), check=False).returncode
 
 
 def enter(stack: Stack, command: Sequence[str]) -> int:

@@ -66,7 +66,7 @@ def translate_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def connect(settings: MongoSettings, service: str, *, patient: bool = False) -> AsyncIterator[Database]:
-    """The service's database: writes are majority and journaled, reads come from the primary. Opening never fails.
+    """The service's database: writes are majority and journaled, reads show only such writes. Opening never fails.
 
     `patient`: an operation may take as long as it needs, like the build of an index.
     """
@@ -86,7 +86,7 @@ async def connect(settings: MongoSettings, service: str, *, patient: bool = Fals
         yield client.get_database(
             settings.database or service,
             write_concern=WriteConcern(w="majority", j=True),
-            read_concern=ReadConcern("local"),
+            read_concern=ReadConcern("majority"),
         )
     finally:
         client.close()
