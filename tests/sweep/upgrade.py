@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -24,6 +23,7 @@ from deploy.local.programs import service_programs
 from deploy.local.readiness import Check, service_checks, wait_for
 from deploy.local.stack import ROOT
 from tests.support.stack import RunningStack
+from tests.sweep.code import checkout, run_code
 from tests.sweep.load import SweepLoad, sweep_load
 from tests.sweep.verdict import DRAINED_WITHIN, verdict
 
@@ -47,29 +47,18 @@ class Cluster:
 
     async def start_all(self, code: Path) -> None:
         """Run all instances with this code."""
-        names = [each.name for each in self.instances]
-        await asyncio.to_thread(self.stack.supervisor.stop, *names)
-        for instance in self.instances:
-            self._link(instance, code)
-        await asyncio.to_thread(self.stack.supervisor.start, *names)
+        await run_code(self.stack, self.instances, code)
         await wait_for(service_checks(self.stack.plan), READY_WITHIN, lambda _: None)
 
     async def replace_each(self, code: Path) -> None:
         """Stop one instance after the other and start it with this code; the next one when it is ready."""
         for instance in self.instances:
-            await asyncio.to_thread(self.stack.supervisor.stop, instance.name)
-            self._link(instance, code)
-            await asyncio.to_thread(self.stack.supervisor.start, instance.name)
+            await run_code(self.stack, [instance], code)
             await wait_for(self._checks(instance), READY_WITHIN, lambda _: None)
             await asyncio.sleep(SETTLES_SECONDS)
 
     def _checks(self, instance: Instance) -> list[Check]:
         return [check for check in service_checks(self.stack.plan) if check.name == instance.name]
-
-    def _link(self, instance: Instance, code: Path) -> None:
-        link = self.stack.plan.code_of(instance)
-        link.unlink()
-        link.symlink_to(code)
 
     def migrate(self, code: Path) -> None:
         """Change what the earlier release stored, as before every upgrade."""
@@ -83,7 +72,7 @@ class Cluster:
 async def upgrade(revision: str, rate: float) -> bool:
     """Upgrade and downgrade under load; prints what clients saw. Returns whether nothing was violated."""
     stack = RunningStack.from_environment()
-    cluster = Cluster(stack, _checkout(stack, revision))
+    cluster = Cluster(stack, checkout(stack, revision, "before"))
     await cluster.start_all(cluster.before)
     workers = [url for name, url in internals_of(stack.plan).items() if name.startswith("records-worker")]
     async with sweep_load(stack, rate=rate, workers=workers) as load:
@@ -104,21 +93,6 @@ async def _timed(name: str, cluster: Cluster, code: Path, load: SweepLoad) -> No
     failed = {status: count for status, count in seen.items() if not status.isdigit() or int(status) >= 500}
     took = f"{len(cluster.instances)} instances in {monotonic() - began:.0f} s"
     print(f"{name}: {took}; {seen.total()} answers, of them failed: {failed or 'none'}", flush=True)
-
-
-def _checkout(stack: RunningStack, revision: str) -> Path:
-    """Unpack a revision beside the links to the code, with the Python environment of this checkout."""
-    folder = stack.plan.data / "code" / "before"
-    folder.mkdir()
-    packed = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True).stdout
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=packed, check=True)
-    _compile(folder, ("kit", "contracts", "services"))
-    return folder
-
-
-def _compile(folder: Path, packages: Sequence[str]) -> None:
-    """Compile to bytecode once, instead of in each process at its start."""
-    subprocess.run([sys.executable, "-m", "compileall", "-q", *packages], cwd=folder, check=True)
 
 
 def main(
