@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx2
@@ -40,6 +40,14 @@ class Answers:
         elif response.status_code not in (*allowed, *self.tolerated, 503):
             self._note(response, f"unexpected {response.status_code}")
         return response
+
+    async def guarded(self, act: Callable[[], Awaitable[object]]) -> None:
+        """Call `act`; an error, of an answer that it could not read, is noted instead of ending its client."""
+        try:
+            await act()
+        except Exception as error:
+            self.wrong.append(Violation("R", f"a client failed: {error!r}"))
+            await asyncio.sleep(LONGEST_PAUSE)
 
     def _note(self, response: httpx2.Response, what: str) -> None:
         request = response.request

@@ -58,12 +58,13 @@ class Found:
 
 def check(history: History, found: Found) -> list[Violation]:
     """Every violation of I1–I7, I9 (tests/support/checker.py), L, S, M, V, W, F and P; R is noted with each answer."""
-    operations = resolved(history.operations, found.values)
+    values = all_values(found)
+    operations = resolved(history.operations, values)
     return [
         *check_evidence(evidence(history, operations, found)),
-        *one_effect(found.values),
-        *other_values(found),
-        *linearizability.check(by_clients(operations, history), facts(found)),
+        *one_effect(values),
+        *other_values(values),
+        *linearizability.check(by_clients(operations, history), facts(values)),
         *sessions(history, found.sessions),
         *messages(history, found.codes),
         *verdicts(history, found),
@@ -144,19 +145,19 @@ def all_values(found: Found) -> Values:
     return together
 
 
-def other_values(found: Found) -> Iterable[Violation]:
+def other_values(values: Values) -> Iterable[Violation]:
     """I6: an event with other data than its version has in the database, or in another event."""
-    for record, versions in all_values(found).items():
-        for version, values in versions.items():
-            if len(values) > 1:
-                yield Violation("I6", f"{record} version {version} has {len(values)} different data")
+    for record, versions in values.items():
+        for version, own in versions.items():
+            if len(own) > 1:
+                yield Violation("I6", f"{record} version {version} has {len(own)} different data")
 
 
-def facts(found: Found) -> linearizability.Facts:
+def facts(values: Values) -> linearizability.Facts:
     """What is certain of the versions."""
     return {
-        record: {version: value for version, values in versions.items() for value in values if len(values) == 1}
-        for record, versions in all_values(found).items()
+        record: {version: value for version, own in versions.items() for value in own if len(own) == 1}
+        for record, versions in values.items()
     }
 
 
@@ -194,7 +195,7 @@ def verdicts(history: History, found: Found) -> Iterable[Violation]:
                 yield Violation("V", f"acknowledged, not in the database: the scan of {upload.record}")
         elif scan.state != right:
             yield Violation("V", f"the scan of {upload.record} is {scan.state}, not {right}")
-        elif found.records[upload.record].scan != right:
+        elif upload.record in found.records and found.records[upload.record].scan != right:
             yield Violation("V", f"{upload.record} does not know that its scan is {right}")
 
 

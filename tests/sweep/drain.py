@@ -64,14 +64,12 @@ class Drain:
             await asyncio.sleep(0.5)
 
     async def _judged(self) -> bool:
-        """Every acknowledged scan has a verdict, and its record has it, too."""
+        """Every scan has a verdict, which its record has, too; also one whose upload was not answered."""
         await self._read_databases()
-        states = {scan.record: scan.state for scan in self.found.scans}
-        acknowledged = [upload.record for upload in self.load.history.uploads if upload.acknowledged]
-        return all(
-            states.get(record) in JUDGED and self.found.records[record].scan == states[record]
-            for record in acknowledged
-        )
+        known = {record: stored.scan for record, stored in self.found.records.items()}
+        acknowledged = {upload.record for upload in self.load.history.uploads if upload.acknowledged}
+        judged = all(scan.state in JUDGED and scan.state == known.get(scan.record) for scan in self.found.scans)
+        return judged and acknowledged <= {scan.record for scan in self.found.scans}
 
     async def _read_databases(self) -> None:
         mine = {"practitioner_id": {"$in": [*self.load.persons]}}
@@ -92,8 +90,11 @@ class Drain:
         return all((record, stored.version) in published for record, stored in self.found.records.items())
 
     async def _kept(self) -> bool:
+        published = await self._published()
         self.found.kept = await versions(self.load.kept.database, "kept", self.load.persons)
-        return self.found.kept == {record: stored.version for record, stored in self.found.records.items()}
+        return published and self.found.kept == {
+            record: stored.version for record, stored in self.found.records.items()
+        }
 
     async def _fed(self) -> bool:
         return self._has_all("feed")

@@ -36,15 +36,18 @@ class FeedReader:
     async def follow(self) -> None:
         """Read until cancelled."""
         while True:
-            call = self.client.changes(after=self.cursor, wait=WAIT_SECONDS, limit=500)
-            answer = await self.answers.ask(call, 200, 429)
-            if answer is None or answer.status_code != 200:
-                await pause_before_retry(answer)
-                continue
-            body = answer.json()
-            for event in body["items"]:
-                self.history.add(delivery("feed", event))
-            self.cursor = body["next_cursor"]
+            await self.answers.guarded(self._read)
+
+    async def _read(self) -> None:
+        call = self.client.changes(after=self.cursor, wait=WAIT_SECONDS, limit=500)
+        answer = await self.answers.ask(call, 200, 429)
+        if answer is None or answer.status_code != 200:
+            await pause_before_retry(answer)
+            return
+        body = answer.json()
+        for event in body["items"]:
+            self.history.add(delivery("feed", event))
+        self.cursor = body["next_cursor"]
 
 
 @asynccontextmanager
@@ -54,8 +57,6 @@ async def following(client: Client, answers: Answers, history: History) -> Async
     task = asyncio.create_task(reader.follow())
     try:
         yield
-        if task.done():
-            task.result()
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import httpx2
@@ -46,17 +48,17 @@ class SnapshotWatch:
     workers: Sequence[str]
     seen: bool = False
     _known: dict[tuple[str, str], float] = field(default_factory=dict)
+    _began: float = field(default_factory=time.time)
 
     async def watch(self) -> None:
-        """Look every two seconds until cancelled. A process that starts later begins with none."""
-        for worker in self.workers:
-            await self._look(worker, first=True)
+        """Look every two seconds until cancelled."""
         while True:
-            await asyncio.sleep(2)
             for worker in self.workers:
                 await self._look(worker)
+            await asyncio.sleep(2)
 
-    async def _look(self, worker: str, *, first: bool = False) -> None:
+    async def _look(self, worker: str) -> None:
+        """Compare with the last look; a process that was born during the watch began with no snapshot."""
         try:
             async with self.stack.http(seconds=2) as client:
                 text = (await client.get(f"{worker}/metrics")).text
@@ -65,7 +67,8 @@ class SnapshotWatch:
         found, born = SNAPSHOT.search(text), BORN.search(text)
         if found and born:
             process, snapshots = (worker, born[1]), float(found[1])
-            self.seen = self.seen or (not first and snapshots > self._known.get(process, 0))
+            before = 0 if float(born[1]) > self._began else snapshots
+            self.seen = self.seen or snapshots > self._known.get(process, before)
             self._known[process] = snapshots
 
 
@@ -93,11 +96,12 @@ class SweepLoad:
     async def stop(self) -> None:
         """End the clients: each finishes its operation with all retries."""
         self._stop.set()
+        self.pages.until = time.monotonic() + LOGIN_SECONDS
         await asyncio.gather(*self.tasks)
 
     def start(self, rate: float) -> None:
         """Start `rate` operations on records a second, and a log-in and an upload for every sixty of them."""
-        writers = [self._writer(f"writer {number}") for number in range(max(16, round(rate)))]
+        writers = [self._writer(f"writer {number}") for number in range(max(16, round(2 * rate)))]
         self._start([each.act for each in writers], rate)
         uploaders = [
             Uploader(self._writer(f"uploader {number}"), self.dossiers, self._random(f"uploads {number}"))
@@ -114,7 +118,7 @@ class SweepLoad:
         pause = len(acts) / rate
         for place, act in enumerate(acts):
             first = pause * place / len(acts)
-            self.tasks.append(asyncio.create_task(paced(act, pause, first, self._stop)))
+            self.tasks.append(asyncio.create_task(paced(partial(self.answers.guarded, act), pause, first, self._stop)))
 
     def _writer(self, name: str) -> Writer:
         return Writer(name, self.dossiers, self.answers, self.history, self._random(name))

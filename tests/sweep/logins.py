@@ -36,6 +36,8 @@ class LoginPages:
     cache: Cache
     inbox: str
     citizens: list[Citizen] = field(default_factory=list)
+    until: float = math.inf
+    """When every log-in is to be given up, by the monotonic clock."""
     _wrong_at: float = -math.inf
 
     def wrong_code_is_due(self) -> bool:
@@ -89,7 +91,7 @@ class LoginPages:
         """The code that the phone received, empty before one arrived."""
         try:
             found = CODE.search((await code_messages(self.http, self.inbox, phone) or [""])[-1])
-        except httpx2.TransportError:
+        except (httpx2.TransportError, ValueError):
             return ""
         return found[1] if found else ""
 
@@ -135,7 +137,12 @@ class LoginAttempt:
 
     @property
     def _patient(self) -> bool:
-        return time.monotonic() < self._until
+        return self._left > 0
+
+    @property
+    def _left(self) -> float:
+        """Seconds until the step is given up."""
+        return min(self._until, self.pages.until) - time.monotonic()
 
     async def challenge(self) -> str:
         """Request a code until it is accepted; each try needs a captcha of its own."""
@@ -147,7 +154,7 @@ class LoginAttempt:
                 self._count(answer)
             if answer is not None and answer.status_code == 202:
                 return str(answer.json()["challenge_id"])
-            await pause_before_retry(answer, LONGEST_WAIT)
+            await pause_before_retry(answer, min(LONGEST_WAIT, self._left))
         return ""
 
     def _count(self, answer: Answer) -> None:
@@ -163,7 +170,7 @@ class LoginAttempt:
             if self.random.random() < 0.2 and await self.pages.has_failed(challenge):
                 answer = await self.pages.resend(challenge)
                 self._count(answer)
-                await pause_before_retry(answer, LONGEST_WAIT)
+                await pause_before_retry(answer, min(LONGEST_WAIT, self._left))
         return ""
 
     async def request_too_soon(self, challenge: str) -> None:
