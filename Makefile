@@ -1,9 +1,11 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up cluster down status logs restart reset totp demo test test-long check bench sweep failover upgrade soak drill containers lock sbom pictures help
+.PHONY: up cluster down status logs restart reset totp demo test test-long check bench sweep failover growth bugs upgrade soak drill containers lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
+# the shortest sweep needs a cluster; without root it is skipped
+CLUSTER := $(if $(filter 0,$(shell id -u)),--cluster)
 NAMED  = --name $(or $(n),dev)
 LOCK  := .venv/bin/uv pip compile pyproject.toml --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
@@ -37,11 +39,11 @@ demo: ## Play the main journey through the public API and a Kafka subscriber
 	@$(STACK) demo $(NAMED)
 
 test: ## Run all tests against their own copy of the stack: make test a='-k history'
-	@$(SETUP)
+	@$(SETUP) $(CLUSTER)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 test-long: ## Run all tests with full numbers, which takes much longer
-	@$(SETUP)
+	@$(SETUP) $(CLUSTER)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 check: ## Format, lint, types, import rules, contracts, known vulnerabilities
@@ -64,6 +66,14 @@ sweep: ## Faults under load in a cluster, then the check: make sweep a='--seed N
 failover: ## Measure how soon a cluster works again after each kind of failure (as root on Linux)
 	@$(SETUP) --cluster
 	@$(STACK) run-with-stack --name sweep -- .venv/bin/python -m tests.sweep.failover $(a)
+
+growth: ## A consumer group of a cluster with one, two and three members, and one hot person (as root on Linux)
+	@$(SETUP) --cluster
+	@$(STACK) run-with-stack --name sweep -- .venv/bin/python -m tests.sweep.growth $(a)
+
+bugs: ## Prove the check: seeded bugs that only a cluster shows must be found (as root on Linux)
+	@$(SETUP) --cluster
+	@$(STACK) run-with-stack --name sweep -- .venv/bin/python -m tests.sweep.bugs
 
 upgrade: ## Upgrade a cluster from another revision, and back, under load: make upgrade a='--before REVISION' (as root on Linux)
 	@$(SETUP) --cluster
