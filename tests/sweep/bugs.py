@@ -19,7 +19,7 @@ from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 from tests.sweep.code import checkout, run_code
 from tests.sweep.load import sweep_load
-from tests.sweep.roles import leading_publisher, primary
+from tests.sweep.roles import holder, leading_publisher, primary
 from tests.sweep.verdict import DRAINED_WITHIN, verdict
 
 READY_WITHIN = 120
@@ -78,7 +78,7 @@ async def violated(stack: RunningStack, bug: Bug) -> set[str]:
     async with sweep_load(stack, rate=RATE, workers=workers) as load:
         for _ in range(ROUNDS):
             await asyncio.sleep(5)
-            instance = await eventually(lambda: bug.find(stack), 60, "an instance has the role", pause=0.5)
+            instance = await eventually(lambda: holder(stack, bug.find), 60, "an instance has the role", pause=0.5)
             assert instance is not None
             async with bug.cut(stack, instance):
                 await asyncio.sleep(bug.seconds)

@@ -22,7 +22,7 @@ from tests.faults.injection import network, processes
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 from tests.sweep.load import SweepLoad, sweep_load
-from tests.sweep.roles import leading_publisher, primary, transaction_coordinator
+from tests.sweep.roles import Find, holder, leading_publisher, primary, transaction_coordinator
 from tests.sweep.schedule import EVERY_SECONDS, longest_pause
 from tests.sweep.verdict import DRAINED_WITHIN, verdict
 
@@ -40,9 +40,9 @@ class Cluster:
     load: SweepLoad
     random: Random
 
-    async def with_role(self, find: Callable[[RunningStack], Awaitable[Instance | None]]) -> Instance:
+    async def with_role(self, find: Find) -> Instance:
         """The instance that has a role; waits until one has it."""
-        found = await eventually(lambda: find(self.stack), 30, "an instance has the role", pause=0.2)
+        found = await eventually(lambda: holder(self.stack, find), 30, "an instance has the role", pause=0.2)
         assert found is not None
         return found
 
@@ -170,7 +170,7 @@ def _latest_event(load: SweepLoad, since: float) -> float:
 
 
 async def _another_leads(stack: RunningStack, leader: Instance) -> bool:
-    found = await leading_publisher(stack)
+    found = await holder(stack, leading_publisher)
     return found is not None and found != leader
 
 

@@ -11,7 +11,7 @@ from deploy.local.layout import Instance
 from deploy.local.supervisor import Supervisor
 from tests.faults.injection import clocks, network, processes
 from tests.support.stack import RunningStack
-from tests.sweep.roles import ROLES
+from tests.sweep.roles import ROLES, holder
 
 Mix = Literal["none", "cut", "kill", "pause", "clock", "roles", "all"]
 MIXES: tuple[Mix, ...] = get_args(Mix)
@@ -71,10 +71,7 @@ async def in_effect(stack: RunningStack, fault: Fault) -> AsyncIterator[Instance
 
 async def _found(stack: RunningStack, fault: Fault) -> Instance | None:
     if find := ROLES.get(fault.target):
-        with suppress(Exception):  # while servers change their roles, each client has errors of its own
-            async with asyncio.timeout(5):
-                return await find(stack)
-        return None
+        return await holder(stack, find)
     instances = stack.plan.layout.of(fault.target)
     return instances[int(fault.pick * len(instances))] if instances else None
 

@@ -1,7 +1,9 @@
 """Which instance has a role just now: MongoDB's primary, Kafka's coordinators and leaders, the leading publisher."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import httpx2
 
@@ -39,6 +41,14 @@ async def leading_publisher(stack: RunningStack) -> Instance | None:
     for instance in stack.plan.layout.of("records-worker"):
         if await _leads(stack, internals[instance.name]):
             return instance
+    return None
+
+
+async def holder(stack: RunningStack, find: Find) -> Instance | None:
+    """The instance with a role, None while nothing says so: each client has errors of its own during a failover."""
+    with suppress(Exception):
+        async with asyncio.timeout(5):
+            return await find(stack)
     return None
 
 
