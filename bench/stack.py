@@ -69,13 +69,29 @@ class Stack:
 
     def processes(self) -> dict[str, int]:
         """Return the ids of our own processes, by name."""
-        stack = LocalStack.named(self.file["name"], Path(self.file["data"]))
         wanted = service_programs()
-        return {each["name"]: int(each["pid"]) for each in Supervisor(stack).programs() if each["name"] in wanted}
+        return {name: pid for name, pid in self.programs().items() if name in wanted}
+
+    def programs(self) -> dict[str, int]:
+        """Return the ids of all supervised processes, servers included, by name."""
+        return {each["name"]: int(each["pid"]) for each in Supervisor(self._local).programs()}
+
+    @property
+    def servers(self) -> Path:
+        """Return the folder with a folder for each server's data."""
+        return self._local.servers
+
+    @property
+    def _local(self) -> LocalStack:
+        return LocalStack.named(self.file["name"], Path(self.file["data"]))
 
     def token(self, person: str) -> str:
         """Return a practitioner's access token, signed as identity does, without a log-in."""
         return self._issuer.issue(Caller(subject=person, kind="practitioner"))
+
+    def client_token(self, identity: str, scope: str) -> str:
+        """Return an access token of an API client."""
+        return self._issuer.issue(Caller(subject=identity, kind="client", scopes=frozenset({scope})))
 
     def staff_token(self, identity: str, role: str) -> str:
         """Return an access token of staff."""
