@@ -15,26 +15,30 @@ PAGE = Path("docs/capacity.md")
 BEGIN, END = "<!-- printed by `make capacity` -->\n", "<!-- end of what is printed -->"
 VALUES, TOPICS = Path("deploy/helm/values.yaml"), Path("deploy/topics.yaml")
 MIX = {"create": 0.5, "edit": 0.5, "read": 1.0, "list": 1.0, "page": 5.0, "login": 0.2, "upload": 0.3, "feed": 0.02}
-Share = Annotated[float, typer.Option(min=0)]
+DEFAULT = Plan(MIX)
 
 
 def capacity(
     *,
     create: Annotated[
         float, typer.Option(min=0, max=1, help="share of writes that create a record; the rest edit one")
-    ] = 0.5,
+    ] = MIX["create"],
     read: Annotated[float, typer.Option(min=0, help="for each write: reads of one record over the API")] = MIX["read"],
     list_: Annotated[float, typer.Option("--list", min=0, help="reads of a person's records")] = MIX["list"],
     pages: Annotated[float, typer.Option("--page", min=0, help="pages of the portal")] = MIX["page"],
     login: Annotated[float, typer.Option(min=0, help="log-ins with captcha, SMS code, session")] = MIX["login"],
     upload: Annotated[float, typer.Option(min=0, help="uploads of a scan, with its check")] = MIX["upload"],
     feed: Annotated[float, typer.Option(min=0, help="reads of 100 events of the change feed")] = MIX["feed"],
-    utilisation: Annotated[float, typer.Option(min=0.05, max=1, help="share of each core in use")] = 0.5,
-    members: Annotated[int, typer.Option(min=1, help="of a replica set; replicas of a partition")] = 3,
-    copies: Annotated[int, typer.Option(min=1, help="of each object in S3")] = 2,
-    hours: Annotated[float, typer.Option(min=0, max=24, help="hours of each day with this rate")] = 8,
-    window_hours: Annotated[float, typer.Option(min=72, help="what the oplog covers")] = 72,
-    server_cores: Annotated[int, typer.Option(min=1, help="of the largest server for MongoDB or Kafka")] = 16,
+    utilisation: Annotated[
+        float, typer.Option(min=0.05, max=1, help="share of each core in use")
+    ] = DEFAULT.utilisation,
+    members: Annotated[int, typer.Option(min=1, help="of a replica set; replicas of a partition")] = DEFAULT.members,
+    copies: Annotated[int, typer.Option(min=1, help="of each object in S3")] = DEFAULT.copies,
+    hours: Annotated[float, typer.Option(min=0, max=24, help="hours of each day with this rate")] = DEFAULT.hours,
+    window_hours: Annotated[float, typer.Option(min=72, help="what the oplog covers")] = DEFAULT.window_hours,
+    server_cores: Annotated[
+        int, typer.Option(min=1, help="of the largest server for MongoDB or Kafka")
+    ] = DEFAULT.server_cores,
     write: Annotated[bool, typer.Option(help="write the tables into docs/capacity.md")] = False,
 ) -> None:
     """Print cores, processes and disks for 100, 1,000 and 10,000 writes/s, from the figures of the bench."""
@@ -51,7 +55,7 @@ def tables(plan: Plan) -> str:
     figures, topics = Figures.read(FIGURES), read_file(TOPICS)
     services = yaml.safe_load(VALUES.read_text())["services"]
     most = {f"{name}-api": int(each["api"]["most"]) for name, each in services.items() if "most" in each["api"]}
-    measured = "Measured on {date} at commit {commit}: {cores} cores, {cpu}, load average {load_average}."
+    measured = "Measured on {date} at commit {commit}: {cores} cores, {cpu}, load average {load}."
     return measured.format(**figures.measured) + "\n\n" + page(figures, plan, topics, most)
 
 

@@ -70,7 +70,7 @@ def _costs(name: str, share: str, cpu_ms: Mapping[str, float]) -> Cells:
 
 def processes(figures: Figures, plan: Plan, most: Mapping[str, int]) -> str:
     """Return cores and instances of each process; a cell is `cores → instances`."""
-    head = ["process", "ms a write", "idle", *(f"{rate:,}/s" for rate in RATES), "the chart's most"]
+    head = ["process", "ms a write", "idle", *(f"{rate:,}/s" for rate in RATES), "at most"]
     rows = [_process(name, figures, plan, most) for name in programs(figures)]
     return table(head, rows)
 
@@ -102,12 +102,15 @@ def _mongo(figures: Figures, plan: Plan) -> Iterator[tuple[str, AtRate]]:
     yield f"– replica sets, {plan.server_cores} cores a member", lambda rate: replica_sets(cpu, plan, rate)
     yield f"– members, {plan.members} each", lambda rate: plan.members * replica_sets(cpu, plan, rate)
     yield (
-        f"– oplog of {plan.window_hours:g} h, GB, {oplog / 1000:.1f} kB",
+        f"– oplog of {plan.window_hours:g} h, GB in each copy, {oplog / 1000:.1f} kB",
         lambda rate: a_day(oplog, plan, rate) * window / GB,
     )
-    yield f"– more on each member a day, GB, {stored / 1000:.1f} kB", lambda rate: a_day(stored, plan, rate) / GB
+    yield (
+        f"– documents and indexes, GB a day in each copy, {stored / 1000:.1f} kB",
+        lambda rate: a_day(stored, plan, rate) / GB,
+    )
     yield f"– journal syncs a second at most, {syncs:.2f}", lambda rate: syncs * rate
-    yield f"– written by each member, MB/s, {written / 1000:.1f} kB", lambda rate: written * rate / MB
+    yield f"– written, MB/s in each copy, {written / 1000:.1f} kB", lambda rate: written * rate / MB
 
 
 def _kafka(figures: Figures, plan: Plan, topics: Sequence[Topic]) -> Iterator[tuple[str, AtRate]]:
@@ -117,7 +120,7 @@ def _kafka(figures: Figures, plan: Plan, topics: Sequence[Topic]) -> Iterator[tu
         sum(write.events.values()),
         grown_bytes(topics, figures, plan),
     )
-    each = f"on each of {plan.members} replicas"
+    each = f"in each of {plan.members} copies"
     yield f"Kafka: events a second, {events:.2f}", lambda rate: events * rate
     yield (
         f"– cores of all brokers, {cpu.leader:.2f} + {plan.members - 1} × {cpu.follower:.2f} ms",

@@ -14,7 +14,7 @@ from bench.table import Row
 from bench.usage import SERVERS, Usage
 
 FIGURES = Path("docs/capacity.json")
-SECONDS = 20.0
+SECONDS, WARM_UP_SECONDS = 20.0, 10.0
 PACES = {"create": 50, "edit": 50, "read": 100, "list": 50, "page": 20, "login": 8, "upload": 5, "feed": 20}
 """Requests a second: moderate ones, so that two cores are never full and nothing waits."""
 FAST = 150
@@ -22,6 +22,7 @@ FAST = 150
 
 
 async def rows(stack: Stack) -> list[Row]:
+    await measured("bench.requesting", kind="create", pace=FAST, seconds=WARM_UP_SECONDS)  # Java compiles what is busy
     idle = await _idle(stack)
     found = [await _row(stack, kind, pace, idle) for kind, pace in [*PACES.items(), ("create", FAST)]]
     return [_idle_row(idle), *found]
@@ -33,7 +34,8 @@ def save(rows: Sequence[Row]) -> None:
     fast = next(row.figures for row in rows if row.figures.get("pace") == FAST)
     idle = next(row.figures["idle"] for row in rows if "idle" in row.figures)
     publisher = next(row.figures["ours"] for row in rows if "our_cpu_us" in row.figures)
-    content = {"measured": _circumstances(), "idle_per_second": idle, "kinds": kinds, "fast_create": fast}
+    loads = [float(str(each["load"])) for each in [*kinds.values(), fast]]
+    content = {"measured": _circumstances(loads), "idle_per_second": idle, "kinds": kinds, "fast_create": fast}
     content["publisher_events_per_second"] = round(float(str(publisher)))
     FIGURES.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
@@ -83,7 +85,7 @@ def _kept(usage: Usage) -> dict[str, object]:
     return {name: {key: value for key, value in part.items() if value} for name, part in vars(usage).items()}
 
 
-def _circumstances() -> Answer:
+def _circumstances(loads: Sequence[float]) -> Answer:
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     return {
@@ -91,5 +93,5 @@ def _circumstances() -> Answer:
         "commit": commit.stdout.strip(),
         "cpu": model.partition(":")[2].strip(),
         "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[2], 2),
+        "load": f"{min(loads):.1f} to {max(loads):.1f}",
     }

@@ -102,6 +102,7 @@ async def _mongo(stack: Stack, process: psutil.Process) -> Amounts:
 async def _events(stack: Stack) -> Amounts:
     """Read how many events each service has published."""
     workers = [each["worker"] for each in stack.file["services"].values() if "worker" in each]
-    async with httpx2.AsyncClient(verify=ssl.create_default_context(cafile=stack.file["ca"])) as client:
+    trust = ssl.create_default_context(cafile=stack.file["ca"])
+    async with httpx2.AsyncClient(verify=trust, timeout=60) as client:
         texts = [(await client.get(f"{worker}/metrics")).text for worker in workers]
     return {name: float(count) for text in texts for name, count in PUBLISHED.findall(text)}

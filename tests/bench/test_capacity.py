@@ -4,6 +4,7 @@ import pytest
 
 from bench import capacity
 from bench.capacity import Figures, Plan, Replicated
+from bench.capacity_command import DEFAULT, PAGE, tables, with_tables
 from bench.capacity_tables import table
 from bench.usage import Usage
 from kit.kafka.topics import Topic
@@ -128,3 +129,8 @@ def test_a_table_is_aligned_markdown() -> None:
     assert table(["a", "b"], [["long", "1"], ["x", "22"]]).splitlines() == [
         "| a    |  b |", "|------|---:|", "| long |  1 |", "| x    | 22 |",
     ]  # fmt: skip
+
+
+def test_the_page_has_the_tables_of_the_saved_figures() -> None:
+    text = PAGE.read_text()
+    assert with_tables(text, tables(DEFAULT)) == text, "run `make capacity a=--write`"
