@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Self
 
-from bench.usage import CHILDREN, SERVERS, Amounts, Usage
+from bench.usage import CHILDREN, SERVERS, Usage
 from kit.kafka.topics import Topic
 
 LEAST = 2
@@ -56,17 +56,15 @@ class Figures:
     def read(cls, path: Path) -> Self:
         """Read what `--save` wrote."""
         content = json.loads(path.read_text())
+        kinds = content["kinds"]
+        each_idle = {name: Usage(**each["idle_per_second"]) for name, each in kinds.items()}
         return cls(
-            idle=_usage(content["idle_per_second"]),
-            kinds={name: _usage(each) for name, each in content["kinds"].items()},
-            fast_create=_usage(content["fast_create"]),
+            idle=per_write(each_idle, dict.fromkeys(kinds, 1 / len(kinds))),  # their mean
+            kinds={name: Usage(**each["cost"]) for name, each in kinds.items()},
+            fast_create=Usage(**content["fast_create"]["cost"]),
             publisher=content["publisher_events_per_second"],
-            measured=content["measured"] | {"kinds": content["kinds"]},
+            measured=content["measured"],
         )
-
-
-def _usage(content: Mapping[str, Amounts]) -> Usage:
-    return Usage(**{name: content[name] for name in Usage.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

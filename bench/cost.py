@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.processes import Answer, measured
 from bench.stack import Stack
 from bench.table import Row
-from bench.usage import SERVERS, Usage
+from bench.usage import SERVERS
 
 FIGURES = Path("docs/capacity.json")
 SECONDS, WARM_UP_SECONDS = 20.0, 10.0
@@ -23,43 +23,26 @@ FAST = 150
 
 async def rows(stack: Stack) -> list[Row]:
     await measured("bench.requesting", kind="create", pace=FAST, seconds=WARM_UP_SECONDS)  # Java compiles what is busy
-    idle = await _idle(stack)
-    found = [await _row(stack, kind, pace, idle) for kind, pace in [*PACES.items(), ("create", FAST)]]
-    return [_idle_row(idle), *found]
+    return [await _row(kind, pace) for kind, pace in [*PACES.items(), ("create", FAST)]]
 
 
 def save(rows: Sequence[Row]) -> None:
     """Write the figures of `make capacity`, which also needs the row of the publisher."""
-    kinds = {row.figures["kind"]: row.figures for row in rows if "kind" in row.figures and row.figures["pace"] != FAST}
-    fast = next(row.figures for row in rows if row.figures.get("pace") == FAST)
-    idle = next(row.figures["idle"] for row in rows if "idle" in row.figures)
+    found = [row.figures for row in rows if "kind" in row.figures]
+    kinds, fast = {str(each["kind"]): each for each in found if each["pace"] != FAST}, found[-1]
     publisher = next(row.figures["ours"] for row in rows if "our_cpu_us" in row.figures)
-    loads = [float(str(each["load"])) for each in [*kinds.values(), fast]]
-    content = {"measured": _circumstances(loads), "idle_per_second": idle, "kinds": kinds, "fast_create": fast}
+    content = {"measured": _circumstances(found), "kinds": kinds, "fast_create": fast}
     content["publisher_events_per_second"] = round(float(str(publisher)))
     FIGURES.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
-async def _idle(stack: Stack) -> Usage:
-    """Return what the stack uses in a second without requests."""
-    found = await measured("bench.requesting", kind="idle", pace=1, seconds=SECONDS)
-    nothing = Usage({}, {}, {}, {}, {})
-    return Usage(**found["used"]).per_request(found["seconds"], found["seconds"], nothing)
-
-
-async def _row(stack: Stack, kind: str, pace: int, idle: Usage) -> Row:
+async def _row(kind: str, pace: int) -> Row:
     found = await measured("bench.requesting", kind=kind, pace=pace, seconds=SECONDS)
-    requests = int(pace * SECONDS)
-    cost = Usage(**found["used"]).per_request(requests, found["seconds"], idle)
-    figures = {"kind": kind, "pace": pace, "requests": requests, "load": found["load"], **_kept(cost)}
-    text = f"{sum(cost.cpu_ms.values()):.1f} ms"
-    return Row(f"{kind}, {pace}/s: CPU of everything", text, "–", "–", _parts(cost.cpu_ms), True, figures)
-
-
-def _idle_row(idle: Usage) -> Row:
-    cores = sum(idle.cpu_ms.values()) / 1000
-    texts = f"{cores:.2f} cores", "–", "–", _parts(idle.cpu_ms)
-    return Row("idle: CPU of everything, ms a second", *texts, True, {"idle": _kept(idle)})
+    cpu_ms = found["cost"]["cpu_ms"]
+    figures = {"kind": kind, "pace": pace, "load": round(found["load"], 1)}
+    figures |= {"cost": _kept(found["cost"]), "idle_per_second": _kept(found["idle"])}
+    text = f"{sum(cpu_ms.values()):.1f} ms"
+    return Row(f"{kind}, {pace}/s: CPU of everything", text, "–", "–", _parts(cpu_ms), True, figures)
 
 
 def _parts(cpu_ms: Mapping[str, float]) -> str:
@@ -80,12 +63,13 @@ def _group(program: str) -> str:
     return "workers" if "-worker" in program else "APIs"
 
 
-def _kept(usage: Usage) -> dict[str, object]:
-    """Leave out what is zero."""
-    return {name: {key: value for key, value in part.items() if value} for name, part in vars(usage).items()}
+def _kept(usage: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Leave out what is zero or below, which is the noise of idle work."""
+    return {name: {key: round(each, 4) for key, each in part.items() if each > 0} for name, part in usage.items()}
 
 
-def _circumstances(loads: Sequence[float]) -> Answer:
+def _circumstances(found: Sequence[Mapping[str, object]]) -> Answer:
+    loads = [float(str(each["load"])) for each in found]
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     return {

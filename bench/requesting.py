@@ -5,9 +5,9 @@ import itertools
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import uuid4
@@ -18,7 +18,7 @@ from bench.processes import Answer, answer
 from bench.samples import BODY, DATA, documents
 from bench.stack import Stack
 from bench.uploading import new_places
-from bench.usage import used
+from bench.usage import Usage, used
 from bench.visiting import enrolled, page
 from bench.wire import request
 from services.records.store import COLLECTION
@@ -33,23 +33,35 @@ Prepared = AbstractAsyncContextManager[One]
 
 
 async def work(kind: str, pace: float, seconds: float) -> Answer:
-    """Prepare, wait until the stack is quiet, and compare its counters before and after the requests."""
-    stack = Stack.running()
-    async with KINDS[kind](stack, int(pace * seconds)) as one:
+    """Prepare, wait until the stack is quiet, and measure what a request costs above what it then uses idle."""
+    stack, requests = Stack.running(), int(pace * seconds)
+    async with KINDS[kind](stack, requests) as one:
         await asyncio.sleep(SETTLE_SECONDS)
-        before, began = await used(stack), time.perf_counter()
-        await at_pace(pace, seconds, one)
-        await asyncio.sleep(SETTLE_SECONDS)
-        meanwhile = (await used(stack)).since(before)
-    return {"seconds": time.perf_counter() - began, "used": asdict(meanwhile), "load": os.getloadavg()[0]}
+        idle = await _each_second(stack, asyncio.sleep(seconds))
+        with_requests = await _each_second(stack, _drive(pace, seconds, one))
+    costs = with_requests.usage.since(idle.usage).times(with_requests.seconds / requests)
+    return {"cost": asdict(costs), "idle": asdict(idle.usage), "load": os.getloadavg()[0]}
 
 
-@asynccontextmanager
-async def nothing(_stack: Stack, _count: int) -> AsyncIterator[One]:
-    async def wait() -> None:
-        await asyncio.sleep(0)
+@dataclass(frozen=True)
+class Rate:
+    """What the stack used in each of so many seconds."""
 
-    yield wait
+    usage: Usage
+    seconds: float
+
+
+async def _each_second(stack: Stack, job: Awaitable[None]) -> Rate:
+    before, began = await used(stack), time.perf_counter()
+    await job
+    meanwhile = (await used(stack)).since(before)
+    seconds = time.perf_counter() - began
+    return Rate(meanwhile.times(1 / seconds), seconds)
+
+
+async def _drive(pace: float, seconds: float, one: One) -> None:
+    await at_pace(pace, seconds, one)
+    await asyncio.sleep(SETTLE_SECONDS)
 
 
 @asynccontextmanager
@@ -147,7 +159,6 @@ async def _ask(gateway: Target, texts: Iterator[str]) -> None:
 
 
 KINDS: dict[str, Callable[[Stack, int], Prepared]] = {
-    "idle": nothing,
     "create": create,
     "edit": edit,
     "read": read,

@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +32,17 @@ class Usage:
     events: Amounts
 
     def since(self, before: "Usage") -> "Usage":
-        """Return what was used meanwhile."""
-        return self._with(before, lambda now, then: now - then)
+        """Return what was used meanwhile, or what is used more."""
+        parts = {name: (mine, getattr(before, name)) for name, mine in vars(self).items()}
+        return Usage(**{name: _less(mine, other) for name, (mine, other) in parts.items()})
 
-    def per_request(self, requests: float, seconds: float, idle: "Usage") -> "Usage":
-        """Return what a request used, without what an idle stack uses in that time (`idle`: in one second)."""
-        return self._with(idle, lambda used, rate: round(max(0.0, used - rate * seconds) / requests, 4))
-
-    def _with(self, other: "Usage", function: Callable[[float, float], float]) -> "Usage":
-        return Usage(*(_each(mine, getattr(other, name), function) for name, mine in vars(self).items()))
+    def times(self, factor: float) -> "Usage":
+        """Return that many times as much."""
+        return Usage(**{name: {key: each * factor for key, each in part.items()} for name, part in vars(self).items()})
 
 
-def _each(mine: Amounts, other: Amounts, function: Callable[[float, float], float]) -> Amounts:
-    return {name: function(mine.get(name, 0), other.get(name, 0)) for name in {**other, **mine}}
+def _less(mine: Amounts, other: Amounts) -> Amounts:
+    return {name: mine.get(name, 0) - other.get(name, 0) for name in {**other, **mine}}
 
 
 async def used(stack: Stack) -> Usage:
