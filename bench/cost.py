@@ -14,7 +14,7 @@ from bench.table import Row
 from bench.usage import SERVERS
 
 FIGURES = Path("docs/capacity.json")
-SECONDS, WARM_UP_SECONDS = 20.0, 10.0
+SECONDS, WARM_UP_SECONDS = 12.0, 10.0
 PACES = {"create": 50, "edit": 50, "read": 100, "list": 50, "page": 20, "login": 8, "upload": 5, "feed": 20}
 """Requests a second: moderate ones, so that two cores are never full and nothing waits."""
 FAST = 150
