@@ -31,8 +31,13 @@ def save(rows: Sequence[Row]) -> None:
     found = [row.figures for row in rows if "kind" in row.figures]
     kinds, fast = {str(each["kind"]): each for each in found if each["pace"] != FAST}, found[-1]
     publisher = next(row.figures["ours"] for row in rows if "our_cpu_us" in row.figures)
-    content = {"measured": _circumstances(found), "kinds": kinds, "fast_create": fast}
-    content["publisher_events_per_second"] = round(float(str(publisher)))
+    rate = round(float(str(publisher)))
+    content = {
+        "measured": _circumstances(found),
+        "kinds": kinds,
+        "fast_create": fast,
+        "publisher_events_per_second": rate,
+    }
     FIGURES.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
