@@ -1,6 +1,6 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up cluster down status logs restart reset totp demo test test-long check bench sweep failover growth bugs upgrade soak drill containers lock sbom pictures help
+.PHONY: up cluster down status logs restart reset totp demo test test-long check bench sweep failover growth bugs upgrade soak drill capacity containers lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -86,6 +86,10 @@ soak: ## Run under load for a long time and watch memory and lag
 drill: ## Back up under load, lose the databases, restore: make drill a='--records 1000000'
 	@$(SETUP)
 	@$(STACK) run-with-stack --name bench -- .venv/bin/python -m bench drill $(a)
+
+capacity: ## Cores, processes and disks for 100, 1,000 and 10,000 writes/s, from the bench: make capacity a='--hours 12'
+	@$(SETUP) --venv
+	@.venv/bin/python -m bench capacity $(a)
 
 containers: ## Run docker-compose.yml without Docker: build, demo, kill, update under load (as root on Debian)
 	@$(SETUP) --containers

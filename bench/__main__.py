@@ -1,4 +1,7 @@
-"""`python -m bench [--only publisher,consumer]`, `… soak --minutes 5`, `… drill --records 100000`: needs STACK_FILE."""
+"""`python -m bench [--only publisher,consumer]`, `… soak --minutes 5`, `… drill --records 100000` need STACK_FILE.
+
+`python -m bench capacity` needs only what `--only cost,publisher --save` has kept.
+"""
 
 import asyncio
 import sys
@@ -9,7 +12,9 @@ import typer
 
 from bench import (
     backlog,
+    capacity_command,
     consumer,
+    cost,
     drill,
     endpoints,
     forms,
@@ -41,15 +46,27 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "imports": imports.rows,
     "migration": migration.rows,
     "million": endpoints.million_rows,
+    "cost": cost.rows,
 }
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(capacity_command.capacity)
 
 
 @app.callback(invoke_without_command=True)
-def measure(context: typer.Context, only: Annotated[str, typer.Option(help=", ".join(ROWS))] = "") -> None:
+def measure(
+    context: typer.Context,
+    only: Annotated[str, typer.Option(help=", ".join(ROWS))] = "",
+    save: Annotated[bool, typer.Option(help="keep the figures of cost and publisher in docs/capacity.json")] = False,
+) -> None:
     """Measure everything, or the named rows; exits non-zero when one misses its requirement."""
     if context.invoked_subcommand is None:
-        _finish(asyncio.run(_measure(only.split(",") if only else list(ROWS))))
+        names = only.split(",") if only else list(ROWS)
+        if save and not {"cost", "publisher"} <= set(names):
+            raise typer.BadParameter("--save needs the rows cost and publisher")
+        rows = asyncio.run(_measure(names))
+        if save:
+            cost.save(rows)
+        _finish(rows)
 
 
 @app.command()

@@ -26,8 +26,7 @@ P50, P99 = 60.0, 200.0
 
 
 async def rows(stack: Stack) -> list[Row]:
-    cookies = await _logged_in(stack, await _people(stack))
-    requests = [request("GET", f"/file/{KIND}", cookie=f"{COOKIE_NAME}={cookie}") for cookie in cookies]
+    requests = await page_requests(stack, await people_with_records(stack))
     load = {"port": stack.port("portal"), "ca": stack.file["ca"], "requests": requests, "pace": PACE}
     await measured("bench.load", **load, seconds=WARM_UP_SECONDS)
     found = await measured("bench.load", **load, seconds=SECONDS)
@@ -37,7 +36,13 @@ async def rows(stack: Stack) -> list[Row]:
     return [Row(name, reached, "–", f"{P50:.0f} / {P99:.0f} ms", reached, passed, {"ours": found})]
 
 
-async def _people(stack: Stack) -> list[str]:
+async def page_requests(stack: Stack, people: list[str]) -> list[str]:
+    """Log the people in; returns a request for the list page of each."""
+    cookies = await _logged_in(stack, people)
+    return [request("GET", f"/file/{KIND}", cookie=f"{COOKIE_NAME}={cookie}") for cookie in cookies]
+
+
+async def people_with_records(stack: Stack) -> list[str]:
     """Write the people directly to the database; returns them."""
     made = list(documents(PEOPLE * EACH, each=EACH))
     async with stack.database("records") as database:

@@ -70,7 +70,16 @@ class Stack:
     def processes(self) -> dict[str, int]:
         """Return the ids of our own processes, by name."""
         wanted = service_programs(self.plan)
-        return {each["name"]: int(each["pid"]) for each in Supervisor(self.plan).programs() if each["name"] in wanted}
+        return {name: pid for name, pid in self.programs().items() if name in wanted}
+
+    def programs(self) -> dict[str, int]:
+        """Return the ids of all supervised processes, servers included, by name."""
+        return {each["name"]: int(each["pid"]) for each in Supervisor(self.plan).programs()}
+
+    @property
+    def servers(self) -> Path:
+        """Return the folder with a folder for each server's data."""
+        return self.plan.servers
 
     @property
     def plan(self) -> LocalStack:
@@ -80,6 +89,10 @@ class Stack:
     def token(self, person: str) -> str:
         """Return a practitioner's access token, signed as identity does, without a log-in."""
         return self._issuer.issue(Caller(subject=person, kind="practitioner"))
+
+    def client_token(self, identity: str, scope: str) -> str:
+        """Return an access token of an API client."""
+        return self._issuer.issue(Caller(subject=identity, kind="client", scopes=frozenset({scope})))
 
     def staff_token(self, identity: str, role: str) -> str:
         """Return an access token of staff."""

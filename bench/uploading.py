@@ -49,7 +49,7 @@ async def whole(files: int, at_once: int) -> Answer:
     """Measure scans a second, from the first upload to the last verdict in the database."""
     stack, jpeg = Stack.running(), scan()
     async with connections(stack.gateway_port, CONNECTIONS) as gateway, stack.database("attachments") as database:
-        places = await _places(stack, gateway, database, files)
+        places = await new_places(stack, gateway, database, files)
 
         async def upload(place: Place) -> None:
             await asked(gateway, place.upload(jpeg))
@@ -68,7 +68,7 @@ async def paced(files: int, pace: float) -> Answer:
     jpeg = scan()
     took = list[float]()
     async with connections(stack.gateway_port, CONNECTIONS) as gateway, stack.database("attachments") as database:
-        left = iter(await _places(stack, gateway, database, files))
+        left = iter(await new_places(stack, gateway, database, files))
         await at_pace(pace, files / pace, lambda: _judged(gateway, next(left), jpeg, took))
     return percentiles(took)
 
@@ -83,7 +83,7 @@ async def _judged(gateway: Target, place: Place, jpeg: bytes, took: list[float])
     took.append(time.perf_counter() - began)
 
 
-async def _places(stack: Stack, gateway: Target, database: Database, count: int) -> list[Place]:
+async def new_places(stack: Stack, gateway: Target, database: Database, count: int) -> list[Place]:
     """Create records and wait until attachments has consumed their events."""
     tokens = [stack.token(str(uuid4())) for _ in range(PEOPLE)]
 

@@ -88,6 +88,11 @@ class Page:
         body = {"challenge_id": visitor.challenge, "code": code}
         visitor.refresh_token = str((await self._call("POST", "/login/sessions", body))["refresh_token"])
 
+    async def log_in(self, visitor: Visitor) -> None:
+        await self.see_captcha(visitor)
+        await self.ask(visitor)
+        await self.enter(visitor)
+
     async def refresh(self, visitor: Visitor) -> None:
         body = {"refresh_token": visitor.refresh_token}
         visitor.refresh_token = str((await self._call("POST", "/tokens/refresh", body))["refresh_token"])
@@ -97,11 +102,12 @@ class Page:
 
 
 @asynccontextmanager
-async def page(stack: Stack) -> AsyncIterator[Page]:
+async def page(stack: Stack, *, through_gateway: bool = False) -> AsyncIterator[Page]:
+    port, ca = (stack.gateway_port, "") if through_gateway else (stack.port("identity"), stack.file["ca"])
     inbox = int(stack.file["sms_inbox"].rpartition(":")[2])
     clerk = stack.staff_token(new_id(), "clerk")
     async with (
-        connections(stack.port("identity"), CONNECTIONS, stack.file["ca"]) as api,
+        connections(port, CONNECTIONS, ca) as api,
         connections(inbox, CONNECTIONS) as phones,
         Redis.from_url(stack.file["redis"], decode_responses=True) as redis,
     ):
@@ -113,7 +119,7 @@ async def costs(people: int) -> Answer:
     stack, found = Stack.running(), dict[str, float]()
     process = psutil.Process(stack.processes()["identity-api"])
     async with page(stack) as shown:
-        visitors = await _enrolled(shown, people)
+        visitors = await enrolled(shown, people)
         steps = {"captcha": shown.see_captcha, "code request": shown.ask}
         for name, step in {**steps, "code check": shown.enter, "refresh": shown.refresh}.items():
             if name == "code check":
@@ -128,7 +134,7 @@ async def paced(people: int, pace: float, tencent: str = "ok") -> Answer:
     """Measure from the request for a code to a carrier's acceptance, at a fixed rate; the first carrier may fail."""
     stack = Stack.running()
     async with page(stack) as shown:
-        visitors = await _enrolled(shown, people)
+        visitors = await enrolled(shown, people)
         await each(visitors, shown.see_captcha, CONNECTIONS)
         await _behave(stack, tencent)
         waiting = iter(visitors)
@@ -157,19 +163,14 @@ async def _took(shown: Page, visitor: Visitor) -> float | None:
 async def whole(people: int, at_once: int) -> Answer:
     """Measure complete log-ins a second: captcha, code, message, session."""
     async with page(Stack.running()) as shown:
-        visitors = await _enrolled(shown, people)
-
-        async def log_in(visitor: Visitor) -> None:
-            await shown.see_captcha(visitor)
-            await shown.ask(visitor)
-            await shown.enter(visitor)
+        visitors = await enrolled(shown, people)
 
         began = time.perf_counter()
-        await each(visitors, log_in, at_once)
+        await each(visitors, shown.log_in, at_once)
         return {"per_second": people / (time.perf_counter() - began)}
 
 
-async def _enrolled(shown: Page, people: int) -> list[Visitor]:
+async def enrolled(shown: Page, people: int) -> list[Visitor]:
     made: list[Visitor] = []
 
     async def one(_number: int) -> None:

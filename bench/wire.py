@@ -16,13 +16,14 @@ def _context(ca: str) -> ssl.SSLContext | None:
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
-def request(method: str, path: str, token: str = "", body: object = None, cookie: str = "") -> str:
-    """Return a request as ASCII text, prepared before the measurement."""
+def request(method: str, path: str, token: str = "", body: object = None, cookie: str = "", version: int = 0) -> str:
+    """Return a request as ASCII text, prepared before the measurement; `version`: the one that an edit replaces."""
     content = "" if body is None else json.dumps(body)
     headers = [f"{method} {path} HTTP/1.1", "Host: bench", f"Content-Length: {len(content)}"]
     headers += ["Content-Type: application/json"] if content else []
     headers += [f"Authorization: Bearer {token}"] if token else []
     headers += [f"Cookie: {cookie}"] if cookie else []
+    headers += [f'If-Match: "{version}"'] if version else []
     return "\r\n".join([*headers, "", content])
 
 
