@@ -53,12 +53,27 @@ BUGS = {
 }
 
 
+# Kafka permits a service's user its own transactional id only; a bug may use another one.
+_START = """\
+import os
+
+from tests.support.broken_process import apply
+
+os.environ["KAFKA__USER"], os.environ["KAFKA__PASSWORD"] = "{user}", "{password}"
+apply("{bug}")
+"""
+
+
+def _super_user(stack: RunningStack) -> dict[str, str]:
+    return {"user": stack.facts["kafka_user"], "password": stack.facts["kafka_password"]}
+
+
 @asynccontextmanager
 async def with_bug(stack: RunningStack, bug: str) -> AsyncIterator[None]:
     """Run the processes of records with a seeded bug for the length of the block."""
     folder = checkout(stack, "HEAD", bug)
     main = folder / MAIN
-    main.write_text(f'from tests.support.broken_process import apply\n\napply("{bug}")\n{main.read_text()}')
+    main.write_text(_START.format(bug=bug, **_super_user(stack)) + main.read_text())
     await _run(stack, folder)
     try:
         yield
