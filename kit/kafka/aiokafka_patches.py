@@ -17,21 +17,39 @@ unclosed when it is freed. The patch closes it.
 A connection with TLS that is closed waits up to 30 s for the broker's farewell, which does not come if the broker was
 just sending something (seen with uvloop: every second reader of a topic). The patch ends it at once: who closes it has
 the answers that it waited for, and the broker reads a connection's end in any form.
+
+A client asks only the brokers of its last metadata for newer ones. If those are all unavailable, it never learns of the
+others: after two brokers had been restarted, the loss of the third stopped every client for as long as that one was
+away (seen in a cluster). The patch asks the bootstrap servers again, as KIP-899 has it.
+
+A client connects to one broker at a time, for up to 40 s if its packets are dropped, and meanwhile to no other one;
+and it tries a broker that refuses connections again without a pause, from every one of its tasks (100 attempts a second
+in one process). The patch gives a connection three seconds, and waits longer after each failure, up to a second.
 """
 
 import asyncio
+import random
+import time
 import weakref
 from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import PartitionRecords
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 _send = AIOKafkaConnection.send
 _unpack = PartitionRecords._unpack_records
 _close = AIOKafkaClient.close
 _close_connection = AIOKafkaConnection.close
+_get_conn = AIOKafkaClient._get_conn
+_update_metadata = AIOKafkaClient._metadata_update
+
+CONNECT_SECONDS = 3.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
 def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: object) -> Awaitable[object]:
@@ -77,7 +95,53 @@ def _close_without_farewell(
     return closed
 
 
+async def _update_or_bootstrap(client: AIOKafkaClient, metadata: ClusterMetadata, topics: object) -> bool:
+    if await _update_metadata(client, metadata, topics):
+        return True
+    if client._sync_task is None:  # the client is being closed
+        return False
+    with suppress(KafkaError):
+        await client.bootstrap()
+    return bool(await _update_metadata(client, metadata, topics))
+
+
+@dataclass
+class _Failures:
+    """Connections to one broker that failed in a row, and when to try again, by the monotonic clock."""
+
+    count: int = 0
+    due: float = 0
+
+    def note(self, *, failed: bool) -> None:
+        self.count = self.count + 1 if failed else 0
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.count, 10))
+        self.due = time.monotonic() + pause * random.uniform(0.8, 1.2) if failed else 0  # noqa: S311  # jitter, no secret
+
+
+_failures: "weakref.WeakKeyDictionary[AIOKafkaClient, dict[object, _Failures]]" = weakref.WeakKeyDictionary()
+
+
+async def _connect_after_pause(
+    client: AIOKafkaClient, node: object, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, no_hint: bool = False
+) -> AIOKafkaConnection | None:
+    known = client._conns.get((node, group))
+    if known is not None and known.connected():
+        return known
+    failures = _failures.setdefault(client, {}).setdefault(node, _Failures())
+    await asyncio.sleep(max(0.0, failures.due - time.monotonic()))
+    connection = None
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            connection = await _get_conn(client, node, group=group, no_hint=no_hint)
+    except TimeoutError:
+        client.force_metadata_update()
+    failures.note(failed=connection is None)
+    return connection
+
+
 AIOKafkaConnection.send = _send_or_break
 AIOKafkaConnection.close = _close_without_farewell
 AIOKafkaClient.close = _close_and_stay_cancelled
+AIOKafkaClient._get_conn = _connect_after_pause
+AIOKafkaClient._metadata_update = _update_or_bootstrap
 PartitionRecords._unpack_records = _unpack_of_another

@@ -15,6 +15,8 @@ from kit.runtime import tls
 from kit.settings import KafkaSettings
 
 CLOSE_SECONDS = 3
+METADATA_MS = 60_000
+"""How old a client's list of brokers may be: after that time it knows those that came back."""
 Fenced = ProducerFenced
 
 logger = log.get(__name__)
@@ -25,8 +27,8 @@ class OffsetGone(Exception):
 
 
 def options(settings: KafkaSettings) -> dict[str, object]:
-    """The arguments of every client: the broker's address, TLS if there is a CA, and the user."""
-    found: dict[str, object] = {"bootstrap_servers": settings.servers}
+    """The arguments of every client: the brokers' addresses, TLS if there is a CA, and the user."""
+    found: dict[str, object] = {"bootstrap_servers": settings.servers, "metadata_max_age_ms": METADATA_MS}
     if settings.ca:
         found |= {"security_protocol": "SSL", "ssl_context": tls.client_context(settings.ca)}
     if settings.user:

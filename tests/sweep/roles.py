@@ -13,7 +13,7 @@ from kit import mongo
 from tests.support.stack import RunningStack
 from tests.support.topics import admin
 
-PUBLISHER = "records.publisher"
+PUBLISHER, TOPIC = "records.publisher", "records.changes"
 GROUP, TRANSACTION = 0, 1
 Find = Callable[[RunningStack], Awaitable[Instance | None]]
 
@@ -42,6 +42,13 @@ async def leading_publisher(stack: RunningStack) -> Instance | None:
         if await _leads(stack, internals[instance.name]):
             return instance
     return None
+
+
+async def replicas_are_in_sync(stack: RunningStack) -> bool:
+    """Whether every replica of the topics that a publisher needs has all that its leader has."""
+    async with admin(stack.kafka) as client:
+        topics = await client.describe_topics([TOPIC, "__transaction_state", "__consumer_offsets"])
+    return all(set(each["isr"]) == set(each["replicas"]) for topic in topics for each in topic["partitions"])
 
 
 async def holder(stack: RunningStack, find: Find) -> Instance | None:

@@ -1,0 +1,65 @@
+"""A client whose brokers are all unavailable finds the others again, and does not try in a loop."""
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import BrokerMetadata
+
+from kit.kafka.connections import options
+from tests.support.processes import free_port
+from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
+
+
+def forget(client: AIOKafkaClient, port: int) -> None:
+    """Let the client know only a broker that is down, as after metadata from when the others were."""
+    client.cluster._brokers = {99: BrokerMetadata(99, "127.0.0.1", port, None)}
+    for connection in list(client._conns.values()):
+        connection.close()
+
+
+async def test_a_client_asks_the_bootstrap_servers_when_all_brokers_that_it_knows_are_down(
+    stack: RunningStack,
+) -> None:
+    consumer = AIOKafkaConsumer("records.changes", **options(stack.kafka))
+    await consumer.start()
+    try:
+        forget(consumer._client, free_port())
+
+        async def found() -> bool:
+            await consumer._client.force_metadata_update()
+            return 99 not in {broker.nodeId for broker in consumer._client.cluster.brokers()}
+
+        await eventually(found, 20, "the client knows the broker again")
+        assert await consumer.end_offsets(consumer.assignment())
+    finally:
+        await consumer.stop()
+
+
+async def test_a_broker_that_refuses_connections_is_tried_a_few_times_a_second(stack: RunningStack) -> None:
+    attempts = 0
+
+    async def count(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        writer.transport.abort()
+
+    server = await asyncio.start_server(count, "127.0.0.1", 0)
+    client = AIOKafkaClient(**options(stack.kafka))
+    await client.bootstrap()
+    try:
+        port = server.sockets[0].getsockname()[1]
+        client.cluster._brokers[99] = BrokerMetadata(99, "127.0.0.1", port, None)
+        async with asyncio.timeout(30):
+            while attempts < 5:
+                assert not await client.ready(99)
+        began = asyncio.get_running_loop().time()
+        attempts = 0
+        while asyncio.get_running_loop().time() < began + 3:
+            client.cluster._brokers[99] = BrokerMetadata(99, "127.0.0.1", port, None)
+            await client.ready(99)
+        assert 1 <= attempts <= 6
+    finally:
+        await client.close()
+        server.close()
