@@ -90,6 +90,8 @@ class KafkaSettings(ServerSettings):
 
     `fetch_wait_ms`: how long a broker holds a consumer's request for events while there are none. A longer time costs
     brokers and consumers less at rest; a partition that had no room in the last answer waits as long.
+    `transaction_seconds`: for one transaction of a publisher, and for the start of its producer. A broker that is lost
+    is replaced sooner, but the client doesn't always notice: then it begins anew after this time.
     """
 
     servers: str
@@ -99,6 +101,7 @@ class KafkaSettings(ServerSettings):
     session_timeout_ms: int = 45_000
     fetch_wait_ms: int = 250
     call_timeout_seconds: float = 15
+    transaction_seconds: float = Field(default=6, gt=0)
     stall_seconds: float = 60
 
 

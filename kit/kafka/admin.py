@@ -65,7 +65,7 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
     """Open a client for topics and positions. Raises `Unavailable` when no broker answers."""
     client = AIOKafkaAdminClient(**options(settings), request_timeout_ms=10_000)
     try:
-        await connected(client, settings)
+        await connected(client, settings.call_timeout_seconds)
         yield Admin(client, settings.call_timeout_seconds)
     finally:  # also when a readiness check timed out
         await client.close()
@@ -85,7 +85,7 @@ async def move_group(settings: KafkaSettings, group: str, to: Mapping[Partition,
     """Move a group without members to these offsets, with these metadata texts. Raises `GroupInUse`."""
     consumer = AIOKafkaConsumer(**options(settings), group_id=group, enable_auto_commit=False)
     try:
-        await connected(consumer, settings)
+        await connected(consumer, settings.call_timeout_seconds)
         consumer.assign(list(to))
         async with asyncio.timeout(settings.call_timeout_seconds):
             await consumer.commit({partition: OffsetAndMetadata(*place) for partition, place in to.items()})

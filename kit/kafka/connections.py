@@ -60,10 +60,10 @@ def translate_errors() -> Iterator[None]:
         raise Unavailable("Kafka") from error
 
 
-async def connected(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient, settings: KafkaSettings) -> None:
-    """Connect. Raises `Unavailable`, `Fenced`."""
+async def connected(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient, seconds: float) -> None:
+    """Connect within this time. Raises `Unavailable`, `Fenced`."""
     with translate_errors():
-        async with asyncio.timeout(settings.call_timeout_seconds):
+        async with asyncio.timeout(seconds):
             await client.start()
 
 

@@ -65,7 +65,7 @@ class Consumer:
         """Join the group. Raises `Unavailable`."""
         self._listener = _Listener(rebalance, self._paused_at_once)
         self._consumer.subscribe(topics, listener=self._listener)
-        await connected(self._consumer, self._settings)
+        await connected(self._consumer, self._settings.call_timeout_seconds)
 
     def _paused_at_once(self, partitions: Iterable[Partition]) -> None:
         if self._empty:

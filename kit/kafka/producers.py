@@ -35,7 +35,7 @@ class TransactionalProducer:
 
     async def start(self) -> None:
         """Fence the previous leader and abort its open transaction. Raises `Unavailable`, `Fenced`."""
-        await connected(self._producer, self._settings)
+        await connected(self._producer, self._settings.transaction_seconds)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has. Raises `Unavailable`."""
@@ -50,7 +50,7 @@ class TransactionalProducer:
         aborting here may hang as the failed call did.
         """
         with translate_errors():
-            async with asyncio.timeout(self._settings.call_timeout_seconds):
+            async with asyncio.timeout(self._settings.transaction_seconds):
                 await self._producer.begin_transaction()
                 acknowledged = await self._send(records)
                 offset = {self._shard: OffsetAndMetadata(count, position)}
@@ -111,7 +111,7 @@ class Producer:
 
     async def start(self) -> None:
         """Connect. Raises `Unavailable`."""
-        await connected(self._producer, self._settings)
+        await connected(self._producer, self._settings.call_timeout_seconds)
 
     async def send(
         self,

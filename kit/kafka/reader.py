@@ -42,7 +42,7 @@ class Reader:
 
     async def start(self) -> None:
         """Connect. Raises `Unavailable`."""
-        await connected(self._consumer, self._settings)
+        await connected(self._consumer, self._settings.call_timeout_seconds)
 
     async def read(self, offsets: Mapping[int, int], wait_ms: int, most: int) -> Chunk:
         """At most `most` records of these partitions from these offsets on; none after `wait_ms` without one.
@@ -108,7 +108,7 @@ async def read_all(settings: KafkaSettings, topics: Sequence[str], take: Callabl
         auto_offset_reset="earliest",  # a seek would race with aiokafka's own first reset
     )  # fmt: skip
     try:
-        await connected(consumer, settings)
+        await connected(consumer, settings.call_timeout_seconds)
         partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):

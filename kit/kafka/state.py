@@ -33,8 +33,8 @@ async def cluster_state(settings: KafkaSettings, without: Collection[str]) -> Cl
     client = AIOKafkaAdminClient(**options(settings), request_timeout_ms=10_000)
     reader = AIOKafkaConsumer(**options(settings), enable_auto_commit=False)
     try:
-        await connected(client, settings)
-        await connected(reader, settings)
+        await connected(client, settings.call_timeout_seconds)
+        await connected(reader, settings.call_timeout_seconds)
         with translate_errors():
             async with asyncio.timeout(settings.call_timeout_seconds):
                 cluster = await client.describe_cluster()
