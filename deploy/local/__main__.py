@@ -21,7 +21,7 @@ from deploy.local.secrets import secrets_of
 from deploy.local.stack import Stack
 from deploy.local.stackfile import description
 from deploy.local.status import print_addresses, print_status
-from deploy.local.throwaway import run_with_stack
+from deploy.local.throwaway import run_with_stack, signals_as_exit
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -131,7 +131,8 @@ def with_stack(
     """Run a command with its own copy of the stack, whose stack.json is in STACK_FILE."""
     stack = Stack.named(name)
     if stack.layout.cluster and not sandbox.is_inside():
-        raise typer.Exit(sandbox.run(stack, sandbox.this_command()))
+        with signals_as_exit():
+            raise typer.Exit(sandbox.run(stack, sandbox.this_command()))
     raise typer.Exit(run_with_stack(stack, command, keep=keep))
 
 

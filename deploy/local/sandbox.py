@@ -5,6 +5,7 @@ process ends, however that happens, the kernel ends every other process in it, a
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,9 +27,19 @@ def is_inside() -> bool:
 
 
 def run(stack: Stack, command: Sequence[str]) -> int:
-    """Run a command in a sandbox of its own; returns its exit code. Nothing of it is left afterwards."""
+    """Run a command in a sandbox of its own; returns its exit code. No process or network of it is left afterwards.
+
+    When this process is asked to end, so is the command, which may clean up.
+    """
     inside = [*_DIES_WITH_US, *_UNSHARE, "sh", "-c", f'{_OWN_NAMES} && exec "$@"', "sh", *command]
-    return subprocess.run(inside, cwd=ROOT, env=_environment(stack), check=False).returncode
+    process = subprocess.Popen(inside, cwd=ROOT, env=_environment(stack))
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            for child in _children(process.pid):
+                os.kill(child, signal.SIGTERM)
+            process.wait()
 
 
 def enter(stack: Stack, command: Sequence[str]) -> int:
@@ -41,7 +52,7 @@ def enter(stack: Stack, command: Sequence[str]) -> int:
 def leave(stack: Stack) -> None:
     """End the lasting sandbox, with all that runs in it."""
     if pid := _first_process(stack):
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGKILL)
     _pid_file(stack).unlink(missing_ok=True)
 
 
@@ -80,10 +91,14 @@ def _start(stack: Stack) -> int:
         if time.monotonic() > deadline or process.poll() is not None:
             raise RuntimeError("the sandbox could not be made: it needs root, and Linux's namespaces")
         time.sleep(0.02)
-    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    _pid_file(stack).write_text(child)
-    network.open_door(int(child))
-    return int(child)
+    (child,) = _children(process.pid)
+    _pid_file(stack).write_text(str(child))
+    network.open_door(child)
+    return child
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def this_command() -> list[str]:

@@ -20,7 +20,7 @@ def run_with_stack(stack: Stack, command: list[str], *, keep: bool) -> int:
 
     With `keep`, a failure leaves the stack running for inspection; the next run removes it.
     """
-    with _only_one(stack), _signals_as_exit():
+    with _only_one(stack), signals_as_exit():
         _remove(stack)
         code = 1
         try:
@@ -78,7 +78,7 @@ def _only_one(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def _signals_as_exit() -> Iterator[None]:
+def signals_as_exit() -> Iterator[None]:
     """Exit on SIGTERM and SIGHUP, so that the stack is removed as after Ctrl-C."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
