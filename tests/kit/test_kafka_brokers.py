@@ -1,6 +1,7 @@
 """A client whose brokers are all unavailable finds the others again, and does not try in a loop."""
 
 import asyncio
+import time
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
@@ -49,17 +50,11 @@ async def test_a_broker_that_refuses_connections_is_tried_a_few_times_a_second(s
     client = AIOKafkaClient(**options(stack.kafka))
     await client.bootstrap()
     try:
-        port = server.sockets[0].getsockname()[1]
-        client.cluster._brokers[99] = BrokerMetadata(99, "127.0.0.1", port, None)
-        async with asyncio.timeout(30):
-            while attempts < 5:
-                assert not await client.ready(99)
-        began = asyncio.get_running_loop().time()
-        attempts = 0
-        while asyncio.get_running_loop().time() < began + 3:
-            client.cluster._brokers[99] = BrokerMetadata(99, "127.0.0.1", port, None)
-            await client.ready(99)
-        assert 1 <= attempts <= 6
+        port, end = server.sockets[0].getsockname()[1], time.monotonic() + 4
+        while time.monotonic() < end:
+            client.cluster._brokers[99] = BrokerMetadata(99, "127.0.0.1", port, None)  # newer metadata has it no more
+            assert not await client.ready(99)
+        assert 3 <= attempts <= 12
     finally:
         await client.close()
         server.close()

@@ -89,6 +89,7 @@ async def test_broker_errors_are_transient_or_permanent(raised: Exception, seen:
 def test_writing_to_a_connection_that_was_just_closed_is_a_connection_error(stack: RunningStack) -> None:
     """With uvloop, which raises a RuntimeError there."""
     security = options(stack.kafka)
+    security.pop("metadata_max_age_ms")
     host, _, port = str(security.pop("bootstrap_servers")).rpartition(":")
 
     async def write() -> None:

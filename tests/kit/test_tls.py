@@ -233,6 +233,7 @@ async def kafka_refusal(settings: KafkaSettings) -> str:
     with pytest.raises(Unavailable):
         await kafka.ping(settings)
     security = options(settings)
+    security.pop("metadata_max_age_ms")
     host, _, port = str(security.pop("bootstrap_servers")).rpartition(":")
     with pytest.raises(OSError, match="certificate verify failed") as caught:
         await create_conn(host, int(port), **security)

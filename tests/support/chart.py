@@ -48,7 +48,9 @@ def notes(tmp_path: Path, *sets: str) -> str:
     text = (CHART / "templates/NOTES.txt").read_text()
     as_object = '{{ define "notes" }}' + text + '{{ end }}\nkind: Notes\ntext: {{ include "notes" . | quote }}\n'
     (chart / "templates/notes.yaml").write_text(as_object)
-    printed = _helm(tmp_path, "", "template", "city", str(chart), "-s", "templates/notes.yaml", *sets)
+    printed = _helm(
+        tmp_path, "", "template", "city", str(chart), "-s", "templates/notes.yaml", "--kube-version", "1.33", *sets
+    )
     return str(yaml.safe_load(printed)["text"])
 
 
