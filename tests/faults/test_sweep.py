@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("haproxy"), reason="a cluster needs root, and `setup.sh --cluster`"
 )
 SWEEP = ["--mix", "all", "--minutes", "1", "--rate", "8"]
-LASTS_AT_MOST = 600
+LASTS_AT_MOST = 1_200
 """Most of it is the start of 40 programs beside the stack of the other tests."""
 
 
