@@ -5,6 +5,7 @@ process ends, however that happens, the kernel ends every other process in it, a
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,11 @@ _OWN_NAMES = "mkdir -p /run/netns && mount -t tmpfs names /run/netns"
 
 def is_inside() -> bool:
     return bool(os.environ.get(_INSIDE))
+
+
+def is_possible() -> bool:
+    """Return whether this machine permits one: it needs root, and Linux's namespaces."""
+    return bool(shutil.which("unshare")) and subprocess.run([*_UNSHARE, "true"], check=False).returncode == 0
 
 
 def run(stack: Stack, command: Sequence[str]) -> int:

@@ -1,7 +1,5 @@
 """The sandbox of a cluster: nothing of a run is left, however the run ends. Needs root, like the cluster itself."""
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local import sandbox
 from deploy.local.stack import ROOT
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("unshare"), reason="a sandbox needs root, and Linux's namespaces"
-)
+pytestmark = pytest.mark.skipif(not sandbox.is_possible(), reason="a sandbox needs root, and Linux's namespaces")
 NAMESPACE = "left-behind"
 DAEMON = f"""
 ip netns add {NAMESPACE}
