@@ -44,7 +44,7 @@ async def asked_for(stack: RunningStack, challenge: str) -> ConsumerRecord:
 
 
 def asks_for(record: ConsumerRecord, challenge: str) -> bool:
-    return bool(orjson.loads(record.value).get("challenge_id") == challenge)
+    return challenge.encode() in record.value  # another test may have written records that are no events
 
 
 async def write_again(stack: RunningStack, *records: ConsumerRecord) -> list[tuple[int, int]]:
