@@ -90,14 +90,13 @@ async def _apply(settings: Settings) -> None:
 def initiate() -> None:
     """Initiate MongoDB's replica set, and create its administrator: from the first member's own network."""
     settings = read(Settings)
-    if settings.mongo is None or not settings.mongo_members:
+    login = _LOGIN.match(settings.mongo.url.get_secret_value()) if settings.mongo else None
+    if settings.mongo is None or login is None or not settings.mongo_members:
         raise typer.BadParameter("needs MONGO__URL, with the administrator's name and password, and MONGO_MEMBERS")
-    url = settings.mongo.url.get_secret_value()
     members = settings.mongo_members.split(",")
-    user, password = _LOGIN.findall(url)[0]
     local = f"mongodb://localhost:{members[0].rpartition(':')[2]}/?directConnection=true"
     nobody = MongoSettings.model_validate({"url": local, "ca": settings.mongo.ca})
-    asyncio.run(mongo.initiate(nobody, members, user, password))
+    asyncio.run(mongo.initiate(nobody, members, *login.groups()))
 
 
 @app.command()
