@@ -1,11 +1,11 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up cluster down status logs restart reset totp demo test test-long check bench sweep failover growth bugs upgrade soak drill capacity containers lock sbom pictures help
+.PHONY: up cluster down status logs restart reset totp demo test shortest-sweep test-long check bench sweep failover growth bugs upgrade soak drill capacity containers lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
-# the shortest sweep needs a cluster; without root it is skipped
-CLUSTER := $(if $(filter 0,$(shell id -u)),--cluster)
+SHORTEST_SWEEP := --mix all --minutes 1 --rate 8
+NAMESPACES := $(shell unshare --mount --net --pid --fork true 2>/dev/null && echo yes)
 NAMED  = --name $(or $(n),dev)
 LOCK  := .venv/bin/uv pip compile pyproject.toml --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
@@ -38,12 +38,22 @@ totp: ## Print the current TOTP code of a demo member of staff: make totp s=cler
 demo: ## Play the main journey through the public API and a Kafka subscriber
 	@$(STACK) demo $(NAMED)
 
-test: ## Run all tests against their own copy of the stack: make test a='-k history'
-	@$(SETUP) $(CLUSTER)
+test: ## Run all tests against their own copy of the stack, then the shortest sweep; some tests: make test a='-k history'
+	@$(SETUP)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
+ifeq ($(a),)
+	@$(MAKE) --no-print-directory shortest-sweep
+endif
+
+shortest-sweep:
+ifeq ($(NAMESPACES),yes)
+	@$(MAKE) --no-print-directory sweep a='$(SHORTEST_SWEEP)'
+else
+	@echo "no sweep of faults: a cluster needs root, and namespaces of Linux"
+endif
 
 test-long: ## Run all tests with full numbers, which takes much longer
-	@$(SETUP) $(CLUSTER)
+	@$(SETUP)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 check: ## Format, lint, types, import rules, contracts, known vulnerabilities

@@ -144,4 +144,5 @@ async def test_outcomes_of_captchas_are_counted(
     await login_page.ask(Citizen())
     after = await counts()
     more = {name: after[name] - before.get(name, 0) for name in after}
-    assert more == {"made": 2, "audio": 1, "wrong": 1, "expired": 1, "right": 1}
+    assert more.pop("made") >= 2, "more if the probe of the log-in page came in between"
+    assert more == {"audio": 1, "wrong": 1, "expired": 1, "right": 1}

@@ -73,6 +73,9 @@ def main(
         logs.mkdir(parents=True, exist_ok=True)
     report = asyncio.run(sweep(seed, chosen, 60 * minutes, rate, logs))
     print(f"{report.faults} faults, {report.acknowledged} acknowledged writes, {report.violations} violations")
+    if report.acknowledged < 60 * minutes * len(chosen):
+        print("too few writes were acknowledged to prove anything")
+        raise typer.Exit(1)
     raise typer.Exit(1 if report.violations else 0)
 
 

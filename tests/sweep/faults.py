@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
 
-from deploy.local.layout import Instance
+from deploy.local.layout import CLUSTER, Instance
 from deploy.local.supervisor import Supervisor
-from tests.faults.injection import clocks, network, processes
+from tests.faults.injection import clocks, disks, network, processes
 from tests.support.stack import RunningStack
 from tests.sweep.roles import ROLES, holder
 
 Mix = Literal["none", "cut", "kill", "pause", "clock", "roles", "all"]
 MIXES: tuple[Mix, ...] = get_args(Mix)
 SERVERS = ("kafka", "mongo", "redis", "s3")
-SERVICES = ("identity", "records", "attachments", "notify", "portal", "subscriptions")
-OURS = tuple(f"{service}-{role}" for service in SERVICES for role in ("api", "worker") if service != "portal")
+ALONE = ("gateway", "balancer", "sms-carrier", "sentinel")
+OURS = tuple(kind for kind in CLUSTER.counts if kind.endswith(("-api", "-worker")))
 SHORTEST, LONGEST = 1.0, 8.0
 """Seconds: a fault is over before the next one."""
 SKEWS = (3600.0, -3600.0, -86400.0)
@@ -43,9 +43,13 @@ def draw(mix: Mix, random: Random) -> Fault | None:
         case "none":
             return None
         case "cut":
-            action, targets = random.choice(("isolate", "cut", "cut back", "split", "lose", "slow")), (*SERVERS, *OURS)
+            action, targets = (
+                random.choice(("isolate", "cut", "cut back", "split", "refuse", "lose", "slow")),
+                (*SERVERS, *OURS),
+            )
         case "kill":
-            action, targets = random.choice(("kill", "restart")), (*SERVERS, *OURS, "gateway", "sentinel")
+            action = random.choice(("kill", "restart", "fill"))
+            targets = SERVERS if action == "fill" else (*SERVERS, *OURS, *ALONE)
         case "pause":
             action, targets = "pause", (*SERVERS, *OURS)
         case "clock":
@@ -87,6 +91,8 @@ def _provoked(stack: RunningStack, fault: Fault, instance: Instance) -> Abstract
         "cut": lambda: network.cut([instance], others),
         "cut back": lambda: network.cut(others, [instance]),
         "split": lambda: network.split([instance], others),
+        "refuse": lambda: network.refuse(instance),
+        "fill": lambda: disks.full(stack.plan.servers / instance.name),
         "lose": lambda: network.lose(instance, 0.05 + pick / 3),
         "slow": lambda: network.slow(instance, 200 + round(pick * 2000)),
         "skew": lambda: clocks.skewed(stack.plan.clocks, instance.name, SKEWS[int(pick * len(SKEWS))]),

@@ -11,8 +11,8 @@ from pathlib import Path
 async def full(folder: Path) -> AsyncIterator[None]:
     """Fill the file system of a server's folder to the last byte."""
     ballast = folder / "ballast"
-    await asyncio.to_thread(_fill, ballast)
     try:
+        await asyncio.to_thread(_fill, ballast)
         yield
     finally:
         ballast.unlink(missing_ok=True)
@@ -21,7 +21,7 @@ async def full(folder: Path) -> AsyncIterator[None]:
 def _fill(path: Path) -> None:
     if not path.parent.is_mount():
         raise RuntimeError(f"{path.parent} has no file system of its own, and that of this machine is not filled")
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file:
         room = os.statvfs(path)
         with suppress(OSError):  # the server may have taken some of it
             os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)

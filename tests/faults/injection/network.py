@@ -50,9 +50,9 @@ async def isolate(instance: Instance) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def refuse(instance: Instance, port: int) -> AsyncIterator[None]:
-    """Answer connections to a port with a reset, as a server does that isn't there; open ones are reset too."""
-    reset = ["-p", "tcp", "--dport", str(port), "-j", "REJECT", "--reject-with", "tcp-reset"]
+async def refuse(instance: Instance) -> AsyncIterator[None]:
+    """Answer new connections with a reset, as a machine does on which nothing listens; open ones stay."""
+    reset = ["!", "-i", "lo", "-p", "tcp", "--syn", "-j", "REJECT", "--reject-with", "tcp-reset"]
     async with _rules([instance], [reset]):
         yield
 
