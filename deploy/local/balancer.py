@@ -23,7 +23,7 @@ defaults
     timeout server 30m
     retries 3
     option redispatch 1
-    default-server check inter 1s fastinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check inter 2s fastinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
     default-server check-ssl verify required ca-file {ca}
 """
 

@@ -15,7 +15,7 @@ PARTITIONS = 6
 CLOCK_LIBRARY = "clock.so"
 _PARTITIONS_OF_CLUSTER = 24
 """As in production."""
-_FETCH_WAIT_OF_CLUSTER = "1000"
+_FETCH_WAIT_OF_CLUSTER = "2000"
 """Three brokers, each asked by every consumer: at 250 ms they take a core at rest."""
 RECORDS_CLIENT = "records"
 SMS_SDK_APP_ID = "1400000001"

@@ -67,7 +67,7 @@ def up(stack: Stack) -> None:
     _create_topics(stack, secrets)
     if stored:
         _migrate(stack)
-    _start(stack, service_programs(stack), service_checks(stack), SERVICES_READY_WITHIN)
+    _start_services(stack, service_programs(stack))
     _start_watchers(stack)
     _load_demo_data(stack, secrets)
     write_stackfile(stack, secrets)
@@ -100,11 +100,10 @@ def reset(stack: Stack) -> None:
 def restart(stack: Stack, service: str | None) -> None:
     """Restart our processes (all, or one service's) with the current code."""
     names = [name for name in service_programs(stack) if service is None or name.startswith(f"{service}-")]
-    checks = [check for check in service_checks(stack) if check.name in names]
     if not names:
         raise StackError(f"there is no service {service}")
     Supervisor(stack).stop(*names)
-    _start(stack, names, checks, SERVICES_READY_WITHIN)
+    _start_services(stack, names)
 
 
 def _prepare_for_faults(stack: Stack) -> None:
@@ -161,6 +160,15 @@ def _start(stack: Stack, programs: Sequence[str], checks: list[Check], seconds: 
         for name in error.names:
             _print_end_of_log(stack, name)
         raise StackError(str(error)) from error
+
+
+def _start_services(stack: Stack, names: Sequence[str]) -> None:
+    """Start the first instance of each process, then the second ones: all at once they would time out on few cores."""
+    numbers = {each.name: each.number for each in stack.layout.instances if each.name in names}
+    for number in sorted(set(numbers.values())):
+        wave = [name for name in names if numbers[name] == number]
+        checks = [check for check in service_checks(stack) if check.name in wave]
+        _start(stack, wave, checks, SERVICES_READY_WITHIN)
 
 
 def _start_watchers(stack: Stack) -> None:

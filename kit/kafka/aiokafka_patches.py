@@ -24,7 +24,9 @@ away (seen in a cluster). The patch asks the bootstrap servers again, as KIP-899
 
 A client connects to one broker at a time, for up to 40 s if its packets are dropped, and meanwhile to no other one;
 and it tries a broker that refuses connections again without a pause, from every one of its tasks (100 attempts a second
-in one process). The patch gives a connection three seconds, and waits longer after each failure, up to a second.
+in one process). The patch connects to several brokers at once, gives each six seconds (on a machine that is busy with
+the start of many processes three were not enough, and what was tried again made it busier), and waits longer after each
+failure, up to a second.
 """
 
 import asyncio
@@ -32,8 +34,8 @@ import random
 import time
 import weakref
 from collections.abc import Awaitable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
@@ -48,7 +50,7 @@ _close_connection = AIOKafkaConnection.close
 _get_conn = AIOKafkaClient._get_conn
 _update_metadata = AIOKafkaClient._metadata_update
 
-CONNECT_SECONDS = 3.0
+CONNECT_SECONDS = 6.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
@@ -106,11 +108,15 @@ async def _update_or_bootstrap(client: AIOKafkaClient, metadata: ClusterMetadata
 
 
 @dataclass
-class _Failures:
-    """Connections to one broker that failed in a row, and when to try again, by the monotonic clock."""
+class _Attempts:
+    """Connections to one broker: one attempt at a time, how many failed in a row, and when to try again.
+
+    `due` is by the monotonic clock.
+    """
 
     count: int = 0
     due: float = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def note(self, *, failed: bool) -> None:
         self.count = self.count + 1 if failed else 0
@@ -118,7 +124,7 @@ class _Failures:
         self.due = time.monotonic() + pause * random.uniform(0.8, 1.2) if failed else 0  # noqa: S311  # jitter, no secret
 
 
-_failures: "weakref.WeakKeyDictionary[AIOKafkaClient, dict[object, _Failures]]" = weakref.WeakKeyDictionary()
+_attempts: "weakref.WeakKeyDictionary[AIOKafkaClient, dict[object, _Attempts]]" = weakref.WeakKeyDictionary()
 
 
 async def _connect_after_pause(
@@ -127,15 +133,23 @@ async def _connect_after_pause(
     known = client._conns.get((node, group))
     if known is not None and known.connected():
         return known
-    failures = _failures.setdefault(client, {}).setdefault(node, _Failures())
-    await asyncio.sleep(max(0.0, failures.due - time.monotonic()))
+    client._get_conn_lock_value = nullcontext()
+    attempts = _attempts.setdefault(client, {}).setdefault((node, group), _Attempts())
+    async with attempts.lock:
+        return await _attempt(client, node, attempts, group=group, no_hint=no_hint)
+
+
+async def _attempt(
+    client: AIOKafkaClient, node: object, attempts: _Attempts, **options: object
+) -> AIOKafkaConnection | None:
+    await asyncio.sleep(max(0.0, attempts.due - time.monotonic()))
     connection = None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await _get_conn(client, node, group=group, no_hint=no_hint)
+            connection = await _get_conn(client, node, **options)
     except TimeoutError:
         client.force_metadata_update()
-    failures.note(failed=connection is None)
+    attempts.note(failed=connection is None)
     return connection
 
 

@@ -7,6 +7,7 @@ publishing, which restarts after a pause with a new producer.
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from kit import kafka
 from kit.core.documents import PERSON
 from kit.core.errors import cause_of
 from kit.core.events import NewEvent, Outgoing, Publication, PublicationFailed, encode, tombstone
-from kit.kafka import Consumer, Fenced, Partition, TransactionalProducer
+from kit.kafka import Admin, Consumer, Fenced, Partition, TransactionalProducer
 from kit.messaging.feed import BATCH, Batch, Feed, Position, backlog_after, prefetch
 from kit.mongo import Database, cluster_time, oplog_seconds
 from kit.mongo.removal import TOMBSTONES
@@ -207,19 +208,20 @@ class Publisher:
         """Measure the lag until cancelled: for its gauges and the stall check."""
         while True:
             try:
-                await self._probe()
+                async with kafka.admin(self._settings) as admin:  # kept open: a connection costs more than its requests
+                    await self._keep_measuring(admin)
             except Exception as error:
                 logger.warning("lag measurement failed", error=cause_of(error))
             await asyncio.sleep(self._policy.probe_seconds)
+            with suppress(Exception):  # Kafka is unavailable: the backlog still grows
+                if self._known:
+                    await self._measure(self._known)
 
-    async def _probe(self) -> None:
-        try:
-            position = self._known = await self._position()
-        except Exception:
-            if self._known:  # Kafka is unavailable: the backlog still grows
-                await self._measure(self._known)
-            raise
-        self.stall.observe(position, waiting=await self._measure(position) > 0)
+    async def _keep_measuring(self, admin: Admin) -> None:
+        while True:
+            position = self._known = Position.read(*await admin.position(self._group))
+            self.stall.observe(position, waiting=await self._measure(position) > 0)
+            await asyncio.sleep(self._policy.probe_seconds)
 
     async def _measure(self, position: Position) -> int:
         """The number of changes after the position."""

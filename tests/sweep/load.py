@@ -168,7 +168,7 @@ async def sweep_load(
     one.
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    print(f"sweep seed: {seed}")
+    print(f"load seed: {seed}")
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(gateway_client(stack))
         issuer = stack_issuer(stack, TOKEN_SECONDS)
