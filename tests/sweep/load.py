@@ -1,11 +1,12 @@
 """The load of a sweep: all clients and subscribers together, against any stack; then the verdict on their log."""
 
 import asyncio
+import os
 import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -14,6 +15,7 @@ import httpx2
 
 from kit.redis import RedisServer
 from tests.support.change_clients import Client
+from tests.support.imports import Sender
 from tests.support.people import Person
 from tests.support.projection import Kept, consuming, own_projection
 from tests.support.stack import RunningStack
@@ -22,6 +24,7 @@ from tests.support.tokens import stack_issuer
 from tests.sweep.answers import Answers
 from tests.sweep.followers import following, webhook
 from tests.sweep.history import History
+from tests.sweep.imports import ROWS, Importer
 from tests.sweep.logins import LoginClient, LoginPages
 from tests.sweep.uploads import Uploader
 from tests.sweep.writers import Dossiers, Writer, paced
@@ -31,10 +34,11 @@ PRIVATE_TOPICS = ("identity.changes", "identity.messages", "notify.changes")
 """The topics of events about people who have document numbers and phones."""
 PEOPLE = 24
 OPERATIONS_A_LOGIN = OPERATIONS_AN_UPLOAD = 60
-LOGIN_SECONDS, UPLOAD_SECONDS = 16.0, 4.0
+LOGIN_SECONDS, UPLOAD_SECONDS, IMPORT_SECONDS = 16.0, 4.0, 20.0
 """The longest that a client's turn usually takes: so many clients keep the rate."""
 REQUEST_SECONDS = 10
 TOKEN_SECONDS = 4 * 3600
+CLIENTS_NICE = -10
 Act = Callable[[], Awaitable[object]]
 SNAPSHOT = re.compile(r'^publisher_snapshots_total\{service="records"\} (\S+)', re.MULTILINE)
 BORN = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
@@ -100,7 +104,7 @@ class SweepLoad:
         await asyncio.gather(*self.tasks)
 
     def start(self, rate: float) -> None:
-        """Start `rate` operations on records a second, and a log-in and an upload for every sixty of them."""
+        """Start `rate` operations on records a second, for every 60 a log-in and an upload, and as many imported rows."""
         writers = [self._writer(f"writer {number}") for number in range(max(16, round(2 * rate)))]
         self._start([each.act for each in writers], rate)
         uploaders = [
@@ -108,6 +112,11 @@ class SweepLoad:
             for number in clients(rate / OPERATIONS_AN_UPLOAD, UPLOAD_SECONDS)
         ]
         self._start([each.act for each in uploaders], rate / OPERATIONS_AN_UPLOAD)
+        importers = [
+            Importer(self._writer(f"importer {number}"), self.pages, Sender(self.pages.http, self.pages.issuer))
+            for number in clients(rate / (2 * ROWS), IMPORT_SECONDS)
+        ]
+        self._start([each.act for each in importers], rate / (2 * ROWS))
         logins = [
             LoginClient(self.pages, self.history, self._random(f"log-ins {number}"))
             for number in clients(rate / OPERATIONS_A_LOGIN, LOGIN_SECONDS)
@@ -169,6 +178,10 @@ async def sweep_load(
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     print(f"load seed: {seed}")
+    with suppress(
+        PermissionError
+    ):  # clients have machines of their own: on this one they must not wait for the servers
+        os.setpriority(os.PRIO_PROCESS, 0, CLIENTS_NICE)
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(gateway_client(stack))
         issuer = stack_issuer(stack, TOKEN_SECONDS)

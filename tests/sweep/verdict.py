@@ -59,7 +59,7 @@ async def verdict(load: SweepLoad, within: float = DRAINED_WITHIN) -> Verdict:
 def counted(history: History) -> dict[str, int]:
     """How many entries of each sort the log has."""
     found = Counter(f"{each.kind} {each.outcome}" for each in history.operations)
-    found["repeated creates"] = len(history.created) - found["create ok"]
+    found["repeated creates"] = len(history.created) - len({each.key for each in history.created})
     found["log-ins"], found["sessions"] = len(history.logins), sum(each.opened for each in history.logins)
     found["scans"] = len(history.uploads)
     found["bad scans"] = sum(not each.good for each in history.uploads)

@@ -95,7 +95,7 @@ class Writer:
 
     async def create(self, dossier: Dossier) -> str:
         """Create a record, retried with the same key until it is answered. Returns its id, empty if it never was."""
-        key, data = self._key(), self._data()
+        key, data = self.key(), self._data()
         dossier.writes += 1
         invoked, lost = time.monotonic(), False
         while time.monotonic() - invoked < TRIES_SECONDS:
@@ -190,9 +190,10 @@ class Writer:
 
     def _data(self) -> dict[str, Any]:
         """Data that no other write has, so that a read shows which write it has seen."""
-        return EDUCATION | {"major": self._key()}
+        return EDUCATION | {"major": self.key()}
 
-    def _key(self) -> str:
+    def key(self) -> str:
+        """A new id by the random numbers of the seed."""
         return str(UUID(int=self.random.getrandbits(128), version=4))
 
 
