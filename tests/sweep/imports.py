@@ -1,4 +1,4 @@
-"""Registers that send files of rows, and the same rows changed; the rows of a file that was imported are acknowledged."""
+"""Registers that send files of rows, and the same rows changed: the rows of a finished import are acknowledged."""
 
 import time
 from collections.abc import Mapping, Sequence

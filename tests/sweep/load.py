@@ -104,7 +104,7 @@ class SweepLoad:
         await asyncio.gather(*self.tasks)
 
     def start(self, rate: float) -> None:
-        """Start `rate` operations on records a second, for every 60 a log-in and an upload, and as many imported rows."""
+        """Start `rate` operations a second, as many imported rows, and a log-in and an upload for every sixty."""
         writers = [self._writer(f"writer {number}") for number in range(max(16, round(2 * rate)))]
         self._start([each.act for each in writers], rate)
         uploaders = [
