@@ -21,7 +21,10 @@ from deploy.local.stack import KAFKA_LIBS, Stack
 _CADDYFILE = Path(__file__).parents[1] / "Caddyfile"
 # With both of Java's compilers, as in production: only the second one uses the processor's instructions for TLS.
 _JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
-_KAFKA_LOG = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+_KAFKA_LOG = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSSXXX",
+)  # fmt: skip
 
 # Clients log in with SCRAM, the broker itself with its certificate, on listeners of its own. Nothing is permitted that
 # deploy/access has not granted.
@@ -293,7 +296,7 @@ def _format_kafka(properties: Path, cluster: str, password: str) -> None:
 def _java() -> list[str]:
     if not KAFKA_LIBS.is_dir():
         raise RuntimeError("Kafka is not installed: run deploy/local/setup.sh")
-    return [_installed("java"), *_JAVA_OPTIONS, _KAFKA_LOG, "-cp", f"{KAFKA_LIBS}/*"]
+    return [_installed("java"), *_JAVA_OPTIONS, *_KAFKA_LOG, "-cp", f"{KAFKA_LIBS}/*"]
 
 
 def mongod() -> Path:

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import ConsumerRecord as Record
 from aiokafka import TopicPartition as Partition
 
+from kit.core.errors import Unavailable
 from kit.kafka.connections import close, connected, options, translate_errors
 from kit.settings import KafkaSettings
 
@@ -45,7 +46,7 @@ class Consumer:
     """
 
     def __init__(self, settings: KafkaSettings, group: str, instance: str, *, empty: bool = False) -> None:
-        self._settings, self._empty = settings, empty
+        self._settings, self._empty, self._started = settings, empty, False
         self._listener: _Listener | None = None
         session_ms = EMPTY_SESSION_MS if empty else settings.session_timeout_ms
         self._consumer = AIOKafkaConsumer(
@@ -66,6 +67,7 @@ class Consumer:
         self._listener = _Listener(rebalance, self._paused_at_once)
         self._consumer.subscribe(topics, listener=self._listener)
         await connected(self._consumer, self._settings.call_timeout_seconds)
+        self._started = True
 
     def _paused_at_once(self, partitions: Iterable[Partition]) -> None:
         if self._empty:
@@ -99,8 +101,10 @@ class Consumer:
     async def lags(self) -> dict[Partition, tuple[int, int]]:
         """By assigned partition: the next offset to read, and the number of committed records from there on.
 
-        Raises `Unavailable`.
+        Raises `Unavailable`, also before the group is joined.
         """
+        if not self._started:
+            raise Unavailable("Kafka")
         with translate_errors():
             async with asyncio.timeout(self._settings.call_timeout_seconds):
                 ends = await self._consumer.end_offsets(self.assignment())
