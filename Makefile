@@ -5,7 +5,8 @@
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
 SHORTEST_SWEEP := --mix all --minutes 1 --rate 8
-NAMESPACES := $(shell unshare --mount --net --pid --fork true 2>/dev/null && echo yes)
+# a cluster, and the tests of its sandbox, need root and namespaces; without them they are skipped
+CLUSTER := $(shell unshare --mount --net --pid --fork true 2>/dev/null && echo --cluster)
 NAMED  = --name $(or $(n),dev)
 LOCK  := .venv/bin/uv pip compile pyproject.toml --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
@@ -39,21 +40,21 @@ demo: ## Play the main journey through the public API and a Kafka subscriber
 	@$(STACK) demo $(NAMED)
 
 test: ## Run all tests against their own copy of the stack, then the shortest sweep; some tests: make test a='-k history'
-	@$(SETUP)
+	@$(SETUP) $(CLUSTER)
 	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 ifeq ($(a),)
 	@$(MAKE) --no-print-directory shortest-sweep
 endif
 
 shortest-sweep:
-ifeq ($(NAMESPACES),yes)
+ifdef CLUSTER
 	@$(MAKE) --no-print-directory sweep a='$(SHORTEST_SWEEP)'
 else
 	@echo "no sweep of faults: a cluster needs root, and namespaces of Linux"
 endif
 
 test-long: ## Run all tests with full numbers, which takes much longer
-	@$(SETUP)
+	@$(SETUP) $(CLUSTER)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
 check: ## Format, lint, types, import rules, contracts, known vulnerabilities

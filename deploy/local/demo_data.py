@@ -22,16 +22,14 @@ class DemoDataError(Exception):
 async def load_demo_data(stack: Stack, secrets: Secrets) -> None:
     """Create staff and API clients by identity's command line, everything else through the public API."""
     environment = environment_of(stack, secrets, stack.layout.of("identity-api")[0])
-    records = _client(environment, RECORDS_CLIENT, ("practitioners:lookup",), secrets.records_client_secret)
+    await _client(environment, RECORDS_CLIENT, ("practitioners:lookup",), secrets.records_client_secret)
     if stack.layout.for_faults:  # its load makes people of its own
-        await records
         return
     await _staff(environment, secrets.admin, "admin")  # the first admin needs no approval
-    *asked, _, _ = await asyncio.gather(
+    *asked, _ = await asyncio.gather(
         _staff(environment, secrets.clerk, "clerk"),
         _staff(environment, secrets.operator, "operator"),
         _client(environment, CLIENT_ID, CLIENT_SCOPES, secrets.client_secret),
-        records,
     )
     await _approve(stack, secrets, [each for each in asked if each])
     loaded = stack.servers / "demo-person-loaded"  # in the data folder: a reset removes both

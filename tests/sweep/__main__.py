@@ -19,7 +19,7 @@ from tests.support.stack import RunningStack
 from tests.sweep.faults import MIXES, Mix
 from tests.sweep.load import sweep_load
 from tests.sweep.report import Report, Round
-from tests.sweep.schedule import provoke
+from tests.sweep.schedule import EVERY_SECONDS, provoke
 from tests.sweep.verdict import DRAINED_WITHIN, verdict
 
 HEALED_WITHIN = 200
@@ -73,8 +73,9 @@ def main(
         logs.mkdir(parents=True, exist_ok=True)
     report = asyncio.run(sweep(seed, chosen, 60 * minutes, rate, logs))
     print(f"{report.faults} faults, {report.acknowledged} acknowledged writes, {report.violations} violations")
-    if report.acknowledged < 60 * minutes * len(chosen):
-        print("too few writes were acknowledged to prove anything")
+    expected = 60 * minutes / EVERY_SECONDS * sum(each != "none" for each in chosen)
+    if report.faults < expected / 2 or report.acknowledged < 60 * minutes * len(chosen):
+        print("too few faults or acknowledged writes to prove anything")
         raise typer.Exit(1)
     raise typer.Exit(1 if report.violations else 0)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kit.core.ids import derived_id
 from tests.support.identity_clients import Citizen
 from tests.support.imports import ENDED, Sender, as_csv, registration
-from tests.sweep.answers import Answer, has_status, pause_before_retry
+from tests.sweep.answers import pause_before_retry, unanswered
 from tests.sweep.history import NEVER, Operation, digest
 from tests.sweep.logins import LoginPages
 from tests.sweep.writers import Writer
@@ -29,7 +29,7 @@ class Importer:
     _people: list[Citizen] = field(default_factory=list)
 
     async def act(self) -> None:
-        """A file of new rows, then the same rows changed; not the second one if the first one's end is unknown."""
+        """A file of new rows, then the same rows changed; not the second one if that of the first one is unknown."""
         if len(self._people) < PEOPLE and (citizen := await self.pages.enrol()):
             self._people.append(citizen)
             self.writer.dossiers.persons.add(citizen.id)
@@ -39,32 +39,37 @@ class Importer:
                 await self._sent(keys, 1)
 
     async def _sent(self, keys: Sequence[str], expected: int) -> bool:
-        """Whether a file with these rows was imported as a whole."""
+        """Whether a file with these rows was imported as a whole, and only once."""
         invoked, words = time.monotonic(), [self.writer.key() for _ in keys]
         owners = [self._people[place % len(self._people)] for place in range(len(keys))]
         rows = [_row(*each) for each in zip(owners, keys, words, strict=True)]
         until = invoked + TRIES_SECONDS
-        identity = await self._accepted(as_csv(rows), until)
-        imported = bool(identity) and await self._finished(identity, until)
+        import_id, once = await self._accepted(as_csv(rows), until)
+        imported = bool(import_id) and await self._finished(import_id, until)
         returned = time.monotonic() if imported else NEVER
         for owner, key, word in zip(owners, keys, words, strict=True):
             self._note(owner, key, word, expected, invoked, returned)
-        return imported
+        return imported and once
 
-    async def _accepted(self, content: bytes, until: float) -> str:
-        """The id of the import, empty if the file was not accepted in time; sent twice, its rows are the same."""
+    async def _accepted(self, content: bytes, until: float) -> tuple[str, bool]:
+        """The id of the import, empty if the file was not accepted in time; and whether it is certainly the only one.
+
+        A second import of the same rows changes nothing, but may come after that of the changed rows.
+        """
+        once = True
         while time.monotonic() < until:
             answer = await self.writer.answers.ask(self.sender.send(KIND, content), 202, 429)
             if answer is not None and answer.status_code == 202:
-                return str(answer.json()["import_id"])
+                return str(answer.json()["import_id"]), once
+            once = once and not unanswered(answer)
             await pause_before_retry(answer)
-        return ""
+        return "", once
 
-    async def _finished(self, identity: str, until: float) -> bool:
+    async def _finished(self, import_id: str, until: float) -> bool:
         """Whether the import has ended with every row."""
         while time.monotonic() < until:
-            answer: Answer = await self.writer.answers.ask(self.sender.look(identity), 200)
-            if answer is not None and has_status(answer, 200) and (progress := answer.json())["state"] in ENDED:
+            answer = await self.writer.answers.ask(self.sender.look(import_id), 200)
+            if answer is not None and answer.status_code == 200 and (progress := answer.json())["state"] in ENDED:
                 return bool(progress["state"] == "finished" and progress["rows_failed"] == 0)
             await pause_before_retry(answer)
         return False

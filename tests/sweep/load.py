@@ -39,6 +39,7 @@ LOGIN_SECONDS, UPLOAD_SECONDS, IMPORT_SECONDS = 16.0, 4.0, 20.0
 REQUEST_SECONDS = 10
 TOKEN_SECONDS = 4 * 3600
 CLIENTS_NICE = -10
+"""Clients have machines of their own: on this one they must not wait for the processor of the servers."""
 Act = Callable[[], Awaitable[object]]
 SNAPSHOT = re.compile(r'^publisher_snapshots_total\{service="records"\} (\S+)', re.MULTILINE)
 BORN = re.compile(r"^process_start_time_seconds (\S+)", re.MULTILINE)
@@ -178,9 +179,7 @@ async def sweep_load(
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     print(f"load seed: {seed}")
-    with suppress(
-        PermissionError
-    ):  # clients have machines of their own: on this one they must not wait for the servers
+    with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, CLIENTS_NICE)
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(gateway_client(stack))
