@@ -19,7 +19,8 @@ from services.portal.settings import ServiceName
 
 M = TypeVar("M", bound=BaseModel)
 logger = log.get(__name__)
-TIMEOUT = httpx2.Timeout(10, connect=1)
+TIMEOUT = httpx2.Timeout(10, connect=3)
+"""Seconds. A connection includes the handshake of TLS, which takes more than a second when many people come at once."""
 LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=IDLE_SECONDS)
 FIELD_ERRORS = TypeAdapter(list[FieldError])
 
