@@ -25,6 +25,7 @@ from bench import (
     memory,
     migration,
     pages,
+    rush,
     scans,
     sealing,
     table,
@@ -47,6 +48,7 @@ ROWS: dict[str, Callable[[Stack], Awaitable[list[table.Row]]]] = {
     "migration": migration.rows,
     "million": endpoints.million_rows,
     "cost": cost.rows,
+    "rush": rush.rows,
 }
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(capacity_command.capacity)

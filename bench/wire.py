@@ -43,16 +43,20 @@ class Connection:
 
     async def ask(self, text: bytes) -> dict[str, Any]:
         """Return the JSON of the response. Raises when the status is not 2xx."""
-        if self._reader.at_eof():
+        head, content = await self.exchange(text)
+        if head[9:10] != b"2":
+            raise RuntimeError(f"{head[:40]!r}: {content[:300]!r}")
+        return {"content": content}
+
+    async def exchange(self, text: bytes) -> tuple[bytes, bytes]:
+        """Return head and body of the response, whatever its status."""
+        if self._reader.at_eof() or self._writer.is_closing():
             opened = await asyncio.open_connection("127.0.0.1", self._port, ssl=_context(self._ca))
             self._reader, self._writer = opened
         self._writer.write(text)
         head = await self._reader.readuntil(b"\r\n\r\n")
         found = LENGTH.search(head)
-        content = await self._reader.readexactly(int(found[1]) if found else 0)
-        if head[9:10] != b"2":
-            raise RuntimeError(f"{head[:40]!r}: {content[:300]!r}")
-        return {"content": content}
+        return head, await self._reader.readexactly(int(found[1]) if found else 0)
 
     def close(self) -> None:
         self._writer.close()
