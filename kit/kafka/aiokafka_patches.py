@@ -27,6 +27,10 @@ and it tries a broker that refuses connections again without a pause, from every
 in one process). The patch connects to several brokers at once, gives each six seconds (on a machine that is busy with
 the start of many processes three were not enough, and what was tried again made it busier), and waits longer after each
 failure, up to a second.
+
+A partition whose records wait to be read is left out of the next request for records, and then waits for the answer to
+that one although it has been read meanwhile. With a long `fetch_max_wait_ms`, which saves brokers and consumers most of
+their work at rest, it would wait as long. The patch asks for an early answer to such requests.
 """
 
 import asyncio
@@ -40,7 +44,8 @@ from dataclasses import dataclass, field
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 _send = AIOKafkaConnection.send
@@ -49,9 +54,11 @@ _close = AIOKafkaClient.close
 _close_connection = AIOKafkaConnection.close
 _get_conn = AIOKafkaClient._get_conn
 _update_metadata = AIOKafkaClient._metadata_update
+_requests_by_node = Fetcher._get_actions_per_node
 
 CONNECT_SECONDS = 6.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+EARLY_ANSWER_MS = 250
 
 
 def _send_or_break(connection: AIOKafkaConnection, *args: object, **options: object) -> Awaitable[object]:
@@ -153,9 +160,20 @@ async def _attempt(
     return connection
 
 
+def _requests_with_early_answers(fetcher: Fetcher, assignment: Assignment) -> object:
+    usual = fetcher._fetch_max_wait_ms
+    if any(partition in fetcher._records or assignment.state_value(partition).paused for partition in assignment.tps):
+        fetcher._fetch_max_wait_ms = min(usual, EARLY_ANSWER_MS)
+    try:
+        return _requests_by_node(fetcher, assignment)
+    finally:
+        fetcher._fetch_max_wait_ms = usual
+
+
 AIOKafkaConnection.send = _send_or_break
 AIOKafkaConnection.close = _close_without_farewell
 AIOKafkaClient.close = _close_and_stay_cancelled
 AIOKafkaClient._get_conn = _connect_after_pause
 AIOKafkaClient._metadata_update = _update_or_bootstrap
+Fetcher._get_actions_per_node = _requests_with_early_answers
 PartitionRecords._unpack_records = _unpack_of_another

@@ -35,15 +35,15 @@ class PublisherPolicy:
     """How a publisher works.
 
     `encode_at_once`: documents encoded (half a millisecond) before the event loop runs the open transaction. After each
-    batch it pauses, in proportion to its size and at most `longest_pause_seconds`, so that more events share the next
-    transaction: one costs the broker and each subscriber as much as ten events. `restart_seconds`: doubled, with
+    batch it pauses for as long as its transaction took, so that more events share the next one: it costs the broker and
+    each subscriber as much as ten events. An idle machine takes few milliseconds, one that is full up to
+    `longest_pause_seconds` or more. `restart_seconds`: doubled, with
     jitter, `doublings` times at most (some ten seconds) while publishing keeps ending within `lasted_seconds`.
     `idle_commit_seconds`: how often the position is stored while there is nothing to publish.
     """
 
     encode_at_once: int = 25
-    pause_seconds: float = 0.006
-    pause_each_seconds: float = 0.0015
+    shortest_pause_seconds: float = 0.003
     longest_pause_seconds: float = 0.025
     restart_seconds: float = 0.1
     doublings: int = 7
@@ -52,9 +52,9 @@ class PublisherPolicy:
     probe_seconds: float = 5.0
     idle_commit_seconds: float = 30.0
 
-    def pause(self, records: int) -> float:
-        """Seconds to wait after a batch that filled no transaction."""
-        return min(self.longest_pause_seconds, self.pause_seconds + self.pause_each_seconds * records)
+    def pause(self, took: float) -> float:
+        """Seconds to wait after a transaction that took so long and was not filled."""
+        return min(self.longest_pause_seconds, max(self.shortest_pause_seconds, took))
 
     def restart(self, failures: int) -> float:
         """Seconds to wait before a restart, after so many failures in a row."""
@@ -170,11 +170,12 @@ class Publisher:
         events = metrics.publisher_events.labels(self._service)
         async for records, reached in prefetch(self._encoded(self._feed.batches(position)), _full):
             if records or clock() - committed > self._policy.idle_commit_seconds:
+                began = clock()
                 await producer.commit(records, reached.count, reached.text())
                 committed = clock()
                 events.inc(len(records))
                 if len(records) < BATCH:
-                    await asyncio.sleep(self._policy.pause(len(records)))
+                    await asyncio.sleep(self._policy.pause(committed - began))
 
     async def _encoded(
         self, batches: AsyncGenerator[Batch, None]

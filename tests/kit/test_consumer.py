@@ -5,6 +5,7 @@ import gc
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -110,6 +111,26 @@ async def test_versions_of_one_document_are_handled_in_order_and_documents_concu
         await until(lambda: sum(map(len, seen.values())) == 80, "all are handled")
     assert set(map(tuple, seen.values())) == {tuple(range(1, 11))}
     assert most > 1
+
+
+async def test_an_event_after_a_slow_one_does_not_wait_for_a_long_fetch(kept: Kept) -> None:
+    """While the second event waits for the first, a request for the other partitions is on its way."""
+    patient = replace(kept, settings=kept.settings.model_copy(update={"fetch_wait_ms": 14_000}))
+    begun: list[str] = []
+    done: list[str] = []
+
+    async def handle(event: Event) -> None:
+        begun.append(event.subject)
+        await asyncio.sleep(0.5)
+        done.append(event.subject)
+
+    async with handling(patient, handle):
+        await send(kept, sample("first"))
+        await until(lambda: begun == ["first"], "the first is being handled")
+        await send(kept, sample("second"))
+        await until(lambda: len(done) == 2, "both are handled")
+        await send(kept, sample("third"))
+        await until(lambda: begun[-1] == "third", "the third is handled", within=7)
 
 
 async def test_a_member_that_leaves_has_committed_what_it_did(kept: Kept) -> None:
