@@ -121,6 +121,94 @@ class Stream:
         raise asyncio.CancelledError  # the client swallowed it (asyncio.wait_for before Python 3.12)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast a line may move, in people a second: at the start, at least, at most."""
+
+    start: float = 20
+    least: float = 1
+    most: float = 200
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a line: people ahead (0: may enter), and the expected seconds until it is reached.
+
+    `waiting`: people in the whole line; `pace`: how many of them enter in a second.
+    """
+
+    ahead: int
+    seconds: int
+    waiting: int
+    pace: float
+
+
+class WaitingLine:
+    """Numbered places that are reached in order, at a pace that follows how busy those are who serve the line.
+
+    Once a second the pace is judged by the look of that moment: by 30 % slower if the service is busy, else by 10 %
+    faster, up to `most` while people wait, and back to `start` when nobody does. While nobody waits, one second's worth
+    of people may enter at once. A place is kept under the name of who has it, and lost `seconds` after its last look,
+    whether it was reached or not.
+    """
+
+    LOOK = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local line = redis.call('HMGET', KEYS[1], 'last', 'reached', 'pace', 'moved', 'judged')
+local last, pace = tonumber(line[1]) or 0, tonumber(line[3]) or tonumber(ARGV[3])
+local moved, judged = tonumber(line[4]) or now - 1, tonumber(line[5]) or now
+local reached = math.min((tonumber(line[2]) or 0) + pace * (now - moved), last + math.max(1, pace))
+local place = tonumber(redis.call('GET', KEYS[2]))
+if place and place <= last then
+  redis.call('EXPIRE', KEYS[2], ARGV[2])
+else
+  last = last + 1
+  place = last
+  redis.call('SET', KEYS[2], place, 'EX', ARGV[2])
+end
+if now - judged >= 1 then
+  if ARGV[1] == '1' then
+    pace = math.max(ARGV[4], pace * 0.7)
+  else
+    local wanted = last > reached and ARGV[5] or ARGV[3]
+    pace = math.max(pace, math.min(wanted, pace * 1.1 ^ math.min(now - judged, 10) + 0.5))
+  end
+  judged = now
+end
+local function text(number) return string.format('%.6f', number) end
+redis.call('HSET', KEYS[1], 'last', last, 'reached', text(reached), 'pace', text(pace), 'moved', text(now),
+  'judged', text(judged))
+redis.call('EXPIRE', KEYS[1], 86400)
+local ahead = math.max(0, place - reached)
+return {math.ceil(ahead), math.ceil(ahead / pace), math.max(0, math.ceil(last - reached)), text(pace)}
+"""
+
+    def __init__(self, redis: Redis, key: str, pace: Pace, seconds: int) -> None:
+        self._redis = redis
+        self._key = key
+        self._pace = pace
+        self._seconds = seconds
+
+    async def look(self, name: str, busy: bool) -> Place:
+        """The place of `name`, at the end of the line if it has none. `busy`: slower from now on.
+
+        Raises `Unavailable`.
+        """
+        pace = self._pace
+        arguments = (str(int(busy)), str(self._seconds), str(pace.start), str(pace.least), str(pace.most))
+        looked = self._redis.eval(self.LOOK, 2, self._key, self._place_key(name), *arguments)
+        ahead, seconds, waiting, now = cast("list[int | str]", await _guarded(_awaitable(looked)))
+        return Place(int(ahead), int(seconds), int(waiting), float(now))
+
+    async def leave(self, name: str) -> None:
+        """Give the place up. Raises `Unavailable`."""
+        await _guarded(self._redis.delete(self._place_key(name)))
+
+    def _place_key(self, name: str) -> str:
+        return f"{self._key}:{name}"
+
+
 class RateLimits:
     """Counts hits in Redis; fails closed: raises `Unavailable` if Redis is."""
 
@@ -210,6 +298,10 @@ class RedisServer:
         """A stream that services share, under the full `key`; its reader has its own connection."""
         following = Redis(connection_pool=self._pool(Stream.WAIT_SECONDS, decode_responses=True))
         return Stream(self._redis, following, key, seconds)
+
+    def line(self, name: str, pace: Pace, seconds: int) -> WaitingLine:
+        """The service's waiting line of this name, one for all its processes."""
+        return WaitingLine(self._redis, f"{self._service}:{name}", pace, seconds)
 
     def _pool(self, waits: float = 0, **options: bool) -> BlockingConnectionPool:
         """A pool whose calls reconnect once, for example after a restart of Redis, before they raise `Unavailable`.

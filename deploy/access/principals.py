@@ -48,6 +48,8 @@ CONNECTION = ("auth", "hello", "ping", "select", "quit")
 SCRIPTS = ("eval", "evalsha", "script|load")
 VALUES = ("get", "set", "getdel", "del", "expire", "ttl", "incrby", "lindex", "lpush", "ltrim")
 """What `Cache` and `RateLimits` use, in scripts too."""
+LINES = ("time", "hmget", "hset")
+"""What `WaitingLine` uses beside them."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,8 @@ def _keys(service: str) -> Iterable[KeyGrant]:
 
 def _commands(service: str) -> tuple[str, ...]:
     publishing = ("time", "xadd") if service == "identity" else ()
-    return (*CONNECTION, *SCRIPTS, *VALUES, "xread", *publishing)
+    waiting = LINES if service == "portal" else ()
+    return (*CONNECTION, *SCRIPTS, *VALUES, "xread", *publishing, *waiting)
 
 
 def declared_topics() -> list[Topic]:

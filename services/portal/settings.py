@@ -27,6 +27,18 @@ class SessionSettings(BaseModel):
     fresh_seconds: int = 600
 
 
+class WaitingRoomSettings(BaseModel):
+    """How many people a second may begin to log in: at the start, at least, at most; between them the portal decides.
+
+    `place_seconds`: how long a place is kept for a browser that does not look.
+    """
+
+    start: float = Field(default=20, gt=0)
+    least: float = Field(default=1, gt=0)
+    most: float = Field(default=200, gt=0)
+    place_seconds: int = Field(default=1800, ge=60)
+
+
 class Quotas(QuotaSettings):
     """Quotas per person for exports as ZIP, JSON or PDF."""
 
@@ -48,6 +60,7 @@ class Settings(ProcessSettings):
     services: dict[ServiceName, str]
     seal: KeyRing
     sessions: SessionSettings = SessionSettings()
+    waiting_room: WaitingRoomSettings = WaitingRoomSettings()
     fonts: FontSettings = FontSettings()
     processes: dict[str, str]
     kafka: KafkaSettings

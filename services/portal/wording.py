@@ -6,6 +6,7 @@ from datetime import datetime
 from contracts.identity import DOCUMENT_TITLES
 from contracts.sessions import SENTENCES
 from kit.core.clock import SHANGHAI
+from kit.core.errors import in_words
 from services.portal import domain
 
 NOTES = {
@@ -148,4 +149,9 @@ NAMES: Mapping[str, object] = {
     "month_range": domain.month_range,
     "label": domain.label,
 }
-FILTERS: Mapping[str, Callable[..., object]] = {"moment": moment, "clock": clock, "device": device}
+FILTERS: Mapping[str, Callable[..., object]] = {
+    "moment": moment,
+    "clock": clock,
+    "device": device,
+    "in_words": in_words,
+}

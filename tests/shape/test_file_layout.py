@@ -49,6 +49,7 @@ OWN = {
         "operations/": "what operators see",
         "pages/": "the pages, a package for each of these",
         "wording.py": "words and formats of all pages",
+        "metrics.py": "what the portal counts",
         "templates/": "the pages' templates, in the same groups",
         "static/": "style, scripts and pictures of the pages",
         "print/": "the template of the dossier as PDF",

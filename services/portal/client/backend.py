@@ -11,6 +11,7 @@ import httpx2
 from pydantic import BaseModel, TypeAdapter
 
 from kit.core.errors import AppError, FieldError, Unavailable, network_error
+from kit.http import deadlines
 from kit.http.app import current_request_id
 from kit.http.service_client import IDLE_SECONDS
 from kit.observability import log, tracing
@@ -19,7 +20,8 @@ from services.portal.settings import ServiceName
 
 M = TypeVar("M", bound=BaseModel)
 logger = log.get(__name__)
-TIMEOUT = httpx2.Timeout(10, connect=3)
+RESPONSE_SECONDS = 10
+TIMEOUT = httpx2.Timeout(RESPONSE_SECONDS, connect=3)
 """Seconds. A connection includes the handshake of TLS, which takes more than a second when many people come at once."""
 LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=IDLE_SECONDS)
 FIELD_ERRORS = TypeAdapter(list[FieldError])
@@ -70,6 +72,7 @@ class CallerContext:
             "X-Request-Id": current_request_id(),
             "X-Access-Reason": quote(self.reason),
             **tracing.headers(),
+            **deadlines.headers(RESPONSE_SECONDS),
         }
         return {name: value for name, value in headers.items() if value}
 

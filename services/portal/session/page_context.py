@@ -30,6 +30,7 @@ from services.portal.operations.dead_letters import DeadLetters
 from services.portal.operations.monitor import Monitor
 from services.portal.session.encrypted_cache import EncryptedCache
 from services.portal.session.sessions import COOKIE, Kind, Session, SessionOver, Sessions, cookie_hash, new_cookie
+from services.portal.session.waiting_room import WaitingRoom
 
 COOKIE_NAME = "__Host-portal"
 """Browsers accept a Secure cookie over plain HTTP from loopback addresses: a local stack needs no other name."""
@@ -90,6 +91,7 @@ class Portal:
     dead_letters: DeadLetters
     reader_origin: str | None
     quotas: Quotas
+    waiting_room: WaitingRoom
 
 
 @dataclass

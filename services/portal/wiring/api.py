@@ -8,9 +8,10 @@ from contracts.quotas import QUOTAS
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit.core.clock import SystemClock
 from kit.formats.pdf import Printer
+from kit.http.admission import Priority
 from kit.http.pages import StaticFiles, Templates, create_app
 from kit.http.quotas import Quotas
-from kit.redis import RedisServer
+from kit.redis import Pace, RedisServer
 from kit.runtime.process import Api
 from kit.security import security_events
 from kit.security.encryption import Cipher
@@ -29,7 +30,8 @@ from services.portal.pages.window import certificate, person, rebindings, regist
 from services.portal.session.encrypted_cache import EncryptedCache
 from services.portal.session.page_context import Portal
 from services.portal.session.sessions import Sessions
-from services.portal.settings import Settings
+from services.portal.session.waiting_room import WaitingRoom
+from services.portal.settings import Settings, WaitingRoomSettings
 from services.portal.wiring import NAME
 
 ROUTERS = (
@@ -39,7 +41,11 @@ ROUTERS = (
     dashboard.router,
 )  # fmt: skip
 
-
+PRIORITIES = {
+    "/staff": Priority.OPERATOR, "/staff/": Priority.OPERATOR,
+    "/operators": Priority.OPERATOR, "/operators/": Priority.OPERATOR,
+}  # fmt: skip
+"""The page to log in is a normal one, although a log-in can wait: it is the waiting room, too, which costs little."""
 HERE = Path(__file__).parents[1]
 
 
@@ -64,8 +70,16 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             backend=backend, sessions=sessions, cache=cache, catalogue=catalogue, templates=templates,
             static=static, printer=printer, cipher=cipher, clock=clock, draft_seconds=settings.sessions.draft_seconds,
             monitor=monitor, dead_letters=DeadLetters(settings.kafka, clock), reader_origin=settings.reader_origin,
-            fresh_seconds=settings.sessions.fresh_seconds, quotas=Quotas(redis.limits, settings.quotas, QUOTAS),
+            waiting_room=_waiting_room(settings.waiting_room, redis), fresh_seconds=settings.sessions.fresh_seconds,
+            quotas=Quotas(redis.limits, settings.quotas, QUOTAS),
         )  # fmt: skip
         security_events.initialise("form_expired")
-        app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error)
+        overloaded = templates.render("overloaded.html", {})
+        app = create_app("从业人员自助服务", settings, ROUTERS, portal, render_error, overloaded)
+        app.state.priorities |= PRIORITIES
         yield Api(app, {"redis": redis.cache.ping, "fonts": printer.ready}, [monitor.run, ended.follow])
+
+
+def _waiting_room(settings: WaitingRoomSettings, redis: RedisServer) -> WaitingRoom:
+    pace = Pace(settings.start, settings.least, settings.most)
+    return WaitingRoom(redis.line("login", pace, settings.place_seconds))

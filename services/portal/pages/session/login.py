@@ -1,15 +1,19 @@
 """Log in and out (guide §4): document number, phone and captcha first, then the code."""
 
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from kit.core.errors import AppError
+from kit.core.errors import AppError, Unavailable
+from kit.http.admission import Priority
 from kit.http.routes import Id
+from kit.redis import Place
 from services.portal.client.backend import Refused
 from services.portal.client.login import LoginCalls
 from services.portal.client.models import CodeSent
@@ -20,6 +24,7 @@ from services.portal.session.page_context import COOKIE_NAME, PageContext, PageC
 from services.portal.session.sessions import cookie_hash
 
 STATE_SECONDS = 2 * 3600
+LOOK_AGAIN_SECONDS = (4, 7)
 FIELDS = {"document_number": "证件号", "phone": "手机号码", "captcha": "验证码"}
 FIELD_OF_CODE = {"captcha_wrong": "captcha", "not_enrolled": "document_number"}
 Next = Annotated[str, Query(max_length=500)]
@@ -43,7 +48,24 @@ async def show(context: PageContextDep, next: Next = "/", note: str = "", why: s
     """The first step."""
     if context.session and context.session.kind == "practitioner":
         return context.redirect(own_path(next))
+    if place := await _place(context):
+        return _wait(context, place, own_path(next))
     return await _first_step(context, {"next": own_path(next)}, notes=(why, note))
+
+
+async def _place(context: PageContext) -> Place | None:
+    """The place in the waiting room; None for whoever may go on."""
+    busy = not context.request.app.state.admission.admits(Priority.SHEDDABLE)
+    place = await context.portal.waiting_room.place(cookie_hash(context.cookie), busy)
+    return place if place.ahead else None
+
+
+def _wait(context: PageContext, place: Place, path: str) -> Response:
+    """The waiting room: the browser looks again by itself, without a script."""
+    response = context.render("session/waiting.html", place=place)
+    again = random.randint(*LOOK_AGAIN_SECONDS)  # noqa: S311  # spreads the looks, protects nothing
+    response.headers["Refresh"] = f"{again}; url=/login?next={quote(path)}"
+    return response
 
 
 async def _first_step(
@@ -54,7 +76,11 @@ async def _first_step(
     notes: Sequence[str] = (),
 ) -> Response:
     """The page with what was typed and a new captcha, `scale` times the normal size."""
-    captcha = await _calls(context).captcha(scale)
+    try:
+        captcha = await _calls(context).captcha(scale)
+    except Unavailable:
+        context.portal.waiting_room.refused()
+        raise
     status = error.status if error else 200
     errors = _errors(error) if error else {}
     response = context.render(
@@ -77,6 +103,8 @@ def _errors(error: AppError) -> dict[str, str]:
 async def start(context: PageContextDep) -> Response:
     """Send a code, or show another captcha."""
     form = context.form
+    if place := await _place(context):
+        return _wait(context, place, own_path(form.get("next", "/")))
     if action := form.get("action"):
         return await _first_step(context, form, scale=2 if action == "magnify" else 1)
     try:
@@ -159,6 +187,7 @@ async def _log_in(context: PageContext, pending: Pending) -> Response:
     person = await PractitionerClient(context.portal.backend, context.caller.with_token(tokens.access_token)).basic()
     cookie = await context.portal.sessions.open("practitioner", tokens.practitioner_id, person.name, tokens)
     await context.portal.cache.drop(_key(context))
+    await context.portal.waiting_room.leave(cookie_hash(context.cookie))
     response = context.redirect(pending.next)
     context.set_cookie(response, cookie)
     context.set_device_cookie(response, tokens.device_token)
