@@ -26,8 +26,9 @@ class HttpSettings(BaseModel):
     """Where the public API of a service listens (behind the gateway), and the limits of its requests.
 
     `timeout_seconds`: for the next bytes of a body, for a response to begin, for the client to read its next piece; at
-    the least rate a client always has this long. `concurrency`: requests handled at once; `open_requests`: the same
-    with those that wait for their client. `spool_…`: files that are being uploaded, in all requests.
+    the least rate a client always has this long. Requests handled at once: between `least_concurrency` and
+    `concurrency`, so many that their mean time is `target_seconds`; `open_requests`: the most with those that wait for
+    their client. `spool_…`: files that are being uploaded, in all requests.
     """
 
     host: str = "127.0.0.1"
@@ -35,6 +36,8 @@ class HttpSettings(BaseModel):
     max_body_bytes: int = 1024 * 1024
     timeout_seconds: float = Field(default=30, gt=0)
     least_bytes_per_second: int = Field(default=8_000, ge=1)
+    target_seconds: float = Field(default=0.5, gt=0)
+    least_concurrency: int = Field(default=4, ge=1)
     concurrency: int = Field(default=200, ge=1)
     open_requests: int = Field(default=1000, ge=1)
     spool_files: int = Field(default=32, ge=1)
@@ -89,7 +92,7 @@ class KafkaSettings(ServerSettings):
     """The brokers, and the limits that all clients share. `user`: logs in with SCRAM-SHA-512, over TLS only.
 
     `fetch_wait_ms`: how long a broker holds a consumer's request for events while there are none. A longer time costs
-    brokers and consumers less at rest; a partition that had no room in the last answer waits as long.
+    brokers and consumers less at rest; other requests on the same connection, as after a rebalance, wait as long.
     `transaction_seconds`: for one transaction of a publisher, and for the start of its producer. A broker that is lost
     is replaced sooner, but the client doesn't always notice: then it begins anew after this time.
     """
@@ -99,7 +102,7 @@ class KafkaSettings(ServerSettings):
     password: SecretStr = SecretStr("")
     partitions: int = 24
     session_timeout_ms: int = 45_000
-    fetch_wait_ms: int = 250
+    fetch_wait_ms: int = 1_000
     call_timeout_seconds: float = 15
     transaction_seconds: float = Field(default=6, gt=0)
     stall_seconds: float = 60

@@ -1,6 +1,7 @@
 """Errors with a meaning: raised anywhere, rendered by the HTTP layer (kit.http.errors)."""
 
 import asyncio
+import random
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kit.core.text import REQUIRED
+
+RETRY_AFTER_SECONDS = (1, 5)
 
 
 class FieldError(BaseModel):
@@ -78,10 +81,11 @@ def is_ending() -> bool:
 
 
 class Unavailable(AppError):
-    """A transient error: a dependency is unavailable. Worth retrying."""
+    """A transient error: a dependency is unavailable. Worth retrying, but not by all at the same moment."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(503, "unavailable", "系统繁忙，请稍后再试", headers={"Retry-After": "2"})
+        seconds = random.randint(*RETRY_AFTER_SECONDS)  # noqa: S311  # spreads retries, protects nothing
+        super().__init__(503, "unavailable", "系统繁忙，请稍后再试", headers={"Retry-After": str(seconds)})
         self.what = what
 
     def __str__(self) -> str:
@@ -145,11 +149,11 @@ class TooManyRequests(AppError):
 
     def __init__(self, retry_after: int, sentence: str, limit: str = "") -> None:
         self.cause = limit and f"limit_{limit}"
-        detail = f"{sentence}，请在 {_in_words(retry_after)}后再试"
+        detail = f"{sentence}，请在 {in_words(retry_after)}后再试"
         super().__init__(429, "too_many_requests", detail, headers={"Retry-After": str(retry_after)})
 
 
-def _in_words(seconds: int) -> str:
+def in_words(seconds: int) -> str:
     """Seconds below a minute, else hours and minutes, rounded up, so that a retry then is not too early."""
     if seconds < 60:
         return f"{seconds} 秒"

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kit.core.errors import AppError
 from kit.core.ids import new_id
 from kit.http import errors
-from kit.http.request_limits import Allowance, RequestLimits
+from kit.http.admission import Admission, Priority
+from kit.http.request_limits import REFUSED, Allowance, RequestLimits
 from kit.http.uploads import Spool
 from kit.observability import log, metrics, tracing
 from kit.security import security_events
@@ -43,8 +44,9 @@ def create_app(
 def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, docs: str | None = None) -> FastAPI:
     """An app without routes that counts, logs and limits requests; `openapi` and `docs` are addresses.
 
-    Requests with other limits have an allowance in `app.state.allowances`, by path prefix; `app.state.refuse` renders
-    errors found outside of the app; `app.state.spool` is the room for files that are being uploaded.
+    Requests with other limits have an allowance in `app.state.allowances`, by path prefix. `app.state.priorities` has
+    the priorities that are not normal, by path or by folder (`/operators/`). `app.state.refuse` renders errors found
+    outside of the app; `app.state.spool` is the room for files that are being uploaded.
     """
     app = _App(
         title=title,
@@ -58,6 +60,8 @@ def new_app(title: str, settings: ProcessSettings, openapi: str | None = None, d
     )
     app.state.http = settings.http
     app.state.allowances = {}
+    app.state.priorities = {}
+    app.state.admission = Admission(settings.http)
     app.state.refuse = _refused
     app.state.spool = Spool(settings.http.spool_files, settings.http.spool_bytes)
     security_events.initialise(*security_events.CAUSES)
@@ -73,16 +77,26 @@ class _App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         inner = super().build_middleware_stack()
-        return RequestContext(RequestLimits(inner, self.state.http, self._allowance, self.state.refuse))
+        state = self.state
+        limits = RequestLimits(inner, state.http, state.admission, self._allowance, self._priority, state.refuse)
+        return RequestContext(limits)
 
     def _allowance(self, path: str) -> Allowance:
         allowances: dict[str, Allowance] = self.state.allowances
         own = (allowance for part, allowance in allowances.items() if path.startswith(part))
         return next(own, self._usual)
 
+    def _priority(self, scope: Scope) -> Priority:
+        priorities: dict[str, Priority] = self.state.priorities
+        return next((own for part, own in priorities.items() if _is_in(scope["path"], part)), Priority.NORMAL)
+
     @cached_property
     def _usual(self) -> Allowance:
         return Allowance(self.state.http.max_body_bytes, self.state.http.timeout_seconds)
+
+
+def _is_in(path: str, part: str) -> bool:
+    return path.startswith(part) if part.endswith("/") else path == part
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -118,7 +132,8 @@ class RequestContext:
             method, route = scope["method"], getattr(scope.get("route"), "path", "-")
             took = time.perf_counter() - started
             metrics.requests.labels(route, method if method in METHODS else "other", status).observe(took)
-            logger.info("request", method=method, route=route, status=status, ms=round(took * 1000, 1))
+            if REFUSED not in scope:  # they are counted; a line for each costs as much as refusing it
+                logger.info("request", method=method, route=route, status=status, ms=round(took * 1000, 1))
 
 
 def _request_id(scope: Scope) -> str:

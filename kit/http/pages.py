@@ -52,11 +52,17 @@ FAILURES: tuple[type[Exception], ...] = (
 
 
 def create_app(
-    title: str, settings: ProcessSettings, routers: Iterable[APIRouter], service: object, render_error: RenderError
+    title: str,
+    settings: ProcessSettings,
+    routers: Iterable[APIRouter],
+    service: object,
+    render_error: RenderError,
+    overloaded: str,
 ) -> FastAPI:
     """The app of a service that serves pages: every error is a page, every response has `PAGE_HEADERS`.
 
-    Routes find `service` in `request.app.state.service`.
+    Routes find `service` in `request.app.state.service`. `overloaded`: the page for requests that are refused because
+    there are too many; it is not rendered for each.
     """
     app = new_app(title, settings)
     app.state.service = service
@@ -72,7 +78,14 @@ def create_app(
 
     for failure in FAILURES:
         app.add_exception_handler(failure, failed)
-    app.state.refuse = failed
+    busy = overloaded.encode()
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        if isinstance(error, errors.Overloaded):
+            return Response(busy, error.status, {**PAGE_HEADERS, **(error.headers or {})}, "text/html")
+        return await failed(request, error)
+
+    app.state.refuse = refuse
     app.add_middleware(_Guarded)
     return app
 

@@ -1,28 +1,31 @@
-"""Limits of a request: bytes, time, and concurrency.
+"""Limits of a request: bytes, time, and how many there are at once.
 
 A body must arrive at a least rate, a response must begin in time, and a client must read each piece of a streamed
-response in time. A request that waits for its client does not count towards the concurrency.
+response in time. A request that waits for its client is not one of those that are handled.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.core.errors import AppError, BodyTooLarge, NoAnswerInTime, Overloaded, RequestTimeout
+from kit.http import deadlines
+from kit.http.admission import Admission, Priority
+from kit.http.admission import Request as Admitted
 from kit.observability import log, metrics
 from kit.settings import HttpSettings
 
-T = TypeVar("T")
 logger = log.get(__name__)
 UNKNOWN_SIZE = -1
 LINGER_SECONDS, QUIET_SECONDS = 5, 0.5
 """How long the rest of a body is read when the response begins before its end: at most, and while nothing arrives."""
+REFUSED = "refused"
+"""In the scope of a request that was refused because there are too many."""
 CAUSES = ("busy", "slow_body", "slow_answer", "slow_reader", "spool")
 
 
@@ -34,6 +37,7 @@ class Allowance:
     seconds: float
 
 
+Prioritise = Callable[[Scope], Priority]
 Refuse = Callable[[Request, AppError], Awaitable[Response]]
 """Renders the response to an error that is found outside of the app."""
 
@@ -42,13 +46,23 @@ class RequestLimits:
     """Refuses requests that are too large or too many (413, 503), and aborts those that take too long (408, 503)."""
 
     def __init__(
-        self, app: ASGIApp, settings: HttpSettings, allowed: Callable[[str], Allowance], refuse: Refuse
+        self,
+        app: ASGIApp,
+        settings: HttpSettings,
+        admission: Admission,
+        allowed: Callable[[str], Allowance],
+        prioritise: Prioritise,
+        refuse: Refuse,
     ) -> None:
         self._app = app
         self._settings = settings
         self._allowed = allowed
+        self._prioritise = prioritise
         self._refuse = refuse
-        self._open = self._waiting = 0
+        self._open = 0
+        self._least_rate = settings.least_bytes_per_second
+        self._admission, self._exempt = admission, Admission(settings)
+        metrics.admission_limit.set_function(lambda: self._admission.limit)
         metrics.initialise(metrics.requests_aborted, CAUSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,40 +78,31 @@ class RequestLimits:
         allowance, size = self._allowed(scope["path"]), _announced(scope)
         if size > allowance.body_bytes:
             return BodyTooLarge()
-        if error := self._full():
-            return error
+        priority = self._prioritise(scope)
+        admission = self._exempt if priority is Priority.EXEMPT else self._admission
+        if self._open >= self._settings.open_requests or not admission.admits(priority):
+            metrics.requests_aborted.labels("busy").inc()
+            scope[REFUSED] = True
+            return Overloaded()
         self._open += 1
+        request = admission.enter(measured=allowance.seconds <= self._settings.timeout_seconds)
         try:
-            exchange = _Exchange(self, allowance.seconds, size == 0, receive, send)
+            seconds = min(allowance.seconds, deadlines.seconds(scope))
+            exchange = _Exchange(request, self._least_rate, seconds, size == 0, receive, send)
             return await exchange.run(self._app, scope)
         finally:
+            request.end()
             self._open -= 1
-
-    def _full(self) -> AppError | None:
-        if self._open - self._waiting < self._settings.concurrency and self._open < self._settings.open_requests:
-            return None
-        metrics.requests_aborted.labels("busy").inc()
-        return Overloaded()
-
-    @property
-    def least_rate(self) -> int:
-        """Bytes a second."""
-        return self._settings.least_bytes_per_second
-
-    async def waited(self, for_client: Awaitable[T]) -> T:
-        """Await something that the client does; meanwhile the request does not count towards the concurrency."""
-        self._waiting += 1
-        try:
-            return await for_client
-        finally:
-            self._waiting -= 1
 
 
 class _Exchange:
     """A request and its response, with one timer that is rescheduled."""
 
-    def __init__(self, limits: RequestLimits, seconds: float, arrived: bool, receive: Receive, send: Send) -> None:
-        self._limits = limits
+    def __init__(
+        self, request: Admitted, least_rate: int, seconds: float, arrived: bool, receive: Receive, send: Send
+    ) -> None:
+        self._request = request
+        self._least_rate = least_rate
         self._seconds = seconds
         self._receive = receive
         self._send = send
@@ -109,6 +114,7 @@ class _Exchange:
         """The error if it took too long; None if the response has begun: then the connection is closed."""
         self._now = asyncio.get_running_loop().time
         self._timer = asyncio.timeout(self._seconds)
+        deadlines.start(self._timer)
         try:
             async with self._timer:
                 await app(scope, self._receive if self._arrived else self._body, self._answer)
@@ -126,11 +132,11 @@ class _Exchange:
             return await self._receive()
         self._begun = True
         self._cause = "slow_body"
-        message = await self._limits.waited(self._receive())
+        message = await self._request.waited(self._receive())
         self._cause = "slow_answer"
         until = self._now() + self._seconds
         if message.get("more_body"):
-            earned = len(message.get("body", b"")) / self._limits.least_rate
+            earned = len(message.get("body", b"")) / self._least_rate
             until = min(until, (self._timer.when() or until) + earned)
         else:
             self._arrived = True
@@ -143,10 +149,10 @@ class _Exchange:
             await self._linger()
         self._answered, more = True, message.get("more_body", False)
         if more or self._pending:
-            self._move(self._now() + self._seconds + self._pending / self._limits.least_rate)
+            self._move(self._now() + self._seconds + self._pending / self._least_rate)
         if self._pending:
             self._cause = "slow_reader"
-            await self._limits.waited(self._send(message))
+            await self._request.waited(self._send(message))
             self._cause = "slow_answer"
         else:
             await self._send(message)

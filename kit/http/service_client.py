@@ -8,6 +8,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from kit.core.errors import Unavailable, network_error
+from kit.http import deadlines
 from kit.observability import log, tracing
 from kit.runtime import tls
 from kit.security import security_events
@@ -16,6 +17,7 @@ from kit.settings import ClientSettings
 M = TypeVar("M", bound=BaseModel)
 HIDDEN = (401, 403, 404)
 EARLY_SECONDS = 30
+RESPONSE_SECONDS = 60.0
 IDLE_SECONDS = 60
 """An idle connection is closed by its client before the service closes it, so that no request gets lost in between."""
 logger = log.get(__name__)
@@ -32,6 +34,7 @@ class ServiceClient:
 
     def __init__(self, name: str, http: httpx2.AsyncClient) -> None:
         self._name, self._http = name, http
+        self._seconds = http.timeout.read or RESPONSE_SECONDS
 
     async def ask(self, path: str, token: str, answer: type[M], body: BaseModel | None = None) -> M | None:
         """The response for the owner of the token (POST if there is a body); None if it is hidden from them.
@@ -40,7 +43,7 @@ class ServiceClient:
         """
         method, content = ("POST", body.model_dump_json().encode()) if body else ("GET", None)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        headers |= security_events.passed_on() | tracing.headers()
+        headers |= security_events.passed_on() | tracing.headers() | deadlines.headers(self._seconds)
         try:
             response = await self._http.request(method, path, headers=headers, content=content)
             if response.status_code in HIDDEN:

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from kit.core.clock import Clock
 from kit.core.errors import AppError, NotFound, NotYours
 from kit.formats.tabular import LIMITS, BadTable, Tables, template_csv, template_xlsx
+from kit.http.admission import Priority
 from kit.http.callers import CallerDep
 from kit.http.request_limits import Allowance
 from kit.http.routes import Id, Out, StrictRoute
@@ -170,4 +171,5 @@ def add_imports(app: FastAPI, prefix: str, imports: ImportDependencies) -> None:
     """Add the routes at `<prefix>/imports`."""
     app.state.imports = imports
     app.state.allowances[f"{prefix}/imports/"] = Allowance(ROUTE_BYTES, READ_SECONDS)
+    app.state.priorities[f"{prefix}/imports/"] = Priority.SHEDDABLE
     app.include_router(router, prefix=prefix)

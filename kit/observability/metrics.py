@@ -18,6 +18,7 @@ requests_aborted = Counter(
     "Requests refused or aborted by a limit: busy, slow_body, slow_answer, slow_reader, spool",
     ["cause"],
 )
+admission_limit = Gauge("http_admission_limit", "Requests that this process may handle at once, by how long they take")
 security_events = Counter("security_events_total", "Security events", ["event", "outcome", "cause"])
 check_ok = Gauge("check_ok", "1 while this readiness check passes", ["check"])
 certificate_expires = Gauge(

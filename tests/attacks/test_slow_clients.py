@@ -1,7 +1,6 @@
 """Clients that send or read very slowly do not block others, and are disconnected."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
-SECONDS = 8
+SECONDS = 12
 """For which the portal waits here; the gateway waits for headers so long too."""
 SLOW_CLIENTS, PEOPLE = 200, 20
 SIZE = 10 * 1024 * 1024 - 1024
@@ -136,7 +135,7 @@ class Working:
 
 async def test_two_hundred_slow_clients_fail_no_other_request(own_port: int, new_member: NewMember) -> None:
     members = [await new_member() for _ in range(2)]
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{own_port}", timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{own_port}", timeout=40) as http:
         people = [
             Working(Browsing(http, dict(member.browsing.cookies)), await member.add("education", EDUCATION))
             for member in members
@@ -146,15 +145,18 @@ async def test_two_hundred_slow_clients_fail_no_other_request(own_port: int, new
         async with under_way(attack):
             await asyncio.sleep(1)
             await asyncio.gather(*(person.work() for person in people))
-            await eventually(attack.over, 20, "every slow client is let go of")
+            await eventually(attack.over, 40, "every slow client is let go of")
     assert [person.statuses for person in people] == [[200, 200, 303, 200]] * PEOPLE
     nearly_all = 0.9 * SLOW_CLIENTS / 4  # on a busy machine some are cut off before they have sent their head
     assert attack.answered(b"403") >= nearly_all, "files that nobody may send are not read"
     assert attack.answered(b"408") >= nearly_all, "bodies that do not come are not waited for"
 
 
-async def test_more_concurrent_requests_than_redis_connections_are_all_answered(
+async def test_more_concurrent_requests_than_redis_connections_are_answered_or_refused(
     gateway: httpx2.AsyncClient,
 ) -> None:
     answers = await asyncio.gather(*(gateway.post("/api/identity/captchas") for _ in range(150)))
-    assert Counter(answer.status_code for answer in answers) == {201: 150}
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert len(answers) - len(refused) >= 20
+    assert all("retry-after" in answer.headers for answer in refused)

@@ -41,7 +41,7 @@ async def render_error(_request: Request, problem: Problem) -> Response:
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[httpx2.AsyncClient]:
     settings = ProcessSettings(environment="local", redis=RedisSettings(url="redis://none"))
-    app = create_app("test", settings, [router], None, render_error)
+    app = create_app("test", settings, [router], None, render_error, "<h1>too many</h1>")
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://own") as client:
         yield client

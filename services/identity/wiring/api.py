@@ -10,6 +10,7 @@ from kit import mongo
 from kit.core.clock import Clock, SystemClock
 from kit.formats import tabular
 from kit.formats.tabular import Tables
+from kit.http.admission import Priority
 from kit.http.app import create_app
 from kit.imports.routes import ImportDependencies, add_imports
 from kit.runtime.health import Check
@@ -35,6 +36,12 @@ ROUTERS = (
     certificates_api.router, approvals_api.router,
 )  # fmt: skip
 
+PRIORITIES = {
+    "/api/identity/captchas": Priority.SHEDDABLE,
+    "/api/identity/staff/": Priority.OPERATOR, "/api/identity/.well-known/": Priority.OPERATOR,
+}  # fmt: skip
+"""A new log-in can wait; what staff and the other services need can't."""
+
 
 @asynccontextmanager
 async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator[Api]:
@@ -50,6 +57,7 @@ async def api(settings: Settings, clock: Clock = SystemClock()) -> AsyncIterator
             app.include_router(each)
         columns = {KIND: PractitionerImport.columns}
         dependencies = ImportDependencies(columns, "", opened.imports, opened.import_files, Tables(sandbox), clock)
+        app.state.priorities |= PRIORITIES
         add_imports(app, f"/api/{NAME}", dependencies)
         ping = partial(mongo.ping, opened.database)
         indexes = {

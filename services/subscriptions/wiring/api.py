@@ -7,6 +7,7 @@ from functools import partial
 from contracts.sessions import ENDED_SESSIONS, SENTENCES
 from kit import mongo
 from kit.core.clock import Clock, SystemClock
+from kit.http.admission import Priority
 from kit.http.app import create_app
 from kit.http.request_limits import Allowance
 from kit.redis import RedisServer
@@ -52,6 +53,7 @@ async def api(settings: Settings, clock: Clock | None = None) -> AsyncIterator[A
         app.state.allowances[feed_api.CHANGES] = Allowance(
             settings.http.max_body_bytes, settings.http.timeout_seconds + MAX_WAIT
         )
+        app.state.priorities[feed_api.CHANGES] = Priority.EXEMPT
         checks: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "tokens": verifier.ready, "indexes": stores.prepare,
             "feed": recent.check,
