@@ -28,7 +28,8 @@ class HttpSettings(BaseModel):
     `timeout_seconds`: for the next bytes of a body, for a response to begin, for the client to read its next piece; at
     the least rate a client always has this long. Requests handled at once: between `least_concurrency` and
     `concurrency`, so many that their mean time is `target_seconds`; `open_requests`: the most with those that wait for
-    their client. `spool_…`: files that are being uploaded, in all requests.
+    their client. `overload_status`: of a refusal because there are too many; a gateway can tell it from another 503.
+    `spool_…`: files that are being uploaded, in all requests.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +41,7 @@ class HttpSettings(BaseModel):
     least_concurrency: int = Field(default=4, ge=1)
     concurrency: int = Field(default=200, ge=1)
     open_requests: int = Field(default=1000, ge=1)
+    overload_status: int = Field(default=503, ge=500, le=599)
     spool_files: int = Field(default=32, ge=1)
     spool_bytes: int = Field(default=48 * 1024 * 1024, ge=1)
     trusted_proxies: str = "127.0.0.1"

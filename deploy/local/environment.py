@@ -180,6 +180,7 @@ def _process(stack: Stack, service: str, role: str, instance: Instance) -> Envir
         "HTTP__HOST": instance.host,
         "HTTP__PORT": str(ports.api),
         "HTTP__TRUSTED_PROXIES": proxy,
+        "HTTP__OVERLOAD_STATUS": "529",
         "INTERNAL__HOST": instance.host,
         "INTERNAL__PORT": str(internal),
     }

@@ -71,6 +71,8 @@ class RequestLimits:
             await self._app(scope, receive, send)
         elif error := await self._served(scope, receive, send):
             response = await self._refuse(Request(scope), error)
+            if REFUSED in scope:
+                response.status_code = self._settings.overload_status
             await response(scope, receive, send)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> AppError | None:

@@ -5,10 +5,12 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import repeat
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -86,8 +88,8 @@ def test_a_caller_cannot_set_the_headers_of_a_proxy(tmp_path: Path) -> None:
 
 
 @contextmanager
-def echoing(authority: Path) -> Iterator[str]:
-    """A service that answers each request with its headers, as JSON. Yields its host and port."""
+def echoing(authority: Path, statuses: Iterator[int] = repeat(200)) -> Iterator[str]:
+    """A service that answers each request with its headers, as JSON, and the next status. Yields its host and port."""
     Authority.in_folder(authority).issue("echo", ["127.0.0.1"], authority)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "echo.pem", authority / "echo.key")
@@ -95,7 +97,7 @@ def echoing(authority: Path) -> Iterator[str]:
     class Echo(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(dict(self.headers.items())).encode()
-            self.send_response(200)
+            self.send_response(next(statuses))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -108,6 +110,34 @@ def echoing(authority: Path) -> Iterator[str]:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_a_service_that_is_overloaded_is_spared_for_a_moment(tmp_path: Path) -> None:
+    """Its own status becomes a 503; after four of them the gateway answers in its place, but not after other errors."""
+    statuses = iter([503] * 6 + [529] * 4 + [200] * 10)
+    with (
+        echoing(tmp_path / "inside", statuses) as upstream,
+        gateway("http://localhost", tmp_path, tmp_path, IDENTITY=upstream) as (port, _log),
+        httpx2.Client(base_url=f"http://localhost:{port}") as client,
+    ):
+        answers = [client.get("/api/identity/x") for _ in range(12)]
+        assert [answer.status_code for answer in answers] == [503] * 12
+        assert ["X-Forwarded-For" in answer.text for answer in answers] == [True] * 6 + [False] * 6
+        assert [answer.json()["code"] for answer in answers[6:]] == ["unavailable"] * 6
+        assert all(1 <= int(answer.headers["retry-after"]) <= 4 for answer in answers[6:])
+        time.sleep(0.7)
+        assert client.get("/api/identity/x").status_code == 200
+        assert len(list(statuses)) == 9, "two did not reach the service"
+
+
+def test_nobody_outside_sets_a_deadline(tmp_path: Path) -> None:
+    with (
+        echoing(tmp_path / "inside") as upstream,
+        gateway("http://localhost", tmp_path, tmp_path, IDENTITY=upstream) as (port, _log),
+    ):
+        answer = httpx2.get(f"http://localhost:{port}/api/identity/x", headers={"X-Timeout-Ms": "1"})
+    assert answer.status_code == 200
+    assert "X-Timeout-Ms" not in answer.json()
 
 
 def test_plain_http_works_without_a_certificate(tmp_path: Path) -> None:
