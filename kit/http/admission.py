@@ -20,8 +20,9 @@ SLOWER, FASTER, FASTEST = 0.7, 1.1, 2.0
 """The factors by which the limit may change in a window."""
 USED = 0.45
 """A limit of which less than this share is used says nothing about what the process can do, and is left as it is."""
-START = 64.0
-"""The limit at first, and again when there have been few requests for `QUIET_SECONDS`."""
+START_PER_SECOND = 128.0
+"""Requests that a process is expected to complete, until it has shown it: they make the limit at first, and again when
+there have been few requests for `QUIET_SECONDS`."""
 QUIET_SECONDS = 5.0
 
 
@@ -43,7 +44,7 @@ class Admission:
     def __init__(self, settings: HttpSettings, now: Callable[[], float] = time.monotonic) -> None:
         self._target, self.now = settings.target_seconds, now
         self._least, self._most = float(settings.least_concurrency), float(settings.concurrency)
-        self.limit = self._start = min(START, self._most)
+        self.limit = self._start = min(START_PER_SECOND * self._target, self._most)
         self._active = 0
         self._start_window()
 

@@ -10,6 +10,7 @@ from playwright.async_api import Browser, async_playwright
 from kit.security.tokens import TokenIssuer
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.portal import Member, member_of
+from tests.support.scale import LONG
 from tests.support.screens import CHROMIUM, SIZES, Screen, Windows
 from tests.support.stack import RunningStack
 
@@ -27,16 +28,18 @@ def windows(chromium: Browser, stack: RunningStack) -> Windows:
     return Windows(chromium, stack.gateway)
 
 
-@pytest_asyncio.fixture(params=SIZES)
+@pytest_asyncio.fixture(params=SIZES if LONG else ["phone"])
 async def window_of(request: pytest.FixtureRequest, windows: Windows) -> AsyncIterator[Screen]:
-    """A phone, then a desktop."""
+    """A phone; in the long run then a desktop."""
     async with windows.screen(request.param) as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(params=[True, False], ids=["script", "no-script"])
+@pytest_asyncio.fixture(
+    params=[True, False] if LONG else [False], ids=lambda script: "script" if script else "no-script"
+)
 async def phone(request: pytest.FixtureRequest, windows: Windows) -> AsyncIterator[Screen]:
-    """A phone with JavaScript, then one without."""
+    """A phone without JavaScript, which can do less; in the long run also one with it."""
     async with windows.screen("phone", script=request.param) as opened:
         yield opened
 
