@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.desk_photos import desk_photo
 from tests.support.people import EDUCATION
 from tests.support.portal import Member
 from tests.support.scans import photo, scan
 from tests.support.screens import Screen, Windows
 from tests.support.waiting import eventually
+
+CERTAIN, DOUBTFUL = 3, 10
+"""Seeds of photos whose sheet is found with and without certainty."""
 
 
 async def chosen(screen: Screen, folder: Path, content: bytes, name: str = "scan.jpg") -> None:
@@ -98,6 +102,55 @@ async def test_a_photo_of_4_mb_is_an_accepted_scan_after_three_taps(
     assert (found["state"], found["warnings"]) == ("accepted", [])
     assert (found["width"] > found["height"]) == (orientation == 1)
     assert 250 < max(found["width"], found["height"]) / found["dpi"] * 25.4 <= 298
+
+
+async def test_a_certificate_on_a_desk_is_cropped_and_accepted_after_three_taps(
+    windows: Windows, own: Member, tmp_path: Path
+) -> None:
+    record, path = await own.add("education", EDUCATION), tmp_path / "photo.jpg"
+    path.write_bytes(desk_photo(CERTAIN).jpeg)
+    async with windows.screen("phone") as phone:
+        await phone.be(own.browsing)
+        await phone.open(f"/records/{record}")
+        async with phone.page.expect_file_chooser() as opens:
+            await phone.page.locator("#f-file").tap()
+        await (await opens.value).set_files(path)  # the second tap, on the photo
+        await phone.page.locator("text=已裁出纸张并摆正").wait_for(timeout=20_000)
+        await phone.picture("photo-cropped")
+        assert await phone.grave_findings() == []
+        await phone.page.locator("button:has-text('使用处理后的图片上传')").tap()
+        await phone.page.locator("text=已通过").wait_for(timeout=20_000)
+    found = await attachment(own, record)
+    assert (found["state"], found["warnings"]) == ("accepted", [])
+    assert found["height"] / found["width"] == pytest.approx(297 / 210, rel=0.03)
+
+
+async def test_the_corners_of_a_sheet_that_is_not_found_are_set_by_keyboard(
+    windows: Windows, own: Member, tmp_path: Path
+) -> None:
+    record = await own.add("education", EDUCATION)
+    async with windows.screen("phone") as phone:
+        await phone.be(own.browsing)
+        await phone.open(f"/records/{record}")
+        await chosen(phone, tmp_path, desk_photo(DOUBTFUL).jpeg)
+        await phone.press("裁出纸张")
+        corner = phone.page.locator("button[aria-label^='纸张左上角']:focus")
+        await corner.wait_for()
+        before = await corner.bounding_box()
+        await phone.page.keyboard.press("Shift+ArrowDown")
+        after = await corner.bounding_box()
+        assert before
+        assert after
+        assert after["y"] > before["y"]
+        await phone.picture("photo-corners")
+        assert await phone.grave_findings() == []
+        assert not await phone.is_wider_than_its_window()
+        await phone.press("按四角裁剪")
+        await phone.page.locator("text=已裁出纸张并摆正").wait_for(timeout=20_000)
+        await phone.press("旋转")
+        await phone.press("使用处理后的图片上传")
+        await phone.page.locator("text=已通过").wait_for(timeout=20_000)
+    assert (await attachment(own, record))["state"] == "accepted"
 
 
 async def test_uploading_is_not_the_main_button_while_the_file_would_be_refused(

@@ -12,6 +12,7 @@ const LOWEST_QUALITIES = [0.4, 0.3]; // if the resolution is already the lowest
 const JFIF_BYTES = 18; // bytes of a JFIF header
 const HEADER_BYTES = 256 * 1024; // the headers of a file fit in this many bytes
 const PREVIEW = 720;
+const CERTAIN = 0.5; // confidence from which a sheet that was found is cut out without asking
 const ORIGINAL = "仍然上传原图";
 const kb = (bytes) => `${Math.ceil(bytes / 1024)} KB`;
 
@@ -28,6 +29,7 @@ document.addEventListener("click", (event) => {
 async function examine(input, doctor) {
   const file = input.files[0];
   doctor.hidden = !file;
+  doctor.querySelector(".corners")?.replaceWith(doctor.querySelector("canvas"));
   offer(input, doctor, []);
   if (!file) return;
   const rules = { limit: +doctor.dataset.limit, least: +doctor.dataset.least, most: +doctor.dataset.most };
@@ -39,8 +41,63 @@ async function examine(input, doctor) {
   const needed = findings.some(([tone, , correctable]) => tone === "bad" || correctable);
   if (input.files[0] === file) show(doctor.querySelector(".checks"), findings);
   if (picture) preview(doctor, picture);
-  const correction = picture && needed ? await corrected(picture, paper, rules) : null;
-  if (needed && input.files[0] === file) await offer(input, doctor, correction ? correctionOffer(input, correction) : [noCorrection(rules)], correction);
+  const sheet = picture && needed && !paper.real ? await sheetIn(picture) : null;
+  const correction = !picture || !needed ? null : sheet?.certain ? await scannedSheet(sheet, rules) : await corrected(picture, paper, rules);
+  if (!needed || input.files[0] !== file) return;
+  await offerScan(input, doctor, picture, sheet, rules, correction);
+}
+
+async function offerScan(input, doctor, picture, sheet, rules, correction) {
+  const offered = correction ? correctionOffer(input, correction, sheet?.certain) : [noCorrection(rules)];
+  await offer(input, doctor, [...offered, ...sheetOffers(input, doctor, picture, sheet, rules)], correction);
+}
+
+// The sheet in a photo of a certificate, or null where the browser can't look for it.
+async function sheetIn(picture) {
+  try {
+    const { findSheet } = await import("./sheet_client.js");
+    const sheet = await findSheet(picture);
+    return { ...sheet, certain: sheet.confidence >= CERTAIN };
+  } catch {
+    return null;
+  }
+}
+
+// What a person can do about the sheet that was found, or not found: set its corners, turn the scan.
+function sheetOffers(input, doctor, picture, sheet, rules) {
+  if (!sheet) return [];
+  const again = async (changed) =>
+    offerScan(input, doctor, picture, changed, rules, await scannedSheet(changed, rules));
+  const adjust = action(sheet.certain ? "调整纸张四角" : "裁出纸张", () => adjustCorners(input, doctor, picture, sheet, again));
+  const choices = made("p", "", "choices");
+  choices.append(...(sheet.certain ? [adjust, action("旋转", () => again(turned(sheet)))] : [adjust]));
+  return [choices];
+}
+
+function turned({ corners: [first, ...others], size: { width, height }, ...sheet }) {
+  return { ...sheet, corners: [...others, first], size: { width: height, height: width } };
+}
+
+async function adjustCorners(input, doctor, picture, sheet, again) {
+  const [{ editCorners }, { sizeOf }] = await Promise.all([import("./corners.js"), import("./sheet_client.js")]);
+  const corners = sheet.corners.map((corner) => [...corner]);
+  preview(doctor, picture);
+  const close = editCorners(doctor.querySelector("canvas"), corners);
+  const cut = made("button", "按四角裁剪", "button");
+  cut.type = "button";
+  cut.addEventListener("click", async () => {
+    close();
+    const size = await sizeOf({ ...sheet, corners });
+    await again({ ...sheet, corners, size, certain: true });
+  });
+  await offer(input, doctor, [made("p", "请把四个圆点移到纸张的四角。"), cut]);
+}
+
+function action(text, act) {
+  const button = made("button", text, "link");
+  button.type = "button";
+  button.addEventListener("click", act);
+  return button;
 }
 
 // The file headers: { jpeg, density: { across, down, room } or null }, in dots per inch. Headers have whole dots per inch
@@ -140,12 +197,26 @@ function preview(doctor, picture) {
 }
 
 // The image at an allowed density in a file that is small enough: { blob, dpi, width, height }, or null.
-async function corrected(picture, paper, { limit, least, most }) {
+function corrected(picture, paper, rules) {
   const inches = [paper.across / INCH, paper.down / INCH];
   const finest = Math.min(picture.naturalWidth / inches[0], picture.naturalHeight / inches[1]);
+  return encoded((dpi) => drawn(picture, inches[0] * dpi, inches[1] * dpi), finest, rules);
+}
+
+// The same of the sheet in a photo. A sheet smaller than A4 is enlarged to it: else its text had too few pixels.
+function scannedSheet(sheet, rules) {
+  const { photo, corners, size } = sheet;
+  const enlarged = Math.min(A4[0] / Math.max(size.width, size.height), A4[1] / Math.min(size.width, size.height)) / INCH;
+  const inches = [size.width * enlarged, size.height * enlarged];
+  const side = (one, other) => Math.hypot((corners[one][0] - corners[other][0]) * photo.width, (corners[one][1] - corners[other][1]) * photo.height);
+  const finest = Math.min(Math.max(side(0, 1), side(2, 3)) / inches[0], Math.max(side(1, 2), side(3, 0)) / inches[1]);
+  return import("./sheet_client.js").then(({ scanOf }) => encoded((dpi) => scanOf(sheet, inches[0] * dpi, inches[1] * dpi), finest, rules));
+}
+
+async function encoded(draw, finest, { limit, least, most }) {
   const sharpest = within(Math.round(finest), least, most);
   for (const dpi of new Set([sharpest, Math.min(sharpest, 85), least])) {
-    const canvas = drawn(picture, inches[0] * dpi, inches[1] * dpi);
+    const canvas = await draw(dpi);
     const blob = await jpegOf(canvas, dpi === least ? [...QUALITIES, ...LOWEST_QUALITIES] : QUALITIES, limit - JFIF_BYTES - 1);
     if (blob) return { blob: await withDensity(blob, dpi), dpi, width: canvas.width, height: canvas.height };
   }
@@ -174,14 +245,14 @@ async function offer(input, doctor, elements, correction = null) {
 
 const submitOf = (input) => input.form.querySelector("[formaction$='/attachment']");
 
-function correctionOffer(input, { blob, dpi, width, height }) {
+function correctionOffer(input, { blob, dpi, width, height }, cropped) {
   const button = made("button", "使用处理后的图片上传", "button");
   button.type = "button";
   button.addEventListener("click", () => {
     choose(input, blob, "scan.jpg");
     input.form.requestSubmit(submitOf(input));
   });
-  return [made("p", `已处理为 ${width}×${height} 像素、${dpi} dpi、${kb(blob.size)}，请看预览中的文字是否清晰。`), button];
+  return [made("p", `${cropped ? "已裁出纸张并摆正，" : ""}已处理为 ${width}×${height} 像素、${dpi} dpi、${kb(blob.size)}，请看预览中的文字是否清晰。`), button];
 }
 
 const noCorrection = ({ least, most }) =>
