@@ -23,8 +23,6 @@ from deploy.local.stack import ROOT, Stack
 
 TOOLS = ("topics", "dead-letters", "backup", "restore", "admin")
 """Users for command-line tools; `admin` is the super user."""
-_PRIORITY = {"api": (), "worker": ("nice", "-n", "5")}
-"""On a full machine people get their answers first, and what follows from them is done in the time that is left."""
 
 _KINDS: dict[str, Callable[[Stack, Instance], list[str]]] = {
     "kafka": servers.kafka_command,
@@ -127,7 +125,7 @@ def _services(stack: Stack, secrets: Secrets) -> list[Program]:
     return [
         Program(
             instance.name,
-            stack.layout.command(instance, [*_PRIORITY[role], sys.executable, "-m", f"services.{service}", role]),
+            stack.layout.command(instance, [sys.executable, "-m", f"services.{service}", role]),
             _SERVICE,
             environment_of(stack, secrets, instance),
             directory=stack.code_of(instance),

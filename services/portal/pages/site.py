@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from services.portal.session.page_context import LARGE_COOKIE, PageContextDep, context_of, own_path
 
-FileName = Annotated[str, Path(pattern=r"^[a-z]+\.[a-z]{2,5}$")]
+FileName = Annotated[str, Path(pattern=r"^[a-z_]+\.[a-z]{2,5}$")]
 YEAR_SECONDS = 365 * 24 * 3600
 router = APIRouter()
 
