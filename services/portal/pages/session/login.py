@@ -54,7 +54,7 @@ async def show(context: PageContextDep, next: Next = "/", note: str = "", why: s
 
 
 async def _place(context: PageContext) -> Place | None:
-    """The place in the waiting room; None for whoever may go on."""
+    """The place in the waiting room; None if the person may go on."""
     busy = not context.request.app.state.admission.admits(Priority.SHEDDABLE)
     place = await context.portal.waiting_room.place(cookie_hash(context.cookie), busy)
     return place if place.ahead else None
