@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -505,8 +506,8 @@ async def test_transaction_markers_do_not_count_as_lag(stack: RunningStack, thin
             for number in range(1, 11):
                 await things.write(1)
                 await until(lambda expected=number: len(seen) == expected, "it is handled")  # type: ignore[misc]
-            await asyncio.sleep(1.5)
-            assert await is_ready(consumer)
+            await asyncio.sleep(3 * settings.stall_seconds)  # a marker that counted would make it stall, for ever
+            await eventually(partial(is_ready, consumer), 10, "it is ready")
             assert lag_of(consumer) == 0
         finally:
             for task in tasks:

@@ -34,15 +34,15 @@ export function findSheet(image) {
   if (borders * 4 >= BEYOND && area > FILLED) return { corners: cornersOf(image), confidence };
   const scale = [image.width / small.width, image.height / small.height];
   const corners = found[0].corners.map(([x, y]) => [(x + 0.5) * scale[0], (y + 0.5) * scale[1]]);
-  return { corners: ordered(refined(image, corners, found[0].lines, scale[0])), confidence };
+  return { corners: ordered(refined(image, corners, found[0].bounds, scale[0])), confidence };
 }
 
 function candidatesIn(small) {
   const plain = withoutDetails(small);
   const planes = planesOf(plain);
   const maps = [planes, planesOf(small)].map((each) => gradientsOf(each, small.width, small.height));
-  const lines = maps.flatMap((map) => linesIn(map, maps[0], LINES)).map((line) => measured(line, maps, planes));
-  return quadsOf([...lines, ...bordersOf(small)], small);
+  const found = maps.flatMap((map) => linesIn(map, maps[0], LINES)).map((line) => measured(line, maps, planes));
+  return quadsOf([...found, ...bordersOf(small)], small);
 }
 
 const cornersOf = ({ width, height }) => [[0, 0], [width, 0], [width, height], [0, height]];

@@ -21,7 +21,7 @@ const WEIGHTS = {
   overrun: -2.9, tone: 1.4, area: 3.6, borders: 0.9, outside: -0.5,
 };
 
-// The best quadrilaterals { corners, lines, features, score }, best first.
+// The best quadrilaterals { corners, bounds, features, score }, best first.
 export function quadsOf(lines, photo) {
   const crossings = lines.map((one) => lines.map((other) => crossing(one, other, photo)));
   const pairs = pairsOf(lines, photo).map((pair) => sidesOf(pair, lines, crossings));
@@ -37,7 +37,7 @@ export function quadsOf(lines, photo) {
 // The pair with the part of each other line that is between its two, or null if there is no edge.
 function sidesOf(pair, lines, crossings) {
   const sides = lines.map((line, n) => {
-    const ends = pair.lines.map((each) => crossings[n][each]);
+    const ends = pair.numbers.map((each) => crossings[n][each]);
     const side = ends[0] && ends[1] && sideOf(line, ...ends);
     return side && side.edge > FAINT ? side : null;
   });
@@ -45,8 +45,8 @@ function sidesOf(pair, lines, crossings) {
 }
 
 function consider(best, one, other, lines, crossings, photo) {
-  const [a, b] = one.lines;
-  const [c, d] = other.lines;
+  const [a, b] = one.numbers;
+  const [c, d] = other.numbers;
   if (!other.sides[a] || !other.sides[b] || !one.sides[c] || !one.sides[d]) return;
   const corners = [crossings[a][c], crossings[c][b], crossings[b][d], crossings[d][a]];
   if (!isPlausible(corners, photo)) return;
@@ -72,7 +72,7 @@ function pairsOf(lines, { width, height }) {
       if (Math.abs(turn) > PARALLEL) continue;
       const same = Math.sign(Math.cos(lines[one].angle - lines[other].angle));
       const distance = Math.abs(away(lines[one], width / 2, height / 2) - same * away(lines[other], width / 2, height / 2));
-      if (distance > APART * Math.min(width, height)) pairs.push({ lines: [one, other], angle: lines[one].angle - turn / 2 });
+      if (distance > APART * Math.min(width, height)) pairs.push({ numbers: [one, other], angle: lines[one].angle - turn / 2 });
     }
   }
   return pairs;
@@ -147,7 +147,7 @@ function quadOf(lines, sides, corners, photo) {
   }
   features.tone = Math.abs(features.tone);
   features.area = Math.sqrt(Math.abs(areaOf(corners)) / (photo.width * photo.height));
-  return { corners, lines, features, score: scoreOf(features, WEIGHTS) };
+  return { corners, bounds: lines, features, score: scoreOf(features, WEIGHTS) };
 }
 
 function scoreOf(one, weight) {

@@ -18,14 +18,14 @@ export const [SEEN, EDGE, CONTRAST, SHARP, LIGHTER, CALM_LOW, CALM_HIGH, MEASURE
 // `start` pixels before the foot of the perpendicular from the origin.
 export function measured(line, maps, planes) {
   const start = Math.ceil(Math.hypot(maps[0].width, maps[0].height)) + 1;
-  const made = { ...line, start, sums: new Float32Array((2 * start + 1) * MEASURES), first: 0, last: 2 * start };
-  while (made.first < made.last && !isInside(made, made.first, maps[0])) made.first++;
-  while (made.first < made.last && !isInside(made, made.last - 1, maps[0])) made.last--;
+  const made = { ...line, start, sums: new Float32Array((2 * start + 1) * MEASURES), begin: 0, end: 2 * start };
+  while (made.begin < made.end && !isInside(made, made.begin, maps[0])) made.begin++;
+  while (made.begin < made.end && !isInside(made, made.end - 1, maps[0])) made.end--;
   const edge = edgeAlong(made, maps);
   const values = new Float32Array(MEASURES);
-  for (let at = made.first; at < 2 * start; at++) {
+  for (let at = made.begin; at < 2 * start; at++) {
     values.fill(0);
-    if (at < made.last) measure(values, made, at, edge[at], maps[0], planes);
+    if (at < made.end) measure(values, made, at, edge[at], maps[0], planes);
     for (let n = 0; n < MEASURES; n++) made.sums[(at + 1) * MEASURES + n] = made.sums[at * MEASURES + n] + values[n];
   }
   return made;
@@ -55,11 +55,11 @@ function edgeAlong(line, maps) {
   const steps = new Float32Array(edge.length + 1); // running sums
   for (const map of maps) {
     for (let off = -STRAY; off <= STRAY; off++) {
-      for (let at = line.first; at < line.last; at++) {
+      for (let at = line.begin; at < line.end; at++) {
         const pixel = pixelAt(line, at, off, map);
         steps[at + 1] = steps[at] + (pixel < 0 ? 0 : map.across[pixel] * line.cos + map.down[pixel] * line.sin);
       }
-      for (let at = line.first + ALONG; at < line.last - ALONG; at++) {
+      for (let at = line.begin + ALONG; at < line.end - ALONG; at++) {
         const mean = Math.abs(steps[at + ALONG + 1] - steps[at - ALONG]) / (2 * ALONG + 1);
         edge[at] = Math.max(edge[at], ramp(mean, 0.5 * map.weak, 2.5 * map.weak));
       }
