@@ -12,7 +12,8 @@ from kit.core.errors import Unavailable
 from kit.kafka.connections import close, connected, options, translate_errors
 from kit.settings import KafkaSettings
 
-EMPTY_SESSION_MS = 6_000  # in a group that only divides work: after a crash its work waits this long
+# In a group that only divides work: after a crash its work waits this long, and then until the others know.
+EMPTY_SESSION_MS, EMPTY_HEARTBEAT_MS = 6_000, 500
 
 
 class Rebalance(Protocol):
@@ -57,7 +58,7 @@ class Consumer:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(3_000, session_ms // 4),
+            heartbeat_interval_ms=EMPTY_HEARTBEAT_MS if empty else min(3_000, session_ms // 4),
             rebalance_timeout_ms=60_000,
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from kit import kafka
 from kit.core.documents import PERSON
-from kit.core.errors import cause_of
+from kit.core.errors import Unavailable, cause_of
 from kit.core.events import NewEvent, Outgoing, Publication, PublicationFailed, encode, tombstone
 from kit.kafka import Admin, Consumer, Fenced, Partition, TransactionalProducer
 from kit.messaging.feed import BATCH, Batch, Feed, Position, backlog_after, prefetch
@@ -28,6 +28,10 @@ logger = log.get(__name__)
 
 class WrongPartitionCount(Exception):
     """The topic has another partition count than configured: order per person would break."""
+
+
+class OutOfTouch(Exception):
+    """Kafka has not answered for as long as a membership lasts: another process may lead by now."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,18 @@ class Publisher:
         return self._leading is not None
 
     async def run(self) -> None:
-        """Wait for leadership, and publish while this process has it. When fenced by another leader, rejoin."""
+        """Wait for leadership, and publish while this process has it. Raises `Unavailable`.
+
+        When it is fenced by another leader, or may be none any more, it rejoins: a new producer would fence the leader.
+        """
         while True:
             try:
                 await self._be_member()
             except Fenced:
                 logger.warning("publisher fenced by another leader")
-                await asyncio.sleep(self._policy.fenced_seconds)
+            except OutOfTouch:
+                logger.warning("publisher out of touch with Kafka")
+            await asyncio.sleep(self._policy.fenced_seconds)
 
     async def _be_member(self) -> None:
         member = Consumer(self._settings, self._group, self._instance, empty=True)
@@ -134,7 +143,7 @@ class Publisher:
             began = clock()
             try:
                 await self._publish()
-            except (Fenced, WrongPartitionCount):
+            except (Fenced, OutOfTouch, WrongPartitionCount):
                 raise
             except Exception as error:
                 metrics.publisher_restarts.labels(self._service).inc()
@@ -146,7 +155,7 @@ class Publisher:
         producer = self._producer(self._settings, self._group)
         leads = metrics.publisher_leads.labels(self._service)
         try:
-            await producer.start()
+            await self._start(producer)
             await self._check_partitions(producer)
             position = await self._position()
             logger.info("publishing started", published=position.count)
@@ -155,6 +164,12 @@ class Publisher:
         finally:
             leads.set(0)
             await producer.discard()
+
+    async def _start(self, producer: TransactionalProducer) -> None:
+        try:
+            await producer.start()
+        except Unavailable as error:
+            raise OutOfTouch from error
 
     async def _check_partitions(self, producer: TransactionalProducer) -> None:
         found = await producer.partitions(f"{self._service}.changes")

@@ -10,7 +10,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from bson import json_util
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
+from kit.core.errors import Unavailable
+from kit.kafka import TransactionalProducer
 from kit.kafka.connections import options
 from kit.messaging.publisher import Publisher, WrongPartitionCount
 from tests.support.names import seeded
@@ -230,6 +233,25 @@ async def test_a_fenced_publisher_restarts_and_loses_nothing(things: Things, usu
         seen = await things.seen(10)
         assert not task.done()
     assert sorted(seen) == sorted((thing.id, 1) for thing in first + second)
+
+
+class UnreachableAtFirst(TransactionalProducer):
+    tries = 0
+
+    async def start(self) -> None:
+        UnreachableAtFirst.tries += 1
+        if UnreachableAtFirst.tries == 1:
+            raise Unavailable("Kafka")
+        await super().start()
+
+
+async def test_one_that_could_not_reach_kafka_joins_again_before_it_publishes(things: Things) -> None:
+    """Another one may lead meanwhile, whom its new producer would fence."""
+    with capture_logs() as lines:
+        async with running(lambda: things.publisher(producer=UnreachableAtFirst)):
+            (thing,) = await things.write(1)
+            assert await things.seen(1) == [(thing.id, 1)]
+    assert "publisher out of touch with Kafka" in [line["event"] for line in lines]
 
 
 async def test_one_that_is_cancelled_while_it_joins_leaves_nothing(things: Things) -> None:

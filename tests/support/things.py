@@ -13,6 +13,7 @@ from kit.core.events import EventData, NewEvent
 from kit.kafka import TransactionalProducer
 from kit.messaging.publisher import Publisher, PublisherPolicy
 from kit.mongo import Collection, Database
+from kit.runtime.process import keep_running
 from kit.settings import KafkaSettings
 from tests.support.names import own_id, own_name
 from tests.support.stack import RunningStack
@@ -119,8 +120,8 @@ async def own_things(stack: RunningStack) -> AsyncIterator[Things]:
 
 @asynccontextmanager
 async def running(make: Callable[[], Publisher]) -> AsyncIterator[asyncio.Task[None]]:
-    """Runs a publisher for the length of the block."""
-    task = asyncio.create_task(make().run())
+    """Runs a publisher for the length of the block, as a process does."""
+    task = asyncio.create_task(keep_running(make().run))
     try:
         yield task
     finally:

@@ -23,7 +23,15 @@ from tests.faults.injection import network, processes
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 from tests.sweep.load import SweepLoad, sweep_load
-from tests.sweep.roles import Find, holder, leading_publisher, primary, replicas_are_in_sync, transaction_coordinator
+from tests.sweep.roles import (
+    Find,
+    holder,
+    leading_publisher,
+    primary,
+    redis_master,
+    replicas_are_in_sync,
+    transaction_coordinator,
+)
 from tests.sweep.schedule import EVERY_SECONDS, longest_pause
 from tests.sweep.verdict import DRAINED_WITHIN, verdict
 
@@ -104,8 +112,8 @@ async def api_killed(cluster: Cluster) -> float:
 
 
 async def redis_killed(cluster: Cluster) -> float:
-    """The first Redis is paused, so that its replica is promoted: the time until a value can be written."""
-    paused = await cluster.with_role(_redis_master)
+    """The master of Redis is paused, so that its replica is promoted: the time until a value can be written."""
+    paused = await cluster.with_role(redis_master)
     began = monotonic()
     async with (
         processes.paused(cluster.stack.supervisor, paused.name),
@@ -184,10 +192,6 @@ def _latest_event(load: SweepLoad, since: float) -> float:
 async def _another_leads(stack: RunningStack, leader: Instance) -> bool:
     found = await holder(stack, leading_publisher)
     return found is not None and found != leader
-
-
-async def _redis_master(stack: RunningStack) -> Instance | None:
-    return next(iter(stack.plan.layout.of("redis")), None)
 
 
 async def _failed_reads(cluster: Cluster, seconds: float) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import httpx2
+from redis.asyncio import Redis
 
 from deploy.local.environment import internals_of
 from deploy.local.layout import Instance
@@ -42,6 +43,14 @@ async def leading_publisher(stack: RunningStack) -> Instance | None:
         if await _leads(stack, internals[instance.name]):
             return instance
     return None
+
+
+async def redis_master(stack: RunningStack) -> Instance | None:
+    """The Redis that the balancer leads to: the one that is none of that one's replicas."""
+    async with Redis.from_url(stack.redis_url()) as client:
+        found = await client.info("replication")
+    replicas = {value["ip"] for name, value in found.items() if re.fullmatch(r"slave\d+", name)}
+    return next((each for each in stack.plan.layout.of("redis") if each.host not in replicas), None)
 
 
 async def replicas_are_in_sync(stack: RunningStack) -> bool:
