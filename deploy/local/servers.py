@@ -13,7 +13,7 @@ from deploy.access.principals import ADMIN
 from deploy.access.redis import acl_file
 from deploy.access.s3 import identities, security
 from deploy.local import access, alertmanager, balancer, exporters, prometheus
-from deploy.local.layout import Instance
+from deploy.local.layout import BALANCER, Instance
 from deploy.local.ports import HOST, SERVICES
 from deploy.local.secrets import Secrets, random_key, write_private
 from deploy.local.stack import KAFKA_LIBS, Stack
@@ -207,6 +207,8 @@ def gateway_environment(stack: Stack) -> dict[str, str]:
     bind = {"GATEWAY_BIND": stack.host("gateway")}
     gateway = {"GATEWAY": f"http://:{stack.ports.gateway}", "CERTIFICATES": home, **bind}
     gateway["INSIDE_CA"] = str(access.ca(stack))
+    if stack.layout.of(BALANCER):  # several instances at one address
+        gateway["SPARED"] = "0s"
     return gateway | {"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home} | apis
 
 
