@@ -14,6 +14,7 @@ from kit.http.routes import Id
 from services.portal.dossier.contents import Dossier, dossier_of
 from services.portal.dossier.export_zip import ExportImage, export_zip, images_of
 from services.portal.dossier.printing import document
+from services.portal.dossier.visits import visits
 from services.portal.session.page_context import PageContext, PersonDep
 
 Cursor = Annotated[str, Query(max_length=200)]
@@ -55,10 +56,11 @@ async def end_others(context: PersonDep) -> Response:
 
 @router.get("/account/looks")
 async def access_log(context: PersonDep, cursor: Cursor = "") -> Response:
-    """Who accessed the person's dossier, and why."""
+    """Who accessed the person's dossier, and why; by visit."""
     dossier = await dossier_of(context, "access_log")
+    page = await dossier.client.access_log(cursor)
     return context.render(
-        "dossier/access_log.html", dossier=dossier, access_log=await dossier.client.access_log(cursor)
+        "dossier/access_log.html", dossier=dossier, visits=visits(page.items), next_cursor=page.next_cursor
     )
 
 
