@@ -71,11 +71,6 @@ class Density:
     down: float
     room: float
 
-    @property
-    def both(self) -> tuple[float, float]:
-        """Along both sides."""
-        return self.across, self.down
-
 
 @dataclass(frozen=True)
 class Scan:

@@ -41,7 +41,7 @@ async def test_a_photo_becomes_a_scan_that_an_upload_accepts(uploader: Uploader)
     content = (await image(uploader.person, made["correction_id"])).raise_for_status().content
     density = jfif_density(content)
     assert density is not None
-    assert density.both == (made["dpi"], made["dpi"])
+    assert (density.across, density.down) == (made["dpi"], made["dpi"])
     assert len(content) == made["size"] < 300 * 1024
     verdict = await uploader.judged(content)
     assert (verdict["state"], verdict["warnings"]) == ("accepted", [])
@@ -65,9 +65,7 @@ async def test_a_corrected_scan_is_its_owners_alone(uploader: Uploader, another:
         (b"\xff\xd8\xff" + bytes(12 * 1024 * 1024), 413, "file_too_large"),
     ],
 )
-async def test_other_files_are_refused_with_advice(
-    uploader: Uploader, content: bytes, status: int, code: str
-) -> None:
+async def test_other_files_are_refused_with_advice(uploader: Uploader, content: bytes, status: int, code: str) -> None:
     assert "请" in problem(await send(uploader.person, content), status, code)["detail"]
 
 

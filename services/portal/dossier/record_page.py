@@ -149,7 +149,8 @@ def breaks_rules(content: bytes, rules: ScanRules) -> bool:
     density = jfif_density(content)
     if not is_jpeg(content) or len(content) >= rules.limit_bytes or density is None:
         return True
-    if not all(rules.least_dpi - density.room <= each <= rules.most_dpi + density.room for each in density.both):
+    least, most = rules.least_dpi - density.room, rules.most_dpi + density.room
+    if density.across != density.down or not least <= density.across <= most:
         return True
     try:
         size = probe(content, MAX_PIXELS)
