@@ -16,14 +16,19 @@ from kit.sandbox.pool import Sandbox, TooCostly
 
 if TYPE_CHECKING:
     from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat
+    from PIL.Image import SupportsArrayInterface
 
 BEGINNING = b"\xff\xd8\xff"
 MAX_PIXELS = 25_000_000
+PHOTO_PIXELS = 64_000_000
+"""Of a photo as JPEG, of which only the reduced pixels are decoded: phones take 48 to 50 million, and some more."""
 # markers: frame headers, which hold the size; markers without a length; start of scan and end of image
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 BARE = {0x01, *range(0xD0, 0xD9)}
 LAST = {0xD9, 0xDA}
 CM_PER_INCH = 2.54
+JFIF_END = 20
+"""Bytes to the end of the JFIF header that a file begins with."""
 # EXIF: resolution along both sides, and its unit (2: inch, 3: cm)
 X_RESOLUTION = 0x011A
 Y_RESOLUTION = 0x011B
@@ -37,6 +42,9 @@ FINE = 8
 P = ParamSpec("P")
 T = TypeVar("T")
 Fault = Literal["not_jpeg", "damaged", "too_many_pixels", "too_costly"]
+Format = Literal["jpeg", "png", "webp", "heic", "pdf"]
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Brands of the photos that iPhones take (ISO/IEC 23008-12)."""
 
 
 class BadImage(ValueError):
@@ -97,6 +105,24 @@ def is_jpeg(content: bytes) -> bool:
     return content.startswith(BEGINNING)
 
 
+def format_of(content: bytes) -> Format | None:
+    """The format of a file by its first bytes; None for others. Nothing is decoded."""
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC:
+        return "heic"
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "webp"
+    beginnings: dict[bytes, Format] = {BEGINNING: "jpeg", b"\x89PNG\r\n\x1a\n": "png", b"%PDF-": "pdf"}
+    return next((name for beginning, name in beginnings.items() if content.startswith(beginning)), None)
+
+
+def jfif_density(jpeg: bytes) -> "Density | None":
+    """The density in a JPEG's JFIF header, if it begins with one that has it; nothing is decoded."""
+    unit = jpeg[13:14]
+    if jpeg[6:11] != b"JFIF\0" or unit not in (b"\1", b"\2") or len(jpeg) < JFIF_END:
+        return None
+    return _plausible(struct.unpack_from(">HH", jpeg, 14), in_cm=unit == b"\2")
+
+
 def probe(jpeg: bytes, most_pixels: int = MAX_PIXELS) -> Size:
     """The size in a JPEG's header; nothing is decoded. Raises `BadImage`."""
     if not is_jpeg(jpeg):
@@ -143,8 +169,13 @@ class Images:
 async def sandboxed(sandbox: Sandbox, work: Callable[..., T], jpeg: bytes, *more: object) -> T:
     """The result of `work` (module-level, `blamed`) for the picture and `more`. Raises as `Images.reencode`."""
     probe(jpeg)
+    return await unprobed(sandbox, work, jpeg, *more)
+
+
+async def unprobed(sandbox: Sandbox, work: Callable[..., T], image: bytes, *more: object) -> T:
+    """`sandboxed` for an image of any format and size, which `work` has to limit."""
     try:
-        return await sandbox.run(work, jpeg, *more)
+        return await sandbox.run(work, image, *more)
     except TooCostly as error:
         raise BadImage("too_costly") from error
 
@@ -159,6 +190,8 @@ def blamed(work: Callable[P, T]) -> Callable[P, T]:
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
         try:
             return work(*args, **kwargs)
+        except BadImage:
+            raise
         except MemoryError:
             raise BadImage("too_costly") from None
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -178,6 +211,48 @@ def decoded(jpeg: bytes, most_pixels: int) -> "Image.Image":
         picture.draft("RGB", (width, height))
         picture.load()
         return picture if picture.mode == "RGB" else picture.convert("RGB")  # a copy takes as much memory again
+
+
+def photo(content: bytes, most_pixels: int) -> "tuple[Image.Image, Density | None]":
+    """A JPEG, PNG or WebP in RGB, upright, on white, halved until it has at most `most_pixels`: for the sandbox.
+
+    The density is that of the reduced picture. Raises `BadImage` for a JPEG of more than `PHOTO_PIXELS`, and for
+    another format, which is decoded whole, of more than `MAX_PIXELS`.
+    """
+    Image.MAX_IMAGE_PIXELS = PHOTO_PIXELS if is_jpeg(content) else MAX_PIXELS
+    with Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as picture:
+        width, density = picture.width, _density(picture)
+        _halve(picture, most_pixels)
+        scale = picture.width / width
+        ImageOps.exif_transpose(picture, in_place=True)
+        held = density and Density(density.across * scale, density.down * scale, density.room)
+        return _on_white(picture), held
+
+
+def _halve(picture: "Image.Image", most_pixels: int) -> None:
+    """Reduce a picture; only a JPEG is not decoded whole for it."""
+    width, height = picture.size
+    while width * height > most_pixels:
+        width, height = width // 2, height // 2
+    picture.draft("RGB", (width, height))
+    if picture.width * picture.height > most_pixels:
+        picture.thumbnail((width, height), Image.Resampling.BOX)
+
+
+def _on_white(picture: "Image.Image") -> "Image.Image":
+    if not picture.has_transparency_data:
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
+    layers = picture.convert("RGBA")
+    ground = Image.new("RGB", layers.size, "white")
+    ground.paste(layers, mask=layers.getchannel("A"))
+    return ground
+
+
+def jpeg_of(pixels: "SupportsArrayInterface", quality: int, dpi: int) -> bytes:
+    """An array (height, width, 3) as JPEG of this density: for the sandbox."""
+    made = BytesIO()
+    Image.fromarray(pixels).save(made, "JPEG", quality=quality, dpi=(dpi, dpi), optimize=True)
+    return made.getvalue()
 
 
 @blamed

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kit.core.errors import AppError
 from kit.core.ids import new_id
 from kit.files.documents import EncryptedFileDocument, Remark
 from kit.formats.images import Scan, Size
@@ -145,6 +146,27 @@ FAULTS = {
 def faulty(code: str) -> Verdict:
     """The verdict on a file that could not be measured."""
     return Verdict([Remark(code=code, message=FAULTS[code])], [])
+
+
+UNREADABLE = {
+    "heic": (
+        "这是 HEIC 照片（苹果手机的默认格式），暂时无法处理。请在手机“设置—相机—格式”中选择“兼容性最佳”后重新拍照，"
+        "或将照片存为 JPG 后再选择"
+    ),
+    "pdf": "这是 PDF 文件，暂时无法处理。请将这一页存为 JPG 图片后再选择，或打印出来用手机拍照",
+    "not_image": "文件不是图片，请选择手机拍摄的照片，或扫描为 JPG 格式的图片",
+    "damaged": "图片已损坏，无法完整打开，请重新拍照或扫描",
+    "too_many_pixels": "图片像素过多，请将手机相机调到 4800 万像素以下后重新拍照；PNG 图片请先存为 JPG",
+    "too_costly": "图片内容异常，无法处理，请重新拍照或扫描",
+    "not_jpeg": "图片已损坏，无法完整打开，请重新拍照或扫描",
+}
+"""Why no scan can be made of a file, and what to do."""
+NOT_IMAGES = ("heic", "pdf", "not_image")
+
+
+def unreadable(code: str) -> AppError:
+    """The error for a file of which no scan can be made: 415 for its format, otherwise 422."""
+    return AppError(415 if code in NOT_IMAGES else 422, code, UNREADABLE[code])
 
 
 def judge(scan: Scan, rules: Rules) -> Verdict:

@@ -27,7 +27,8 @@ class Settings(ServiceSettings):
     """Settings of attachments beside those of every service; `records_url`: the API of records.
 
     `seal`: the keys of the files in the bucket; `seal_files`: off only while processes of a release that cannot decrypt
-    files are running. With two `sandboxes`, one is free while a hostile file occupies the other.
+    files are running. With two `sandboxes`, one is free while a hostile file occupies the other. `corrections`: photos
+    that an api corrects at a time.
     """
 
     http: ApiSettings = ApiSettings()
@@ -39,3 +40,4 @@ class Settings(ServiceSettings):
     rules: Rules = Rules()
     records_url: str
     sandboxes: int = Field(default=2, ge=1)
+    corrections: int = Field(default=1, ge=1)

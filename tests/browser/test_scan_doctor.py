@@ -203,28 +203,49 @@ async def test_a_good_scan_is_unchanged_and_another_image_format_is_converted(
     assert await desk.page.locator(".cure button").count() == 0
 
 
-async def test_a_refused_scan_is_replaced_by_a_better_one(phone: Screen, own: Member, tmp_path: Path) -> None:
+async def test_a_refused_scan_is_replaced_by_a_better_one(desk: Screen, own: Member, tmp_path: Path) -> None:
     record = await own.add("education", EDUCATION)
-    await phone.be(own.browsing)
-    await phone.open(f"/records/{record}")
-    await chosen(phone, tmp_path, scan(60, seed=13))
-    await phone.press("仍然上传原图" if phone.script else "开始上传")
-    await verdict(phone, "未通过")
-    assert "60dpi" in await phone.text("#attachment")
-    await chosen(phone, tmp_path, scan(96, seed=14), "better.jpg")
-    await phone.press("开始上传")
-    await verdict(phone, "已通过")
+    await desk.be(own.browsing)
+    await desk.open(f"/records/{record}")
+    await chosen(desk, tmp_path, scan(60, seed=13))
+    await desk.page.locator("button:has-text('使用处理后的图片上传')").wait_for()
+    await desk.press("仍然上传原图")
+    await verdict(desk, "未通过")
+    assert "60dpi" in await desk.text("#attachment")
+    await chosen(desk, tmp_path, scan(96, seed=14), "better.jpg")
+    await desk.press("开始上传")
+    await verdict(desk, "已通过")
 
 
-async def test_a_file_that_is_too_large_is_refused_on_its_page(phone: Screen, own: Member, tmp_path: Path) -> None:
+async def test_without_script_a_photo_becomes_a_scan_after_a_look_at_it(
+    windows: Windows, own: Member, tmp_path: Path
+) -> None:
     record = await own.add("education", EDUCATION)
-    await phone.be(own.browsing)
-    await phone.open(f"/records/{record}")
-    await phone.press("开始上传")
-    assert "请选择要上传的文件" in await phone.text(".summary")
-    await phone.fill(scan_title="太大的扫描件")
-    await chosen(phone, tmp_path, scan(300, quality=95))
-    await phone.press("仍然上传原图" if phone.script else "开始上传")
-    assert "附件必须小于 300KB" in await phone.text(".summary")
-    assert "手机" in await phone.text(".summary"), "it says what to do with a photo, too"
-    assert await phone.page.locator("#f-scan_title").input_value() == "太大的扫描件"
+    async with windows.screen("phone", script=False) as phone:
+        await phone.be(own.browsing)
+        await phone.open(f"/records/{record}")
+        await phone.fill(scan_title="手机拍的证书")
+        await chosen(phone, tmp_path, desk_photo(CERTAIN).jpeg)
+        await phone.press("开始上传")
+        assert "已从照片中裁出纸张并摆正" in await phone.text()
+        await phone.picture("photo-corrected")
+        await phone.press("使用这张上传")
+        await verdict(phone, "已通过")
+    found = await attachment(own, record)
+    assert (found["title"], found["warnings"]) == ("手机拍的证书", [])
+    assert found["height"] / found["width"] == pytest.approx(297 / 210, rel=0.03)
+
+
+async def test_a_file_that_is_too_large_is_refused_on_its_page(desk: Screen, own: Member, tmp_path: Path) -> None:
+    record = await own.add("education", EDUCATION)
+    await desk.be(own.browsing)
+    await desk.open(f"/records/{record}")
+    await desk.press("开始上传")
+    assert "请选择要上传的文件" in await desk.text(".summary")
+    await desk.fill(scan_title="太大的扫描件")
+    await chosen(desk, tmp_path, scan(300, quality=95))
+    await desk.page.locator("button:has-text('使用处理后的图片上传')").wait_for()
+    await desk.press("仍然上传原图")
+    assert "附件必须小于 300KB" in await desk.text(".summary")
+    assert "手机" in await desk.text(".summary"), "it says what to do with a photo, too"
+    assert await desk.page.locator("#f-scan_title").input_value() == "太大的扫描件"

@@ -11,22 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeAlias
+from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from playwright.async_api import Browser, Page
 
 from kit.formats.images import scan
 from services.attachments.domain import Rules, judge
-from tests.support.desk_photos import DeskPhoto, desk_photo, empty_desk
+from tests.support.desk_photos import DeskPhoto, compared, desk_photo, empty_desk
 from tests.support.paper_certificates import CARD_MM, Style, page
 from tests.support.scale import scaled
 from tests.support.scans import certificate
 
-Points: TypeAlias = NDArray[np.float64]
 STATIC = Path(__file__).parents[2] / "services" / "portal" / "static"
 FIRST = int(os.environ.get("FIRST_SEED", "1"))
 """The finder was developed with the seeds from 1, and its weights fitted to those from 2001."""
@@ -173,27 +170,6 @@ def with_density(jpeg: bytes) -> bytes:
     """The JPEG with 100 dpi in its JFIF header."""
     at = jpeg.index(b"JFIF\x00") + 7
     return jpeg[:at] + b"\x01\x00\x64\x00\x64" + jpeg[at + 5 :]
-
-
-def compared(corners: Points, photo: DeskPhoto) -> tuple[float, float, float]:
-    """The corners' error, the share of the visible sheet that is kept, the share of the scan that is not the sheet."""
-    width, height = photo.size
-    whole = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    true, taken = overlap(photo.corners, whole), overlap(corners, whole)
-    common = area(overlap(photo.corners, taken))
-    turns = [np.linalg.norm(np.roll(photo.corners, turn, axis=0) - corners, axis=1).max() for turn in range(4)]
-    diagonal = np.linalg.norm(photo.corners[2] - photo.corners[0])
-    return float(min(turns) / diagonal), common / area(true), 1 - common / max(area(taken), 1.0)
-
-
-def overlap(one: Points, other: Points) -> Points:
-    _, common = cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))
-    shared: Points = np.zeros((3, 2)) if common is None else common.reshape(-1, 2).astype(np.float64)
-    return shared
-
-
-def area(polygon: Points) -> float:
-    return float(abs(cv2.contourArea(polygon.astype(np.float32))))
 
 
 async def test_photos_of_certificates_become_scans_that_are_accepted(chromium: Browser) -> None:

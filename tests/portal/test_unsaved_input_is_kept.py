@@ -189,7 +189,7 @@ async def test_saving_takes_the_scan_along(member: Member) -> None:
 async def test_a_far_too_large_file_loses_no_input(member: Member) -> None:
     record = await member.add("education", EDUCATION)
     path = f"/records/{record}"
-    for megabytes in (10, 30):
+    for megabytes in (12, 30):
         form = await typed_form(member.browsing, path)
         answer = await upload(member, path, form, b"\xff\xd8" + bytes(megabytes * 1024 * 1024))
         assert answer.status_code == 413

@@ -36,12 +36,15 @@ async def things(gateway: httpx2.AsyncClient, issuer: TokenIssuer, victim: Victi
     scans = f"/api/attachments/records/{victim.ids['record_id']}/attachment"
     upload = {"files": {"file": ("scan.jpg", scan(72), "image/jpeg")}, "data": {"title": "扫描件"}}
     attachment = (await victim.session.call("POST", scans, **upload)).json()["attachment_id"]
+    photo = {"files": {"file": ("photo.jpg", scan(200), "image/jpeg")}}
+    corrected = await victim.session.call("POST", "/api/attachments/corrections", **photo)
     form = (await victim.session.call("POST", "/api/signature/practitioners/me/forms")).json()["form_id"]
     follower, sender = Client(gateway, issuer), Sender(gateway, issuer)
     webhook = (await follower.registered("https://example.org/hook"))["webhook_id"]
     rows = as_csv([registration(victim.citizen.number, own_name("k"))])
     started = await sender.started("registration", rows)
     ids = {"attachment_id": attachment, "form_id": form, "webhook_id": webhook, "import_id": started}
+    ids["correction_id"] = corrected.json()["correction_id"]
     yield Things(victim.ids | ids, {"webhook_id": follower.id, "import_id": sender.name})
     await follower.forget()
 

@@ -16,6 +16,7 @@ STANDARD = {
 OWN = {
     "attachments": {
         "checks.py": "the check of an uploaded scan, which the worker does",
+        "corrections.py": "photos made into scans, for browsers that can't do it",
         "known_records.py": "what records' events say of records",
     },
     "identity": {

@@ -343,3 +343,24 @@ def _saved(picture: Pixels, rng: Random) -> bytes:
         image, exif[0x0112] = image.transpose(Image.Transpose.ROTATE_90), 6
     image.save(made, "JPEG", quality=rng.randrange(62, 94), exif=exif)
     return made.getvalue()
+
+
+def compared(corners: NDArray[np.floating], photo: DeskPhoto) -> tuple[float, float, float]:
+    """The corners' error, the share of the visible sheet that is kept, the share of the scan that is not the sheet."""
+    width, height = photo.size
+    whole = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+    true, taken = overlap(photo.corners, whole), overlap(corners, whole)
+    common = area(overlap(photo.corners, taken))
+    turns = [np.linalg.norm(np.roll(photo.corners, turn, axis=0) - corners, axis=1).max() for turn in range(4)]
+    diagonal = np.linalg.norm(photo.corners[2] - photo.corners[0])
+    return float(min(turns) / diagonal), common / area(true), 1 - common / max(area(taken), 1.0)
+
+
+def overlap(one: NDArray[np.floating], other: NDArray[np.floating]) -> Points:
+    _, common = cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))
+    shared: Points = np.zeros((3, 2)) if common is None else common.reshape(-1, 2).astype(np.float64)
+    return shared
+
+
+def area(polygon: Points) -> float:
+    return float(abs(cv2.contourArea(polygon.astype(np.float32))))

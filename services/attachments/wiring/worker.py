@@ -20,9 +20,11 @@ from kit.privacy.access_audit import AccessAudit
 from kit.privacy.action_audit import KeyAudit, key_names
 from kit.privacy.erasure import Erasure, confirmed_over_http
 from kit.runtime.health import Check
+from kit.runtime.periodic import every
 from kit.runtime.process import Worker
 from kit.sandbox.pool import Limits, Sandbox
 from kit.security.encryption import Cipher
+from services.attachments import corrections
 from services.attachments.checks import Checks
 from services.attachments.consumers import GROUPS, Handlers
 from services.attachments.domain import FOLDERS
@@ -58,10 +60,13 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         handlers = Handlers(service, checks, erasure)
         running = consumers(GROUPS, handlers, erasure.unless_erased, settings.kafka, settings.instance)
         sweeper = Sweeper(FOLDERS, attachments.with_folder_prefix, bucket, clock)
+        cleaning = partial(
+            every, corrections.CLEANING_SECONDS, partial(corrections.remove_old, bucket, clock), "cleaning"
+        )
         purge = Purge(removal, retention_rules(settings.retention, COLLECTION, "deleted"), clock)
         keys = KeyAudit(database, clock, {"seal": key_names(settings.seal)})
         readiness: dict[str, Check] = {
             "mongo": partial(mongo.ping, database), "indexes": erasure.prepare, "audit of keys": keys.prepare,
         }  # fmt: skip
         migrating = partial(migrations.report, database, NAME)
-        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run, migrating])
+        yield Worker(publisher, running, readiness, [sweeper.run, erasure.run, purge.run, migrating, cleaning])

@@ -219,6 +219,18 @@ class ScanRules(Answer):
     title_length: int
 
 
+class Correction(Answer):
+    """A scan that attachments made of a photo; `cropped`: the sheet was cut out, else the whole picture was resized."""
+
+    correction_id: str
+    width: int
+    height: int
+    dpi: int
+    size: int
+    cropped: bool
+    remarks: list[Remark]
+
+
 class SignatureSheet(Answer):
     """A signature sheet to print."""
 

@@ -9,6 +9,7 @@ from services.portal.client.models import (
     AccessEntry,
     Attachment,
     Certificate,
+    Correction,
     Page,
     Practitioner,
     Record,
@@ -88,6 +89,15 @@ class PractitionerClient:
         files = {"file": ("scan.jpg", content, "image/jpeg")}
         path = f"/records/{record_id}/attachment"
         await self._backend.request(self._caller, "attachments", "POST", path, files=files, data={"title": title})
+
+    async def correct(self, content: bytes) -> Correction:
+        """Make a scan of a photo, which is kept for an hour."""
+        files = {"file": ("photo", content, "application/octet-stream")}
+        return await self._backend.read(self._caller, "attachments", Correction, "POST", "/corrections", files=files)
+
+    async def corrected_image(self, correction_id: str) -> bytes:
+        """A scan that was made of a photo, as JPEG. Raises `Refused` 404 if it has expired."""
+        return await self._bytes("attachments", f"/corrections/{correction_id}/image")
 
     async def attachment(self, record_id: str) -> Attachment:
         """A record's scan. Raises `Refused` 404 if it has none."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from starlette.responses import Response
 
 from kit.core.errors import AppError, NotFound
-from kit.core.ids import secret_id
+from kit.core.ids import is_id, secret_id
+from kit.formats.images import MAX_PIXELS, BadImage, is_jpeg, jfif_density, probe
 from services.portal.client.backend import Refused
 from services.portal.client.models import Attachment, Kind, Record, ScanRules
 from services.portal.dossier.contents import Dossier, open_record
@@ -16,6 +17,12 @@ from services.portal.session.page_context import PageContext, Redirect
 
 SCAN_TITLE = "scan_title"
 """The form field for the scan's title; some kinds of record have a field `title` in the same form."""
+CORRECTION = "correction"
+"""The form field for the id of a corrected scan."""
+ORIGINAL = "original"
+"""The form field with which a file is uploaded as it is: scan.js sends it if it has offered a better one."""
+LONGEST_INCHES = 420 * 1.05 / 25.4
+"""The long side of the largest certificate, A3, with a scanner's margin."""
 
 
 @dataclass(frozen=True)
@@ -102,20 +109,70 @@ async def open_to_edit(context: PageContext, record_id: str, typed: Mapping[str,
 
 
 async def upload(context: PageContext, dossier: Dossier, editing: Editing, record: Record) -> Response:
-    """Upload the chosen scan; unsaved changes of the record are kept as a draft."""
+    """Upload the chosen scan, or show what can be made of a photo; unsaved changes of the record are kept."""
     try:
-        await _upload(context, record.record_id)
+        content = context.chosen_file()
+        if ORIGINAL not in context.form and breaks_rules(content, await context.portal.catalogue.rules()):
+            return await _corrected_page(context, dossier, editing, record, content)
+        await _upload(context, record.record_id, content)
     except AppError as error:
-        context.raise_session_errors(error)
-        title = context.form.get(SCAN_TITLE, "")
-        scan = await scan_of(context, record.record_id, problem=sentence_of(error), title=title)
-        return await record_page(context, dossier, replace(editing, status=error.status, scan=scan))
+        return await _not_uploaded(context, dossier, editing, record, error)
     return await leave(context, editing.kind, record, f"/records/{record.record_id}#attachment")
 
 
-async def _upload(context: PageContext, record_id: str) -> None:
+async def upload_corrected(context: PageContext, dossier: Dossier, editing: Editing, record: Record) -> Response:
+    """Upload the scan that was made of a photo."""
+    try:
+        correction_id = context.form.get(CORRECTION, "")
+        if not is_id(correction_id):
+            raise NotFound
+        await _upload(context, record.record_id, await context.client.corrected_image(correction_id))
+    except AppError as error:
+        return await _not_uploaded(context, dossier, editing, record, error)
+    return await leave(context, editing.kind, record, f"/records/{record.record_id}#attachment")
+
+
+async def _not_uploaded(
+    context: PageContext, dossier: Dossier, editing: Editing, record: Record, error: AppError
+) -> Response:
+    context.raise_session_errors(error)
+    title = context.form.get(SCAN_TITLE, "")
+    scan = await scan_of(context, record.record_id, problem=sentence_of(error), title=title)
+    return await record_page(context, dossier, replace(editing, status=error.status, scan=scan))
+
+
+def breaks_rules(content: bytes, rules: ScanRules) -> bool:
+    """Whether a file should be corrected, as far as its size and headers show.
+
+    By its density, a photo of a phone may have the size of a door: then that is not the original's either.
+    """
+    density = jfif_density(content)
+    if not is_jpeg(content) or len(content) >= rules.limit_bytes or density is None:
+        return True
+    least, most = rules.least_dpi - density.room, rules.most_dpi + density.room
+    if density.across != density.down or not least <= density.across <= most:
+        return True
+    try:
+        size = probe(content, MAX_PIXELS)
+    except BadImage:  # attachments says what is wrong with it
+        return False
+    return max(size.width / density.across, size.height / density.down) > LONGEST_INCHES
+
+
+async def _corrected_page(
+    context: PageContext, dossier: Dossier, editing: Editing, record: Record, content: bytes
+) -> Response:
+    """The page that shows what was made of a photo; it contains the whole form, so that nothing typed is lost."""
+    correction = await context.client.correct(content)
+    form = {name: text for name, text in context.form.items() if name != CORRECTION}
+    return context.render(
+        "dossier/corrected.html", dossier=dossier, kind=editing.kind, record=record, correction=correction, form=form,
+        note=editing.note, unsaved=editing.typed is not None,
+    )  # fmt: skip
+
+
+async def _upload(context: PageContext, record_id: str, content: bytes) -> None:
     """Upload a scan, in place of one that was refused."""
-    content = context.chosen_file()
     before = (await scan_of(context, record_id)).attachment
     if before and before.state == "refused":
         await context.client.delete_attachment(record_id)

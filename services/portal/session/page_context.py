@@ -46,7 +46,8 @@ HELD_SECONDS, HELD_BYTES = 600, 5 * 1024 * 1024
 MAX_FIELDS = 60
 MAX_FORM_BYTES = 256 * 1024
 """Without the file: fits a card reader's portrait, in base64 and percent-encoded, and the text fields."""
-MAX_FILE_BYTES = 10 * 1024 * 1024
+MAX_FILE_BYTES = 12 * 1024 * 1024
+"""As many as attachments takes of a photo to correct."""
 
 
 class Redirect(AppError):

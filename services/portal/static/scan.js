@@ -240,6 +240,7 @@ async function offer(input, doctor, elements, correction = null) {
   submit.dataset.text ??= submit.textContent;
   submit.textContent = elements.length ? ORIGINAL : submit.dataset.text;
   submit.classList.toggle("plain", elements.length > 0);
+  submit.name = correction ? "original" : ""; // else the server makes a scan of the file, if it can
   if (correction) preview(doctor, await opened(correction.blob));
 }
 

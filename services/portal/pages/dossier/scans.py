@@ -8,7 +8,15 @@ from starlette.responses import Response
 
 from kit.http.routes import Id
 from services.portal.dossier.contents import open_record
-from services.portal.dossier.record_page import Editing, leave, open_to_edit, own_kind, scan_of, upload
+from services.portal.dossier.record_page import (
+    Editing,
+    leave,
+    open_to_edit,
+    own_kind,
+    scan_of,
+    upload,
+    upload_corrected,
+)
 from services.portal.session.page_context import PersonDep, own_path
 
 router = APIRouter()
@@ -26,6 +34,29 @@ async def upload_scan(context: PersonDep, record_id: Id) -> Response:
     record, dossier = await open_to_edit(context, record_id, context.form)
     typed = context.form if "base" in context.form else None
     return await upload(context, dossier, Editing(own_kind(dossier.kinds, record.kind), record, typed), record)
+
+
+@router.get("/records/{record_id}/attachment/corrected")
+async def back(context: PersonDep, record_id: Id) -> Response:
+    """The page with the form, if its address is opened."""
+    return context.redirect(f"/records/{record_id}#attachment")
+
+
+@router.post("/records/{record_id}/attachment/corrected")
+async def use_corrected(context: PersonDep, record_id: Id) -> Response:
+    """Upload the scan that was made of a photo."""
+    record, dossier = await open_to_edit(context, record_id, context.form)
+    typed = context.form if "base" in context.form else None
+    return await upload_corrected(
+        context, dossier, Editing(own_kind(dossier.kinds, record.kind), record, typed), record
+    )
+
+
+@router.get("/corrections/{correction_id}/image")
+async def corrected_image(context: PersonDep, correction_id: Id) -> Response:
+    """The scan that was made of a photo."""
+    content = await context.client.corrected_image(correction_id)
+    return Response(content, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="scan.jpg"'})
 
 
 @router.post("/records/{record_id}/leave")
