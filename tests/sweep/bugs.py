@@ -14,7 +14,7 @@ from deploy.local.environment import internals_of
 from deploy.local.layout import Instance
 from deploy.local.readiness import service_checks, wait_for
 from deploy.local.stack import ROOT
-from tests.faults.injection import network
+from tests.faults.injection import network, processes
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 from tests.sweep.code import checkout, run_code
@@ -30,10 +30,10 @@ MAIN = "services/records/__main__.py"
 
 @dataclass(frozen=True)
 class Bug:
-    """`found_by`: the invariants of which at least one must be violated; `seconds`: how long each cut lasts."""
+    """`found_by`: the invariants of which at least one must be violated; `seconds`: how long each fault lasts."""
 
     find: Callable[[RunningStack], Awaitable[Instance | None]]
-    cut: Callable[[RunningStack, Instance], AbstractAsyncContextManager[None]]
+    fault: Callable[[RunningStack, Instance], AbstractAsyncContextManager[None]]
     seconds: float
     found_by: frozenset[str]
 
@@ -43,13 +43,14 @@ def _from_its_like(stack: RunningStack, instance: Instance) -> AbstractAsyncCont
     return network.split([instance], [each for each in stack.plan.layout.of(instance.kind) if each != instance])
 
 
-def _from_all(_stack: RunningStack, instance: Instance) -> AbstractAsyncContextManager[None]:
-    return network.isolate(instance)
+def _paused(stack: RunningStack, instance: Instance) -> AbstractAsyncContextManager[None]:
+    """Stop an instance in the middle of its work, which it goes on with: one that is cut off begins anew."""
+    return processes.paused(stack.supervisor, instance.name)
 
 
 BUGS = {
     "w1": Bug(primary, _from_its_like, 9, frozenset({"I1", "L"})),
-    "unfenced": Bug(leading_publisher, _from_all, 15, frozenset({"I3", "I5", "I7"})),
+    "unfenced": Bug(leading_publisher, _paused, 15, frozenset({"I3", "I5", "I7"})),
 }
 
 
@@ -88,14 +89,14 @@ async def _run(stack: RunningStack, code: Path) -> None:
 
 
 async def violated(stack: RunningStack, bug: Bug) -> set[str]:
-    """Cut the instance with the role several times under load; returns the invariants that were violated."""
+    """Provoke the fault several times under load; returns the invariants that were violated."""
     workers = [url for name, url in internals_of(stack.plan).items() if name.startswith("records-worker")]
     async with sweep_load(stack, rate=RATE, workers=workers) as load:
         for _ in range(ROUNDS):
             await asyncio.sleep(5)
             instance = await eventually(lambda: holder(stack, bug.find), 60, "an instance has the role", pause=0.5)
             assert instance is not None
-            async with bug.cut(stack, instance):
+            async with bug.fault(stack, instance):
                 await asyncio.sleep(bug.seconds)
             await asyncio.sleep(10)
         result = await verdict(load, DRAINED_WITHIN)
