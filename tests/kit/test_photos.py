@@ -181,7 +181,8 @@ def test_a_photo_is_upright_as_its_orientation_demands() -> None:
     exif[0x0112] = 6
     turned = saved(upright.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=95)
     made, plain = correct(turned, LIMITS), correct(saved(upright, "JPEG", quality=95), LIMITS)
-    assert (made.width, made.height, made.cropped) == (plain.width, plain.height, True)
+    assert (made.width, made.height) == pytest.approx((plain.width, plain.height), abs=2)
+    assert made.cropped
 
 
 def test_a_scan_with_a_plausible_density_is_only_resized() -> None:

@@ -214,7 +214,7 @@ async def test_a_too_large_photo_loses_no_input_of_a_clerk(desk_of: Desk) -> Non
     clerk, path, papers = await desk_of("clerk"), "/staff/register/passport", passport()
     names = ("document_number", "nationality", "name", "sex", "birth_date")
     form = hidden_of((await clerk.get(path)).text, path) | {name: papers[name] for name in names}
-    large = {"file": ("photo.jpg", b"\xff\xd8" + bytes(11 * 1024 * 1024), "image/jpeg")}
+    large = {"file": ("photo.jpg", b"\xff\xd8" + bytes(13 * 1024 * 1024), "image/jpeg")}
     answer = await clerk.ask("POST", path, data=form, files=large)
     assert (answer.status_code, "继续填写" in answer.text) == (413, True)
     page = (await clerk.get(path)).text

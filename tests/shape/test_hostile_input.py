@@ -37,7 +37,7 @@ from tests.support.problems import not_found_page, problem, well_formed
 from tests.support.stack import RunningStack
 
 AT_ONCE = 16
-STREAMED = {"upload_attachment", "upload_signature", "start_import"}
+STREAMED = {"upload_attachment", "correct_photo", "upload_signature", "start_import"}
 """They measure their bodies themselves while they arrive, with a refusal of their own: tests of these services."""
 SCOPES = frozenset({"intake", "certificates:issue", "practitioners:lookup", "imports:write", "changes:read"})
 

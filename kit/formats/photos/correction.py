@@ -22,6 +22,8 @@ MAX_PIXELS = 12_700_000
 """Of what is decoded: more make the scan no better."""
 CERTAIN = 0.5
 """Confidence from which a sheet that was found is cut out without asking."""
+SMALLEST = 64
+"""Pixels of a side in which a sheet could be found and read."""
 MM_PER_INCH = 25.4
 A4, A3, CARD = (297.0, 210.0), (420 * 1.05, 297 * 1.05), 80.0
 """In mm: the paper that is assumed if its size is unknown; the largest paper, with a margin; a card's long side."""
@@ -74,8 +76,8 @@ def correct(content: bytes, limits: ScanLimits) -> Correction:
     pixels = np.asarray(picture)
     if paper and _is_plausible(paper):  # of a scanner: nothing is cut out of its page
         return _resized(pixels, paper, limits)
-    sheet = finder.find_sheet(pixels)
-    if sheet.confidence < CERTAIN:
+    sheet = finder.find_sheet(pixels) if min(picture.size) >= SMALLEST else None
+    if sheet is None or sheet.confidence < CERTAIN:
         return _resized(pixels, _as_a4(picture.width, picture.height), limits)
     return _cut_out(pixels, sheet.corners, limits)
 
