@@ -14,6 +14,7 @@ def _context(ca: str) -> ssl.SSLContext | None:
 
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+CLOSE = re.compile(rb"^connection: close", re.IGNORECASE | re.MULTILINE)
 
 
 def request(method: str, path: str, token: str = "", body: object = None, cookie: str = "", version: int = 0) -> str:
@@ -56,7 +57,10 @@ class Connection:
         self._writer.write(text)
         head = await self._reader.readuntil(b"\r\n\r\n")
         found = LENGTH.search(head)
-        return head, await self._reader.readexactly(int(found[1]) if found else 0)
+        content = await self._reader.readexactly(int(found[1]) if found else 0)
+        if CLOSE.search(head):  # the gateway's answer to a large body
+            self._writer.close()
+        return head, content
 
     def close(self) -> None:
         self._writer.close()

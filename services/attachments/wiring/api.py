@@ -31,7 +31,8 @@ from services.attachments.store import Attachments
 from services.attachments.wiring import NAME
 from services.attachments.wiring.shared import RECORDS_TIMEOUT_SECONDS, attachment_service
 
-LIMITS = Limits(cpu_seconds=5, seconds=15)  # a photo takes a second
+# a photo takes half a second; a progressive JPEG of 48 megapixels needs 630 MB of addresses, 400 of memory
+LIMITS = Limits(cpu_seconds=5, memory_bytes=768 * 1024 * 1024, seconds=15)
 UNMEASURED_SECONDS = 1
 """Added to the time allowed for corrections, so that they don't count as slow requests in the limit of a process."""
 
