@@ -44,7 +44,7 @@ def _from_its_like(stack: RunningStack, instance: Instance) -> AbstractAsyncCont
 
 
 def _paused(stack: RunningStack, instance: Instance) -> AbstractAsyncContextManager[None]:
-    """Stop an instance in the middle of its work, which it goes on with: one that is cut off begins anew."""
+    """Pause an instance: unlike one that is cut off, it continues with the same producer."""
     return processes.paused(stack.supervisor, instance.name)
 
 
