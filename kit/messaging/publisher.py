@@ -31,7 +31,7 @@ class WrongPartitionCount(Exception):
 
 
 class OutOfTouch(Exception):
-    """Kafka has not answered for as long as a membership lasts: another process may lead by now."""
+    """A producer could not start: Kafka may have given the leadership to another process meanwhile."""
 
 
 @dataclass(frozen=True)
