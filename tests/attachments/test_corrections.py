@@ -1,5 +1,6 @@
 """Photos are made into scans at the public API; a result is its owner's alone, and one that an upload accepts."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,6 +54,16 @@ async def test_a_corrected_scan_is_its_owners_alone(uploader: Uploader, another:
     assert made["cropped"] is False
     problem(await image(another.person, made["correction_id"]), 404, "correction_not_found")
     assert (await image(uploader.person, made["correction_id"])).status_code == 200
+
+
+async def test_many_photos_at_once_keep_nobody_from_the_service(uploader: Uploader, another: Uploader) -> None:
+    photo = desk_photo(CERTAIN).jpeg
+    answers = await asyncio.gather(*(send(uploader.person, photo) for _ in range(8)))
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(201) >= 1
+    assert statuses.count(503) >= 4, "as many refusals because of overload make the gateway spare a service"
+    assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+    assert (await another.person.call("GET", f"{ATTACHMENTS}/rules")).status_code == 200
 
 
 @pytest.mark.parametrize(
