@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from kit.core.clock import Clock
-from kit.core.errors import Hidden, NotFound, NotYours, Unavailable
+from kit.core.errors import Hidden, NotFound, NotYours, Overloaded
 from kit.core.ids import secret_id
 from kit.files.blobs import Bucket
 from kit.files.documents import Remark
@@ -50,12 +50,12 @@ class Corrections:
             raise Hidden(*EXPIRED)
 
     async def correct(self, caller: Caller, content: bytes) -> CorrectedScan:
-        """Make a scan of the file and keep it. Raises 415, 422, `Unavailable`, also while others are corrected."""
+        """Make a scan of the file and keep it. Raises 415, 422, `Overloaded`, `Unavailable`."""
         kind = format_of(content) or "not_image"
         if kind in NOT_IMAGES:
             raise unreadable(kind)
-        if self._free.locked():  # not `Overloaded`: the gateway would spare all of attachments
-            raise Unavailable("the correction of photos")
+        if self._free.locked():
+            raise Overloaded
         async with self._free:
             made, remarks = await self._corrected(content)
         corrected = CorrectedScan(secret_id(), made, remarks)
