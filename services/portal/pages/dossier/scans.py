@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from kit.http.routes import Id
-from services.portal.dossier.contents import open_record
+from services.portal.client.models import Record
+from services.portal.dossier.contents import Dossier, open_record
 from services.portal.dossier.record_page import (
     Editing,
     leave,
@@ -17,7 +18,7 @@ from services.portal.dossier.record_page import (
     upload,
     upload_corrected,
 )
-from services.portal.session.page_context import PersonDep, own_path
+from services.portal.session.page_context import PageContext, PersonDep, own_path
 
 router = APIRouter()
 
@@ -31,9 +32,8 @@ async def show(context: PersonDep, record_id: Id) -> Response:
 @router.post("/records/{record_id}/attachment")
 async def upload_scan(context: PersonDep, record_id: Id) -> Response:
     """Upload a scan without saving the record."""
-    record, dossier = await open_to_edit(context, record_id, context.form)
-    typed = context.form if "base" in context.form else None
-    return await upload(context, dossier, Editing(own_kind(dossier.kinds, record.kind), record, typed), record)
+    dossier, editing, record = await _opened(context, record_id)
+    return await upload(context, dossier, editing, record)
 
 
 @router.get("/records/{record_id}/attachment/corrected")
@@ -45,11 +45,15 @@ async def back(context: PersonDep, record_id: Id) -> Response:
 @router.post("/records/{record_id}/attachment/corrected")
 async def use_corrected(context: PersonDep, record_id: Id) -> Response:
     """Upload the scan that was made of a photo."""
+    dossier, editing, record = await _opened(context, record_id)
+    return await upload_corrected(context, dossier, editing, record)
+
+
+async def _opened(context: PageContext, record_id: str) -> tuple[Dossier, Editing, Record]:
+    """The record with its form, as far as that was sent."""
     record, dossier = await open_to_edit(context, record_id, context.form)
     typed = context.form if "base" in context.form else None
-    return await upload_corrected(
-        context, dossier, Editing(own_kind(dossier.kinds, record.kind), record, typed), record
-    )
+    return dossier, Editing(own_kind(dossier.kinds, record.kind), record, typed), record
 
 
 @router.get("/corrections/{correction_id}/image")
