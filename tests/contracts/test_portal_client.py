@@ -48,6 +48,7 @@ READS: list[tuple[type[BaseModel], str, str]] = [
     (models.Page[models.Record], "records", "GET /practitioners/{practitioner_id}/records"),
     (models.ScanRules, "attachments", "GET /rules"),
     (models.Attachment, "attachments", "GET /records/{record_id}/attachment"),
+    (models.Correction, "attachments", "POST /corrections"),
     (models.Signature, "signature", "GET /practitioners/{practitioner_id}/signature"),
     (models.SignatureSheet, "signature", "POST /practitioners/me/forms"),
     (models.Page[messages.Message], "notify", "GET /messages"),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx2
 
-from deploy.local.readiness import NotReady, server_checks, service_checks, wait_for
+from deploy.local.readiness import Check, NotReady, s3_is_ready, server_checks, service_checks, wait_for
 from deploy.local.secrets import secrets_of
 from deploy.local.stack import ROOT
 from tests.support.stack import RunningStack
@@ -89,8 +89,10 @@ class Processes:
         await eventually(lambda: listens(self.stack.kafka.servers), within, "Kafka listens", pause=0.1)
 
     async def s3_ready(self, within: float = 40) -> None:
-        address = self.stack.facts["s3"]["endpoint"].removeprefix("https://")
-        await eventually(lambda: listens(address), within, "S3 listens", pause=0.1)
+        """Waits until S3 stores objects; it listens seconds earlier."""
+        plan = self.stack.plan
+        check = Check("s3", lambda: s3_is_ready(plan, secrets_of(plan)))
+        await wait_for([check], within, lambda _: None)
 
     @asynccontextmanager
     async def standby(
