@@ -61,11 +61,17 @@ async def grant_subscriber(settings: KafkaSettings, name: str, topics: Sequence[
 
 @stamina.retry(on=Unavailable, timeout=PATIENCE_SECONDS, attempts=None)
 async def revoke_subscriber(settings: KafkaSettings, name: str) -> bool:
-    """Remove a subscriber's entries and user; False if there is none. Open connections are refused at once."""
+    """Remove a subscriber's entries and make its password invalid; False if it has no entry.
+
+    Open connections are refused at once. The user stays, without rights: see `Access.set_password`.
+    """
     user = _user(name)
     async with access(settings) as opened:
+        if all(entry.user != user for entry in await opened.entries()):
+            return False
+        await opened.set_password(user, secrets.token_urlsafe(24))
         await opened.replace((), lambda entry: entry.user == user)
-        return await opened.remove_user(user)
+        return True
 
 
 async def subscribers(settings: KafkaSettings) -> dict[str, list[str]]:

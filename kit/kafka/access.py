@@ -26,7 +26,6 @@ ITERATIONS = 8192
 SCRAM_SHA_512 = 2
 ANY, LITERAL, PREFIXED = 1, 3, 4
 ALLOW = 3
-NO_SUCH_USER = 91
 
 Resource = Literal["topic", "group", "cluster", "transactional_id"]
 Operation = Literal[
@@ -127,12 +126,10 @@ class _ScramRequest(Request[_ScramStruct]):  # type: ignore[misc]
 
     API_KEY = 51
 
-    def __init__(self, user: str, password: str | None) -> None:
+    def __init__(self, user: str, password: str) -> None:
         self._user, self._password = user, password
 
     def build(self, request_struct_class: type[_ScramStruct]) -> _ScramStruct:
-        if self._password is None:
-            return request_struct_class([(self._user, SCRAM_SHA_512, {})], [], {})
         salt = secrets.token_bytes(32)
         salted = hashlib.pbkdf2_hmac("sha512", self._password.encode(), salt, ITERATIONS)
         return request_struct_class([], [(self._user, SCRAM_SHA_512, ITERATIONS, salt, salted, {})], {})
@@ -149,20 +146,13 @@ class Access:
         self._client, self._timeout = client, timeout_seconds
 
     async def set_password(self, user: str, password: str) -> None:
-        """Create a user or replace its password; connections that are open stay open."""
-        await self._scram(user, password)
+        """Create a user or replace its password; connections that are open stay open.
 
-    async def remove_user(self, user: str) -> bool:
-        """Remove a user; False if there is none."""
-        return await self._scram(user, None)
-
-    async def _scram(self, user: str, password: str | None) -> bool:
+        Nothing removes a user: Kafka may forget all of them at its next start then (decision 0070).
+        """
         reply = await self._send(_ScramRequest(user, password))
         ((_, code, message, _),) = reply["results"]
-        if code == NO_SUCH_USER:
-            return False
         _raise(code, message)
-        return True
 
     async def entries(self) -> set[Entry]:
         """All entries of the lists."""
