@@ -1,6 +1,6 @@
 # CI and people use the same targets; `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: up cluster down status logs restart reset totp demo test shortest-sweep test-long check bench sweep failover growth bugs upgrade soak drill capacity containers lock sbom pictures help
+.PHONY: up cluster down status logs restart reset totp demo test shortest-sweep faults test-long check bench sweep failover growth bugs upgrade soak drill capacity containers lock sbom pictures help
 
 SETUP := deploy/local/setup.sh
 STACK := .venv/bin/python -m deploy.local
@@ -39,9 +39,9 @@ totp: ## Print the current TOTP code of a demo member of staff: make totp s=cler
 demo: ## Play the main journey through the public API and a Kafka subscriber
 	@$(STACK) demo $(NAMED)
 
-test: ## Run all tests against their own copy of the stack, then the shortest sweep; some tests: make test a='-k history'
+test: ## Run the tests on their own copy of the stack, then the shortest sweep; some of them: make test a='-k history'
 	@$(SETUP) $(CLUSTER)
-	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
+	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(or $(a),-m 'not faults')
 ifeq ($(a),)
 	@$(MAKE) --no-print-directory shortest-sweep
 endif
@@ -53,7 +53,11 @@ else
 	@echo "no sweep of faults: a cluster needs root, and namespaces of Linux"
 endif
 
-test-long: ## Run all tests with full numbers, which takes much longer
+faults: ## Run the tests that kill and stop servers, some 15 minutes
+	@$(SETUP) $(CLUSTER)
+	@$(STACK) run-with-stack --name test -- .venv/bin/python -m pytest -m faults $(a)
+
+test-long: ## Run all tests with full numbers, those of faults too, which takes much longer
 	@$(SETUP) $(CLUSTER)
 	@LONG=1 $(STACK) run-with-stack --name test -- .venv/bin/python -m pytest $(a)
 
