@@ -15,6 +15,7 @@ from kit.mongo.database import Conflict, Database, Fields, translate_errors
 from kit.observability import metrics, tracing
 
 NEWEST = (("created_at", -1), ("_id", -1))
+OLDEST = (("created_at", 1), ("_id", 1))
 D = TypeVar("D", bound=Document)
 Write: TypeAlias = "InsertOne[Any] | ReplaceOne[Any]"
 
@@ -89,11 +90,20 @@ class Collection(Generic[D]):
 
     async def newest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
         """A page of the matches without histories, newest first, after `after`; and the cursor of the next page."""
+        return await self._page(query, after, limit, NEWEST, "$lt")
+
+    async def oldest(self, query: Fields, after: Cursor | None, limit: int) -> tuple[list[D], Cursor | None]:
+        """The same, oldest first."""
+        return await self._page(query, after, limit, OLDEST, "$gt")
+
+    async def _page(
+        self, query: Fields, after: Cursor | None, limit: int, sort: Sequence[tuple[str, int]], follows: str
+    ) -> tuple[list[D], Cursor | None]:
         if after:
             created_at, identity = after
-            same_time = {"created_at": created_at, "_id": {"$lt": identity}}
-            query = {**query, "$or": [{"created_at": {"$lt": created_at}}, same_time]}
-        found = await self.find(query, sort=NEWEST, limit=limit + 1)
+            same_time = {"created_at": created_at, "_id": {follows: identity}}
+            query = {**query, "$or": [{"created_at": {follows: created_at}}, same_time]}
+        found = await self.find(query, sort=sort, limit=limit + 1)
         page = found[:limit]
         return page, (page[-1].created_at, page[-1].id) if len(found) > limit else None
 

@@ -47,7 +47,7 @@ class Item:
 
 
 SCAN_LEAD = "先保存证书信息，再上传证书扫描件。每张证书只能上传一张附件。"
-SOURCE_LEAD = "以下信息由主管部门的系统提供，不能自行修改。如有出入，请向登记部门核实。"
+SOURCE_LEAD = "以下信息由来源单位维护，不能自行修改。如有出入，请点击“信息有误”。"
 ITEMS = (
     Item("basic", "个人基本信息"),
     Item("education", "学历证书信息", SCAN_LEAD, ("education", "degree")),

@@ -39,6 +39,9 @@ NOTES = {
     "rebinding_confirmed": "已确认，新的手机号码已绑定。",
     "rebinding_refused": "已拒绝或撤回，原手机号码继续有效。",
     "rebinding_over": "该申请已处理、已超过时限，或已由新的申请代替。",
+    "disputed": "异议已提交。受理窗口核实后，处理结果在本页显示。",
+    "dispute_closed": "异议已处理，本人可以看到处理结果。",
+    "dispute_over": "该异议已处理。",
     "queued": "已重新排队，稍后刷新查看结果。",
     "replay": "已交给消费组重新处理。",
     "drop": "已丢弃。",
@@ -48,6 +51,8 @@ ATTACHMENT_STATES = {
     "accepted": ("good", "已通过"),
     "refused": ("bad", "未通过"),
 }
+DISPUTE_STATES = {"open": ("wait", "异议处理中"), "closed": ("good", "异议已处理")}
+DISPUTE_OUTCOMES = {"corrected": "来源单位已更正", "not_corrected": "经核实，不作更正"}
 CERTIFICATE_STATES = {"active": ("good", "有效"), "revoked": ("bad", "已注销")}
 MESSAGE_STATES = {
     "queued": "等待发送", "sent": "运营商已接收", "delivered": "已送达", "failed": "失败", "expired": "过期",
@@ -94,7 +99,7 @@ ACCESSED = {
     "registration": "登记时核对是否为同一人", "erasure_requested": "申请删除您的全部信息",
     "erasure_approved": "批准删除您的全部信息", "erasure_stopped": "停止删除您的全部信息",
     "rebinding_requested": "申请更换绑定的手机号码，待复核", "rebinding_confirmed": "复核后更换绑定的手机号码",
-    "rebinding_refused": "复核后未更换绑定的手机号码",
+    "rebinding_refused": "复核后未更换绑定的手机号码", "disputes": "异议", "dispute_closed": "处理异议",
 }  # fmt: skip
 
 
@@ -128,6 +133,8 @@ def device(agent: str) -> str:
 NAMES: Mapping[str, object] = {
     "notes": NOTES,
     "attachment_states": ATTACHMENT_STATES,
+    "dispute_states": DISPUTE_STATES,
+    "dispute_outcomes": DISPUTE_OUTCOMES,
     "certificate_states": CERTIFICATE_STATES,
     "document_types": DOCUMENT_TITLES,
     "whose": WHOSE,

@@ -14,7 +14,7 @@ class SourceGrant(BaseModel):
 
 
 class Quotas(QuotaSettings):
-    """Quotas of one person: records created, changed, deleted or checked. Rows of imports are not counted."""
+    """Quotas of one person: records created, changed, deleted, checked or disputed. Rows of imports don't count."""
 
     records_per_hour: int = Field(default=2_000, ge=1)
     records_per_day: int = Field(default=5_000, ge=1)

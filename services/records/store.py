@@ -1,23 +1,27 @@
-"""records' collections: `records`, each with the history of its versions; `known_practitioners`, birth years."""
+"""records' collections: `records` and `disputes`, with their histories; `known_practitioners`, birth years."""
 
 from collections.abc import Sequence
 
 from async_lru import alru_cache
 
 from kit.core.documents import field_of
-from kit.mongo import NEWEST, Collection, Cursor, Database, Index, Projection
+from kit.mongo import NEWEST, OLDEST, Collection, Cursor, Database, Index, Projection
 from kit.privacy.access_audit import ACCESS_LOG
 from kit.privacy.personal_data import PersonalData
+from services.records.disputes.domain import Dispute
 from services.records.domain import Record
 
 COLLECTION = "records"
 COMPACTED = (COLLECTION,)
+DISPUTES = "disputes"
 KNOWN_PRACTITIONERS = "known_practitioners"
 PERSONAL_DATA = (
+    PersonalData(DISPUTES, indexed=True),
     PersonalData(COLLECTION, indexed=True),
     PersonalData(KNOWN_PRACTITIONERS, person="_id", indexed=True),
     PersonalData(ACCESS_LOG),
 )
+OPEN = {"state": "open"}
 BIRTH_YEAR_SECONDS = 300
 
 
@@ -68,3 +72,32 @@ class Records:
     async def _read_birth_year(self, practitioner_id: str) -> int | None:
         known = await self._practitioners.get(practitioner_id)
         return field_of(known, "birth_year", int) if known else None
+
+
+class Disputes:
+    """Queries over disputes. Of two open ones for a record the second is a `Duplicate`."""
+
+    def __init__(self, database: Database) -> None:
+        by_person = Index([("practitioner_id", 1), *NEWEST])
+        one_open = Index([("record_id", 1)], unique=True, partialFilterExpression=OPEN, name="one_open")
+        waiting = Index([*OLDEST], partialFilterExpression=OPEN, name="waiting")
+        self._collection = Collection(database, DISPUTES, Dispute, [by_person, one_open, waiting])
+        self.prepare = self._collection.prepare
+        self.get = self._collection.get
+        self.insert = self._collection.insert
+        self.replace = self._collection.replace
+
+    async def of_person(
+        self, practitioner_id: str, after: Cursor | None, limit: int
+    ) -> tuple[list[Dispute], Cursor | None]:
+        """A page of a person's disputes, newest first, and the cursor of the next page."""
+        return await self._collection.newest({"practitioner_id": practitioner_id}, after, limit)
+
+    async def open_of_person(self, practitioner_id: str, most: int) -> int:
+        """The number of a person's open disputes, counted to `most`."""
+        found = await self._collection.find({"practitioner_id": practitioner_id, **OPEN}, sort=NEWEST, limit=most)
+        return len(found)
+
+    async def waiting(self, after: Cursor | None, limit: int) -> tuple[list[Dispute], Cursor | None]:
+        """A page of the open disputes of all people, oldest first, and the cursor of the next page."""
+        return await self._collection.oldest(OPEN, after, limit)

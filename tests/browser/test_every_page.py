@@ -93,6 +93,8 @@ async def test_the_pages_of_a_record(window_of: Screen, full: Member) -> None:
     record = (await full.records("title"))[0]["record_id"]
     await looked_at(window_of, f"/records/{record}", "record")
     await looked_at(window_of, f"/records/{record}/delete", "record-delete")
+    credit = (await full.records("credit"))[0]["record_id"]
+    await looked_at(window_of, f"/records/{credit}/dispute", "record-dispute")
 
 
 async def test_every_page_in_large_type(window_of: Screen, full: Member) -> None:

@@ -35,7 +35,7 @@ FRESH_AFTER = 6_000
 """Milliseconds; the page of operators asks every five seconds. Where it has JavaScript its clock is the test's."""
 WINDOWS = (
     "/staff/find", "/staff/register", "/staff/register/card", "/staff/register/passport", "/staff/password",
-    "/staff/rebindings",
+    "/staff/rebindings", "/staff/disputes",
 )  # fmt: skip
 
 

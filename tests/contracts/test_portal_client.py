@@ -18,7 +18,8 @@ APIS = {
     "identity": [
         f"identity.{part}.api" for part in ("accounts", "captcha", "certificates", "erasures", "login", "practitioners")
     ],
-    **{service: [f"{service}.api"] for service in ("attachments", "notify", "records", "signature")},
+    "records": ["records.api", "records.disputes.api"],
+    **{service: [f"{service}.api"] for service in ("attachments", "notify", "signature")},
 }
 READS: list[tuple[type[BaseModel], str, str]] = [
     (models.Captcha, "identity", "POST /captchas"),
@@ -46,6 +47,9 @@ READS: list[tuple[type[BaseModel], str, str]] = [
     (models.Record, "records", "PUT /records/{record_id}"),
     (models.Record, "records", "POST /practitioners/{practitioner_id}/records"),
     (models.Page[models.Record], "records", "GET /practitioners/{practitioner_id}/records"),
+    (models.Dispute, "records", "POST /records/{record_id}/disputes"),
+    (models.Page[models.Dispute], "records", "GET /practitioners/{practitioner_id}/disputes"),
+    (models.Page[models.Dispute], "records", "GET /disputes"),
     (models.ScanRules, "attachments", "GET /rules"),
     (models.Attachment, "attachments", "GET /records/{record_id}/attachment"),
     (models.Correction, "attachments", "POST /corrections"),

@@ -29,9 +29,10 @@ from services.identity.store import CERTIFICATES, CHALLENGES, CLIENTS, ERASURES,
 from services.notify.domain import Message
 from services.notify.publications import PUBLICATIONS as NOTIFY
 from services.notify.store import MESSAGES
+from services.records.disputes.domain import Dispute
 from services.records.domain import Record
 from services.records.publications import PUBLICATIONS as RECORDS
-from services.records.store import COLLECTION
+from services.records.store import COLLECTION, DISPUTES
 from services.signature.domain import Signature, SignatureSheet
 from services.signature.publications import PUBLICATIONS as SIGNATURE
 from services.signature.store import FORMS, SIGNATURES
@@ -50,6 +51,7 @@ MODELS: Sequence[tuple[type[Document], Publication]] = [
     (ErasureRequest, IDENTITY[ERASURES]),
     (Message, NOTIFY[MESSAGES]),
     (Record, RECORDS[COLLECTION]),
+    (Dispute, RECORDS[DISPUTES]),
     (AccessEntry, RECORDS[ACCESS_LOG]),
     (Attachment, ATTACHMENTS[SCANS]),
     (AccessEntry, ATTACHMENTS[ACCESS_LOG]),

@@ -49,6 +49,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "create_record": {"kind": "education", "data": EDUCATION},
     "check_record": {"kind": "education", "data": EDUCATION},
     "change_record": {"data": EDUCATION},
+    "open_dispute": {"text": MARK},
+    "close_dispute": {"outcome": "corrected", "reason": MARK},
     "create_webhook": {"url": "https://example.org/hook", "kinds": ["title"], "since": "2026-01-01T00:00:00Z"},
     "change_webhook": {"url": "https://example.org/hook", "kinds": ["title"]},
     "replay_webhook": {"since": "2026-01-01T00:00:00Z", "practitioner_id": own_id()},

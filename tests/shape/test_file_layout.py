@@ -57,6 +57,7 @@ OWN = {
     },
     "records": {
         "kinds/": "the kinds of record, a file each",
+        "disputes/": "disputes of records that sources keep",
         "code_tables/": "the terms of coded fields",
         "imports.py": "what a row of an import becomes",
         "people.py": "identity, asked whose document a row names",

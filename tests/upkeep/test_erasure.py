@@ -1,4 +1,4 @@
-"""An erasure: of twelve marker texts in every part of a dossier, none is left anywhere."""
+"""An erasure: of fourteen marker texts in every part of a dossier, none is left anywhere."""
 
 import asyncio
 import secrets
@@ -16,10 +16,12 @@ from kit import kafka
 from kit.kafka.topics import read_file
 from kit.security.tokens import TokenIssuer
 from tests.attachments.conftest import Uploader
+from tests.records.test_kinds import CREDIT
 from tests.support.dead_letters import store_dead_letter
 from tests.support.erasure import Colleague, have_erased
 from tests.support.identity_clients import Citizen, LoginPage, Window
 from tests.support.people import EDUCATION, Person
+from tests.support.portal import import_record
 from tests.support.scans import scan
 from tests.support.stack import RunningStack
 from tests.support.stored_data import SERVICES, everything, find_markers, held, in_topics, own
@@ -70,6 +72,12 @@ async def marked(
     record = await person.created(EDUCATION | {"school": school, "major": major})
     changed = await person.change(record["record_id"], 1, EDUCATION | {"school": school})
     assert changed.status_code == 200, changed.text
+    wrong, reply = mark(), mark()
+    credit = await import_record(stack, citizen.id, "credit", CREDIT)
+    dispute = await person.call("POST", f"/api/records/records/{credit}/disputes", json={"text": wrong})
+    closing = {"outcome": "corrected", "reason": reply}
+    path = f"/api/records/disputes/{dispute.json()['dispute_id']}/close"
+    assert (await window.clerk.call("POST", path, json=closing)).status_code == 200
     inside = secrets.token_hex(12)
     uploader = Uploader(person)
     await uploader.sent(record["record_id"], scan(seed=7, comment=inside.encode()), title)
@@ -82,7 +90,7 @@ async def marked(
     seen = await window.clerk.call("GET", f"/api/records/practitioners/{citizen.id}/records", headers=reason)
     assert seen.status_code == 200, seen.text
     await store_dead_letter(stack, "a bug", citizen.id, cause.encode())
-    plain = [name, authority, device, school, major, title, why, plain_agent, cause, inside]
+    plain = [name, authority, device, school, major, title, why, plain_agent, cause, wrong, reply, inside]
     return Marked(citizen, plain, [citizen.number, citizen.phone])
 
 
@@ -106,7 +114,7 @@ async def test_nothing_is_left_of_an_erased_person(
     redis: "Redis",
 ) -> None:  # fmt: skip
     person, marks = marked.citizen.id, [*marked.marks, *marked.sealed]
-    assert len(marks) == 12
+    assert len(marks) == 14
 
     async def arrived() -> bool:
         return {"identity.accesses", "notify.messages"} <= await held(stack, person)

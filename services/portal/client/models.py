@@ -210,6 +210,22 @@ class Record(Answer):
     updated_at: datetime
 
 
+class Dispute(Answer):
+    """What a person says is wrong in a record of a source; `record_version`: the record's version then."""
+
+    dispute_id: str
+    practitioner_id: str
+    record_id: str
+    kind: str
+    record_version: int
+    text: str
+    state: Literal["open", "closed"]
+    opened_at: datetime
+    outcome: Literal["corrected", "not_corrected"] | None
+    reason: str | None
+    closed_at: datetime | None
+
+
 class ScanRules(Answer):
     """The rules for scans."""
 

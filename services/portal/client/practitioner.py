@@ -10,6 +10,7 @@ from services.portal.client.models import (
     Attachment,
     Certificate,
     Correction,
+    Dispute,
     Page,
     Practitioner,
     Record,
@@ -24,6 +25,7 @@ ACCESS_LOG = "/practitioners/me/access-log"
 PAGE_SIZE = 200
 RECORDS = TypeAdapter(list[Record])
 ACCESSES = TypeAdapter(list[AccessEntry])
+DISPUTES = TypeAdapter(list[Dispute])
 
 
 class PractitionerClient:
@@ -83,6 +85,15 @@ class PractitionerClient:
         """Delete a record. Raises `Refused` 412 with the `current` record if `version` is outdated."""
         match = {"If-Match": f'"{version}"'}
         await self._backend.request(self._caller, "records", "DELETE", f"/records/{record_id}", headers=match)
+
+    async def disputes(self) -> list[Dispute]:
+        """All disputes, newest first."""
+        return DISPUTES.validate_python(await self._all("records", f"{self._path}/disputes"))
+
+    async def dispute(self, record_id: str, text: str, key: str) -> None:
+        """Dispute a record that a source keeps; idempotent by `key`."""
+        path, headers = f"/records/{record_id}/disputes", {"Idempotency-Key": key}
+        await self._backend.request(self._caller, "records", "POST", path, json={"text": text}, headers=headers)
 
     async def upload(self, record_id: str, title: str, content: bytes) -> None:
         """Upload the scan of a record; its verdict follows."""
@@ -160,6 +171,7 @@ class PractitionerClient:
             "basic": await self._get_json("identity", "/practitioners/me"),
             "certificate": await self._get_json_or_none("identity", "/practitioners/me/certificate"),
             "records": await self._all("records", OWN_RECORDS),
+            "disputes": await self._all("records", "/practitioners/me/disputes"),
             "signature": await self._get_json("signature", "/practitioners/me/signature"),
             "sessions": await self._all("identity", "/sessions"),
             "access_log": await self._all("identity", ACCESS_LOG),

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
 from kit.core.clock import shanghai_date
 from kit.core.errors import AppError
-from services.portal.client.models import Kind, Record, Signature
+from services.portal.client.models import Dispute, Kind, Record, Signature
 from services.portal.client.practitioner import PractitionerClient
 from services.portal.domain import ITEMS, Column, Item, ToDo, columns_of, item_of, to_dos
 from services.portal.session.page_context import PageContext
@@ -77,6 +77,13 @@ def _table(records: Sequence[Record], kind: Kind, page: int) -> Table:
     first = (page - 1) * ROWS_PER_PAGE
     end = first + ROWS_PER_PAGE
     return Table(kind, columns_of(kind), of_kind[first:end], len(of_kind), page, end < len(of_kind))
+
+
+async def disputes_of(client: PractitionerClient, kinds: Iterable[Kind]) -> Mapping[str, Dispute]:
+    """The newest dispute of each record, by the record's id; none if sources keep none of these kinds."""
+    if all(kind.maintained_by == "practitioner" for kind in kinds):
+        return {}
+    return {one.record_id: one for one in reversed(await client.disputes())}
 
 
 async def signature_of(client: PractitionerClient) -> Signature | None:

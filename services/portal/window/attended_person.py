@@ -20,6 +20,7 @@ KEPT_SECONDS = 12 * 3600
 """Longer than a working day, and so than a session of a clerk."""
 REASONS = (
     "办理登记或重新读卡", "办理个人数字证书", "协助本人核对、维护信息", "答复本人咨询", "复核更换手机号码的申请",
+    "处理本人提出的异议",
 )  # fmt: skip
 OTHER = "other"
 ClerkDep = Annotated[PageContext, Depends(staff_with("clerk"))]

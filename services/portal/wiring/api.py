@@ -22,11 +22,12 @@ from services.portal.client.catalogue import Catalogue
 from services.portal.operations.dead_letters import DeadLetters
 from services.portal.operations.monitor import Monitor
 from services.portal.pages import site
-from services.portal.pages.dossier import account, home, records, scans, signature
+from services.portal.pages.dossier import account, disputes, home, records, scans, signature
 from services.portal.pages.errors import render_error
 from services.portal.pages.operations import approvals, dashboard, messages
 from services.portal.pages.session import login, passkeys, proof, staff
 from services.portal.pages.window import certificate, person, rebindings, registration, search
+from services.portal.pages.window import disputes as window_disputes
 from services.portal.session.encrypted_cache import EncryptedCache
 from services.portal.session.page_context import Portal
 from services.portal.session.sessions import Sessions
@@ -35,10 +36,9 @@ from services.portal.settings import Settings, WaitingRoomSettings
 from services.portal.wiring import NAME
 
 ROUTERS = (
-    login.router, records.router, scans.router, signature.router, account.router, proof.router, home.router,
-    site.router, staff.router, passkeys.router, search.router, registration.router, person.router, certificate.router,
-    rebindings.router, approvals.router, messages.router,
-    dashboard.router,
+    login.router, records.router, scans.router, disputes.router, signature.router, account.router, proof.router,
+    home.router, site.router, staff.router, passkeys.router, search.router, registration.router, person.router,
+    certificate.router, rebindings.router, window_disputes.router, approvals.router, messages.router, dashboard.router,
 )  # fmt: skip
 
 PRIORITIES = {

@@ -25,10 +25,12 @@ from kit.security.encryption import Cipher
 from kit.security.ended_sessions import EndedSessions
 from kit.security.tokens import TokenVerifier, jwks_over_http
 from services.records.api import router
+from services.records.disputes import api as disputes_api
+from services.records.disputes.service import DisputeService
 from services.records.imports import COLUMNS_BY_KIND
 from services.records.service import RecordService
 from services.records.settings import Settings
-from services.records.store import Records
+from services.records.store import Disputes, Records
 from services.records.wiring import NAME
 
 IMPORT_SCOPE = "imports:write"
@@ -44,12 +46,14 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         RedisServer(settings.redis, NAME) as redis,
         Sandbox(limits=tabular.LIMITS) as sandbox,
     ):
-        records = Records(database)
+        records, disputes = Records(database), Disputes(database)
         audit = AccessAudit(database, clock, READERS)
         imports = Imports(database)
         ended = EndedSessions(redis, ENDED_SESSIONS, SENTENCES, clock)
         verifier = TokenVerifier(jwks_over_http(settings.tokens), settings.tokens, clock, ended.get)
         app = create_app(NAME, "从业记录", settings, verifier, router, RecordService(records, audit, clock))
+        app.include_router(disputes_api.router)
+        app.state.disputes = DisputeService(disputes, records, audit, clock)
         app.state.quotas = Quotas(redis.limits, settings.quotas, QUOTAS)
         files = ImportFiles(bucket, Cipher(settings.seal))
         dependencies = ImportDependencies(COLUMNS_BY_KIND, IMPORT_SCOPE, imports, files, Tables(sandbox), clock)
@@ -59,6 +63,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
             "bucket": bucket.prepare,
             "tokens": verifier.ready,
             "indexes": records.prepare,
+            "indexes of disputes": disputes.prepare,
             "indexes of the access log": audit.prepare,
             "indexes of imports": imports.prepare,
         }

@@ -13,7 +13,7 @@ from kit.privacy.access_audit import AccessAudit
 from kit.privacy.action_audit import ActionAudit
 from kit.runtime.health import Check
 from services.records.settings import Settings
-from services.records.store import COMPACTED, PERSONAL_DATA, Records
+from services.records.store import COMPACTED, PERSONAL_DATA, Disputes, Records
 from services.records.wiring import NAME
 
 
@@ -22,6 +22,7 @@ def indexes(database: Database) -> Sequence[Check]:
     clock = SystemClock()
     return [
         Records(database).prepare,
+        Disputes(database).prepare,
         Imports(database).prepare,
         AccessAudit(database, clock, READERS).prepare,
         ActionAudit(database, clock).prepare,

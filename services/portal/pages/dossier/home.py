@@ -9,7 +9,7 @@ from kit.core.errors import NotFound
 from services.portal import domain
 from services.portal.client.backend import Refused
 from services.portal.client.practitioner import PractitionerClient
-from services.portal.dossier.contents import dossier_of, tables_of
+from services.portal.dossier.contents import disputes_of, dossier_of, tables_of
 from services.portal.session.page_context import PageContext, PersonDep
 
 Name = Annotated[str, Path(pattern="^[a-z_]{1,40}$")]
@@ -54,5 +54,6 @@ async def show(context: PersonDep, name: Name, kind: Turned = "", page: Number =
     dossier = await dossier_of(context, item.name)
     if not item.kinds or not set(item.kinds) <= dossier.kinds.keys():
         raise NotFound
-    tables = tables_of(dossier.records, [dossier.kinds[name] for name in item.kinds], kind, page)
-    return context.render("dossier/list.html", dossier=dossier, item=item, tables=tables, note=note)
+    kinds = [dossier.kinds[name] for name in item.kinds]
+    tables, disputes = tables_of(dossier.records, kinds, kind, page), await disputes_of(dossier.client, kinds)
+    return context.render("dossier/list.html", dossier=dossier, item=item, tables=tables, disputes=disputes, note=note)
