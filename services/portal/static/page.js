@@ -1,4 +1,4 @@
-// Live parts of a page, buttons with a countdown, the scrolling menu, a warning about unsaved input, large type.
+// Live parts of a page, buttons with a countdown, a warning about unsaved input, large type.
 
 // <div data-live="/path" data-every="seconds">: replaced by the response of that path if it differs (screen readers
 // announce a replacement), until it contains data-done.
@@ -30,11 +30,6 @@ for (const button of document.querySelectorAll("[data-countdown]")) {
   };
   tick();
 }
-
-// On a phone the menu scrolls: bring the open item into view.
-const menu = document.querySelector(".menu");
-const open = menu?.querySelector("[aria-current]");
-if (open) menu.scrollLeft = open.offsetLeft - menu.offsetLeft - 16;
 
 // <form data-asks>: warns before it is left with unsaved input; data-asks="unsaved": it was filled from unsaved input.
 let unsaved = document.querySelector("[data-asks=unsaved]") !== null;
