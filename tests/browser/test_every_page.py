@@ -1,4 +1,4 @@
-"""Every page on a phone and a desktop: no serious axe finding, no horizontal scrolling, small; with a screenshot."""
+"""Every page on a phone and a desktop: no serious axe finding, sideways scrolling or small target, few bytes."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -73,6 +73,7 @@ async def looked_at(screen: Screen, path: str, name: str) -> None:
     await screen.picture(name)
     assert await screen.grave_findings() == []
     assert not await screen.is_wider_than_its_window()
+    assert await screen.small_targets() == []
     assert weight.bytes <= MOST_BYTES
     assert weight.requests <= MOST_REQUESTS
 
