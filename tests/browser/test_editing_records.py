@@ -56,6 +56,23 @@ async def test_typing_an_end_date_unticks_until_today(phone: Screen, own: Member
     assert "2016-05-31" in await phone.text()
 
 
+async def test_a_day_is_chosen_in_a_calendar_or_typed(desk: Screen, own: Member) -> None:
+    work = {"employer": "上海建工", "start": "2014-03-04", "title": "工程师", "position": "项目经理", "field": "施工"}
+    record = await own.add("work_experience", work | {"end": None})
+    await desk.be(own.browsing)
+    await desk.open(f"/records/{record}")
+    calendars = desk.page.locator("input[type=date]")
+    for button in await desk.page.locator("button:has-text('日历')").all():
+        await button.click()
+    assert await calendars.first.input_value() == "2014-03-04"
+    await calendars.last.fill("2016-05-31")
+    assert await desk.page.locator("#f-end").input_value() == "2016-05-31"
+    await desk.fill(start="2013.3.4")
+    await desk.press("保存")
+    assert desk.path == "/file/work_experience?note=saved"
+    assert {"2013-03-04", "2016-05-31"} <= set((await desk.text()).split())
+
+
 async def test_after_logging_out_the_back_button_shows_nothing(phone: Screen, own: Member) -> None:
     await phone.be(own.browsing)
     await phone.open("/file/basic")

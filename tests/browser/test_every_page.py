@@ -1,4 +1,4 @@
-"""Every page on a phone and a desktop: no serious axe finding, no horizontal scrolling, small; with a screenshot."""
+"""Every page on a phone and a desktop: no serious axe finding, sideways scrolling or small target, few bytes."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from tests.support.portal import Member, import_record, member_of
 from tests.support.scans import scan
 from tests.support.screens import MOST_BYTES, MOST_REQUESTS, Screen
 from tests.support.stack import RunningStack
+from tests.support.waiting import eventually
 
 PAGES = (
     "/", "/file/basic", "/file/education", "/file/title", "/file/registration", "/file/skill_certificate",
@@ -73,6 +74,7 @@ async def looked_at(screen: Screen, path: str, name: str) -> None:
     await screen.picture(name)
     assert await screen.grave_findings() == []
     assert not await screen.is_wider_than_its_window()
+    assert await screen.small_targets() == []
     assert weight.bytes <= MOST_BYTES
     assert weight.requests <= MOST_REQUESTS
 
@@ -188,4 +190,15 @@ async def test_an_accepted_and_a_refused_scan(window_of: Screen, full: Member) -
         await window_of.open(f"/records/{record}")
         await window_of.page.locator("[data-done]").wait_for(timeout=20_000)
         await looked_at(window_of, f"/records/{record}", f"scan-{name}")
+    await eventually(lambda: preview_of(window_of), 20, "a preview of the accepted scan")
     await looked_at(window_of, "/file/education", "scans-listed")
+
+
+async def preview_of(screen: Screen) -> bool:
+    """Whether the list has a preview, which then must be an image."""
+    await screen.open("/file/education")
+    image = screen.page.locator("td img").first
+    if await image.count():
+        await image.scroll_into_view_if_needed()
+        assert await image.evaluate("image => image.decode().then(() => image.naturalWidth)")
+    return bool(await image.count())

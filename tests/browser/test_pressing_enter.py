@@ -14,7 +14,7 @@ from tests.support.screens import Screen
 from tests.support.stack import RunningStack
 from tests.support.staffing import Desk, attend
 
-FIELDS = "main form :is(input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea):visible"
+FIELDS = "main form :is(input[name]:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea):visible"
 NOTE_SUBMITS = """() => {
     const told = (button) => [button?.name, button?.value, button?.formAction];
     document.addEventListener("submit", (event) => {

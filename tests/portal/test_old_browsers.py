@@ -35,7 +35,8 @@ def in_style(text: str) -> Iterator[str]:
         if not name.startswith("--") and name not in LISTS["properties"]:
             yield name
     yield from (f"@{name}" for name in re.findall(r"@([a-z-]+)", plain) if name not in LISTS["at-rules"])
-    yield from _newer(re.sub(r"[.#][A-Za-z][\w-]*|--[\w-]+", "", plain), r"[a-z][a-z-]+", "newer in style sheets")
+    bare = re.sub(r"[.#][A-Za-z][\w-]*|--[\w-]+|\[[^\]]*\]", "", plain)
+    yield from _newer(bare, r"[a-z][a-z-]+", "newer in style sheets")
 
 
 def in_module(text: str) -> Iterator[str]:

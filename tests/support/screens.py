@@ -19,6 +19,14 @@ GRAVE = {"serious", "critical"}
 PICTURES = os.environ.get("PICTURES")
 """Where screenshots are kept, for whoever wants to look at them."""
 MOST_BYTES, MOST_REQUESTS = 60_000, 15
+PRESSED = "button, input, select, textarea, summary, .button, .top a, nav a, .todos a, .pager a, .back a, .ends a, td a"
+"""What is pressed, except links within sentences."""
+SMALL = """pressed => [...document.querySelectorAll(pressed)]
+    .map(one => one.matches("[type=checkbox], [type=radio]") ? one.labels[0] : one)
+    .filter(one => one.checkVisibility() && !one.closest(".unseen"))
+    .filter(one => { const { width, height } = one.getBoundingClientRect(); return Math.min(width, height) < 43.9; })
+    .map(one => one.outerHTML.slice(0, 80))"""
+"""Those below 44 pixels (WCAG 2.5.5); a box to tick is as large as its label."""
 
 
 @dataclass
@@ -91,6 +99,10 @@ class Screen:
     async def is_wider_than_its_window(self) -> bool:
         root = "document.documentElement"
         return bool(await self.page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"))
+
+    async def small_targets(self) -> list[str]:
+        """Buttons, fields and links of actions that are too small for a finger, on a phone."""
+        return list(await self.page.evaluate(SMALL, PRESSED)) if self.size == "phone" else []
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-// Live parts of a page, buttons with a countdown, the scrolling menu, a warning about unsaved input, large type.
+// Live parts of a page, buttons with a countdown, a warning about unsaved input, large type, calendars.
 
 // <div data-live="/path" data-every="seconds">: replaced by the response of that path if it differs (screen readers
 // announce a replacement), until it contains data-done.
@@ -31,11 +31,6 @@ for (const button of document.querySelectorAll("[data-countdown]")) {
   tick();
 }
 
-// On a phone the menu scrolls: bring the open item into view.
-const menu = document.querySelector(".menu");
-const open = menu?.querySelector("[aria-current]");
-if (open) menu.scrollLeft = open.offsetLeft - menu.offsetLeft - 16;
-
 // <form data-asks>: warns before it is left with unsaved input; data-asks="unsaved": it was filled from unsaved input.
 let unsaved = document.querySelector("[data-asks=unsaved]") !== null;
 addEventListener("input", (event) => {
@@ -61,4 +56,23 @@ document.querySelector("[action='/large']").addEventListener("submit", (event) =
 for (const box of document.querySelectorAll("input[type=checkbox][name$=_open]")) {
   const day = document.getElementById(box.id.replace(/_open$/, ""));
   day.addEventListener("input", () => { if (day.value) box.checked = false; });
+}
+
+// <input data-day>: a button opens the browser's calendar, and the chosen day is copied.
+for (const day of "showPicker" in HTMLInputElement.prototype ? document.querySelectorAll("[data-day]") : []) {
+  const row = Object.assign(document.createElement("span"), { className: "row" });
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "button plain", textContent: "日历" });
+  const calendar = Object.assign(document.createElement("input"), { type: "date", className: "unseen", tabIndex: -1 });
+  calendar.setAttribute("aria-hidden", "true");
+  button.title = `选择${day.labels[0].firstChild.data}`;
+  button.addEventListener("click", () => {
+    calendar.value = day.value; // other notations leave it empty
+    calendar.showPicker();
+  });
+  calendar.addEventListener("change", () => {
+    day.value = calendar.value;
+    day.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  day.replaceWith(row);
+  row.append(day, button, calendar);
 }
