@@ -60,7 +60,7 @@ class Clerk:
 
 
 @pytest.fixture
-def clerk(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> Clerk:
+def office(gateway: httpx2.AsyncClient, issuer: TokenIssuer) -> Clerk:
     return Clerk(gateway, issuer)
 
 
@@ -91,7 +91,7 @@ async def correct(stack: RunningStack, record_id: str) -> None:
 
 
 async def test_a_dispute_is_open_until_a_clerk_closes_it_with_a_reason(
-    stack: RunningStack, person: Person, clerk: Clerk
+    stack: RunningStack, person: Person, office: Clerk
 ) -> None:
     record = await import_record(stack, person.id, "credit", CREDIT)
     dispute = await opened(person, record)
@@ -99,48 +99,48 @@ async def test_a_dispute_is_open_until_a_clerk_closes_it_with_a_reason(
     assert dispute | {"text": WRONG, "state": "open", "record_version": 1, "outcome": None} == dispute
     assert just_now(dispute["opened_at"])
     assert await own(person) == [dispute]
-    response = await clerk.close(dispute["dispute_id"])
+    response = await office.close(dispute["dispute_id"])
     assert response.status_code == 200, response.text
     [closed] = await own(person)
     assert closed == response.json()
-    assert closed | CLOSING | {"state": "closed", "closed_by": f"staff:{clerk.id}"} == closed
+    assert closed | CLOSING | {"state": "closed", "closed_by": f"staff:{office.id}"} == closed
     assert just_now(closed["closed_at"])
 
 
 async def test_a_record_has_one_open_dispute_and_another_after_it_was_closed(
-    stack: RunningStack, person: Person, clerk: Clerk
+    stack: RunningStack, person: Person, office: Clerk
 ) -> None:
     record = await import_record(stack, person.id, "credit", CREDIT)
     answers = await at_once(*(send(person, record, f"{WRONG}{number}") for number in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, *[409] * 4]
     problem(await send(person, record), 409, "dispute_open", WRONG)
     [dispute] = await own(person)
-    assert (await clerk.close(dispute["dispute_id"], outcome="not_corrected")).status_code == 200
+    assert (await office.close(dispute["dispute_id"], outcome="not_corrected")).status_code == 200
     again = await opened(person, record)
     assert [each["state"] for each in await own(person)] == ["open", "closed"]
     assert again["dispute_id"] != dispute["dispute_id"]
 
 
-async def test_a_repeated_request_opens_no_second_dispute(stack: RunningStack, person: Person, clerk: Clerk) -> None:
+async def test_a_repeated_request_opens_no_second_dispute(stack: RunningStack, person: Person, office: Clerk) -> None:
     record, key = await import_record(stack, person.id, "credit", CREDIT), own_id()
     answers = await at_once(*(send(person, record, key=key) for _ in range(4)))
     assert [answer.status_code for answer in answers] == [201] * 4
     [dispute] = await own(person)
     assert {answer.json()["dispute_id"] for answer in answers} == {dispute["dispute_id"]}
     problem(await send(person, record, "另一句话", key), 409, "idempotency_conflict", key)
-    await clerk.close(dispute["dispute_id"])
+    await office.close(dispute["dispute_id"])
     late = await send(person, record, key=key)
     assert (late.status_code, late.json()["state"]) == (201, "closed")
     assert len(await own(person)) == 1
 
 
 async def test_only_ones_own_records_of_a_source_are_disputed(
-    stack: RunningStack, person: Person, new_person: Callable[[], Person], clerk: Clerk
+    stack: RunningStack, person: Person, new_person: Callable[[], Person], office: Clerk
 ) -> None:
     record = await import_record(stack, person.id, "project", PROJECT)
     problem(await send(new_person(), record), 404, "not_found", WRONG)
     problem(await send(person, own_id()), 404, "not_found", WRONG)
-    problem(await clerk.call("POST", f"/records/{record}/disputes", json={"text": WRONG}), 404, "not_found", WRONG)
+    problem(await office.call("POST", f"/records/{record}/disputes", json={"text": WRONG}), 404, "not_found", WRONG)
     mine = (await person.created())["record_id"]
     problem(await send(person, mine), 409, "not_kept_by_source", WRONG)
     assert await own(person) == []
@@ -154,12 +154,12 @@ async def test_the_text_of_a_dispute_is_validated(stack: RunningStack, person: P
 
 
 async def test_a_person_has_a_limited_number_of_open_disputes(
-    stack: RunningStack, person: Person, clerk: Clerk
+    stack: RunningStack, person: Person, office: Clerk
 ) -> None:
     records = [await import_record(stack, person.id, "credit", CREDIT) for _ in range(MAX_OPEN + 1)]
     disputes = [await opened(person, record) for record in records[:MAX_OPEN]]
     problem(await send(person, records[MAX_OPEN]), 409, "too_many_disputes", WRONG)
-    await clerk.close(disputes[0]["dispute_id"])
+    await office.close(disputes[0]["dispute_id"])
     await opened(person, records[MAX_OPEN])
 
 
@@ -178,43 +178,43 @@ async def test_of_two_clerks_one_closes_a_dispute(
 
 @pytest.mark.parametrize("wrong", [{"outcome": "perhaps"}, {"outcome": ""}, {"reason": " "}, {"reason": "x" * 501}])
 async def test_closing_needs_an_outcome_and_a_reason(
-    stack: RunningStack, person: Person, clerk: Clerk, wrong: dict[str, str]
+    stack: RunningStack, person: Person, office: Clerk, wrong: dict[str, str]
 ) -> None:
     dispute = await opened(person, await import_record(stack, person.id, "credit", CREDIT))
-    refused = problem(await clerk.close(dispute["dispute_id"], **wrong), 422, "invalid_fields")
+    refused = problem(await office.close(dispute["dispute_id"], **wrong), 422, "invalid_fields")
     assert list(fields_of(refused)) == list(wrong)
     assert (await own(person))[0]["state"] == "open"
 
 
 async def test_clerks_see_open_disputes_oldest_first_page_by_page(
-    stack: RunningStack, person: Person, clerk: Clerk
+    stack: RunningStack, person: Person, office: Clerk
 ) -> None:
     records = [await import_record(stack, person.id, "credit", CREDIT) for _ in range(3)]
     disputes = [await opened(person, record, own_name("有误")) for record in records]
-    await clerk.close(disputes[1]["dispute_id"])
-    found = await clerk.waiting()
+    await office.close(disputes[1]["dispute_id"])
+    found = await office.waiting()
     assert [each for each in found if each["practitioner_id"] == person.id] == [disputes[0], disputes[2]]
     times = [each["opened_at"] for each in found]
     assert times == sorted(times)
     paged: list[str] = []
     query = {"limit": "7"}
     while len(paged) < len(found):
-        page = (await clerk.call("GET", "/disputes", params=query)).json()
+        page = (await office.call("GET", "/disputes", params=query)).json()
         paged += [each["dispute_id"] for each in page["items"]]
         query["cursor"] = page["next_cursor"]
     assert paged == [each["dispute_id"] for each in found]
-    closed = await clerk.call("GET", "/disputes", params={"state": "closed"})
+    closed = await office.call("GET", "/disputes", params={"state": "closed"})
     assert fields_of(problem(closed, 422, "invalid_fields")) == {"state": "not_a_choice"}
 
 
 async def test_a_clerk_sees_that_the_source_changed_the_record_since(
-    stack: RunningStack, person: Person, clerk: Clerk
+    stack: RunningStack, person: Person, office: Clerk
 ) -> None:
     record = await import_record(stack, person.id, "credit", CREDIT)
     await opened(person, record)
     await correct(stack, record)
-    [dispute] = (await clerk.call("GET", f"/practitioners/{person.id}/disputes")).json()["items"]
-    current = (await clerk.call("GET", f"/records/{record}")).json()
+    [dispute] = (await office.call("GET", f"/practitioners/{person.id}/disputes")).json()["items"]
+    current = (await office.call("GET", f"/records/{record}")).json()
     assert (dispute["record_version"], current["version"]) == (1, 2)
 
 
@@ -234,13 +234,13 @@ async def test_only_clerks_list_and_close_disputes(
     problem(await Clerk(gateway, issuer).close(own_id()), 404, "not_found")
 
 
-async def test_reading_a_persons_disputes_needs_a_reason(person: Person, clerk: Clerk) -> None:
-    refused = problem(await clerk.call("GET", f"/practitioners/{person.id}/disputes", why=""), 422, "invalid_fields")
+async def test_reading_a_persons_disputes_needs_a_reason(person: Person, office: Clerk) -> None:
+    refused = problem(await office.call("GET", f"/practitioners/{person.id}/disputes", why=""), 422, "invalid_fields")
     assert fields_of(refused) == {"X-Access-Reason": "reason_required"}
 
 
 async def test_the_person_sees_who_read_and_closed_their_dispute(
-    stack: RunningStack, window: Window, login_page: LoginPage, clerk: Clerk, gateway: httpx2.AsyncClient,
+    stack: RunningStack, window: Window, login_page: LoginPage, office: Clerk, gateway: httpx2.AsyncClient,
     issuer: TokenIssuer,
 ) -> None:  # fmt: skip
     citizen = await window.enrolled()
@@ -248,12 +248,12 @@ async def test_the_person_sees_who_read_and_closed_their_dispute(
     dispute = await opened(
         Person(gateway, issuer, citizen.id), await import_record(stack, citizen.id, "credit", CREDIT)
     )
-    await clerk.call("GET", f"/practitioners/{citizen.id}/disputes")
-    await clerk.close(dispute["dispute_id"])
+    await office.call("GET", f"/practitioners/{citizen.id}/disputes")
+    await office.close(dispute["dispute_id"])
 
     async def shown() -> bool:
         entries = (await session.call("GET", "/api/identity/practitioners/me/access-log")).json()["items"]
-        mine = [(each["what"], each["reason"]) for each in entries if each["who"] == clerk.id]
+        mine = [(each["what"], each["reason"]) for each in entries if each["who"] == office.id]
         return mine == [("dispute_closed", WHY), ("disputes", WHY)]
 
     await eventually(shown, 20, "both accesses are shown")
