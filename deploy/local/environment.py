@@ -8,7 +8,7 @@ from deploy.local.layout import Instance, roles_of
 from deploy.local.ports import HOST
 from deploy.local.secrets import EncryptionKeys, Secrets
 from deploy.local.sms_carrier.templates import ALIYUN_IDS, TENCENT_IDS
-from deploy.local.stack import Stack
+from deploy.local.stack import ROOT, Stack
 from kit.kafka.access import Grant
 
 PARTITIONS = 6
@@ -258,6 +258,7 @@ def _portal(stack: Stack, secrets: Secrets) -> Environment:
         "SERVICES": json.dumps(apis),
         "PROCESSES": json.dumps(internals_of(stack)),
         "READER_ORIGIN": f"http://{stack.host('card-reader')}:{stack.ports.card_reader}",
+        "WINDOWS": str(ROOT / "deploy/local/windows.yaml"),
         **_ring("SEAL", secrets.portal_seal),
     }
 

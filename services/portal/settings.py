@@ -1,8 +1,11 @@
 """Settings of the portal."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+import yaml
+from pydantic import AnyUrl, BaseModel, BeforeValidator, ConfigDict, Field, UrlConstraints, ValidationError
+from pydantic_settings import NoDecode
 
 from kit.formats.pdf import FontSettings
 from kit.http.quotas import QuotaSettings
@@ -46,11 +49,51 @@ class Quotas(QuotaSettings):
     exports_per_day: int = Field(default=100, ge=1)
 
 
+class ServiceWindow(BaseModel):
+    """A window that people come to. `serves`: resident identity cards, by card reader, or the other documents."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, str_min_length=1)
+
+    name: str
+    serves: Annotated[tuple[Literal["cards", "documents"], ...], Field(min_length=1)]
+    district: str
+    address: str
+    hours: str
+    phone: Annotated[str, Field(pattern=r"^\+?[0-9][0-9 -]+[0-9]$")]
+    map: Annotated[AnyUrl, UrlConstraints(allowed_schemes=["https"], host_required=True)]
+
+
+def read_windows(path: str) -> list[ServiceWindow]:
+    """The windows of a YAML file (deploy/windows.yaml). Raises `ValueError`, which names the first wrong entry."""
+    try:
+        entries = yaml.safe_load(Path(path).read_text("utf-8")) or []
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} is not a list of windows")
+    return [_window(number, entry) for number, entry in enumerate(entries, 1)]
+
+
+def _window(number: int, entry: object) -> ServiceWindow:
+    try:
+        return ServiceWindow.model_validate(entry)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise ValueError(f"window {number}: {'; '.join(wrong)}") from error
+
+
+Windows = Annotated[
+    tuple[ServiceWindow, ...] | None, NoDecode, BeforeValidator(read_windows), Field(validate_default=False)
+]
+"""The windows of the file whose path is set."""
+
+
 class Settings(ProcessSettings):
     """Settings of the portal beside those of every process.
 
     `services`: addresses by name. `seal`: encryption keys for Redis. `processes`: addresses of internal ports by name,
     for the dashboard; `kafka` for its dead letters. `reader_origin`: the card reader's agent on a clerk's machine.
+    `windows`: the file of the windows that the help page lists.
     """
 
     BROWSERS = frozenset({"reader_origin"})
@@ -65,3 +108,4 @@ class Settings(ProcessSettings):
     processes: dict[str, str]
     kafka: KafkaSettings
     reader_origin: Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")] | None = None
+    windows: Windows = None

@@ -78,6 +78,7 @@ DOUBTS = {
 }  # fmt: skip
 """Why a change of phone needs a second clerk."""
 SEXES = {"male": "男", "female": "女", "unknown": "未知"}
+WINDOW_SERVES = {"cards": "二代身份证", "documents": "军官证、外国护照、港澳同胞回乡证、台胞证等"}
 STAFF_ROLES = {"clerk": "窗口工作人员", "operator": "运维人员", "admin": "管理员"}
 APPROVAL_WISHES = {
     "create": "新建账号",
@@ -140,6 +141,7 @@ NAMES: Mapping[str, object] = {
     "whose": WHOSE,
     "doubts": DOUBTS,
     "sexes": SEXES,
+    "window_serves": WINDOW_SERVES,
     "roles": ROLES,
     "staff_roles": STAFF_ROLES,
     "approval_wishes": APPROVAL_WISHES,

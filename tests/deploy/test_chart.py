@@ -230,6 +230,17 @@ def test_the_portal_knows_every_api_and_where_every_process_shows_its_health(tmp
 
 
 @with_helm
+def test_the_portal_gets_the_list_of_windows(tmp_path: Path) -> None:
+    windows = ROOT / "deploy/local/windows.yaml"
+    manifests = rendered(tmp_path, more=yaml.safe_dump({"windows": yaml.safe_load(windows.read_text())}))
+    (listed,) = [each for each in manifests if each["metadata"]["name"] == "city-windows"]
+    (container,) = pods(manifests)["city-portal-api"]["spec"]["containers"]
+    (path,) = [Path(each["value"]) for each in container["env"] if each["name"] == "WINDOWS"]
+    assert yaml.safe_load(listed["data"][path.name]) == yaml.safe_load(windows.read_text())
+    assert {"name": "windows", "mountPath": str(path.parent), "readOnly": True} in container["volumeMounts"]
+
+
+@with_helm
 def test_the_internal_name_of_a_process_resolves_to_every_pod_ready_or_not(tmp_path: Path) -> None:
     everything = [each for each in rendered(tmp_path) if each["kind"] == "Service"]
     internal = [each["spec"] for each in everything if each["metadata"]["name"].endswith("-internal")]

@@ -86,7 +86,9 @@ def test_a_migration_has_the_settings_and_secrets_of_its_service(migration: Comp
 def test_a_process_finds_every_setting_and_its_own_secrets(process: Composed, secrets: Path) -> None:
     assert started(process, secrets)["environment"] == "production"
     keys, logins = process.environment[SECRETS_DIR].split(":")
-    assert process.mounts == {f"./secrets/{process.service}": keys, f"./secrets/principals/{process.name}": logins}
+    mounts = process.mounts
+    assert mounts.pop("./deploy/windows.yaml", None) == process.environment.get("WINDOWS")
+    assert mounts == {f"./secrets/{process.service}": keys, f"./secrets/principals/{process.name}": logins}
 
 
 @every_process

@@ -107,6 +107,8 @@ def process_settings(name: str, environment: Mapping[str, str], secrets: Path) -
     service = name.rpartition("-")[0]
     own = secrets / "principals" / name
     here = {variable: re.sub(r"^/run/(principal|tls)/", f"{own}/", value) for variable, value in environment.items()}
+    if "WINDOWS" in here:
+        here["WINDOWS"] = str(ROOT / "deploy/windows.yaml")
     with patch.dict(os.environ, here, clear=True):
         return settings_of(service)(_secrets_dir=[secrets / service, own])
 
@@ -124,7 +126,7 @@ def chart_environment(service: str) -> Mapping[str, str]:
     values = yaml.safe_load((ROOT / "deploy/helm/values.yaml").read_text())
     given = values["env"] | values["services"][service]["env"]
     apis = dict.fromkeys(get_args(ServiceName), "https://sample")
-    samples = {"include": json.dumps(apis), "partitions": "24", "readerOrigin": ""}
+    samples = {"include": json.dumps(apis), "partitions": "24", "readerOrigin": "", "windows": ""}
 
     def sample(template: re.Match[str]) -> str:
         return next((value for word, value in samples.items() if word in template[0]), "sample")

@@ -55,7 +55,8 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     clock = SystemClock()
     cipher = Cipher(settings.seal)
     static = StaticFiles(HERE / "static", "/static")
-    templates = Templates(HERE / "templates", {"static": static.address, **wording.NAMES}, wording.FILTERS)
+    names = {"static": static.address, "windows": settings.windows, **wording.NAMES}
+    templates = Templates(HERE / "templates", names, wording.FILTERS)
     printer = Printer(HERE / "print" / "dossier.typ", settings.fonts)
     async with (
         RedisServer(settings.redis, NAME) as redis,
