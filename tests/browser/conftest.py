@@ -40,7 +40,7 @@ async def window_of(request: pytest.FixtureRequest, windows: Windows) -> AsyncIt
 )
 async def phone(request: pytest.FixtureRequest, windows: Windows) -> AsyncIterator[Screen]:
     """A phone without JavaScript, which can do less; in the long run also one with it."""
-    async with windows.screen("phone", script=request.param == "script") as opened:
+    async with windows.screen("phone", script=request.param) as opened:
         yield opened
 
 
