@@ -46,7 +46,7 @@ async def test_acknowledged_objects_survive_a_kill_of_s3(
         await bucket.put(f"{folder}/{number}", b"%d" % number, "text/plain")
     await processes.kill("s3")
 
-    await eventually(lambda: answered(bucket), 20, "S3 answers again", pause=0.2)
+    await processes.s3_ready()
     await bucket.put(f"{folder}/after", b"x", "text/plain")
     kept = await asyncio.gather(*(bucket.get(f"{folder}/{number}") for number in range(20)))
     assert kept == [b"%d" % number for number in range(20)]
