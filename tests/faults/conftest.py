@@ -73,13 +73,8 @@ async def run(stack: RunningStack, processes: Processes, new_person: Callable[[]
         yield Run(stack, processes, subscriber, kept, [new_person() for _ in range(WRITERS)])
 
 
-# pymongo drops a socket without closing it when its server is killed during the handshake of TLS.
-DROPPED_SOCKET = "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test of this folder: they kill or stop real servers."""
     for item in items:
         if "/faults/" in str(item.path):
             item.add_marker("faults")
-            item.add_marker(pytest.mark.filterwarnings(DROPPED_SOCKET))

@@ -17,6 +17,8 @@ from tests.support.processes import Processes, free_port
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.faults
+
 
 @pytest_asyncio.fixture
 async def bucket(stack: RunningStack) -> AsyncIterator[Bucket]:
