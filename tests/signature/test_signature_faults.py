@@ -3,6 +3,8 @@
 import asyncio
 from random import Random
 
+import pytest
+
 from kit import mongo
 from kit.files.blobs import Bucket
 from tests.signature.conftest import NewSigner, Signer
@@ -12,6 +14,7 @@ from tests.support.scale import scaled
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.faults
 PEOPLE, KILLS = scaled(20, 6), scaled(5, 2)
 
 
