@@ -45,7 +45,7 @@ async def test_a_starting_broker_never_reports_a_missing_position(run: Run, thin
     assert stored[0] == 3
     for _ in range(scaled(3, 1)):
         await run.processes.kill("kafka")
-        answers = [await eventually(lambda: position(things), 40, "the broker answers", pause=0)]
+        answers = [await eventually(lambda: position(things), 120, "the broker answers", pause=0)]
         answers += [answer for answer in [await position(things) for _ in range(50)] if answer]
         assert set(answers) == {stored}
     async with kafka.admin(things.settings) as after:
