@@ -66,7 +66,7 @@ class DisputeService:
     async def page(
         self, caller: Caller, person: str, after: Cursor | None, limit: int
     ) -> tuple[list[Dispute], Cursor | None]:
-        """A page of a person's disputes, newest first, for whoever may read the person's records."""
+        """A page of a person's disputes, newest first; who may read their records may read these."""
         owner = await self._audit.authorize_read(caller, person, SCOPE, "disputes", person)
         return await self._disputes.of_person(owner, after, limit)
 

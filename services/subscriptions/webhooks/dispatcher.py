@@ -85,7 +85,7 @@ class Dispatcher:
         mine = {webhook.id: webhook for webhook in found if self._mine(webhook.id)}
         active = {identity: webhook for identity, webhook in mine.items() if webhook.state == "active"}
         self._suspend(active, await self._clients.ended())
-        # one that has ended may have paused since its webhook was read: the next reading tells
+        # A deliverer that has ended may have paused its webhook just after the read above: the next round knows.
         ended = {identity for identity, running in self._running.items() if running.task.done()}
         await self._stop([identity for identity in self._running if self._is_stale(identity, active)])
         for webhook in active.values():
