@@ -1,7 +1,7 @@
 """Clients that send or read very slowly do not block others, and are disconnected."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,18 +119,27 @@ class Working:
     browsing: Browsing
     record: str
     statuses: list[int] = field(default_factory=list)
+    refusals: int = 0
 
     async def work(self) -> None:
         page = f"/records/{self.record}"
-        await self.see(Browsing(self.browsing.http).get("/login"))
-        await self.see(self.browsing.get("/file/education"))
-        form = hidden_of((await self.browsing.get(page)).text, page) | EDUCATION | {"scan_title": "毕业证书"}
+        await self.see(lambda: Browsing(self.browsing.http).get("/login"))
+        await self.see(lambda: self.browsing.get("/file/education"))
+        form = hidden_of((await self.see(lambda: self.browsing.get(page))).text, page) | EDUCATION
+        form |= {"scan_title": "毕业证书"}
         file = {"file": ("scan.jpg", SCAN, "image/jpeg")}
-        await self.see(self.browsing.ask("POST", f"{page}/attachment", data=form, files=file))
-        await self.see(self.browsing.get("/account/download.json"))
+        await self.see(lambda: self.browsing.ask("POST", f"{page}/attachment", data=form, files=file))
+        await self.see(lambda: self.browsing.get("/account/download.json"))
 
-    async def see(self, asked: Awaitable[httpx2.Response]) -> None:
-        self.statuses.append((await asked).status_code)
+    async def see(self, ask: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+        """Ask; once more, as the response says, if a service has more requests than it can answer in time."""
+        answer = await ask()
+        if answer.status_code == 503:
+            self.refusals += 1
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+            answer = await ask()
+        self.statuses.append(answer.status_code)
+        return answer
 
 
 async def test_two_hundred_slow_clients_fail_no_other_request(own_port: int, new_member: NewMember) -> None:
@@ -146,7 +155,8 @@ async def test_two_hundred_slow_clients_fail_no_other_request(own_port: int, new
             await asyncio.sleep(1)
             await asyncio.gather(*(person.work() for person in people))
             await eventually(attack.over, 40, "every slow client is let go of")
-    assert [person.statuses for person in people] == [[200, 200, 303, 200]] * PEOPLE
+    assert [person.statuses for person in people] == [[200, 200, 200, 303, 200]] * PEOPLE
+    assert sum(person.refusals for person in people) <= 5 * PEOPLE / 10, "only a busy machine refuses, and few"
     nearly_all = 0.9 * SLOW_CLIENTS / 4  # on a busy machine some are cut off before they have sent their head
     assert attack.answered(b"403") >= nearly_all, "files that nobody may send are not read"
     assert attack.answered(b"408") >= nearly_all, "bodies that do not come are not waited for"
